@@ -1,0 +1,1 @@
+"""A replication daemon and the log-structured store inside it."""

@@ -1,0 +1,1 @@
+"""The C++ kernels: codecs, memtable, read view and merge."""
