@@ -1,0 +1,151 @@
+"""Every exception that replicad raises on purpose.
+
+    ReplicadError
+    ├── InvalidArgument          a value the caller gave is outside its limits (also a ValueError)
+    ├── ConfigError              a configuration that cannot be used as it stands
+    ├── StoreError
+    │   ├── CorruptionError      bytes on disk or on the wire are not what was written
+    │   ├── ClosedError          the database was closed
+    │   ├── PoisonedError        a sync failed: nothing is acknowledged any more
+    │   ├── DiskFullError        no room; reads go on, writes resume when there is room
+    │   ├── ReadOnlyError        a write to something opened for reading
+    │   ├── LockedError          another process holds the directory
+    │   ├── NewerFormatError     written by a newer version
+    │   ├── LogGoneError         the log no longer holds that sequence number
+    │   └── NotFoundError        no such database, file or family
+    └── ReplicationError
+        ├── ProtocolError        the peer broke the protocol
+        ├── WrongDatabaseError   the peer has another database
+        ├── DivergedError        the histories fork where none may be thrown away
+        ├── GapError             a batch does not follow the one before it
+        ├── FencedError          a higher epoch exists
+        └── PeerTimeoutError     the peer missed a deadline
+
+A bug is an assertion, never one of these.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class ReplicadError(Exception):
+    """The root of the tree."""
+
+
+class InvalidArgument(ReplicadError, ValueError):
+    """A value outside its limits; the message names the value and the limit."""
+
+
+class ConfigError(ReplicadError):
+    """A configuration that cannot be used; the message names the key."""
+
+
+class StoreError(ReplicadError):
+    """Something that the store refuses or cannot do."""
+
+
+class CorruptionError(StoreError):
+    """Bytes that are not what was written.
+
+    `path` and `offset` say where, as far as the raising layer knows; `expected` and `got` say what.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        path: str | Path | None = None,
+        offset: int | None = None,
+        expected: object = None,
+        got: object = None,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path = None if path is None else Path(path)
+        self.offset = offset
+        self.expected = expected
+        self.got = got
+
+    def located(self, path: str | Path, base: int = 0) -> CorruptionError:
+        """The same error with its file named and its offset counted from the file's beginning."""
+        return CorruptionError(
+            self.reason,
+            path=path,
+            offset=base + (self.offset or 0),
+            expected=self.expected,
+            got=self.got,
+        )
+
+    def __str__(self) -> str:
+        text = self.reason
+        if self.expected is not None or self.got is not None:
+            text += f" (expected {self.expected}, got {self.got})"
+        if self.path is not None:
+            text = f"{self.path}: offset {self.offset}: {text}"
+        return text
+
+
+class ClosedError(StoreError):
+    """The database was closed."""
+
+
+class PoisonedError(StoreError):
+    """A sync or append failed; what the kernel did with the pages is unknown, so the store stopped."""
+
+
+class DiskFullError(StoreError):
+    """No room on the file system; nothing of the refused batch was kept."""
+
+
+class ReadOnlyError(StoreError):
+    """A write to a database, checkpoint or backup that was opened for reading."""
+
+
+class LockedError(StoreError):
+    """Another process holds the directory; the message says which."""
+
+
+class NewerFormatError(StoreError):
+    """A file written by a newer version; the message says which version it needs."""
+
+
+class LogGoneError(StoreError):
+    """The log no longer holds the sequence number that was asked for."""
+
+    def __init__(self, requested: int, first_available: int) -> None:
+        super().__init__(f"sequence number {requested} is gone from the log; it begins at {first_available}")
+        self.requested = requested
+        self.first_available = first_available
+
+
+class NotFoundError(StoreError):
+    """There is no such database, file or column family."""
+
+
+class ReplicationError(ReplicadError):
+    """A session between two nodes that cannot go on."""
+
+
+class ProtocolError(ReplicationError):
+    """The peer sent what the protocol does not allow."""
+
+
+class WrongDatabaseError(ReplicationError):
+    """The peer has another database."""
+
+
+class DivergedError(ReplicationError):
+    """The two histories differ where nothing may be thrown away by itself."""
+
+
+class GapError(ReplicationError):
+    """A batch does not begin right after the last one."""
+
+
+class FencedError(ReplicationError):
+    """A higher epoch exists: this node may not write."""
+
+
+class PeerTimeoutError(ReplicationError):
+    """The peer missed a deadline."""

@@ -1,0 +1,81 @@
+"""Option classes, one per part: frozen, keyword-only, validated when made.
+
+Sizes are bytes and times are seconds, as the last word of each name says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from replicad.errors import InvalidArgument
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+# The limits of the formats: part of the public contract.
+KEY_BYTES_MAX = 64 * KIB
+VALUE_BYTES_MAX = 64 * MIB
+BATCH_BYTES_MAX = 128 * MIB
+ANNOTATION_BYTES_MAX = 1 * MIB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a database behaves on this node. Nothing here is replicated.
+
+    `durability`: "sync" acknowledges a write after its fdatasync, "async" after its write(), with the
+    fdatasync following in the background.
+    """
+
+    durability: Literal["sync", "async"] = "sync"
+    wal_dir: Path | None = None
+    create_if_missing: bool = True
+    compression: Literal["lz4", "none"] = "lz4"
+
+    # Memory.
+    memtable_bytes: int = 64 * MIB
+    memtables_max: int = 3
+    block_cache_bytes: int = 256 * MIB
+
+    # Tables.
+    block_bytes: int = 16 * KIB
+    bloom_bits_per_key: int = 10
+    table_bytes: int = 64 * MIB
+    level0_compaction_tables: int = 4
+    level0_stall_tables: int = 20
+    level_base_bytes: int = 256 * MIB
+    level_multiplier: int = 10
+
+    # Log.
+    segment_bytes: int = 64 * MIB
+    log_retention_bytes: int = 1 * GIB
+    log_retention_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.durability not in ("sync", "async"):
+            raise InvalidArgument(f'durability is "sync" or "async", not {self.durability!r}')
+        if self.compression not in ("lz4", "none"):
+            raise InvalidArgument(f'compression is "lz4" or "none", not {self.compression!r}')
+        if self.wal_dir is not None:
+            object.__setattr__(self, "wal_dir", Path(self.wal_dir))
+        least = {
+            "memtable_bytes": 64 * KIB,
+            "memtables_max": 2,
+            "block_cache_bytes": 0,
+            "block_bytes": 512,
+            "bloom_bits_per_key": 0,
+            "table_bytes": 16 * KIB,
+            "level0_compaction_tables": 2,
+            "level0_stall_tables": self.level0_compaction_tables + 1,
+            "level_base_bytes": 16 * KIB,
+            "level_multiplier": 2,
+            "segment_bytes": 4 * KIB,
+            "log_retention_bytes": 0,
+        }
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in least and (not isinstance(value, int) or value < least[field.name]):
+                raise InvalidArgument(f"{field.name} must be a whole number of at least {least[field.name]}, not {value!r}")
