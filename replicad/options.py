@@ -78,4 +78,6 @@ class Options:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in least and (not isinstance(value, int) or value < least[field.name]):
-                raise InvalidArgument(f"{field.name} must be a whole number of at least {least[field.name]}, not {value!r}")
+                raise InvalidArgument(
+                    f"{field.name} must be a whole number of at least {least[field.name]}, not {value!r}"
+                )

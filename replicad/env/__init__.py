@@ -1,0 +1,27 @@
+"""The only door to disk, clock, randomness and background threads.
+
+Everything above is given an `Env` and asks it. Tests and the simulation give another one.
+"""
+
+from replicad.env.clock import Clock, SystemClock
+from replicad.env.environment import Env
+from replicad.env.filesystem import AppendFile, DirectoryLock, FileSystem, ReadFile
+from replicad.env.local import LocalFileSystem
+from replicad.env.random import Random, SystemRandom
+from replicad.env.runner import Lane, Runner, ThreadRunner
+
+__all__ = [
+    "AppendFile",
+    "Clock",
+    "DirectoryLock",
+    "Env",
+    "FileSystem",
+    "Lane",
+    "LocalFileSystem",
+    "Random",
+    "ReadFile",
+    "Runner",
+    "SystemClock",
+    "SystemRandom",
+    "ThreadRunner",
+]

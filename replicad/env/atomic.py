@@ -1,0 +1,45 @@
+"""Two things done with a file system so often that they must be done in one way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from typing_extensions import Buffer
+
+from replicad.env.filesystem import FileSystem
+
+COPY_CHUNK_BYTES = 1 << 20
+
+
+def replace_file(fs: FileSystem, path: Path, data: Buffer) -> None:
+    """Makes `data` the content of `path`, durably: after a crash it is the old or the new, whole."""
+    staged = path.with_name(path.name + ".tmp")
+    fs.unlink(staged)
+    file = fs.create(staged)
+    try:
+        file.append(data)
+        file.sync()
+    finally:
+        file.close()
+    fs.rename(staged, path)
+    fs.sync_directory(path.parent)
+
+
+def copy_file(fs: FileSystem, source: Path, target: Path, length: int | None = None) -> None:
+    """Copies the first `length` bytes (all by default) into a new file and syncs it, not its directory."""
+    reader = fs.open(source)
+    writer = fs.create(target)
+    try:
+        left = reader.size() if length is None else length
+        offset = 0
+        while left:
+            data = reader.read(offset, min(left, COPY_CHUNK_BYTES))
+            if not data:
+                raise OSError(f"{source} ended at offset {offset}, {left} bytes short")
+            writer.append(data)
+            offset += len(data)
+            left -= len(data)
+        writer.sync()
+    finally:
+        reader.close()
+        writer.close()

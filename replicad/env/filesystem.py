@@ -1,0 +1,106 @@
+"""What the store asks of a file system.
+
+The contract is POSIX's, spelled out where it bites: a name is durable only after `sync_directory` of its
+directory, content only after the file's `sync`. Errors are OSError; the caller knows what they mean.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from typing_extensions import Buffer
+
+
+class AppendFile(Protocol):
+    """A file that is written once, from its beginning to its end, by one owner."""
+
+    path: Path
+    size: int
+    """Bytes appended so far, whole appends only."""
+
+    def append(self, data: Buffer, /) -> None:
+        """Writes all of `data` or raises OSError; then part of it may be there, beyond `size`."""
+        ...
+
+    def sync(self) -> None:
+        """Returns when everything appended is on the medium (fdatasync)."""
+        ...
+
+    def discard_tail(self) -> None:
+        """Cuts what a failed append left beyond `size`. Only for files that were never linked."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ReadFile(Protocol):
+    """A file that is read at any offset, by any thread; readable on after it was unlinked."""
+
+    path: Path
+
+    def read(self, offset: int, length: int, /) -> bytes:
+        """At most `length` bytes; fewer only at the end of the file."""
+        ...
+
+    def size(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class DirectoryLock(Protocol):
+    def release(self) -> None: ...
+
+
+class FileSystem(Protocol):
+    def create(self, path: Path) -> AppendFile:
+        """A new, empty file; FileExistsError if there is one."""
+        ...
+
+    def open(self, path: Path) -> ReadFile: ...
+
+    def read_bytes(self, path: Path) -> bytes: ...
+
+    def sync_file(self, path: Path) -> None:
+        """Makes the content of a file durable that somebody else may have written."""
+        ...
+
+    def sync_directory(self, path: Path) -> None: ...
+
+    def make_directories(self, path: Path) -> None:
+        """Makes the directory and its parents, each name of them durable; fine if it is there."""
+        ...
+
+    def list(self, path: Path) -> list[str]:
+        """Sorted names; empty when there is no such directory."""
+        ...
+
+    def exists(self, path: Path) -> bool: ...
+
+    def is_directory(self, path: Path) -> bool: ...
+
+    def size(self, path: Path) -> int: ...
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Replaces `target` atomically."""
+        ...
+
+    def link(self, source: Path, target: Path) -> None:
+        """A hard link; OSError EXDEV across file systems."""
+        ...
+
+    def unlink(self, path: Path) -> None:
+        """Removes a name; fine if it is gone."""
+        ...
+
+    def remove_tree(self, path: Path) -> None:
+        """Removes a directory with all in it; fine if it is gone."""
+        ...
+
+    def free_bytes(self, path: Path) -> int:
+        """Room left for an ordinary user on the file system that holds `path`."""
+        ...
+
+    def lock(self, path: Path) -> DirectoryLock:
+        """Takes the lock file `path` for this process, or raises LockedError naming the holder."""
+        ...
