@@ -1,6 +1,38 @@
-// The only file that knows Python: it binds the kernels to the module replicad.kernels._kernels.
-#include <nanobind/nanobind.h>
+// The module replicad.kernels._kernels. Only the files named module* know Python: they bind the kernels and make
+// Python exceptions of theirs.
+#include "module.h"
+
+#include <exception>
+
+#include "errors.h"
 
 namespace nb = nanobind;
 
-NB_MODULE(_kernels, m) { m.doc() = "C++ kernels of replicad: codecs, memtable, read view, merge."; }
+namespace {
+
+// Sets replicad.errors.<name>(reason[, offset=offset]) as the current Python error.
+void SetError(const char* name, const char* reason, const uint64_t* offset) {
+  nb::object type = nb::module_::import_("replicad.errors").attr(name);
+  nb::object error = offset != nullptr ? type(reason, nb::arg("offset") = *offset) : type(reason);
+  PyErr_SetObject(type.ptr(), error.ptr());
+}
+
+void Translate(const std::exception_ptr& thrown, void*) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const replicad::Corruption& error) {
+    const uint64_t offset = error.offset();
+    SetError("CorruptionError", error.what(), &offset);
+  } catch (const replicad::LimitError& error) {
+    SetError("InvalidArgument", error.what(), nullptr);
+  }
+}
+
+}  // namespace
+
+NB_MODULE(_kernels, m) {
+  m.doc() = "C++ kernels of replicad: codecs, memtable, read view, merge.";
+  nb::register_exception_translator(Translate);
+  replicad::bind_log(m);
+  replicad::bind_table(m);
+}

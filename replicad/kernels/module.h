@@ -1,0 +1,11 @@
+// The parts of the module; each binds the kernels of one group.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace replicad {
+
+void bind_log(nanobind::module_& m);    // checksums, batches, frames, memtables
+void bind_table(nanobind::module_& m);  // blocks, tables, read view, merge
+
+}  // namespace replicad
