@@ -33,6 +33,7 @@ void Translate(const std::exception_ptr& thrown, void*) {
 NB_MODULE(_kernels, m) {
   m.doc() = "C++ kernels of replicad: codecs, memtable, read view, merge.";
   nb::register_exception_translator(Translate);
+  replicad::bind_memtable(m);
   replicad::bind_log(m);
   replicad::bind_table(m);
 }

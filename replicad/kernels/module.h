@@ -5,7 +5,8 @@
 
 namespace replicad {
 
-void bind_log(nanobind::module_& m);    // checksums, batches, frames, memtables
+void bind_memtable(nanobind::module_& m);
+void bind_log(nanobind::module_& m);    // checksums, batches, frames
 void bind_table(nanobind::module_& m);  // blocks, tables, read view, merge
 
 }  // namespace replicad
