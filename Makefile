@@ -1,0 +1,86 @@
+# Everything a person does with this repository. `make` alone lists it.
+#
+# Each target works on a fresh clone: whatever it needs (.venv, build tools, compiled kernels) is made
+# first, and stamp files make the second run quick.
+
+PYTHON ?= python3
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+UNITDIR ?= /usr/lib/systemd/system
+SYSUSERSDIR ?= /usr/lib/sysusers.d
+DESTDIR ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+VENV_MADE := $(VENV)/.made
+TOOLS := $(VENV)/.tools
+INSTALLED := $(VENV)/.installed
+BENCH_INSTALLED := $(VENV)/.bench-installed
+KERNEL_SOURCES := $(wildcard replicad/kernels/*.cc replicad/kernels/*.h replicad/kernels/CMakeLists.txt)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check lint types format bench install clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(INSTALLED)  ## make .venv, build the kernels, install replicad editable
+
+demo: $(INSTALLED)  ## a primary and two replicas on real data, killed and compared (DEMO_FLAGS=…)
+	$(BIN)/replicad demo $(DEMO_FLAGS)
+
+test: $(INSTALLED)  ## run the tests (TESTS=tests/store chooses, PYTEST_FLAGS=… adds)
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
+
+check: lint types test  ## what CI runs: lint, types and tests
+
+lint: $(INSTALLED)  ## ruff, formatting and the import order of the layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tests/lint_layers.py
+
+types: $(INSTALLED)  ## mypy --strict
+	$(BIN)/mypy
+
+format: $(INSTALLED)  ## rewrite the sources as ruff wants them
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(BENCH_INSTALLED)  ## compare with rocksdict, as ratios (BENCH_FLAGS='--records 100000' is quick)
+	$(BIN)/python -m bench $(BENCH_FLAGS)
+
+# The program and all its libraries go into one private directory, so that nothing on the machine can
+# change them; $(PREFIX)/bin/replicad starts it with the interpreter it was built for.
+# CMake would honour DESTDIR as well while the wheel is built, and leave the kernels elsewhere.
+install: $(INSTALLED)  ## stage program and units (DESTDIR=… PREFIX=/usr/local)
+	rm -rf "$(DESTDIR)$(PREFIX)/lib/replicad"
+	env -u DESTDIR -u MAKEFLAGS $(PIP) install --no-build-isolation --no-warn-script-location $(INSTALL_FLAGS) \
+		--target "$(DESTDIR)$(PREFIX)/lib/replicad" .
+	$(BIN)/python deploy/stage.py --destdir "$(DESTDIR)" --prefix "$(PREFIX)" --sysconfdir "$(SYSCONFDIR)" \
+		--unitdir "$(UNITDIR)" --sysusersdir "$(SYSUSERSDIR)"
+
+clean:  ## remove everything that was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis replicad/kernels/_kernels.pyi
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV_MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: $(PYTHON) is older than Python 3.11; name another with PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The build tools are what pyproject.toml asks for, and the two programs that nanobind's CMake build runs.
+$(TOOLS): pyproject.toml $(VENV_MADE)
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "cmake>=3.18", "ninja", sep="\n")' > $@.txt
+	$(PIP) install -r $@.txt
+	@touch $@
+
+$(INSTALLED): $(TOOLS) $(KERNEL_SOURCES)
+	$(PIP) install --no-build-isolation --editable '.[test,lint]'
+	@touch $@
+
+$(BENCH_INSTALLED): $(INSTALLED)
+	$(PIP) install --no-build-isolation --editable '.[bench]'
+	@touch $@
