@@ -9,6 +9,8 @@ SYSCONFDIR ?= /etc
 UNITDIR ?= /usr/lib/systemd/system
 SYSUSERSDIR ?= /usr/lib/sysusers.d
 DESTDIR ?=
+# CMake would honour it while it builds, and leave the kernels elsewhere.
+unexport DESTDIR
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -53,10 +55,9 @@ bench: $(BENCH_INSTALLED)  ## compare with rocksdict, as ratios (BENCH_FLAGS='--
 
 # The program and all its libraries go into one private directory, so that nothing on the machine can
 # change them; $(PREFIX)/bin/replicad starts it with the interpreter it was built for.
-# CMake would honour DESTDIR as well while the wheel is built, and leave the kernels elsewhere.
 install: $(INSTALLED)  ## stage program and units (DESTDIR=… PREFIX=/usr/local)
 	rm -rf "$(DESTDIR)$(PREFIX)/lib/replicad"
-	env -u DESTDIR -u MAKEFLAGS $(PIP) install --no-build-isolation --no-warn-script-location $(INSTALL_FLAGS) \
+	$(PIP) install --no-build-isolation --no-warn-script-location $(INSTALL_FLAGS) \
 		--target "$(DESTDIR)$(PREFIX)/lib/replicad" .
 	$(BIN)/python deploy/stage.py --destdir "$(DESTDIR)" --prefix "$(PREFIX)" --sysconfdir "$(SYSCONFDIR)" \
 		--unitdir "$(UNITDIR)" --sysusersdir "$(SYSUSERSDIR)"
