@@ -1,0 +1,1 @@
+"""A primary's history, shipped to replicas: positions, messages, the two sessions, bootstrap and slots."""

@@ -1,0 +1,170 @@
+"""Whether a replica may follow a primary, and from where: one pure function over two histories.
+
+The primary evaluates it, with what its log says about the replica's sequence number; the replica checks
+the answer with `may_bootstrap` before it lets anything replace its data. The cases, in the order in which they are
+tried:
+
+    replica                                                     outcome
+    ----------------------------------------------------------  ---------
+    has no data                                                 BOOTSTRAP
+    has another database                                        STOP
+    has a higher epoch                                          FENCED
+    has an epoch of the same number with another id             STOP
+    lower epoch, and the primary does not know where it ended   STOP
+    lower epoch, beyond the fork                                REWIND
+    same epoch, ahead                                           STOP
+    same sequence number as the primary or fork, other hash     STOP
+    inside a batch of the primary's, or other hash there        STOP
+    same history, the log from there on is gone                 BOOTSTRAP
+    same history                                                STREAM
+
+When the log still holds what follows the replica's position but not the position itself (its batch was
+the last of a segment that went away), the outcome is STREAM: the first frame carries the hash of what it
+follows, and the replica refuses a frame that does not continue its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from replicad.types import EpochRecord, Position
+
+
+class Outcome(Enum):
+    """What the two nodes do next; the values are on the wire."""
+
+    STREAM = "stream"
+    BOOTSTRAP = "bootstrap"
+    REWIND = "rewind"
+    FENCED = "fenced"
+    STOP = "stop"
+
+
+class Code(Enum):
+    """Why, for programs; the values are on the wire."""
+
+    SAME_HISTORY = "same-history"
+    EMPTY_REPLICA = "empty-replica"
+    LOG_GONE = "log-gone"
+    BEYOND_FORK = "beyond-fork"
+    HIGHER_EPOCH = "higher-epoch"
+    WRONG_DATABASE = "wrong-database"
+    OTHER_EPOCH_ID = "other-epoch-id"
+    UNKNOWN_FORK = "unknown-fork"
+    REPLICA_AHEAD = "replica-ahead"
+    DIVERGED = "diverged"
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a node has: which database, up to where, and through which epochs."""
+
+    database_id: bytes
+    position: Position
+    epochs: tuple[EpochRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome with its reason in words; `start` is set for STREAM, `fork` for REWIND."""
+
+    outcome: Outcome
+    code: Code
+    reason: str
+    start: int | None = None
+    fork: Position | None = None
+
+
+def agree(primary: History, replica: History | None, *, found: Position | None, oldest: int) -> Decision:
+    """Decides. `found` is the primary's position at the end of the batch that holds the replica's sequence
+    number (None when the log no longer says), `oldest` the first sequence number that its log holds."""
+    if replica is None:
+        return Decision(Outcome.BOOTSTRAP, Code.EMPTY_REPLICA, "the replica has no data yet")
+    if replica.database_id != primary.database_id:
+        return _stop(
+            Code.WRONG_DATABASE,
+            f"the replica holds database {replica.database_id.hex()}, "
+            f"the primary has database {primary.database_id.hex()}",
+        )
+    there, here = replica.position, primary.position
+    if there.epoch > here.epoch:
+        return Decision(
+            Outcome.FENCED,
+            Code.HIGHER_EPOCH,
+            f"the replica is in epoch {there.epoch}, the primary only in {here.epoch}: another node was promoted",
+        )
+    if clash := _clash(primary, replica):
+        return _stop(Code.OTHER_EPOCH_ID, f"epoch {clash} has one id at the primary and another at the replica")
+    end = here if there.epoch == here.epoch else _fork_after(primary, there.epoch)
+    if end is None:
+        return _stop(Code.UNKNOWN_FORK, f"the primary does not know where epoch {there.epoch} ended")
+    if there.sequence > end.sequence:
+        if end is here:
+            return _stop(
+                Code.REPLICA_AHEAD,
+                f"the replica is at {there}, ahead of the primary at {here}: the primary lost data or is an older copy",
+            )
+        return Decision(
+            Outcome.REWIND,
+            Code.BEYOND_FORK,
+            f"the replica is at {there}, beyond the fork at {end}",
+            fork=end,
+        )
+    if there.sequence == end.sequence and there.history_hash != end.history_hash:
+        return _diverged(there, end)
+    if there.sequence < end.sequence and found is not None and found != there:
+        return _diverged(there, found)
+    if there.sequence < here.sequence and oldest > there.sequence + 1:
+        return Decision(
+            Outcome.BOOTSTRAP,
+            Code.LOG_GONE,
+            f"the replica is at {there.sequence}, the primary's log begins at {oldest}",
+        )
+    return Decision(
+        Outcome.STREAM, Code.SAME_HISTORY, f"the log goes on from {there.sequence + 1}", start=there.sequence + 1
+    )
+
+
+def may_bootstrap(replica: History | None, primary: History, code: Code) -> str | None:
+    """Why the replica must refuse a bootstrap that the primary proposes, or None when it may go on.
+
+    A replica without data takes any copy. One with data lets it be replaced only by a later position of the
+    same database, and only because the log is gone.
+    """
+    if replica is None:
+        return None
+    if replica.database_id != primary.database_id:
+        return "the copy is of another database"
+    if code is not Code.LOG_GONE:
+        return f"the replica has data, and {code.value!r} is no reason to replace it"
+    there, here = replica.position, primary.position
+    if (here.epoch, here.sequence) <= (there.epoch, there.sequence):
+        return f"the copy would be at {here}, the replica is at {there} already"
+    return None
+
+
+def _stop(code: Code, reason: str) -> Decision:
+    return Decision(Outcome.STOP, code, reason)
+
+
+def _diverged(there: Position, here: Position) -> Decision:
+    return _stop(Code.DIVERGED, f"the replica is at {there}, where the primary's history has {here}")
+
+
+def _clash(primary: History, replica: History) -> int | None:
+    """The first epoch that both know under different ids."""
+    ids = {record.epoch: record.id for record in primary.epochs}
+    for record in sorted(replica.epochs, key=lambda record: record.epoch):
+        if ids.get(record.epoch, record.id) != record.id:
+            return record.epoch
+    return None
+
+
+def _fork_after(primary: History, epoch: int) -> Position | None:
+    """Where the primary's history left `epoch`, or None when its list does not say."""
+    later = [record for record in primary.epochs if record.epoch > epoch]
+    if not later:
+        return None
+    first = min(later, key=lambda record: record.epoch)
+    return first.fork if first.fork.epoch == epoch else None
