@@ -1,8 +1,7 @@
 """Whether a replica may follow a primary, and from where: one pure function over two histories.
 
-The primary evaluates it, with what its log says about the replica's sequence number; the replica checks
-the answer with `may_bootstrap` before it lets anything replace its data. The cases, in the order in which they are
-tried:
+The primary evaluates it, with what its log says about the replica's sequence number; the replica checks the
+answer with `may_bootstrap` before it lets anything replace its data. The cases, in the order they are tried:
 
     replica                                                     outcome
     ----------------------------------------------------------  ---------
@@ -92,10 +91,10 @@ def agree(primary: History, replica: History | None, *, found: Position | None, 
         return Decision(
             Outcome.FENCED,
             Code.HIGHER_EPOCH,
-            f"the replica is in epoch {there.epoch}, the primary only in {here.epoch}: another node was promoted",
+            f"the replica is in epoch {there.epoch}, the primary in {here.epoch}: another node was promoted",
         )
     if clash := _clash(primary, replica):
-        return _stop(Code.OTHER_EPOCH_ID, f"epoch {clash} has one id at the primary and another at the replica")
+        return _stop(Code.OTHER_EPOCH_ID, f"epoch {clash} has one id at the primary, another at the replica")
     end = here if there.epoch == here.epoch else _fork_after(primary, there.epoch)
     if end is None:
         return _stop(Code.UNKNOWN_FORK, f"the primary does not know where epoch {there.epoch} ended")
@@ -103,7 +102,8 @@ def agree(primary: History, replica: History | None, *, found: Position | None, 
         if end is here:
             return _stop(
                 Code.REPLICA_AHEAD,
-                f"the replica is at {there}, ahead of the primary at {here}: the primary lost data or is an older copy",
+                f"the replica is at {there}, ahead of the primary at {here}: "
+                "the primary lost data or is an older copy",
             )
         return Decision(
             Outcome.REWIND,
@@ -122,7 +122,10 @@ def agree(primary: History, replica: History | None, *, found: Position | None, 
             f"the replica is at {there.sequence}, the primary's log begins at {oldest}",
         )
     return Decision(
-        Outcome.STREAM, Code.SAME_HISTORY, f"the log goes on from {there.sequence + 1}", start=there.sequence + 1
+        Outcome.STREAM,
+        Code.SAME_HISTORY,
+        f"the log goes on from {there.sequence + 1}",
+        start=there.sequence + 1,
     )
 
 

@@ -1,0 +1,152 @@
+"""A node's state in LMDB, under `state/` in its data directory.
+
+    node              Identity
+    shown             Shown              about once a second, and at each change of state
+    bootstrap         BootstrapProgress  while one is under way
+    slot/<node id>    Slot               on a primary, one for each replica it keeps log for
+
+The store is the authority for what is applied; nothing here is ever needed to recover data. One process
+writes, any process reads. Every write is one synced LMDB transaction and takes milliseconds: callers keep it
+off the event loop. Not safe to use from two threads at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+from replicad.env import Env
+from replicad.errors import CorruptionError, NotFoundError
+from replicad.options import MIB
+from replicad.state.records import BootstrapProgress, Identity, NodeView, Shown, Slot, decode, encode
+
+DIRECTORY = "state"
+MAP_BYTES = 16 * MIB
+NODE_ID_BYTES = 16
+
+_NODE, _SHOWN, _BOOTSTRAP, _SLOT = b"node", b"shown", b"bootstrap", b"slot/"
+
+
+class NodeState:
+    """The writer's side; `NodeState.read` is the reader's."""
+
+    def __init__(self, env: Env, data_dir: Path) -> None:
+        """Opens the state, or makes it with a new random node id."""
+        self._env = env
+        self.path = data_dir / DIRECTORY
+        fresh = not env.fs.exists(self.path / "data.mdb")
+        env.fs.make_directories(self.path)
+        with _located(self.path):
+            self._lmdb = lmdb.open(str(self.path), map_size=MAP_BYTES, mode=0o644)
+            self._sync_directory(fresh)
+            identity = self._get(_NODE)
+        if identity is None:
+            made = Identity(node_id=env.random.bytes(NODE_ID_BYTES), created_us=env.clock.wall_us())
+            self._put(_NODE, encode(made))
+            identity = encode(made)
+        self.identity = decode(Identity, identity)
+
+    @property
+    def node_id(self) -> bytes:
+        """16 bytes, random, made with the directory."""
+        return self.identity.node_id
+
+    def show(self, shown: Shown) -> None:
+        """Replaces what is shown. The caller read `shown.position` from durable data."""
+        self._put(_SHOWN, encode(shown))
+
+    def show_bootstrap(self, progress: BootstrapProgress | None) -> None:
+        """Replaces or removes the bootstrap that is under way."""
+        self._put(_BOOTSTRAP, None if progress is None else encode(progress))
+
+    def put_slot(self, slot: Slot) -> None:
+        self._put(_SLOT + slot.node_id, encode(slot))
+
+    def remove_slot(self, node_id: bytes) -> None:
+        self._put(_SLOT + node_id, None)
+
+    def view(self) -> NodeView:
+        """What `read` shows to others."""
+        return _view(self._lmdb, self.path)
+
+    def close(self) -> None:
+        self._lmdb.close()
+
+    @staticmethod
+    def read(data_dir: Path) -> NodeView:
+        """Reads the state of a node whose daemon may run or be down.
+
+        Raises NotFoundError when the directory has no state, CorruptionError when it cannot be read. Not
+        for the process that has the state open: LMDB allows one handle a process.
+        """
+        path = data_dir / DIRECTORY
+        if not (path / "data.mdb").is_file():
+            raise NotFoundError(f"{data_dir} holds no node state")
+        with _located(path):
+            try:
+                environment = lmdb.open(str(path), map_size=MAP_BYTES, readonly=True, create=False)
+            except lmdb.ReadonlyError:
+                environment = lmdb.open(
+                    str(path), map_size=MAP_BYTES, readonly=True, create=False, lock=False
+                )
+        try:
+            return _view(environment, path)
+        finally:
+            environment.close()
+
+    def _sync_directory(self, fresh: bool) -> None:
+        """LMDB syncs its files, never the names of them."""
+        if fresh:
+            self._lmdb.sync(True)
+        self._env.fs.sync_directory(self.path)
+
+    def _get(self, key: bytes) -> bytes | None:
+        with self._lmdb.begin() as transaction:
+            value: bytes | None = transaction.get(key)
+            return value
+
+    def _put(self, key: bytes, value: bytes | None) -> None:
+        with self._lmdb.begin(write=True) as transaction:
+            if value is None:
+                transaction.delete(key)
+            else:
+                transaction.put(key, value)
+
+
+def _view(environment: Any, path: Path) -> NodeView:
+    with _located(path), environment.begin() as transaction:
+        identity, shown, bootstrap = (transaction.get(key) for key in (_NODE, _SHOWN, _BOOTSTRAP))
+        if identity is None:
+            raise NotFoundError(f"{path} was never finished: it has no node id")
+        slots = []
+        cursor = transaction.cursor()
+        found = cursor.set_range(_SLOT)
+        while found and cursor.key().startswith(_SLOT):
+            slots.append(decode(Slot, cursor.value()))
+            found = cursor.next()
+        return NodeView(
+            identity=decode(Identity, identity),
+            shown=None if shown is None else decode(Shown, shown),
+            bootstrap=None if bootstrap is None else decode(BootstrapProgress, bootstrap),
+            slots=tuple(slots),
+        )
+
+
+@contextlib.contextmanager
+def _located(path: Path) -> Iterator[None]:
+    """Names the file in what LMDB or a decoder finds wrong."""
+    try:
+        yield
+    except CorruptionError as error:
+        raise CorruptionError(error.reason, path=path / "data.mdb") from None
+    except (
+        lmdb.InvalidError,
+        lmdb.CorruptedError,
+        lmdb.VersionMismatchError,
+        lmdb.PageNotFoundError,
+    ) as error:
+        raise CorruptionError(str(error), path=path / "data.mdb") from None

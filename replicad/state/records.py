@@ -1,0 +1,111 @@
+"""The records of the node state and their encoding: small msgpack maps, decoded under strict limits.
+
+A key that this version does not know is ignored; a missing or ill-typed one is a CorruptionError.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar, get_type_hints
+
+import msgpack
+
+from replicad.errors import CorruptionError
+
+VALUE_BYTES_MAX = 4096
+
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Made at the first start and kept for the life of the directory."""
+
+    node_id: bytes
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What the node last showed; `position` is `str(Position)`, durable on this node when it was written."""
+
+    role: str
+    database_id: bytes | None
+    position: str | None
+    primary_address: str | None
+    link: str | None
+    """State of the replication link of a replica, with what it waits for."""
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootstrapProgress:
+    """A bootstrap that is under way: bytes that are verified at the replica, of how many."""
+
+    copy_id: bytes
+    position: str
+    files: int
+    files_total: int
+    size_bytes: int
+    size_bytes_total: int
+    started_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """The log after `sequence` stays for the replica `node_id`, up to a cap.
+
+    `invalid` is why the slot holds nothing any more, or None.
+    """
+
+    node_id: bytes
+    sequence: int
+    seen_us: int
+    invalid: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView:
+    """Everything in a node's state, as another process reads it."""
+
+    identity: Identity
+    shown: Shown | None
+    bootstrap: BootstrapProgress | None
+    slots: tuple[Slot, ...]
+
+
+def encode(record: Any) -> bytes:
+    """`record` is one of the record classes above."""
+    data: bytes = msgpack.packb(asdict(record))
+    if len(data) > VALUE_BYTES_MAX:
+        raise AssertionError(f"{type(record).__name__} takes {len(data)} bytes")
+    return data
+
+
+def decode(kind: type[Record], data: bytes) -> Record:
+    """Raises CorruptionError naming the record."""
+    try:
+        values = msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=True,
+            max_str_len=VALUE_BYTES_MAX,
+            max_bin_len=VALUE_BYTES_MAX,
+            max_array_len=64,
+            max_map_len=64,
+            max_ext_len=0,
+        )
+    except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
+        raise CorruptionError(f"{kind.__name__} record: {error}") from None
+    if type(values) is not dict:
+        raise CorruptionError(f"{kind.__name__} record is not a map")
+    wanted = get_type_hints(kind)
+    known = {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        if field.name not in values:
+            raise CorruptionError(f"{kind.__name__} record: {field.name} is missing")
+        value = values[field.name]
+        if isinstance(value, bool) or not isinstance(value, wanted[field.name]):
+            raise CorruptionError(f"{kind.__name__} record: {field.name} is {type(value).__name__}")
+        known[field.name] = value
+    return kind(**known)
