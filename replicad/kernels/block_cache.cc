@@ -1,0 +1,73 @@
+#include "block_cache.h"
+
+#include <new>
+
+namespace replicad {
+
+BlockRef Block::Copy(std::string_view raw) {
+  const BlockView parsed = BlockView::Parse(raw);
+  char* memory = static_cast<char*>(::operator new(sizeof(Block) + raw.size()));
+  auto* block = new (memory) Block();
+  char* bytes = memory + sizeof(Block);
+  std::memcpy(bytes, raw.data(), raw.size());
+  block->raw_bytes_ = static_cast<uint32_t>(raw.size());
+  block->view_ = {bytes, parsed.entries_bytes, parsed.restart_count};
+  return BlockRef(block);
+}
+
+void BlockRef::Free(const Block* block) {
+  block->~Block();
+  ::operator delete(const_cast<Block*>(block));
+}
+
+uint32_t BlockCache::Add(BlockSlots* slots, uint32_t ordinal, size_t bytes) {
+  used_bytes_ += bytes;
+  if (free_.empty()) {
+    ring_.push_back({slots, ordinal});
+    return static_cast<uint32_t>(ring_.size() - 1);
+  }
+  const uint32_t position = free_.back();
+  free_.pop_back();
+  ring_[position] = {slots, ordinal};
+  return position;
+}
+
+void BlockCache::Remove(uint32_t position, size_t bytes) {
+  used_bytes_ -= bytes;
+  ring_[position] = {};
+  free_.push_back(position);
+}
+
+void BlockCache::Shrink() {
+  // Ends: each full turn of the hand either evicts or takes away the last reference flags.
+  while (used_bytes_ > capacity_bytes_) {
+    if (hand_ >= ring_.size()) hand_ = 0;
+    const Held held = ring_[hand_];
+    if (held.slots) {
+      BlockSlots::Slot& slot = held.slots->slots_[held.ordinal];
+      if (slot.block->referenced_) {
+        slot.block->referenced_ = false;
+      } else {
+        Remove(slot.position, slot.block->memory_bytes());
+        slot.block = BlockRef();
+      }
+    }
+    ++hand_;
+  }
+}
+
+BlockSlots::~BlockSlots() {
+  for (Slot& slot : slots_) {
+    if (slot.block) cache_->Remove(slot.position, slot.block->memory_bytes());
+  }
+}
+
+void BlockSlots::Insert(uint32_t ordinal, const BlockRef& block) {
+  Slot& slot = slots_[ordinal];
+  if (slot.block || block->memory_bytes() > cache_->capacity_bytes()) return;
+  slot.position = cache_->Add(this, ordinal, block->memory_bytes());
+  slot.block = block;
+  cache_->Shrink();
+}
+
+}  // namespace replicad

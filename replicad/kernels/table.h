@@ -1,0 +1,79 @@
+// One open table in memory: its index, its filter, its slots in the block cache, and where its blocks come from.
+//
+// Protected by the GIL. Reading a block that is not cached calls the table's BlockSource, which may run any Python code
+// of any thread before it returns: inserts into memtables, evictions, even the release of the last Python reference
+// to this table. So whoever reads holds the table by shared_ptr, and a block by BlockRef, across a read.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "block_cache.h"
+#include "bloom.h"
+#include "index.h"
+
+namespace replicad {
+
+// Where the blocks of a table come from: read, verified and decompressed. Fetch may run Python and may throw anything.
+class BlockSource {
+ public:
+  virtual ~BlockSource() = default;
+  virtual BlockRef Fetch(const BlockHandle& handle) = 0;
+};
+
+// A key to look up: with its hash, and as a reader at `sequence` sees it.
+struct LookupKey {
+  LookupKey(std::string_view key, uint64_t sequence)
+      : key(key), hash(FilterHash(key)), bound(SeekTrailer(sequence)), sequence(sequence) {}
+  std::string_view key;
+  uint64_t hash;
+  uint64_t bound;
+  uint64_t sequence;
+};
+
+// The newest visible version of a key, a deletion included. The value is good while the memtable lives that it came
+// from, or while `block` is held; when `block` is null, a cached block may hold it until the cache changes.
+struct LookupResult {
+  uint64_t trailer = 0;  // 0: nothing was found
+  std::string_view value;
+  BlockRef block;
+
+  bool found() const { return trailer != 0; }
+  bool present() const { return found() && TrailerKind(trailer) == EntryKind::kPut; }
+};
+
+class Table {
+ public:
+  // Throws Corruption when index or filter are not what a builder writes.
+  Table(uint64_t number, std::string_view index, std::string_view filter, std::string smallest, std::string largest,
+        std::shared_ptr<BlockCache> cache, std::unique_ptr<BlockSource> source);
+
+  uint64_t number() const { return number_; }
+  const std::string& smallest() const { return smallest_; }
+  const std::string& largest() const { return largest_; }
+  const TableIndex& index() const { return index_; }
+  BlockSource& source() { return *source_; }
+  size_t memory_bytes() const { return index_.memory_bytes() + filter_.memory_bytes() + slots_.memory_bytes(); }
+
+  bool Covers(std::string_view key) const { return key >= smallest_ && key <= largest_; }
+  void Prefetch(const LookupKey& key) const { filter_.Prefetch(key.hash); }
+  // Requires Covers(key.key), or answers only more slowly.
+  LookupResult Get(const LookupKey& key);
+  // From the cache, or from the source and then into the cache.
+  BlockRef ReadBlock(uint32_t ordinal);
+
+ private:
+  BlockRef Load(uint32_t ordinal);
+
+  const uint64_t number_;
+  const std::string smallest_;
+  const std::string largest_;
+  const TableIndex index_;
+  const Filter filter_;
+  BlockSlots slots_;
+  const std::unique_ptr<BlockSource> source_;
+};
+
+}  // namespace replicad
