@@ -36,4 +36,6 @@ NB_MODULE(_kernels, m) {
   replicad::bind_memtable(m);
   replicad::bind_log(m);
   replicad::bind_table(m);
+  replicad::bind_read(m);
+  replicad::bind_merge(m);
 }

@@ -7,6 +7,8 @@ namespace replicad {
 
 void bind_memtable(nanobind::module_& m);
 void bind_log(nanobind::module_& m);    // checksums, batches, frames
-void bind_table(nanobind::module_& m);  // blocks, tables, read view, merge
+void bind_table(nanobind::module_& m);  // blocks, block cache, tables
+void bind_read(nanobind::module_& m);   // read views, scans
+void bind_merge(nanobind::module_& m);  // flush and compaction
 
 }  // namespace replicad

@@ -1,10 +1,148 @@
-// Binds the kernels of tables and reading.
+// Binds the kernels of tables and of reading: blocks, the block cache, tables, read views, scans.
+//
+// Garbage collection: the only Python object that these classes own is a table's fetch, so that is where a cycle is cut;
+// what holds tables is traversed to be seen by the collector.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "block.h"
+#include "bloom.h"
+#include "errors.h"
 #include "module.h"
+#include "module_bytes.h"
+#include "read_view.h"
+#include "scan.h"
+#include "table.h"
 
 namespace nb = nanobind;
+using namespace nb::literals;
 
 namespace replicad {
+namespace {
 
-void bind_table(nb::module_&) {}
+void BindDecoders(nb::module_& m) {
+  m.def(
+      "decode_block",
+      [](const BytesLike& raw) {
+        nb::list entries;
+        VisitBlock(raw.view(), [&](std::string_view key, uint64_t trailer, std::string_view value) {
+          entries.append(nb::make_tuple(ToBytes(key), TrailerSequence(trailer),
+                                        static_cast<int>(TrailerKind(trailer)), ToBytes(value)));
+        });
+        return entries;
+      },
+      "raw"_a, nb::sig("def decode_block(raw: bytes | bytearray | memoryview) -> list[tuple[bytes, int, int, bytes]]"),
+      "(key, sequence, kind, value) of every entry of a raw data block; checks all that the format promises.");
+  m.def(
+      "decode_index",
+      [](const BytesLike& raw) {
+        const TableIndex index(raw.view());
+        nb::list blocks;
+        for (uint32_t i = 0; i < index.block_count(); ++i) {
+          const BlockHandle handle = index.handle(i);
+          blocks.append(
+              nb::make_tuple(ToBytes(index.separator(i)), handle.offset, handle.length, handle.raw_length));
+        }
+        return blocks;
+      },
+      "raw"_a, nb::sig("def decode_index(raw: bytes | bytearray | memoryview) -> list[tuple[bytes, int, int, int]]"),
+      "(separator, offset, length, raw length) of every block of a raw index block.");
+  m.def(
+      "filter_may_contain",
+      [](const BytesLike& raw, const nb::bytes& key) { return Filter(raw.view()).MayContain(FilterHash(View(key))); },
+      "raw"_a, "key"_a, "Whether a raw filter block may contain the key. Parses the filter each time.");
+}
+
+// Asks Python for blocks.
+class FetchSource final : public BlockSource {
+ public:
+  explicit FetchSource(nb::callable fetch) : fetch_(std::move(fetch)) {}
+
+  BlockRef Fetch(const BlockHandle& handle) override {
+    const nb::object fetch = fetch_;
+    if (!fetch) throw nb::value_error("the table was cleared by the garbage collector");
+    const nb::object result = fetch(handle.offset, handle.length, handle.raw_length);
+    BytesLike raw;
+    if (!raw.Hold(result.ptr())) throw nb::type_error("fetch must return a bytes-like object");
+    if (raw.view().size() != handle.raw_length) {
+      throw Corruption("a data block of " + std::to_string(raw.view().size()) + " bytes where the index says " +
+                           std::to_string(handle.raw_length),
+                       0);
+    }
+    return Block::Copy(raw.view());
+  }
+
+  PyObject* fetch() const { return fetch_.ptr(); }
+  void Clear() { nb::object(std::move(fetch_)).reset(); }
+
+ private:
+  nb::object fetch_;
+};
+
+void InitTable(Table* self, uint64_t number, const BytesLike& index, const BytesLike& filter,
+               const nb::bytes& smallest, const nb::bytes& largest, std::shared_ptr<BlockCache> cache,
+               nb::callable fetch) {
+  new (self) Table(number, index.view(), filter.view(), std::string(View(smallest)), std::string(View(largest)),
+                   std::move(cache), std::make_unique<FetchSource>(std::move(fetch)));
+}
+
+FetchSource& SourceOf(Table& table) { return static_cast<FetchSource&>(table.source()); }
+
+int TraverseTable(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (nb::inst_ready(self)) Py_VISIT(SourceOf(*nb::inst_ptr<Table>(self)).fetch());
+  return 0;
+}
+
+int ClearTable(PyObject* self) {
+  if (nb::inst_ready(self)) SourceOf(*nb::inst_ptr<Table>(self)).Clear();
+  return 0;
+}
+
+PyType_Slot table_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(TraverseTable)},
+                             {Py_tp_clear, reinterpret_cast<void*>(ClearTable)},
+                             {0, nullptr}};
+
+void BindTable(nb::module_& m) {
+  nb::class_<BlockCache>(m, "BlockCache", "Raw blocks of open tables under one budget of bytes.")
+      .def(nb::init<size_t>(), "capacity_bytes"_a)
+      .def_prop_rw("capacity_bytes", &BlockCache::capacity_bytes, &BlockCache::set_capacity_bytes)
+      .def_prop_ro("used_bytes", &BlockCache::used_bytes)
+      .def_prop_ro("hits", &BlockCache::hits)
+      .def_prop_ro("misses", &BlockCache::misses);
+
+  nb::class_<Table>(m, "Table", nb::type_slots(table_slots),
+                    "One open table: its index and filter in memory, its data blocks in the cache or fetched.")
+      .def("__init__", &InitTable, "number"_a, "index"_a, "filter"_a, "smallest"_a, "largest"_a, "cache"_a, "fetch"_a,
+           nb::sig("def __init__(self, number: int, index: bytes | bytearray | memoryview, "
+                   "filter: bytes | bytearray | memoryview, smallest: bytes, largest: bytes, cache: BlockCache, "
+                   "fetch: collections.abc.Callable[[int, int, int], bytes]) -> None"),
+           "fetch(offset, length, raw_length) returns the verified, decompressed block; what it raises comes out of\n"
+           "the call that needed the block.")
+      .def_prop_ro("number", &Table::number)
+      .def_prop_ro("memory_bytes", &Table::memory_bytes, "What index, filter and slots take; not the cached blocks.")
+      .def_prop_ro(
+          "block_handles",
+          [](const Table& table) {
+            nb::list handles;
+            for (uint32_t i = 0; i < table.index().block_count(); ++i) {
+              const BlockHandle handle = table.index().handle(i);
+              handles.append(nb::make_tuple(handle.offset, handle.length, handle.raw_length));
+            }
+            return handles;
+          },
+          nb::sig("def block_handles(self) -> list[tuple[int, int, int]]"),
+          "(offset, length, raw length) of every data block, in order.");
+}
+
+}  // namespace
+
+void bind_table(nb::module_& m) {
+  BindDecoders(m);
+  BindTable(m);
+}
 
 }  // namespace replicad

@@ -1,0 +1,106 @@
+#include "scan_sources.h"
+
+namespace replicad {
+
+bool ReverseMemtableSource::Seek(const ScanBounds& bounds) {
+  if (!bounds.upper) {
+    entry_.SeekToLast();
+    return Take();
+  }
+  entry_.Seek(*bounds.upper, kSequenceMax);  // the first entry that is not below the upper bound
+  if (!entry_.Valid()) {
+    entry_.SeekToLast();
+    return Take();
+  }
+  return Advance();
+}
+
+bool ForwardRunSource::Seek(uint64_t bound) {
+  if (!bounds_.lower) {
+    if (run_.empty() || (bounds_.upper && run_.front()->smallest() >= *bounds_.upper)) return false;
+    block = run_.front()->ReadBlock(0);
+    reader_.Open(block->view());
+    return Take();
+  }
+  table_ = FindTable(run_, *bounds_.lower);
+  if (table_ == run_.size()) return false;
+  Table& table = *run_[table_];
+  if (bounds_.upper && table.smallest() >= *bounds_.upper) return false;
+  ordinal_ = table.index().Find(*bounds_.lower);
+  if (ordinal_ == table.index().block_count()) {  // only when `largest` promises more than the index holds
+    --ordinal_;
+    return OpenNextBlock();
+  }
+  block = table.ReadBlock(ordinal_);
+  return reader_.Seek(block->view(), *bounds_.lower, bound) ? Take() : OpenNextBlock();
+}
+
+bool ForwardRunSource::Advance() { return reader_.Next() ? Take() : OpenNextBlock(); }
+
+bool ForwardRunSource::OpenNextBlock() {
+  const TableIndex& index = run_[table_]->index();
+  if (ordinal_ + 1 < index.block_count()) {
+    if (bounds_.upper && index.separator(ordinal_) >= *bounds_.upper) return false;
+    ++ordinal_;
+  } else {
+    if (table_ + 1 == run_.size()) return false;
+    if (bounds_.upper && run_[table_ + 1]->smallest() >= *bounds_.upper) return false;
+    ++table_;
+    ordinal_ = 0;
+  }
+  block = run_[table_]->ReadBlock(ordinal_);
+  reader_.Open(block->view());
+  return Take();
+}
+
+bool ForwardRunSource::Take() {
+  key = reader_.key();
+  trailer = reader_.trailer();
+  value = reader_.value();
+  return true;
+}
+
+bool ReverseRunSource::Seek() {
+  if (run_.empty()) return false;
+  table_ = bounds_.upper ? FindTable(run_, *bounds_.upper) : run_.size();
+  if (table_ == run_.size()) --table_;
+  Table& table = *run_[table_];
+  const uint32_t count = table.index().block_count();
+  ordinal_ = bounds_.upper ? table.index().Find(*bounds_.upper) : count;
+  if (ordinal_ < count) {
+    // The first block that may hold the bound: what is below it ends here or earlier.
+    block = table.ReadBlock(ordinal_);
+    return reader_.SeekBefore(block->view(), *bounds_.upper) ? Take() : OpenPreviousBlock();
+  }
+  if (bounds_.lower && table.largest() < *bounds_.lower) return false;
+  ordinal_ = count - 1;
+  block = table.ReadBlock(ordinal_);
+  reader_.Open(block->view());
+  return Take();
+}
+
+bool ReverseRunSource::Advance() { return reader_.Prev() ? Take() : OpenPreviousBlock(); }
+
+bool ReverseRunSource::OpenPreviousBlock() {
+  if (ordinal_ > 0) {
+    if (bounds_.lower && run_[table_]->index().separator(ordinal_ - 1) < *bounds_.lower) return false;
+    --ordinal_;
+  } else {
+    if (table_ == 0) return false;
+    if (bounds_.lower && run_[table_ - 1]->largest() < *bounds_.lower) return false;
+    --table_;
+    ordinal_ = run_[table_]->index().block_count() - 1;
+  }
+  block = run_[table_]->ReadBlock(ordinal_);
+  reader_.Open(block->view());
+  return Take();
+}
+
+bool ReverseRunSource::Take() {
+  key = reader_.key();
+  trailer = reader_.trailer();
+  value = reader_.value();
+  return true;
+}
+
+}  // namespace replicad
