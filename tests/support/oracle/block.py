@@ -87,7 +87,7 @@ def split_blocks(entries: Sequence[Entry], block_bytes: int) -> list[list[Entry]
         if len(encode_block(open_block)) >= block_bytes:
             blocks.append(open_block)
             open_block = []
-    return blocks + [open_block] if open_block else blocks
+    return [*blocks, open_block] if open_block else blocks
 
 
 def decode_block(raw: bytes) -> list[Entry]:

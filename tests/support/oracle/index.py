@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from tests.support.oracle.block import Entry, decode_varint, encode_varint, shared_bytes
@@ -25,7 +26,7 @@ def separator(last: bytes, following: bytes) -> bytes:
 
 def separators(blocks: Sequence[Sequence[Entry]]) -> list[bytes]:
     """What the index says of each block of a table."""
-    between = [separator(a[-1].key, b[0].key) for a, b in zip(blocks, blocks[1:], strict=False)]
+    between = [separator(a[-1].key, b[0].key) for a, b in pairwise(blocks)]
     return [*between, blocks[-1][-1].key]
 
 
