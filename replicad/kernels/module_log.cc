@@ -177,6 +177,15 @@ void BindFrameScan(nb::module_& m) {
         "stop_sequence"_a = UINT64_MAX, "check_chain"_a = true, "check_body"_a = true, "max_frames"_a = 0,
         "Checks frame after frame, the first of which follows the given position. Without check_chain the first may "
         "stand anywhere and no hash is looked at; without check_body only headers are vouched for.");
+  m.def(
+      "durable_bound",
+      [](const BytesLike& data, const nb::bytes& database_id) {
+        const std::string_view id = View(database_id);
+        return WithoutGilIf(data.view().size() > kReleaseGilBytes, [&] { return DurableBound(data.view(), id); });
+      },
+      "data"_a, "database_id"_a,
+      "The greatest durable sequence number in any frame header that can be recognised, wherever it stands in data; 0 "
+      "when there is none. For judging damage: frames behind it prove nothing but this.");
   m.attr("SCAN_END") = static_cast<int>(ScanStop::kEnd);
   m.attr("SCAN_PARTIAL") = static_cast<int>(ScanStop::kPartial);
   m.attr("SCAN_LIMIT") = static_cast<int>(ScanStop::kLimit);
