@@ -1,1 +1,61 @@
-"""A replication daemon and the log-structured store inside it."""
+"""A replication daemon and the log-structured store inside it.
+
+>>> import replicad
+>>> with replicad.open("/var/lib/example") as db:        # doctest: +SKIP
+...     db.put(b"key", b"value")
+...     db.get(b"key")
+b'value'
+"""
+
+from replicad.errors import (
+    ClosedError,
+    CorruptionError,
+    DiskFullError,
+    InvalidArgument,
+    LockedError,
+    LogGoneError,
+    NewerFormatError,
+    NotFoundError,
+    PoisonedError,
+    ReadOnlyError,
+    ReplicadError,
+    StoreError,
+)
+from replicad.options import Options
+from replicad.store.batch import WriteBatch
+from replicad.store.commit import Commit
+from replicad.store.cut import Cut
+from replicad.store.database import Database, LogFile, open
+from replicad.store.reading import Snapshot
+from replicad.store.updates import Update
+from replicad.types import Operation, OperationKind, Position
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ClosedError",
+    "Commit",
+    "CorruptionError",
+    "Cut",
+    "Database",
+    "DiskFullError",
+    "InvalidArgument",
+    "LockedError",
+    "LogFile",
+    "LogGoneError",
+    "NewerFormatError",
+    "NotFoundError",
+    "Operation",
+    "OperationKind",
+    "Options",
+    "PoisonedError",
+    "Position",
+    "ReadOnlyError",
+    "ReplicadError",
+    "Snapshot",
+    "StoreError",
+    "Update",
+    "WriteBatch",
+    "__version__",
+    "open",
+]

@@ -95,7 +95,7 @@ class LocalFileSystem:
     def open(self, path: Path) -> ReadFile:
         return LocalReadFile(path)
 
-    def read_bytes(self, path: Path) -> bytes:
+    def read_file(self, path: Path) -> bytes:
         return path.read_bytes()
 
     def sync_file(self, path: Path) -> None:

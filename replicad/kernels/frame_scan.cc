@@ -127,22 +127,14 @@ FrameScan ScanFrames(std::string_view data, std::string_view database_id, const 
   return Scanner(data, database_id, after, options).Run();
 }
 
-uint64_t DurableBound(std::string_view data, std::string_view database_id) {
-  if (database_id.size() != kDatabaseIdBytes) throw LimitError("a database id is 16 bytes long");
+size_t FindFrameHeader(std::string_view data, std::string_view database_id) {
   const uint32_t log_seed = Crc32c(database_id);
-  uint64_t bound = 0;
-  for (size_t at = 0; at + kFrameHeaderBytes <= data.size();) {
+  for (size_t at = 0; at + kFrameHeaderBytes <= data.size(); ++at) {
     const char* header = data.data() + at;
-    const uint32_t body_length = LoadU32(header + 4);
-    const bool plausible = body_length > 0 && body_length <= kBodyBytesMax && LoadU32(header + 20) == 0;
-    if (plausible && LoadU32(header) == HeaderCrc(header, log_seed)) {
-      bound = std::max(bound, LoadFrameHeader(header).durable_sequence);
-      at += kFrameHeaderBytes;
-    } else {
-      ++at;
-    }
+    // Most places are ruled out by the flags, which are always 0, before a checksum is computed.
+    if (LoadU32(header + 20) == 0 && HeaderCrc(header, log_seed) == LoadU32(header)) return at;
   }
-  return bound;
+  return std::string_view::npos;
 }
 
 }  // namespace replicad

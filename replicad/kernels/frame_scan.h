@@ -45,8 +45,7 @@ struct FrameScan {
 FrameScan ScanFrames(std::string_view data, std::string_view database_id, const LogPosition& after,
                      const ScanOptions& options);
 
-// The greatest durable sequence number in any header that can be recognised in `data`, wherever it stands: what a
-// damaged stretch still tells about how far its writer had synced. 0 when there is none. Tries every byte.
-uint64_t DurableBound(std::string_view data, std::string_view database_id);
+// Where the next header with the right checksum begins, or npos: how a reader finds frames again after damage.
+size_t FindFrameHeader(std::string_view data, std::string_view database_id);
 
 }  // namespace replicad

@@ -178,14 +178,14 @@ void BindFrameScan(nb::module_& m) {
         "Checks frame after frame, the first of which follows the given position. Without check_chain the first may "
         "stand anywhere and no hash is looked at; without check_body only headers are vouched for.");
   m.def(
-      "durable_bound",
+      "find_frame_header",
       [](const BytesLike& data, const nb::bytes& database_id) {
         const std::string_view id = View(database_id);
-        return WithoutGilIf(data.view().size() > kReleaseGilBytes, [&] { return DurableBound(data.view(), id); });
+        return WithoutGilIf(data.view().size() > kReleaseGilBytes,
+                            [&] { return static_cast<int64_t>(FindFrameHeader(data.view(), id)); });
       },
       "data"_a, "database_id"_a,
-      "The greatest durable sequence number in any frame header that can be recognised, wherever it stands in data; 0 "
-      "when there is none. For judging damage: frames behind it prove nothing but this.");
+      "Offset of the next header with the right checksum, or -1: how frames are found again after damage.");
   m.attr("SCAN_END") = static_cast<int>(ScanStop::kEnd);
   m.attr("SCAN_PARTIAL") = static_cast<int>(ScanStop::kPartial);
   m.attr("SCAN_LIMIT") = static_cast<int>(ScanStop::kLimit);

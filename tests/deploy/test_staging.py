@@ -46,8 +46,8 @@ def test_kernels_staged(staged: Path) -> None:
     """The staged program has its own compiled kernels, not those of this checkout."""
     library = staged / "usr/lib/replicad"
     source = f"""
-import sys
-sys.path.insert(0, {str(library)!r})
+import sys, sysconfig
+sys.path[:0] = [{str(library)!r}, sysconfig.get_paths()["purelib"]]
 from replicad.kernels import _kernels
 print(_kernels.__file__)
 """

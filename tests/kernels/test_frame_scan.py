@@ -132,16 +132,6 @@ def test_stops_at_limits() -> None:
     assert (scan.stop, scan.end) == (kernels.SCAN_END, len(log.data))
 
 
-def test_durable_bound_is_read_from_behind_damage() -> None:
-    """Headers are recognised wherever they stand, and the greatest durable sequence number counts."""
-    log = three_frames()
-    damaged = b"\xff" * 77 + log.data[20:]
-    assert kernels.durable_bound(damaged, ID) == 2
-    assert kernels.durable_bound(damaged[: -len(log.frames[2]) + 55], ID) == 1
-    assert kernels.durable_bound(damaged, bytes(16)) == 0
-    assert kernels.durable_bound(b"", ID) == 0
-
-
 def test_unknown_flags_are_a_newer_format() -> None:
     """A frame with flags is neither read nor taken for damage."""
     data = bytearray(three_frames().data)

@@ -1,0 +1,142 @@
+"""Checkpoints: a directory of hard links that opens as a database of its own (`proto/checkpoint.md`).
+
+Also the two halves of a physical copy to another machine: what to ship, and how to put it in place.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from replicad.env import Env, FileSystem
+from replicad.env.atomic import copy_file, replace_file
+from replicad.errors import InvalidArgument, NotFoundError
+from replicad.store.cut import Cut
+from replicad.store.manifest.file import encode_current, load, write_manifest
+from replicad.store.manifest.state import FIRST_FILE, ManifestState
+from replicad.store.table.meta import table_name
+from replicad.types import FileNumber
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFile:
+    """One file of a copy; `name` is relative to its directory."""
+
+    name: str
+    size_bytes: int
+    sha256: bytes
+
+
+def write_checkpoint(env: Env, cut: Cut, target: Path) -> None:
+    """Makes `target` out of the cut: staged beside it, synced, renamed. `target` must not exist."""
+    fs = env.fs
+    target = target.absolute()
+    if fs.exists(target):
+        raise InvalidArgument(f"{target} exists; a checkpoint needs a path of its own")
+    staging = target.with_name(f"{target.name}.tmp-{env.random.bytes(4).hex()}")
+    fs.make_directories(staging / "wal")
+    try:
+        for meta in cut.tables:
+            link_or_copy(fs, cut.directory / meta.name, staging / meta.name)
+        for part in cut.log:
+            destination = staging / "wal" / part.path.name
+            if part.whole:
+                link_or_copy(fs, part.path, destination)
+            else:
+                copy_file(fs, part.path, destination, part.length)
+        fs.sync_directory(staging / "wal")
+        write_state(fs, staging, cut.state)
+        fs.rename(staging, target)
+        fs.sync_directory(target.parent)
+    except BaseException:
+        fs.remove_tree(staging)
+        raise
+
+
+def write_state(fs: FileSystem, directory: Path, state: ManifestState) -> None:
+    """A manifest and CURRENT in a directory whose tables are there; syncs it."""
+    number = state.next_file
+    state = replace(state, next_file=FileNumber(number + 1))
+    manifest = write_manifest(fs, directory, number, state)
+    manifest.close()
+    replace_file(fs, directory / "CURRENT", encode_current(manifest.path.name, manifest.size))
+
+
+def link_or_copy(fs: FileSystem, source: Path, target: Path) -> None:
+    """A hard link, or a synced copy where the file system has none."""
+    try:
+        fs.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
+            raise
+        copy_file(fs, source, target)
+
+
+def list_files(fs: FileSystem, directory: Path) -> list[CopyFile]:
+    """What a copy of a checkpoint consists of, without its log: tables first, CURRENT last."""
+    state = load(fs, directory)
+    files = [CopyFile(meta.name, meta.size_bytes, meta.sha256) for meta in state.tables]
+    for name in fs.list(directory):
+        if name.startswith("MANIFEST-"):
+            files.append(_described(fs, directory, name))
+    files.append(_described(fs, directory, "CURRENT"))
+    return files
+
+
+def _described(fs: FileSystem, directory: Path, name: str) -> CopyFile:
+    data = fs.read_file(directory / name)
+    return CopyFile(name, len(data), hashlib.sha256(data).digest())
+
+
+def local_tables(fs: FileSystem, directory: Path) -> dict[tuple[bytes, int], str]:
+    """Names of the tables that a database has, by identity (SHA-256, size); empty where there is none."""
+    try:
+        state = load(fs, directory)
+    except NotFoundError:
+        return {}
+    return {(meta.sha256, meta.size_bytes): meta.name for meta in state.tables}
+
+
+def install(env: Env, staging: Path, directory: Path) -> None:
+    """Makes the received and verified copy in `staging` the content of the database in `directory`.
+
+    The database must be closed. Until CURRENT is replaced the old data is what opens, afterwards the new;
+    what a crash leaves behind the next opening removes. `staging` is removed.
+    """
+    fs = env.fs
+    received = load(fs, staging)
+    try:
+        present = load(fs, directory)
+        first, old = present.next_file, present.tables
+    except NotFoundError:
+        first, old = FIRST_FILE, ()
+    fs.make_directories(directory)
+    tables = []
+    for number, meta in enumerate(received.tables, start=first):
+        target = directory / table_name(FileNumber(number))
+        fs.unlink(target)
+        link_or_copy(fs, staging / meta.name, target)
+        tables.append(replace(meta, number=FileNumber(number)))
+    fs.sync_directory(directory)
+    state = replace(
+        received,
+        next_file=FileNumber(first + len(tables)),
+        synced=received.flushed,
+        log_start=received.flushed,
+        tables=tuple(tables),
+    )
+    write_state(fs, directory, state)
+    for stale in old:
+        fs.unlink(directory / stale.name)
+    remove_stale_manifests(fs, directory)
+    fs.remove_tree(staging)
+
+
+def remove_stale_manifests(fs: FileSystem, directory: Path) -> None:
+    """Removes every manifest but the one that CURRENT names."""
+    current = fs.read_file(directory / "CURRENT").split(b" ")[0].decode()
+    for name in fs.list(directory):
+        if name.startswith("MANIFEST-") and name != current:
+            fs.unlink(directory / name)

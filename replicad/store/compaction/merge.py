@@ -1,0 +1,123 @@
+"""Runs a merge: feeds the kernel blocks, and turns the blocks it makes into tables.
+
+The kernel merges with the GIL released; reading, compressing, digesting and writing are calls that release
+it too, so a merge takes little from the threads beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from replicad import kernels
+from replicad.env import Env
+from replicad.store.table.file import OpenTable
+from replicad.store.table.meta import TableMeta, table_name
+from replicad.store.table.writer import TableWriter
+from replicad.types import FamilyId, FileNumber, Sequence
+
+STEP_BYTES = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeOrder:
+    """What to make: tables of `family` for `level`, keeping what the snapshots see."""
+
+    family: FamilyId
+    level: int
+    snapshots: list[Sequence]
+    bottom: bool
+    block_bytes: int
+    bits_per_key: int
+    table_bytes: int
+    compress: bool
+
+
+class MergeStopped(Exception):
+    """The database is being closed; what was written so far is left for the next opening to remove."""
+
+
+class Merge:
+    """One merge, run once, on one background thread."""
+
+    def __init__(
+        self,
+        env: Env,
+        directory: Path,
+        order: MergeOrder,
+        new_number: Callable[[], FileNumber],
+        stop: Callable[[], bool],
+    ) -> None:
+        self._env = env
+        self._directory = directory
+        self._order = order
+        self._new_number = new_number
+        self._stop = stop
+        self._merger = kernels.Merger(
+            snapshots=list(order.snapshots),
+            bottom=order.bottom,
+            block_bytes=order.block_bytes,
+            bits_per_key=order.bits_per_key,
+        )
+        self._runs: dict[int, Iterator[bytes]] = {}
+
+    def add_memtable(self, memtable: kernels.Memtable) -> None:
+        self._merger.add_memtable(memtable)
+
+    def add_run(self, tables: Iterable[OpenTable]) -> None:
+        """Tables that do not overlap, in key order."""
+        self._runs[self._merger.add_run()] = chain.from_iterable(table.blocks() for table in tables)
+
+    def run(self) -> list[TableMeta]:
+        """The tables made, synced, with their names durable; on failure none of them is left."""
+        made: list[TableMeta] = []
+        writer: TableWriter | None = None
+        try:
+            while (event := self._merger.run(STEP_BYTES)) != kernels.MERGE_DONE:
+                if self._stop():
+                    raise MergeStopped
+                if event == kernels.MERGE_NEED_INPUT:
+                    self._feed(self._merger.needed_input)
+                    continue
+                if writer is None:
+                    writer = self._start_table()
+                self._write_blocks(writer)
+                if event == kernels.MERGE_TABLE_END:
+                    created_us = self._env.clock.wall_us()
+                    summary = self._merger.finish_table()
+                    made.append(writer.finish(summary, self._order.family, self._order.level, created_us))
+                    writer = None
+                elif writer.offset >= self._order.table_bytes:
+                    self._merger.request_cut()
+        except BaseException:
+            if writer is not None:
+                writer.abandon()
+                self._env.fs.unlink(writer.path)
+            for meta in made:
+                self._env.fs.unlink(self._directory / meta.name)
+            raise
+        if made:
+            self._env.fs.sync_directory(self._directory)
+        return made
+
+    def _feed(self, run: int) -> None:
+        fed = 0
+        for block in self._runs[run]:
+            self._merger.feed(run, block)
+            fed += len(block)
+            if fed >= STEP_BYTES:
+                return
+        self._merger.finish(run)
+
+    def _start_table(self) -> TableWriter:
+        number = self._new_number()
+        path = self._directory / table_name(number)
+        table_id = self._env.random.bytes(16)
+        return TableWriter(self._env.fs, path, number, table_id, compress=self._order.compress)
+
+    def _write_blocks(self, writer: TableWriter) -> None:
+        for raw in self._merger.take_blocks():
+            handle = writer.add_block(raw)
+            self._merger.block_written(handle.offset, handle.length)

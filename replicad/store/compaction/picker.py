@@ -1,0 +1,102 @@
+"""Which tables to compact next: `choose(levels, shape) -> Choice | None`, a pure function.
+
+Leveled, as in LevelDB and RocksDB: level 0 holds flushed tables, which overlap; every level below holds
+tables that do not. The level that is most over its target is compacted into the one below it; within it the
+table after the one compacted last, so that every key range gets its turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from replicad.store.table.meta import TableMeta
+
+LEVELS = 7
+Levels = Sequence[Sequence[TableMeta]]
+"""Level 0 newest first; each further level by smallest key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes that the levels should have."""
+
+    level0_tables: int
+    level_base_bytes: int
+    multiplier: int
+
+    def target_bytes(self, level: int) -> int:
+        return self.level_base_bytes * int(self.multiplier ** (level - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    level: int
+    inputs: tuple[TableMeta, ...]
+    below: tuple[TableMeta, ...]
+    """The overlapping tables of the next level."""
+    bottom: bool
+    """Nothing under the next level overlaps: deletions need not be kept."""
+
+    @property
+    def output_level(self) -> int:
+        return self.level + 1
+
+    @property
+    def is_move(self) -> bool:
+        """One table that overlaps nothing: only its level changes."""
+        return self.level > 0 and len(self.inputs) == 1 and not self.below
+
+
+def choose(levels: Levels, shape: Shape, last_compacted: dict[int, bytes]) -> Choice | None:
+    """The most urgent compaction, or None. `last_compacted`: largest key compacted last, by level."""
+    score, level = max((_score(levels, level, shape), -level) for level in range(LEVELS - 1))
+    level = -level
+    if score < 1:
+        return None
+    return choose_in(levels, level, last_compacted)
+
+
+def choose_in(levels: Levels, level: int, last_compacted: dict[int, bytes]) -> Choice:
+    """The next compaction out of a level that is not empty."""
+    inputs = tuple(levels[0]) if level == 0 else (_next_table(levels[level], last_compacted.get(level)),)
+    return complete(levels, level, inputs)
+
+
+def complete(levels: Levels, level: int, inputs: tuple[TableMeta, ...]) -> Choice:
+    """Adds what overlaps in the next level."""
+    smallest = min(table.smallest for table in inputs)
+    largest = max(table.largest for table in inputs)
+    below = overlapping(levels[level + 1], smallest, largest)
+    for table in below:
+        smallest, largest = min(smallest, table.smallest), max(largest, table.largest)
+    bottom = not any(overlapping(deeper, smallest, largest) for deeper in levels[level + 2 :])
+    return Choice(level, inputs, below, bottom)
+
+
+def overlapping(tables: Sequence[TableMeta], smallest: bytes, largest: bytes) -> tuple[TableMeta, ...]:
+    return tuple(table for table in tables if table.largest >= smallest and table.smallest <= largest)
+
+
+def debt_bytes(levels: Levels, shape: Shape) -> int:
+    """Bytes above the targets: what is waiting to be compacted."""
+    debt = 0
+    if len(levels[0]) >= shape.level0_tables:
+        debt += sum(table.size_bytes for table in levels[0])
+    for level in range(1, LEVELS - 1):
+        debt += max(0, sum(table.size_bytes for table in levels[level]) - shape.target_bytes(level))
+    return debt
+
+
+def _score(levels: Levels, level: int, shape: Shape) -> float:
+    if level == 0:
+        return len(levels[0]) / shape.level0_tables
+    return sum(table.size_bytes for table in levels[level]) / shape.target_bytes(level)
+
+
+def _next_table(tables: Sequence[TableMeta], after: bytes | None) -> TableMeta:
+    if after is not None:
+        for table in tables:
+            if table.smallest > after:
+                return table
+    return tables[0]

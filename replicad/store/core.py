@@ -1,0 +1,171 @@
+"""The parts of an open database, and the two changes that all of them share: swapping the version, and
+recording an edit in the manifest.
+
+Locks, in the order in which they are taken:
+    write_lock      numbers, log appends and memtable inserts; sealing
+    manifest_lock   edits of the manifest, one after another, each with its sync
+    version_lock    swapping `version`; held for a moment
+Readers take none of them: they read `version` once and then a sequence number.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from replicad import kernels
+from replicad.env import DirectoryLock, Env
+from replicad.options import Options
+from replicad.store.compaction.picker import Shape
+from replicad.store.manifest.edit import Edit
+from replicad.store.manifest.file import ManifestWriter
+from replicad.store.manifest.state import ManifestState
+from replicad.store.progress import Progress
+from replicad.store.snapshots import SnapshotRegistry
+from replicad.store.syncer import Syncer
+from replicad.store.table.meta import TableMeta
+from replicad.store.version import Version
+from replicad.store.wal.catalog import LogCatalog
+from replicad.store.wal.writer import LogWriter
+from replicad.types import DatabaseId, FileNumber, Sequence
+
+Role = Literal["owner", "replica"]
+
+
+class LogHolds(Protocol):
+    """Who needs log beyond the store itself: the slots of replicas."""
+
+    def oldest_needed(self) -> int | None:
+        """The lowest sequence number that must stay; None when nothing must."""
+        ...
+
+
+@dataclass(slots=True)
+class Counters:
+    """What `stats` tells of the past; since opening."""
+
+    flushes: int = 0
+    flushed_bytes: int = 0
+    compactions: int = 0
+    compaction_bytes_read: int = 0
+    compaction_bytes_written: int = 0
+    stalls: int = 0
+    stalled_seconds: float = 0.0
+
+
+class NumberSource:
+    """File numbers, never given twice; under its own lock because merges run beside each other."""
+
+    def __init__(self, first: FileNumber) -> None:
+        self._lock = threading.Lock()
+        self._next = first
+
+    @property
+    def next(self) -> FileNumber:
+        return self._next
+
+    def take(self) -> FileNumber:
+        with self._lock:
+            number = self._next
+            self._next = FileNumber(number + 1)
+            return number
+
+    def at_least(self, number: FileNumber) -> None:
+        with self._lock:
+            self._next = max(self._next, number)
+
+
+@dataclass(slots=True, kw_only=True)
+class Core:
+    env: Env
+    path: Path
+    options: Options
+    role: Role
+    read_only: bool
+    lock: DirectoryLock | None
+    database_id: DatabaseId
+    state: ManifestState
+    manifest: ManifestWriter | None
+    catalog: LogCatalog
+    log: LogWriter
+    memtables: kernels.MemtableSet
+    cache: kernels.BlockCache
+    progress: Progress
+    snapshots: SnapshotRegistry
+    numbers: NumberSource
+    syncer: Syncer | None
+    holds: LogHolds | None
+    version: Version
+    notes: list[str]
+    """What opening had to say: torn tails, files passed over."""
+    write_lock: threading.Lock = field(default_factory=threading.Lock)
+    manifest_lock: threading.Lock = field(default_factory=threading.Lock)
+    version_lock: threading.Lock = field(default_factory=threading.Lock)
+    pins: Counter[FileNumber] = field(default_factory=Counter)
+    unpinned_later: set[FileNumber] = field(default_factory=set)
+    log_pins: Counter[Sequence] = field(default_factory=Counter)
+    counters: Counters = field(default_factory=Counters)
+    stalled: str | None = None
+    """Why writers wait, or None."""
+
+    @property
+    def shape(self) -> Shape:
+        options = self.options
+        return Shape(options.level0_compaction_tables, options.level_base_bytes, options.level_multiplier)
+
+    def swap_version(self, change: Callable[[Version], Version]) -> Version:
+        with self.version_lock:
+            self.version = change(self.version)
+            self._judge_stall()
+            version = self.version
+        self.progress.moved()
+        return version
+
+    def record(self, edit: Edit) -> None:
+        """Makes the edit durable. Any failure poisons the store: what the manifest says is unknown then."""
+        assert self.manifest is not None
+        with self.manifest_lock:
+            numbered = self.manifest.state.next_file
+            self.numbers.at_least(numbered)
+            try:
+                self.manifest.append(edit)
+            except OSError as error:
+                self.progress.fail(error)
+                raise
+            self.state = self.manifest.state
+
+    def pin(self, metas: list[TableMeta]) -> None:
+        """Keeps the names of these tables, which a version held under the version lock still has."""
+        self.pins.update(meta.number for meta in metas)
+
+    def unpin(self, metas: list[TableMeta]) -> None:
+        with self.version_lock:
+            self.pins.subtract(meta.number for meta in metas)
+            free = [number for number in self.unpinned_later if self.pins[number] <= 0]
+            self.unpinned_later.difference_update(free)
+            self.pins = +self.pins
+        for meta in metas:
+            if meta.number in free:
+                self.env.fs.unlink(self.path / meta.name)
+
+    def remove_tables(self, metas: list[TableMeta]) -> None:
+        """Unlinks tables that no version to come will have; open ones stay readable."""
+        with self.version_lock:
+            pinned = {meta.number for meta in metas if self.pins[meta.number] > 0}
+            self.unpinned_later |= pinned
+        for meta in metas:
+            if meta.number not in pinned:
+                self.env.fs.unlink(self.path / meta.name)
+
+    def _judge_stall(self) -> None:
+        options, version = self.options, self.version
+        if len(version.sealed) >= options.memtables_max - 1:
+            self.stalled = f"{len(version.sealed)} memtables wait to be flushed"
+        elif len(version.levels[0]) >= options.level0_stall_tables:
+            self.stalled = f"{len(version.levels[0])} tables in level 0 wait to be compacted"
+        else:
+            self.stalled = None

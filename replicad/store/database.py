@@ -1,0 +1,373 @@
+"""The public face of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from replicad import kernels
+from replicad.env import Env
+from replicad.errors import ReadOnlyError
+from replicad.options import Options
+from replicad.store.background import Background, seal_active
+from replicad.store.checkpoint import write_checkpoint
+from replicad.store.commit import Commit
+from replicad.store.core import Core, LogHolds, Role
+from replicad.store.cut import Cut
+from replicad.store.manifest.edit import Edit
+from replicad.store.opening import open_core, start_syncer
+from replicad.store.reading import Newest, Pair, Snapshot, digest, scan, view_of
+from replicad.store.stats import collect
+from replicad.store.updates import UpdateIterator, check_start, position_at
+from replicad.store.wal.cursor import LogCursor
+from replicad.store.write_path import WritePath
+from replicad.types import DEFAULT_FAMILY, DatabaseId, EpochRecord, Position, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """A segment: live or archived. `size_bytes` counts what is durable."""
+
+    path: Path
+    first_sequence: Sequence
+    last_sequence: Sequence
+    size_bytes: int
+    archived: bool
+
+
+def open_database(
+    path: str | Path,
+    options: Options | None = None,
+    *,
+    env: Env | None = None,
+    role: Role = "owner",
+    read_only: bool = False,
+    retention: LogHolds | None = None,
+) -> Database:
+    """Opens, or makes, the database in `path`.
+
+    As "owner" it takes writes, and a directory that is a copy becomes a database of its own first. As
+    "replica" it keeps its identity and takes the frames of another node only. With `read_only` nothing in the
+    directory is changed and no lock is taken; what is seen is the state of the opening.
+
+    `retention` says which log the node's replicas still need.
+
+    Raises NotFoundError, LockedError, CorruptionError, NewerFormatError or DiskFullError.
+    """
+    core = open_core(
+        Path(path), options or Options(), env or Env(), role=role, read_only=read_only, holds=retention
+    )
+    return Database(core)
+
+
+def open(path: str | Path, options: Options | None = None, *, read_only: bool = False) -> Database:
+    """Opens the database in `path`, and makes it if it is not there; see `open_database` for the errors."""
+    return open_database(path, options, read_only=read_only)
+
+
+class Database:
+    """An ordered map from bytes to bytes, with its log. Any thread may call anything.
+
+    Made by `replicad.open`; a context manager. Writes return the last sequence number of their batch.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._progress = core.progress
+        self.newest = Newest(core)
+        """Reads what is appended, durable or not: for the conditions of a writer."""
+        self._writes: WritePath | None = None
+        self._background: Background | None = None
+        if not core.read_only:
+            start_syncer(core)
+            runner = core.env.runner
+            self._background = Background(core, runner.lane("flush"), runner.lane("compaction"))
+            self._writes = WritePath(core, self._memtable_full)
+            self._background.request_flush()
+            self._background.request_compaction()
+
+    # Reading
+
+    def get(self, key: bytes, *, snapshot: Snapshot | None = None, family: int = 0) -> bytes | None:
+        """The value, or None when there is no such key."""
+        if snapshot is not None:
+            return snapshot.get(key, family=family)
+        view = view_of(self._core, family)
+        return view.get(key, self._progress.visible)
+
+    def multi_get(
+        self, keys: list[bytes], *, snapshot: Snapshot | None = None, family: int = 0
+    ) -> list[bytes | None]:
+        """One value or None for each key, all at one sequence number."""
+        if snapshot is not None:
+            return snapshot.multi_get(keys, family=family)
+        view = view_of(self._core, family)
+        return view.multi_get(keys, self._progress.visible)
+
+    def contains(self, key: bytes, *, family: int = 0) -> bool:
+        view = view_of(self._core, family)
+        return view.contains(key, self._progress.visible)
+
+    def scan(
+        self,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        *,
+        prefix: bytes | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+        snapshot: Snapshot | None = None,
+        family: int = 0,
+    ) -> Iterator[Pair]:
+        """Pairs with start <= key < end (and the prefix) in key order, or in the reverse of it.
+
+        All at one sequence number, that of the call, however long the iteration takes.
+        """
+        if snapshot is not None:
+            return snapshot.scan(start, end, prefix=prefix, reverse=reverse, limit=limit, family=family)
+        view = view_of(self._core, family)
+        return scan(view, self._progress.visible, start, end, prefix, reverse, limit)
+
+    def snapshot(self) -> Snapshot:
+        """The visible state of now; close it, or use it as a context manager."""
+        view_of(self._core, DEFAULT_FAMILY)
+        return Snapshot(self._core)
+
+    def digest(self, snapshot: Snapshot | None = None) -> tuple[Sequence, str]:
+        """(sequence number, hex digest) of all pairs, of a snapshot taken now by default."""
+        if snapshot is not None:
+            return snapshot.sequence, snapshot.digest()
+        view = view_of(self._core, DEFAULT_FAMILY)
+        sequence = Sequence(self._progress.visible)
+        return sequence, digest(view, sequence)
+
+    # Writing
+
+    def put(self, key: bytes, value: bytes, *, family: int = 0) -> int:
+        """Raises InvalidArgument for limits, DiskFullError, PoisonedError, ReadOnlyError."""
+        return self._writer().put(key, value, family)
+
+    def delete(self, key: bytes, *, family: int = 0) -> int:
+        """Takes a sequence number whether the key was there or not."""
+        return self._writer().delete(key, family)
+
+    def write(self, batch: kernels.Batch) -> int:
+        """Atomic; returns when the batch is visible."""
+        return self._writer().write(batch)
+
+    def submit(self, batch: kernels.Batch) -> Commit:
+        """Appends the batch and returns without waiting for anything; see Commit.
+
+        Callers look at `stalled` themselves, and stop submitting while it says why.
+        """
+        return self._writer().submit(batch)
+
+    def submit_put(self, key: bytes, value: bytes, *, family: int = 0) -> int:
+        """`submit` of a single put; its sequence number, to be compared with `latest_sequence`."""
+        return self._writer().submit_put(key, value, family)
+
+    def apply_frames(self, frames: bytes) -> Position:
+        """Replicas: appends and applies whole frames of one epoch; the position after them.
+
+        Raises GapError, DivergedError or CorruptionError before anything is changed.
+        """
+        return self._writer().apply_frames(frames)
+
+    def flush(self) -> None:
+        """Returns when everything written before the call is in tables."""
+        writer = self._writer()
+        with self._core.write_lock:
+            self._progress.raise_if_ended()
+            target = self._core.log.written.sequence
+            version = self._core.version
+            newest_sealed = version.sealed[0].position if version.sealed else version.flushed
+            if target > newest_sealed.sequence:
+                writer.seal()
+        self._progress.wait(lambda: self._core.version.flushed.sequence >= target)
+
+    def compact(self) -> None:
+        """Flushes, then merges everything into one level; returns when that is done."""
+        self.flush()
+        assert self._background is not None
+        self._background.compact_everything()
+
+    # Where it stands
+
+    @property
+    def path(self) -> Path:
+        return self._core.path
+
+    @property
+    def options(self) -> Options:
+        return self._core.options
+
+    @property
+    def role(self) -> Role:
+        return self._core.role
+
+    @property
+    def database_id(self) -> DatabaseId:
+        return self._core.database_id
+
+    @property
+    def epochs(self) -> tuple[EpochRecord, ...]:
+        return self._core.state.epochs
+
+    @property
+    def latest_sequence(self) -> int:
+        """The visible one: what a read of now sees."""
+        return self._progress.visible
+
+    @property
+    def appended_sequence(self) -> int:
+        return self._progress.appended
+
+    @property
+    def durable_sequence(self) -> int:
+        return self._progress.durable
+
+    @property
+    def position(self) -> Position:
+        """After the last batch written."""
+        return self._core.log.written
+
+    @property
+    def durable_position(self) -> Position:
+        return self._progress.durable_position
+
+    @property
+    def stalled(self) -> str | None:
+        """Why writes have to wait, or None."""
+        return self._core.stalled
+
+    @property
+    def failed(self) -> BaseException | None:
+        """What poisoned the store, or None."""
+        return self._progress.failure
+
+    @property
+    def closed(self) -> bool:
+        return self._progress.closed
+
+    @property
+    def notes(self) -> list[str]:
+        """What opening had to say: a torn tail that was cut, files passed over."""
+        return list(self._core.notes)
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls `listener`, from any thread, after any of these moved; returns how to end that.
+
+        It must return at once, for instance after `loop.call_soon_threadsafe(event.set)`.
+        """
+        return self._progress.subscribe(listener)
+
+    def wait_durable(self, sequence: int, timeout: float | None = None) -> bool:
+        progress = self._progress
+        return progress.wait(lambda: progress.durable >= sequence, timeout)
+
+    def stats(self) -> dict[str, Any]:
+        """Levels, bytes, memory, stalls, debt and amplification, as nested plain values."""
+        return collect(self._core)
+
+    # The log
+
+    def get_updates_since(self, sequence: int) -> UpdateIterator:
+        """Updates from the batch that holds `sequence`; raises LogGoneError when the log no longer does."""
+        self._progress.raise_if_ended()
+        return UpdateIterator(self._core, Sequence(sequence))
+
+    def read_log(self, start: int) -> LogCursor:
+        """Raw durable frames from the one that holds `start`; raises LogGoneError."""
+        self._progress.raise_if_ended()
+        check_start(self._core, start)
+        return LogCursor(self._core.catalog, self._core.database_id, Sequence(start))
+
+    def position_at(self, sequence: int) -> Position | None:
+        """The position after the batch that holds `sequence`; None when the log no longer tells."""
+        return position_at(self._core, Sequence(sequence))
+
+    @property
+    def oldest_log_sequence(self) -> int:
+        """The first sequence number that the log holds, or will hold when it is empty."""
+        oldest = self._core.catalog.oldest_sequence()
+        return self._progress.durable + 1 if oldest is None else oldest
+
+    def get_sorted_wal_files(self) -> list[LogFile]:
+        """Archived and live segments, oldest first."""
+        return [
+            LogFile(
+                segment.path,
+                segment.first_sequence,
+                segment.last_sequence,
+                segment.size_bytes,
+                segment.archived,
+            )
+            for segment in self._core.catalog.segments()
+        ]
+
+    # Copies
+
+    def cut(self, *, flush: bool = False) -> Cut:
+        """One exact, durable position with its files and a snapshot, held until closed."""
+        self._writer()
+        if flush:
+            self.flush()
+        return Cut(self._core)
+
+    def create_checkpoint(self, path: str | Path, *, flush: bool = False) -> Position:
+        """Makes `path` a database of its own, of hard links where it can; returns its exact position."""
+        with self.cut(flush=flush) as cut:
+            write_checkpoint(self._core.env, cut, Path(path))
+            return cut.position
+
+    def close(self) -> None:
+        """Syncs the log and ends. What is in memtables is read back from the log at the next opening."""
+        core = self._core
+        if self._progress.closed:
+            return
+        if self._background is not None and core.syncer is not None:
+            self._background.stop()
+            with core.write_lock:
+                pass
+            try:
+                if core.progress.failure is None:
+                    core.syncer.sync_through(Sequence(core.progress.appended))
+                self._progress.close()
+            finally:
+                core.syncer.close()
+                self._close_files()
+        self._progress.close()
+
+    def _close_files(self) -> None:
+        core = self._core
+        core.log.close()
+        assert core.manifest is not None
+        if core.progress.failure is None:
+            final = Edit(
+                synced=core.log.written,
+                next_file=core.numbers.next,
+                commit_time_us=core.log.frames.commit_time_us,
+            )
+            core.manifest.close(final)
+        else:
+            core.manifest.abandon()
+        if core.lock is not None:
+            core.lock.release()
+
+    def _writer(self) -> WritePath:
+        if self._writes is None:
+            raise ReadOnlyError(f"{self._core.path} was opened for reading only")
+        return self._writes
+
+    def _memtable_full(self) -> None:
+        assert self._background is not None
+        seal_active(self._core)
+        self._background.request_flush()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""The manifest: which tables there are, and how much of the log they hold (`proto/manifest.md`)."""

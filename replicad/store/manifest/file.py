@@ -1,0 +1,219 @@
+"""Manifest files and CURRENT, which names the one that counts (`proto/manifest.md`).
+
+    manifest = header (32 bytes), record*
+    header   = magic "RPLCDMAN", version u32, database id 16 bytes, crc32c u32 of the 28 bytes before
+    record   = length u32, crc32c u32 of (database id, u64 offset of the record, payload), payload: an edit
+    CURRENT  = name, " ", length, " ", crc32c of "name length" in 8 hex digits, "\\n"
+
+The length in CURRENT is a lower bound of what was durable: damage within it is corruption, a record cut short
+after it is the tail of an edit that nobody was told of. Owned by the store's version lock.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+
+from replicad import kernels
+from replicad.env import AppendFile, FileSystem
+from replicad.env.atomic import replace_file
+from replicad.errors import CorruptionError, NewerFormatError, NotFoundError
+from replicad.store.manifest.edit import RECORD_BYTES_MAX, Edit, decode_edit, encode_edit
+from replicad.store.manifest.state import ManifestState
+from replicad.types import DatabaseId, FileNumber
+
+MAGIC = b"RPLCDMAN"
+VERSION = 1
+HEADER_BYTES = 32
+ROTATE_BYTES = 4 << 20
+
+_HEADER = struct.Struct("<8sI16s")
+_RECORD = struct.Struct("<II")
+_CURRENT = re.compile(rb"(MANIFEST-\d{6,}) (\d{1,15}) ([0-9a-f]{8})\n")
+
+
+def manifest_name(number: FileNumber) -> str:
+    return f"MANIFEST-{number:06d}"
+
+
+def encode_header(database_id: DatabaseId) -> bytes:
+    body = _HEADER.pack(MAGIC, VERSION, database_id)
+    return body + kernels.crc32c(body).to_bytes(4, "little")
+
+
+def decode_header(data: bytes) -> DatabaseId:
+    if len(data) < HEADER_BYTES:
+        raise CorruptionError("the manifest header is cut", offset=0, expected=HEADER_BYTES, got=len(data))
+    body, checksum = data[: HEADER_BYTES - 4], int.from_bytes(data[HEADER_BYTES - 4 : HEADER_BYTES], "little")
+    if (actual := kernels.crc32c(body)) != checksum:
+        raise CorruptionError("manifest header checksum", offset=0, expected=checksum, got=actual)
+    magic, version, database_id = _HEADER.unpack(body)
+    if magic != MAGIC:
+        raise CorruptionError("not a manifest", offset=0, expected=MAGIC, got=magic)
+    if version > VERSION:
+        raise NewerFormatError(f"manifest of version {version}; this program reads up to {VERSION}")
+    return DatabaseId(database_id)
+
+
+def encode_record(database_id: DatabaseId, offset: int, payload: bytes) -> bytes:
+    return _RECORD.pack(len(payload), _record_checksum(database_id, offset, payload)) + payload
+
+
+def _record_checksum(database_id: DatabaseId, offset: int, payload: bytes) -> int:
+    return kernels.crc32c(payload, kernels.crc32c(database_id + offset.to_bytes(8, "little")))
+
+
+def decode_records(data: bytes, database_id: DatabaseId) -> tuple[list[tuple[int, bytes]], int, str | None]:
+    """All whole records as (offset, payload), where they end, and what is wrong there, if anything."""
+    records: list[tuple[int, bytes]] = []
+    offset = HEADER_BYTES
+    while offset < len(data):
+        if len(data) - offset < _RECORD.size:
+            return records, offset, "a record header is cut"
+        length, checksum = _RECORD.unpack_from(data, offset)
+        begin = offset + _RECORD.size
+        if length > RECORD_BYTES_MAX or length > len(data) - begin:
+            return records, offset, "a record is cut"
+        payload = data[begin : begin + length]
+        if _record_checksum(database_id, offset, payload) != checksum:
+            return records, offset, "record checksum"
+        records.append((offset, payload))
+        offset = begin + length
+    return records, offset, None
+
+
+def _record_follows(data: bytes, database_id: DatabaseId, start: int) -> bool:
+    """Whether a valid record begins anywhere at or after `start`.
+
+    Each record is durable before the next one is written, so damage before a valid one is no torn tail.
+    """
+    for offset in range(start, len(data) - _RECORD.size):
+        length, checksum = _RECORD.unpack_from(data, offset)
+        begin = offset + _RECORD.size
+        if 0 < length <= len(data) - begin and checksum == _record_checksum(
+            database_id, offset, data[begin : begin + length]
+        ):
+            return True
+    return False
+
+
+def encode_current(name: str, length: int) -> bytes:
+    text = f"{name} {length}".encode()
+    return text + b" %08x\n" % kernels.crc32c(text)
+
+
+def decode_current(data: bytes) -> tuple[str, int]:
+    match = _CURRENT.fullmatch(data)
+    if match is None or int(match[3], 16) != kernels.crc32c(match[1] + b" " + match[2]):
+        raise CorruptionError("CURRENT does not name a manifest", offset=0)
+    return match[1].decode(), int(match[2])
+
+
+def load(fs: FileSystem, directory: Path) -> ManifestState:
+    """The state that `directory` holds; raises NotFoundError, CorruptionError or NewerFormatError."""
+    current = directory / "CURRENT"
+    try:
+        name, bound = decode_current(fs.read_file(current))
+    except FileNotFoundError:
+        raise NotFoundError(f"{directory} holds no database (there is no CURRENT file)") from None
+    except CorruptionError as error:
+        raise error.located(current) from None
+    path = directory / name
+    try:
+        data = fs.read_file(path)
+    except FileNotFoundError:
+        raise CorruptionError(f"CURRENT names {name}, which is missing", path=current, offset=0) from None
+    try:
+        return _state_of(data, bound)
+    except CorruptionError as error:
+        raise error.located(path) from None
+    except NewerFormatError as error:
+        raise NewerFormatError(f"{path}: {error}") from None
+
+
+def _state_of(data: bytes, bound: int) -> ManifestState:
+    database_id = decode_header(data)
+    records, end, damage = decode_records(data, database_id)
+    if end < bound or (damage is not None and _record_follows(data, database_id, end + 1)):
+        raise CorruptionError(damage or "the manifest ends before what was synced", offset=end)
+    state: ManifestState | None = None
+    for offset, payload in records:
+        try:
+            edit = decode_edit(payload)
+            state = ManifestState.of(edit) if state is None else state.apply(edit)
+        except CorruptionError as error:
+            raise CorruptionError(error.reason, offset=offset) from None
+    if state is None:
+        raise CorruptionError(damage or "the manifest has no record", offset=end)
+    return state
+
+
+class ManifestWriter:
+    """Appends edits, each durable before `append` returns, and starts a new file when one has grown."""
+
+    def __init__(self, fs: FileSystem, directory: Path, state: ManifestState) -> None:
+        """Starts a new file that holds `state`, so that a torn tail of the last one is left behind."""
+        self.state = state
+        self._fs = fs
+        self._directory = directory
+        self._file: AppendFile | None = None
+        self._start_file()
+
+    @property
+    def path(self) -> Path:
+        assert self._file is not None
+        return self._file.path
+
+    @property
+    def size_bytes(self) -> int:
+        assert self._file is not None
+        return self._file.size
+
+    def append(self, edit: Edit) -> None:
+        """Makes the edit durable. Raises OSError, after which the manifest must not be written any more."""
+        state = self.state.apply(edit)
+        file = self._file
+        assert file is not None
+        if file.size > ROTATE_BYTES:
+            self.state = state
+            self._start_file()
+            return
+        file.append(encode_record(state.database_id, file.size, encode_edit(edit)))
+        file.sync()
+        self.state = state
+
+    def close(self, final: Edit) -> None:
+        """Writes a last file, whole and durable, so that any later damage to it is known for what it is."""
+        self.state = self.state.apply(final)
+        self._start_file()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Closes the file as it is."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _start_file(self) -> None:
+        previous = self._file
+        number = self.state.next_file
+        self.state = self.state.apply(Edit(next_file=FileNumber(number + 1)))
+        file = write_manifest(self._fs, self._directory, number, self.state)
+        self._file = file
+        replace_file(self._fs, self._directory / "CURRENT", encode_current(file.path.name, file.size))
+        if previous is not None:
+            previous.close()
+            self._fs.unlink(previous.path)
+
+
+def write_manifest(fs: FileSystem, directory: Path, number: FileNumber, state: ManifestState) -> AppendFile:
+    """A new manifest file that holds `state`, synced with its name, open for appending."""
+    path = directory / manifest_name(number)
+    fs.unlink(path)
+    file = fs.create(path)
+    header = encode_header(state.database_id)
+    file.append(header + encode_record(state.database_id, len(header), encode_edit(state.whole())))
+    file.sync()
+    fs.sync_directory(directory)
+    return file

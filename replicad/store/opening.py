@@ -1,0 +1,257 @@
+"""Opening a directory: lock, manifest, tables, log; and making a database where there is none.
+
+What opening finds it either proves to be whole, or cuts back and says so in `Core.notes`, or refuses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from replicad import kernels
+from replicad.env import Env
+from replicad.errors import CorruptionError, NotFoundError
+from replicad.options import Options
+from replicad.store.background import flush_oldest, seal_active
+from replicad.store.checkpoint import remove_stale_manifests
+from replicad.store.control import apply_control
+from replicad.store.core import Core, LogHolds, NumberSource, Role
+from replicad.store.manifest.edit import Edit, Parent
+from replicad.store.manifest.file import ManifestWriter, load
+from replicad.store.manifest.state import ManifestState
+from replicad.store.progress import Progress
+from replicad.store.snapshots import SnapshotRegistry
+from replicad.store.syncer import Syncer
+from replicad.store.table.file import open_table
+from replicad.store.version import Version, arrange
+from replicad.store.wal.catalog import LogCatalog, find_segments
+from replicad.store.wal.recovery import Bounds, Recovered, cut_torn_tail, replay
+from replicad.store.wal.segment import Segment, is_segment_name
+from replicad.store.wal.writer import LogWriter
+from replicad.types import DEFAULT_FAMILY, ORIGIN, DatabaseId, EpochRecord, Position
+
+_OWN_NAMES = ("MANIFEST-", "OPTIONS-")
+
+
+def open_core(
+    path: Path, options: Options, env: Env, *, role: Role, read_only: bool, holds: LogHolds | None
+) -> Core:
+    """Raises NotFoundError, LockedError, CorruptionError, NewerFormatError, DiskFullError."""
+    path = path.absolute()
+    fs = env.fs
+    lock = None
+    if not read_only:
+        if not fs.exists(path) and not options.create_if_missing:
+            raise NotFoundError(f"{path} does not exist")
+        fs.make_directories(path)
+        lock = fs.lock(path / "LOCK")
+    try:
+        if not read_only and not fs.exists(path / "CURRENT"):
+            _create(env, path, options)
+        core = _recover(env, path, options, load(fs, path), role, read_only, holds)
+        core.lock = lock
+        if core.state.copy and role == "owner" and not read_only:
+            _become_own_database(core)
+        return core
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
+
+
+def _create(env: Env, path: Path, options: Options) -> None:
+    ours = [name for name in env.fs.list(path) if name.startswith(_OWN_NAMES) or name.endswith(".sst")]
+    ours += [name for name in env.fs.list(_wal_dir(path, options)) if is_segment_name(name)]
+    if ours:
+        raise CorruptionError(
+            f"CURRENT is missing, but there are files of a database ({ours[0]})",
+            path=path / "CURRENT",
+            offset=0,
+        )
+    if not options.create_if_missing:
+        raise NotFoundError(f"{path} holds no database (there is no CURRENT file)")
+    state = ManifestState(
+        database_id=DatabaseId(env.random.bytes(16)),
+        epochs=(EpochRecord(ORIGIN.epoch, env.random.bytes(16), ORIGIN),),
+    )
+    ManifestWriter(env.fs, path, state).abandon()
+
+
+def _wal_dir(path: Path, options: Options) -> Path:
+    return path / "wal" if options.wal_dir is None else options.wal_dir.absolute()
+
+
+def _recover(
+    env: Env,
+    path: Path,
+    options: Options,
+    state: ManifestState,
+    role: Role,
+    read_only: bool,
+    holds: LogHolds | None,
+) -> Core:
+    fs = env.fs
+    wal = _wal_dir(path, options)
+    if not read_only:
+        fs.make_directories(wal)
+        remove_leftovers(env, path, state)
+        remove_stale_log(env, (wal, path / "archive"), state)
+    segments, passed_over = find_segments(fs, wal, path / "archive", state.database_id, env.clock.monotonic())
+    catalog = LogCatalog(fs, wal, path / "archive")
+    needed = [segment for segment in segments if segment.end[1] >= state.flushed.sequence]
+    if not read_only:
+        _make_durable(env, needed, wal)
+    cache = kernels.BlockCache(options.block_cache_bytes)
+    levels = arrange([open_table(fs, path, meta, cache) for meta in state.tables])
+    active = kernels.Memtable()
+    memtables = kernels.MemtableSet()
+    memtables.set(DEFAULT_FAMILY, active)
+    progress = Progress(state.flushed, visible_when_durable=options.durability == "sync" and role == "owner")
+    core = Core(
+        env=env,
+        path=path,
+        options=options,
+        role=role,
+        read_only=read_only,
+        lock=None,
+        database_id=state.database_id,
+        state=state,
+        manifest=None,
+        catalog=catalog,
+        log=LogWriter(env, catalog, state.database_id, state.flushed, 0, options.segment_bytes),
+        memtables=memtables,
+        cache=cache,
+        progress=progress,
+        snapshots=SnapshotRegistry(progress),
+        numbers=NumberSource(state.next_file),
+        syncer=None,
+        holds=holds,
+        version=Version.make(active, (), levels, state.flushed),
+        notes=[f"{file}: passed over: {reason}" for file, reason in passed_over],
+    )
+    if not read_only:
+        core.manifest = ManifestWriter(fs, path, state)
+        core.state = core.manifest.state
+        core.numbers.at_least(core.state.next_file)
+        remove_stale_manifests(fs, path)
+    recovered = _replay_into(core, segments)
+    _settle(core, recovered, segments)
+    return core
+
+
+def _replay_into(core: Core, segments: list[Segment]) -> Recovered:
+    """Fills memtables from the log, flushing them as they fill, so that memory stays bounded."""
+
+    def consume(frames: bytes, position: Position, commit_time_us: int) -> None:
+        offset = 0
+        while offset < len(frames):
+            offset, control = kernels.apply_frames(frames, core.memtables, offset)
+            for operation in control:
+                apply_control(core, operation)
+        core.log.restart(position, commit_time_us)
+        if core.memtables.memory_bytes >= core.options.memtable_bytes and not core.read_only:
+            flush_recovered(core)
+
+    bounds = Bounds(core.state.synced.sequence, trust_frames=core.role == "owner")
+    return replay(core.env.fs, segments, core.database_id, core.state.flushed, bounds, consume)
+
+
+def flush_recovered(core: Core) -> None:
+    """Flushes what recovery has put into the memtable; the log it came from is durable."""
+    seal_active(core)
+    flush_oldest(core, lambda: False)
+
+
+def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
+    torn = recovered.torn
+    kept = segments
+    if torn is not None:
+        core.notes.append(
+            f"{torn.segment.path}: cut a torn tail at offset {torn.offset} ({torn.reason}); "
+            f"the log ends at sequence number {recovered.position.sequence}"
+        )
+        kept = [segment for segment in segments if segment not in torn.later]
+        if not core.read_only:
+            cut_torn_tail(core.env.fs, torn, core.catalog.live)
+    empty = [segment for segment in kept if segment.last_sequence < segment.first_sequence]
+    kept = [segment for segment in kept if segment not in empty]
+    if not core.read_only:
+        for segment in empty:
+            core.env.fs.unlink(segment.path)
+    core.catalog.replace(kept)
+    position = recovered.position
+    core.log.restart(position, max(recovered.commit_time_us, core.state.commit_time_us))
+    progress = core.progress
+    progress.appended = position.sequence
+    progress.visible = position.sequence
+    progress.durable = position.sequence
+    progress.durable_position = position
+    if core.manifest is not None:
+        core.record(Edit(synced=position, next_file=core.numbers.next))
+
+
+def _make_durable(env: Env, segments: list[Segment], wal: Path) -> None:
+    """Syncs what may be in the page cache only, after a kill: it must not be served before that."""
+    for segment in segments:
+        env.fs.sync_file(segment.path)
+    env.fs.sync_directory(wal)
+
+
+def remove_leftovers(env: Env, path: Path, state: ManifestState) -> None:
+    """Removes tables that a crash left before the manifest knew them or after it forgot them."""
+    known = {meta.name for meta in state.tables}
+    for name in env.fs.list(path):
+        if (name.endswith(".sst") and name not in known) or name.endswith(".tmp"):
+            env.fs.unlink(path / name)
+
+
+def remove_stale_log(env: Env, directories: tuple[Path, ...], state: ManifestState) -> None:
+    """Removes segments that begin before this history does: what a copy that replaced the data left."""
+    if state.log_start == ORIGIN:
+        return
+    for directory in directories:
+        for name in env.fs.list(directory):
+            if is_segment_name(name) and int(name[11:31]) <= state.log_start.sequence:
+                env.fs.unlink(directory / name)
+
+
+def _become_own_database(core: Core) -> None:
+    """A copy that is opened for writing: flushes its log and takes an id of its own."""
+    assert core.manifest is not None
+    if core.version.active.entries:
+        flush_recovered(core)
+    position = core.log.written
+    core.manifest.abandon()
+    database_id = DatabaseId(core.env.random.bytes(16))
+    state = replace(
+        core.state,
+        database_id=database_id,
+        parent=Parent(database_id=core.database_id, fork=position),
+        copy=False,
+        flushed=position,
+        synced=position,
+        log_start=position,
+        next_file=core.numbers.next,
+    )
+    core.manifest = ManifestWriter(core.env.fs, core.path, state)
+    core.state = core.manifest.state
+    core.database_id = database_id
+    core.numbers.at_least(core.state.next_file)
+    core.version = Version.make(core.version.active, (), core.version.levels, position)
+    core.catalog.replace([])
+    remove_stale_log(core.env, (core.catalog.live, core.catalog.archive), core.state)
+    remove_stale_manifests(core.env.fs, core.path)
+    core.log = LogWriter(
+        core.env,
+        core.catalog,
+        database_id,
+        position,
+        core.log.frames.commit_time_us,
+        core.options.segment_bytes,
+    )
+
+
+def start_syncer(core: Core) -> Syncer:
+    """The syncer of a database that is written; its lane is one more thread."""
+    core.syncer = Syncer(core.log, core.progress, core.env.runner.lane("log-sync"))
+    return core.syncer

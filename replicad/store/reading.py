@@ -1,0 +1,181 @@
+"""Reading at a sequence number. A reader takes the version first and the number second: a version made later
+may have dropped what an older number sees, unless a snapshot holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from itertools import chain, islice
+from typing import Protocol
+
+from replicad import kernels
+from replicad.errors import InvalidArgument, NotFoundError
+from replicad.store.core import Core
+from replicad.types import DEFAULT_FAMILY, Sequence
+
+Pair = tuple[bytes, bytes]
+FIRST_PAGE = 64
+PAGE = 1024
+DIGEST_BYTES = 1 << 20
+
+
+class Readable(Protocol):
+    """What a database, a snapshot and `newest` have in common."""
+
+    def get(self, key: bytes, *, family: int = 0) -> bytes | None: ...
+
+    def multi_get(self, keys: list[bytes], *, family: int = 0) -> list[bytes | None]: ...
+
+    def contains(self, key: bytes, *, family: int = 0) -> bool: ...
+
+
+def view_of(core: Core, family: int) -> kernels.ReadView:
+    if family != DEFAULT_FAMILY:
+        raise NotFoundError(f"there is no column family {family}")
+    if core.progress.closed:
+        core.progress.raise_if_ended()
+    return core.version.view
+
+
+def successor(prefix: bytes) -> bytes | None:
+    """The first key after all that begin with `prefix`; None when there is none.
+
+    >>> successor(b"ab")
+    b'ac'
+    """
+    trimmed = prefix.rstrip(b"\xff")
+    return trimmed[:-1] + bytes([trimmed[-1] + 1]) if trimmed else None
+
+
+def bounds(start: bytes | None, end: bytes | None, prefix: bytes | None) -> tuple[bytes | None, bytes | None]:
+    """The half-open key range that all three allow."""
+    if prefix is None:
+        return start, end
+    after = successor(prefix)
+    low = prefix if start is None else max(start, prefix)
+    if end is None:
+        return low, after
+    return low, end if after is None else min(end, after)
+
+
+def scan(
+    view: kernels.ReadView,
+    sequence: int,
+    start: bytes | None,
+    end: bytes | None,
+    prefix: bytes | None,
+    reverse: bool,
+    limit: int | None,
+) -> Iterator[Pair]:
+    """Pairs with start <= key < end, in key order or against it."""
+    if limit is not None and limit < 0:
+        raise InvalidArgument(f"limit must not be negative, not {limit}")
+    low, high = bounds(start, end, prefix)
+    page = view.scan(low, high, sequence, reverse).page
+    if limit is not None and limit <= PAGE:
+        first = page(limit) if limit else []
+        return iter(first) if len(first) == limit else chain(first, _pages(page, limit - len(first)))
+    pairs = chain.from_iterable(chain((page(FIRST_PAGE),), iter(lambda: page(PAGE), [])))
+    return pairs if limit is None else islice(pairs, limit)
+
+
+def _pages(page: Callable[[int], list[Pair]], left: int) -> Iterator[Pair]:
+    while left and (pairs := page(left)):
+        yield from pairs
+        left -= len(pairs)
+
+
+def digest(view: kernels.ReadView, sequence: int) -> str:
+    """SHA-256, in hex, over (key length u32, value length u32, key, value) of every pair in key order."""
+    hash = sha256()
+    cursor = view.scan(None, None, sequence, False)
+    while page := cursor.encoded_page(DIGEST_BYTES):
+        hash.update(page)
+    return hash.hexdigest()
+
+
+class Snapshot:
+    """The database at one sequence number, until it is closed. A context manager; any thread."""
+
+    def __init__(self, core: Core, sequence: Sequence | None = None) -> None:
+        self._core = core
+        self.sequence = core.snapshots.take(sequence)
+        self._open = True
+
+    def get(self, key: bytes, *, family: int = 0) -> bytes | None:
+        return view_of(self._core, family).get(key, self._held())
+
+    def multi_get(self, keys: list[bytes], *, family: int = 0) -> list[bytes | None]:
+        return view_of(self._core, family).multi_get(keys, self._held())
+
+    def contains(self, key: bytes, *, family: int = 0) -> bool:
+        return view_of(self._core, family).contains(key, self._held())
+
+    def scan(
+        self,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        *,
+        prefix: bytes | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+        family: int = 0,
+    ) -> Iterator[Pair]:
+        return scan(view_of(self._core, family), self._held(), start, end, prefix, reverse, limit)
+
+    def digest(self) -> str:
+        return digest(view_of(self._core, DEFAULT_FAMILY), self._held())
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._core.snapshots.release(self.sequence)
+
+    def _held(self) -> Sequence:
+        if not self._open:
+            raise InvalidArgument("the snapshot is closed")
+        return self.sequence
+
+    def __enter__(self) -> Snapshot:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Newest:
+    """The database as it is in log and memtable, durable or not.
+
+    For conditions of a writer. Whoever shows to a client what was read here waits until it is visible.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def get(self, key: bytes, *, family: int = 0) -> bytes | None:
+        view = view_of(self._core, family)
+        return view.get(key, self._core.progress.appended)
+
+    def multi_get(self, keys: list[bytes], *, family: int = 0) -> list[bytes | None]:
+        view = view_of(self._core, family)
+        return view.multi_get(keys, self._core.progress.appended)
+
+    def contains(self, key: bytes, *, family: int = 0) -> bool:
+        view = view_of(self._core, family)
+        return view.contains(key, self._core.progress.appended)
+
+    def scan(
+        self,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        *,
+        prefix: bytes | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+        family: int = 0,
+    ) -> Iterator[Pair]:
+        view = view_of(self._core, family)
+        return scan(view, self._core.progress.appended, start, end, prefix, reverse, limit)

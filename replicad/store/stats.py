@@ -1,0 +1,46 @@
+"""What `Database.stats` tells."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from replicad.store.compaction.picker import debt_bytes
+from replicad.store.core import Core
+
+
+def collect(core: Core) -> dict[str, Any]:
+    """Plain values only, so that it can go into JSON. Bytes and seconds, as the names say."""
+    version = core.version
+    metas = version.metas()
+    segments = core.catalog.segments()
+    tables = [meta for level in metas for meta in level]
+    cache = core.cache
+    return {
+        "levels": [
+            {"tables": len(level), "bytes": sum(meta.size_bytes for meta in level)} for level in metas
+        ],
+        "tables": len(tables),
+        "table_bytes": sum(meta.size_bytes for meta in tables),
+        "table_entries": sum(meta.entries for meta in tables),
+        "memory": {
+            "active_memtable_bytes": version.active.memory_bytes,
+            "sealed_memtable_bytes": sum(sealed.memtable.memory_bytes for sealed in version.sealed),
+            "sealed_memtables": len(version.sealed),
+            "block_cache_bytes": cache.used_bytes,
+            "block_cache_capacity_bytes": cache.capacity_bytes,
+            "index_and_filter_bytes": sum(table.table.memory_bytes for table in version.tables()),
+        },
+        "cache": {"hits": cache.hits, "misses": cache.misses},
+        "log": {
+            "segments": len(segments),
+            "archived": sum(segment.archived for segment in segments),
+            "bytes": sum(segment.size_bytes for segment in segments),
+            "first_sequence": segments[0].first_sequence if segments else None,
+        },
+        "flushed_sequence": version.flushed.sequence,
+        "compaction_debt_bytes": debt_bytes(metas, core.shape),
+        "stalled": core.stalled,
+        "snapshots": len(core.snapshots.sequences()),
+        **asdict(core.counters),
+    }

@@ -1,0 +1,68 @@
+"""Makes the log durable: one thread syncs at a time, for everybody who waits (group commit).
+
+A thread that needs its own write durable leads if nobody does, and follows otherwise; whoever leads syncs all
+that was written until then. A request without a waiter runs on the store's sync lane.
+"""
+
+from __future__ import annotations
+
+from replicad.env import Lane
+from replicad.errors import PoisonedError
+from replicad.store.progress import Progress
+from replicad.store.wal.writer import LogWriter
+from replicad.types import Sequence
+
+
+class Syncer:
+    def __init__(self, log: LogWriter, progress: Progress, lane: Lane) -> None:
+        self._log = log
+        self._progress = progress
+        self._lane = lane
+        self._leading = False
+        self._requested = False
+
+    def sync_through(self, sequence: Sequence) -> None:
+        """Returns when `sequence` is durable; raises PoisonedError when it never will be."""
+        progress = self._progress
+        while progress.durable < sequence:
+            progress.raise_if_ended()
+            if not self._take_lead():
+                progress.wait(lambda: progress.durable >= sequence or not self._leading)
+                continue
+            try:
+                self._sync()
+            finally:
+                self._leading = False
+                progress.moved()
+
+    def request(self) -> None:
+        """Everything written so far shall become durable, soon. Under the write lock."""
+        if not self._requested:
+            self._requested = True
+            self._lane.submit(self._run)
+
+    def close(self) -> None:
+        self._lane.close()
+
+    def _run(self) -> None:
+        self._requested = False
+        try:
+            self.sync_through(Sequence(self._progress.appended))
+        except Exception as error:
+            self._progress.fail(error)
+
+    def _take_lead(self) -> bool:
+        with self._progress.changed:
+            if self._leading:
+                return False
+            self._leading = True
+            return True
+
+    def _sync(self) -> None:
+        try:
+            position = self._log.sync()
+        except OSError as error:
+            failure = PoisonedError(f"the log could not be synced: {error}; restart to recover")
+            self._progress.fail(failure)
+            raise failure from error
+        self._progress.advance_durable(position)

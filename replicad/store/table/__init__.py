@@ -1,0 +1,1 @@
+"""Tables on disk: writing, opening and their facts (`proto/table.md`)."""

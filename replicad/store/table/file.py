@@ -1,0 +1,107 @@
+"""An open table: its file and its kernel part, which holds index, filter and cached blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from replicad import kernels
+from replicad.env import FileSystem, ReadFile
+from replicad.errors import CorruptionError, NewerFormatError
+from replicad.store.table.format import (
+    FOOTER_BYTES,
+    TRAILER_BYTES,
+    BlockHandle,
+    decode_footer,
+    open_block,
+)
+from replicad.store.table.meta import TableMeta
+
+READAHEAD_BYTES = 1 << 20
+
+
+class BlockReader:
+    """Reads, checks and decompresses blocks of one table; any thread."""
+
+    def __init__(self, file: ReadFile, table_id: bytes) -> None:
+        self.file = file
+        self.table_id = table_id
+
+    def fetch(self, offset: int, length: int, raw_length: int) -> bytes:
+        """The raw block; raises CorruptionError naming file and offset."""
+        try:
+            sealed = self.file.read(offset, length + TRAILER_BYTES)
+            return open_block(sealed, self.table_id, BlockHandle(offset, length, raw_length))
+        except CorruptionError as error:
+            raise error.located(self.file.path) from None
+
+    def fetch_all(self, handles: list[tuple[int, int, int]]) -> Iterator[bytes]:
+        """Raw blocks one after another, read in large pieces; for merges, which bypass the cache."""
+        at = 0
+        while at < len(handles):
+            begin = handles[at][0]
+            upto = at + 1
+            while upto < len(handles) and handles[upto][0] + handles[upto][1] - begin <= READAHEAD_BYTES:
+                upto += 1
+            last = handles[upto - 1]
+            piece = self.file.read(begin, last[0] + last[1] + TRAILER_BYTES - begin)
+            for offset, length, raw_length in handles[at:upto]:
+                sealed = piece[offset - begin : offset - begin + length + TRAILER_BYTES]
+                try:
+                    yield open_block(sealed, self.table_id, BlockHandle(offset, length, raw_length))
+                except CorruptionError as error:
+                    raise error.located(self.file.path) from None
+            at = upto
+
+
+class OpenTable:
+    """Immutable. Its file stays readable while the object lives, even after its name is gone."""
+
+    def __init__(self, meta: TableMeta, reader: BlockReader, table: kernels.Table) -> None:
+        self.meta = meta
+        self.reader = reader
+        self.table = table
+
+    def blocks(self) -> Iterator[bytes]:
+        return self.reader.fetch_all(self.table.block_handles)
+
+
+def open_table(fs: FileSystem, directory: Path, meta: TableMeta, cache: kernels.BlockCache) -> OpenTable:
+    """Opens the table that the manifest describes; raises CorruptionError naming file and offset."""
+    path = directory / meta.name
+    try:
+        file = fs.open(path)
+    except FileNotFoundError:
+        raise CorruptionError("a table of the manifest is missing", path=path, offset=0) from None
+    size = file.size()
+    if size != meta.size_bytes:
+        end = min(size, meta.size_bytes)
+        raise CorruptionError("table size", path=path, offset=end, expected=meta.size_bytes, got=size)
+    reader, filter_handle, index_handle = read_footer(file, size)
+    if reader.table_id != meta.table_id:
+        raise CorruptionError(
+            "this is another table",
+            path=path,
+            offset=size - FOOTER_BYTES,
+            expected=meta.table_id.hex(),
+            got=reader.table_id.hex(),
+        )
+    index = reader.fetch(index_handle.offset, index_handle.length, index_handle.raw_length)
+    filter = reader.fetch(filter_handle.offset, filter_handle.length, filter_handle.raw_length)
+    try:
+        table = kernels.Table(meta.number, index, filter, meta.smallest, meta.largest, cache, reader.fetch)
+    except CorruptionError as error:
+        raise CorruptionError(error.reason, path=path, offset=index_handle.offset) from None
+    return OpenTable(meta, reader, table)
+
+
+def read_footer(file: ReadFile, size: int) -> tuple[BlockReader, BlockHandle, BlockHandle]:
+    """(reader, filter handle, index handle) of an open file of `size` bytes."""
+    begin = max(size - FOOTER_BYTES, 0)
+    try:
+        table_id, filter_handle, index_handle, _ = decode_footer(file.read(begin, FOOTER_BYTES))
+    except CorruptionError as error:
+        raise error.located(file.path, begin) from None
+    except NewerFormatError as error:
+        raise NewerFormatError(f"{file.path}: {error}") from None
+    return BlockReader(file, table_id), filter_handle, index_handle

@@ -1,0 +1,35 @@
+"""What the manifest knows of a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from replicad.types import FamilyId, FileNumber, Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableMeta:
+    """Immutable, like the table. `sha256` and `size_bytes` are its identity: numbers are not."""
+
+    number: FileNumber
+    table_id: bytes
+    family: FamilyId
+    level: int
+    size_bytes: int
+    sha256: bytes
+    smallest: bytes
+    largest: bytes
+    first_sequence: Sequence
+    last_sequence: Sequence
+    entries: int
+    deletions: int
+    raw_bytes: int
+    """Keys and values before prefix compression and block compression."""
+
+    @property
+    def name(self) -> str:
+        return table_name(self.number)
+
+
+def table_name(number: FileNumber) -> str:
+    return f"{number:06d}.sst"

@@ -1,0 +1,60 @@
+"""Which segments move to the archive and which go: one decision over plain values.
+
+A segment is needed by recovery while it holds more than the tables do. After that it is archived, and it goes
+when nobody holds it and the archive is larger or older than the options allow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from replicad.types import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFacts:
+    last_sequence: Sequence
+    size_bytes: int
+    archived: bool
+    age_seconds: float
+    """Since it was archived, counted while the database was open; 0 for a live one."""
+    sealed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionRules:
+    flushed: Sequence
+    """Tables hold everything through this one."""
+    held_from: Sequence | None
+    """The lowest sequence number that a slot or lease still needs."""
+    bytes_max: int
+    seconds_max: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionChoice:
+    archive: int
+    """So many of the live segments, oldest first."""
+    delete: int
+    """So many of all segments, oldest first."""
+
+
+def choose(segments: list[SegmentFacts], rules: RetentionRules) -> RetentionChoice:
+    """`segments` is the chain, oldest first."""
+    archive = 0
+    for facts in segments:
+        if facts.archived:
+            continue
+        if not facts.sealed or facts.last_sequence > rules.flushed:
+            break
+        archive += 1
+    delete = 0
+    total = sum(facts.size_bytes for facts in segments)
+    for facts in segments:
+        old = rules.seconds_max is not None and facts.age_seconds > rules.seconds_max
+        held = rules.held_from is not None and facts.last_sequence >= rules.held_from
+        if not facts.archived or held or not (old or total > rules.bytes_max):
+            break
+        total -= facts.size_bytes
+        delete += 1
+    return RetentionChoice(archive, delete)

@@ -1,0 +1,178 @@
+"""The writer: admits, numbers, appends, inserts.
+
+One thread at a time, under the write lock; nothing in it waits for a sync. A batch is in the log before it is
+in a memtable, so a refused append leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from replicad import kernels
+from replicad.errors import (
+    CorruptionError,
+    DivergedError,
+    GapError,
+    InvalidArgument,
+    PoisonedError,
+    ReadOnlyError,
+)
+from replicad.store.commit import Commit
+from replicad.store.control import apply_control
+from replicad.store.core import Core
+from replicad.types import Epoch, HistoryHash, Position, Sequence
+
+
+class WritePath:
+    def __init__(self, core: Core, sealed: Callable[[], None]) -> None:
+        """`sealed` is called, under the write lock, when a memtable is full."""
+        self._core = core
+        self._frames = core.log.frames
+        self._log = core.log
+        self._progress = core.progress
+        self._memtables = core.memtables
+        self._wall_us = core.env.clock.wall_us
+        self._lock = core.write_lock
+        self._memtable_bytes = core.options.memtable_bytes
+        self._sealed = sealed
+        self._waits_for_sync = core.options.durability == "sync"
+        assert core.syncer is not None
+        self._syncer = core.syncer
+
+    def put(self, key: bytes, value: bytes, family: int) -> int:
+        core = self._core
+        if core.stalled is not None:
+            self.wait_out_stall()
+        progress = self._progress
+        with self._lock:
+            if progress.closed or progress.failure is not None or core.role == "replica":
+                self._raise_unwritable()
+            sequence = self._frames.add_put(key, value, family, self._wall_us(), progress.durable)
+            self._write_pending(sequence)
+        if self._waits_for_sync:
+            self._syncer.sync_through(Sequence(sequence))
+        return sequence
+
+    def delete(self, key: bytes, family: int) -> int:
+        self.wait_out_stall()
+        with self._lock:
+            self._raise_unwritable()
+            sequence = self._frames.add_delete(key, family, self._wall_us(), self._progress.durable)
+            self._write_pending(sequence)
+        if self._waits_for_sync:
+            self._syncer.sync_through(Sequence(sequence))
+        return sequence
+
+    def write(self, batch: kernels.Batch) -> int:
+        """Blocks through stalls and until the batch is visible."""
+        self.wait_out_stall()
+        sequence = self._submit(batch)[1]
+        if self._waits_for_sync:
+            self._syncer.sync_through(Sequence(sequence))
+        return sequence
+
+    def submit(self, batch: kernels.Batch) -> Commit:
+        """Never waits: not for a sync, not for a stall."""
+        first, last = self._submit(batch)
+        if self._waits_for_sync:
+            self._syncer.request()
+        return Commit(self._progress, Sequence(first), Sequence(last))
+
+    def submit_put(self, key: bytes, value: bytes, family: int) -> int:
+        """`submit` of one put, which costs no batch and no commit object: its sequence number."""
+        with self._lock:
+            self._raise_unwritable()
+            sequence = self._frames.add_put(key, value, family, self._wall_us(), self._progress.durable)
+            self._write_pending(sequence)
+        if self._waits_for_sync:
+            self._syncer.request()
+        return sequence
+
+    def apply_frames(self, data: bytes) -> Position:
+        """Another node's frames: checked against this history, appended as they are, applied."""
+        core = self._core
+        if core.role != "replica":
+            raise ReadOnlyError("only a replica applies the frames of another node")
+        with self._lock:
+            self._progress.raise_if_ended()
+            frames = self._frames
+            scan = kernels.scan_frames(
+                data, core.database_id, frames.epoch, frames.sequence, frames.history_hash
+            )
+            if scan.stop != kernels.SCAN_END:
+                raise self._why_refused(scan, data)
+            if not scan.frames:
+                return core.log.written
+            if int.from_bytes(data[12:16], "little") != scan.epoch:
+                raise InvalidArgument("frames of two epochs in one piece")
+            after = Position(Epoch(scan.epoch), Sequence(scan.last_sequence), HistoryHash(scan.history_hash))
+            try:
+                self._log.append_frames(data, after, scan.commit_time_us)
+            except PoisonedError as error:
+                self._progress.fail(error)
+                raise
+            self._insert(data)
+            self._after_append(scan.last_sequence)
+            self._syncer.request()
+            return after
+
+    def seal(self) -> None:
+        """Starts a new memtable. Under the write lock."""
+        self._sealed()
+
+    def wait_out_stall(self) -> None:
+        core = self._core
+        if core.stalled is None:
+            return
+        begin = core.env.clock.monotonic()
+        core.counters.stalls += 1
+        self._progress.wait(lambda: core.stalled is None)
+        core.counters.stalled_seconds += core.env.clock.monotonic() - begin
+
+    def _submit(self, batch: kernels.Batch) -> tuple[int, int]:
+        if not batch.size:
+            raise InvalidArgument("the batch is empty")
+        with self._lock:
+            self._raise_unwritable()
+            first = self._frames.sequence + 1
+            sequence = self._frames.add_batch(batch, self._wall_us(), self._progress.durable)
+            self._write_pending(sequence)
+        return first, sequence
+
+    def _write_pending(self, sequence: int) -> None:
+        try:
+            self._log.append_pending()
+        except PoisonedError as error:
+            self._progress.fail(error)
+            raise
+        self._frames.commit(self._memtables)
+        self._after_append(sequence)
+
+    def _after_append(self, sequence: int) -> None:
+        self._progress.advance_appended(Sequence(sequence))
+        if not self._waits_for_sync:
+            self._syncer.request()
+        if self._memtables.memory_bytes >= self._memtable_bytes:
+            self._sealed()
+
+    def _insert(self, data: bytes) -> None:
+        offset = 0
+        while offset < len(data):
+            offset, control = kernels.apply_frames(data, self._memtables, offset)
+            for operation in control:
+                apply_control(self._core, operation)
+
+    def _raise_unwritable(self) -> None:
+        self._progress.raise_if_ended()
+        if self._core.role == "replica":
+            raise ReadOnlyError("this database is a replica: only its primary writes to it")
+
+    def _why_refused(self, scan: kernels.FrameScan, data: bytes) -> Exception:
+        at = scan.end
+        if scan.stop == kernels.SCAN_BAD_CHAIN:
+            expected = scan.last_sequence + 1
+            got = int.from_bytes(data[at + 24 : at + 32], "little")
+            if got != expected:
+                return GapError(f"a batch begins at {got}, not at {expected}")
+            return DivergedError(f"the batch at {got} continues another history: {scan.reason}")
+        return CorruptionError(f"frames from another node: {scan.reason or 'cut short'}", offset=at)
