@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,8 @@ def test_kernels_staged(staged: Path) -> None:
     """The staged program has its own compiled kernels, not those of this checkout."""
     library = staged / "usr/lib/replicad"
     source = f"""
-import sys, sysconfig
-sys.path[:0] = [{str(library)!r}, sysconfig.get_paths()["purelib"]]
+import sys
+sys.path[:0] = [{str(library)!r}, {sysconfig.get_paths()["purelib"]!r}]
 from replicad.kernels import _kernels
 print(_kernels.__file__)
 """
