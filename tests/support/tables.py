@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from replicad import kernels
-from tests.support.oracle.block import Entry, encode_block, entry_order, split_blocks
-
-BLOCK_TRAILER_BYTES = 5
+from tests.support.oracle.block import PUT, Entry, encode_block, entry_order, split_blocks
+from tests.support.oracle.index import BLOCK_TRAILER_BYTES
 
 
 @dataclass
@@ -85,3 +84,34 @@ def build_tables(
     number = merger.add_run()
     fed = [encode_block(block) for block in split_blocks(ordered, 1024)]
     return drain(merger, {number: fed}, table_bytes=table_bytes, output_bytes=1)
+
+
+def build_memtables(entries: Sequence[Entry], sealed_after: Sequence[int] = ()) -> list[kernels.Memtable]:
+    """Memtables of these entries, which come in sequence order without a gap; newest first.
+
+    A memtable is sealed after each of the sequence numbers given, and the last one is not.
+    """
+    memtables = [kernels.Memtable()]
+    active = kernels.MemtableSet()
+    active.set(0, memtables[0])
+    writer = kernels.FrameWriter(bytes(16), 1, entries[0].sequence - 1 if entries else 0, 0)
+    for entry in entries:
+        if entry.kind == PUT:
+            sequence = writer.add_put(entry.key, entry.value, 0, 0, 0)
+        else:
+            sequence = writer.add_delete(entry.key, 0, 0, 0)
+        assert sequence == entry.sequence
+        writer.commit(active)
+        if sequence in sealed_after:
+            memtables[0].seal()
+            memtables.insert(0, kernels.Memtable())
+            active.set(0, memtables[0])
+    return memtables
+
+
+def all_pairs(cursor: kernels.Cursor, page_pairs: int = 7) -> list[tuple[bytes, bytes]]:
+    """What a cursor gives, page by page."""
+    pairs = []
+    while page := cursor.page(page_pairs):
+        pairs += page
+    return pairs

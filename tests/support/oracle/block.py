@@ -6,6 +6,9 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tests.support.oracle import varint
+from tests.support.oracle.varint import Malformed, Reader
+
 PUT = 1
 DELETE = 2
 RESTART_INTERVAL = 16
@@ -25,31 +28,6 @@ def entry_order(entry: Entry) -> tuple[bytes, int]:
     return entry.key, -(entry.sequence << 8 | entry.kind)
 
 
-def encode_varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def decode_varint(data: bytes, at: int, bits: int = 32) -> tuple[int, int]:
-    """The value at `at` and where it ends; ValueError if it is not the only encoding of its value."""
-    value = shift = 0
-    while True:
-        if at >= len(data):
-            raise ValueError("a varint without an end")
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            if value >> bits or (byte == 0 and shift):
-                raise ValueError("a varint that is not canonical")
-            return value, at
-        shift += 7
-
-
 def shared_bytes(a: bytes, b: bytes) -> int:
     count = 0
     for x, y in zip(a, b, strict=False):
@@ -60,7 +38,8 @@ def shared_bytes(a: bytes, b: bytes) -> int:
 
 
 def encode_entry(entry: Entry, shared: int) -> bytes:
-    head = encode_varint(shared) + encode_varint(len(entry.key) - shared) + encode_varint(len(entry.value))
+    lengths = shared, len(entry.key) - shared, len(entry.value)
+    head = b"".join(varint.encode(length) for length in lengths)
     return head + struct.pack("<Q", entry.sequence << 8 | entry.kind) + entry.key[shared:] + entry.value
 
 
@@ -91,43 +70,34 @@ def split_blocks(entries: Sequence[Entry], block_bytes: int) -> list[list[Entry]
 
 
 def decode_block(raw: bytes) -> list[Entry]:
-    """The entries of a raw block; ValueError if it is not exactly what `encode_block` may have written."""
+    """The entries of a raw block; raises Malformed if one of the rules of the format is broken."""
     if len(raw) < 8:
-        raise ValueError("too short")
+        raise Malformed("too short")
     (count,) = struct.unpack_from("<I", raw, len(raw) - 4)
     if count == 0 or count > (len(raw) - 4) // 4:
-        raise ValueError("restart count")
+        raise Malformed("restart count")
     end = len(raw) - 4 - 4 * count
     restarts = list(struct.unpack_from(f"<{count}I", raw, end))
     if restarts[0] != 0 or restarts[-1] >= end or sorted(set(restarts)) != restarts:
-        raise ValueError("restarts")
-    body = raw[:end]
+        raise Malformed("restarts")
+    reader = Reader(raw[:end])
     entries: list[Entry] = []
-    at = 0
     unseen = set(restarts)
-    while at < end:
-        start = at
-        shared, at = decode_varint(body, at)
-        non_shared, at = decode_varint(body, at)
-        value_length, at = decode_varint(body, at)
-        if at + 8 + non_shared + value_length > end:
-            raise ValueError("an entry runs past the end")
-        (trailer,) = struct.unpack_from("<Q", body, at)
-        at += 8
+    while reader:
+        at_restart = reader.at in unseen
+        unseen.discard(reader.at)
+        shared, non_shared, value_length = (reader.varint(32) for _ in range(3))
+        (trailer,) = struct.unpack("<Q", reader.take(8))
         previous = entries[-1].key if entries else b""
-        if shared > len(previous) or (start in unseen and shared):
-            raise ValueError("shared")
-        key = previous[:shared] + body[at : at + non_shared]
-        at += non_shared
-        value = body[at : at + value_length]
-        at += value_length
-        if trailer & 0xFF not in (PUT, DELETE):
-            raise ValueError("kind")
-        entry = Entry(key, trailer >> 8, trailer & 0xFF, value)
+        if shared > len(previous) or (at_restart and shared):
+            raise Malformed("shared")
+        key = previous[:shared] + reader.take(non_shared)
+        entry = Entry(key, trailer >> 8, trailer & 0xFF, reader.take(value_length))
+        if entry.kind not in (PUT, DELETE):
+            raise Malformed("kind")
         if entries and entry_order(entries[-1]) >= entry_order(entry):
-            raise ValueError("order")
+            raise Malformed("order")
         entries.append(entry)
-        unseen.discard(start)
     if unseen:
-        raise ValueError("a restart between entries")
+        raise Malformed("a restart between entries")
     return entries

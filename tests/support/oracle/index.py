@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from tests.support.oracle.block import Entry, decode_varint, encode_varint, shared_bytes
+from tests.support.oracle import varint
+from tests.support.oracle.block import Entry, shared_bytes
+from tests.support.oracle.varint import Malformed, Reader
+
+BLOCK_TRAILER_BYTES = 5
 
 
 class BlockHandle(NamedTuple):
@@ -33,30 +37,25 @@ def separators(blocks: Sequence[Sequence[Entry]]) -> list[bytes]:
 def encode_index(keys: Sequence[bytes], handles: Sequence[BlockHandle]) -> bytes:
     out = bytearray(struct.pack("<I", len(keys)))
     for key, handle in zip(keys, handles, strict=True):
-        out += encode_varint(len(key)) + key + struct.pack("<QII", *handle)
+        out += varint.encode(len(key)) + key + struct.pack("<QII", *handle)
     return bytes(out)
 
 
 def decode_index(raw: bytes) -> list[tuple[bytes, int, int, int]]:
-    """(separator, offset, length, raw length) of every block; ValueError if it is not an index."""
-    try:
-        (count,) = struct.unpack_from("<I", raw)
-        at = 4
-        blocks: list[tuple[bytes, int, int, int]] = []
-        for _ in range(count):
-            length, at = decode_varint(raw, at)
-            if at + length > len(raw):
-                raise ValueError("a separator runs past the end")
-            key = raw[at : at + length]
-            handle = BlockHandle(*struct.unpack_from("<QII", raw, at + length))
-            at += length + 16
-            if blocks and (key < blocks[-1][0] or handle.offset < blocks[-1][1] + blocks[-1][2] + 5):
-                raise ValueError("order")
-            if handle.offset > 2**62:
-                raise ValueError("offset")
-            blocks.append((key, *handle))
-    except struct.error as error:
-        raise ValueError("too short") from error
-    if count == 0 or at != len(raw):
-        raise ValueError("length")
+    """(separator, offset, length, raw length) of every block; raises Malformed if it is not an index."""
+    reader = Reader(raw)
+    (count,) = struct.unpack("<I", reader.take(4))
+    if count == 0:
+        raise Malformed("no block")
+    blocks: list[tuple[bytes, int, int, int]] = []
+    end = 0
+    for _ in range(count):
+        key = reader.sized(2**32 - 1)
+        handle = BlockHandle(*struct.unpack("<QII", reader.take(16)))
+        if (blocks and key < blocks[-1][0]) or not end <= handle.offset <= 2**62:
+            raise Malformed("order")
+        end = handle.offset + handle.length + BLOCK_TRAILER_BYTES
+        blocks.append((key, *handle))
+    if reader:
+        raise Malformed("bytes after the end")
     return blocks

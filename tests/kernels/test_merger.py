@@ -1,0 +1,140 @@
+"""The merger keeps what readers may see, in whatever pieces its input comes and its output is taken."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replicad import kernels
+from replicad.errors import CorruptionError
+from tests.support.oracle import merge
+from tests.support.oracle.block import DELETE, PUT, Entry, encode_block, split_blocks
+from tests.support.table_strategies import block_sizes, histories, ordered
+from tests.support.tables import build_memtables, build_tables, drain
+
+
+def new_merger(*, snapshots: list[int] | None = None, bottom: bool = False) -> kernels.Merger:
+    return kernels.Merger(snapshots=snapshots or [], bottom=bottom, block_bytes=512, bits_per_key=10)
+
+
+@given(st.data(), histories(), block_sizes, st.booleans())
+def test_merge_keeps_what_the_model_keeps(
+    data: st.DataObject, history: list[Entry], block_bytes: int, bottom: bool
+) -> None:
+    """Memtables and runs in any split give the model's entries, cut at user keys, with true summaries."""
+    snapshots = data.draw(st.lists(st.integers(0, len(history) + 1), max_size=4))
+    cut, second = sorted(data.draw(st.lists(st.integers(0, len(history)), min_size=2, max_size=2)))
+    merger = kernels.Merger(snapshots=snapshots, bottom=bottom, block_bytes=block_bytes, bits_per_key=10)
+    inputs = {}
+    for part in (history[:cut], history[cut:second]):
+        blocks = split_blocks(ordered(part), data.draw(block_sizes))
+        inputs[merger.add_run()] = [encode_block(block) for block in blocks]
+    for memtable in build_memtables(history[second:]):
+        memtable.seal()
+        merger.add_memtable(memtable)
+    tables = drain(
+        merger,
+        inputs,
+        table_bytes=data.draw(st.sampled_from([1, 300, 1 << 30])),
+        output_bytes=data.draw(st.sampled_from([1, 500, 1 << 20])),
+    )
+    expected = merge.merge(history, snapshots, bottom=bottom)
+    assert [entry for table in tables for entry in table.entries()] == expected
+    assert all(a.summary.largest < b.summary.smallest for a, b in pairwise(tables))
+    assert merger.entries_in == len(history)
+    assert merger.entries_out == len(expected)
+    assert merger.bytes_in == sum(len(entry.key) + len(entry.value) for entry in history)
+    for table in tables:
+        entries, summary = table.entries(), table.summary
+        assert (summary.smallest, summary.largest) == (entries[0].key, entries[-1].key)
+        assert summary.first_sequence == min(entry.sequence for entry in entries)
+        assert summary.last_sequence == max(entry.sequence for entry in entries)
+        assert summary.entries == len(entries)
+        assert summary.deletions == sum(entry.kind == DELETE for entry in entries)
+        assert summary.raw_key_bytes == sum(len(entry.key) for entry in entries)
+        assert summary.raw_value_bytes == sum(len(entry.value) for entry in entries)
+
+
+@given(histories(), st.data(), st.booleans())
+def test_readers_see_the_same_after_a_merge(history: list[Entry], data: st.DataObject, bottom: bool) -> None:
+    """At each snapshot and at the newest sequence number a merge changes nothing that a reader sees."""
+    snapshots = data.draw(st.lists(st.integers(0, len(history)), max_size=3))
+    tables = build_tables(history, snapshots=snapshots, bottom=bottom)
+    cache = kernels.BlockCache(1 << 20)
+    view = kernels.ReadView([], [], [[table.open(cache) for table in tables]])
+    for sequence in [*snapshots, len(history)]:
+        expected = merge.scan(history, None, None, sequence, reverse=False)
+        assert view.scan(None, None, sequence).page(1000) == expected
+
+
+def test_an_entry_that_is_there_twice_is_written_once() -> None:
+    """Two inputs that hold the same version give it once."""
+    entry = Entry(b"key", 7, PUT, b"value")
+    merger = new_merger(snapshots=[7])
+    inputs = {merger.add_run(): [encode_block([entry])] for _ in range(2)}
+    [table] = drain(merger, inputs)
+    assert table.entries() == [entry]
+
+
+def test_blocks_may_be_fed_ahead() -> None:
+    """A run that was fed whole and finished before the first run of the merger is never asked for."""
+    entries = [Entry(b"%03d" % i, i + 1, PUT, b"v" * 50) for i in range(200)]
+    merger = new_merger()
+    number = merger.add_run()
+    for block in split_blocks(entries, 300):
+        merger.feed(number, encode_block(block))
+    merger.finish(number)
+    assert merger.run(1 << 30) == kernels.MERGE_TABLE_END
+    read = [entry for block in merger.take_blocks() for entry in kernels.decode_block(block)]
+    assert read == entries
+
+
+def test_nothing_in_is_nothing_out() -> None:
+    """A merge of no entries, or of entries that all go, is done without a table."""
+    assert new_merger().run() == kernels.MERGE_DONE
+    assert build_tables([Entry(b"key", 1, DELETE, b"")], snapshots=[], bottom=True) == []
+
+
+@pytest.mark.parametrize("second", [b"a", b"b"])
+def test_entries_out_of_order_are_corruption(second: bytes) -> None:
+    """A run whose next block begins before its last entry is refused, and the merger with it."""
+    merger = new_merger()
+    number = merger.add_run()
+    merger.feed(number, encode_block([Entry(b"b", 1, PUT, b"")]))
+    merger.feed(number, encode_block([Entry(second, 2, PUT, b"")]))
+    with pytest.raises(CorruptionError):
+        merger.run()
+    with pytest.raises(AssertionError):
+        merger.run()
+
+
+def test_misuse_is_an_assertion() -> None:
+    """Calls out of turn are refused without harm."""
+    merger = new_merger()
+    with pytest.raises(AssertionError):
+        merger.add_memtable(kernels.Memtable())
+    with pytest.raises(AssertionError):
+        merger.feed(0, b"")
+    with pytest.raises(AssertionError):
+        merger.block_written(0, 1)
+    with pytest.raises(AssertionError):
+        merger.finish_table()
+    number = merger.add_run()
+    merger.feed(number, encode_block([Entry(b"a", 1, PUT, b"")]))
+    merger.finish(number)
+    with pytest.raises(AssertionError):
+        merger.feed(number, b"")
+    assert merger.run() == kernels.MERGE_TABLE_END
+    with pytest.raises(AssertionError):
+        merger.run()
+    with pytest.raises(AssertionError):
+        merger.add_run()
+    with pytest.raises(AssertionError):
+        merger.finish_table()
+    [block] = merger.take_blocks()
+    merger.block_written(0, len(block))
+    assert merger.finish_table().entries == 1
+    assert merger.run() == kernels.MERGE_DONE

@@ -1,0 +1,85 @@
+"""Bytes that no builder wrote give CorruptionError or some answer, and never a crash."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replicad import kernels
+from replicad.errors import CorruptionError
+from tests.support.log_strategies import keys
+from tests.support.oracle.block import Entry, encode_block
+from tests.support.oracle.index import BlockHandle, encode_index
+from tests.support.table_strategies import damaged, histories, ordered
+from tests.support.tables import build_memtables, build_tables
+
+any_block = st.one_of(
+    st.binary(max_size=100),
+    # Bytes with a true restart count, to come further.
+    st.binary(max_size=60).map(lambda entries: entries + struct.pack("<II", 0, 1)),
+    histories().flatmap(lambda history: damaged(encode_block(ordered(history)))),
+)
+
+
+@given(any_block, keys, keys)
+def test_reads_of_any_block_end_well(raw: bytes, key: bytes, other: bytes) -> None:
+    """get and scans over any bytes as a block raise CorruptionError or give an answer."""
+    index = encode_index([b"\xff" * 30], [BlockHandle(0, len(raw), len(raw))])
+    table = kernels.Table(
+        1, index, b"", b"", b"\xff" * 30, kernels.BlockCache(1 << 20), lambda offset, length, raw_length: raw
+    )
+    view = kernels.ReadView([], [table], [])
+    for sequence in (0, 5, 2**64 - 1):
+        with contextlib.suppress(CorruptionError):
+            view.get(key, sequence)
+        for lower, upper in ((None, None), (key, None), (None, key), (key, other)):
+            for reverse in (False, True):
+                with contextlib.suppress(CorruptionError):
+                    view.scan(lower, upper, sequence, reverse).page(1000)
+
+
+@given(any_block, any_block, histories())
+def test_merges_of_any_blocks_end_well(first: bytes, second: bytes, history: list[Entry]) -> None:
+    """A merge of any bytes raises CorruptionError or writes tables whose blocks are whole."""
+    merger = kernels.Merger(snapshots=[3], bottom=False, block_bytes=100, bits_per_key=10)
+    number = merger.add_run()
+    for raw in (first, second):
+        merger.feed(number, raw)
+    merger.finish(number)
+    for memtable in build_memtables(history):
+        memtable.seal()
+        merger.add_memtable(memtable)
+    with contextlib.suppress(CorruptionError):
+        merger.run(1 << 20)
+        for block in merger.take_blocks():
+            kernels.decode_block(block)
+
+
+@given(st.data(), histories())
+def test_tables_with_damaged_index_or_filter_end_well(data: st.DataObject, history: list[Entry]) -> None:
+    """A table opens on a damaged index or filter, or refuses it; opened, it reads without a crash."""
+    [built] = build_tables(history, block_bytes=64)
+    summary = built.summary
+    index, bloom = summary.index, summary.filter
+    if data.draw(st.booleans()):
+        index = data.draw(damaged(index))
+    else:
+        bloom = data.draw(damaged(bloom))
+
+    def fetch(offset: int, length: int, raw_length: int) -> bytes:
+        return built.blocks.get(offset, b"")
+
+    with contextlib.suppress(CorruptionError):
+        table = kernels.Table(
+            1, index, bloom, summary.smallest, summary.largest, kernels.BlockCache(1 << 20), fetch
+        )
+        view = kernels.ReadView([], [table], [])
+        for entry in history:
+            with contextlib.suppress(CorruptionError):
+                view.get(entry.key, 2**64 - 1)
+        for reverse in (False, True):
+            with contextlib.suppress(CorruptionError):
+                view.scan(history[0].key, None, 2**64 - 1, reverse).page(1000)
