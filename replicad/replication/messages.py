@@ -35,7 +35,7 @@ class Kind(IntEnum):
     CLAIM = 4  # R
     DECISION = 5  # P
     FRAMES = 6  # P
-    HEARTBEAT = 7  # P
+    HEARTBEAT = 7  # both
     ACK = 8  # R
     COPY = 9  # P
     FILES = 10  # P
@@ -233,7 +233,7 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Sent every heartbeat interval: the primary's durable position and wall clock."""
+    """Sent by both sides every heartbeat interval: durable position (0:0:0 without data) and wall clock."""
 
     KIND: ClassVar = Kind.HEARTBEAT
     CHECKS: ClassVar[dict[str, Check]] = {"position": position, "clock_us": u64}

@@ -1,0 +1,298 @@
+"""The replica's side of replication: connects, agrees, streams or bootstraps, and begins again after any end.
+
+                 ┌─────────────── backoff with jitter <─────────────────┐
+                 v                                                      │
+    waiting ─> connecting ─> agreeing ─> streaming ─────────────────────┤
+                                 │ └───> bootstrapping ─> installing ─> (at once)
+                                 └─────> stopped: says why, asks again after long
+
+Whatever the primary proposes, this side lets nothing replace its data unless `may_bootstrap` says so. A
+failed store is no link error: it ends `run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from replicad.env import Env
+from replicad.errors import (
+    DivergedError,
+    FencedError,
+    PeerTimeoutError,
+    PoisonedError,
+    ProtocolError,
+    ReplicadError,
+    ReplicationError,
+    WrongDatabaseError,
+)
+from replicad.replication.agree import Code, History, Outcome, may_bootstrap
+from replicad.replication.connection import Connection
+from replicad.replication.fetch import Fetcher
+from replicad.replication.framing import PAYLOAD_BYTES_MAX
+from replicad.replication.identify import FEATURES, SOFTWARE, VERSIONS, Identity, RefusedError, check_welcome
+from replicad.replication.keepalive import keep_alive
+from replicad.replication.messages import Claim, Decided, Heartbeat, Hello, Installed, Refuse, Welcome
+from replicad.replication.options import ReplicationOptions
+from replicad.replication.ports import Dial, ReplicaData, ReplicaStore
+from replicad.replication.receiver import Receiver
+from replicad.replication.tasks import beside
+from replicad.state.records import BootstrapProgress
+from replicad.types import Epoch, HistoryHash, Position, Sequence
+
+log = structlog.get_logger("replicad.replication")
+
+NOWHERE = Position(Epoch(0), Sequence(0), HistoryHash(0))
+"""What a replica without data says in its heartbeats."""
+
+
+class StoppedError(ReplicationError):
+    """The two nodes must not replicate as they are; the message is for the operator."""
+
+
+@dataclass(slots=True)
+class Link:
+    """What the status shows of the link; times are of the monotonic clock."""
+
+    state: str = "waiting"
+    waits_for: str = "the start"
+    since: float = 0.0
+    attempts: int = 0
+    """Connection attempts since the last stream or bootstrap."""
+    last_error: str | None = None
+    stopped_code: str | None = None
+    primary_sequence: int | None = None
+    primary_clock_us: int | None = None
+    primary_node: bytes | None = None
+
+
+class Follower:
+    """Follows one primary. Everything here belongs to the event loop."""
+
+    def __init__(
+        self,
+        env: Env,
+        identity: Identity,
+        data: ReplicaData,
+        data_dir: Path,
+        dial: Dial,
+        options: ReplicationOptions,
+        on_change: Callable[[], None],
+    ) -> None:
+        """`on_change` is called after the link's state or the bootstrap's progress changed."""
+        self._env = env
+        self._identity = identity
+        self._data = data
+        self._data_dir = data_dir
+        self._dial = dial
+        self._options = options
+        self._on_change = on_change
+        self.link = Link(since=env.clock.monotonic())
+        self.progress: BootstrapProgress | None = None
+        self.progress_started_at = 0.0
+        self.progress_started_bytes = 0
+        self._activity: Receiver | Fetcher | None = None
+
+    @property
+    def receiver(self) -> Receiver | None:
+        """The stream that runs now."""
+        return self._activity if isinstance(self._activity, Receiver) else None
+
+    @property
+    def waits_for(self) -> str:
+        """What the replica waits for at this moment, in words."""
+        if self._activity is not None and self._activity.waits_for:
+            return self._activity.waits_for
+        return self.link.waits_for
+
+    async def run(self) -> None:
+        """Runs until it is cancelled or the store failed."""
+        while True:
+            try:
+                await self._session()
+                delay = 0.0
+            except PoisonedError:
+                raise
+            except (ReplicadError, OSError) as error:
+                failed = None if self._data.store is None else self._data.store.failed
+                if failed is not None:
+                    raise failed from error
+                delay = self._ended(error)
+            finally:
+                self._activity = None
+            await asyncio.sleep(delay)
+
+    def _ended(self, error: ReplicadError | OSError) -> float:
+        """Takes note of why a session ended; how long to wait before the next."""
+        text = str(error) or type(error).__name__
+        options = self._options
+        if _needs_a_person(error):
+            delay = options.stopped_retry_seconds
+            self.link.stopped_code = getattr(error, "code", None) or type(error).__name__
+            log.error("replication.stopped", code=self.link.stopped_code, reason=text)
+            self._set("stopped", f"the operator: {text}")
+        else:
+            self.link.attempts += 1
+            ceiling = options.backoff_seconds_min * 2 ** min(self.link.attempts - 1, 20)
+            ceiling = min(ceiling, options.backoff_seconds_max)
+            delay = self._env.random.uniform(ceiling / 2, ceiling)
+            log.info("replication.link_down", reason=text, retry_seconds=round(delay, 3))
+            self._set("waiting", f"the next attempt, {delay:.1f} s after: {text}")
+        self.link.last_error = text
+        return delay
+
+    async def _session(self) -> None:
+        if self.link.state != "stopped":
+            self._set("connecting", "the primary to accept the connection")
+        try:
+            async with asyncio.timeout(self._options.connect_seconds):
+                connection = await self._dial()
+        except TimeoutError:
+            raise PeerTimeoutError("the primary did not accept the connection in time") from None
+        try:
+            welcome = await self._identify(connection)
+            await beside(
+                self._agree(connection, welcome),
+                keep_alive(
+                    connection,
+                    self._env.clock,
+                    self._position,
+                    heartbeat_seconds=welcome.heartbeat_ms / 1000 or self._options.heartbeat_seconds,
+                    idle_seconds=self._options.idle_seconds,
+                ),
+            )
+        finally:
+            connection.close()
+
+    async def _identify(self, connection: Connection) -> Welcome:
+        store = self._data.store
+        database = None if store is None else store.database_id
+        me = self._identity
+        connection.send(Hello(VERSIONS, me.node, me.process, database, FEATURES, SOFTWARE))
+        try:
+            async with asyncio.timeout(self._options.handshake_seconds):
+                welcome = check_welcome(await connection.receive(), me)
+        except TimeoutError:
+            raise PeerTimeoutError("the primary did not answer HELLO in time") from None
+        if self.link.state != "stopped":
+            self._set("agreeing", "the primary to compare the histories")
+        self.link.primary_sequence = welcome.position.sequence
+        self.link.primary_node = welcome.node
+        return welcome
+
+    async def _agree(self, connection: Connection, welcome: Welcome) -> None:
+        connection.allow_payloads(PAYLOAD_BYTES_MAX)
+        store = self._data.store
+        mine = None if store is None else History(store.database_id, store.position, store.epochs)
+        connection.send(
+            Claim(
+                None if mine is None else mine.position,
+                0 if store is None else store.durable_sequence,
+                () if mine is None else mine.epochs,
+            )
+        )
+        decided = await self._receive_decision(connection)
+        if decided.outcome == Outcome.STREAM.value:
+            if store is None or store.database_id != welcome.database:
+                raise ProtocolError("the primary streams to a replica that has not its database")
+            await self._stream(connection, store)
+        elif decided.outcome == Outcome.BOOTSTRAP.value:
+            primary = History(welcome.database, decided.position, welcome.epochs)
+            refusal = may_bootstrap(mine, primary, _code(decided.code))
+            if refusal is not None:
+                raise DivergedError(f"the primary proposed to replace this replica's data: {refusal}")
+            log.info("bootstrap.begins", code=decided.code, reason=decided.reason)
+            await self._bootstrap(connection)
+        else:
+            raise _stop(decided)
+
+    async def _receive_decision(self, connection: Connection) -> Decided:
+        """The primary may search its log for a while: only its silence is too long."""
+        while True:
+            message = await connection.receive()
+            if isinstance(message, Decided):
+                return message
+            if isinstance(message, Refuse):
+                raise RefusedError(message.code, message.reason, message.retry)
+            if not isinstance(message, Heartbeat):
+                raise ProtocolError(f"{type(message).__name__} came where Decided belongs")
+
+    async def _stream(self, connection: Connection, store: ReplicaStore) -> None:
+        receiver = Receiver(store, connection, self._options, on_primary=self._heard_of_primary)
+        self._activity = receiver
+        self._linked("streaming")
+        log.info("replication.streaming", peer=connection.peer, position=str(store.position))
+        await receiver.run()
+
+    async def _bootstrap(self, connection: Connection) -> None:
+        self.progress = None
+        fetcher = Fetcher(self._env, connection, self._data, self._data_dir, self._options, self._on_progress)
+        self._activity = fetcher
+        self._linked("bootstrapping")
+        copy, staging = await fetcher.run()
+        self._set("installing", "the store to open the copy")
+        self._activity = None
+        await self._data.install(staging)
+        connection.send(Installed(copy.copy))
+        log.info("bootstrap.finished", position=str(copy.position), size_bytes=copy.bytes)
+        self.progress = None
+        self._on_change()
+
+    def _on_progress(self, progress: BootstrapProgress) -> None:
+        if self.progress is None:
+            self.progress_started_at = self._env.clock.monotonic()
+            self.progress_started_bytes = progress.size_bytes
+        self.progress = progress
+
+    def _heard_of_primary(self, sequence: int, clock_us: int | None) -> None:
+        self.link.primary_sequence = sequence
+        if clock_us is not None:
+            self.link.primary_clock_us = clock_us
+
+    def _position(self) -> Position:
+        return NOWHERE if self._data.store is None else self._data.store.durable_position
+
+    def _linked(self, state: str) -> None:
+        self.link.attempts = 0
+        self.link.last_error = None
+        self.link.stopped_code = None
+        self._set(state, "")
+
+    def _set(self, state: str, waits_for: str) -> None:
+        if state != self.link.state:
+            self.link.since = self._env.clock.monotonic()
+        self.link.state = state
+        self.link.waits_for = waits_for
+        self._on_change()
+
+
+def _needs_a_person(error: Exception) -> bool:
+    if isinstance(error, RefusedError):
+        return not error.retry
+    return isinstance(error, StoppedError | WrongDatabaseError | DivergedError | FencedError)
+
+
+def _code(value: str) -> Code:
+    try:
+        return Code(value)
+    except ValueError:
+        raise ProtocolError(f"{value!r} is no reason that this version knows") from None
+
+
+def _stop(decided: Decided) -> ReplicationError:
+    if decided.code == Code.WRONG_DATABASE.value:
+        error: ReplicationError = WrongDatabaseError(decided.reason)
+    elif decided.code in (Code.DIVERGED.value, Code.OTHER_EPOCH_ID.value):
+        error = DivergedError(decided.reason)
+    elif decided.outcome == Outcome.FENCED.value:
+        error = FencedError(decided.reason)
+    elif decided.outcome == Outcome.REWIND.value:
+        error = StoppedError(f"{decided.reason}; this replica must be rewound to {decided.fork}")
+    else:
+        error = StoppedError(decided.reason)
+    error.code = decided.code  # type: ignore[attr-defined]
+    return error

@@ -1,0 +1,50 @@
+"""How replication behaves: windows by bytes, intervals and deadlines in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from replicad.errors import InvalidArgument
+from replicad.options import GIB, KIB, MIB
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicationOptions:
+    """Both sides of a session use these; the primary tells its heartbeat interval to the replica."""
+
+    heartbeat_seconds: float = 1.0
+    idle_seconds: float = 10.0
+    """Without a byte from the peer for this long, the session ends."""
+    connect_seconds: float = 5.0
+    handshake_seconds: float = 10.0
+
+    backoff_seconds_min: float = 0.1
+    backoff_seconds_max: float = 5.0
+    stopped_retry_seconds: float = 15.0
+    """How often a replica that was stopped with an explanation asks again."""
+
+    chunk_bytes: int = 256 * KIB
+    """Log bytes in one FRAMES message; a single frame may be longer."""
+    window_bytes: int = 8 * MIB
+    """Log bytes that may be on their way without an acknowledgement; one chunk is always admitted."""
+    file_chunk_bytes: int = 512 * KIB
+    fetches_ahead: int = 8
+    """Files that a replica has asked for before the first of them is complete."""
+
+    slot_log_bytes_max: int = 4 * GIB
+    """A slot that would keep more log than this is invalidated."""
+    copy_keep_seconds: float = 3600.0
+    """A bootstrap copy that nobody has read from for this long is removed."""
+    free_bytes_min: int = 64 * MIB
+    """A bootstrap leaves at least this much room on the replica's disk."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+                raise InvalidArgument(f"{field.name} must be a number of at least 0, not {value!r}")
+        if self.idle_seconds < 2 * self.heartbeat_seconds:
+            raise InvalidArgument("idle_seconds must be at least twice heartbeat_seconds")
+        for name in ("heartbeat_seconds", "chunk_bytes", "window_bytes", "file_chunk_bytes", "fetches_ahead"):
+            if not getattr(self, name):
+                raise InvalidArgument(f"{name} must be more than 0")

@@ -1,0 +1,129 @@
+"""What replication asks of the parts beside and below it, as narrow Protocols; `daemon/` wires them.
+
+The database satisfies `LogSource` and `ReplicaStore`; tests give fakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from replicad.replication.connection import Connection
+from replicad.state.records import BootstrapProgress, Slot
+from replicad.types import EpochRecord, Position
+
+
+class LogChunk(Protocol):
+    """Whole frames, byte for byte as they are in the log."""
+
+    @property
+    def frames(self) -> bytes: ...
+    @property
+    def first_sequence(self) -> int: ...
+    @property
+    def last_sequence(self) -> int: ...
+
+
+class LogCursor(Protocol):
+    def next(self, bytes_max: int, /) -> LogChunk | None:
+        """The next durable frames, at least one even if it is longer than `bytes_max`; None when there are
+        none yet. Raises LogGoneError when they are gone."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class LogFile(Protocol):
+    @property
+    def first_sequence(self) -> int: ...
+    @property
+    def last_sequence(self) -> int: ...
+    @property
+    def size_bytes(self) -> int: ...
+
+
+class Store(Protocol):
+    """What both sides need to know of a database."""
+
+    @property
+    def database_id(self) -> bytes: ...
+    @property
+    def epochs(self) -> tuple[EpochRecord, ...]: ...
+    @property
+    def position(self) -> Position: ...
+    @property
+    def durable_position(self) -> Position: ...
+    @property
+    def durable_sequence(self) -> int: ...
+    @property
+    def failed(self) -> BaseException | None: ...
+
+    def subscribe(self, callback: Callable[[], None], /) -> Callable[[], None]:
+        """Calls back from any thread after a position, the stall or the failure moved."""
+        ...
+
+
+class LogSource(Store, Protocol):
+    """A primary's database."""
+
+    @property
+    def oldest_log_sequence(self) -> int: ...
+
+    def position_at(self, sequence: int, /) -> Position | None: ...
+    def read_log(self, start: int, /) -> LogCursor: ...
+    def create_checkpoint(self, path: Path, *, flush: bool = False) -> Position: ...
+    def get_sorted_wal_files(self) -> Sequence[LogFile]: ...
+
+
+class ReplicaStore(Store, Protocol):
+    """A replica's database."""
+
+    @property
+    def latest_sequence(self) -> int: ...
+    @property
+    def stalled(self) -> bool: ...
+
+    def apply_frames(self, frames: bytes, /) -> Position: ...
+
+
+class CopyFile(Protocol):
+    """A file of a checkpoint: its name within it, and its identity."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def sha256(self) -> bytes: ...
+
+
+ListFiles = Callable[[Path], Sequence[CopyFile]]
+
+
+class ReplicaData(Protocol):
+    """The replica's data directory, whose database a bootstrap replaces."""
+
+    @property
+    def store(self) -> ReplicaStore | None:
+        """None while there is no data."""
+        ...
+
+    def local_files(self) -> Mapping[bytes, Path]:
+        """Immutable files that are here already, by SHA-256."""
+        ...
+
+    async def install(self, staging: Path) -> None:
+        """Swaps the verified, durable copy in `staging` in, atomically, and serves it."""
+        ...
+
+
+class Records(Protocol):
+    """The node's state, written off the event loop; each call returns when it is durable."""
+
+    def put_slot(self, slot: Slot) -> Awaitable[None]: ...
+    def remove_slot(self, node_id: bytes) -> Awaitable[None]: ...
+    def show_bootstrap(self, progress: BootstrapProgress | None) -> Awaitable[None]: ...
+
+
+Dial = Callable[[], Awaitable[Connection]]

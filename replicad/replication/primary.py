@@ -1,0 +1,291 @@
+"""The primary's side of replication: one task a session, from HELLO to the end of the connection.
+
+    HELLO/WELCOME ──> CLAIM/DECISION ──> stream ...
+                             │    └────> copy, until INSTALLED (the replica then connects again)
+                             └─────────> REFUSE
+
+A session's errors end that session only. What may end the node (a poisoned store, a higher epoch) is for the
+daemon, which watches the store and `fenced_by`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from replicad.env import Env
+from replicad.errors import LogGoneError, PeerTimeoutError, ProtocolError, ReplicadError
+from replicad.replication.agree import Code, Decision, History, Outcome, agree
+from replicad.replication.connection import Connection
+from replicad.replication.copies import Copies, SourceCopy
+from replicad.replication.identify import (
+    SOFTWARE,
+    VERSIONS,
+    Identity,
+    check_hello,
+    common_features,
+)
+from replicad.replication.keepalive import keep_alive
+from replicad.replication.messages import Ack, Claim, Decided, Heartbeat, Hello, Message, Refuse, Welcome
+from replicad.replication.options import ReplicationOptions
+from replicad.replication.ports import ListFiles, LogSource, Records
+from replicad.replication.sender import Sender
+from replicad.replication.serve_copy import serve_copy
+from replicad.replication.slots import Slots
+from replicad.replication.tasks import beside, in_thread
+
+log = structlog.get_logger("replicad.replication")
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """A replica that is connected: what the status shows of it."""
+
+    connection: Connection
+    hello: Hello
+    connected_at: float
+    state: str = "agreeing"
+    sender: Sender | None = None
+    copy: SourceCopy | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class PrimaryNode:
+    """All sessions of a primary. Everything here belongs to the event loop."""
+
+    def __init__(
+        self,
+        env: Env,
+        identity: Identity,
+        source: LogSource,
+        slots: Slots,
+        records: Records,
+        data_dir: Path,
+        list_files: ListFiles,
+        options: ReplicationOptions,
+    ) -> None:
+        self._env = env
+        self._identity = identity
+        self._source = source
+        self._records = records
+        self._options = options
+        self.slots = slots
+        self.copies = Copies(env, source, data_dir, list_files)
+        self.sessions: dict[bytes, Session] = {}
+        self.fenced_by: int | None = None
+        """A higher epoch that a replica was seen in: this node may not write any more."""
+        self._ack_waiters: list[asyncio.Future[None]] = []
+
+    async def serve(self, connection: Connection) -> None:
+        """Runs one session to its end; raises only a cancellation."""
+        try:
+            await self._serve(connection)
+        except (ReplicadError, OSError) as error:
+            connection.send(Refuse("error", f"{type(error).__name__}: {error}"[:1000], True))
+            log.info("replication.session_ended", peer=connection.peer, reason=str(error))
+        finally:
+            connection.close()
+
+    async def _serve(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(self._options.handshake_seconds):
+                hello = await connection.receive()
+        except TimeoutError:
+            raise PeerTimeoutError("no HELLO in time") from None
+        if not isinstance(hello, Hello):
+            raise ProtocolError(f"{type(hello).__name__} came where Hello belongs")
+        await self._end_predecessor(hello)
+        live = {node_id: session.hello.process for node_id, session in self.sessions.items()}
+        refusal = check_hello(hello, self._identity, live)
+        if refusal is not None:
+            log.warning("replication.refused", peer=connection.peer, code=refusal.code, reason=refusal.reason)
+            connection.send(refusal)
+            return
+        session = Session(connection, hello, self._env.clock.monotonic())
+        self.sessions[hello.node] = session
+        try:
+            connection.send(self._welcome(hello))
+            await beside(
+                self._agreed(session),
+                keep_alive(
+                    connection,
+                    self._env.clock,
+                    lambda: self._source.durable_position,
+                    heartbeat_seconds=self._options.heartbeat_seconds,
+                    idle_seconds=self._options.idle_seconds,
+                ),
+            )
+        finally:
+            if self.sessions.get(hello.node) is session:
+                del self.sessions[hello.node]
+            if session.copy is not None:
+                session.copy.in_use = False
+            session.ended.set()
+
+    async def _end_predecessor(self, hello: Hello) -> None:
+        """The same run of a daemon that connects again takes its older session's place."""
+        older = self.sessions.get(hello.node)
+        if older is not None and older.hello.process == hello.process:
+            older.connection.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._options.handshake_seconds):
+                    await older.ended.wait()
+
+    def _welcome(self, hello: Hello) -> Welcome:
+        return Welcome(
+            max(set(hello.versions) & set(VERSIONS)),
+            self._identity.node,
+            self._identity.process,
+            self._source.database_id,
+            common_features(hello),
+            SOFTWARE,
+            int(self._options.heartbeat_seconds * 1000),
+            self._source.durable_position,
+            self._source.epochs,
+        )
+
+    async def _agreed(self, session: Session) -> None:
+        claim = await self._receive_claim(session.connection)
+        replica = None
+        if claim.position is not None and session.hello.database is not None:
+            replica = History(session.hello.database, claim.position, claim.epochs)
+        decision = await in_thread(self._decide, replica)
+        log.info(
+            "replication.agreed",
+            peer=session.connection.peer,
+            node=session.hello.node.hex(),
+            outcome=decision.outcome.value,
+            code=decision.code.value,
+            reason=decision.reason,
+        )
+        session.connection.send(
+            Decided(
+                decision.outcome.value,
+                decision.code.value,
+                decision.reason,
+                self._source.durable_position,
+                decision.fork,
+            )
+        )
+        if decision.outcome is Outcome.STREAM:
+            assert decision.start is not None
+            await self._stream(session, decision.start - 1, claim.durable)
+        elif decision.outcome is Outcome.BOOTSTRAP:
+            await self._bootstrap(session)
+        else:
+            self._stopped(session, decision, replica)
+
+    async def _receive_claim(self, connection: Connection) -> Claim:
+        async with asyncio.timeout(self._options.handshake_seconds):
+            message: Message = await connection.receive()
+            while isinstance(message, Heartbeat):
+                message = await connection.receive()
+        if not isinstance(message, Claim):
+            raise ProtocolError(f"{type(message).__name__} came where Claim belongs")
+        return message
+
+    def _decide(self, replica: History | None) -> Decision:
+        source = self._source
+        found = None
+        if replica is not None and replica.database_id == source.database_id:
+            found = source.position_at(replica.position.sequence)
+        me = History(source.database_id, source.durable_position, source.epochs)
+        return agree(me, replica, found=found, oldest=source.oldest_log_sequence)
+
+    async def _stream(self, session: Session, sequence: int, durable: int) -> None:
+        node_id = session.hello.node
+        copy = self.copies.get(node_id)
+        if copy is not None:
+            await in_thread(self.copies.remove, copy)
+        slot = self.slots.hold(node_id, min(sequence, durable), self._env.clock.wall_us())
+        await self._records.put_slot(slot)
+        sender = Sender(
+            self._source,
+            session.connection,
+            self._options,
+            sequence=sequence,
+            durable=durable,
+            on_ack=lambda ack: self._on_ack(node_id, ack),
+        )
+        session.sender = sender
+        session.state = "streaming"
+        try:
+            await sender.run()
+        except LogGoneError as error:
+            session.connection.send(Refuse(Code.LOG_GONE.value, str(error), True))
+            raise
+
+    async def _bootstrap(self, session: Session) -> None:
+        session.state = "copying"
+        node_id = session.hello.node
+        copy = await in_thread(self.copies.find, node_id)
+        if copy is None:
+            # From before the cut on, so that nothing after its position can go meanwhile.
+            self.slots.hold(node_id, self._source.durable_sequence, self._env.clock.wall_us())
+            copy = await in_thread(self.copies.make, node_id)
+        slot = self.slots.hold(node_id, copy.position.sequence, self._env.clock.wall_us())
+        await self._records.put_slot(slot)
+        session.copy = copy
+        copy.in_use = True
+        session.state = "bootstrapping"
+        log.info(
+            "bootstrap.serving",
+            node=node_id.hex(),
+            position=str(copy.position),
+            files=len(copy.entries),
+            size_bytes=copy.size_bytes,
+        )
+        await serve_copy(session.connection, copy, self._env.fs, self._env.clock, self._options)
+        log.info("bootstrap.installed", node=node_id.hex(), position=str(copy.position))
+        session.copy = None
+        await in_thread(self.copies.remove, copy)
+
+    def _stopped(self, session: Session, decision: Decision, replica: History | None) -> None:
+        if decision.outcome is Outcome.FENCED and replica is not None:
+            self.fenced_by = replica.position.epoch
+            log.error("replication.fenced", by_epoch=self.fenced_by, reason=decision.reason)
+        log.warning("replication.stopped", node=session.hello.node.hex(), reason=decision.reason)
+
+    def _on_ack(self, node_id: bytes, ack: Ack) -> None:
+        self.slots.advance(node_id, ack.durable, self._env.clock.wall_us())
+        waiters, self._ack_waiters = self._ack_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # What the daemon calls.
+
+    def holding(self, sequence: int) -> int:
+        """How many connected replicas hold `sequence` durably."""
+        senders = (session.sender for session in self.sessions.values())
+        return sum(1 for sender in senders if sender is not None and sender.ack.durable >= sequence)
+
+    async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
+        """Waits until `count` replicas hold `sequence` durably, or the time is over; how many do."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while self.holding(sequence) < count:
+                    waiter = asyncio.get_running_loop().create_future()
+                    self._ack_waiters.append(waiter)
+                    await waiter
+        except TimeoutError:
+            pass
+        return self.holding(sequence)
+
+    async def tick(self) -> None:
+        """About once a second: caps of slots, copies that nobody uses, slots to the node's state."""
+        files = self._source.get_sorted_wal_files()
+        for slot in self.slots.enforce(files, self._source.durable_sequence):
+            log.warning("slot.invalidated", node=slot.node_id.hex(), reason=slot.invalid)
+        for copy in self.copies.unused(self._options.copy_keep_seconds):
+            log.info("bootstrap.copy_expired", node=copy.node_id.hex(), position=str(copy.position))
+            await in_thread(self.copies.remove, copy)
+        for node_id, changed in self.slots.take_unsaved():
+            if changed is None:
+                await self._records.remove_slot(node_id)
+            else:
+                await self._records.put_slot(changed)

@@ -1,0 +1,116 @@
+"""The primary's side of a stream: log frames out in windows, acknowledgements in.
+
+             read_log.next            window, drain
+    log ────────────────────> chunk ────────────────> FRAMES ... ACK ──> received, applied, durable
+
+A chunk is whole frames as they are in the log files, so nothing here costs anything per frame. The window is
+counted in bytes from the sending until the replica applied them; a chunk goes out when the window has any
+room, so one frame longer than the window passes too. The store's notification wakes the loop: an idle stream
+sends a new batch as soon as it is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from replicad.errors import ProtocolError
+from replicad.replication.connection import Connection
+from replicad.replication.messages import Ack, Frames, Heartbeat
+from replicad.replication.options import ReplicationOptions
+from replicad.replication.ports import LogCursor, LogSource
+from replicad.replication.tasks import Wakeup, beside, in_thread
+
+
+class Sender:
+    """Streams the log after `sequence`; the replica is durable through `durable`."""
+
+    def __init__(
+        self,
+        source: LogSource,
+        connection: Connection,
+        options: ReplicationOptions,
+        *,
+        sequence: int,
+        durable: int,
+        on_ack: Callable[[Ack], None],
+    ) -> None:
+        self._source = source
+        self._connection = connection
+        self._options = options
+        self._on_ack = on_ack
+        self._wakeup = Wakeup()
+        self._on_its_way: deque[tuple[int, int]] = deque()
+        self.sent = sequence
+        self.ack = Ack(sequence, sequence, min(durable, sequence))
+        self.window_bytes = 0
+        """Bytes sent and not yet applied."""
+        self.sent_bytes = 0
+        self.waits_for = ""
+
+    async def run(self) -> None:
+        """Ends only by an error: the peer's, the store's (LogGoneError) or a cancellation."""
+        unsubscribe = self._source.subscribe(self._wakeup.notify)
+        try:
+            await beside(self._send(), self._receive())
+        finally:
+            unsubscribe()
+
+    async def _send(self) -> None:
+        cursor = await in_thread(self._source.read_log, self.sent + 1)
+        try:
+            await self._send_from(cursor)
+        finally:
+            cursor.close()
+
+    async def _send_from(self, cursor: LogCursor) -> None:
+        chunk_bytes = self._options.chunk_bytes
+        at_tail = False
+        while True:
+            self._wakeup.clear()
+            if self.window_bytes >= self._options.window_bytes:
+                self.waits_for = "the replica to apply what was sent"
+                await self._wakeup.wait()
+                continue
+            if at_tail:
+                chunk = cursor.next(chunk_bytes)
+            else:
+                chunk = await in_thread(cursor.next, chunk_bytes)
+            if chunk is None:
+                at_tail = True
+                self.waits_for = "the next write"
+                await self._wakeup.wait()
+                continue
+            size = len(chunk.frames)
+            at_tail = size < chunk_bytes // 2
+            self._on_its_way.append((chunk.last_sequence, size))
+            self.window_bytes += size
+            self.sent_bytes += size
+            self.sent = chunk.last_sequence
+            self._connection.send(
+                Frames(chunk.first_sequence, chunk.last_sequence, self._source.durable_sequence, chunk.frames)
+            )
+            self.waits_for = "the network"
+            await self._connection.drain()
+            await asyncio.sleep(0)
+
+    async def _receive(self) -> None:
+        while True:
+            message = await self._connection.receive()
+            if isinstance(message, Ack):
+                self._acknowledged(message)
+            elif not isinstance(message, Heartbeat):
+                raise ProtocolError(f"{type(message).__name__} came in the stream")
+
+    def _acknowledged(self, ack: Ack) -> None:
+        before = self.ack
+        if not self.sent >= ack.received >= ack.applied >= ack.durable:
+            raise ProtocolError(f"{ack} where {self.sent} was sent")
+        if ack.received < before.received or ack.applied < before.applied or ack.durable < before.durable:
+            raise ProtocolError(f"{ack} goes back behind {before}")
+        self.ack = ack
+        while self._on_its_way and self._on_its_way[0][0] <= ack.applied:
+            self.window_bytes -= self._on_its_way.popleft()[1]
+            self._wakeup.notify()
+        self._on_ack(ack)

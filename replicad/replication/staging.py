@@ -1,0 +1,154 @@
+"""Where a replica gathers a copy: `bootstrap/incoming/` in its data directory.
+
+    NAME.part   being written, or not verified yet; thrown away at the next start
+    NAME        complete, its SHA-256 verified and its content synced
+
+Everything about the list comes from a peer that may be hostile: names must match a strict pattern and occur
+once, sizes fit the announced total and the disk; a file is made anew (never through a link), and never grows
+beyond its size. All of it blocks: sessions call it in a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from replicad.env import AppendFile, FileSystem
+from replicad.errors import CorruptionError, DiskFullError, ProtocolError
+from replicad.options import MIB
+from replicad.replication.messages import FileEntry
+
+DIRECTORY = Path("bootstrap") / "incoming"
+FILES_MAX = 1_000_000
+
+NAME = re.compile(r"\d{6,20}\.sst|MANIFEST-\d{1,20}|CURRENT|OPTIONS-\d{1,20}\.toml")
+_PART = ".part"
+
+
+def check_list(entries: Sequence[FileEntry], size_bytes: int) -> None:
+    """Raises ProtocolError unless the list is one that may be written."""
+    if len(entries) > FILES_MAX:
+        raise ProtocolError(f"a copy of {len(entries)} files; the limit is {FILES_MAX}")
+    names = set()
+    for entry in entries:
+        if NAME.fullmatch(entry.name) is None:
+            raise ProtocolError(f"{entry.name!r} is no name of a file in a copy")
+        if entry.name in names:
+            raise ProtocolError(f"{entry.name!r} is twice in the list")
+        names.add(entry.name)
+    total = sum(entry.size for entry in entries)
+    if total != size_bytes:
+        raise ProtocolError(f"the files of the list have {total} bytes, {size_bytes} were announced")
+
+
+class Staging:
+    """The incoming directory for one list."""
+
+    def __init__(self, fs: FileSystem, data_dir: Path, entries: Sequence[FileEntry]) -> None:
+        self._fs = fs
+        self.path = data_dir / DIRECTORY
+        self._entries = entries
+
+    def prepare(self, local: Mapping[bytes, Path], free_bytes_min: int) -> list[int]:
+        """Keeps what is here already and verifies it, removes all else; returns the entries to fetch.
+
+        `local` are immutable files of the node's present data by SHA-256, which are linked, not copied.
+        Raises DiskFullError when what is missing does not fit.
+        """
+        self._fs.make_directories(self.path)
+        wanted = {entry.name: entry for entry in self._entries}
+        for name in self._fs.list(self.path):
+            if name not in wanted or not self._is_whole(self.path / name, wanted[name]):
+                self._fs.unlink(self.path / name)
+        here = set(self._fs.list(self.path))
+        missing = []
+        for index, entry in enumerate(self._entries):
+            if entry.name not in here and not self._link(entry, local.get(entry.sha256)):
+                missing.append(index)
+        self._fs.sync_directory(self.path)
+        needed = sum(self._entries[index].size for index in missing)
+        free = self._fs.free_bytes(self.path)
+        if needed + free_bytes_min > free:
+            raise DiskFullError(
+                f"the copy needs {needed} bytes more and {free_bytes_min} in reserve, {free} are free"
+            )
+        return missing
+
+    def writer(self, index: int) -> StagedFile:
+        """A new file for an entry that is missing."""
+        return StagedFile(self._fs, self.path, self._entries[index])
+
+    def finish(self) -> None:
+        """Makes the names durable; every entry must have been verified."""
+        assert set(self._fs.list(self.path)) == {entry.name for entry in self._entries}
+        self._fs.sync_directory(self.path)
+        self._fs.sync_directory(self.path.parent)
+
+    def _link(self, entry: FileEntry, source: Path | None) -> bool:
+        if source is None:
+            return False
+        part = self.path / (entry.name + _PART)
+        try:
+            self._fs.link(source, part)
+        except OSError:
+            return False
+        if not self._is_whole(part, entry):
+            self._fs.unlink(part)
+            return False
+        self._fs.rename(part, self.path / entry.name)
+        return True
+
+    def _is_whole(self, path: Path, entry: FileEntry) -> bool:
+        file = self._fs.open(path)
+        try:
+            if file.size() != entry.size:
+                return False
+            digest = hashlib.sha256()
+            for offset in range(0, entry.size, MIB):
+                digest.update(file.read(offset, MIB))
+            return digest.digest() == entry.sha256
+        finally:
+            file.close()
+
+
+class StagedFile:
+    """One file that arrives in order."""
+
+    def __init__(self, fs: FileSystem, directory: Path, entry: FileEntry) -> None:
+        self._fs = fs
+        self._entry = entry
+        self._path = directory / (entry.name + _PART)
+        self._digest = hashlib.sha256()
+        fs.unlink(self._path)
+        self._file: AppendFile = fs.create(self._path)
+        self.offset = 0
+
+    def append(self, data: bytes) -> None:
+        """Raises ProtocolError for more bytes than the list says."""
+        if self.offset + len(data) > self._entry.size:
+            raise ProtocolError(f"{self._entry.name} is longer than the {self._entry.size} bytes of the list")
+        self._file.append(data)
+        self._digest.update(data)
+        self.offset += len(data)
+
+    def finish(self) -> None:
+        """Verifies, syncs and names the file; CorruptionError when its SHA-256 is not the list's."""
+        assert self.offset == self._entry.size
+        got = self._digest.digest()
+        if got != self._entry.sha256:
+            self._file.close()
+            self._fs.unlink(self._path)
+            raise CorruptionError(
+                f"{self._entry.name} as it came has another SHA-256",
+                expected=self._entry.sha256.hex(),
+                got=got.hex(),
+            )
+        self._file.sync()
+        self._file.close()
+        self._fs.rename(self._path, self._path.with_name(self._entry.name))
+
+    def close(self) -> None:
+        """Gives up a file that was not finished."""
+        self._file.close()

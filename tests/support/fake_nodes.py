@@ -1,0 +1,140 @@
+"""A primary and replicas made of fakes: whole sessions over connections in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from replicad.env import Env
+from replicad.replication.connection import Connection
+from replicad.replication.follower import Follower
+from replicad.replication.identify import Identity
+from replicad.replication.options import ReplicationOptions
+from replicad.replication.primary import PrimaryNode
+from replicad.replication.slots import Slots
+from replicad.state.records import BootstrapProgress, Slot
+from tests.support.fake_store import FakeStore, list_files
+from tests.support.memory_connection import MemoryConnection, pair
+
+OPTIONS = ReplicationOptions(
+    heartbeat_seconds=0.02,
+    idle_seconds=1.0,
+    backoff_seconds_min=0.005,
+    backoff_seconds_max=0.02,
+    stopped_retry_seconds=0.02,
+    file_chunk_bytes=4096,
+    free_bytes_min=0,
+)
+
+
+@dataclass
+class FakeRecords:
+    slots: dict[bytes, Slot] = field(default_factory=dict)
+
+    async def put_slot(self, slot: Slot) -> None:
+        self.slots[slot.node_id] = slot
+
+    async def remove_slot(self, node_id: bytes) -> None:
+        self.slots.pop(node_id, None)
+
+    async def show_bootstrap(self, progress: BootstrapProgress | None) -> None:
+        pass
+
+
+@dataclass
+class FakeData:
+    """A replica's directory; `installed` lists what was swapped in."""
+
+    store: FakeStore | None = None
+    local: dict[bytes, Path] = field(default_factory=dict)
+    installed: list[list[str]] = field(default_factory=list)
+
+    def local_files(self) -> Mapping[bytes, Path]:
+        return self.local
+
+    async def install(self, staging: Path) -> None:
+        self.installed.append(sorted(path.name for path in staging.iterdir()))
+        self.store = FakeStore.opened(staging)
+
+
+class Primary:
+    def __init__(self, store: FakeStore, data_dir: Path, options: ReplicationOptions = OPTIONS) -> None:
+        self.store, self.data_dir = store, data_dir
+        self.identity = Identity(b"P" * 16, b"p" * 16)
+        self.records = FakeRecords()
+        self.node = PrimaryNode(
+            Env(),
+            self.identity,
+            store,
+            Slots([], options.slot_log_bytes_max),
+            self.records,
+            data_dir,
+            list_files,
+            options,
+        )
+        self.node.copies.load()
+        self.tasks: list[asyncio.Task[None]] = []
+        self.ends: list[MemoryConnection] = []
+        self.up = True
+
+    async def dial(self) -> Connection:
+        if not self.up:
+            raise ConnectionRefusedError("nothing listens")
+        theirs, ours = pair()
+        self.ends.append(ours)
+        self.tasks.append(asyncio.create_task(self.node.serve(ours)))
+        return theirs
+
+    def cut(self) -> None:
+        """Breaks every connection."""
+        for end in self.ends:
+            end.close()
+
+    async def end(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        for task in self.tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+class Replica:
+    def __init__(
+        self,
+        primary: Primary,
+        data: FakeData,
+        data_dir: Path,
+        *,
+        node: bytes = b"R" * 16,
+        process: bytes = b"r" * 16,
+    ) -> None:
+        self.data = data
+        self.states: list[str] = []
+        self.follower = Follower(
+            Env(),
+            Identity(node, process),
+            data,
+            data_dir,
+            primary.dial,
+            OPTIONS,
+            lambda: self.states.append(self.follower.link.state),
+        )
+        self.task = asyncio.create_task(self.follower.run())
+
+    async def end(self) -> None:
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+
+@contextlib.asynccontextmanager
+async def running(*nodes: Primary | Replica) -> AsyncIterator[None]:
+    """Ends the nodes, in the order given, whatever happens."""
+    try:
+        yield
+    finally:
+        for node in nodes:
+            await node.end()
