@@ -1,0 +1,32 @@
+"""The commands, one module a group. `COMMANDS` is all of them by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from replicad.server import refusals
+from replicad.server.commands.introspection import introspection
+from replicad.server.commands.keys import keys
+from replicad.server.commands.node import node
+from replicad.server.commands.numbers import numbers
+from replicad.server.commands.replicad import ours
+from replicad.server.commands.session import session
+from replicad.server.commands.strings import strings
+from replicad.server.commands.table import Command, Table, build_table
+from replicad.server.commands.transactions import transactions
+from replicad.server.requests import Request
+
+if TYPE_CHECKING:
+    from replicad.server.connection import Connection
+
+_GROUPS = (strings, numbers, keys, transactions, session, node, introspection, ours)
+
+COMMANDS: dict[str, Command] = {command.name: command for group in _GROUPS for command in group.commands}
+
+
+def _refuse_write(client: Connection, request: Request) -> bytes:
+    return refusals.READ_ONLY
+
+
+WRITABLE: Table = build_table(COMMANDS.values())
+READ_ONLY: Table = build_table(COMMANDS.values(), refuse_writes=_refuse_write)

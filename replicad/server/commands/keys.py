@@ -1,0 +1,182 @@
+"""Commands on the keyspace: existence, deletion, enumeration, counting.
+
+Whatever walks over many keys does so on a snapshot, in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from replicad.server import refusals, replies
+from replicad.server.commands.arguments import parse_count, parse_integer
+from replicad.server.commands.table import Group
+from replicad.server.glob import compile_glob, literal_prefix
+from replicad.server.interfaces import Snapshot
+from replicad.server.refusals import Refused
+from replicad.server.requests import Request
+
+if TYPE_CHECKING:
+    from replicad.server.connection import Connection
+
+keys = Group("generic")
+
+_ONE_KEY = (1, 1, 1)
+_ALL_KEYS = (1, -1, 1)
+_SCAN_COUNT = 10
+_SCAN_BYTES_MAX = 4 << 20
+
+
+@keys.command("exists", -2, "Counts the keys that exist.", keys=_ALL_KEYS)
+def exists(client: Connection, request: Request) -> bytes:
+    return replies.integer(sum([client.read(key) is not None for key in request[1:]]))
+
+
+keys.command("touch", -2, "Counts the keys that exist.", keys=_ALL_KEYS)(exists)
+
+
+@keys.command("del", -2, "Deletes keys; returns how many there were.", writes=True, keys=_ALL_KEYS)
+def del_(client: Connection, request: Request) -> bytes:
+    changes: dict[bytes, bytes | None] = {}
+    for key in request[1:]:
+        if key not in changes and client.read_newest(key) is not None:
+            changes[key] = None
+    if changes:
+        client.write(changes)
+    return replies.integer(len(changes))
+
+
+keys.command("unlink", -2, "Deletes keys; returns how many there were.", writes=True, keys=_ALL_KEYS)(del_)
+
+
+@keys.command("type", 2, "Returns the type of a value: string, or none.", keys=_ONE_KEY)
+def type_(client: Connection, request: Request) -> bytes:
+    return b"+none\r\n" if client.read(request[1]) is None else b"+string\r\n"
+
+
+@keys.command("ttl", 2, "Returns -1 for a key that exists, -2 for one that does not.", keys=_ONE_KEY)
+def ttl(client: Connection, request: Request) -> bytes:
+    return replies.integer(-2 if client.read(request[1]) is None else -1)
+
+
+keys.command("pttl", 2, "Returns -1 for a key that exists, -2 for one that does not.", keys=_ONE_KEY)(ttl)
+
+
+@keys.command("keys", 2, "Returns all keys that match a pattern.", blocking=True)
+def keys_(client: Connection, request: Request) -> None:
+    matches = compile_glob(request[1])
+    prefix = literal_prefix(request[1])
+    limit = client.server.options.output_bytes_max
+
+    def collect(snapshot: Snapshot) -> bytes:
+        found: list[bytes] = []
+        size = 0
+        for key, _ in snapshot.scan(prefix=prefix or None):
+            if matches is None or matches(key):
+                found.append(key)
+                size += len(key)
+                if size > limit:
+                    return refusals.REPLY_TOO_LARGE
+        return replies.bulk_array(found)
+
+    client.server.run_on_snapshot(client, collect)
+
+
+@keys.command("scan", -2, "Returns some keys and the cursor to go on with.", blocking=True)
+def scan(client: Connection, request: Request) -> bytes | None:
+    server = client.server
+    cursor = _parse_cursor(request[1])
+    pattern, count, wanted = _scan_options(request[2:])
+    matches = compile_glob(pattern)
+    prefix = literal_prefix(pattern)
+    start = prefix
+    if cursor:
+        resumed = server.cursors.find(cursor)
+        if resumed is None:
+            return refusals.INVALID_CURSOR
+        start = max(prefix, resumed)
+
+    def page(snapshot: Snapshot) -> tuple[list[bytes], bytes | None]:
+        return _page(snapshot.scan(start, prefix_end(prefix)), count)
+
+    def reply(result: tuple[list[bytes], bytes | None]) -> bytes:
+        found, resume = result
+        if matches is not None:
+            found = [key for key in found if matches(key)]
+        following = 0 if resume is None else server.cursors.keep(resume)
+        return replies.array(
+            [replies.bulk(b"%d" % following), replies.bulk_array(found if wanted == b"STRING" else [])]
+        )
+
+    server.run_on_snapshot(client, page, reply)
+    return None
+
+
+def _parse_cursor(data: bytes) -> int:
+    try:
+        return parse_count(data)
+    except Refused:
+        raise Refused(refusals.INVALID_CURSOR) from None
+
+
+def _scan_options(options: list[bytes]) -> tuple[bytes, int, bytes]:
+    pattern, count, wanted = b"*", _SCAN_COUNT, b"STRING"
+    if len(options) % 2:
+        raise Refused(refusals.SYNTAX)
+    for name, value in zip(options[::2], options[1::2], strict=True):
+        option = name.upper()
+        if option == b"MATCH":
+            pattern = value
+        elif option == b"COUNT":
+            count = parse_integer(value)
+            if count < 1:
+                raise Refused(refusals.SYNTAX)
+        elif option == b"TYPE":
+            wanted = value.upper()
+        else:
+            raise Refused(refusals.SYNTAX)
+    return pattern, count, wanted
+
+
+def _page(pairs: Iterator[tuple[bytes, bytes]], count: int) -> tuple[list[bytes], bytes | None]:
+    """Up to `count` keys, fewer when the values passed are large; and the key to go on with."""
+    found: list[bytes] = []
+    size = 0
+    for key, value in pairs:
+        if len(found) >= count or size > _SCAN_BYTES_MAX:
+            return found, key
+        found.append(key)
+        size += len(key) + len(value)
+    return found, None
+
+
+def prefix_end(prefix: bytes) -> bytes | None:
+    """The least key above all that begin with `prefix`; None when there is none."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else None
+
+
+@keys.command("dbsize", 1, "Counts the keys; INFO says how old the count is.", blocking=True)
+def dbsize(client: Connection, request: Request) -> bytes | None:
+    server = client.server
+    if not client.held and (known := server.key_count.current()) is not None:
+        return replies.integer(known)
+
+    def reply(counted: tuple[int, int, float]) -> bytes:
+        return replies.integer(server.key_count.keep(*counted))
+
+    server.run_on_snapshot(client, server.key_count.count, reply)
+    return None
+
+
+@keys.command("randomkey", 1, "Refused.")
+def randomkey(client: Connection, request: Request) -> bytes:
+    return replies.error("ERR RANDOMKEY is not supported")
+
+
+def _refuse_flush(client: Connection, request: Request) -> bytes:
+    return replies.error(f"ERR {request[0].decode('ascii', 'replace').upper()} is not supported")
+
+
+keys.command("flushall", -1, "Refused.", writes=True)(_refuse_flush)
+keys.command("flushdb", -1, "Refused.", writes=True)(_refuse_flush)

@@ -1,0 +1,92 @@
+"""Commands on the node: INFO, ROLE, WAIT, CONFIG, SHUTDOWN."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from replicad.server import refusals, replies
+from replicad.server.commands.arguments import parse_count
+from replicad.server.commands.table import Group
+from replicad.server.glob import compile_glob
+from replicad.server.info import render_info
+from replicad.server.requests import Request
+
+if TYPE_CHECKING:
+    from replicad.server.connection import Connection
+
+node = Group("server")
+
+
+@node.command("info", -1, "Describes the node, in sections.")
+def info(client: Connection, request: Request) -> bytes:
+    sections = [name.decode("ascii", "replace").lower() for name in request[1:]]
+    return replies.verbatim(render_info(client.server, sections).encode(), client.protocol)
+
+
+@node.command("role", 1, "Returns the role and the state of replication.")
+def role(client: Connection, request: Request) -> bytes:
+    server = client.server
+    if server.node.role == "primary":
+        replicas: list[replies.Value] = [
+            [replica.host, str(replica.port), str(replica.acknowledged_sequence)]
+            for replica in server.node.replicas()
+        ]
+        return replies.encode(["master", server.store.latest_sequence, replicas], client.protocol)
+    host, port = server.node.primary_address or ("", 0)
+    return replies.encode(
+        ["slave", host, port, server.node.link_state, server.store.latest_sequence], client.protocol
+    )
+
+
+@node.command("wait", 3, "Waits until replicas hold this connection's writes.", blocking=True)
+def wait(client: Connection, request: Request) -> bytes | None:
+    count, timeout_ms = parse_count(request[1]), parse_count(request[2])
+    server = client.server
+    if server.node.role != "primary":
+        return replies.error("ERR WAIT cannot be used with replica instances.")
+
+    async def held_by_replicas() -> bytes:
+        timeout_seconds = timeout_ms / 1000 if timeout_ms else None
+        return replies.integer(await server.node.wait_replicas(count, client.last_write, timeout_seconds))
+
+    server.run_task(client, held_by_replicas)
+    return None
+
+
+@node.command("config", -2, "Shows the settings that Redis clients ask for.")
+def config(client: Connection, request: Request) -> bytes:
+    subcommand = request[1].upper()
+    if subcommand == b"GET" and len(request) > 2:
+        options = client.server.options
+        settings = {
+            b"appendonly": b"yes",
+            b"databases": b"1",
+            b"maxclients": b"%d" % options.clients_max,
+            b"maxmemory": b"0",
+            b"maxmemory-policy": b"noeviction",
+            b"proto-max-bulk-len": b"%d" % options.bulk_bytes_max,
+            b"save": b"",
+            b"timeout": b"0",
+        }
+        matchers = [compile_glob(pattern.lower()) for pattern in request[2:]]
+        found = {
+            replies.bulk(name): replies.bulk(value)
+            for name, value in settings.items()
+            if any(matches is None or matches(name) for matches in matchers)
+        }
+        return replies.mapping(found, client.protocol)
+    if subcommand == b"RESETSTAT":
+        client.server.stats.reset()
+        return replies.OK
+    if subcommand == b"SET":
+        return replies.error("ERR CONFIG SET is not supported: settings are in the configuration file")
+    return refusals.unknown_subcommand("config", request[1])
+
+
+@node.command("shutdown", -1, "Stops the node cleanly.", blocking=True)
+def shutdown(client: Connection, request: Request) -> bytes | None:
+    if not {b"NOSAVE", b"SAVE", b"NOW", b"FORCE"}.issuperset([option.upper() for option in request[1:]]):
+        return refusals.SYNTAX
+    client.quit()
+    client.server.request_shutdown()
+    return None

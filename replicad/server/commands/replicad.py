@@ -1,0 +1,110 @@
+"""REPLICAD.*: positions, annotations, digests, the log, copies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from replicad.errors import LogGoneError
+from replicad.options import ANNOTATION_BYTES_MAX
+from replicad.server import refusals, replies
+from replicad.server.commands.arguments import parse_count
+from replicad.server.commands.table import Group
+from replicad.server.interfaces import Snapshot
+from replicad.server.refusals import Refused
+from replicad.server.requests import Request
+from replicad.server.updates import read_updates
+
+if TYPE_CHECKING:
+    from replicad.server.connection import Connection
+
+ours = Group("replicad")
+
+_ANNOTATIONS_BYTES_MAX = 16 << 20
+
+
+@ours.command("replicad.logdata", 2, "Annotates the next batch in the log.", writes=True)
+def logdata(client: Connection, request: Request) -> bytes:
+    data = request[1]
+    if len(data) > ANNOTATION_BYTES_MAX:
+        return replies.error(f"ERR an annotation has at most {ANNOTATION_BYTES_MAX} bytes")
+    if client.transaction is not None:
+        client.transaction.open_batch().put_log_data(data)
+    else:
+        if sum(map(len, client.annotations)) + len(data) > _ANNOTATIONS_BYTES_MAX:
+            return replies.error("ERR too many annotations wait for a write")
+        client.annotations.append(data)
+    return replies.OK
+
+
+@ours.command(
+    "replicad.position", 1, "The position of the last write here, or the visible one.", blocking=True
+)
+def position(client: Connection, request: Request) -> None:
+    server = client.server
+    store = server.store
+
+    def find() -> bytes:
+        sequence = client.last_write
+        if not sequence:
+            return replies.bulk(str(server.visible_position()).encode())
+        newest = store.position
+        found = newest if newest.sequence == sequence else store.position_at(sequence)
+        if found is None:
+            return replies.error("LOGGONE the log no longer holds this connection's last write")
+        return replies.bulk(str(found).encode())
+
+    server.run_in_thread(client, find)
+
+
+@ours.command("replicad.digest", 1, "Sequence number and digest of a snapshot taken now.", blocking=True)
+def digest(client: Connection, request: Request) -> None:
+    store = client.server.store
+
+    def compute(snapshot: Snapshot) -> bytes:
+        sequence, hexadecimal = store.digest(snapshot)
+        return replies.array([replies.integer(sequence), replies.bulk(hexadecimal.encode())])
+
+    client.server.run_on_snapshot(client, compute)
+
+
+@ours.command("replicad.status", 1, "The node's status document, in JSON.")
+def status(client: Connection, request: Request) -> bytes:
+    return replies.bulk(json.dumps(client.server.node.status(), default=str).encode())
+
+
+@ours.command("replicad.checkpoint", 2, "Makes a copy on this machine; returns its position.", blocking=True)
+def checkpoint(client: Connection, request: Request) -> None:
+    path = Path(request[1].decode("utf-8", "surrogateescape"))
+    if b"\0" in request[1] or not path.is_absolute():
+        raise Refused(replies.error("ERR a checkpoint's path is absolute"))
+    store = client.server.store
+    client.server.run_in_thread(client, lambda: replies.bulk(str(store.create_checkpoint(path)).encode()))
+
+
+@ours.command("replicad.updates", -3, "Durable batches from the log: SINCE COUNT [BLOCK ms].", blocking=True)
+def updates(client: Connection, request: Request) -> None:
+    since, count = parse_count(request[1]), parse_count(request[2])
+    block_ms = 0
+    if len(request) > 3:
+        if len(request) != 5 or request[3].upper() != b"BLOCK":
+            raise Refused(refusals.SYNTAX)
+        block_ms = parse_count(request[4])
+    server = client.server
+    store = server.store
+
+    def read() -> list[bytes]:
+        return read_updates(store, since, count, client.protocol)
+
+    async def read_when_there() -> bytes:
+        try:
+            found = await server.in_thread(read)
+            if not found and block_ms:
+                await server.wait_until(lambda: store.durable_sequence >= since, block_ms / 1000)
+                found = await server.in_thread(read)
+        except LogGoneError as error:
+            return replies.error(f"LOGGONE {error.first_available}")
+        return replies.array(found)
+
+    server.run_task(client, read_when_there)

@@ -1,0 +1,168 @@
+"""Commands on values: whole strings, and the conditions under which they are set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from replicad.server import refusals, replies
+from replicad.server.commands.arguments import parse_integer
+from replicad.server.commands.table import Group
+from replicad.server.refusals import Refused
+from replicad.server.requests import Request
+
+if TYPE_CHECKING:
+    from replicad.server.connection import Connection
+
+strings = Group("string")
+
+_ONE_KEY = (1, 1, 1)
+_SHOWN_BYTES_MAX = 16 * 1024
+_EXPIRY_OPTIONS = frozenset([b"EX", b"PX", b"EXAT", b"PXAT", b"KEEPTTL"])
+
+
+@strings.command("get", 2, "Returns the value of a key.", keys=_ONE_KEY)
+def get(client: Connection, request: Request) -> bytes:
+    value = client.get(request[1]) if client.direct else client.read(request[1])
+    if value is None:
+        return client.nil
+    if len(value) > _SHOWN_BYTES_MAX:
+        client.weigh(len(value))
+    return b"$%d\r\n%b\r\n" % (len(value), value)
+
+
+@strings.command("set", -3, "Sets the value of a key.", writes=True, keys=_ONE_KEY)
+def set_(client: Connection, request: Request) -> bytes:
+    if len(request) == 3:
+        client.put(request[1], request[2])
+        return replies.OK
+    return _set_with_options(client, request)
+
+
+def _set_with_options(client: Connection, request: Request) -> bytes:
+    options = [option.upper() for option in request[3:]]
+    if not _EXPIRY_OPTIONS.isdisjoint(options):
+        return refusals.NO_EXPIRY
+    only_absent, only_present, show = b"NX" in options, b"XX" in options, b"GET" in options
+    if not {b"NX", b"XX", b"GET"}.issuperset(options) or (only_absent and only_present):
+        return refusals.SYNTAX
+    key = request[1]
+    old = client.read_newest(key) if options else None
+    if not (only_absent and old is not None) and not (only_present and old is None):
+        client.put(key, request[2])
+        return _shown(client, old) if show else replies.OK
+    return _shown(client, old) if show else client.nil
+
+
+def _shown(client: Connection, value: bytes | None) -> bytes:
+    if value is None:
+        return client.nil
+    client.weigh(len(value))
+    return replies.bulk(value)
+
+
+@strings.command("mget", -2, "Returns the values of several keys.", keys=(1, -1, 1))
+def mget(client: Connection, request: Request) -> bytes:
+    keys = request[1:]
+    limit = client.server.options.output_bytes_max
+    parts: list[bytes] = []
+    size = largest = position = 0
+    step = 4
+    while position < len(keys):
+        for value in client.read_many(keys[position : position + step]):
+            if value is None:
+                parts.append(client.nil)
+            else:
+                size += len(value)
+                largest = max(largest, len(value))
+                parts.append(b"$%d\r\n%b\r\n" % (len(value), value))
+        if size > limit:
+            return refusals.REPLY_TOO_LARGE
+        position += step
+        step = max(1, min(256, _SHOWN_BYTES_MAX * 64 // (largest + 1)))
+    client.weigh(size)
+    return b"*%d\r\n%b" % (len(parts), b"".join(parts))
+
+
+@strings.command("mset", -3, "Sets several keys in one batch.", writes=True, keys=(1, -1, 2))
+def mset(client: Connection, request: Request) -> bytes:
+    client.write(_pairs("mset", request))
+    return replies.OK
+
+
+@strings.command("msetnx", -3, "Sets several keys if none of them exists.", writes=True, keys=(1, -1, 2))
+def msetnx(client: Connection, request: Request) -> bytes:
+    changes = _pairs("msetnx", request)
+    for key in changes:
+        if client.read_newest(key) is not None:
+            return replies.ZERO
+    client.write(changes)
+    return replies.ONE
+
+
+def _pairs(name: str, request: Request) -> dict[bytes, bytes | None]:
+    if len(request) % 2 == 0:
+        raise Refused(refusals.wrong_arity(name))
+    return dict(zip(request[1::2], request[2::2], strict=True))
+
+
+@strings.command("setnx", 3, "Sets a key if it does not exist.", writes=True, keys=_ONE_KEY)
+def setnx(client: Connection, request: Request) -> bytes:
+    if client.read_newest(request[1]) is not None:
+        return replies.ZERO
+    client.put(request[1], request[2])
+    return replies.ONE
+
+
+@strings.command("getset", 3, "Sets a key and returns its old value.", writes=True, keys=_ONE_KEY)
+def getset(client: Connection, request: Request) -> bytes:
+    old = client.read_newest(request[1])
+    client.put(request[1], request[2])
+    return _shown(client, old)
+
+
+@strings.command("getdel", 2, "Deletes a key and returns its value.", writes=True, keys=_ONE_KEY)
+def getdel(client: Connection, request: Request) -> bytes:
+    old = client.read_newest(request[1])
+    if old is not None:
+        client.write({request[1]: None})
+    return _shown(client, old)
+
+
+@strings.command("append", 3, "Appends to a value; returns its length.", writes=True, keys=_ONE_KEY)
+def append(client: Connection, request: Request) -> bytes:
+    old = client.read_newest(request[1]) or b""
+    if len(old) + len(request[2]) > client.server.options.bulk_bytes_max:
+        return refusals.STRING_TOO_LONG
+    value = old + request[2]
+    client.put(request[1], value)
+    return replies.integer(len(value))
+
+
+@strings.command("strlen", 2, "Returns the length of a value.", keys=_ONE_KEY)
+def strlen(client: Connection, request: Request) -> bytes:
+    return replies.integer(len(client.read(request[1]) or b""))
+
+
+@strings.command("getrange", 4, "Returns a part of a value.", keys=_ONE_KEY)
+def getrange(client: Connection, request: Request) -> bytes:
+    first, last = parse_integer(request[2]), parse_integer(request[3])
+    value = client.read(request[1]) or b""
+    first = max(0, first + len(value) if first < 0 else first)
+    last = last + len(value) if last < 0 else last
+    return replies.bulk(value[first : max(0, last + 1)])
+
+
+def _refuse_expiry(client: Connection, request: Request) -> bytes:
+    return refusals.NO_EXPIRY
+
+
+for _name, _arity in {
+    "setex": 4,
+    "psetex": 4,
+    "getex": -2,
+    "expire": -3,
+    "pexpire": -3,
+    "expireat": -3,
+    "pexpireat": -3,
+}.items():
+    strings.command(_name, _arity, "Refused: no value expires.", writes=True, keys=_ONE_KEY)(_refuse_expiry)

@@ -1,0 +1,111 @@
+"""What a command is, and how a request finds its handler.
+
+A handler gets the connection and the request (its own name first) and returns the encoded reply, or None
+when the reply comes later. It refuses by raising `Refused`. The number of arguments has been checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from replicad.server.requests import Request
+
+if TYPE_CHECKING:
+    from replicad.server.connection import Connection
+
+Handler = Callable[["Connection", Request], bytes | None]
+Entry = tuple[Handler, int, int, "Command"]
+Table = dict[bytes, Entry]
+
+_UNBOUNDED = 1 << 62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command. `arity` counts the name too; negative means at least so many, as in Redis.
+
+    `writes`: refused on a node that takes no writes. `immediate`: executed even while MULTI queues.
+    `blocking`: its reply comes later, so it cannot stand in a MULTI. `keys`: first, last, step.
+    """
+
+    name: str
+    handler: Handler
+    arity: int
+    group: str
+    summary: str
+    writes: bool
+    immediate: bool
+    blocking: bool
+    keys: tuple[int, int, int]
+
+    @property
+    def flags(self) -> list[str]:
+        flags = []
+        if self.writes:
+            flags.append("write")
+        elif self.keys[0]:
+            flags.append("readonly")
+        if self.immediate:
+            flags.append("fast")
+        if self.blocking:
+            flags.append("noscript")
+        return flags
+
+
+class Group:
+    """The commands of one module, as its decorated functions declare them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.commands: list[Command] = []
+
+    def command(
+        self,
+        name: str,
+        arity: int,
+        summary: str,
+        *,
+        writes: bool = False,
+        immediate: bool = False,
+        blocking: bool = False,
+        keys: tuple[int, int, int] = (0, 0, 0),
+    ) -> Callable[[Handler], Handler]:
+        def declare(handler: Handler) -> Handler:
+            self.commands.append(
+                Command(
+                    name=name,
+                    handler=handler,
+                    arity=arity,
+                    group=self.name,
+                    summary=summary,
+                    writes=writes,
+                    immediate=immediate,
+                    blocking=blocking,
+                    keys=keys,
+                )
+            )
+            return handler
+
+        return declare
+
+
+def build_table(commands: Iterable[Command], *, refuse_writes: Handler | None = None) -> Table:
+    """Entries under the upper-case and the lower-case name. With `refuse_writes`, it stands in for every
+    write.
+    """
+    table: Table = {}
+    for command in commands:
+        least = abs(command.arity)
+        most = command.arity if command.arity > 0 else _UNBOUNDED
+        handler = refuse_writes if refuse_writes is not None and command.writes else command.handler
+        entry = (handler, least, most, command)
+        table[command.name.upper().encode()] = entry
+        table[command.name.encode()] = entry
+    return table
+
+
+def find_entry(table: Table, name: bytes) -> Entry | None:
+    """The entry under a name in any mixture of cases."""
+    return table.get(name.upper()) if len(name) <= 64 else None

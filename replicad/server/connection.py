@@ -1,0 +1,452 @@
+"""One client: bytes in, commands executed in order, replies out in order.
+
+    bytes -> RequestParser -> execute, one by one -> `sink` -> ready | held segments -> transport
+
+A reply that must wait (a write that is not visible yet, or anything that showed such a state) goes into a
+held segment; from then on everything the connection says goes behind it. Replies that need not wait are
+collected in `ready` and written once for each chunk read.
+
+While `stopped` is not 0 the commands that came stay in the backlog and no more is read: a command is under
+way in a thread, or the client does not take its output. The loop's thread owns everything here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+
+from replicad.errors import InvalidArgument, ReplicadError
+from replicad.server import refusals, replies
+from replicad.server.commands.table import Command, Entry, find_entry
+from replicad.server.refusals import Refused
+from replicad.server.requests import Request, RequestParser
+from replicad.server.writes import PENDING, Segment, Transaction
+
+if TYPE_CHECKING:
+    from replicad.server.server import RespServer
+
+log = structlog.get_logger()
+
+# Why a connection executes nothing at the moment: bits of `stopped`.
+BUSY = 1  # a command is under way elsewhere
+CHOKED = 2  # much is waiting to be written, to the store or to the client
+UNREAD = 4  # the client does not take its output
+QUITTING = 8  # nothing more will be executed
+
+_LARGE_BYTES = 16 * 1024
+_HIGH_WATER_BYTES = 1 << 20
+_LARGE_BYTES_MAX = 8 << 20
+_HELD_INPUT_BYTES_MAX = 4 << 20
+_MISSING: Any = object()
+
+
+class Connection(asyncio.Protocol):
+    """The protocol object of one socket, and the session state of its client."""
+
+    def __init__(self, server: RespServer) -> None:
+        self.server = server
+        self.id = 0
+        self.name = b""
+        self.library = b""
+        self.library_version = b""
+        self.peer = ""
+        self.protocol = 2
+        self.nil = replies.NIL_BULK
+        self.connected_at = self.last_input_at = server.now()
+        self.command: Command | None = None  # the last one, or the one under way
+
+        self.queue: list[tuple[Command, Request]] | None = None
+        self.queue_bytes = 0
+        self.queue_broken = False
+        self.transaction: Transaction | None = None
+        self.annotations: list[bytes] = []
+        self.last_write = 0
+        self.task: asyncio.Task[None] | None = None
+
+        self.stopped = 0
+        self.get = server.store.get
+        self.direct = True  # reads may show the visible state: nothing is held and no EXEC is under way
+        self.held: deque[Segment] = deque()
+        self.segment: Segment | None = None
+        self.ready: list[bytes] = []
+        self.sink: Callable[[bytes], None] = self.ready.append
+
+        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._parser = RequestParser(server.options)
+        self._backlog: deque[Request] = deque()
+        self._when_released: Callable[[], None] | None = None
+        self._ending = False
+        self._reading = True
+        self._held_input_bytes = 0
+        self._large_bytes = 0
+        self._output_mark = (0, 0.0)
+
+    # The transport's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
+        self._transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
+        if not self.server.admit(self):
+            self._transport.write(refusals.TOO_MANY_CLIENTS)
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._backlog.clear()
+        self.held.clear()
+        self._ending = True
+        self.server.forget(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._ending:
+            return
+        server = self.server
+        self.last_input_at = server.now()
+        server.stats.input_bytes += len(data)
+        parser = self._parser
+        requests = parser.feed(data)
+        if self.held:
+            self._held_input_bytes += len(data)
+        if self._backlog or self.stopped:
+            self._backlog.extend(requests)
+        else:
+            self._execute(requests)
+        self.settle()
+
+    def eof_received(self) -> bool:
+        """A client that closed its side still gets the replies to what it sent."""
+        self.end()
+        return True
+
+    def pause_writing(self) -> None:
+        self.stopped |= UNREAD
+        self._output_mark = (self._transport.get_write_buffer_size(), self.server.now())
+
+    def resume_writing(self) -> None:
+        self.stopped &= ~UNREAD
+        self._pump()
+        self.settle()
+
+    # Executing.
+
+    def _execute(self, requests: list[Request]) -> None:
+        table = self.server.table
+        find = table.get
+        rest = iter(requests)
+        for request in rest:
+            entry = find(request[0]) or find_entry(table, request[0])
+            if entry is None:
+                self.queue_broken = True
+                reply: bytes | None = refusals.unknown_command(request)
+            else:
+                handler, least, most, command = entry
+                if not least <= len(request) <= most:
+                    self.queue_broken = True
+                    reply = refusals.wrong_arity(command.name)
+                elif self.queue is not None and not command.immediate:
+                    reply = self._enqueue(entry, request)
+                else:
+                    try:
+                        reply = handler(self, request)
+                    except Exception as error:
+                        reply = self.explain(error, command)
+            if reply is not None:
+                self.sink(reply)
+            if self.stopped:
+                self.command = entry[3] if entry else None
+                self._backlog.extend(rest)
+                if self.stopped & QUITTING:
+                    self._backlog.clear()
+        self.server.stats.commands += len(requests) - len(self._backlog)
+
+    def _enqueue(self, entry: Entry, request: Request) -> bytes:
+        assert self.queue is not None
+        handler, _, _, command = entry
+        refusal = refusals.not_in_transaction(command.name) if command.blocking else None
+        if handler is not command.handler:
+            refusal = refusals.READ_ONLY
+        self.queue_bytes += sum(map(len, request)) + 64 * len(request)
+        if self.queue_bytes > self.server.options.request_bytes_max:
+            refusal = refusals.QUEUE_TOO_LARGE
+            self.queue.clear()
+        if refusal is not None:
+            self.queue_broken = True
+            return refusal
+        self.queue.append((command, request))
+        return replies.QUEUED
+
+    def explain(self, error: Exception, command: Command | None) -> bytes:
+        """The reply to a command that raised."""
+        if isinstance(error, Refused):
+            return error.reply
+        if isinstance(error, InvalidArgument):
+            return replies.error(f"ERR {error}")
+        self.server.stats.errors += 1
+        log.error("server.command_failed", command=command and command.name, client=self.peer, exc_info=error)
+        if isinstance(error, ReplicadError):
+            return replies.error(f"ERR {type(error).__name__}: {error}")
+        return refusals.INTERNAL
+
+    def _pump(self) -> None:
+        """Executes what is left in the backlog, as far as it goes."""
+        if self._backlog and not self.stopped:
+            requests = list(self._backlog)
+            self._backlog.clear()
+            self._execute(requests)
+
+    # Reading and writing data, for the commands.
+
+    def read(self, key: bytes) -> bytes | None:
+        """The value that this connection must see now: after its own writes, its own EXEC included."""
+        if self.transaction is not None:
+            return self._read_in_transaction(key)
+        return self.read_newest(key) if self.held else self.server.store.get(key)
+
+    def read_many(self, keys: list[bytes]) -> list[bytes | None]:
+        if self.direct:
+            return self.server.store.multi_get(keys)
+        return [self.read(key) for key in keys]
+
+    def read_newest(self, key: bytes) -> bytes | None:
+        """The value that the next write would replace; this reply waits until it is visible."""
+        if self.transaction is not None:
+            return self._read_in_transaction(key)
+        group = self.server.group
+        value: bytes | None = group.overlay.get(key, _MISSING)
+        if value is not _MISSING:
+            self.depend_on_group()
+            return value
+        store = self.server.store
+        value = store.newest.get(key)
+        self.hold(store.appended_sequence)
+        return value
+
+    def _read_in_transaction(self, key: bytes) -> bytes | None:
+        transaction = self.transaction
+        assert transaction is not None
+        value: bytes | None = transaction.overlay.get(key, _MISSING)
+        if value is not _MISSING:
+            return value
+        value = self.server.group.overlay.get(key, _MISSING)
+        if value is not _MISSING:
+            transaction.saw_group = True
+            return value
+        return transaction.reader(key)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Writes one key as a batch of its own, or as a part of the EXEC under way."""
+        transaction = self.transaction
+        if transaction is not None:
+            transaction.open_batch().put(key, value)
+            transaction.overlay[key] = value
+            return
+        batch = self.begin_batch()
+        batch.put(key, value)
+        self.commit(batch)
+        self.server.group.overlay[key] = value
+        if len(value) > _LARGE_BYTES:
+            self.weigh(len(value))
+
+    def write(self, changes: dict[bytes, bytes | None]) -> None:
+        """Writes (or, for None, deletes) several keys in one batch."""
+        transaction = self.transaction
+        batch = self.begin_batch() if transaction is None else transaction.open_batch()
+        for key, value in changes.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        if transaction is None:
+            self.commit(batch)
+            self.server.group.overlay.update(changes)
+        else:
+            transaction.overlay.update(changes)
+
+    def begin_batch(self) -> Any:
+        """A batch that carries the annotations which wait for one."""
+        batch = self.server.new_batch()
+        for data in self.annotations:
+            batch.put_log_data(data)
+        return batch
+
+    def commit(self, batch: Any) -> None:
+        """Adds the batch to the group; the reply of this command waits for it."""
+        self.server.group.add(self.segment or self._join_group(), batch)
+        if self.annotations:
+            self.annotations = []
+
+    def finish_transaction(self, transaction: Transaction) -> None:
+        """Adds what EXEC wrote to the group; its reply waits for what it wrote and saw."""
+        if transaction.batch is not None:
+            self.commit(transaction.batch)
+            self.server.group.overlay.update(transaction.overlay)
+        elif transaction.saw_group:
+            self.depend_on_group()
+        elif self.server.node.is_writable:
+            self.hold(self.server.store.appended_sequence)
+
+    # Holding replies.
+
+    def hold(self, sequence: int) -> None:
+        """Keeps back this command's reply, and all after it, until `sequence` is visible."""
+        if self.transaction is not None:
+            return
+        if self.held:
+            if self.held[-1].sequence >= sequence:
+                return
+        elif sequence <= self.server.store.latest_sequence:
+            return
+        self._open_segment(sequence)
+
+    def depend_on_group(self) -> None:
+        """This command's reply shows what the open group writes: it waits for it, and fails with it."""
+        segment = self.segment or self._join_group()
+        segment.dependent.append(len(segment.replies))
+
+    def _join_group(self) -> Segment:
+        segment = self.segment = self._open_segment(PENDING)
+        self.server.group.segments.append(segment)
+        return segment
+
+    def _open_segment(self, sequence: int) -> Segment:
+        segment = Segment(self, sequence)
+        if not self.held:
+            self.server.holding.add(self)
+        self.held.append(segment)
+        self.sink = segment.replies.append
+        self.direct = False
+        return segment
+
+    def leave_group(self, segment: Segment) -> None:
+        """The group went to the store: later writes belong to another one."""
+        self.segment = None
+
+    def release(self, visible: int) -> None:
+        """Sends the replies whose sequence numbers are visible."""
+        held = self.held
+        ready = self.ready
+        while held and held[0].sequence <= visible:
+            ready += held.popleft().replies
+        if not held:
+            self.server.holding.discard(self)
+            self._held_input_bytes = 0
+            self.sink = ready.append
+            self.direct = self.transaction is None
+            if self._when_released is not None:
+                then, self._when_released = self._when_released, None
+                then()
+        self.settle()
+
+    def fail_held(self, reply: bytes) -> None:
+        """The store failed for good: nothing held can be vouched for any more."""
+        for segment in self.held:
+            segment.replies = [reply] * len(segment.replies)
+        self.release(PENDING)
+
+    # Commands that take longer than the loop may wait.
+
+    def run_when_released(self, then: Callable[[], None]) -> None:
+        """Stops executing until every reply held so far is out, then calls `then`, then `finish` must be
+        called.
+        """
+        self.stopped |= BUSY
+        if not self.held:
+            then()
+            return
+        self.server.submit_group()
+        if self.held:
+            self._when_released = then
+        else:
+            then()
+
+    def finish(self, reply: bytes | None) -> None:
+        """The command under way is done."""
+        self.stopped &= ~BUSY
+        if self._transport.is_closing():
+            return
+        if reply is not None:
+            self.weigh(len(reply))
+            self.sink(reply)
+        self._pump()
+        self.settle()
+
+    # Output and flow.
+
+    def weigh(self, size: int) -> None:
+        """Counts a large value on its way to the store or the client; when many are, the next commands
+        wait.
+        """
+        if size > _LARGE_BYTES:
+            self._large_bytes += size
+            if self._large_bytes > _LARGE_BYTES_MAX:
+                self.stopped |= CHOKED
+
+    def settle(self) -> None:
+        """Writes what is ready, closes when everything is said, and reads on or not."""
+        transport = self._transport
+        if transport.is_closing():
+            return
+        if self._parser.error is not None and not (self._ending or self._backlog or self.stopped):
+            self.sink(replies.error(f"ERR Protocol error: {self._parser.error}"))
+            self._ending = True
+        while self.ready:
+            transport.write(b"".join(self.ready))
+            self.ready.clear()
+            if self._large_bytes and not self.held:
+                self._large_bytes = 0
+                self.stopped &= ~CHOKED
+                self._pump()
+        if self._ending and not (self.held or self._backlog or self.stopped & BUSY):
+            transport.close()
+            return
+        reading = not (
+            self._ending
+            or self.stopped
+            or self._backlog
+            or self.server.stalled
+            or self._held_input_bytes > _HELD_INPUT_BYTES_MAX
+        )
+        if reading is not self._reading:
+            self._reading = reading
+            if reading:
+                transport.resume_reading()
+            else:
+                transport.pause_reading()
+
+    def end(self) -> None:
+        """Reads nothing more; the connection closes when what came is done and said."""
+        if self.task is not None:
+            self.task.cancel()
+        self._ending = True
+        self.server.loop.call_soon(self.settle)
+
+    def quit(self) -> None:
+        """Executes nothing more; the connection closes when its last reply is out."""
+        self.stopped |= QUITTING
+        self._backlog.clear()
+        self._ending = True
+        self.server.loop.call_soon(self.settle)
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def overdue(self, now: float) -> str | None:
+        """Why this client should be closed by now, if it should."""
+        options = self.server.options
+        if self.stopped & UNREAD:
+            waiting, since = self._output_mark
+            size = self._transport.get_write_buffer_size()
+            if size != waiting:
+                self._output_mark = (size, now)
+            elif now - since > options.output_seconds_max:
+                return "does not read its replies"
+        elif (
+            self._reading and self._parser.unfinished and now - self.last_input_at > options.input_seconds_max
+        ):
+            return "does not finish its request"
+        return None

@@ -1,0 +1,129 @@
+"""INFO: the node in lines of name:value, under Redis's names where they fit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from replicad.server.server import RespServer
+
+REDIS_VERSION = "7.2.0"
+"""The version of Redis whose commands ours follow; clients choose features by it."""
+
+Fields = dict[str, object]
+
+
+def _server(server: RespServer) -> Fields:
+    return {
+        "redis_version": REDIS_VERSION,
+        "replicad_version": server.version,
+        "redis_mode": "standalone",
+        "os": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "arch_bits": 64,
+        "process_id": os.getpid(),
+        "tcp_port": server.address[1],
+        "uptime_in_seconds": int(server.now() - server.started_at),
+    }
+
+
+def _clients(server: RespServer) -> Fields:
+    return {
+        "connected_clients": len(server.connections),
+        "maxclients": server.options.clients_max,
+        "clients_waiting_for_commit": len(server.holding),
+        "scan_cursors": len(server.cursors),
+    }
+
+
+def _memory(server: RespServer) -> Fields:
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"used_memory_peak": peak_kib * 1024, "maxmemory": 0, "maxmemory_policy": "noeviction"}
+
+
+def _persistence(server: RespServer) -> Fields:
+    store = server.store
+    return {
+        "loading": 0,
+        "aof_enabled": 1,
+        "durability": server.durability,
+        "appended_sequence": store.appended_sequence,
+        "visible_sequence": store.latest_sequence,
+        "durable_sequence": store.durable_sequence,
+        "stalled": int(bool(store.stalled)),
+        "failed": int(store.failed is not None),
+    }
+
+
+def _stats(server: RespServer) -> Fields:
+    stats = server.stats
+    return {
+        "total_connections_received": stats.connections,
+        "rejected_connections": stats.rejected,
+        "total_commands_processed": stats.commands,
+        "total_net_input_bytes": stats.input_bytes,
+        "total_commits": stats.commits,
+        "total_groups": stats.groups,
+        "clients_closed_for_limits": stats.closed_for_limits,
+        "internal_errors": stats.errors,
+    }
+
+
+def _replication(server: RespServer) -> Fields:
+    node = server.node
+    position = server.visible_position()
+    fields: Fields = {"role": "master" if node.role == "primary" else "slave"}
+    if node.role == "primary":
+        replicas = node.replicas()
+        fields["connected_slaves"] = len(replicas)
+        for index, replica in enumerate(replicas):
+            fields[f"slave{index}"] = (
+                f"ip={replica.host},port={replica.port},state={replica.state},"
+                f"offset={replica.acknowledged_sequence},id={replica.node_id}"
+            )
+    else:
+        host, port = node.primary_address or ("", 0)
+        fields |= {
+            "master_host": host,
+            "master_port": port,
+            "master_link_status": "up" if node.link_state == "connected" else "down",
+            "master_link_state": node.link_state,
+            "slave_read_only": int(not node.is_writable),
+            "slave_repl_offset": position.sequence,
+        }
+    return fields | {"master_repl_offset": position.sequence, "position": str(position)}
+
+
+def _keyspace(server: RespServer) -> Fields:
+    count = server.key_count
+    if count.keys is None:
+        return {}
+    fields: Fields = {"keys_counted_seconds_ago": round(count.age_seconds, 3)}
+    if count.keys:
+        fields["db0"] = f"keys={count.keys},expires=0,avg_ttl=0"
+    return fields
+
+
+SECTIONS: dict[str, Callable[[RespServer], Fields]] = {
+    "server": _server,
+    "clients": _clients,
+    "memory": _memory,
+    "persistence": _persistence,
+    "stats": _stats,
+    "replication": _replication,
+    "keyspace": _keyspace,
+}
+
+
+def render_info(server: RespServer, sections: Sequence[str]) -> str:
+    """The chosen sections; all of them for none, "all", "default" or "everything"."""
+    everything = not sections or not {"all", "default", "everything"}.isdisjoint(sections)
+    parts = []
+    for name, fields in SECTIONS.items():
+        if everything or name in sections:
+            lines = [f"{field}:{value}" for field, value in fields(server).items()]
+            parts.append("\r\n".join([f"# {name.capitalize()}", *lines, ""]))
+    return "\r\n".join(parts)

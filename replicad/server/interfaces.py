@@ -1,0 +1,147 @@
+"""What the server asks of the layers around it.
+
+`Store` is the part of `replicad.store`'s Database that serving clients takes. `Node` is what only the daemon
+knows: the role, the link to the primary, the replicas. The daemon hands both to `RespServer`, so that nothing
+here imports a daemon or replication.
+
+Except where a method says otherwise, everything is called on the event loop's thread and must not block it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from replicad.options import Options
+from replicad.types import Position
+
+
+class Batch(Protocol):
+    """Operations that commit together; the store's WriteBatch."""
+
+    @property
+    def count(self) -> int: ...
+    def put(self, key: bytes, value: bytes, /) -> Any: ...
+    def delete(self, key: bytes, /) -> Any: ...
+    def put_log_data(self, data: bytes, /) -> Any: ...
+
+
+class Reader(Protocol):
+    """One state of the data: `Store.newest`, or a snapshot."""
+
+    def get(self, key: bytes, /) -> bytes | None: ...
+    def multi_get(self, keys: list[bytes], /) -> list[bytes | None]: ...
+
+
+class Snapshot(Reader, Protocol):
+    """A state that stays readable, from any thread, until it is closed."""
+
+    @property
+    def sequence(self) -> int: ...
+    def scan(
+        self, start: bytes | None = None, end: bytes | None = None, *, prefix: bytes | None = None
+    ) -> Iterator[tuple[bytes, bytes]]: ...
+    def close(self) -> None: ...
+
+
+class Update(Protocol):
+    """One batch of the log; `position` is the one after it."""
+
+    @property
+    def position(self) -> Position: ...
+    @property
+    def first_sequence(self) -> int: ...
+    @property
+    def commit_time(self) -> int: ...
+    @property
+    def batch(self) -> Any: ...
+
+
+class Store(Protocol):
+    @property
+    def options(self) -> Options: ...
+    @property
+    def newest(self) -> Reader: ...
+    @property
+    def latest_sequence(self) -> int: ...
+    @property
+    def appended_sequence(self) -> int: ...
+    @property
+    def durable_sequence(self) -> int: ...
+    @property
+    def position(self) -> Position: ...
+    @property
+    def durable_position(self) -> Position: ...
+    @property
+    def stalled(self) -> object:
+        """True, or a reason, while writes should wait."""
+        ...
+
+    @property
+    def failed(self) -> BaseException | None: ...
+
+    def get(self, key: bytes, /) -> bytes | None: ...
+    def multi_get(self, keys: list[bytes], /) -> list[bytes | None]: ...
+    def snapshot(self) -> Snapshot: ...
+    def submit_many(self, batches: Sequence[Any], /) -> int:
+        """Appends the batches, each as a frame of its own, with one write: all of them or, on an error, none.
+
+        Returns the last sequence number.
+        """
+        ...
+
+    def subscribe(self, callback: Callable[[], None], /) -> Callable[[], None]: ...
+
+    # From here on: called in a thread, may block.
+    def position_at(self, sequence: int, /) -> Position | None: ...
+    def get_updates_since(self, sequence: int, /) -> Iterator[Update]: ...
+    def digest(self, snapshot: Any = None, /) -> tuple[int, str]: ...
+    def create_checkpoint(self, path: Path, /) -> Position: ...
+    def stats(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaView:
+    """One replica as its primary sees it. `acknowledged_sequence` is what the replica said is durable
+    there.
+    """
+
+    node_id: str
+    host: str
+    port: int
+    state: str
+    acknowledged_sequence: int
+
+
+class Node(Protocol):
+    """The node that this server answers for."""
+
+    @property
+    def role(self) -> Literal["primary", "replica"]: ...
+
+    @property
+    def is_writable(self) -> bool:
+        """False on a replica, and on a primary that was fenced."""
+        ...
+
+    @property
+    def primary_address(self) -> tuple[str, int] | None:
+        """On a replica, where it follows."""
+        ...
+
+    @property
+    def link_state(self) -> str:
+        """On a replica, as ROLE names it: "connect", "connecting", "sync" (bootstrap) or "connected"."""
+        ...
+
+    def replicas(self) -> list[ReplicaView]: ...
+
+    async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
+        """Waits until `count` replicas hold `sequence` durably, or the time is over; how many hold it now."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """The node's status document, ready for JSON."""
+        ...

@@ -1,0 +1,49 @@
+"""How many keys there are: counted by walking, so kept for a while when the walk is long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from replicad.server.interfaces import Snapshot, Store
+
+_SLOW_SECONDS = 0.25
+_REUSE_FACTOR = 20
+
+
+class KeyCount:
+    """The last count. It is exact while nothing was written since; a count that took long is also good for
+    some multiple of that time, and INFO says how old it is. `count` runs in a thread, the rest on the
+    loop."""
+
+    def __init__(self, store: Store, now: Callable[[], float]) -> None:
+        self._store = store
+        self._now = now
+        self._sequence = -1
+        self._took_seconds = 0.0
+        self._counted_at = 0.0
+        self.keys: int | None = None
+
+    @property
+    def age_seconds(self) -> float:
+        if self._sequence == self._store.latest_sequence:
+            return 0.0
+        return self._now() - self._counted_at
+
+    def current(self) -> int | None:
+        """The count, unless it should be taken anew."""
+        reuse_seconds = self._took_seconds * _REUSE_FACTOR if self._took_seconds > _SLOW_SECONDS else 0.0
+        return self.keys if self.age_seconds <= reuse_seconds else None
+
+    def count(self, snapshot: Snapshot) -> tuple[int, int, float]:
+        """(sequence number, keys, seconds it took)."""
+        began = self._now()
+        total = 0
+        for _ in snapshot.scan():
+            total += 1
+        return snapshot.sequence, total, self._now() - began
+
+    def keep(self, sequence: int, keys: int, took_seconds: float) -> int:
+        if sequence >= self._sequence:
+            self._sequence, self.keys, self._took_seconds = sequence, keys, took_seconds
+            self._counted_at = self._now() - took_seconds
+        return keys

@@ -1,0 +1,36 @@
+"""The limits of the client port: sizes in bytes, times in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from replicad.errors import InvalidArgument
+from replicad.options import BATCH_BYTES_MAX, KIB, MIB, VALUE_BYTES_MAX
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """What one client, and all clients together, may take.
+
+    `request_bytes_max` bounds a whole command, and the commands queued by one MULTI. `output_bytes_max` is
+    how much output one connection may have waiting before the server stops executing its commands, and how
+    large one reply may be; a client that takes nothing of it for `output_seconds_max` is closed, as is one
+    whose unfinished command does not grow for `input_seconds_max`.
+    """
+
+    clients_max: int = 10_000
+    arguments_max: int = 1_048_576
+    bulk_bytes_max: int = VALUE_BYTES_MAX
+    request_bytes_max: int = BATCH_BYTES_MAX + MIB
+    inline_bytes_max: int = 64 * KIB
+    output_bytes_max: int = 256 * MIB
+    output_seconds_max: float = 60.0
+    input_seconds_max: float = 60.0
+    cursors_max: int = 4096
+    threads_max: int = 4
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+                raise InvalidArgument(f"{field.name} must be above zero, not {value!r}")

@@ -1,0 +1,56 @@
+"""The error replies that clients know by heart: codes and texts are Redis's where Redis has one."""
+
+from __future__ import annotations
+
+from replicad.server.replies import error
+
+
+class Refused(Exception):
+    """A command that is answered with an error; `reply` is the encoded error."""
+
+    def __init__(self, reply: bytes) -> None:
+        super().__init__(reply)
+        self.reply = reply
+
+
+SYNTAX = error("ERR syntax error")
+NOT_AN_INTEGER = error("ERR value is not an integer or out of range")
+OVERFLOW = error("ERR increment or decrement would overflow")
+DECREMENT_OVERFLOW = error("ERR decrement would overflow")
+STRING_TOO_LONG = error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
+NO_EXPIRY = error("ERR expiry is not supported: values stay until they are deleted")
+READ_ONLY = error("READONLY You can't write against a read only replica.")
+NESTED_MULTI = error("ERR MULTI calls can not be nested")
+EXEC_WITHOUT_MULTI = error("ERR EXEC without MULTI")
+DISCARD_WITHOUT_MULTI = error("ERR DISCARD without MULTI")
+EXEC_ABORTED = error("EXECABORT Transaction discarded because of previous errors.")
+NO_WATCH = error("ERR WATCH is not supported")
+NO_PASSWORD = error(
+    "ERR AUTH <password> called without any password configured for the default user. "
+    "Are you sure your configuration is correct?"
+)
+INVALID_CURSOR = error("ERR invalid cursor")
+NO_SUCH_DATABASE = error("ERR DB index is out of range")
+BAD_PROTOCOL_VERSION = error("NOPROTO unsupported protocol version")
+TOO_MANY_CLIENTS = error("ERR max number of clients reached")
+REPLY_TOO_LARGE = error("ERR the reply is larger than this server sends at once")
+QUEUE_TOO_LARGE = error("ERR the transaction is larger than this server accepts")
+INTERNAL = error("ERR internal error; the server's log has the details")
+SHUTTING_DOWN = error("ERR the server is shutting down")
+
+
+def wrong_arity(name: str) -> bytes:
+    return error(f"ERR wrong number of arguments for '{name}' command")
+
+
+def unknown_command(request: list[bytes]) -> bytes:
+    arguments = b" ".join([b"'%b'" % argument[:32] for argument in request[1:6]])
+    return error(b"ERR unknown command '%b', with args beginning with: %b" % (request[0][:128], arguments))
+
+
+def unknown_subcommand(command: str, name: bytes) -> bytes:
+    return error(b"ERR unknown subcommand '%b'. Try %b HELP." % (name[:128], command.upper().encode()))
+
+
+def not_in_transaction(name: str) -> bytes:
+    return error(f"ERR {name.upper()} inside MULTI is not supported")

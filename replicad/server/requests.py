@@ -1,0 +1,280 @@
+"""From bytes to commands: the requests of RESP, and inline commands.
+
+    request := "*" count CRLF bulk{count}        bulk := "$" length CRLF byte{length} CRLF
+    inline  := words separated by blanks, with "quoted \\n words" and 'quoted words', ending with LF
+
+hiredis reads the whole requests of a chunk at once. It would also accept every other type of RESP, and makes
+room for as many elements as a header declares, so a chunk goes to it only when its headers do not declare
+more than its bytes can hold, and what comes back is used only when it is arrays of bulk strings from the
+chunk's first byte to its last (a sentinel request that is fed behind the chunk must come back as it is).
+Whatever is not like that (a request cut off by the chunk's end, inline commands, nonsense) is read by the
+exact parser below, which keeps nothing but bytes that came, and knows each limit.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+
+import hiredis
+
+from replicad.server.options import ServerOptions
+
+Request = list[bytes]
+
+_DECLARED = re.compile(rb"\*(\d{2,10})")
+_ELEMENT_BYTES_MIN = 6  # "$0\r\n\r\n"
+_SENTINEL = b"*0\r\n"
+_HEADER_BYTES_MAX = 32
+_DIGITS = re.compile(rb"-?[0-9]{1,19}")
+_ONLY_LISTS = {list}
+_ONLY_BYTES = {bytes}
+
+
+class MalformedRequest(Exception):
+    """The client's bytes are no request; the message is safe to send back."""
+
+
+class RequestParser:
+    """The requests of one connection, in order.
+
+    After `error` is set the connection is out of step for good: nothing more is read from it.
+    """
+
+    def __init__(self, options: ServerOptions) -> None:
+        self.error: MalformedRequest | None = None
+        self._options = options
+        self._reader = hiredis.Reader()
+        self._exact = _ExactParser(options)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether part of a request has been read and the rest has not come."""
+        return self._exact.unfinished
+
+    def feed(self, data: bytes) -> list[Request]:
+        """The requests that `data` completes; those before an error are returned, then `error` is set."""
+        try:
+            if self._exact.unfinished:
+                first, data = self._exact.finish_request(data)
+                return first + self.feed(data) if data else first
+            return self._feed_at_boundary(data)
+        except MalformedRequest as error:
+            self.error = error
+            return self._exact.take()
+
+    def _feed_at_boundary(self, data: bytes) -> list[Request]:
+        rest = b""
+        whole = data
+        if data[-2:] != b"\r\n":
+            split = data.rfind(b"\r\n*") + 2
+            if split < 2:
+                return self._exact.feed(data)
+            whole, rest = data[:split], data[split:]
+        requests = self._read_whole(whole)
+        if requests is None:
+            return self._exact.feed(data)
+        if rest:
+            self._exact.ready = requests
+            return self._exact.feed(rest)
+        return requests
+
+    def _read_whole(self, data: bytes) -> list[Request] | None:
+        """The requests in `data`, or None when it is not exactly a row of whole ordinary ones."""
+        declared = _DECLARED.findall(data)
+        if declared and sum(map(int, declared)) * _ELEMENT_BYTES_MIN > len(data):
+            return None
+        reader = self._reader
+        try:
+            reader.feed(data)
+            reader.feed(_SENTINEL)
+            requests = list(iter(reader.gets, False))
+            if (
+                requests
+                and requests.pop() == []
+                and not reader.has_data()
+                and _ONLY_LISTS.issuperset(map(type, requests))
+                and _ONLY_BYTES.issuperset(map(type, chain.from_iterable(requests)))
+            ):
+                return requests
+        except (hiredis.HiredisError, MemoryError, ValueError):
+            pass
+        self._reader = hiredis.Reader()
+        return None
+
+
+class _ExactParser:
+    """Reads requests by the grammar, checks every limit before it waits for more."""
+
+    def __init__(self, options: ServerOptions) -> None:
+        self._options = options
+        self._buffer = bytearray()
+        self._arguments: Request = []
+        self._arguments_left = 0
+        self._bulk_bytes: int | None = None
+        self._request_bytes = 0
+        self.ready: list[Request] = []
+
+    @property
+    def unfinished(self) -> bool:
+        return bool(self._buffer) or self._arguments_left > 0
+
+    def take(self) -> list[Request]:
+        requests, self.ready = self.ready, []
+        return requests
+
+    def feed(self, data: bytes) -> list[Request]:
+        self._buffer += data
+        self._parse(only_one=False)
+        return self.take()
+
+    def finish_request(self, data: bytes) -> tuple[list[Request], bytes]:
+        """Completes the request under way; returns it and the bytes after it, at a boundary again."""
+        self._buffer += data
+        end = self._parse(only_one=True)
+        if not self.ready:
+            return [], b""
+        rest = bytes(memoryview(self._buffer)[end:])
+        self._buffer.clear()
+        return self.take(), rest
+
+    def _parse(self, *, only_one: bool) -> int:
+        """Moves whole requests to `ready`. Returns where it stopped, and drops what is before that
+        unless `only_one` request was asked for and is there."""
+        buffer = self._buffer
+        position = 0
+        try:
+            while position < len(buffer):
+                if self._arguments_left == 0:
+                    after = self._begin(position)
+                elif self._bulk_bytes is None:
+                    after = self._bulk_header(position)
+                else:
+                    after = self._bulk(position)
+                if after is None:
+                    break
+                position = after
+                if only_one and self.ready:
+                    return position
+        finally:
+            if not (only_one and self.ready):
+                del buffer[:position]
+        return 0
+
+    def _begin(self, position: int) -> int | None:
+        buffer = self._buffer
+        if buffer[position] != 0x2A:
+            return self._inline(position)
+        end = self._line_end(position, "too big mbulk count string")
+        if end is None:
+            return None
+        count = _number(buffer[position + 1 : end])
+        if count is None or count > self._options.arguments_max:
+            raise MalformedRequest("invalid multibulk length")
+        self._arguments_left = max(0, count)
+        self._arguments = []
+        self._request_bytes = 0
+        return end + 2
+
+    def _bulk_header(self, position: int) -> int | None:
+        buffer = self._buffer
+        if buffer[position] != 0x24:
+            got = chr(buffer[position]) if 0x20 < buffer[position] < 0x7F else "?"
+            raise MalformedRequest(f"expected '$', got '{got}'")
+        end = self._line_end(position, "too big bulk count string")
+        if end is None:
+            return None
+        length = _number(buffer[position + 1 : end])
+        if length is None or not 0 <= length <= self._options.bulk_bytes_max:
+            raise MalformedRequest("invalid bulk length")
+        self._request_bytes += length
+        if self._request_bytes > self._options.request_bytes_max:
+            raise MalformedRequest("too big request")
+        self._bulk_bytes = length
+        return end + 2
+
+    def _bulk(self, position: int) -> int | None:
+        assert self._bulk_bytes is not None
+        end = position + self._bulk_bytes
+        if len(self._buffer) < end + 2:
+            return None
+        if self._buffer[end : end + 2] != b"\r\n":
+            raise MalformedRequest("expected CRLF after bulk")
+        with memoryview(self._buffer) as view:
+            self._arguments.append(bytes(view[position:end]))
+        self._bulk_bytes = None
+        self._arguments_left -= 1
+        if self._arguments_left == 0:
+            self.ready.append(self._arguments)
+            self._arguments = []
+        return end + 2
+
+    def _line_end(self, position: int, too_long: str) -> int | None:
+        end = self._buffer.find(b"\r\n", position, position + _HEADER_BYTES_MAX)
+        if end < 0:
+            if len(self._buffer) - position >= _HEADER_BYTES_MAX:
+                raise MalformedRequest(too_long)
+            return None
+        return end
+
+    def _inline(self, position: int) -> int | None:
+        limit = self._options.inline_bytes_max
+        end = self._buffer.find(b"\n", position, position + limit)
+        if end < 0:
+            if len(self._buffer) - position >= limit:
+                raise MalformedRequest("too big inline request")
+            return None
+        words = split_words(bytes(self._buffer[position:end]))
+        if words is None:
+            raise MalformedRequest("unbalanced quotes in request")
+        if words:
+            self.ready.append(words)
+        return end + 1
+
+
+def _number(digits: bytes | bytearray) -> int | None:
+    return int(digits) if _DIGITS.fullmatch(digits) else None
+
+
+_WORD_PART = re.compile(
+    rb"""(?P<blank>[ \t\r\n\v\f\0]+)
+       | "(?P<double>(?:[^"\\]|\\.)*+)"(?=[ \t\r\n\v\f\0]|\Z)
+       | '(?P<single>(?:[^'\\]|\\.)*+)'(?=[ \t\r\n\v\f\0]|\Z)
+       | (?P<plain>[^ \t\r\n\v\f\0"']+)""",
+    re.VERBOSE | re.DOTALL,
+)
+_DOUBLE_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_NAMED_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
+
+
+def split_words(line: bytes) -> list[bytes] | None:
+    """The words of an inline command, quotes and escapes as in Redis; None when a quote is left open."""
+    words: list[bytes] = []
+    joined = False
+    position = 0
+    while position < len(line):
+        match = _WORD_PART.match(line, position)
+        if match is None:
+            return None
+        position = match.end()
+        if match["blank"] is not None:
+            joined = False
+            continue
+        if match["double"] is not None:
+            part = _DOUBLE_ESCAPE.sub(_unescape, match["double"])
+        elif match["single"] is not None:
+            part = match["single"].replace(b"\\'", b"'")
+        else:
+            part = match["plain"]
+        if joined:
+            words[-1] += part
+        else:
+            words.append(part)
+        joined = True
+    return words
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    if match[1] is not None:
+        return bytes([int(match[1], 16)])
+    return _NAMED_ESCAPES.get(match[2], match[2])

@@ -1,0 +1,301 @@
+"""The client port: connections, the group of this tick, and what happens when the store moves.
+
+    Connection --put--> WriteGroup --submit--> Store --(any thread) moved--> _wake --> release held replies
+
+One listener and any number of connections on one event loop, which owns everything here but the threads'
+work. Nothing on the loop waits for a disk sync or walks over many keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from typing import Any, TypeVar, cast
+
+import structlog
+
+from replicad import kernels
+from replicad.server.commands import COMMANDS, READ_ONLY, WRITABLE
+from replicad.server.commands.table import Table
+from replicad.server.connection import Connection
+from replicad.server.cursors import CursorTable
+from replicad.server.interfaces import Batch, Node, Snapshot, Store
+from replicad.server.key_count import KeyCount
+from replicad.server.options import ServerOptions
+from replicad.server.stats import ServerStats
+from replicad.server.writes import WriteGroup, write_refused
+from replicad.types import Position
+
+log = structlog.get_logger()
+
+_INSPECT_SECONDS = 1.0
+
+Result = TypeVar("Result")
+
+
+class RespServer:
+    """Serves `store` to Redis clients.
+
+    `shutdown` is called, once, when a client says SHUTDOWN; it must lead to `close`. Make it, `start` it on
+    the running loop, `close` it before the store is closed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        node: Node,
+        *,
+        shutdown: Callable[[], None],
+        options: ServerOptions | None = None,
+    ) -> None:
+        self.store = store
+        self.node = node
+        self.options = options or ServerOptions()
+        self.commands = COMMANDS
+        self.version = version("replicad")
+        self.durability = store.options.durability
+        self.loop = asyncio.get_running_loop()
+        self.now = self.loop.time
+        self.address: tuple[str, int] = ("", 0)
+        self.started_at = self.now()
+        self.stats = ServerStats()
+        self.connections: set[Connection] = set()
+        self.holding: set[Connection] = set()
+        self.group = WriteGroup(store, self._schedule_group)
+        self.cursors = CursorTable(self.options.cursors_max)
+        self.key_count = KeyCount(store, self.now)
+        self.new_batch: Callable[[], Batch] = cast(Callable[[], Batch], kernels.Batch)
+        self.stalled = False
+        self._shutdown = shutdown
+        self._closing = False
+        self._woken = False
+        self._listener: asyncio.Server | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._inspection: asyncio.TimerHandle | None = None
+        self._threads = ThreadPoolExecutor(self.options.threads_max, thread_name_prefix="resp")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._next_id = 1
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listens; returns the address, which names the port when `port` is 0."""
+        self._unsubscribe = self.store.subscribe(self._store_moved)
+        self._listener = await self.loop.create_server(lambda: Connection(self), host, port, backlog=1024)
+        self.address = self._listener.sockets[0].getsockname()[:2]
+        self._inspection = self.loop.call_later(_INSPECT_SECONDS, self._inspect)
+        self._wake()
+        log.info("server.listening", host=self.address[0], port=self.address[1])
+        return self.address
+
+    async def close(self, drain_seconds: float = 10.0) -> None:
+        """Takes nothing more, sends the replies under way for at most `drain_seconds`, ends every
+        connection.
+        """
+        self._closing = True
+        if self._listener is not None:
+            self._listener.close()
+        for task in self._tasks:
+            task.cancel()
+        for client in list(self.connections):
+            client.end()
+        self.submit_group()
+        try:
+            await self.wait_until(lambda: not self.connections, drain_seconds)
+        finally:
+            if self.connections:
+                log.warning("server.clients_aborted", clients=len(self.connections))
+            for client in list(self.connections):
+                client.abort()
+            if self._inspection is not None:
+                self._inspection.cancel()
+            self._unsubscribe()
+            await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+
+    @property
+    def table(self) -> Table:
+        """The commands as this node takes them now."""
+        return WRITABLE if self.node.is_writable else READ_ONLY
+
+    def visible_position(self) -> Position:
+        return self.store.durable_position if self.durability == "sync" else self.store.position
+
+    def request_shutdown(self) -> None:
+        if not self._closing:
+            self._closing = True
+            log.info("server.shutdown_requested")
+            self.loop.call_soon(self._shutdown)
+
+    # Connections.
+
+    def admit(self, client: Connection) -> bool:
+        """Takes a new connection in, unless there are too many."""
+        self.stats.connections += 1
+        if len(self.connections) >= self.options.clients_max or self._closing:
+            self.stats.rejected += 1
+            return False
+        client.id = self._next_id
+        self._next_id += 1
+        self.connections.add(client)
+        return True
+
+    def forget(self, client: Connection) -> None:
+        self.connections.discard(client)
+        self.holding.discard(client)
+        if self._closing:
+            self._settle_waiters()
+
+    def _inspect(self) -> None:
+        """Closes the clients that stand still in the middle of something."""
+        now = self.now()
+        for client in list(self.connections):
+            reason = client.overdue(now)
+            if reason is not None:
+                self.stats.closed_for_limits += 1
+                log.warning("server.client_closed", client=client.peer, reason=reason)
+                client.abort()
+        self._inspection = self.loop.call_later(_INSPECT_SECONDS, self._inspect)
+
+    # The store moves.
+
+    def _schedule_group(self) -> None:
+        self.loop.call_soon(self.submit_group)
+
+    def submit_group(self) -> None:
+        """Hands the group to the store; under "async" its replies go out at once."""
+        count = len(self.group.batches)
+        if self.group.submit():
+            self.stats.groups += 1
+            self.stats.commits += count
+            self._release()
+            self._notice_stall()
+
+    def _store_moved(self) -> None:
+        """Called in any thread, often."""
+        if not self._woken:
+            self._woken = True
+            try:
+                self.loop.call_soon_threadsafe(self._wake)
+            except RuntimeError:
+                self._woken = False  # the loop ended
+
+    def _wake(self) -> None:
+        self._woken = False
+        self._release()
+        self._notice_stall()
+        if self._waiters:
+            self._settle_waiters()
+
+    def _release(self) -> None:
+        if not self.holding:
+            return
+        failure = self.store.failed
+        if failure is not None:
+            reply = write_refused(failure)
+            for client in list(self.holding):
+                client.fail_held(reply)
+            return
+        visible = self.store.latest_sequence
+        for client in list(self.holding):
+            if client.held[0].sequence <= visible:
+                client.release(visible)
+
+    def _notice_stall(self) -> None:
+        """While the store cannot keep up, no socket is read."""
+        stalled = bool(self.store.stalled)
+        if stalled is not self.stalled:
+            self.stalled = stalled
+            log.info("server.stalled" if stalled else "server.resumed", reason=self.store.stalled or None)
+            for client in list(self.connections):
+                client.settle()
+
+    async def wait_until(self, condition: Callable[[], bool], timeout_seconds: float) -> bool:
+        """Waits until the condition, looked at when the store moves, holds; False when the time is over."""
+        if condition():
+            return True
+        waiter = (condition, self.loop.create_future())
+        self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await waiter[1]
+        except TimeoutError:
+            return condition()
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+        return True
+
+    def _settle_waiters(self) -> None:
+        for waiter in list(self._waiters):
+            condition, future = waiter
+            if condition():
+                self._waiters.remove(waiter)
+                if not future.done():
+                    future.set_result(None)
+
+    # Commands that take long.
+
+    async def in_thread(self, work: Callable[[], Result]) -> Result:
+        return await self.loop.run_in_executor(self._threads, work)
+
+    def run_in_thread(self, client: Connection, work: Callable[[], bytes]) -> None:
+        """The command's reply is what `work` returns in a thread, once the replies before it are out."""
+        self._run_work(client, work, _as_it_is)
+
+    def run_on_snapshot(
+        self,
+        client: Connection,
+        work: Callable[[Snapshot], Any],
+        encode: Callable[[Any], bytes] | None = None,
+    ) -> None:
+        """The same on a snapshot of the visible state; `encode` makes the reply, on the loop."""
+
+        def on_snapshot() -> Any:
+            snapshot = self.store.snapshot()
+            try:
+                return work(snapshot)
+            finally:
+                snapshot.close()
+
+        self._run_work(client, on_snapshot, encode or _as_it_is)
+
+    def run_task(self, client: Connection, work: Callable[[], Coroutine[Any, Any, bytes]]) -> None:
+        """The same for what waits on the loop. It is cancelled when the client goes."""
+
+        async def run() -> None:
+            reply: bytes | None = None
+            try:
+                reply = await work()
+            except Exception as error:
+                reply = client.explain(error, client.command)
+            finally:
+                client.task = None
+                client.finish(reply)
+
+        def start() -> None:
+            client.task = self.loop.create_task(run())
+            self._tasks.add(client.task)
+            client.task.add_done_callback(self._tasks.discard)
+
+        client.run_when_released(start)
+
+    def _run_work(self, client: Connection, work: Callable[[], Any], encode: Callable[[Any], bytes]) -> None:
+        def start() -> None:
+            self.loop.run_in_executor(self._threads, work).add_done_callback(finish)
+
+        def finish(done: asyncio.Future[Any]) -> None:
+            if done.cancelled():
+                client.finish(None)
+                return
+            try:
+                reply = encode(done.result())
+            except Exception as error:
+                reply = client.explain(error, client.command)
+            client.finish(reply)
+
+        client.run_when_released(start)
+
+
+def _as_it_is(reply: bytes) -> bytes:
+    return reply

@@ -1,0 +1,125 @@
+"""Group commit as the server sees it: the writes of one tick of the loop go to the store together.
+
+    connection --put--> WriteGroup --submit_many, once a tick--> store
+        ^                                                          |
+        +------ replies, when their sequence number is visible ----+
+
+Every write command (and every EXEC) is a batch of its own. Until the group goes to the store, its effects
+are in `overlay`, so a command that follows a write sees it without ending the group early.
+
+The loop's thread owns everything here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from replicad.errors import DiskFullError, PoisonedError, ReplicadError
+from replicad.server import replies
+from replicad.server.interfaces import Batch, Store
+
+if TYPE_CHECKING:
+    from replicad.server.connection import Connection
+
+PENDING = 1 << 64
+"""Above every sequence number: the group is not in the log yet."""
+
+
+class Segment:
+    """A run of one connection's replies that are sent when `sequence` is visible.
+
+    `dependent` are the indices of the replies that are untrue unless the group commits: those of its
+    writes, and of reads that saw them. `last_batch` is the index of the connection's last batch in the
+    group.
+    """
+
+    __slots__ = ("connection", "dependent", "last_batch", "replies", "sequence")
+
+    def __init__(self, connection: Connection, sequence: int) -> None:
+        self.connection = connection
+        self.sequence = sequence
+        self.replies: list[bytes] = []
+        self.dependent: list[int] = []
+        self.last_batch = -1
+
+
+class WriteGroup:
+    """The batches of this tick, and the segments whose replies wait for them."""
+
+    def __init__(self, store: Store, schedule: Callable[[], None]) -> None:
+        self.overlay: dict[bytes, bytes | None] = {}
+        self.batches: list[Batch] = []
+        self.segments: list[Segment] = []
+        self._store = store
+        self._schedule = schedule
+        self._scheduled = False
+
+    def add(self, segment: Segment, batch: Batch) -> None:
+        """`segment` must be one of this group's; the next reply appended to it answers `batch`."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._schedule()
+        segment.dependent.append(len(segment.replies))
+        segment.last_batch = len(self.batches)
+        self.batches.append(batch)
+
+    def submit(self) -> bool:
+        """Hands the group to the store and settles its segments. True when there was anything."""
+        self._scheduled = False
+        batches, segments = self.batches, self.segments
+        if not batches:
+            return False
+        self.batches, self.segments = [], []
+        self.overlay.clear()
+        for segment in segments:
+            segment.connection.leave_group(segment)
+        try:
+            last = self._store.submit_many(batches)
+        except ReplicadError as error:
+            _fail(segments, error)
+            return True
+        spans = [batch.count or 1 for batch in batches]
+        first = last - sum(spans)
+        ends = list(accumulate(spans, initial=first))
+        for segment in segments:
+            segment.sequence = last
+            if segment.last_batch >= 0:
+                segment.connection.last_write = ends[segment.last_batch + 1]
+        return True
+
+
+def write_refused(error: BaseException) -> bytes:
+    """The reply to a write that the store did not take, or can no longer vouch for."""
+    if isinstance(error, DiskFullError):
+        return replies.error(f"ERR no room on disk, nothing was written: {error}")
+    if isinstance(error, PoisonedError):
+        return replies.error(f"ERR storage failed, the outcome of this write is unknown: {error}")
+    return replies.error(f"ERR the write was refused: {error}")
+
+
+def _fail(segments: list[Segment], error: BaseException) -> None:
+    reply = write_refused(error)
+    for segment in segments:
+        for index in segment.dependent:
+            segment.replies[index] = reply
+        segment.sequence = 0
+
+
+class Transaction:
+    """One EXEC under way: a batch that grows, and the state that its commands see."""
+
+    __slots__ = ("_begin_batch", "batch", "overlay", "reader", "saw_group")
+
+    def __init__(self, reader: Callable[[bytes], bytes | None], begin_batch: Callable[[], Batch]) -> None:
+        self.batch: Batch | None = None
+        self.overlay: dict[bytes, bytes | None] = {}
+        self.reader = reader
+        self.saw_group = False
+        self._begin_batch = begin_batch
+
+    def open_batch(self) -> Batch:
+        if self.batch is None:
+            self.batch = self._begin_batch()
+        return self.batch

@@ -1,0 +1,149 @@
+"""A server in the test's process: its own thread with its own loop, over any store."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from replicad.server import ReplicaView, RespServer, ServerOptions
+
+DEADLINE_SECONDS = 10.0
+
+
+@dataclass
+class FakeNode:
+    """What a daemon would know."""
+
+    role: Literal["primary", "replica"] = "primary"
+    is_writable: bool = True
+    primary_address: tuple[str, int] | None = None
+    link_state: str = "connected"
+    followers: list[ReplicaView] = field(default_factory=list)
+
+    def replicas(self) -> list[ReplicaView]:
+        return self.followers
+
+    async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
+        async with asyncio.timeout(timeout_seconds):
+            while True:
+                holding = sum(replica.acknowledged_sequence >= sequence for replica in self.followers)
+                if holding >= count:
+                    return holding
+                await asyncio.sleep(0.005)
+
+    def status(self) -> dict[str, Any]:
+        return {"role": self.role, "writable": self.is_writable}
+
+
+class RunningServer:
+    def __init__(self, store: Any, node: FakeNode | None = None, **options: Any) -> None:
+        self.store = store
+        self.node = node or FakeNode()
+        self.shutdowns = 0
+        self.server: RespServer
+        self.port = 0
+        self._options = ServerOptions(**options)
+        self._ready = threading.Event()
+        self._stop: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self._thread.start()
+        assert self._ready.wait(DEADLINE_SECONDS)
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        stopped = asyncio.Event()
+        self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
+        self.server = RespServer(self.store, self.node, shutdown=self._count_shutdown, options=self._options)
+        _, self.port = await self.server.start("127.0.0.1", 0)
+        self._ready.set()
+        await stopped.wait()
+        await self.server.close(drain_seconds=2.0)
+
+    def _count_shutdown(self) -> None:
+        self.shutdowns += 1
+
+    def connect(self) -> RawClient:
+        return RawClient(self.port)
+
+    def close(self) -> None:
+        self._stop()
+        self._thread.join(DEADLINE_SECONDS)
+        assert not self._thread.is_alive()
+        self.store.close()
+
+
+class RawClient:
+    """A socket, and words."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS)
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def command(self, *arguments: bytes | str) -> None:
+        self.send(encode_request(*arguments))
+
+    def read(self, expected: bytes) -> None:
+        """Reads as many bytes as expected and compares."""
+        got = b""
+        while len(got) < len(expected):
+            chunk = self.socket.recv(len(expected) - len(got))
+            if not chunk:
+                break
+            got += chunk
+        assert got == expected
+
+    def read_line(self) -> bytes:
+        line = b""
+        while not line.endswith(b"\r\n"):
+            chunk = self.socket.recv(1)
+            if not chunk:
+                break
+            line += chunk
+        return line
+
+    def read_to_end(self) -> bytes:
+        parts = []
+        try:
+            while chunk := self.socket.recv(65536):
+                parts.append(chunk)
+        except ConnectionResetError:
+            pass
+        return b"".join(parts)
+
+    def has_nothing_to_read(self, seconds: float = 0.05) -> bool:
+        """Whether the server stays silent for that long."""
+        self.socket.settimeout(seconds)
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except TimeoutError:
+            return True
+        finally:
+            self.socket.settimeout(DEADLINE_SECONDS)
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def __enter__(self) -> RawClient:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def encode_request(*arguments: bytes | str) -> bytes:
+    raw = [argument.encode() if isinstance(argument, str) else argument for argument in arguments]
+    return b"*%d\r\n" % len(raw) + b"".join([b"$%d\r\n%b\r\n" % (len(each), each) for each in raw])
+
+
+def wait_for(condition: Callable[[], object], seconds: float = DEADLINE_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.002)

@@ -1,0 +1,236 @@
+"""A database in memory that keeps the rules of visibility, for tests of what stands on the store.
+
+Newest and visible state are two plain dicts. A thread makes what was appended durable (and, under "sync",
+visible) soon after, unless `hold_sync` says that the disk is slow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from replicad import kernels
+from replicad.errors import InvalidArgument, LogGoneError
+from replicad.options import Options
+from replicad.types import Epoch, HistoryHash, Operation, OperationKind, Position
+from replicad.types import Sequence as SequenceNumber
+
+Pairs = dict[bytes, bytes]
+
+
+class FakeBatch:
+    """What an update carries."""
+
+    def __init__(self, operations: list[Operation]) -> None:
+        self.operations = operations
+
+
+class FakeUpdate:
+    def __init__(self, position: Position, first_sequence: int, commit_time: int, batch: FakeBatch) -> None:
+        self.position = position
+        self.first_sequence = first_sequence
+        self.commit_time = commit_time
+        self.batch = batch
+
+
+class FakeReader:
+    def __init__(self, pairs: Callable[[], Pairs], sequence: int = 0) -> None:
+        self._pairs = pairs
+        self.sequence = sequence
+        self.closed = False
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._pairs().get(key)
+
+    def multi_get(self, keys: list[bytes]) -> list[bytes | None]:
+        return [self.get(key) for key in keys]
+
+    def scan(
+        self, start: bytes | None = None, end: bytes | None = None, *, prefix: bytes | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        for key, value in sorted(self._pairs().items()):
+            if (start is None or key >= start) and (end is None or key < end):
+                if prefix is None or key.startswith(prefix):
+                    yield key, value
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeDatabase:
+    def __init__(self, durability: Literal["sync", "async"] = "sync") -> None:
+        self.options = Options(durability=durability)
+        self.stalled: str | None = None
+        self.failed: BaseException | None = None
+        self.refuse_with: Exception | None = None
+        self.checkpoints: list[Path] = []
+        self.snapshots: list[FakeReader] = []
+        self.groups: list[int] = []
+        self.oldest_log_sequence = 1
+        self._lock = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
+        self._newest: Pairs = {}
+        self._visible: Pairs = {}
+        self._log: list[FakeUpdate] = []
+        self._durable_updates = 0
+        self._appended = Position(Epoch(1), SequenceNumber(0), HistoryHash(0))
+        self._durable = self._appended
+        self._sync_held = False
+        self._sync_wanted = threading.Event()
+        self._closed = False
+        self.newest = FakeReader(lambda: self._newest)
+        self._thread = threading.Thread(target=self._sync_forever, daemon=True)
+        self._thread.start()
+
+    # Reading.
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._seen().get(key)
+
+    def multi_get(self, keys: list[bytes]) -> list[bytes | None]:
+        return [self.get(key) for key in keys]
+
+    def snapshot(self) -> FakeReader:
+        with self._lock:
+            pairs = dict(self._seen())
+            snapshot = FakeReader(lambda: pairs, self.latest_sequence)
+        self.snapshots.append(snapshot)
+        return snapshot
+
+    def digest(self, snapshot: Any = None) -> tuple[int, str]:
+        view = snapshot or self.snapshot()
+        digest = hashlib.sha256()
+        for key, value in view.scan():
+            digest.update(struct.pack("<II", len(key), len(value)) + key + value)
+        return view.sequence, digest.hexdigest()
+
+    # Where it stands.
+
+    @property
+    def latest_sequence(self) -> int:
+        return (self._durable if self.options.durability == "sync" else self._appended).sequence
+
+    @property
+    def appended_sequence(self) -> int:
+        return self._appended.sequence
+
+    @property
+    def durable_sequence(self) -> int:
+        return self._durable.sequence
+
+    @property
+    def position(self) -> Position:
+        return self._appended
+
+    @property
+    def durable_position(self) -> Position:
+        return self._durable
+
+    def position_at(self, sequence: int) -> Position | None:
+        for update in self._log:
+            if update.first_sequence <= sequence <= update.position.sequence:
+                return update.position
+        return None
+
+    # Writing.
+
+    def submit_many(self, batches: Sequence[kernels.Batch]) -> int:
+        if self.refuse_with is not None:
+            raise self.refuse_with
+        with self._lock:
+            for batch in batches:
+                self._append(batch)
+        self.groups.append(len(batches))
+        if self.options.durability == "async":
+            self._tell()
+        self._sync_wanted.set()
+        return self.appended_sequence
+
+    def _append(self, batch: kernels.Batch) -> None:
+        operations = [
+            Operation(OperationKind(kind), family, key, value)
+            for kind, family, key, value in kernels.decode_batch(batch.data)
+        ]
+        for kind, _, key, value in operations:
+            if kind is OperationKind.PUT:
+                assert value is not None
+                self._newest[key] = value
+            elif kind is OperationKind.DELETE:
+                self._newest.pop(key, None)
+        before = self._appended
+        last = SequenceNumber(before.sequence + max(1, batch.count))
+        chained = HistoryHash(kernels.xxh64(batch.data, before.history_hash))
+        self._appended = Position(before.epoch, last, chained)
+        self._log.append(FakeUpdate(self._appended, before.sequence + 1, last * 1000, FakeBatch(operations)))
+
+    # What tests do to it.
+
+    def hold_sync(self) -> None:
+        """From now on nothing becomes durable."""
+        self._sync_held = True
+
+    def release_sync(self) -> None:
+        self._sync_held = False
+        self._sync_wanted.set()
+
+    def stall(self, reason: str | None) -> None:
+        self.stalled = reason
+        self._tell()
+
+    def fail(self, failure: BaseException) -> None:
+        self.failed = failure
+        self._tell()
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def get_updates_since(self, sequence: int) -> Iterator[FakeUpdate]:
+        if sequence < self.oldest_log_sequence:
+            raise LogGoneError(sequence, self.oldest_log_sequence)
+        for update in list(self._log):
+            if sequence <= update.position.sequence <= self.durable_sequence:
+                yield update
+
+    def create_checkpoint(self, path: Path) -> Position:
+        if path in self.checkpoints:
+            raise InvalidArgument(f"{path} exists")
+        self.checkpoints.append(path)
+        return self._durable
+
+    def stats(self) -> dict[str, Any]:
+        return {}
+
+    def close(self) -> None:
+        self._closed = True
+        self._sync_wanted.set()
+        self._thread.join()
+
+    def _seen(self) -> Pairs:
+        return self._visible if self.options.durability == "sync" else self._newest
+
+    def _sync_forever(self) -> None:
+        while not self._closed:
+            self._sync_wanted.wait()
+            self._sync_wanted.clear()
+            if self._sync_held:
+                continue
+            with self._lock:
+                for update in self._log[self._durable_updates :]:
+                    for kind, _, key, value in update.batch.operations:
+                        if kind is OperationKind.PUT:
+                            assert value is not None
+                            self._visible[key] = value
+                        elif kind is OperationKind.DELETE:
+                            self._visible.pop(key, None)
+                self._durable_updates = len(self._log)
+                self._durable = self._appended
+            self._tell()
+
+    def _tell(self) -> None:
+        for listener in list(self._listeners):
+            listener()
