@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 
 from replicad.errors import InvalidArgument, ReplicadError
+from replicad.options import KEY_BYTES_MAX
 from replicad.server import refusals, replies
 from replicad.server.commands.table import Command, Entry, find_entry
+from replicad.server.interfaces import Batch, Put
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request, RequestParser
 from replicad.server.writes import PENDING, Segment, Transaction
@@ -245,9 +247,14 @@ class Connection(asyncio.Protocol):
             transaction.open_batch().put(key, value)
             transaction.overlay[key] = value
             return
-        batch = self.begin_batch()
-        batch.put(key, value)
-        self.commit(batch)
+        if self.annotations:
+            batch = self.begin_batch()
+            batch.put(key, value)
+            self.commit(batch)
+        elif len(key) <= KEY_BYTES_MAX:
+            self.commit((key, value))
+        else:
+            raise InvalidArgument(f"a key has at most {KEY_BYTES_MAX} bytes")
         self.server.group.overlay[key] = value
         if len(value) > _LARGE_BYTES:
             self.weigh(len(value))
@@ -267,15 +274,15 @@ class Connection(asyncio.Protocol):
         else:
             transaction.overlay.update(changes)
 
-    def begin_batch(self) -> Any:
+    def begin_batch(self) -> Batch:
         """A batch that carries the annotations which wait for one."""
         batch = self.server.new_batch()
         for data in self.annotations:
             batch.put_log_data(data)
         return batch
 
-    def commit(self, batch: Any) -> None:
-        """Adds the batch to the group; the reply of this command waits for it."""
+    def commit(self, batch: Batch | Put) -> None:
+        """Adds the batch to the group; this command's reply waits for it."""
         self.server.group.add(self.segment or self._join_group(), batch)
         if self.annotations:
             self.annotations = []

@@ -28,6 +28,10 @@ class Batch(Protocol):
     def put_log_data(self, data: bytes, /) -> Any: ...
 
 
+Put = tuple[bytes, bytes]
+"""A batch that is one put of (key, value)."""
+
+
 class Reader(Protocol):
     """One state of the data: `Store.newest`, or a snapshot."""
 
@@ -85,10 +89,10 @@ class Store(Protocol):
     def get(self, key: bytes, /) -> bytes | None: ...
     def multi_get(self, keys: list[bytes], /) -> list[bytes | None]: ...
     def snapshot(self) -> Snapshot: ...
-    def submit_many(self, batches: Sequence[Any], /) -> int:
-        """Appends the batches, each as a frame of its own, with one write: all of them or, on an error, none.
+    def submit_many(self, items: Sequence[Any], /) -> int:
+        """Appends batches and single puts, each as a frame of its own, with one write.
 
-        Returns the last sequence number.
+        All of them or, when it raises, none. Returns the last sequence number.
         """
         ...
 

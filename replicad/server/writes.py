@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from replicad.errors import DiskFullError, PoisonedError, ReplicadError
 from replicad.server import replies
-from replicad.server.interfaces import Batch, Store
+from replicad.server.interfaces import Batch, Put, Store
 
 if TYPE_CHECKING:
     from replicad.server.connection import Connection
@@ -50,13 +50,13 @@ class WriteGroup:
 
     def __init__(self, store: Store, schedule: Callable[[], None]) -> None:
         self.overlay: dict[bytes, bytes | None] = {}
-        self.batches: list[Batch] = []
+        self.batches: list[Batch | Put] = []
         self.segments: list[Segment] = []
         self._store = store
         self._schedule = schedule
         self._scheduled = False
 
-    def add(self, segment: Segment, batch: Batch) -> None:
+    def add(self, segment: Segment, batch: Batch | Put) -> None:
         """`segment` must be one of this group's; the next reply appended to it answers `batch`."""
         if not self._scheduled:
             self._scheduled = True
@@ -80,7 +80,7 @@ class WriteGroup:
         except ReplicadError as error:
             _fail(segments, error)
             return True
-        spans = [batch.count or 1 for batch in batches]
+        spans = [1 if isinstance(batch, tuple) else batch.count or 1 for batch in batches]
         first = last - sum(spans)
         ends = list(accumulate(spans, initial=first))
         for segment in segments:

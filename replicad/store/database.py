@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,13 @@ class Database:
     def submit_put(self, key: bytes, value: bytes, *, family: int = 0) -> int:
         """`submit` of a single put; its sequence number, to be compared with `latest_sequence`."""
         return self._writer().submit_put(key, value, family)
+
+    def submit_many(self, items: Iterable[kernels.Batch | tuple[bytes, bytes]]) -> int:
+        """`submit` of many batches and single puts with one write: all of them or, when it raises, none.
+
+        Each keeps its own frame and numbers. Returns the last sequence number of all.
+        """
+        return self._writer().submit_many(items)
 
     def apply_frames(self, frames: bytes) -> Position:
         """Replicas: appends and applies whole frames of one epoch; the position after them.

@@ -6,7 +6,7 @@ in a memtable, so a refused append leaves no trace.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from replicad import kernels
 from replicad.errors import (
@@ -20,7 +20,7 @@ from replicad.errors import (
 from replicad.store.commit import Commit
 from replicad.store.control import apply_control
 from replicad.store.core import Core
-from replicad.types import Epoch, HistoryHash, Position, Sequence
+from replicad.types import DEFAULT_FAMILY, Epoch, HistoryHash, Position, Sequence
 
 
 class WritePath:
@@ -83,6 +83,29 @@ class WritePath:
         with self._lock:
             self._raise_unwritable()
             sequence = self._frames.add_put(key, value, family, self._wall_us(), self._progress.durable)
+            self._write_pending(sequence)
+        if self._waits_for_sync:
+            self._syncer.request()
+        return sequence
+
+    def submit_many(self, items: Iterable[kernels.Batch | tuple[bytes, bytes]]) -> int:
+        """`submit` of many at once: every batch and every (key, value) in a frame of its own, one write for
+        all. All of them are in the log afterwards or, when it raises, none."""
+        frames = self._frames
+        with self._lock:
+            self._raise_unwritable()
+            now_us = self._wall_us()
+            durable = self._progress.durable
+            try:
+                for item in items:
+                    if isinstance(item, tuple):
+                        frames.add_put(item[0], item[1], DEFAULT_FAMILY, now_us, durable)
+                    else:
+                        frames.add_batch(item, now_us, durable)
+            except BaseException:
+                frames.rollback()
+                raise
+            sequence = frames.sequence
             self._write_pending(sequence)
         if self._waits_for_sync:
             self._syncer.request()

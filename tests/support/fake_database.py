@@ -53,9 +53,8 @@ class FakeReader:
         self, start: bytes | None = None, end: bytes | None = None, *, prefix: bytes | None = None
     ) -> Iterator[tuple[bytes, bytes]]:
         for key, value in sorted(self._pairs().items()):
-            if (start is None or key >= start) and (end is None or key < end):
-                if prefix is None or key.startswith(prefix):
-                    yield key, value
+            if key >= (start or b"") and (end is None or key < end) and key.startswith(prefix or b""):
+                yield key, value
 
     def close(self) -> None:
         self.closed = True
@@ -138,13 +137,13 @@ class FakeDatabase:
 
     # Writing.
 
-    def submit_many(self, batches: Sequence[kernels.Batch]) -> int:
+    def submit_many(self, items: Sequence[kernels.Batch | tuple[bytes, bytes]]) -> int:
         if self.refuse_with is not None:
             raise self.refuse_with
         with self._lock:
-            for batch in batches:
-                self._append(batch)
-        self.groups.append(len(batches))
+            for item in items:
+                self._append(_batch_of_one(item) if isinstance(item, tuple) else item)
+        self.groups.append(len(items))
         if self.options.durability == "async":
             self._tell()
         self._sync_wanted.set()
@@ -234,3 +233,9 @@ class FakeDatabase:
     def _tell(self) -> None:
         for listener in list(self._listeners):
             listener()
+
+
+def _batch_of_one(pair: tuple[bytes, bytes]) -> kernels.Batch:
+    batch = kernels.Batch()
+    batch.put(*pair)
+    return batch
