@@ -128,11 +128,14 @@ FrameScan ScanFrames(std::string_view data, std::string_view database_id, const 
 }
 
 size_t FindFrameHeader(std::string_view data, std::string_view database_id) {
+  if (database_id.size() != kDatabaseIdBytes) throw LimitError("a database id is 16 bytes long");
   const uint32_t log_seed = Crc32c(database_id);
   for (size_t at = 0; at + kFrameHeaderBytes <= data.size(); ++at) {
     const char* header = data.data() + at;
-    // Most places are ruled out by the flags, which are always 0, before a checksum is computed.
-    if (LoadU32(header + 20) == 0 && HeaderCrc(header, log_seed) == LoadU32(header)) return at;
+    // Most places, stretches of zeros among them, are ruled out before a checksum is computed.
+    const uint32_t body_length = LoadU32(header + 4);
+    if (LoadU32(header + 20) != 0 || body_length == 0 || body_length > kBodyBytesMax) continue;
+    if (HeaderCrc(header, log_seed) == LoadU32(header)) return at;
   }
   return std::string_view::npos;
 }

@@ -185,7 +185,8 @@ void BindFrameScan(nb::module_& m) {
                             [&] { return static_cast<int64_t>(FindFrameHeader(data.view(), id)); });
       },
       "data"_a, "database_id"_a,
-      "Offset of the next header with the right checksum, or -1: how frames are found again after damage.");
+      "Offset of the first frame header that can be recognised, wherever it stands, or -1: how frames are found again "
+      "behind damage. They prove nothing but their durable sequence number.");
   m.attr("SCAN_END") = static_cast<int>(ScanStop::kEnd);
   m.attr("SCAN_PARTIAL") = static_cast<int>(ScanStop::kPartial);
   m.attr("SCAN_LIMIT") = static_cast<int>(ScanStop::kLimit);

@@ -132,6 +132,21 @@ def test_stops_at_limits() -> None:
     assert (scan.stop, scan.end) == (kernels.SCAN_END, len(log.data))
 
 
+def test_headers_are_found_again_behind_damage() -> None:
+    """A header of this database is recognised wherever it stands, whole, and no other bytes are."""
+    log = three_frames()
+    second, third = len(log.frames[0]), len(log.frames[0] + log.frames[1])
+    assert kernels.find_frame_header(log.data, ID) == 0
+    damaged = b"\xff" * 30 + log.data[30:]
+    assert kernels.find_frame_header(damaged, ID) == second
+    assert kernels.find_frame_header(damaged[second + 1 :], ID) == third - second - 1
+    assert kernels.find_frame_header(damaged[second + 1 : third + 55], ID) == -1
+    assert kernels.find_frame_header(damaged, bytes(16)) == -1
+    assert kernels.find_frame_header(bytes(200), ID) == -1
+    with pytest.raises(InvalidArgument):
+        kernels.find_frame_header(damaged, b"short")
+
+
 def test_unknown_flags_are_a_newer_format() -> None:
     """A frame with flags is neither read nor taken for damage."""
     data = bytearray(three_frames().data)

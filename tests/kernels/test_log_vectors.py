@@ -10,6 +10,8 @@ import pytest
 
 from replicad import kernels
 from replicad.errors import CorruptionError
+from replicad.store.wal.segment import SegmentHeader
+from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
 from tests.support import log_strategies as logs
 from tests.support.oracle import batch, checksums, frame, segment
 from tests.support.oracle.varint import Malformed
@@ -61,7 +63,7 @@ def test_malformed_batches(vector: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("vector", load("log/segments.json"), ids=by_name)
 def test_segments(vector: dict[str, Any]) -> None:
-    """A segment's header and frames read as written, in the kernel's and the oracle's reading."""
+    """A segment's header and frames read as written, to the store, the kernel and the oracle."""
     data = (VECTORS / "log" / vector["file"]).read_bytes()
     header = segment.SegmentHeader.decode(data)
     expected = vector["header"]
@@ -73,6 +75,12 @@ def test_segments(vector: dict[str, Any]) -> None:
         expected["previous_epoch"],
     )
     assert header.encode() == data[:64]
+    previous = Position(
+        Epoch(header.previous_epoch), Sequence(header.sequence), HistoryHash(header.history_hash)
+    )
+    own = SegmentHeader(DatabaseId(header.database_id), Epoch(header.epoch), previous)
+    assert SegmentHeader.decode(data) == own
+    assert own.encode() == data[:64]
     assert vector["file"] == segment.file_name(header.epoch, header.sequence + 1)
 
     frames = data[64:]

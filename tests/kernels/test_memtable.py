@@ -94,6 +94,31 @@ def test_large_memtables_agree_with_the_oracle(make: object) -> None:
             assert memtable.get(near, 2**64 - 1)[0] == (near in present)
 
 
+@settings(max_examples=40)
+@given(st.lists(st.lists(logs.keys, max_size=40), min_size=1, max_size=8), st.booleans())
+def test_scans_go_on_while_the_memtable_grows(rounds: list[list[bytes]], reverse: bool) -> None:
+    """A scan that pauses while others write returns just what was there when it began, in order."""
+    memtables, memtable = kernels.MemtableSet(), kernels.Memtable()
+    memtables.set(0, memtable)
+    writer = kernels.FrameWriter(bytes(16), 1, 0, 0)
+
+    def write(written: list[bytes]) -> None:
+        for key in written:
+            writer.add_put(key, b"%d" % writer.sequence, 0, 0, 0)
+        writer.commit(memtables)
+
+    write([b"%03d" % i for i in range(150)] + rounds[0])
+    sequence = writer.sequence
+    view = kernels.ReadView([memtable], [], [])
+    expected = view.scan(None, None, sequence, reverse).page(10_000)
+    assert [key for key, _ in expected] == sorted({key for key, _ in expected}, reverse=reverse)
+    cursor, got = view.scan(None, None, sequence, reverse), []
+    for written in rounds[1:]:
+        got += cursor.page(7)
+        write(written)
+    assert got + cursor.page(10_000) == expected
+
+
 def test_memory_is_counted() -> None:
     """memory_bytes covers what was put, grows by no more than needed, and counts huge values whole."""
     memtable = insert([(b"k%06d" % i, i + 1, oracle.PUT, bytes(100)) for i in range(5000)])
