@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("cli", "__main__"),
+    ("__main__",),
+    ("cli",),
     ("daemon",),
     ("server",),
     ("__init__",),
@@ -33,8 +34,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 OWNERS: dict[str, frozenset[str]] = {
     "lmdb": frozenset({"state"}),
     "uvloop": frozenset({"daemon"}),
-    "typer": frozenset({"cli", "__main__"}),
-    "rich": frozenset({"cli", "__main__"}),
+    "typer": frozenset({"cli"}),
+    "rich": frozenset({"cli"}),
 }
 """Libraries that only these parts may import."""
 

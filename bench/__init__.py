@@ -1,0 +1,1 @@
+"""What replicad costs, beside RocksDB in the same run, as ratios: `make bench`."""

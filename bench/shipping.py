@@ -1,0 +1,101 @@
+"""Catching up: a stopped replica applies the primary's log, against rocksdict writing the same batches.
+
+The primary and the replica are real daemons. The replica is stopped, its primary's directory is filled, and
+then the replica starts again on a copy of its directory, once a round. The clock runs from the first answer
+of its client port to the last record applied, and counts the records in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from bench.data import Records
+from bench.engines import Replicad, Rocksdict
+from bench.measure import ROUNDS, Disagreement, Result, timed
+from replicad.cli.demonstration.processes import HOST, Daemon, free_ports
+
+BATCHES = (1, 100, 1000)
+SECONDS_MAX = 300.0
+POLL_SECONDS = 0.005
+
+
+def measure_shipping(records: Records, batch: int, directory: Path) -> Result:
+    """Records a second that a replica applies, and that rocksdict writes."""
+    work = Path(tempfile.mkdtemp(dir=directory))
+    applied: list[float] = []
+    written: list[float] = []
+    with _filled_primary(records, batch, work) as (primary, stopped, arguments):
+        with contextlib.closing(primary.node()) as node:
+            target, wanted = node.digest()
+        for number in range(ROUNDS):
+            name = f"replica-{number}"
+            shutil.copytree(stopped, work / name)
+            replica = Daemon(name, "replica", work, arguments, free_ports(1)[0])
+            applied.append(_catch_up(replica, target, wanted))
+            written.append(_write(records, batch, work / f"rocksdict-{number}"))
+    shutil.rmtree(work)
+    name = f"replica catches up, batches of {batch}"
+    return Result(name, "records", statistics.median(applied), statistics.median(written))
+
+
+@contextlib.contextmanager
+def _filled_primary(records: Records, batch: int, work: Path):  # type: ignore[no-untyped-def]
+    """(running primary with all records, directory of a replica that knows none of them, its arguments)."""
+    client, feed, follower = free_ports(3)
+    arguments = ["--primary", f"{HOST}:{feed}"]
+    primary = Daemon("primary", "primary", work, ["--replication", f"{HOST}:{feed}"], client)
+    replica = Daemon("replica", "replica", work, arguments, follower)
+    try:
+        primary.start()
+        replica.start()
+        with contextlib.closing(primary.node()) as node:
+            node.client.call("SET", "first", "1")
+            first = node.sequence()
+        replica.wait_for_sequence(first, SECONDS_MAX)
+        replica.stop()
+        primary.stop()
+        engine = Replicad(primary.data)
+        if batch == 1:
+            engine.put_each(zip(records.keys, records.values, strict=True))
+        else:
+            engine.put_batches(records.batches(batch))
+        engine.close()
+        primary.start()
+        yield primary, replica.data, arguments
+    finally:
+        replica.abandon()
+        primary.abandon()
+
+
+def _catch_up(replica: Daemon, target: int, wanted: str) -> float:
+    try:
+        replica.start()
+        with contextlib.closing(replica.node()) as node:
+            begun, first = time.perf_counter(), node.sequence()
+            while (reached := node.sequence()) < target:
+                if time.perf_counter() - begun > SECONDS_MAX:
+                    raise Disagreement(f"{replica.name} stands at {reached} and did not reach {target}")
+                time.sleep(POLL_SECONDS)
+            rate = (target - first) / (time.perf_counter() - begun)
+            if node.digest() != (target, wanted):
+                raise Disagreement(f"{replica.name} caught up to other data than its primary's")
+        replica.stop()
+        return rate
+    finally:
+        replica.abandon()
+
+
+def _write(records: Records, batch: int, path: Path) -> float:
+    engine = Rocksdict(path)
+    if batch == 1:
+        seconds, _ = timed(lambda: engine.put_each(zip(records.keys, records.values, strict=True)))
+    else:
+        batches = list(records.batches(batch))
+        seconds, _ = timed(lambda: engine.put_batches(batches))
+    engine.close()
+    return len(records) / seconds

@@ -1,0 +1,130 @@
+"""A small blocking RESP client: what the verbs need to talk with a running node.
+
+One connection, one thread. Every failure of the network is an UnreachableError that names the address; a
+reply that is an error becomes a ReplyError.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, cast
+
+import hiredis
+
+from replicad.cli.exits import UnreachableError
+from replicad.errors import ReplicadError
+
+CHUNK_BYTES = 1 << 18
+GROUP_BYTES = 4 << 20
+GROUP_COMMANDS = 512
+"""How much of a pipeline is sent before its replies are read. Commands with long replies are short, so that a
+group of them fits into the buffers of the sockets while the node waits for us to read."""
+_NOTHING = object()
+
+Argument = bytes | str | int
+
+
+class ReplyError(ReplicadError):
+    """The node answered with an error; `code` is its first word."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.code = text.partition(" ")[0]
+
+
+class Client:
+    """A connection to the client port of a node."""
+
+    def __init__(self, host: str, port: int, *, timeout_seconds: float | None = 10.0) -> None:
+        """Connects. `timeout_seconds` bounds the connecting and each wait for a reply."""
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._reader = hiredis.Reader(notEnoughData=_NOTHING)
+        try:
+            self._socket = socket.create_connection((host, port), timeout=timeout_seconds)
+        except OSError as error:
+            raise UnreachableError(f"{self.address}: {_reason(error)}") from None
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._socket.getsockname() == self._socket.getpeername():
+            # A free port in the ephemeral range can connect to itself.
+            self._socket.close()
+            raise UnreachableError(f"{self.address}: connection refused")
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def set_timeout(self, timeout_seconds: float | None) -> None:
+        """From now on, how long a wait for a reply may take."""
+        self._socket.settimeout(timeout_seconds)
+
+    def call(self, *arguments: Argument) -> Any:
+        """One command and its reply; raises ReplyError."""
+        self._send(_pack(arguments))
+        reply = self._reply()
+        if isinstance(reply, hiredis.HiredisError):
+            raise ReplyError(str(reply))
+        return reply
+
+    def pipeline(self, commands: Iterable[tuple[Argument, ...]]) -> Iterator[Any]:
+        """The replies of many commands, in order; errors are among them as ReplyError values.
+
+        Commands are taken and sent in groups, and the replies of one group are read before
+        the next is sent, so neither side has to buffer without bound.
+        """
+        group: list[bytes] = []
+        size = 0
+        for command in commands:
+            packed = _pack(command)
+            group.append(packed)
+            size += len(packed)
+            if size >= GROUP_BYTES or len(group) == GROUP_COMMANDS:
+                yield from self._exchange(group)
+                group, size = [], 0
+        yield from self._exchange(group)
+
+    def _exchange(self, group: list[bytes]) -> Iterator[Any]:
+        if not group:
+            return
+        self._send(b"".join(group))
+        for _ in group:
+            reply = self._reply()
+            yield ReplyError(str(reply)) if isinstance(reply, hiredis.HiredisError) else reply
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise UnreachableError(f"{self.address}: {_reason(error)}") from None
+
+    def _reply(self) -> Any:
+        try:
+            while (reply := self._reader.gets()) is _NOTHING:
+                data = self._socket.recv(CHUNK_BYTES)
+                if not data:
+                    raise UnreachableError(f"{self.address}: the node closed the connection")
+                self._reader.feed(data)
+        except OSError as error:
+            raise UnreachableError(f"{self.address}: {_reason(error)}") from None
+        except hiredis.ProtocolError as error:
+            raise ReplyError(f"{self.address} does not speak RESP: {error}") from None
+        return reply
+
+
+def _pack(arguments: tuple[Argument, ...]) -> bytes:
+    # hiredis declares the tuple as one of a single argument.
+    return cast("bytes", hiredis.pack_command(cast("Any", arguments)))
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return (error.strerror or str(error)).lower()

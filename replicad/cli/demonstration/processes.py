@@ -1,0 +1,128 @@
+"""Daemons as real processes: started, killed, started again, and never left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from replicad.cli.client import Client, ReplyError
+from replicad.cli.exits import UnreachableError
+from replicad.cli.node import LiveNode
+from replicad.errors import PeerTimeoutError, ReplicadError
+
+HOST = "127.0.0.1"
+START_SECONDS_MAX = 30.0
+STOP_SECONDS_MAX = 20.0
+POLL_SECONDS = 0.02
+LOG_LINES = 15
+
+
+class DemoError(ReplicadError):
+    """The demonstration found something that must not be."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nobody used a moment ago, all different."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind((HOST, 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+class Daemon:
+    """One node of the demonstration: its command line, its directory and its current process."""
+
+    def __init__(self, name: str, role: str, directory: Path, arguments: list[str], port: int) -> None:
+        self.name = name
+        self.role = role
+        self.data = directory / name
+        self.port = port
+        self.log = directory / f"{name}.log"
+        self.command = [
+            *(sys.executable, "-m", "replicad", role),
+            *("--data", str(self.data), "--listen", f"{HOST}:{port}"),
+            *arguments,
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts the process and returns when its client port answers PING."""
+        assert self._process is None
+        with open(self.log, "ab") as log:
+            # Its own group: Ctrl-C in the terminal reaches the demonstration alone, which then ends it.
+            self._process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while not self._answers():
+            if (code := self._process.poll()) is not None:
+                raise DemoError(f"{self.name} ended with exit code {code} while it started")
+            if time.monotonic() > deadline:
+                raise DemoError(f"{self.name} did not answer within {START_SECONDS_MAX:g} s")
+            time.sleep(POLL_SECONDS)
+
+    def kill(self) -> None:
+        """kill -9, and waits until the process is gone."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def stop(self) -> None:
+        """SIGTERM; raises DemoError unless the daemon then ends by itself with exit code 0."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            raise DemoError(f"{self.name} did not end within {STOP_SECONDS_MAX:g} s of SIGTERM") from None
+        self._process = None
+        if code != 0:
+            raise DemoError(f"{self.name} ended with exit code {code} after SIGTERM")
+
+    def abandon(self) -> None:
+        """Ends whatever process there is, however it is doing."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+        self._process = None
+
+    def node(self) -> LiveNode:
+        """A new connection to the node."""
+        return LiveNode(HOST, self.port)
+
+    def log_tail(self) -> list[str]:
+        """The last lines of what the daemon logged."""
+        if not self.log.exists():
+            return []
+        return self.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+
+    def wait_for_sequence(self, sequence: int, seconds_max: float) -> None:
+        """Returns when the node shows `sequence`; raises PeerTimeoutError."""
+        deadline = time.monotonic() + seconds_max
+        with contextlib.closing(self.node()) as node:
+            while (reached := node.sequence()) < sequence:
+                if time.monotonic() > deadline:
+                    raise PeerTimeoutError(f"{self.name} stands at {reached} and did not reach {sequence}")
+                time.sleep(POLL_SECONDS)
+
+    def _answers(self) -> bool:
+        try:
+            with Client(HOST, self.port, timeout_seconds=1.0) as client:
+                return bool(client.call("PING") == b"PONG")
+        except UnreachableError:
+            return False
+        except ReplyError as error:
+            # Still starting; anything else would not change by waiting.
+            if error.code != "LOADING":
+                raise
+            return False

@@ -1,0 +1,58 @@
+"""Exit codes, which scripts and units rely on, and which error leads to which.
+
+0  it worked                        4   the nodes differ
+1  it failed; stderr says why      74   storage failed: what the disk holds is unknown
+2  the command line is wrong       78   the configuration cannot be used
+3  the node cannot be reached     130   interrupted
+"""
+
+from __future__ import annotations
+
+from replicad.errors import ConfigError, PoisonedError, ReplicadError
+
+OK = 0
+ERROR = 1
+USAGE = 2
+UNREACHABLE = 3
+DIFFERENT = 4
+STORAGE_FAILED = 74
+BAD_CONFIGURATION = 78
+INTERRUPTED = 130
+
+SUMMARY = """\
+\b
+Exit codes:
+  0   it worked                       4   the nodes differ (verify)
+  1   it failed; stderr says why      74  storage failed: what the disk holds is unknown
+  2   the command line is wrong       78  the configuration cannot be used
+  3   the node cannot be reached      130 interrupted"""
+
+
+class UnreachableError(ReplicadError):
+    """Nobody answers at an address, or the connection broke."""
+
+
+class DifferentError(ReplicadError):
+    """Two nodes hold different data; the message gives the first difference."""
+
+
+class UsageError(ReplicadError):
+    """An argument that cannot be meant."""
+
+
+def exit_code(error: BaseException) -> int:
+    """The code for an error that ends the program."""
+    match error:
+        case UnreachableError():
+            return UNREACHABLE
+        case DifferentError():
+            return DIFFERENT
+        case UsageError():
+            return USAGE
+        case PoisonedError():
+            return STORAGE_FAILED
+        case ConfigError():
+            return BAD_CONFIGURATION
+        case KeyboardInterrupt():
+            return INTERRUPTED
+    return ERROR

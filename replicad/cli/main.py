@@ -1,0 +1,99 @@
+"""The program: its verbs, and how an error becomes one line and an exit code.
+
+Verb modules import only what their signature needs; the work is imported when a verb runs, so that `--help`
+and the short verbs start at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from replicad.cli import checkpoint, digest, inspect, status, updates, verify
+from replicad.cli.exits import ERROR, INTERRUPTED, OK, SUMMARY, USAGE, exit_code
+from replicad.cli.output import print_error
+from replicad.errors import ReplicadError
+
+app = typer.Typer(
+    name="replicad",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"replicad {version('replicad')}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog=f"""\
+\b
+Examples:
+  replicad demo                                       see it work, in a minute
+  replicad primary --data /tmp/p                      a primary; redis-cli -p 6380 talks to it
+  replicad replica --data /tmp/r --primary :6381 --listen :6390
+  replicad status :6380 :6390                         what both are doing
+  replicad verify :6380 :6390                         whether both hold the same
+
+{SUMMARY}"""
+)
+def replicad(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """A key-value store that survives its machine.
+
+    One primary owns the writes; replicas hold the same data, sequence number for sequence number, and serve
+    reads. Any Redis client talks to both. NODE is the client address of a running node (HOST:PORT, or :PORT
+    for this machine), or the path of a data directory.
+    """
+
+
+for _module in (status, verify, digest, updates, checkpoint, inspect):
+    _module.register(app)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command line (that of the process by default) and returns its exit code."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+    if not arguments:
+        app(args=["--help"], prog_name="replicad", standalone_mode=False)
+        return USAGE
+    try:
+        result = app(args=arguments, prog_name="replicad", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else OK
+    except ReplicadError as error:
+        print_error(str(error))
+        return exit_code(error)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except OSError as error:
+        print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return ERROR
+    except Exception as error:
+        describe = getattr(error, "format_message", None)
+        if describe is None:
+            raise
+        print_error(f"{describe()} (replicad --help explains)")
+        return USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""NODE on the command line: a running node by its client address, or a data directory by its path.
+
+Both answer the same questions. A directory is opened read-only, so its daemon may run or be down.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from replicad.cli.client import Client, ReplyError
+from replicad.cli.exits import UsageError
+from replicad.errors import LogGoneError
+from replicad.types import FamilyId, Operation, OperationKind, Position
+
+if TYPE_CHECKING:
+    from replicad.store.database import Database
+
+_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:/\s]*)):(?P<port>\d{1,5})")
+UPDATES_PER_CALL = 512
+KEYS_PER_CALL = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogUpdate:
+    """One batch of the log, as `replicad updates` shows it."""
+
+    epoch: int
+    first_sequence: int
+    last_sequence: int
+    history_hash: int
+    commit_time_us: int
+    operations: tuple[Operation, ...]
+
+    @property
+    def annotations(self) -> list[bytes]:
+        """What `put_log_data` put into the batch, in order."""
+        return [o.value or b"" for o in self.operations if o.kind == OperationKind.LOG_DATA]
+
+
+class Node(Protocol):
+    """What the verbs ask of a NODE."""
+
+    name: str
+
+    def status(self) -> dict[str, Any]:
+        """The node's status document."""
+
+    def sequence(self) -> int:
+        """The newest sequence number that its readers see; cheap."""
+
+    def digest(self) -> tuple[int, str]:
+        """Sequence number and SHA-256 of a snapshot taken now; takes as long as reading all data."""
+
+    def updates(self, since: int, *, wait_ms: int = 0) -> Iterator[LogUpdate]:
+        """The batches from the one that holds `since` to the durable end of the log.
+
+        With `wait_ms` waits as long for a batch when none follows. Raises LogGoneError.
+        """
+
+    def pairs(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every key and value in key order; exact while nobody writes."""
+
+    def close(self) -> None: ...
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """HOST:PORT, [IPV6]:PORT or :PORT (loopback); raises UsageError."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match["port"]) > 65535:
+        raise UsageError(f"{text!r} is not HOST:PORT")
+    return match["six"] or match["host"] or "127.0.0.1", int(match["port"])
+
+
+def open_node(text: str) -> Node:
+    """The node that the argument names; raises UsageError or UnreachableError."""
+    if Path(text).is_dir():
+        return DirectoryNode(Path(text))
+    if _ADDRESS.fullmatch(text) is None:
+        raise UsageError(f"{text!r} is neither HOST:PORT nor an existing data directory")
+    return LiveNode(*parse_address(text))
+
+
+class LiveNode:
+    """A running node, through its client port."""
+
+    def __init__(self, host: str, port: int, *, timeout_seconds: float = 30.0) -> None:
+        self.client = Client(host, port, timeout_seconds=timeout_seconds)
+        self.name = self.client.address
+        self._timeout_seconds = timeout_seconds
+
+    def close(self) -> None:
+        self.client.close()
+
+    def status(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.client.call("REPLICAD.STATUS"))
+        return document
+
+    def sequence(self) -> int:
+        return int(Position.parse(self.client.call("REPLICAD.POSITION").decode()).sequence)
+
+    def digest(self) -> tuple[int, str]:
+        self.client.set_timeout(None)
+        try:
+            sequence, digest = self.client.call("REPLICAD.DIGEST")
+        finally:
+            self.client.set_timeout(self._timeout_seconds)
+        return int(sequence), digest.decode()
+
+    def updates(self, since: int, *, wait_ms: int = 0) -> Iterator[LogUpdate]:
+        while True:
+            try:
+                reply = self.client.call("REPLICAD.UPDATES", since, UPDATES_PER_CALL, "BLOCK", wait_ms)
+            except ReplyError as error:
+                if error.code == "LOGGONE":
+                    raise LogGoneError(since, int(str(error).split()[1])) from None
+                raise
+            if not reply:
+                return
+            for element in reply:
+                update = _update_of(element)
+                yield update
+                since = update.last_sequence + 1
+            wait_ms = 0
+
+    def pairs(self) -> Iterator[tuple[bytes, bytes]]:
+        cursor: bytes = b"0"
+        while True:
+            cursor, keys = self.client.call("SCAN", cursor, "COUNT", KEYS_PER_CALL)
+            if keys:
+                for key, value in zip(keys, self.client.call("MGET", *keys), strict=True):
+                    if value is not None:
+                        yield key, value
+            if cursor == b"0":
+                return
+
+
+def _update_of(element: list[Any]) -> LogUpdate:
+    first, last, epoch, commit_time_us, history_hash, operations = element
+    return LogUpdate(
+        epoch=int(epoch),
+        first_sequence=int(first),
+        last_sequence=int(last),
+        history_hash=int(history_hash, 16),
+        commit_time_us=int(commit_time_us),
+        operations=tuple(
+            Operation(OperationKind(int(kind)), FamilyId(int(family)), key, value)
+            for kind, family, key, value in operations
+        ),
+    )
+
+
+class DirectoryNode:
+    """A data directory on this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = str(path)
+        self._database: Database | None = None
+
+    def close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    @property
+    def database(self) -> Database:
+        """The store, opened read-only when it is first needed."""
+        if self._database is None:
+            import replicad
+
+            self._database = replicad.open(self.path, read_only=True)
+        return self._database
+
+    def status(self) -> dict[str, Any]:
+        from replicad.cli.offline import directory_status
+
+        return directory_status(self.path)
+
+    def sequence(self) -> int:
+        return int(self.database.latest_sequence)
+
+    def digest(self) -> tuple[int, str]:
+        sequence, digest = self.database.digest()
+        return int(sequence), digest
+
+    def updates(self, since: int, *, wait_ms: int = 0) -> Iterator[LogUpdate]:
+        for update in self.database.get_updates_since(since):
+            yield LogUpdate(
+                epoch=update.position.epoch,
+                first_sequence=update.first_sequence,
+                last_sequence=update.position.sequence,
+                history_hash=update.position.history_hash,
+                commit_time_us=update.commit_time,
+                operations=tuple(update.batch.operations),
+            )
+
+    def pairs(self) -> Iterator[tuple[bytes, bytes]]:
+        yield from self.database.scan()

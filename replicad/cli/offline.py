@@ -1,0 +1,67 @@
+"""What a data directory says of its node, without asking the node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from replicad.env import LocalFileSystem
+from replicad.errors import NotFoundError
+
+
+def directory_status(directory: Path) -> dict[str, Any]:
+    """A status document from LMDB and the manifest, whether the daemon runs or is down.
+
+    `shown` is what the node last showed of itself, `manifest` what its tables hold. Raises NotFoundError
+    when the directory holds neither.
+    """
+    from replicad.cli.output import show_time
+    from replicad.state import NodeState
+    from replicad.store.manifest.file import load
+
+    document: dict[str, Any] = {"directory": str(directory)}
+    try:
+        view = NodeState.read(directory)
+    except NotFoundError:
+        view = None
+    if view is not None:
+        document["node_id"] = view.identity.node_id.hex()
+        if (shown := view.shown) is not None:
+            document |= {
+                "role": shown.role,
+                "position": shown.position,
+                "primary": shown.primary_address,
+                "link": shown.link,
+                "shown_at": show_time(shown.at_us),
+            }
+        if (bootstrap := view.bootstrap) is not None:
+            document["bootstrap"] = {
+                "position": bootstrap.position,
+                "files": bootstrap.files,
+                "files_total": bootstrap.files_total,
+                "size_bytes": bootstrap.size_bytes,
+                "size_bytes_total": bootstrap.size_bytes_total,
+                "started": show_time(bootstrap.started_us),
+            }
+        document["slots"] = [
+            {
+                "node_id": slot.node_id.hex(),
+                "sequence": slot.sequence,
+                "seen": show_time(slot.seen_us),
+                "invalid": slot.invalid,
+            }
+            for slot in view.slots
+        ]
+    try:
+        state = load(LocalFileSystem(), directory)
+    except NotFoundError:
+        if view is None:
+            raise
+        return document
+    document["database_id"] = state.database_id.hex()
+    document["manifest"] = {
+        "flushed": str(state.flushed),
+        "tables": len(state.tables),
+        "size_bytes": sum(table.size_bytes for table in state.tables),
+    }
+    return document

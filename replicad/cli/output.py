@@ -1,0 +1,99 @@
+"""How results are shown: plain text for people, JSON for scripts, bytes in a form that loses nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+SHOWN_BYTES_MAX = 64
+
+
+def show_bytes(data: bytes, limit: int | None = SHOWN_BYTES_MAX) -> str:
+    r"""Bytes as readable text: UTF-8 stays, the rest becomes \xNN, and a long one is cut with its length.
+
+    >>> show_bytes(b"user:7\n")
+    'user:7\\n'
+    """
+    cut = data if limit is None else data[:limit]
+    shown = "".join(_show_character(character) for character in cut.decode("utf-8", "surrogateescape"))
+    return shown if len(cut) == len(data) else f"{shown}… ({len(data)} bytes)"
+
+
+def _show_character(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character if character.isprintable() and character != "\\" else ascii(character)[1:-1]
+
+
+def show_size(size_bytes: float) -> str:
+    """A size for people, in binary units.
+
+    >>> show_size(1536)
+    '1.5 KiB'
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size_bytes < 1024:
+            return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} TiB"
+
+
+def show_seconds(seconds: float) -> str:
+    """A span of time for people.
+
+    >>> show_seconds(95), show_seconds(0.25)
+    ('1m35s', '0.25s')
+    """
+    if seconds < 10:
+        return f"{seconds:.2f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
+def show_time(time_us: int) -> str:
+    """A wall-clock time in UTC, with microseconds."""
+    return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def json_bytes(data: bytes) -> str | dict[str, str]:
+    """A JSON string when the bytes are UTF-8, {"hex": …} when they are not."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"hex": data.hex()}
+
+
+def print_json(document: Any) -> None:
+    """One document on one line, flushed, so that a pipe sees it at once."""
+    print(json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=_other), flush=True)
+
+
+def _other(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def print_fields(fields: Mapping[str, Any], indent: int = 0) -> None:
+    """Aligned `name  value` lines."""
+    width = max((len(name) for name in fields), default=0)
+    for name, value in fields.items():
+        print(f"{' ' * indent}{name.replace('_', ' '):<{width}}  {value}")
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], indent: int = 0) -> None:
+    """Columns that align, for terminals and pipes alike."""
+    lines = [list(headings), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    for line in lines:
+        cells = "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
+        print(" " * indent + cells.rstrip())
+
+
+def print_error(message: str) -> None:
+    """One line on stderr, whatever the message holds."""
+    print(f"replicad: {' '.join(message.split())}", file=sys.stderr)

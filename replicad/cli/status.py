@@ -1,0 +1,96 @@
+"""`replicad status`."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import typer
+
+from replicad.cli.arguments import JsonOption, NodesArgument
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog="""\
+\b
+Examples:
+  replicad status :6380 :6390
+  replicad status /var/lib/replicad/replica        its daemon may be down
+  replicad status :6380 --json | jq .[0].position"""
+    )(status)
+
+
+def status(nodes: NodesArgument, json: JsonOption = False) -> int:
+    """What nodes are doing, and what they wait for.
+
+    A running node answers itself. Of a data directory it shows what the node last wrote there about itself,
+    and when. Exits with 3 when a node cannot be reached; the others are shown all the same.
+    """
+    from replicad.cli.exits import OK, UnreachableError, exit_code
+    from replicad.cli.node import open_node
+    from replicad.cli.output import print_error, print_json
+
+    code = OK
+    documents: list[dict[str, Any]] = []
+    for name in nodes:
+        try:
+            with contextlib.closing(open_node(name)) as opened:
+                document = {"node": opened.name} | opened.status()
+        except UnreachableError as error:
+            print_error(str(error))
+            document, code = {"node": name, "error": str(error)}, exit_code(error)
+        documents.append(document)
+        if not json and "error" not in document:
+            if len(documents) > 1:
+                print()
+            _print(document)
+    if json:
+        print_json(documents)
+    return code
+
+
+def _print(document: dict[str, Any], indent: int = 0) -> None:
+    """Facts first, then what has parts of its own, each under its name."""
+    from replicad.cli.output import print_fields
+
+    nested = {name: value for name, value in document.items() if isinstance(value, dict | list)}
+    facts = {name: _text(name, value) for name, value in document.items() if name not in nested}
+    print_fields(facts, indent)
+    for name, value in nested.items():
+        title = f"{' ' * indent}{name.replace('_', ' ')}"
+        if not value:
+            print(f"{title}  none")
+        elif isinstance(value, dict):
+            print(title)
+            _print(value, indent + 2)
+        elif all(isinstance(item, dict) for item in value):
+            print(f"{title}  {len(value)}")
+            _print_rows(value, indent + 2)
+        else:
+            print(f"{title}  {', '.join(str(item) for item in value)}")
+
+
+def _print_rows(rows: list[dict[str, Any]], indent: int) -> None:
+    from replicad.cli.output import print_table
+
+    headings = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[_text(name, row.get(name)) for name in headings] for row in rows]
+    print_table([name.replace("_", " ") for name in headings], cells, indent)
+
+
+def _text(name: str, value: Any) -> str:
+    from replicad.cli.output import show_seconds, show_size, show_time
+
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case int() | float() if name.endswith("_bytes"):
+            return show_size(value)
+        case int() if name.endswith("_us") and value > 1 << 48:
+            return show_time(value)
+        case int() | float() if name.endswith("_seconds"):
+            return show_seconds(value)
+    return str(value)

@@ -1,0 +1,105 @@
+"""`replicad updates`."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from replicad.cli.arguments import JsonOption, NodeArgument
+
+if TYPE_CHECKING:
+    from replicad.cli.node import LogUpdate
+
+WAIT_MS = 500
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog="""\
+\b
+Examples:
+  replicad updates :6380 --since 1              everything that the log still holds
+  replicad updates :6380 --since 100 --follow   from 100 on, and then as it happens
+  replicad updates :6380 --since 1 --json | jq .annotations"""
+    )(updates)
+
+
+def updates(
+    node: NodeArgument,
+    since: Annotated[int, typer.Option(metavar="N", min=0, help="Begin at the batch that holds N.")] = 1,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as batches become durable.")] = False,
+    count: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N batches.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Show whole values, however long.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """The log as lines, annotations included.
+
+    Each batch is shown with its position, time, annotations and operations. Fails (and says where the log
+    begins) when N is gone from the log; never skips anything silently.
+    """
+    from replicad.cli.node import open_node
+    from replicad.cli.output import print_json
+
+    with contextlib.closing(open_node(node)) as opened:
+        shown = 0
+        while True:
+            for update in opened.updates(since, wait_ms=WAIT_MS if follow else 0):
+                if json:
+                    print_json(_document(update))
+                else:
+                    _print(update, full)
+                since = update.last_sequence + 1
+                shown += 1
+                if shown == count:
+                    return
+            if not follow:
+                return
+
+
+def _print(update: LogUpdate, full: bool) -> None:
+    from replicad.cli.output import SHOWN_BYTES_MAX, show_bytes, show_time
+    from replicad.types import OperationKind
+
+    limit = None if full else SHOWN_BYTES_MAX
+    first, last = update.first_sequence, update.last_sequence
+    span = str(first) if first == last else f"{first}-{last}"
+    print(f"{update.epoch}:{span} {show_time(update.commit_time_us)} {update.history_hash:016x}")
+    for operation in update.operations:
+        family = f"[{operation.family}] " if operation.family else ""
+        value = show_bytes(operation.value or b"", limit)
+        match operation.kind:
+            case OperationKind.PUT:
+                print(f"    put {family}{show_bytes(operation.key, limit)} = {value}")
+            case OperationKind.DELETE:
+                print(f"    delete {family}{show_bytes(operation.key, limit)}")
+            case OperationKind.LOG_DATA:
+                print(f"    annotation {value}")
+            case kind:
+                print(f"    {kind.name.lower()} {family}{show_bytes(operation.key, limit)} {value}".rstrip())
+    print(end="", flush=True)
+
+
+def _document(update: LogUpdate) -> dict[str, Any]:
+    from replicad.cli.output import json_bytes
+    from replicad.types import OperationKind
+
+    return {
+        "epoch": update.epoch,
+        "first_sequence": update.first_sequence,
+        "last_sequence": update.last_sequence,
+        "history_hash": f"{update.history_hash:016x}",
+        "commit_time_us": update.commit_time_us,
+        "annotations": [json_bytes(annotation) for annotation in update.annotations],
+        "operations": [
+            {
+                "kind": operation.kind.name.lower(),
+                "family": operation.family,
+                "key": json_bytes(operation.key or b""),
+                "value": None if operation.value is None else json_bytes(operation.value),
+            }
+            for operation in update.operations
+            if operation.kind != OperationKind.LOG_DATA
+        ],
+    }

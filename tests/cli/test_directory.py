@@ -1,0 +1,85 @@
+"""The verbs on data directories."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import replicad
+from replicad.cli.exits import DIFFERENT, ERROR
+from tests.cli.conftest import RECORDS, fill
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_digest(run: Run, filled: Path) -> None:
+    """The digest of a directory is that of the database in it, at its sequence number."""
+    with replicad.open(filled, read_only=True) as database:
+        sequence, digest = database.digest()
+    assert run("digest", filled) == (0, f"{sequence} {digest}\n", "")
+    _, out, _ = run("digest", filled, "--json")
+    assert json.loads(out) == {"node": str(filled), "sequence": sequence, "digest": digest}
+
+
+def test_updates(run: Run, filled: Path) -> None:
+    """Every batch from N on is shown in order with its annotation."""
+    _, out, _ = run("updates", filled, "--since", 101, "--json")
+    batches = [json.loads(line) for line in out.splitlines()]
+    assert [batch["first_sequence"] for batch in batches] == list(range(101, RECORDS + 1))
+    assert [batch["annotations"] for batch in batches] == [[f"note {n}"] for n in range(100, RECORDS)]
+    assert batches[0]["operations"][0]["key"] == "key:000100"
+    code, out, _ = run("updates", filled, "--since", RECORDS, "--count", 1)
+    assert code == 0
+    assert f"put key:{RECORDS - 1:06} = value" in out
+    assert f"annotation note {RECORDS - 1}" in out
+
+
+def test_status(run: Run, filled: Path) -> None:
+    """A directory without a daemon says what its manifest holds."""
+    code, out, _ = run("status", filled, "--json")
+    (document,) = json.loads(out)
+    assert code == 0
+    assert document["manifest"]["tables"] >= 1
+    assert len(document["database_id"]) == 32
+
+
+def test_nothing_there(run: Run, tmp_path: Path) -> None:
+    """A directory that is no database is an error that says so, for every verb."""
+    for verb in ("status", "digest", "updates"):
+        code, _, err = run(verb, tmp_path)
+        assert code == ERROR
+        assert str(tmp_path) in err
+        assert err.count("\n") == 1
+
+
+def test_checkpoint_and_verify(run: Run, tmp_path: Path) -> None:
+    """A checkpoint is equal to its origin; one more write makes them incomparable or different."""
+    origin, copy = fill(tmp_path / "origin", 50), tmp_path / "copy"
+    code, out, _ = run("checkpoint", origin, copy)
+    assert code == 0
+    assert out.startswith(f"{copy} at 1:50:")
+    code, out, _ = run("verify", origin, copy)
+    assert code == 0
+    assert out.startswith("equal at sequence number 50: ")
+
+
+def test_first_difference(run: Run, tmp_path: Path) -> None:
+    """Nodes that differ are exit code 4, with the lowest key that differs."""
+    for name, value in (("a", b"1"), ("b", b"2")):
+        with replicad.open(tmp_path / name) as database:
+            database.put(b"same", b"x")
+            database.put(b"\xff\x00different", value)
+    code, _, err = run("verify", tmp_path / "a", tmp_path / "b")
+    assert code == DIFFERENT
+    assert "key \\xff\\x00different has another value" in err
+
+
+def test_checkpoint_exists(run: Run, filled: Path, tmp_path: Path) -> None:
+    """A destination that exists is left alone."""
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "precious").touch()
+    code, _, err = run("checkpoint", fill(tmp_path / "db", 3), tmp_path / "copy")
+    assert code == ERROR
+    assert "copy" in err
+    assert (tmp_path / "copy" / "precious").exists()

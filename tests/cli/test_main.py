@@ -1,0 +1,95 @@
+"""The command line as a whole: help, usage errors, exit codes, start-up."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from replicad.cli.exits import BAD_CONFIGURATION, STORAGE_FAILED, UNREACHABLE, USAGE, exit_code
+from replicad.errors import ConfigError, CorruptionError, PoisonedError
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_help(run: Run) -> None:
+    """The help names every verb with an example and every exit code."""
+    code, out, err = run("--help")
+    assert (code, err) == (0, "")
+    for word in (
+        "status",
+        "verify",
+        "digest",
+        "updates",
+        "checkpoint",
+        "inspect",
+        "Exit codes:",
+        "Examples:",
+    ):
+        assert word in out
+
+
+def test_no_arguments(run: Run) -> None:
+    """Without arguments the help is shown, and the exit code says that nothing was done."""
+    code, out, _ = run()
+    assert code == USAGE
+    assert "Usage: replicad" in out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["stauts"], ["digest"], ["updates", ":1", "--since", "x"], ["verify", "."]]
+)
+def test_usage_error(run: Run, arguments: list[str]) -> None:
+    """A command line that cannot be meant is one line on stderr and exit code 2."""
+    code, out, err = run(*arguments)
+    assert (code, out) == (USAGE, "")
+    assert err.startswith("replicad: ")
+    assert err.count("\n") == 1
+
+
+def test_unreachable(run: Run) -> None:
+    """A node that does not answer is exit code 3, and the line names its address."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        code, _, err = run("digest", f"127.0.0.1:{port}")
+    assert code == UNREACHABLE
+    assert err == f"replicad: 127.0.0.1:{port}: connection refused\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PoisonedError("sync"), STORAGE_FAILED),
+        (ConfigError("key"), BAD_CONFIGURATION),
+        (CorruptionError("block"), 1),
+    ],
+)
+def test_exit_code(error: Exception, code: int) -> None:
+    """Errors that units and scripts tell apart have codes of their own."""
+    assert exit_code(error) == code
+
+
+def test_start_is_quick() -> None:
+    """The help comes without loading what only the daemons need."""
+    probe = (
+        "import sys; from replicad.cli.main import main; main(['--help']);"
+        "sys.exit(any(name in sys.modules for name in ('uvloop', 'pydantic', 'lmdb', 'rich.progress')))"
+    )
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    # Far above what an idle machine needs: it only catches a start that has become slow by a factor.
+    assert time.monotonic() - begun < 5
+
+
+def test_closed_pipe(filled: object) -> None:
+    """Whoever stops reading the output ends the program quietly."""
+    command = f"{sys.executable} -m replicad updates {filled} --since 1 | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30)
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
