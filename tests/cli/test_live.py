@@ -1,0 +1,174 @@
+"""The verbs on running nodes: real servers over real databases, in this process."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import replicad
+from replicad.cli.client import Client, ReplyError
+from replicad.cli.exits import DIFFERENT, ERROR, UnreachableError
+from replicad.options import KIB, Options
+from replicad.store.database import open_database
+from tests.cli.conftest import RECORDS
+from tests.server.harness import RunningServer
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
+    """Starts servers over new databases, and ends them."""
+    running: list[RunningServer] = []
+
+    def start() -> RunningServer:
+        options = Options(durability="async", segment_bytes=16 * KIB, memtable_bytes=64 * KIB)
+        running.append(RunningServer(open_database(tmp_path / f"node-{len(running)}", options)))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.close()
+
+
+def write(server: RunningServer, number: int) -> None:
+    batch = replicad.WriteBatch()
+    batch.put(b"key:%06d" % number, b"value \xff %d" % number)
+    batch.put_log_data(b"note %d" % number)
+    server.store.write(batch)
+
+
+def test_status(run: Run, serve: Callable[..., RunningServer]) -> None:
+    """A running node's own status document is shown, and one that is down does not hide it."""
+    server = serve()
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        code, out, err = run("status", f":{server.port}", f":{held.getsockname()[1]}", "--json")
+    up, down = json.loads(out)
+    assert code == 3
+    assert up["role"] == "primary"
+    assert "connection refused" in down["error"]
+    assert err.count("\n") == 1
+
+
+def test_updates(run: Run, serve: Callable[..., RunningServer]) -> None:
+    """All batches come, over many calls, each once and in order."""
+    server = serve()
+    for number in range(1, 1301):
+        write(server, number)
+    server.store.wait_durable(1300, 10)
+    _, out, _ = run("updates", f":{server.port}", "--since", 1, "--json")
+    batches = [json.loads(line) for line in out.splitlines()]
+    assert [batch["annotations"] for batch in batches] == [[f"note {n}"] for n in range(1, 1301)]
+    assert batches[0]["operations"][0]["value"] == {"hex": (b"value \xff 1").hex()}
+
+
+def test_follow(run: Run, serve: Callable[..., RunningServer]) -> None:
+    """Following shows what is written meanwhile."""
+    server = serve()
+    write(server, 1)
+    outcome: list[tuple[int, str, str]] = []
+    follower = threading.Thread(
+        target=lambda: outcome.append(run("updates", f":{server.port}", "--follow", "--count", 3))
+    )
+    follower.start()
+    write(server, 2)
+    write(server, 3)
+    follower.join(20)
+    assert not follower.is_alive()
+    ((code, out, _),) = outcome
+    assert code == 0
+    assert [line.split()[-1] for line in out.splitlines() if "annotation" in line] == ["1", "2", "3"]
+
+
+def test_verify_waits(run: Run, serve: Callable[..., RunningServer]) -> None:
+    """Nodes that are apart are compared when they stand at one sequence number."""
+    ahead, behind = serve(), serve()
+    for number in range(1, 5):
+        write(ahead, number)
+    write(behind, 1)
+    later = threading.Timer(0.3, lambda: [write(behind, number) for number in range(2, 5)])
+    later.start()
+    code, out, _ = run("verify", f":{ahead.port}", f":{behind.port}", "--timeout", 20)
+    later.join()
+    assert code == 0
+    assert out.startswith("equal at sequence number 4: ")
+
+
+def test_verify_differs(run: Run, serve: Callable[..., RunningServer]) -> None:
+    """The first key that only one node holds is named, with exit code 4."""
+    servers = serve(), serve()
+    for number in range(1, 600):
+        write(servers[0], number)
+        write(servers[1], number if number != 300 else 1000)
+    code, _, err = run("verify", *(f":{server.port}" for server in servers))
+    assert code == DIFFERENT
+    assert "key key:000300 is in" in err
+
+
+def test_verify_in_time(run: Run, serve: Callable[..., RunningServer]) -> None:
+    """A node that stays behind ends the waiting with where it stands."""
+    ahead, behind = serve(), serve()
+    write(ahead, 1)
+    code, _, err = run("verify", f":{ahead.port}", f":{behind.port}", "--timeout", 0.3)
+    assert code == ERROR
+    assert "stands at 0 and did not reach 1" in err
+
+
+def test_checkpoint(run: Run, serve: Callable[..., RunningServer], tmp_path: Path) -> None:
+    """A running node makes a checkpoint that opens at its position."""
+    server = serve()
+    for number in range(1, 10):
+        write(server, number)
+    code, out, _ = run("checkpoint", f":{server.port}", tmp_path / "copy", "--json")
+    assert code == 0
+    with replicad.open(tmp_path / "copy", read_only=True) as copy:
+        assert json.loads(out)["position"] == str(copy.position)
+        assert copy.get(b"key:000009") == b"value \xff 9"
+
+
+def test_pipeline(serve: Callable[..., RunningServer]) -> None:
+    """Replies of a long pipeline come in order, errors in their places."""
+    server = serve()
+    with Client("127.0.0.1", server.port) as client:
+        commands: list[tuple[bytes | str | int, ...]] = [("SET", n, b"x" * 5000) for n in range(RECORDS)]
+        commands += [("NONSENSE",), *(("GET", n) for n in range(2000))]
+        replies = list(client.pipeline(commands))
+        assert replies[:RECORDS] == [b"OK"] * RECORDS
+        assert isinstance(replies[RECORDS], ReplyError)
+        assert replies[RECORDS + 1 : 2 * RECORDS + 1] == [b"x" * 5000] * RECORDS
+        assert replies[2 * RECORDS + 1 :] == [None] * (2000 - RECORDS)
+
+
+def test_not_redis() -> None:
+    """Something else that listens is an error with its address, not a crash."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=lambda: listener.accept()[0].sendall(b"220 mail\r\n"))
+        thread.start()
+        with Client("127.0.0.1", port) as client, pytest.raises(ReplyError, match="does not speak RESP"):
+            client.call("PING")
+        thread.join()
+
+
+def test_closed_connection() -> None:
+    """A node that closes the connection is unreachable."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=lambda: listener.accept()[0].close())
+        thread.start()
+        with (
+            Client("127.0.0.1", port) as client,
+            pytest.raises(UnreachableError, match="closed the connection|reset"),
+        ):
+            client.call("PING")
+        thread.join()
