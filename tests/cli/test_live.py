@@ -168,7 +168,7 @@ def test_closed_connection() -> None:
         thread.start()
         with (
             Client("127.0.0.1", port) as client,
-            pytest.raises(UnreachableError, match="closed the connection|reset"),
+            pytest.raises(UnreachableError, match=r"closed the connection|reset"),
         ):
             client.call("PING")
         thread.join()
