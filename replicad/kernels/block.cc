@@ -1,5 +1,7 @@
 #include "block.h"
 
+#include <algorithm>
+
 #include "cursor.h"
 #include "errors.h"
 
@@ -39,6 +41,8 @@ const char* DecodeEntrySlow(const BlockView& block, const char* p, StoredEntry& 
 
 namespace {
 
+constexpr uint32_t kPrefetchBytes = 1024;
+
 [[noreturn]] void ThrowShared(const BlockView& block, const StoredEntry& entry) {
   throw Corruption("an entry shares more than the key before it has",
                    static_cast<uint64_t>(entry.suffix.data() - block.data));
@@ -56,23 +60,40 @@ int Compare(std::string_view a_key, uint64_t a_trailer, std::string_view b_key, 
   return a_trailer == b_trailer ? 0 : a_trailer > b_trailer ? -1 : 1;
 }
 
-// The last restart whose entry is before (key, bound), or 0.
-uint32_t FindRestart(const BlockView& block, std::string_view key, uint64_t bound) {
-  uint32_t low = 0, high = block.restart_count;  // low is before, or 0; high is not, or past the end
-  StoredEntry entry;
-  while (high - low > 1) {
-    const uint32_t middle = low + (high - low) / 2;
-    DecodeRestart(block, middle, entry);
-    (Compare(entry.suffix, entry.trailer, key, bound) < 0 ? low : high) = middle;
-  }
-  return low;
-}
-
 }  // namespace
 
-SearchResult SearchBlock(const BlockView& block, std::string_view key, uint64_t bound, uint64_t& trailer,
-                         std::string_view& value) {
-  const char* p = block.data + block.restart(FindRestart(block, key, bound));
+void BlockView::MakePoints(RestartPoint* made, uint32_t skip) {
+  StoredEntry entry;
+  for (uint32_t i = 0; i < restart_count; ++i) {
+    DecodeRestart(*this, i, entry);
+    const size_t skipped = std::min<size_t>(skip, entry.suffix.size());
+    made[i] = {KeyPrefix(entry.suffix.substr(skipped)), restart(i),
+               i + 1 < restart_count ? restart(i + 1) : entries_bytes};
+  }
+  points = made;
+  skip_bytes = skip;
+}
+
+uint32_t FindRestart(const BlockView& block, std::string_view key, uint64_t bound) {
+  const uint64_t prefix = KeyPrefix(key.substr(std::min<size_t>(block.skip_bytes, key.size())));
+  const RestartPoint* end = block.points + block.restart_count;
+  // The restarts before `point` are before (key, bound) for certain.
+  const RestartPoint* point =
+      std::partition_point(block.points, end, [&](const RestartPoint& at) { return at.prefix < prefix; });
+  StoredEntry entry;
+  for (; point != end && point->prefix == prefix; ++point) {
+    DecodeRestart(block, static_cast<uint32_t>(point - block.points), entry);
+    if (Compare(entry.suffix, entry.trailer, key, bound) >= 0) break;
+  }
+  if (point != block.points) --point;
+  const uint32_t stop = std::min(point->end, point->offset + kPrefetchBytes);
+  for (uint32_t offset = point->offset; offset < stop; offset += 64) __builtin_prefetch(block.data + offset);
+  return static_cast<uint32_t>(point - block.points);
+}
+
+SearchResult SearchBlock(const BlockView& block, uint32_t restart, std::string_view key, uint64_t bound,
+                         uint64_t& trailer, std::string_view& value) {
+  const char* p = block.data + block.points[restart].offset;
   // No key is put together here. `matched` bytes of the wanted key are a prefix of the key before; an entry that
   // shares more than those with it is less than the wanted key, as that one was.
   size_t matched = 0, previous_bytes = 0;

@@ -23,11 +23,20 @@ namespace replicad {
 
 constexpr uint32_t kRestartInterval = 16;
 
+// What a search needs of a restart, side by side, so that it need not touch the entries.
+struct RestartPoint {
+  uint64_t prefix;  // KeyPrefix of the entry's key without its first skip_bytes
+  uint32_t offset;
+  uint32_t end;  // where its entries end
+};
+
 // The parts of one raw block; it does not own the bytes.
 struct BlockView {
   const char* data = nullptr;
   uint32_t entries_bytes = 0;  // where the entries end and the restarts begin
   uint32_t restart_count = 0;  // at least 1
+  const RestartPoint* points = nullptr;  // one a restart, if this block is to be searched
+  uint32_t skip_bytes = 0;               // bytes that all keys of the table begin with, searched ones included
 
   // Checks the trailer, that there is at least one entry and that the restarts ascend from 0.
   static BlockView Parse(std::string_view raw);
@@ -35,6 +44,8 @@ struct BlockView {
     return LoadU32(data + entries_bytes + 4 * size_t{i});
   }
   const char* limit() const { return data + entries_bytes; }
+  // Fills restart_count points for searches; throws Corruption. They must outlive the view.
+  void MakePoints(RestartPoint* made, uint32_t skip);
 };
 
 // One entry as it is stored: the key still lacks its shared part.
@@ -71,9 +82,14 @@ enum class SearchResult {
   kPastEnd,  // the block ended first: the next block may begin with a visible version
 };
 
-// Looks for the newest version of `key` whose trailer is at most `bound`. `entry.value` points into the block.
-SearchResult SearchBlock(const BlockView& block, std::string_view key, uint64_t bound, uint64_t& trailer,
-                         std::string_view& value);
+// The last restart whose entry is before (key, bound), or 0. Its entries are on their way into the CPU's cache. This and
+// the other searches require the block's points.
+uint32_t FindRestart(const BlockView& block, std::string_view key, uint64_t bound);
+
+// Looks for the newest version of `key` whose trailer is at most `bound`, from that restart on. The value points into
+// the block.
+SearchResult SearchBlock(const BlockView& block, uint32_t restart, std::string_view key, uint64_t bound,
+                         uint64_t& trailer, std::string_view& value);
 
 // Reads a block's entries in order. The block's bytes must outlive it; key() is valid until the next move.
 class BlockReader {

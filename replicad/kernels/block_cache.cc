@@ -4,15 +4,20 @@
 
 namespace replicad {
 
-BlockRef Block::Copy(std::string_view raw) {
+BlockRef Block::Copy(std::string_view raw, uint32_t skip_bytes) {
   const BlockView parsed = BlockView::Parse(raw);
-  char* memory = static_cast<char*>(::operator new(sizeof(Block) + raw.size()));
-  auto* block = new (memory) Block();
-  char* bytes = memory + sizeof(Block);
-  std::memcpy(bytes, raw.data(), raw.size());
-  block->raw_bytes_ = static_cast<uint32_t>(raw.size());
-  block->view_ = {bytes, parsed.entries_bytes, parsed.restart_count};
-  return BlockRef(block);
+  const size_t points_bytes = sizeof(RestartPoint) * parsed.restart_count;
+  const size_t bytes = sizeof(Block) + points_bytes + raw.size();
+  char* memory = static_cast<char*>(::operator new(bytes));
+  BlockRef block(new (memory) Block());
+  char* data = memory + sizeof(Block) + points_bytes;
+  std::memcpy(data, raw.data(), raw.size());
+  Block& made = *const_cast<Block*>(block.get());
+  made.bytes_ = bytes;
+  made.view_ = parsed;
+  made.view_.data = data;
+  made.view_.MakePoints(reinterpret_cast<RestartPoint*>(memory + sizeof(Block)), skip_bytes);
+  return block;
 }
 
 void BlockRef::Free(const Block* block) {

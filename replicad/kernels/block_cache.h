@@ -20,12 +20,13 @@ namespace replicad {
 
 class BlockRef;
 
-// A raw block in memory: this header, then the bytes, in one allocation. Immutable apart from its counters.
+// A raw block in memory: this header, the restart points, then the bytes, in one allocation. Immutable apart from its counters.
 class Block {
  public:
-  static BlockRef Copy(std::string_view raw);  // throws Corruption
+  // A copy that can be searched for keys with the same first skip_bytes as its own. Throws Corruption.
+  static BlockRef Copy(std::string_view raw, uint32_t skip_bytes);
   const BlockView& view() const { return view_; }
-  size_t memory_bytes() const { return sizeof(Block) + raw_bytes_; }
+  size_t memory_bytes() const { return bytes_; }
   void Touch() const { referenced_ = true; }
 
  private:
@@ -35,7 +36,7 @@ class Block {
 
   mutable uint32_t references_ = 0;
   mutable bool referenced_ = false;  // since the clock's hand last passed
-  uint32_t raw_bytes_ = 0;
+  size_t bytes_ = 0;  // of the allocation
   BlockView view_;
 };
 
@@ -110,18 +111,21 @@ class BlockSlots {
   BlockSlots(const BlockSlots&) = delete;
   BlockSlots& operator=(const BlockSlots&) = delete;
 
-  // Null on a miss; counts it either way. The pointer is good until anything is inserted in the cache.
+  // Null when it is not cached. The pointer is good until anything is inserted in the cache.
   const Block* Find(uint32_t ordinal) {
     const Block* block = slots_[ordinal].block.get();
-    if (!block) {
-      ++cache_->misses_;
-      return nullptr;
-    }
+    if (!block) return nullptr;
     ++cache_->hits_;
     block->Touch();
     return block;
   }
+  void CountMiss() { ++cache_->misses_; }
   void Prefetch(uint32_t ordinal) const { __builtin_prefetch(&slots_[ordinal]); }
+  // The begin of the block, if it is cached.
+  void PrefetchBlock(uint32_t ordinal) const {
+    const char* block = reinterpret_cast<const char*>(slots_[ordinal].block.get());
+    for (int line = 0; line < 3; ++line) __builtin_prefetch(block + 64 * line);
+  }
   // Keeps the block if the budget allows; does nothing when the slot was filled meanwhile.
   void Insert(uint32_t ordinal, const BlockRef& block);
   size_t memory_bytes() const { return slots_.capacity() * sizeof(Slot); }

@@ -6,6 +6,8 @@
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include <optional>
+
 #include "module.h"
 #include "module_bytes.h"
 #include "read_view.h"
@@ -24,15 +26,24 @@ nb::object Get(const ReadView& view, const nb::bytes& key, uint64_t sequence) {
 }
 
 nb::list MultiGet(const ReadView& view, const nb::list& keys, uint64_t sequence) {
-  std::vector<nb::bytes> held;  // another thread may change the list while a block is fetched
-  held.reserve(nb::len(keys));
+  const size_t count = nb::len(keys);
+  // Another thread may change the list while a block is fetched, so the keys are held one by one.
+  std::vector<nb::bytes> held;
+  std::vector<std::string_view> views;
+  held.reserve(count);
+  views.reserve(count);
   for (nb::handle key : keys) {
     if (!nb::isinstance<nb::bytes>(key)) throw nb::type_error("keys must be bytes");
     held.push_back(nb::borrow<nb::bytes>(key));
+    views.push_back(View(held.back()));
   }
-  nb::list values;
-  for (const nb::bytes& key : held) values.append(Get(view, key, sequence));
-  return values;
+  std::vector<nb::object> values(count);
+  view.MultiGet(views, sequence, [&](size_t i, const LookupResult& found) {
+    if (found.present()) values[i] = ToBytes(found.value);
+  });
+  nb::list list;
+  for (const nb::object& value : values) list.append(value ? value : nb::none());
+  return list;
 }
 
 // A scan as Python sees it: used by one call at a time, and never again after an exception.

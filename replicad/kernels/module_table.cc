@@ -61,7 +61,7 @@ class FetchSource final : public BlockSource {
  public:
   explicit FetchSource(nb::callable fetch) : fetch_(std::move(fetch)) {}
 
-  BlockRef Fetch(const BlockHandle& handle) override {
+  BlockRef Fetch(const BlockHandle& handle, uint32_t skip_bytes) override {
     const nb::object fetch = fetch_;
     if (!fetch) throw nb::value_error("the table was cleared by the garbage collector");
     const nb::object result = fetch(handle.offset, handle.length, handle.raw_length);
@@ -72,7 +72,7 @@ class FetchSource final : public BlockSource {
                            std::to_string(handle.raw_length),
                        0);
     }
-    return Block::Copy(raw.view());
+    return Block::Copy(raw.view(), skip_bytes);
   }
 
   PyObject* fetch() const { return fetch_.ptr(); }

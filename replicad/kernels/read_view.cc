@@ -21,11 +21,16 @@ ReadView::ReadView(std::vector<std::shared_ptr<Memtable>> memtables, std::vector
   }
 }
 
-LookupResult ReadView::Get(std::string_view key, uint64_t sequence) const {
+const Memtable::Record* ReadView::FindInMemtables(std::string_view key, uint64_t sequence) const {
   for (const auto& memtable : memtables_) {
     if (memtable->empty()) continue;
-    if (const auto* record = memtable->Get(key, sequence)) return {record->trailer, record->value(), BlockRef()};
+    if (const auto* record = memtable->Get(key, sequence)) return record;
   }
+  return nullptr;
+}
+
+LookupResult ReadView::Get(std::string_view key, uint64_t sequence) const {
+  if (const auto* record = FindInMemtables(key, sequence)) return {record->trailer, record->value(), BlockRef()};
   LookupKey lookup(key, sequence);
   for (const TableRun& run : runs_) {
     const size_t at = FindTable(run, key);

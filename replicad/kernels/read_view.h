@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -31,8 +32,14 @@ class ReadView {
 
   // The newest version that a reader at `sequence` sees; how long its value is good: LookupResult.
   LookupResult Get(std::string_view key, uint64_t sequence) const;
+  // The same for many keys: visits each key once, with its position in `keys`, in any order. The result is good for the
+  // visit only; `visit` must not run Python code.
+  void MultiGet(const std::vector<std::string_view>& keys, uint64_t sequence,
+                const std::function<void(size_t, const LookupResult&)>& visit) const;
 
  private:
+  const Memtable::Record* FindInMemtables(std::string_view key, uint64_t sequence) const;
+
   const std::vector<std::shared_ptr<Memtable>> memtables_;
   std::vector<TableRun> runs_;
 };

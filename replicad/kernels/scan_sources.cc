@@ -16,16 +16,15 @@ bool ReverseMemtableSource::Seek(const ScanBounds& bounds) {
 }
 
 bool ForwardRunSource::Seek(uint64_t bound) {
-  if (!bounds_.lower) {
-    if (run_.empty() || (bounds_.upper && run_.front()->smallest() >= *bounds_.upper)) return false;
-    block = run_.front()->ReadBlock(0);
-    reader_.Open(block->view());
-    return Take();
-  }
-  table_ = FindTable(run_, *bounds_.lower);
+  table_ = bounds_.lower ? FindTable(run_, *bounds_.lower) : 0;
   if (table_ == run_.size()) return false;
   Table& table = *run_[table_];
   if (bounds_.upper && table.smallest() >= *bounds_.upper) return false;
+  if (!bounds_.lower || *bounds_.lower <= table.smallest()) {
+    block = table.ReadBlock(0);
+    reader_.Open(block->view());
+    return Take();
+  }
   ordinal_ = table.index().Find(*bounds_.lower);
   if (ordinal_ == table.index().block_count()) {  // only when `largest` promises more than the index holds
     --ordinal_;
@@ -61,37 +60,41 @@ bool ForwardRunSource::Take() {
 }
 
 bool ReverseRunSource::Seek() {
-  if (run_.empty()) return false;
   table_ = bounds_.upper ? FindTable(run_, *bounds_.upper) : run_.size();
-  if (table_ == run_.size()) --table_;
-  Table& table = *run_[table_];
-  const uint32_t count = table.index().block_count();
-  ordinal_ = bounds_.upper ? table.index().Find(*bounds_.upper) : count;
-  if (ordinal_ < count) {
-    // The first block that may hold the bound: what is below it ends here or earlier.
-    block = table.ReadBlock(ordinal_);
-    return reader_.SeekBefore(block->view(), *bounds_.upper) ? Take() : OpenPreviousBlock();
+  if (table_ == run_.size() || *bounds_.upper <= run_[table_]->smallest()) {
+    if (table_ == 0) return false;
+    --table_;
+    return OpenLastBlock();
   }
-  if (bounds_.lower && table.largest() < *bounds_.lower) return false;
-  ordinal_ = count - 1;
+  Table& table = *run_[table_];
+  ordinal_ = table.index().Find(*bounds_.upper);
+  if (ordinal_ == table.index().block_count()) return OpenLastBlock();
+  // The first block that may hold the bound: what is below it ends here or earlier.
   block = table.ReadBlock(ordinal_);
-  reader_.Open(block->view());
-  return Take();
+  return reader_.SeekBefore(block->view(), *bounds_.upper) ? Take() : OpenPreviousBlock();
 }
 
 bool ReverseRunSource::Advance() { return reader_.Prev() ? Take() : OpenPreviousBlock(); }
 
 bool ReverseRunSource::OpenPreviousBlock() {
-  if (ordinal_ > 0) {
-    if (bounds_.lower && run_[table_]->index().separator(ordinal_ - 1) < *bounds_.lower) return false;
-    --ordinal_;
-  } else {
+  if (ordinal_ == 0) {
     if (table_ == 0) return false;
-    if (bounds_.lower && run_[table_ - 1]->largest() < *bounds_.lower) return false;
     --table_;
-    ordinal_ = run_[table_]->index().block_count() - 1;
+    return OpenLastBlock();
   }
-  block = run_[table_]->ReadBlock(ordinal_);
+  if (bounds_.lower && run_[table_]->index().separator(ordinal_ - 1) < *bounds_.lower) return false;
+  return OpenBlock(ordinal_ - 1);
+}
+
+bool ReverseRunSource::OpenLastBlock() {
+  Table& table = *run_[table_];
+  if (bounds_.lower && table.largest() < *bounds_.lower) return false;
+  return OpenBlock(table.index().block_count() - 1);
+}
+
+bool ReverseRunSource::OpenBlock(uint32_t ordinal) {
+  ordinal_ = ordinal;
+  block = run_[table_]->ReadBlock(ordinal);
   reader_.Open(block->view());
   return Take();
 }

@@ -83,6 +83,8 @@ class ReverseRunSource final : public EntrySource {
 
  private:
   bool OpenPreviousBlock();
+  bool OpenLastBlock();  // of table_, if it may hold something within the bounds
+  bool OpenBlock(uint32_t ordinal);
   bool Take();
 
   const TableRun& run_;

@@ -1,5 +1,7 @@
 #include "table.h"
 
+#include "keys.h"
+
 namespace replicad {
 
 Table::Table(uint64_t number, std::string_view index, std::string_view filter, std::string smallest,
@@ -7,6 +9,7 @@ Table::Table(uint64_t number, std::string_view index, std::string_view filter, s
     : number_(number),
       smallest_(std::move(smallest)),
       largest_(std::move(largest)),
+      shared_bytes_(static_cast<uint32_t>(SharedBytes(smallest_, largest_))),
       index_(index),
       filter_(filter),
       slots_(std::move(cache), index_.block_count()),
@@ -22,12 +25,20 @@ LookupResult Table::Get(const LookupKey& key) {
       result.block = Load(ordinal);
       block = result.block.get();
     }
-    const SearchResult found = SearchBlock(block->view(), key.key, key.bound, result.trailer, result.value);
+    const uint32_t restart = FindRestart(block->view(), key.key, key.bound);
+    const SearchResult found = SearchBlock(block->view(), restart, key.key, key.bound, result.trailer, result.value);
     if (found == SearchResult::kFound) break;
     result.block = BlockRef();
     if (found == SearchResult::kAbsent) break;
   }
   return result;
+}
+
+uint32_t Table::Locate(const LookupKey& key) const {
+  if (!filter_.MayContain(key.hash)) return index_.block_count();
+  const uint32_t ordinal = index_.Find(key.key);
+  if (ordinal < index_.block_count()) slots_.Prefetch(ordinal);
+  return ordinal;
 }
 
 BlockRef Table::ReadBlock(uint32_t ordinal) {
@@ -36,7 +47,8 @@ BlockRef Table::ReadBlock(uint32_t ordinal) {
 }
 
 BlockRef Table::Load(uint32_t ordinal) {
-  BlockRef block = source_->Fetch(index_.handle(ordinal));
+  slots_.CountMiss();
+  BlockRef block = source_->Fetch(index_.handle(ordinal), shared_bytes_);
   slots_.Insert(ordinal, block);
   return block;
 }

@@ -20,7 +20,8 @@ namespace replicad {
 class BlockSource {
  public:
   virtual ~BlockSource() = default;
-  virtual BlockRef Fetch(const BlockHandle& handle) = 0;
+  // skip_bytes: for Block::Copy.
+  virtual BlockRef Fetch(const BlockHandle& handle, uint32_t skip_bytes) = 0;
 };
 
 // A key to look up: with its hash, and as a reader at `sequence` sees it.
@@ -58,11 +59,17 @@ class Table {
   size_t memory_bytes() const { return index_.memory_bytes() + filter_.memory_bytes() + slots_.memory_bytes(); }
 
   bool Covers(std::string_view key) const { return key >= smallest_ && key <= largest_; }
-  void Prefetch(const LookupKey& key) const { filter_.Prefetch(key.hash); }
-  // Requires Covers(key.key), or answers only more slowly.
+  // Requires Covers(key.key).
   LookupResult Get(const LookupKey& key);
-  // From the cache, or from the source and then into the cache.
+  // From the cache, or from the source and then into the cache. May be searched for keys that the table covers.
   BlockRef ReadBlock(uint32_t ordinal);
+
+  // The steps of Get for many keys at once: each step starts to fetch into the CPU's cache what the next one needs.
+  void PrefetchFilter(const LookupKey& key) const { filter_.Prefetch(key.hash); }
+  // The block that may hold the key, or block_count(). Requires Covers(key.key).
+  uint32_t Locate(const LookupKey& key) const;
+  void PrefetchBlock(uint32_t ordinal) const { slots_.PrefetchBlock(ordinal); }
+  BlockRef CachedBlock(uint32_t ordinal) { return BlockRef(slots_.Find(ordinal)); }  // null when it is not cached
 
  private:
   BlockRef Load(uint32_t ordinal);
@@ -70,6 +77,7 @@ class Table {
   const uint64_t number_;
   const std::string smallest_;
   const std::string largest_;
+  const uint32_t shared_bytes_;  // of smallest and largest, so of all keys between them
   const TableIndex index_;
   const Filter filter_;
   BlockSlots slots_;
