@@ -411,9 +411,10 @@ class Connection(asyncio.Protocol):
         if self._ending and not (self.held or self._backlog or self.stopped & BUSY):
             transport.close()
             return
+        # During a command that runs elsewhere the socket is read once more, so that its end is noticed.
         reading = not (
             self._ending
-            or self.stopped
+            or self.stopped & ~BUSY
             or self._backlog
             or self.server.stalled
             or self._held_input_bytes > _HELD_INPUT_BYTES_MAX

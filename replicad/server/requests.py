@@ -93,6 +93,7 @@ class RequestParser:
                 requests
                 and requests.pop() == []
                 and not reader.has_data()
+                and all(requests)
                 and _ONLY_LISTS.issuperset(map(type, requests))
                 and _ONLY_BYTES.issuperset(map(type, chain.from_iterable(requests)))
             ):

@@ -36,7 +36,7 @@ def start() -> Iterator[StartServer]:
         server.close()
 
 
-@pytest.fixture(params=["fake-sync", "fake-async", "store-sync", "store-async"])
+@pytest.fixture(params=["fake-sync", "store-sync", "store-async"])
 def server(request: pytest.FixtureRequest, start: StartServer, tmp_path: Path) -> RunningServer:
     kind, durability = request.param.split("-")
     if kind == "fake":

@@ -1,0 +1,145 @@
+"""Clients that mean harm, or are broken, change nothing and take little."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+import pytest
+import redis
+
+from tests.server.conftest import StartServer
+from tests.server.harness import RunningServer, encode_request, wait_for
+
+SEED = 20
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"*1\r\n:5\r\n",
+        b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n+v\r\n",
+        b"*1000000000\r\n",
+        b"*1\r\n$99999999999\r\n",
+        b'SET k "v\r\n',
+        b"\x16\x03\x01" + b"\x00" * 70_000,
+    ],
+)
+def test_garbage_ends_the_connection(server: RunningServer, garbage: bytes) -> None:
+    """The answer is one protocol error; nothing was written."""
+    with server.connect() as client:
+        client.send(b"PING\r\n" + garbage + b"SET k v\r\n")
+        answer = client.read_to_end()
+        assert answer.startswith(b"+PONG\r\n-ERR Protocol error: ")
+        assert answer.count(b"\r\n") == 2
+    assert server.store.appended_sequence == 0
+
+
+def test_random_bytes_change_nothing(server: RunningServer) -> None:
+    """Noise is answered with errors, and the next client is served."""
+    print(f"seed {SEED}")
+    noise = random.Random(SEED)
+    for _ in range(20):
+        with server.connect() as client:
+            client.send(noise.randbytes(noise.randrange(1, 2000)))
+            client.socket.shutdown(socket.SHUT_WR)
+            for line in client.read_to_end().split(b"\r\n"):
+                assert line == b"" or line.startswith(b"-ERR ")
+    assert server.store.appended_sequence == 0
+    assert redis.Redis(port=server.port).ping()
+
+
+def test_errors_never_carry_line_ends_from_input(server: RunningServer) -> None:
+    """What a client sends cannot make a second reply out of an error."""
+    with server.connect() as client:
+        client.command("NO\r\n+OK\r\n", "a\r\n:1\r\n")
+        client.command("CLIENT", "x\r\n$1")
+        client.command("HELLO", "3", "x\r\n+OK")
+        client.command("PING")
+        lines = [client.read_line() for _ in range(4)]
+    assert [line[:5] for line in lines] == [b"-ERR ", b"-ERR ", b"-ERR ", b"+PONG"]
+
+
+def test_a_client_that_does_not_read_is_closed(start: StartServer) -> None:
+    """Its commands stop being executed when output waits; after a while it is closed."""
+    server = start(output_seconds_max=0.1)
+    redis.Redis(port=server.port).set("k", b"v" * 1_000_000)
+    with server.connect() as client:
+        client.socket.setblocking(False)
+        wanted = encode_request("GET", "k") * 2000
+        try:
+            client.socket.send(wanted)
+        except BlockingIOError:
+            pass
+        wait_for(lambda: server.server.stats.closed_for_limits == 1)
+    assert server.server.stats.commands < 200
+
+
+def test_a_slow_client_gets_everything(start: StartServer) -> None:
+    """One that reads late, but reads, loses nothing."""
+    server = start()
+    redis.Redis(port=server.port).set("k", b"v" * 200_000)
+    with server.connect() as client:
+        client.send(encode_request("GET", "k") * 300 + encode_request("PING"))
+        client.read((b"$200000\r\n" + b"v" * 200_000 + b"\r\n") * 300 + b"+PONG\r\n")
+
+
+def test_a_request_that_never_ends_is_closed(start: StartServer) -> None:
+    """A client that stops in the middle of a request does not stay for ever."""
+    server = start(input_seconds_max=0.1)
+    with server.connect() as idle, server.connect() as client:
+        client.send(b"*2\r\n$3\r\nGET\r\n$5\r\nab")
+        assert client.read_to_end() == b""
+        idle.command("PING")
+        idle.read(b"+PONG\r\n")
+
+
+def test_there_is_a_limit_to_clients(start: StartServer) -> None:
+    """One too many is told so and closed; room made is room for others."""
+    server = start(clients_max=2)
+    first, second = server.connect(), server.connect()
+    for client in (first, second):
+        client.command("PING")
+        client.read(b"+PONG\r\n")
+    with server.connect() as third:
+        assert third.read_to_end() == b"-ERR max number of clients reached\r\n"
+    first.close()
+    wait_for(lambda: len(server.server.connections) == 1)
+    with server.connect() as fourth:
+        fourth.command("PING")
+        fourth.read(b"+PONG\r\n")
+    second.close()
+
+
+def test_a_reply_has_a_limit(start: StartServer) -> None:
+    """One command cannot ask for more than the server sends at once."""
+    server = start(output_bytes_max=100_000)
+    client = redis.Redis(port=server.port)
+    client.set("k", b"v" * 50_000)
+    with pytest.raises(redis.ResponseError, match="larger than this server sends"):
+        client.mget(["k"] * 3)
+    pipeline = client.pipeline(transaction=True)
+    pipeline.set("other", "1").get("k").get("k").get("k")
+    with pytest.raises(redis.ResponseError, match="larger than this server sends"):
+        pipeline.execute()
+    assert client.get("other") is None
+
+
+def test_large_values_flow_in_pieces(start: StartServer) -> None:
+    """Many large writes in one pipeline commit in several groups, and all arrive."""
+    server = start()
+    with server.connect() as client:
+        requests = b"".join([encode_request("SET", f"k{i}", b"v" * 1_000_000) for i in range(30)])
+        client.send(requests + encode_request("GET", "k29"))
+        client.read(b"+OK\r\n" * 30 + b"$1000000\r\n" + b"v" * 1_000_000 + b"\r\n")
+    assert len(server.store.groups) > 1
+
+
+def test_a_value_has_a_limit(start: StartServer) -> None:
+    """The bulk limit holds for what APPEND makes as well."""
+    server = start(bulk_bytes_max=1000)
+    client = redis.Redis(port=server.port)
+    client.set("k", b"v" * 900)
+    with pytest.raises(redis.ResponseError, match="exceeds maximum allowed size"):
+        client.append("k", b"v" * 101)
+    assert client.append("k", b"v" * 100) == 1000

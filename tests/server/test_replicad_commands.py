@@ -1,0 +1,127 @@
+"""REPLICAD.*: positions, annotations, digests, the log, copies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import redis
+
+from replicad.types import Position
+from tests.server.conftest import StartServer
+from tests.server.harness import RunningServer, wait_for
+
+
+def operations(client: redis.Redis, since: int) -> list[list[list[object]]]:
+    updates = client.execute_command("REPLICAD.UPDATES", since, 100, "BLOCK", 5000)
+    return [update[5] for update in updates]
+
+
+def test_the_position_of_the_last_write(client: redis.Redis, server: RunningServer) -> None:
+    """It names the batch of this connection, whatever others wrote since."""
+    fresh = Position.parse(client.execute_command("REPLICAD.POSITION").decode())
+    assert fresh.sequence == 0
+    client.set("a", "1")
+    mine = client.execute_command("REPLICAD.POSITION")
+    assert Position.parse(mine.decode()) == server.store.position
+    with redis.Redis(port=server.port) as other:
+        other.mset({"b": "1", "c": "2"})
+        theirs = Position.parse(other.execute_command("REPLICAD.POSITION").decode())
+    wait_for(lambda: server.store.durable_sequence == 3)
+    assert theirs.sequence == 3
+    assert client.execute_command("REPLICAD.POSITION") == mine
+
+
+def test_annotations_go_with_the_next_batch(client: redis.Redis) -> None:
+    """The next write, or the MULTI they stand in, carries them, in the order put."""
+    client.execute_command("REPLICAD.LOGDATA", b"one")
+    client.execute_command("REPLICAD.LOGDATA", b"two\x00")
+    client.set("a", "1")
+    client.set("b", "2")
+    pipeline = client.pipeline(transaction=True)
+    pipeline.set("c", "3").execute_command("REPLICAD.LOGDATA", b"inside")
+    pipeline.execute()
+    pipeline = client.pipeline(transaction=True)
+    pipeline.execute_command("REPLICAD.LOGDATA", b"alone")
+    pipeline.execute()
+    assert client.dbsize() == 3
+    wait_for(lambda: len(operations(client, 1)) == 4)
+    assert operations(client, 1) == [
+        [[3, 0, b"", b"one"], [3, 0, b"", b"two\x00"], [1, 0, b"a", b"1"]],
+        [[1, 0, b"b", b"2"]],
+        [[1, 0, b"c", b"3"], [3, 0, b"", b"inside"]],
+        [[3, 0, b"", b"alone"]],
+    ]
+
+
+def test_annotations_have_limits(client: redis.Redis) -> None:
+    """One has at most a MiB; those that wait for a write have one together."""
+    with pytest.raises(redis.ResponseError, match="at most 1048576 bytes"):
+        client.execute_command("REPLICAD.LOGDATA", b"x" * 1048577)
+    for _ in range(16):
+        client.execute_command("REPLICAD.LOGDATA", b"x" * 1048576)
+    with pytest.raises(redis.ResponseError, match="too many annotations"):
+        client.execute_command("REPLICAD.LOGDATA", b"x")
+
+
+def test_a_digest_names_its_sequence_number(client: redis.Redis) -> None:
+    """Equal contents have equal digests."""
+    client.set("k", "v")
+    first = client.execute_command("REPLICAD.DIGEST")
+    client.set("k", "w")
+    second = client.execute_command("REPLICAD.DIGEST")
+    client.set("k", "v")
+    third = client.execute_command("REPLICAD.DIGEST")
+    assert [first[0], second[0], third[0]] == [1, 2, 3]
+    assert first[1] == third[1] != second[1]
+
+
+def test_updates_say_where_they_stand(client: redis.Redis, server: RunningServer) -> None:
+    """First and last sequence number, epoch, time, hash; COUNT bounds them; the end is empty."""
+    client.mset({"a": "1", "b": "2"})
+    client.set("c", "3")
+    wait_for(lambda: server.store.durable_sequence == 3)
+    [update] = client.execute_command("REPLICAD.UPDATES", 2, 1)
+    assert update[:3] == [1, 2, 1]
+    assert update[3] > 0 and len(update[4]) == 16
+    assert client.execute_command("REPLICAD.UPDATES", 4, 10) == []
+    assert client.execute_command("REPLICAD.UPDATES", 4, 10, "BLOCK", 20) == []
+
+
+def test_updates_wait_for_the_next_batch(server: RunningServer) -> None:
+    """With BLOCK the reply comes when there is something to say."""
+    with server.connect() as raw:
+        raw.command("REPLICAD.UPDATES", "1", "10", "BLOCK", "10000")
+        assert raw.has_nothing_to_read()
+        redis.Redis(port=server.port).set("k", "v")
+        assert raw.read_line() == b"*1\r\n"
+
+
+def test_updates_that_are_gone_are_an_error(start: StartServer) -> None:
+    """It says where the log begins."""
+    server = start()
+    client = redis.Redis(port=server.port)
+    client.set("k", "v")
+    server.store.oldest_log_sequence = 2
+    with pytest.raises(redis.ResponseError, match="LOGGONE 2"):
+        client.execute_command("REPLICAD.UPDATES", 1, 10)
+
+
+def test_a_checkpoint_returns_its_position(
+    client: redis.Redis, server: RunningServer, tmp_path: Path
+) -> None:
+    """The path is absolute; what cannot be made is an error."""
+    client.set("k", "v")
+    answer = client.execute_command("REPLICAD.CHECKPOINT", str(tmp_path / "copy"))
+    assert Position.parse(answer.decode()).sequence == 1
+    with pytest.raises(redis.ResponseError, match="exists"):
+        client.execute_command("REPLICAD.CHECKPOINT", str(tmp_path / "copy"))
+    with pytest.raises(redis.ResponseError, match="absolute"):
+        client.execute_command("REPLICAD.CHECKPOINT", "relative")
+    assert client.ping()
+
+
+def test_the_status_is_json(client: redis.Redis) -> None:
+    """The daemon's document, as it is."""
+    assert json.loads(client.execute_command("REPLICAD.STATUS")) == {"role": "primary", "writable": True}

@@ -1,0 +1,142 @@
+"""The parser: whatever way the bytes are cut, the same requests; and each limit."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replicad.server.options import ServerOptions
+from replicad.server.requests import RequestParser, split_words
+from tests.server.harness import encode_request
+
+REQUESTS = st.lists(
+    st.lists(
+        st.binary(max_size=20) | st.sampled_from([b"\r\n*3\r\n", b"*12345\r\n", b"$3\r\n"]),
+        min_size=1,
+        max_size=12,
+    ),
+    max_size=12,
+)
+
+
+def parser(**limits: int) -> RequestParser:
+    return RequestParser(ServerOptions(**limits))
+
+
+@given(REQUESTS, st.lists(st.integers(0, 400), max_size=6))
+def test_the_cuts_between_chunks_do_not_matter(requests: list[list[bytes]], cuts: list[int]) -> None:
+    """Requests come out whole and in order, wherever the stream was cut."""
+    stream = b"".join([encode_request(*request) for request in requests])
+    edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    reader = parser()
+    found = []
+    for begin, end in pairwise(edges):
+        if end > begin:
+            found += reader.feed(stream[begin:end])
+    assert found == requests
+    assert reader.error is None
+    assert not reader.unfinished
+
+
+@given(st.binary(max_size=200) | st.text("*$:%~>|+-0123456789\r\nab", max_size=80).map(str.encode))
+def test_any_bytes_are_requests_or_an_error(data: bytes) -> None:
+    """Nonsense never raises, and what comes out is lists of bytes; one chunk or many single bytes agree."""
+    at_once, bit_by_bit = parser(), parser()
+    found = at_once.feed(data) if data else []
+    slowly = []
+    for index in range(len(data)):
+        if bit_by_bit.error is None:
+            slowly += bit_by_bit.feed(data[index : index + 1])
+    assert all(type(item) is bytes for request in found for item in request)
+    assert found == slowly
+    assert str(at_once.error) == str(bit_by_bit.error)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"*1\r\n:5\r\n", "expected '$', got ':'"),
+        (b"*1\r\n*1\r\n$1\r\na\r\n", "expected '$', got '*'"),
+        (b"*1\r\n\x00", "expected '$', got '?'"),
+        (b"*2x\r\n", "invalid multibulk length"),
+        (b"*99999999\r\n", "invalid multibulk length"),
+        (b"*1\r\n$-1\r\n", "invalid bulk length"),
+        (b"*1\r\n$67108865\r\n", "invalid bulk length"),
+        (b"*1\r\n$1_0\r\n", "invalid bulk length"),
+        (b"*1\r\n$3\r\nabcde", "expected CRLF after bulk"),
+        (b"*1111111111111111111111111111111111", "too big mbulk count string"),
+        (b"*1\r\n$111111111111111111111111111111111", "too big bulk count string"),
+        (b'GET "a\r\n', "unbalanced quotes in request"),
+        (b"x" * 70_000, "too big inline request"),
+    ],
+)
+def test_what_is_no_request_is_named(data: bytes, reason: str) -> None:
+    """The reason is Redis's, and the requests before it are not lost."""
+    reader = parser()
+    assert reader.feed(encode_request("PING") + data) == [[b"PING"]]
+    assert str(reader.error) == reason
+
+
+def test_nothing_is_allocated_from_a_declared_length() -> None:
+    """Headers that promise much take no memory."""
+    tracemalloc.start()
+    readers = []
+    for header in [
+        b"*1048576\r\n",
+        b"*1\r\n$67108864\r\n",
+        b"*1000\r\n" * 300,
+        b"*9\r\n" * 300,
+        b"*99\r\n" * 300,
+    ]:
+        readers.append(parser())
+        readers[-1].feed(header)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 300_000
+
+
+def test_a_request_has_a_limit_as_a_whole() -> None:
+    """Bulks that are allowed one by one are refused together before they came."""
+    reader = parser(bulk_bytes_max=1000, request_bytes_max=2500)
+    reader.feed(b"*3\r\n" + (b"$1000\r\n" + b"x" * 1000 + b"\r\n") * 2 + b"$1000\r\n")
+    assert str(reader.error) == "too big request"
+
+
+def test_a_large_value_in_many_chunks_costs_what_it_weighs() -> None:
+    """A value that comes in a thousand pieces is put together once."""
+    value = random.Random(7).randbytes(4 << 20)
+    stream = encode_request("SET", "k", value) + encode_request("PING")
+    reader = parser()
+    found = []
+    for begin in range(0, len(stream), 4096):
+        found += reader.feed(stream[begin : begin + 4096])
+    assert found == [[b"SET", b"k", value], [b"PING"]]
+
+
+def test_empty_requests_are_passed_over() -> None:
+    """As in Redis, an empty array, a null array and an empty line say nothing."""
+    assert parser().feed(b"*0\r\n*-1\r\n\r\n" + encode_request("PING")) == [[b"PING"]]
+    assert parser().feed(b"*0\r\n" + encode_request("PING")) == [[b"PING"]]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"SET key value", [b"SET", b"key", b"value"]),
+        (b"  GET\t k \r", [b"GET", b"k"]),
+        (rb'SET k "a b\n\x41\"q"', [b"SET", b"k", b'a b\nA"q']),
+        (rb"SET k 'it\'s \n'", [b"SET", b"k", rb"it's \n"]),
+        (b'SET ""', [b"SET", b""]),
+        (b'SET "a"b', None),
+        (b"SET 'a", None),
+        (b"", []),
+    ],
+)
+def test_inline_commands_are_split_as_redis_does(line: bytes, words: list[bytes] | None) -> None:
+    """Blanks part words; quotes keep them together; escapes work in double quotes."""
+    assert split_words(line) == words

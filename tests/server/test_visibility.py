@@ -1,0 +1,144 @@
+"""Replies wait for the visible sequence number, and a command sees its predecessors."""
+
+from __future__ import annotations
+
+import redis
+
+from replicad.errors import DiskFullError, PoisonedError
+from tests.server.conftest import StartServer
+from tests.server.harness import wait_for
+
+
+def test_a_write_is_acknowledged_when_it_is_durable(start: StartServer) -> None:
+    """While the sync is under way the writer waits, and others see the old state."""
+    server = start()
+    server.store.hold_sync()
+    with server.connect() as writer, server.connect() as reader:
+        writer.command("SET", "k", "v")
+        wait_for(lambda: server.store.appended_sequence == 1)
+        assert writer.has_nothing_to_read()
+        reader.command("GET", "k")
+        reader.read(b"$-1\r\n")
+        server.store.release_sync()
+        writer.read(b"+OK\r\n")
+        reader.command("GET", "k")
+        reader.read(b"$1\r\nv\r\n")
+
+
+def test_a_connection_reads_its_own_writes_and_waits(start: StartServer) -> None:
+    """A read behind a write that is not durable shows it, and its reply comes when it is."""
+    server = start()
+    server.store.hold_sync()
+    with server.connect() as client:
+        client.command("SET", "k", "v")
+        wait_for(lambda: server.store.appended_sequence == 1)
+        client.command("GET", "k")
+        client.command("PING")
+        assert client.has_nothing_to_read()
+        server.store.release_sync()
+        client.read(b"+OK\r\n$1\r\nv\r\n+PONG\r\n")
+
+
+def test_a_condition_is_evaluated_against_the_newest_state(start: StartServer) -> None:
+    """Another connection's INCR counts on from what is not durable yet, and both replies wait."""
+    server = start()
+    server.store.hold_sync()
+    with server.connect() as first, server.connect() as second:
+        first.command("INCR", "n")
+        wait_for(lambda: server.store.appended_sequence == 1)
+        second.command("SETNX", "n", "9")
+        second.command("INCR", "n")
+        wait_for(lambda: server.store.appended_sequence == 2)
+        assert second.has_nothing_to_read() and first.has_nothing_to_read()
+        server.store.release_sync()
+        first.read(b":1\r\n")
+        second.read(b":0\r\n:2\r\n")
+
+
+def test_a_condition_that_writes_nothing_waits_too(start: StartServer) -> None:
+    """A SET NX that finds a key shows a state, so its answer waits for it."""
+    server = start()
+    server.store.hold_sync()
+    with server.connect() as first, server.connect() as second:
+        first.command("SET", "k", "v")
+        wait_for(lambda: server.store.appended_sequence == 1)
+        second.command("SET", "k", "w", "NX")
+        second.command("DEL", "absent")
+        assert second.has_nothing_to_read()
+        server.store.release_sync()
+        second.read(b"$-1\r\n:0\r\n")
+
+
+def test_under_async_nothing_waits_for_the_disk(start: StartServer) -> None:
+    """A write is visible, and acknowledged, when it is in the log."""
+    server = start(durability="async")
+    server.store.hold_sync()
+    client = redis.Redis(port=server.port)
+    assert client.set("k", "v") is True
+    assert client.get("k") == b"v"
+    assert server.store.durable_sequence == 0
+
+
+def test_a_pipeline_commits_in_one_group(start: StartServer) -> None:
+    """Reads and conditions in between do not part the group; each write stays a batch of its own."""
+    server = start()
+    with server.connect() as client:
+        client.send(b"SET n 1\r\nGET n\r\nINCR n\r\nGET n\r\nDEL n\r\nGET n\r\nSET n 5\r\nMGET n x\r\n")
+        client.read(b"+OK\r\n$1\r\n1\r\n:2\r\n$1\r\n2\r\n:1\r\n$-1\r\n+OK\r\n*2\r\n$1\r\n5\r\n$-1\r\n")
+    assert server.store.groups == [4]
+    assert server.store.appended_sequence == 4
+
+
+def test_a_refused_group_fails_what_depends_on_it(start: StartServer) -> None:
+    """On a full disk, writes and reads that saw them are errors; other reads and later writes work."""
+    server = start()
+    client = redis.Redis(port=server.port)
+    client.set("old", "1")
+    server.store.refuse_with = DiskFullError("no space left")
+    pipeline = client.pipeline(transaction=False)
+    pipeline.get("old").set("k", "v").get("k").get("old").incr("old").ping()
+    results = pipeline.execute(raise_on_error=False)
+    refused = [isinstance(result, redis.ResponseError) for result in results]
+    assert refused == [False, True, True, False, True, False]
+    assert "no room on disk" in str(results[1])
+    server.store.refuse_with = None
+    assert client.get("k") is None
+    assert client.set("k", "v") is True
+
+
+def test_a_failed_store_acknowledges_nothing(start: StartServer) -> None:
+    """Writes under way when a sync fails are errors that say so."""
+    server = start()
+    server.store.hold_sync()
+    with server.connect() as client:
+        client.command("SET", "k", "v")
+        wait_for(lambda: server.store.appended_sequence == 1)
+        server.store.fail(PoisonedError("fdatasync: EIO"))
+        assert client.read_line().startswith(b"-ERR storage failed, the outcome of this write is unknown")
+
+
+def test_nothing_is_read_while_the_store_stalls(start: StartServer) -> None:
+    """Commands that come during a stall are executed after it."""
+    server = start()
+    with server.connect() as client:
+        client.command("PING")
+        client.read(b"+PONG\r\n")
+        server.store.stall("level 0 is full")
+        wait_for(lambda: server.server.stalled)
+        client.command("SET", "k", "v")
+        assert client.has_nothing_to_read()
+        assert server.store.appended_sequence == 0
+        server.store.stall(None)
+        client.read(b"+OK\r\n")
+
+
+def test_replies_under_way_survive_a_clean_end(start: StartServer) -> None:
+    """A client that closes its side still gets every reply."""
+    server = start()
+    server.store.hold_sync()
+    with server.connect() as client:
+        client.send(b"SET k v\r\nGET k\r\n")
+        client.socket.shutdown(1)
+        wait_for(lambda: server.store.appended_sequence == 1)
+        server.store.release_sync()
+        assert client.read_to_end() == b"+OK\r\n$1\r\nv\r\n"
