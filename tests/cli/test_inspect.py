@@ -12,6 +12,7 @@ import pytest
 from replicad.cli.exits import ERROR
 
 Run = Callable[..., tuple[int, str, str]]
+VECTORS = Path(__file__).resolve().parents[2] / "proto" / "vectors" / "log"
 KINDS = {"*.sst": "table", "wal/*.log": "log segment", "MANIFEST-*": "manifest", "CURRENT": "CURRENT"}
 
 
@@ -88,3 +89,18 @@ def test_missing_file(run: Run, tmp_path: Path) -> None:
     """A file that is not there is one line with its name."""
     code, _, err = run("inspect", tmp_path / "none.sst")
     assert (code, err) == (ERROR, f"replicad: {tmp_path}/none.sst: No such file or directory\n")
+
+
+def test_golden_segments(run: Run) -> None:
+    """What is told of the golden segments is what their description says."""
+    for segment in json.loads((VECTORS / "segments.json").read_text()):
+        code, out, _ = run("inspect", VECTORS / segment["file"], "--json", "--entries", "--limit", 0)
+        document = json.loads(out)
+        assert code == 0
+        assert document["header"]["database_id"] == segment["header"]["database_id"]
+        assert len(document["parts"]) == len(segment["frames"])
+        for part, frame in zip(document["parts"], segment["frames"], strict=True):
+            assert part["offset"] == frame["offset"]
+            assert part["position"].endswith(frame["history_hash"])
+            assert part["first_sequence"] == frame["first_sequence"]
+            assert len(part["entries"]) == len(frame["records"])
