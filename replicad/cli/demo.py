@@ -30,6 +30,7 @@ def demo(
 
     from rich.console import Console
 
+    from replicad.cli.demonstration.library import standard_library
     from replicad.cli.demonstration.reporter import Reporter
     from replicad.cli.demonstration.story import Demonstration
     from replicad.cli.exits import UsageError
@@ -48,7 +49,7 @@ def demo(
         demonstration = Demonstration(directory, reporter)
         stack.callback(demonstration.abandon)
         try:
-            table = demonstration.run()
+            table = demonstration.run(standard_library())
         except BaseException:
             demonstration.abandon()
             for daemon in demonstration.daemons:

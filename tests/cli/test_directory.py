@@ -8,6 +8,8 @@ from pathlib import Path
 
 import replicad
 from replicad.cli.exits import DIFFERENT, ERROR
+from replicad.env import Env
+from replicad.state import NodeState, Shown
 from tests.cli.conftest import RECORDS, fill
 
 Run = Callable[..., tuple[int, str, str]]
@@ -42,6 +44,31 @@ def test_status(run: Run, filled: Path) -> None:
     assert code == 0
     assert document["manifest"]["tables"] >= 1
     assert len(document["database_id"]) == 32
+
+
+def test_status_of_a_node(run: Run, tmp_path: Path) -> None:
+    """What a node last showed of itself is told, while it runs and after it is down."""
+    fill(tmp_path / "replica", 3)
+    state = NodeState(Env(), tmp_path / "replica")
+    shown = Shown(
+        role="replica",
+        database_id=None,
+        position="1:3:00000000000000ff",
+        primary_address="127.0.0.1:6381",
+        link="streaming",
+        at_us=1_767_225_600_000_000,
+    )
+    state.show(shown)
+    node_id = state.node_id.hex()
+    state.close()
+    _, out, _ = run("status", tmp_path / "replica", "--json")
+    (document,) = json.loads(out)
+    assert document["node_id"] == node_id
+    assert document["role"] == "replica"
+    assert document["position"] == shown.position
+    assert document["shown_at"] == "2026-01-01T00:00:00.000000Z"
+    _, out, _ = run("status", tmp_path / "replica")
+    assert "streaming" in out
 
 
 def test_nothing_there(run: Run, tmp_path: Path) -> None:

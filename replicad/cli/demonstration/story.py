@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from replicad.cli.comparison import agreed_digest, first_difference
-from replicad.cli.demonstration.library import SourceFile, standard_library
+from replicad.cli.demonstration.library import SourceFile
 from replicad.cli.demonstration.processes import HOST, POLL_SECONDS, Daemon, DemoError, free_ports
 from replicad.cli.demonstration.proof import check_annotations, check_files, check_transactions
 from replicad.cli.demonstration.reporter import Reporter
@@ -47,10 +47,9 @@ class Demonstration:
         self._reporter = reporter
         self._bootstrap = Bootstrap(0, 0.0)
 
-    def run(self) -> Table:
+    def run(self, files: list[SourceFile]) -> Table:
         """Everything, in order; raises DemoError (or what went wrong) at the first thing that must not be."""
         say = self._reporter.say
-        files = standard_library()
         first, second = self.replicas
         self.primary.start()
         first.start()
