@@ -127,4 +127,4 @@ class Copies:
 
 
 def _entries(files: Sequence[CopyFile]) -> tuple[FileEntry, ...]:
-    return tuple(FileEntry(file.name, file.size, file.sha256) for file in files)
+    return tuple(FileEntry(file.name, file.size_bytes, file.sha256) for file in files)

@@ -120,7 +120,7 @@ class Follower:
             except (ReplicadError, OSError) as error:
                 failed = None if self._data.store is None else self._data.store.failed
                 if failed is not None:
-                    raise failed from error
+                    raise PoisonedError(f"the store stopped: {failed}") from error
                 delay = self._ended(error)
             finally:
                 self._activity = None

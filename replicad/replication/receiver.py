@@ -72,12 +72,12 @@ class Receiver:
                 message = self._connection.receive_ready()
 
     def _gather(self, first: Frames) -> tuple[list[Frames], Message | None]:
-        """The frames that are here already, up to a chunk, and the message after them if it is here."""
+        """The frames of one epoch that are here already, up to a chunk, and the message after them if any."""
         batch = [first]
         size = len(first.payload)
         while size < self._options.chunk_bytes:
             message = self._connection.receive_ready()
-            if not isinstance(message, Frames):
+            if not isinstance(message, Frames) or _epoch(message) != _epoch(first):
                 return batch, message
             batch.append(message)
             size += len(message.payload)
@@ -129,3 +129,8 @@ class Receiver:
         if ack != self._acknowledged:
             self._acknowledged = ack
             self._connection.send(ack)
+
+
+def _epoch(message: Frames) -> bytes:
+    """The epoch's bytes in the first frame's header; a chunk never holds two epochs."""
+    return message.payload[12:16]

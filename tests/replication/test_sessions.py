@@ -133,6 +133,7 @@ async def test_breaks_are_survived(tmp_path: Path) -> None:
         primary.up = False
         await until(lambda: replica.follower.link.attempts > 2)
         assert "nothing listens" in replica.follower.waits_for
+        primary.store.write(b"while the primary was away")
         primary.up = True
         await until(lambda: caught_up(replica, primary))
         assert replica.follower.link.attempts == 0
@@ -229,7 +230,7 @@ async def test_a_poisoned_replica_ends_its_follower(tmp_path: Path) -> None:
 
 
 async def test_one_node_id_is_live_once(tmp_path: Path) -> None:
-    """It returns as soon as enough replicas hold the sequence number durably, or when the time is over."""
+    """A second process with a live node id is refused; the same process replaces its own session."""
     primary = Primary(written(3), tmp_path / "p")
     first = Replica(primary, FakeData(FakeStore()), tmp_path / "r1")
     async with running(primary):

@@ -110,7 +110,7 @@ async def test_durable_is_acknowledged_apart_from_applied() -> None:
 
 async def test_a_stalled_replica_stops_the_primary_at_its_window() -> None:
     """While the replica's store stalls, no more than the window and one chunk is on its way."""
-    primary, replica = FakeStore(), FakeStore(stalled=True)
+    primary, replica = FakeStore(), FakeStore(stalled="level 0 is full")
     for _ in range(200):
         primary.write(b"v" * 200)
     async with stream(primary, replica) as running:
@@ -118,7 +118,7 @@ async def test_a_stalled_replica_stops_the_primary_at_its_window() -> None:
         assert running.receiver.waits_for == "the store's flush and compaction"
         assert running.sender.window_bytes <= OPTIONS.window_bytes + OPTIONS.chunk_bytes
         assert running.sender.ack.received > running.sender.ack.applied == 0
-        replica.stalled = False
+        replica.stalled = None
         replica.notify()
         await until(lambda: replica.position == primary.position)
 
@@ -146,13 +146,13 @@ async def test_frames_that_are_here_are_applied_together() -> None:
 
 async def test_log_that_goes_away_ends_the_stream() -> None:
     """A sender whose log is gone says so instead of skipping."""
-    primary, replica = FakeStore(), FakeStore(stalled=True)
+    primary, replica = FakeStore(), FakeStore(stalled="level 0 is full")
     for _ in range(100):
         primary.write(b"v" * 200)
     async with stream(primary, replica) as running:
         await until(lambda: running.sender.waits_for.startswith("the replica"))
         primary.forget_log_before(90)
-        replica.stalled = False
+        replica.stalled = None
         replica.notify()
         with pytest.raises(LogGoneError):
             await running.sending
@@ -261,14 +261,14 @@ async def test_random_interleavings_keep_the_replica_a_prefix() -> None:
                 elif action == 4:
                     replica.sync()
                 else:
-                    replica.stalled = not replica.stalled
+                    replica.stalled = None if replica.stalled else "level 0 is full"
                     replica.notify()
                 await asyncio.sleep(0)
                 assert [f.data for f in replica.frames] == [
                     f.data for f in primary.frames[: len(replica.frames)]
                 ]
                 assert replica.position.sequence <= primary.durable_sequence
-    replica.stalled = False
+    replica.stalled = None
     primary.sync()
     async with stream(primary, replica):
         await until(lambda: replica.position == primary.position)

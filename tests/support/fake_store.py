@@ -24,7 +24,7 @@ class FakeChunk:
 @dataclass(frozen=True)
 class FakeFile:
     name: str
-    size: int
+    size_bytes: int
     sha256: bytes
 
 
@@ -80,7 +80,7 @@ class FakeStore:
     position: Position = ZERO
     auto_sync: bool = True
     epochs: tuple[EpochRecord, ...] = ()
-    stalled: bool = False
+    stalled: str | None = None
     failed: BaseException | None = None
     frames: list[Frame] = field(default_factory=list)
     oldest: int = 1
@@ -173,7 +173,7 @@ class FakeStore:
         self.notify()
         return self.position
 
-    def create_checkpoint(self, path: Path, *, flush: bool = False) -> Position:
+    def create_checkpoint(self, path: Path, /, *, flush: bool = False) -> Position:
         path.mkdir(parents=True)
         for number in range(3):
             content = hashlib.sha256(b"%d" % number).digest() * 1000 * (number + 1)
