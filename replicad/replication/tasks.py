@@ -39,6 +39,10 @@ async def beside(main: Coroutine[Any, Any, Result], *others: Coroutine[Any, Any,
                 task.cancel()
             return result
     except BaseExceptionGroup as errors:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # The group forgets a cancellation that came together with an error.
+            raise asyncio.CancelledError from None
         raise _first(errors) from None
     finally:
         main.close()

@@ -1,0 +1,102 @@
+"""The asyncio pieces that sessions are made of."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from replicad.replication.tasks import Wakeup, beside, in_thread
+
+
+async def forever() -> None:
+    await asyncio.Event().wait()
+
+
+async def fail() -> None:
+    await asyncio.sleep(0)
+    raise ValueError("failed")
+
+
+async def test_beside_returns_what_main_returns_and_ends_the_others() -> None:
+    """The others are cancelled when main is done."""
+    ended = []
+
+    async def other() -> None:
+        try:
+            await forever()
+        finally:
+            ended.append(True)
+
+    async def main() -> int:
+        await asyncio.sleep(0)
+        return 5
+
+    assert await beside(main(), other(), other()) == 5
+    assert ended == [True, True]
+
+
+async def test_the_first_error_is_raised_bare() -> None:
+    """An error of main or of another ends all and comes without a group around it."""
+    with pytest.raises(ValueError, match="failed"):
+        await beside(fail(), forever())
+    with pytest.raises(ValueError, match="failed"):
+        await beside(forever(), fail())
+
+
+async def test_a_cancellation_is_not_lost_to_an_error_at_the_same_time() -> None:
+    """A task that is cancelled while another part of it fails ends as cancelled."""
+
+    async def fails_when_cancelled() -> None:
+        try:
+            await forever()
+        finally:
+            raise ValueError("on the way out")
+
+    task = asyncio.create_task(beside(forever(), fails_when_cancelled()))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancelled_caller_waits_for_its_thread() -> None:
+    """What the thread uses is free when the cancellation arrives at the caller."""
+    go, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        go.wait(5)
+        done.set()
+
+    task = asyncio.create_task(in_thread(work))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.sleep(0.01)
+    assert not task.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert done.is_set()
+
+
+async def test_a_wakeup_from_another_thread_is_never_lost() -> None:
+    """Every notification after a `clear` ends the wait."""
+    wakeup = Wakeup()
+    count = 0
+
+    def count_up() -> None:
+        nonlocal count
+        for _ in range(1000):
+            count += 1
+            wakeup.notify()
+
+    thread = threading.Thread(target=count_up)
+    thread.start()
+    async with asyncio.timeout(5):
+        while True:
+            wakeup.clear()
+            if count == 1000:
+                break
+            await wakeup.wait()
+    thread.join()
