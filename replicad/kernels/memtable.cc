@@ -1,8 +1,10 @@
 #include "memtable.h"
 
 #include <algorithm>
+#include <bit>
 #include <new>
 #include <stdexcept>
+#include <utility>
 
 #include "bytes.h"
 
@@ -38,8 +40,10 @@ struct Memtable::Target {
   uint64_t trailer;
 };
 
-// Every entry below a node lies in [low, high); null stands for no bound. The keys between two bounds share the bounds'
-// common prefix, so slots begin after `skip` bytes of it: keys with a long common prefix stay cheap to compare.
+// Every entry below a node lies in [low, high); null stands for no bound. Slots begin after `skip` bytes, a prefix that all
+// keys of the node share, so keys with a long common prefix stay cheap to compare. Between two bounds every key, a
+// searched one too, has the bounds' common prefix. A node without one of them (at the tree's edge) has only that of its
+// own records: a searched key is compared with that prefix first, and a record without it makes `skip` less.
 struct Memtable::Node {
   const Record* low = nullptr;
   const Record* high = nullptr;
@@ -51,6 +55,10 @@ struct Memtable::Node {
   // How many records sort before `target`; with `Inclusive`, or are equal to it.
   template <bool Inclusive>
   int Rank(const Target& target) const {
+    if (AtEdge() && skip > 0) {
+      const int order = target.key.substr(0, skip).compare(records[0]->key().substr(0, skip));
+      if (order != 0) return order < 0 ? 0 : count;
+    }
     const uint64_t slot = SlotOf(target.key, skip);
     const uint64_t* first = slots;
     for (int left = count; left > 0;) {  // branchless: what is compared with is random to the predictor
@@ -83,9 +91,14 @@ struct Memtable::Node {
   void InsertAt(int index, const Record* record) {
     std::copy_backward(slots + index, slots + count, slots + count + 1);
     std::copy_backward(records + index, records + count, records + count + 1);
-    slots[index] = SlotOf(record->key(), skip);
     records[index] = record;
     ++count;
+    if (AtEdge()) {
+      const auto common = static_cast<uint32_t>(CommonPrefix(records[0]->key(), records[count - 1]->key()));
+      const bool look_for_more = std::has_single_bit(static_cast<unsigned>(count));
+      if (common < skip || (look_for_more && common >= skip + kSkipStepBytes)) return Skip(common);
+    }
+    slots[index] = SlotOf(record->key(), skip);
   }
 
   // Moves the entries from `from` on into the empty node `right`, whose low fence is `separator`.
@@ -103,12 +116,18 @@ struct Memtable::Node {
     high = separator;
   }
 
-  // After a fence moved: a longer common prefix makes better slots.
+  // After a split: a longer common prefix makes better slots, and a node that left the edge may have to skip less.
   void Refit() {
-    if (low == nullptr || high == nullptr) return;
-    const auto common = static_cast<uint32_t>(CommonPrefix(low->key(), high->key()));
-    if (common < skip + kSkipStepBytes) return;
-    skip = common;
+    if (count == 0) return;
+    const auto [first, last] = AtEdge() ? std::pair(records[0], records[count - 1]) : std::pair(low, high);
+    const auto common = static_cast<uint32_t>(CommonPrefix(first->key(), last->key()));
+    if (common < skip || common >= skip + kSkipStepBytes) Skip(common);
+  }
+
+  bool AtEdge() const { return low == nullptr || high == nullptr; }
+
+  void Skip(uint32_t bytes) {
+    skip = bytes;
     for (int i = 0; i < count; ++i) slots[i] = SlotOf(records[i]->key(), skip);
   }
 };

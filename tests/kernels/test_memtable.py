@@ -76,9 +76,12 @@ def test_agrees_with_the_oracle(
         lambda rng, i: b"one and the same key",
         lambda rng, i: bytes(rng.randrange(300)),
         lambda rng, i: b"a" * (i % 40) + rng.randbytes(rng.randrange(3)),
+        lambda rng, i: b"a" * 16 + b"%d" % i if i % 2 else b"b%d" % (90_000 - i),
     ],
-    ids=["random", "shared prefix", "ascending", "descending", "two tenants", "one key", "zeros", "nested"],
-)
+    ids=[
+        "random", "shared prefix", "ascending", "descending", "two tenants", "one key", "zeros", "nested", "outward",
+    ],
+)  # fmt: skip
 def test_large_memtables_agree_with_the_oracle(make: object) -> None:
     """Trees of several levels keep their order whatever the keys look like."""
     print(f"seed {SEED}")
