@@ -79,7 +79,8 @@ def test_agrees_with_the_oracle(
         lambda rng, i: b"a" * 16 + b"%d" % i if i % 2 else b"b%d" % (90_000 - i),
     ],
     ids=[
-        "random", "shared prefix", "ascending", "descending", "two tenants", "one key", "zeros", "nested", "outward",
+        "random", "shared prefix", "ascending", "descending", "two tenants", "one key", "zeros", "nested",
+        "outward",
     ],
 )  # fmt: skip
 def test_large_memtables_agree_with_the_oracle(make: object) -> None:
