@@ -31,6 +31,8 @@ void Translate(const std::exception_ptr& thrown, void*) {
 }  // namespace
 
 NB_MODULE(_kernels, m) {
+  // A process that ends with a database open is no bug of the bindings.
+  nb::set_leak_warnings(false);
   m.doc() = "C++ kernels of replicad: codecs, memtable, read view, merge.";
   nb::register_exception_translator(Translate);
   replicad::bind_memtable(m);

@@ -1,25 +1,34 @@
 """Makes the log durable: one thread syncs at a time, for everybody who waits (group commit).
 
 A thread that needs its own write durable leads if nobody does, and follows otherwise; whoever leads syncs all
-that was written until then. A request without a waiter runs on the store's sync lane.
+that was written until then. A request without a waiter runs on the store's sync lane: the first one at once,
+further ones together, PACE_SECONDS apart. Without that pace, under "async", each sync would be followed by the
+next, and the two threads would spend their time handing each other the interpreter.
 """
 
 from __future__ import annotations
 
-from replicad.env import Lane
+import threading
+
+from replicad.env import Clock, Lane
 from replicad.errors import PoisonedError
 from replicad.store.progress import Progress
 from replicad.store.wal.writer import LogWriter
 from replicad.types import Sequence
 
+PACE_SECONDS = 0.005
+
 
 class Syncer:
-    def __init__(self, log: LogWriter, progress: Progress, lane: Lane) -> None:
+    def __init__(self, log: LogWriter, progress: Progress, lane: Lane, clock: Clock) -> None:
         self._log = log
         self._progress = progress
         self._lane = lane
+        self._clock = clock
         self._leading = False
         self._requested = False
+        self._paced_from = -PACE_SECONDS
+        self._closing = threading.Event()
 
     def sync_through(self, sequence: Sequence) -> None:
         """Returns when `sequence` is durable; raises PoisonedError when it never will be."""
@@ -42,9 +51,13 @@ class Syncer:
             self._lane.submit(self._run)
 
     def close(self) -> None:
+        self._closing.set()
         self._lane.close()
 
     def _run(self) -> None:
+        if not self._progress.visible_when_durable:
+            self._closing.wait(max(0.0, self._paced_from + PACE_SECONDS - self._clock.monotonic()))
+            self._paced_from = self._clock.monotonic()
         self._requested = False
         try:
             self.sync_through(Sequence(self._progress.appended))
