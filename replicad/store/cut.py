@@ -29,7 +29,8 @@ class LogPart:
 
     @property
     def whole(self) -> bool:
-        return self.segment.sealed
+        """Nothing was written to the segment after the cut, and nothing will be."""
+        return self.segment.sealed and self.segment.size_bytes == self.length
 
 
 class Cut:

@@ -1,7 +1,7 @@
 """Which segments move to the archive and which go: one decision over plain values.
 
 A segment is needed by recovery while it holds more than the tables do. After that it is archived, and it goes
-when nobody holds it and the archive is larger or older than the options allow.
+when nobody holds it and the log is larger or older than the options allow.
 """
 
 from __future__ import annotations
@@ -33,28 +33,27 @@ class RetentionRules:
 
 @dataclass(frozen=True, slots=True)
 class RetentionChoice:
-    archive: int
-    """So many of the live segments, oldest first."""
     delete: int
-    """So many of all segments, oldest first."""
+    """So many segments, oldest first."""
+    archive: int
+    """So many of the live ones that are left, oldest first."""
 
 
 def choose(segments: list[SegmentFacts], rules: RetentionRules) -> RetentionChoice:
     """`segments` is the chain, oldest first."""
-    archive = 0
+    idle = 0
     for facts in segments:
-        if facts.archived:
-            continue
-        if not facts.sealed or facts.last_sequence > rules.flushed:
+        if not facts.archived and (not facts.sealed or facts.last_sequence > rules.flushed):
             break
-        archive += 1
+        idle += 1
     delete = 0
     total = sum(facts.size_bytes for facts in segments)
-    for facts in segments:
+    for facts in segments[:idle]:
         old = rules.seconds_max is not None and facts.age_seconds > rules.seconds_max
         held = rules.held_from is not None and facts.last_sequence >= rules.held_from
-        if not facts.archived or held or not (old or total > rules.bytes_max):
+        if held or not (old or total > rules.bytes_max):
             break
         total -= facts.size_bytes
         delete += 1
-    return RetentionChoice(archive, delete)
+    archive = sum(not facts.archived for facts in segments[delete:idle])
+    return RetentionChoice(delete, archive)

@@ -80,7 +80,7 @@ class LogWriter:
         """
         with self._lock:
             target = self.written
-            sealed, self._unsynced = self._unsynced, []
+            sealed = list(self._unsynced)
             live, segment = self._file, self._segment
             live_size = live.size if live is not None else 0
             unnamed, self._unnamed = self._unnamed, False
@@ -93,6 +93,9 @@ class LogWriter:
         for file, done, last in sealed:
             done.end = (file.size, last)
             done.sealed = True
+        with self._lock:
+            del self._unsynced[: len(sealed)]
+        for file, _, _ in sealed:
             file.close()
         if segment is not None:
             segment.end = (live_size, target.sequence)

@@ -1,0 +1,98 @@
+"""What to compact next, as a table of cases."""
+
+from __future__ import annotations
+
+from replicad.store.compaction.picker import LEVELS, Shape, choose, debt_bytes, overlapping
+from replicad.store.table.meta import TableMeta
+from replicad.types import FamilyId, FileNumber, Sequence
+
+SHAPE = Shape(level0_tables=2, level_base_bytes=100, multiplier=10)
+
+
+def table(number: int, level: int, smallest: str, largest: str, size: int = 60) -> TableMeta:
+    return TableMeta(
+        number=FileNumber(number),
+        table_id=bytes(16),
+        family=FamilyId(0),
+        level=level,
+        size_bytes=size,
+        sha256=bytes(32),
+        smallest=smallest.encode(),
+        largest=largest.encode(),
+        first_sequence=Sequence(1),
+        last_sequence=Sequence(number),
+        entries=1,
+        deletions=0,
+        raw_bytes=size,
+    )
+
+
+def levels_of(*tables: TableMeta) -> list[list[TableMeta]]:
+    levels: list[list[TableMeta]] = [[] for _ in range(LEVELS)]
+    for meta in tables:
+        levels[meta.level].append(meta)
+    return levels
+
+
+def numbers(metas: tuple[TableMeta, ...]) -> list[int]:
+    return [meta.number for meta in metas]
+
+
+def test_nothing_to_do() -> None:
+    """Levels within their targets are left alone."""
+    assert choose(levels_of(), SHAPE, {}) is None
+    assert choose(levels_of(table(1, 0, "a", "b"), table(2, 1, "a", "z")), SHAPE, {}) is None
+
+
+def test_level0_is_taken_whole() -> None:
+    """Level 0 goes down whole, with every table of level 1 that it overlaps."""
+    levels = levels_of(
+        table(5, 0, "c", "f"),
+        table(4, 0, "d", "k"),
+        table(1, 1, "a", "b", 10),
+        table(2, 1, "e", "g", 10),
+        table(3, 1, "l", "m", 10),
+    )
+    choice = choose(levels, SHAPE, {})
+    assert choice is not None
+    assert (choice.level, choice.output_level) == (0, 1)
+    assert numbers(choice.inputs) == [5, 4] and numbers(choice.below) == [2]
+    assert choice.bottom and not choice.is_move
+
+
+def test_deletions_stay_above_older_data() -> None:
+    """Where a deeper level overlaps, deletions must be kept."""
+    levels = levels_of(table(5, 0, "c", "f"), table(4, 0, "d", "k"), table(1, 2, "a", "e"))
+    choice = choose(levels, SHAPE, {})
+    assert choice is not None and not choice.bottom
+
+
+def test_round_robin() -> None:
+    """Within a level the table after the last one compacted is next, and then the first again."""
+    levels = levels_of(table(1, 1, "a", "c"), table(2, 1, "d", "f"), table(3, 1, "g", "i"))
+    for last, expected in (({}, 1), ({1: b"c"}, 2), ({1: b"f"}, 3), ({1: b"i"}, 1)):
+        choice = choose(levels, SHAPE, last)
+        assert choice is not None and numbers(choice.inputs) == [expected]
+        assert choice.is_move
+
+
+def test_most_urgent_level_first() -> None:
+    """The level that is most over its target goes first."""
+    deep = [table(number, 2, f"{number:03}", f"{number:03}", 900) for number in range(10, 13)]
+    levels = levels_of(table(1, 1, "0", "9", 110), *deep)
+    choice = choose(levels, SHAPE, {})
+    assert choice is not None and choice.level == 2
+
+
+def test_overlap_is_inclusive() -> None:
+    """Tables that share only a boundary key overlap."""
+    tables = [table(1, 1, "a", "c"), table(2, 1, "c", "e"), table(3, 1, "f", "g")]
+    assert numbers(overlapping(tables, b"c", b"c")) == [1, 2]
+    assert numbers(overlapping(tables, b"e\x00", b"e\xff")) == []
+
+
+def test_debt() -> None:
+    """Debt counts what is above the targets."""
+    assert debt_bytes(levels_of(table(1, 0, "a", "b", 70)), SHAPE) == 0
+    levels = levels_of(table(1, 0, "a", "b", 70), table(2, 0, "a", "b", 70), table(3, 1, "a", "b", 130))
+    assert debt_bytes(levels, SHAPE) == 140 + 30

@@ -1,0 +1,113 @@
+"""The manifest's records: what survives, what is told apart, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from replicad.env import LocalFileSystem
+from replicad.errors import CorruptionError, NotFoundError
+from replicad.store.manifest.edit import Edit, Parent, decode_edit, encode_edit
+from replicad.store.manifest.file import ManifestWriter, decode_current, encode_current, load
+from replicad.store.manifest.state import ManifestState
+from replicad.types import DatabaseId, Epoch, EpochRecord, FileNumber, HistoryHash, Position, Sequence
+from tests.store.compaction.test_picker import table
+
+FS = LocalFileSystem()
+ID = DatabaseId(bytes(range(16)))
+
+
+def position(sequence: int) -> Position:
+    return Position(Epoch(1), Sequence(sequence), HistoryHash(2**64 - sequence))
+
+
+def full_edit() -> Edit:
+    return Edit(
+        database_id=ID,
+        parent=Parent(database_id=DatabaseId(bytes(16)), fork=position(3)),
+        copy=True,
+        epochs=(EpochRecord(Epoch(1), b"e" * 16, position(1)),),
+        next_file=FileNumber(9),
+        flushed=position(10),
+        synced=position(12),
+        log_start=position(2),
+        commit_time_us=123,
+        add=(table(4, 2, "a", "b"),),
+        drop=(FileNumber(3),),
+    )
+
+
+def test_round_trip() -> None:
+    """Every field of an edit comes back, and an empty edit is empty."""
+    assert decode_edit(encode_edit(full_edit())) == full_edit()
+    assert decode_edit(encode_edit(Edit())) == Edit()
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\x81\xa3add\x91\x01", b"\xa3abc"])
+def test_no_edit(data: bytes) -> None:
+    """Bytes that are no edit are corruption, not a crash."""
+    with pytest.raises(CorruptionError):
+        decode_edit(data)
+
+
+def test_appends_are_read_back(tmp_path: Path) -> None:
+    """The state is the sum of the edits, also after the file was started anew."""
+    writer = ManifestWriter(FS, tmp_path, ManifestState(database_id=ID))
+    writer.append(Edit(add=(table(4, 0, "a", "b"), table(5, 0, "a", "c")), flushed=position(5)))
+    writer.append(Edit(drop=(FileNumber(4),), synced=position(8)))
+    assert load(FS, tmp_path) == writer.state
+    assert [meta.number for meta in writer.state.tables] == [5]
+    writer.close(Edit(synced=position(9)))
+    assert load(FS, tmp_path).synced == position(9)
+    assert len(list(tmp_path.glob("MANIFEST-*"))) == 1
+
+
+def test_torn_record_is_dropped(tmp_path: Path) -> None:
+    """A last record that is cut short is ignored; damage before a valid record is corruption."""
+    writer = ManifestWriter(FS, tmp_path, ManifestState(database_id=ID))
+    writer.append(Edit(flushed=position(5)))
+    first = writer.size_bytes
+    writer.append(Edit(flushed=position(6)))
+    second = writer.size_bytes
+    writer.append(Edit(flushed=position(7)))
+    path = writer.path
+    writer.abandon()
+    content = path.read_bytes()
+    for size in range(second + 1, len(content)):
+        path.write_bytes(content[:size])
+        assert load(FS, tmp_path).flushed == position(6)
+    for offset in range(first, second):
+        damaged = bytearray(content)
+        damaged[offset] ^= 0x10
+        path.write_bytes(damaged)
+        with pytest.raises(CorruptionError) as caught:
+            load(FS, tmp_path)
+        assert (caught.value.path, caught.value.offset) == (path, first)
+
+
+def test_current() -> None:
+    """CURRENT carries its own checksum."""
+    data = encode_current("MANIFEST-000012", 345)
+    assert decode_current(data) == ("MANIFEST-000012", 345)
+    for offset in range(len(data)):
+        damaged = bytearray(data)
+        damaged[offset] ^= 1
+        with pytest.raises(CorruptionError):
+            decode_current(bytes(damaged))
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    """A directory without CURRENT holds no database."""
+    with pytest.raises(NotFoundError):
+        load(FS, tmp_path)
+
+
+def test_edit_that_does_not_fit() -> None:
+    """Dropping what is not there or adding what is there is corruption."""
+    state = ManifestState(database_id=ID, tables=(table(1, 0, "a", "b"),))
+    with pytest.raises(CorruptionError):
+        state.apply(Edit(drop=(FileNumber(2),)))
+    with pytest.raises(CorruptionError):
+        state.apply(Edit(add=(table(1, 0, "a", "b"),)))
+    assert state.apply(Edit(drop=(FileNumber(1),), add=(table(1, 1, "a", "b"),))).tables[0].level == 1

@@ -1,0 +1,176 @@
+"""What is acknowledged and shown when, and what happens when the disk fails."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+import replicad
+from replicad import WriteBatch
+from replicad.env import Env
+from replicad.store.database import open_database
+from tests.support.faulty_filesystem import FaultyFileSystem, Gate, io_error, no_space
+from tests.support.stores import fill, small_options
+
+
+def is_log(path: Path) -> bool:
+    return path.suffix == ".log"
+
+
+def test_sync_shows_only_what_is_durable(tmp_path: Path) -> None:
+    """Under "sync" a batch is invisible to readers, though newest sees it, until its sync has returned."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(durability="sync"), env=Env(fs=fs))
+    gate = Gate()
+    fs.on_sync = gate
+    batch = WriteBatch()
+    batch.put(b"k", b"v")
+    commit = database.submit(batch)
+    assert gate.reached.wait(10)
+    assert database.get(b"k") is None and not commit.visible
+    assert database.newest.get(b"k") == b"v"
+    assert (database.latest_sequence, database.appended_sequence) == (0, 1)
+    assert list(database.get_updates_since(1)) == []
+    gate.open.set()
+    assert commit.wait(10)
+    assert database.get(b"k") == b"v"
+    database.close()
+
+
+def test_async_ships_only_what_is_durable(tmp_path: Path) -> None:
+    """Under "async" a batch is visible at once, and leaves the log only when it is durable."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
+    gate = Gate()
+    fs.on_sync = gate
+    database.put(b"k", b"v")
+    assert database.get(b"k") == b"v"
+    assert gate.reached.wait(10)
+    assert database.read_log(1).next() is None
+    gate.open.set()
+    assert database.wait_durable(1, 10)
+    chunk = database.read_log(1).next()
+    assert chunk is not None and chunk.last_sequence == 1
+    database.close()
+
+
+def test_group_commit(tmp_path: Path) -> None:
+    """Batches that arrive during a sync share the next one."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(durability="sync"), env=Env(fs=fs))
+    database.put(b"first", b"")
+    gate = Gate()
+    fs.on_sync = gate
+    before = len(fs.syncs)
+    threads = [threading.Thread(target=database.put, args=(b"%d" % n, b"")) for n in range(20)]
+    for thread in threads:
+        thread.start()
+    while database.appended_sequence < 21:
+        pass
+    gate.open.set()
+    for thread in threads:
+        thread.join()
+    assert len([path for path in fs.syncs[before:] if is_log(path)]) <= 3
+    database.close()
+
+
+def test_failed_sync_poisons(tmp_path: Path) -> None:
+    """After a failed sync nothing is acknowledged any more, even if the disk recovers; reads go on."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(durability="sync"), env=Env(fs=fs))
+    database.put(b"good", b"1")
+    fs.on_sync = io_error
+    with pytest.raises(replicad.PoisonedError):
+        database.put(b"lost", b"2")
+    fs.on_sync = None
+    with pytest.raises(replicad.PoisonedError):
+        database.put(b"later", b"3")
+    assert database.failed is not None
+    assert database.get(b"good") == b"1"
+    assert database.get(b"lost") is None
+    database.close()
+    with replicad.open(tmp_path / "db", small_options()) as again:
+        assert again.get(b"good") == b"1"
+        assert again.get(b"later") is None
+
+
+def test_full_disk_refuses_and_heals(tmp_path: Path) -> None:
+    """A full disk refuses the write and keeps nothing of it; with room again writes go on, without a gap."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
+    database.put(b"a", b"1")
+    fs.on_append = no_space
+    for _ in range(3):
+        with pytest.raises(replicad.DiskFullError):
+            database.put(b"refused", b"x" * 1000)
+    assert database.get(b"refused") is None and database.newest.get(b"refused") is None
+    assert database.get(b"a") == b"1"
+    fs.on_append = None
+    assert database.put(b"b", b"2") == 2
+    database.close()
+    with replicad.open(tmp_path / "db", small_options()) as again:
+        assert [update.first_sequence for update in again.get_updates_since(1)] == [1, 2]
+        assert list(again.scan()) == [(b"a", b"1"), (b"b", b"2")]
+
+
+def test_full_disk_while_flushing(tmp_path: Path) -> None:
+    """A flush that finds no room is tried again and loses nothing."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
+    fill(database, 100)
+    failed = threading.Event()
+
+    def no_room_for_tables(path: Path) -> None:
+        if path.suffix == ".sst":
+            failed.set()
+            no_space(path)
+
+    fs.on_append = no_room_for_tables
+    flusher = threading.Thread(target=database.flush)
+    flusher.start()
+    assert failed.wait(10)
+    assert database.get(b"key-000001") is not None
+    fs.on_append = None
+    flusher.join(20)
+    assert not flusher.is_alive()
+    assert sum(1 for _ in database.scan()) == 100
+    assert database.failed is None
+    database.close()
+
+
+def test_append_error_poisons(tmp_path: Path) -> None:
+    """An append that fails with anything but a full disk stops the store."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
+    database.put(b"a", b"1")
+    fs.on_append = io_error
+    with pytest.raises(replicad.PoisonedError):
+        database.put(b"b", b"2")
+    fs.on_append = None
+    with pytest.raises(replicad.PoisonedError):
+        database.put(b"c", b"3")
+    database.close()
+
+
+def test_table_waits_for_log(tmp_path: Path) -> None:
+    """No table is published before the log is durable through its last sequence number."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
+    gate = Gate()
+
+    def hold_log(path: Path) -> None:
+        if is_log(path):
+            gate(path)
+
+    fs.on_sync = hold_log
+    fill(database, 50)
+    flusher = threading.Thread(target=database.flush)
+    flusher.start()
+    assert gate.reached.wait(10)
+    assert database.stats()["tables"] == 0
+    gate.open.set()
+    flusher.join(20)
+    assert database.stats()["tables"] >= 1
+    database.close()
