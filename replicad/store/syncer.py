@@ -2,8 +2,8 @@
 
 A thread that needs its own write durable leads if nobody does, and follows otherwise; whoever leads syncs all
 that was written until then. A request without a waiter runs on the store's sync lane: the first one at once,
-further ones together, PACE_SECONDS apart. Without that pace, under "async", each sync would be followed by the
-next, and the two threads would spend their time handing each other the interpreter.
+further ones together, PACE_SECONDS apart. Without that pace, under "async", each sync would be followed by
+the next, and the two threads would spend their time handing each other the interpreter.
 """
 
 from __future__ import annotations

@@ -86,7 +86,8 @@ def test_gone(tmp_path: Path) -> None:
         updates = database.get_updates_since(1)
         fill(database, 1500)
         database.flush()
-        first = database.get_sorted_wal_files()[0].first_sequence
+        eventually(lambda: len(database.get_sorted_wal_files()) == 1)
+        first = database.oldest_log_sequence
         assert first > 1
         with pytest.raises(replicad.LogGoneError) as caught:
             database.get_updates_since(first - 1)
