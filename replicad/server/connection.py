@@ -15,18 +15,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import structlog
 
 from replicad.errors import InvalidArgument, ReplicadError
-from replicad.options import KEY_BYTES_MAX
 from replicad.server import refusals, replies
 from replicad.server.commands.table import Command, Entry, find_entry
-from replicad.server.interfaces import Batch, Put
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request, RequestParser
-from replicad.server.writes import PENDING, Segment, Transaction
+from replicad.server.session import LARGE_BYTES, Session
 
 if TYPE_CHECKING:
     from replicad.server.server import RespServer
@@ -39,18 +37,16 @@ CHOKED = 2  # much is waiting to be written, to the store or to the client
 UNREAD = 4  # the client does not take its output
 QUITTING = 8  # nothing more will be executed
 
-_LARGE_BYTES = 16 * 1024
-_HIGH_WATER_BYTES = 1 << 20
 _LARGE_BYTES_MAX = 8 << 20
 _HELD_INPUT_BYTES_MAX = 4 << 20
-_MISSING: Any = object()
+_NOT_FOR_BROWSERS = frozenset([b"POST", b"HOST:"])
 
 
-class Connection(asyncio.Protocol):
+class Connection(Session, asyncio.Protocol):
     """The protocol object of one socket, and the session state of its client."""
 
     def __init__(self, server: RespServer) -> None:
-        self.server = server
+        super().__init__(server)
         self.id = 0
         self.name = b""
         self.library = b""
@@ -64,18 +60,8 @@ class Connection(asyncio.Protocol):
         self.queue: list[tuple[Command, Request]] | None = None
         self.queue_bytes = 0
         self.queue_broken = False
-        self.transaction: Transaction | None = None
-        self.annotations: list[bytes] = []
-        self.last_write = 0
         self.task: asyncio.Task[None] | None = None
-
         self.stopped = 0
-        self.get = server.store.get
-        self.direct = True  # reads may show the visible state: nothing is held and no EXEC is under way
-        self.held: deque[Segment] = deque()
-        self.segment: Segment | None = None
-        self.ready: list[bytes] = []
-        self.sink: Callable[[bytes], None] = self.ready.append
 
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._parser = RequestParser(server.options)
@@ -93,8 +79,9 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
-        self._transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
+        self._transport.set_write_buffer_limits(high=self.server.options.output_bytes_max)
         if not self.server.admit(self):
+            self._ending = True
             self._transport.write(refusals.TOO_MANY_CLIENTS)
             self._transport.close()
 
@@ -143,8 +130,7 @@ class Connection(asyncio.Protocol):
         for request in rest:
             entry = find(request[0]) or find_entry(table, request[0])
             if entry is None:
-                self.queue_broken = True
-                reply: bytes | None = refusals.unknown_command(request)
+                reply: bytes | None = self._not_a_command(request)
             else:
                 handler, least, most, command = entry
                 if not least <= len(request) <= most:
@@ -165,6 +151,13 @@ class Connection(asyncio.Protocol):
                 if self.stopped & QUITTING:
                     self._backlog.clear()
         self.server.stats.commands += len(requests) - len(self._backlog)
+
+    def _not_a_command(self, request: Request) -> bytes:
+        if request[0].upper() in _NOT_FOR_BROWSERS:
+            # A web page can make a browser send us its requests: what is in them must not be executed.
+            self.quit()
+        self.queue_broken = True
+        return refusals.unknown_command(request)
 
     def _enqueue(self, entry: Entry, request: Request) -> bytes:
         assert self.queue is not None
@@ -201,160 +194,6 @@ class Connection(asyncio.Protocol):
             self._backlog.clear()
             self._execute(requests)
 
-    # Reading and writing data, for the commands.
-
-    def read(self, key: bytes) -> bytes | None:
-        """The value that this connection must see now: after its own writes, its own EXEC included."""
-        if self.transaction is not None:
-            return self._read_in_transaction(key)
-        return self.read_newest(key) if self.held else self.server.store.get(key)
-
-    def read_many(self, keys: list[bytes]) -> list[bytes | None]:
-        if self.direct:
-            return self.server.store.multi_get(keys)
-        return [self.read(key) for key in keys]
-
-    def read_newest(self, key: bytes) -> bytes | None:
-        """The value that the next write would replace; this reply waits until it is visible."""
-        if self.transaction is not None:
-            return self._read_in_transaction(key)
-        group = self.server.group
-        value: bytes | None = group.overlay.get(key, _MISSING)
-        if value is not _MISSING:
-            self.depend_on_group()
-            return value
-        store = self.server.store
-        value = store.newest.get(key)
-        self.hold(store.appended_sequence)
-        return value
-
-    def _read_in_transaction(self, key: bytes) -> bytes | None:
-        transaction = self.transaction
-        assert transaction is not None
-        value: bytes | None = transaction.overlay.get(key, _MISSING)
-        if value is not _MISSING:
-            return value
-        value = self.server.group.overlay.get(key, _MISSING)
-        if value is not _MISSING:
-            transaction.saw_group = True
-            return value
-        return transaction.reader(key)
-
-    def put(self, key: bytes, value: bytes) -> None:
-        """Writes one key as a batch of its own, or as a part of the EXEC under way."""
-        transaction = self.transaction
-        if transaction is not None:
-            transaction.open_batch().put(key, value)
-            transaction.overlay[key] = value
-            return
-        if self.annotations:
-            batch = self.begin_batch()
-            batch.put(key, value)
-            self.commit(batch)
-        elif len(key) <= KEY_BYTES_MAX:
-            self.commit((key, value))
-        else:
-            raise InvalidArgument(f"a key has at most {KEY_BYTES_MAX} bytes")
-        self.server.group.overlay[key] = value
-        if len(value) > _LARGE_BYTES:
-            self.weigh(len(value))
-
-    def write(self, changes: dict[bytes, bytes | None]) -> None:
-        """Writes (or, for None, deletes) several keys in one batch."""
-        transaction = self.transaction
-        batch = self.begin_batch() if transaction is None else transaction.open_batch()
-        for key, value in changes.items():
-            if value is None:
-                batch.delete(key)
-            else:
-                batch.put(key, value)
-        if transaction is None:
-            self.commit(batch)
-            self.server.group.overlay.update(changes)
-        else:
-            transaction.overlay.update(changes)
-
-    def begin_batch(self) -> Batch:
-        """A batch that carries the annotations which wait for one."""
-        batch = self.server.new_batch()
-        for data in self.annotations:
-            batch.put_log_data(data)
-        return batch
-
-    def commit(self, batch: Batch | Put) -> None:
-        """Adds the batch to the group; this command's reply waits for it."""
-        self.server.group.add(self.segment or self._join_group(), batch)
-        if self.annotations:
-            self.annotations = []
-
-    def finish_transaction(self, transaction: Transaction) -> None:
-        """Adds what EXEC wrote to the group; its reply waits for what it wrote and saw."""
-        if transaction.batch is not None:
-            self.commit(transaction.batch)
-            self.server.group.overlay.update(transaction.overlay)
-        elif transaction.saw_group:
-            self.depend_on_group()
-        elif self.server.node.is_writable:
-            self.hold(self.server.store.appended_sequence)
-
-    # Holding replies.
-
-    def hold(self, sequence: int) -> None:
-        """Keeps back this command's reply, and all after it, until `sequence` is visible."""
-        if self.transaction is not None:
-            return
-        if self.held:
-            if self.held[-1].sequence >= sequence:
-                return
-        elif sequence <= self.server.store.latest_sequence:
-            return
-        self._open_segment(sequence)
-
-    def depend_on_group(self) -> None:
-        """This command's reply shows what the open group writes: it waits for it, and fails with it."""
-        segment = self.segment or self._join_group()
-        segment.dependent.append(len(segment.replies))
-
-    def _join_group(self) -> Segment:
-        segment = self.segment = self._open_segment(PENDING)
-        self.server.group.segments.append(segment)
-        return segment
-
-    def _open_segment(self, sequence: int) -> Segment:
-        segment = Segment(self, sequence)
-        if not self.held:
-            self.server.holding.add(self)
-        self.held.append(segment)
-        self.sink = segment.replies.append
-        self.direct = False
-        return segment
-
-    def leave_group(self, segment: Segment) -> None:
-        """The group went to the store: later writes belong to another one."""
-        self.segment = None
-
-    def release(self, visible: int) -> None:
-        """Sends the replies whose sequence numbers are visible."""
-        held = self.held
-        ready = self.ready
-        while held and held[0].sequence <= visible:
-            ready += held.popleft().replies
-        if not held:
-            self.server.holding.discard(self)
-            self._held_input_bytes = 0
-            self.sink = ready.append
-            self.direct = self.transaction is None
-            if self._when_released is not None:
-                then, self._when_released = self._when_released, None
-                then()
-        self.settle()
-
-    def fail_held(self, reply: bytes) -> None:
-        """The store failed for good: nothing held can be vouched for any more."""
-        for segment in self.held:
-            segment.replies = [reply] * len(segment.replies)
-        self.release(PENDING)
-
     # Commands that take longer than the loop may wait.
 
     def run_when_released(self, then: Callable[[], None]) -> None:
@@ -382,13 +221,19 @@ class Connection(asyncio.Protocol):
         self._pump()
         self.settle()
 
+    def all_released(self) -> None:
+        self._held_input_bytes = 0
+        if self._when_released is not None:
+            then, self._when_released = self._when_released, None
+            then()
+
     # Output and flow.
 
     def weigh(self, size: int) -> None:
         """Counts a large value on its way to the store or the client; when many are, the next commands
         wait.
         """
-        if size > _LARGE_BYTES:
+        if size > LARGE_BYTES:
             self._large_bytes += size
             if self._large_bytes > _LARGE_BYTES_MAX:
                 self.stopped |= CHOKED
@@ -402,7 +247,7 @@ class Connection(asyncio.Protocol):
             self.sink(replies.error(f"ERR Protocol error: {self._parser.error}"))
             self._ending = True
         while self.ready:
-            transport.write(b"".join(self.ready))
+            transport.write(self.ready[0] if len(self.ready) == 1 else b"".join(self.ready))
             self.ready.clear()
             if self._large_bytes and not self.held:
                 self._large_bytes = 0
@@ -442,6 +287,11 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What waits here for more input, for EXEC, or for the client to read."""
+        return self._parser.buffered_bytes + self.queue_bytes + self._transport.get_write_buffer_size()
 
     def overdue(self, now: float) -> str | None:
         """Why this client should be closed by now, if it should."""

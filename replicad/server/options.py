@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from replicad.errors import InvalidArgument
-from replicad.options import BATCH_BYTES_MAX, KIB, MIB, VALUE_BYTES_MAX
+from replicad.options import BATCH_BYTES_MAX, GIB, KIB, MIB, VALUE_BYTES_MAX
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerOptions:
     """What one client, and all clients together, may take.
 
-    `request_bytes_max` bounds a whole command, and the commands queued by one MULTI. `output_bytes_max` is
-    how much output one connection may have waiting before the server stops executing its commands, and how
-    large one reply may be; a client that takes nothing of it for `output_seconds_max` is closed, as is one
-    whose unfinished command does not grow for `input_seconds_max`.
+    `request_bytes_max` bounds a whole command, and the commands queued by one MULTI; `reply_bytes_max` one
+    reply. While more than `output_bytes_max` waits for a client, its commands are not executed and no more
+    is read from it. It is closed when it takes nothing of that for `output_seconds_max`, or when its
+    unfinished command does not grow for `input_seconds_max`. When all clients together take more than
+    `buffered_bytes_max`, the largest is closed.
     """
 
     clients_max: int = 10_000
@@ -23,7 +24,9 @@ class ServerOptions:
     bulk_bytes_max: int = VALUE_BYTES_MAX
     request_bytes_max: int = BATCH_BYTES_MAX + MIB
     inline_bytes_max: int = 64 * KIB
-    output_bytes_max: int = 256 * MIB
+    reply_bytes_max: int = 256 * MIB
+    output_bytes_max: int = 64 * MIB
+    buffered_bytes_max: int = GIB
     output_seconds_max: float = 60.0
     input_seconds_max: float = 60.0
     cursors_max: int = 4096

@@ -52,6 +52,10 @@ class RequestParser:
         """Whether part of a request has been read and the rest has not come."""
         return self._exact.unfinished
 
+    @property
+    def buffered_bytes(self) -> int:
+        return self._exact.buffered_bytes
+
     def feed(self, data: bytes) -> list[Request]:
         """The requests that `data` completes; those before an error are returned, then `error` is set."""
         try:
@@ -119,6 +123,11 @@ class _ExactParser:
     @property
     def unfinished(self) -> bool:
         return bool(self._buffer) or self._arguments_left > 0
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What has come of an unfinished request, at most."""
+        return len(self._buffer) + (self._request_bytes if self._arguments_left else 0)
 
     def take(self) -> list[Request]:
         requests, self.ready = self.ready, []

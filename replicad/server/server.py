@@ -24,6 +24,7 @@ from replicad.server.cursors import CursorTable
 from replicad.server.interfaces import Batch, Node, Snapshot, Store
 from replicad.server.key_count import KeyCount
 from replicad.server.options import ServerOptions
+from replicad.server.session import Session
 from replicad.server.stats import ServerStats
 from replicad.server.writes import WriteGroup, write_refused
 from replicad.types import Position
@@ -62,7 +63,7 @@ class RespServer:
         self.started_at = self.now()
         self.stats = ServerStats()
         self.connections: set[Connection] = set()
-        self.holding: set[Connection] = set()
+        self.holding: set[Session] = set()
         self.group = WriteGroup(store, self._schedule_group)
         self.cursors = CursorTable(self.options.cursors_max)
         self.key_count = KeyCount(store, self.now)
@@ -147,15 +148,26 @@ class RespServer:
             self._settle_waiters()
 
     def _inspect(self) -> None:
-        """Closes the clients that stand still in the middle of something."""
+        """Closes clients that stand still in the middle of something, and the largest when all take too
+        much.
+        """
         now = self.now()
+        buffered_bytes = 0
         for client in list(self.connections):
             reason = client.overdue(now)
             if reason is not None:
-                self.stats.closed_for_limits += 1
-                log.warning("server.client_closed", client=client.peer, reason=reason)
-                client.abort()
+                self._close_for(client, reason)
+            else:
+                buffered_bytes += client.buffered_bytes
+        if buffered_bytes > self.options.buffered_bytes_max:
+            largest = max(self.connections, key=lambda client: client.buffered_bytes)
+            self._close_for(largest, "takes the most of too much memory")
         self._inspection = self.loop.call_later(_INSPECT_SECONDS, self._inspect)
+
+    def _close_for(self, client: Connection, reason: str) -> None:
+        self.stats.closed_for_limits += 1
+        log.warning("server.client_closed", client=client.peer, reason=reason)
+        client.abort()
 
     # The store moves.
 

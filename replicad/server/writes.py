@@ -21,7 +21,7 @@ from replicad.server import replies
 from replicad.server.interfaces import Batch, Put, Store
 
 if TYPE_CHECKING:
-    from replicad.server.connection import Connection
+    from replicad.server.session import Session
 
 PENDING = 1 << 64
 """Above every sequence number: the group is not in the log yet."""
@@ -37,7 +37,7 @@ class Segment:
 
     __slots__ = ("connection", "dependent", "last_batch", "replies", "sequence")
 
-    def __init__(self, connection: Connection, sequence: int) -> None:
+    def __init__(self, connection: Session, sequence: int) -> None:
         self.connection = connection
         self.sequence = sequence
         self.replies: list[bytes] = []

@@ -62,7 +62,7 @@ def test_errors_never_carry_line_ends_from_input(server: RunningServer) -> None:
 
 def test_a_client_that_does_not_read_is_closed(start: StartServer) -> None:
     """Its commands stop being executed when output waits; after a while it is closed."""
-    server = start(output_seconds_max=0.1)
+    server = start(output_seconds_max=0.1, output_bytes_max=1_000_000)
     redis.Redis(port=server.port).set("k", b"v" * 1_000_000)
     with server.connect() as client:
         client.socket.setblocking(False)
@@ -113,7 +113,7 @@ def test_there_is_a_limit_to_clients(start: StartServer) -> None:
 
 def test_a_reply_has_a_limit(start: StartServer) -> None:
     """One command cannot ask for more than the server sends at once."""
-    server = start(output_bytes_max=100_000)
+    server = start(reply_bytes_max=100_000)
     client = redis.Redis(port=server.port)
     client.set("k", b"v" * 50_000)
     with pytest.raises(redis.ResponseError, match="larger than this server sends"):
@@ -143,3 +143,31 @@ def test_a_value_has_a_limit(start: StartServer) -> None:
     with pytest.raises(redis.ResponseError, match="exceeds maximum allowed size"):
         client.append("k", b"v" * 101)
     assert client.append("k", b"v" * 100) == 1000
+
+
+def test_a_browser_is_sent_away(server: RunningServer) -> None:
+    """What a web page makes a browser send is not executed."""
+    with server.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nSET k v\r\n")
+        assert client.read_to_end().startswith(b"-ERR unknown command 'POST'")
+    assert server.store.appended_sequence == 0
+
+
+def test_all_clients_together_have_a_limit(start: StartServer) -> None:
+    """When unfinished requests take too much, the largest goes and the others stay."""
+    server = start(buffered_bytes_max=1_000_000)
+    with server.connect() as large, server.connect() as small:
+        small.send(b"*2\r\n$4\r\nECHO\r\n$3\r\nab")
+        large.send(b"*2\r\n$4\r\nECHO\r\n$2000000\r\n" + b"x" * 1_500_000)
+        assert large.read_to_end() == b""
+        small.send(b"c\r\n")
+        small.read(b"$3\r\nabc\r\n")
+
+
+def test_a_client_may_send_much_before_it_reads(start: StartServer) -> None:
+    """A long pipeline whose replies fill the sockets' buffers does not end in both sides waiting."""
+    server = start()
+    redis.Redis(port=server.port).set("k", b"v" * 500)
+    with server.connect() as client:
+        client.send(encode_request("GET", "k") * 50_000 + encode_request("SET", "k", "w") * 50_000)
+        client.read((b"$500\r\n" + b"v" * 500 + b"\r\n") * 50_000 + b"+OK\r\n" * 50_000)

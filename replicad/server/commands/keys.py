@@ -66,7 +66,7 @@ keys.command("pttl", 2, "Returns -1 for a key that exists, -2 for one that does 
 def keys_(client: Connection, request: Request) -> None:
     matches = compile_glob(request[1])
     prefix = literal_prefix(request[1])
-    limit = client.server.options.output_bytes_max
+    limit = client.server.options.reply_bytes_max
 
     def collect(snapshot: Snapshot) -> bytes:
         found: list[bytes] = []

@@ -51,6 +51,7 @@ def quit_(client: Connection, request: Request) -> bytes:
 @session.command("reset", 1, "Makes the connection like a new one.", immediate=True)
 def reset(client: Connection, request: Request) -> bytes:
     client.queue = None
+    client.queue_bytes = 0
     client.annotations = []
     client.name = b""
     _speak(client, 2)

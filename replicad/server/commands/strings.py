@@ -63,7 +63,7 @@ def _shown(client: Connection, value: bytes | None) -> bytes:
 @strings.command("mget", -2, "Returns the values of several keys.", keys=(1, -1, 1))
 def mget(client: Connection, request: Request) -> bytes:
     keys = request[1:]
-    limit = client.server.options.output_bytes_max
+    limit = client.server.options.reply_bytes_max
     parts: list[bytes] = []
     size = largest = position = 0
     step = 4

@@ -32,12 +32,14 @@ def discard(client: Connection, request: Request) -> bytes:
     if client.queue is None:
         return refusals.DISCARD_WITHOUT_MULTI
     client.queue = None
+    client.queue_bytes = 0
     return replies.OK
 
 
 @transactions.command("exec", 1, "Executes the queued commands as one batch.", immediate=True)
 def exec_(client: Connection, request: Request) -> bytes:
     queue, client.queue = client.queue, None
+    client.queue_bytes = 0
     if queue is None:
         return refusals.EXEC_WITHOUT_MULTI
     if client.queue_broken:
@@ -53,7 +55,7 @@ def exec_(client: Connection, request: Request) -> bytes:
 
 
 def _execute(client: Connection, queue: list, transaction: Transaction) -> bytes:  # type: ignore[type-arg]
-    limit = client.server.options.output_bytes_max
+    limit = client.server.options.reply_bytes_max
     parts: list[bytes] = []
     size = 0
     client.transaction = transaction

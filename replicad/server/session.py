@@ -1,0 +1,205 @@
+"""What a client's commands see and change, and which of its replies wait.
+
+A reply that must wait (a write that is not visible yet, or anything that showed such a state) goes into a
+held segment; from then on everything the connection says goes behind it, and its reads are of the newest
+state. `sink` takes the next reply, wherever it belongs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from replicad.errors import InvalidArgument
+from replicad.options import KEY_BYTES_MAX
+from replicad.server.interfaces import Batch, Put
+from replicad.server.writes import PENDING, Segment, Transaction
+
+if TYPE_CHECKING:
+    from replicad.server.server import RespServer
+
+LARGE_BYTES = 16 * 1024
+"""From here on a value counts: `Session.weigh`."""
+_MISSING: Any = object()
+
+
+class Session:
+    """The part of a connection that knows the store. The loop's thread owns it."""
+
+    def __init__(self, server: RespServer) -> None:
+        self.server = server
+        self.get = server.store.get
+        self.transaction: Transaction | None = None
+        self.annotations: list[bytes] = []
+        self.last_write = 0
+        self.direct = True  # reads may show the visible state: nothing is held and no EXEC is under way
+        self.held: deque[Segment] = deque()
+        self.segment: Segment | None = None
+        self.ready: list[bytes] = []
+        self.sink: Callable[[bytes], None] = self.ready.append
+
+    # Reading and writing data, for the commands.
+
+    def read(self, key: bytes) -> bytes | None:
+        """The value that this connection must see now: after its own writes, its own EXEC included."""
+        if self.transaction is not None:
+            return self._read_in_transaction(key)
+        return self.read_newest(key) if self.held else self.server.store.get(key)
+
+    def read_many(self, keys: list[bytes]) -> list[bytes | None]:
+        if self.direct:
+            return self.server.store.multi_get(keys)
+        return [self.read(key) for key in keys]
+
+    def read_newest(self, key: bytes) -> bytes | None:
+        """The value that the next write would replace; this reply waits until it is visible."""
+        if self.transaction is not None:
+            return self._read_in_transaction(key)
+        group = self.server.group
+        value: bytes | None = group.overlay.get(key, _MISSING)
+        if value is not _MISSING:
+            self.depend_on_group()
+            return value
+        store = self.server.store
+        value = store.newest.get(key)
+        self.hold(store.appended_sequence)
+        return value
+
+    def _read_in_transaction(self, key: bytes) -> bytes | None:
+        transaction = self.transaction
+        assert transaction is not None
+        value: bytes | None = transaction.overlay.get(key, _MISSING)
+        if value is not _MISSING:
+            return value
+        value = self.server.group.overlay.get(key, _MISSING)
+        if value is not _MISSING:
+            transaction.saw_group = True
+            return value
+        return transaction.reader(key)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Writes one key as a batch of its own, or as a part of the EXEC under way."""
+        transaction = self.transaction
+        if transaction is not None:
+            transaction.open_batch().put(key, value)
+            transaction.overlay[key] = value
+            return
+        if self.annotations:
+            batch = self.begin_batch()
+            batch.put(key, value)
+            self.commit(batch)
+        elif len(key) <= KEY_BYTES_MAX:
+            self.commit((key, value))
+        else:
+            raise InvalidArgument(f"a key has at most {KEY_BYTES_MAX} bytes")
+        self.server.group.overlay[key] = value
+        if len(value) > LARGE_BYTES:
+            self.weigh(len(value))
+
+    def write(self, changes: dict[bytes, bytes | None]) -> None:
+        """Writes (or, for None, deletes) several keys in one batch."""
+        transaction = self.transaction
+        batch = self.begin_batch() if transaction is None else transaction.open_batch()
+        for key, value in changes.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        if transaction is None:
+            self.commit(batch)
+            self.server.group.overlay.update(changes)
+        else:
+            transaction.overlay.update(changes)
+
+    def begin_batch(self) -> Batch:
+        """A batch that carries the annotations which wait for one."""
+        batch = self.server.new_batch()
+        for data in self.annotations:
+            batch.put_log_data(data)
+        return batch
+
+    def commit(self, batch: Batch | Put) -> None:
+        """Adds the batch to the group; this command's reply waits for it."""
+        self.server.group.add(self.segment or self._join_group(), batch)
+        if self.annotations:
+            self.annotations = []
+
+    def finish_transaction(self, transaction: Transaction) -> None:
+        """Adds what EXEC wrote to the group; its reply waits for what it wrote and saw."""
+        if transaction.batch is not None:
+            self.commit(transaction.batch)
+            self.server.group.overlay.update(transaction.overlay)
+        elif transaction.saw_group:
+            self.depend_on_group()
+        elif self.server.node.is_writable:
+            self.hold(self.server.store.appended_sequence)
+
+    # Holding replies.
+
+    def hold(self, sequence: int) -> None:
+        """Keeps back this command's reply, and all after it, until `sequence` is visible."""
+        if self.transaction is not None:
+            return
+        if self.held:
+            if self.held[-1].sequence >= sequence:
+                return
+        elif sequence <= self.server.store.latest_sequence:
+            return
+        self._open_segment(sequence)
+
+    def depend_on_group(self) -> None:
+        """This command's reply shows what the open group writes: it waits for it, and fails with it."""
+        segment = self.segment or self._join_group()
+        segment.dependent.append(len(segment.replies))
+
+    def _join_group(self) -> Segment:
+        segment = self.segment = self._open_segment(PENDING)
+        self.server.group.segments.append(segment)
+        return segment
+
+    def _open_segment(self, sequence: int) -> Segment:
+        segment = Segment(self, sequence)
+        if not self.held:
+            self.server.holding.add(self)
+        self.held.append(segment)
+        self.sink = segment.replies.append
+        self.direct = False
+        return segment
+
+    def leave_group(self, segment: Segment) -> None:
+        """The group went to the store: later writes belong to another one."""
+        self.segment = None
+
+    def release(self, visible: int) -> None:
+        """Sends the replies whose sequence numbers are visible."""
+        held = self.held
+        ready = self.ready
+        while held and held[0].sequence <= visible:
+            ready += held.popleft().replies
+        if not held:
+            self.server.holding.discard(self)
+            self.sink = ready.append
+            self.direct = self.transaction is None
+            self.all_released()
+        self.settle()
+
+    def fail_held(self, reply: bytes) -> None:
+        """The store failed for good: nothing held can be vouched for any more."""
+        for segment in self.held:
+            segment.replies = [reply] * len(segment.replies)
+        self.release(PENDING)
+
+    # What the connection does about it.
+
+    def weigh(self, size: int) -> None:
+        """Counts a large value on its way to the store or the client."""
+        raise NotImplementedError
+
+    def all_released(self) -> None:
+        """Nothing is held any more."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Replies became ready."""
+        raise NotImplementedError
