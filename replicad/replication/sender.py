@@ -58,7 +58,7 @@ class Sender:
             unsubscribe()
 
     async def _send(self) -> None:
-        cursor = await in_thread(self._source.read_log, self.sent + 1)
+        cursor = self._source.read_log(self.sent + 1)
         try:
             await self._send_from(cursor)
         finally:
