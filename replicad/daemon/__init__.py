@@ -1,0 +1,1 @@
+"""The primary and the replica as programs: configuration, logging, supervision, wiring."""

@@ -264,6 +264,12 @@ class PrimaryNode:
         senders = (session.sender for session in self.sessions.values())
         return sum(1 for sender in senders if sender is not None and sender.ack.durable >= sequence)
 
+    def is_caught_up(self) -> bool:
+        """Whether every replica that streams has applied all that is durable here."""
+        newest = self._source.durable_sequence
+        senders = (session.sender for session in self.sessions.values())
+        return all(sender is None or sender.ack.applied >= newest for sender in senders)
+
     async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
         """Waits until `count` replicas hold `sequence` durably, or the time is over; how many do."""
         try:

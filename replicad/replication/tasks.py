@@ -39,8 +39,8 @@ async def beside(main: Coroutine[Any, Any, Result], *others: Coroutine[Any, Any,
                 task.cancel()
             return result
     except BaseExceptionGroup as errors:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        me = asyncio.current_task()
+        if me is not None and me.cancelling():
             # The group forgets a cancellation that came together with an error.
             raise asyncio.CancelledError from None
         raise _first(errors) from None

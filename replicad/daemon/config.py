@@ -1,0 +1,129 @@
+"""The configuration of a node: a TOML file, with flags over it. Unknown keys are errors.
+
+data = "/var/lib/replicad/primary"
+listen = "127.0.0.1:6380"              # Redis clients
+replication = "127.0.0.1:6381"         # a primary: where its replicas connect
+primary = "127.0.0.1:6381"             # a replica: the replication address of its primary
+
+[store]      the fields of replicad.options.Options
+[link]       the fields of replicad.replication.options.ReplicationOptions
+[clients]    the fields of replicad.server.options.ServerOptions
+[log]        format = "auto" | "json" | "console", level = "debug" | "info" | "warning" | "error"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+
+from replicad.daemon.addresses import Address, parse_address
+from replicad.errors import ConfigError, InvalidArgument
+from replicad.options import Options
+from replicad.replication.options import ReplicationOptions
+from replicad.server import ServerOptions
+
+Part = TypeVar("Part")
+AddressText = Annotated[
+    Address, BeforeValidator(lambda value: parse_address(value) if isinstance(value, str) else value)
+]
+
+_PARTS: dict[str, type[Any]] = {"store": Options, "link": ReplicationOptions, "clients": ServerOptions}
+
+
+class LogConfig(BaseModel):
+    """How events are written to standard error; "auto" is console on a terminal and JSON elsewhere."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["auto", "json", "console"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class NodeConfig(BaseModel):
+    """What every node has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    data: Path
+    listen: AddressText = Address("127.0.0.1", 6380)
+    store: Options = Options()
+    link: ReplicationOptions = ReplicationOptions()
+    clients: ServerOptions = ServerOptions()
+    log: LogConfig = LogConfig()
+
+
+class PrimaryConfig(NodeConfig):
+    replication: AddressText = Address("127.0.0.1", 6381)
+
+
+class ReplicaConfig(NodeConfig):
+    primary: AddressText
+
+
+Config = TypeVar("Config", bound=NodeConfig)
+
+
+def load_primary(file: Path | None = None, **flags: Any) -> PrimaryConfig:
+    """The file's keys with `flags` (None: not given) over them; a flag `a__b` is key `b` of table `a`.
+
+    Raises ConfigError naming the key.
+    """
+    return _load(PrimaryConfig, file, flags)
+
+
+def load_replica(file: Path | None = None, **flags: Any) -> ReplicaConfig:
+    """As `load_primary`."""
+    return _load(ReplicaConfig, file, flags)
+
+
+def _load(kind: type[Config], file: Path | None, flags: dict[str, Any]) -> Config:
+    values = {} if file is None else _read(file)
+    for name, value in flags.items():
+        if value is not None:
+            table, _, key = name.rpartition("__")
+            (values.setdefault(table, {}) if table else values)[key] = value
+    where = "the command line" if file is None else str(file)
+    try:
+        for name, part in _PARTS.items():
+            if name in values:
+                values[name] = _part(part, name, values[name])
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_first(error)}") from None
+    except (ConfigError, InvalidArgument) as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from None
+
+
+def _part(kind: type[Part], name: str, table: Any) -> Part:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{name} is a table")
+    known = {field.name for field in fields(kind)} - {"create_if_missing"}  # type: ignore[arg-type]
+    for key in table:
+        if key not in known:
+            raise ConfigError(f"{name}.{key} is not a key")
+    try:
+        return TypeAdapter(kind).validate_python(table)
+    except ValidationError as error:
+        raise ConfigError(f"{name}.{_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    key = ".".join(map(str, problem["loc"]))
+    text = "is not a key" if problem["type"] == "extra_forbidden" else problem["msg"]
+    if problem["type"] == "missing":
+        text = "is missing"
+    return f"{key} {text}" if key else text

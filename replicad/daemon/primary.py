@@ -1,0 +1,184 @@
+"""The primary as a program: the store, the client port, the replication port, and their end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+import structlog
+
+from replicad.daemon.addresses import Address
+from replicad.daemon.client_port import ClientPort
+from replicad.daemon.config import PrimaryConfig
+from replicad.daemon.node import Shower, identity_of, node_state, open_store, watch_failure
+from replicad.daemon.notify import notify
+from replicad.daemon.records import NodeRecords
+from replicad.daemon.status import replicas_document, store_document
+from replicad.daemon.supervise import Stop, run_node, until_stopped
+from replicad.env import Env
+from replicad.replication.connection import TcpConnection
+from replicad.replication.identify import Identity
+from replicad.replication.primary import PrimaryNode
+from replicad.replication.slots import Slots
+from replicad.server import ReplicaView
+from replicad.state import Shown
+from replicad.store.checkpoint import list_files
+from replicad.store.database import Database, open_database
+
+log = structlog.get_logger("replicad.daemon")
+
+TICK_SECONDS = 1.0
+DRAIN_SECONDS = 5.0
+
+
+def run(config: PrimaryConfig) -> None:
+    """Runs a primary until it is told to stop; raises what ended it otherwise."""
+    run_node(_primary, "primary", config)
+
+
+class PrimaryView:
+    """What the server tells clients about this node; satisfies its `Node`."""
+
+    role: Literal["primary", "replica"] = "primary"
+    primary_address = None
+    link_state = "connected"
+
+    def __init__(self, env: Env, identity: Identity, database: Database, node: PrimaryNode) -> None:
+        self._env = env
+        self._identity = identity
+        self._database = database
+        self._node = node
+        self.listening: dict[str, str] = {}
+
+    @property
+    def is_writable(self) -> bool:
+        return self._node.fenced_by is None
+
+    def replicas(self) -> list[ReplicaView]:
+        views = []
+        for session in self._node.sessions.values():
+            host, _, port = session.connection.peer.rpartition(":")
+            slot = self._node.slots.get(session.hello.node)
+            acknowledged = 0 if slot is None else slot.sequence
+            views.append(
+                ReplicaView(
+                    node_id=session.hello.node.hex(),
+                    host=host,
+                    port=int(port) if port.isdigit() else 0,
+                    state="online" if session.sender is not None else "wait_bgsave",
+                    acknowledged_sequence=session.sender.ack.durable if session.sender else acknowledged,
+                )
+            )
+        return views
+
+    async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
+        return await self._node.wait_replicas(count, sequence, timeout_seconds)
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "role": "primary",
+            "node_id": self._identity.node.hex(),
+            "fenced_by_epoch": self._node.fenced_by,
+            **self.listening,
+            **store_document(self._database),
+            "replicas": replicas_document(self._env, self._node, self._database),
+        }
+
+
+async def _primary(config: PrimaryConfig, env: Env, stop: Stop) -> None:
+    async with node_state(env, config.data) as records:
+        slots = Slots(records.state.view().slots, config.link.slot_log_bytes_max)
+        database = await open_store(
+            lambda: open_database(config.data, config.store, env=env, role="owner", retention=slots)
+        )
+        try:
+            await _serve(config, env, stop, records, slots, database)
+        finally:
+            await asyncio.to_thread(database.close)
+            log.info("store.closed", position=str(database.durable_position))
+
+
+async def _serve(
+    config: PrimaryConfig, env: Env, stop: Stop, records: NodeRecords, slots: Slots, database: Database
+) -> None:
+    identity = identity_of(env, records)
+    node = PrimaryNode(
+        env,
+        identity,
+        database,
+        slots,
+        records,
+        config.data,
+        lambda directory: list_files(env.fs, directory),
+        config.link,
+    )
+    await asyncio.to_thread(node.copies.load)
+    view = PrimaryView(env, identity, database, node)
+    clients = ClientPort(config.listen, view, config.clients, lambda: stop.request("SHUTDOWN"))
+    await clients.serve(database)
+    replicas = ReplicationPort(node)
+    address = await replicas.start(config.replication)
+    view.listening = {"listen": str(clients.address), "replication": str(address)}
+    shower = Shower(env, records, lambda: _shown(env, database))
+    await shower.show()
+    log.info("daemon.ready", role="primary", clients=str(clients.address), replication=str(address))
+    notify("READY=1", f"STATUS=primary at {database.durable_position}")
+    try:
+        await until_stopped(stop, shower.run(), _tick(node), watch_failure(database))
+    finally:
+        await clients.close()
+        await replicas.close(database)
+        if database.failed is None:
+            await shower.show()
+
+
+def _shown(env: Env, database: Database) -> Shown:
+    return Shown(
+        role="primary",
+        database_id=database.database_id,
+        position=str(database.durable_position),
+        primary_address=None,
+        link=None,
+        at_us=env.clock.wall_us(),
+    )
+
+
+async def _tick(node: PrimaryNode) -> None:
+    while True:
+        await asyncio.sleep(TICK_SECONDS)
+        await node.tick()
+
+
+class ReplicationPort:
+    """Accepts replicas; each connection is one session task."""
+
+    def __init__(self, node: PrimaryNode) -> None:
+        self._node = node
+        self._listener: asyncio.Server | None = None
+        self._sessions: set[asyncio.Task[None]] = set()
+
+    async def start(self, address: Address) -> Address:
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._accept, address.host, address.port)
+        return Address(*self._listener.sockets[0].getsockname()[:2])
+
+    async def close(self, database: Database) -> None:
+        """Takes no more replicas, and lets those that stream have what is durable, for a few seconds."""
+        if self._listener is not None:
+            self._listener.close()
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while not self._node.is_caught_up():  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            log.warning("replication.not_drained", sequence=database.durable_sequence)
+        for task in self._sessions:
+            task.cancel()
+        await asyncio.gather(*self._sessions, return_exceptions=True)
+
+    def _accept(self) -> TcpConnection:
+        connection = TcpConnection()
+        task = asyncio.get_running_loop().create_task(self._node.serve(connection))
+        self._sessions.add(task)
+        task.add_done_callback(self._sessions.discard)
+        return connection

@@ -1,0 +1,39 @@
+"""The node's state, written off the event loop: one thread, one write after another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from replicad.state import BootstrapProgress, NodeState, Shown, Slot
+
+
+class NodeRecords:
+    """`NodeState` for the loop's tasks: each call returns when its write is durable."""
+
+    def __init__(self, state: NodeState) -> None:
+        self.state = state
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
+
+    async def put_slot(self, slot: Slot) -> None:
+        await self._run(self.state.put_slot, slot)
+
+    async def remove_slot(self, node_id: bytes) -> None:
+        await self._run(self.state.remove_slot, node_id)
+
+    async def show(self, shown: Shown) -> None:
+        await self._run(self.state.show, shown)
+
+    async def show_bootstrap(self, progress: BootstrapProgress | None) -> None:
+        await self._run(self.state.show_bootstrap, progress)
+
+    async def close(self) -> None:
+        await self._run(self.state.close)
+        self._thread.shutdown()
+
+    async def _run(self, function: Callable[..., None], *arguments: Any) -> None:
+        # Shielded: a cancelled caller must not leave a write behind that runs beside `close`.
+        job = asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+        await asyncio.shield(job)

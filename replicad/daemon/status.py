@@ -1,0 +1,139 @@
+"""The status document: everything that an operator asks of a node, as plain values for JSON.
+
+Bytes, seconds and microseconds are in the last word of a name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replicad.env import Env
+from replicad.replication.follower import Follower
+from replicad.replication.primary import PrimaryNode, Session
+from replicad.replication.slots import log_bytes_after
+from replicad.state import BootstrapProgress
+from replicad.store.database import Database
+
+Document = dict[str, Any]
+
+
+def store_document(database: Database) -> Document:
+    """What both roles say of their data."""
+    position = database.position if database.latest_sequence == database.appended_sequence else None
+    shown = database.durable_position if position is None else position
+    return {
+        "database_id": database.database_id.hex(),
+        "position": str(shown),
+        "durable_position": str(database.durable_position),
+        "applied_sequence": database.latest_sequence,
+        "durable_sequence": database.durable_sequence,
+        "epoch": shown.epoch,
+        "durability": database.options.durability,
+        "stalled": database.stalled,
+        "log": {
+            "first_sequence": database.oldest_log_sequence,
+            "last_sequence": database.durable_sequence,
+            "segments": len(files := database.get_sorted_wal_files()),
+            "archived": sum(file.archived for file in files),
+            "log_bytes": sum(file.size_bytes for file in files),
+        },
+        "store": database.stats(),
+    }
+
+
+def replicas_document(env: Env, node: PrimaryNode, database: Database) -> list[Document]:
+    """One entry for each replica that is connected or has a slot."""
+    now = env.clock.monotonic()
+    entries = [_session_document(now, node, session, database) for session in node.sessions.values()]
+    for slot in node.slots.all():
+        if slot.node_id not in node.sessions:
+            entries.append(
+                {
+                    "node_id": slot.node_id.hex(),
+                    "state": "away",
+                    "waits_for": "the replica to connect",
+                    "durable_sequence": slot.sequence,
+                    "lag_sequences": database.durable_sequence - slot.sequence,
+                    "slot": slot.invalid or "holding",
+                    "seen_us": slot.seen_us,
+                }
+            )
+    return entries
+
+
+def _session_document(now: float, node: PrimaryNode, session: Session, database: Database) -> Document:
+    slot = node.slots.get(session.hello.node)
+    document: Document = {
+        "node_id": session.hello.node.hex(),
+        "address": session.connection.peer,
+        "state": session.state,
+        "connected_seconds": round(now - session.connected_at, 3),
+        "slot": None if slot is None else slot.invalid or "holding",
+    }
+    sender, copy = session.sender, session.copy
+    if sender is not None:
+        newest = database.durable_sequence
+        unsent = log_bytes_after(database.get_sorted_wal_files(), sender.sent, newest)
+        document |= {
+            "waits_for": sender.waits_for,
+            "sent_sequence": sender.sent,
+            "received_sequence": sender.ack.received,
+            "applied_sequence": sender.ack.applied,
+            "durable_sequence": sender.ack.durable,
+            "lag_sequences": max(0, newest - sender.ack.applied),
+            "lag_bytes": unsent + sender.window_bytes,
+            "sent_bytes": sender.sent_bytes,
+        }
+    elif copy is not None:
+        document |= {
+            "waits_for": "the replica to fetch and verify the copy",
+            "copy_position": str(copy.position),
+            "copy_bytes": copy.size_bytes,
+            "sent_bytes": copy.sent_bytes,
+        }
+    return document
+
+
+def link_document(env: Env, follower: Follower) -> Document:
+    """The replica's link: its state, what it waits for, how far the primary is."""
+    link, now = follower.link, env.clock.monotonic()
+    document: Document = {
+        "state": link.state,
+        "waits_for": follower.waits_for,
+        "for_seconds": round(now - link.since, 3),
+        "attempts": link.attempts,
+        "last_error": link.last_error,
+        "primary_sequence": link.primary_sequence,
+        "primary_node_id": None if link.primary_node is None else link.primary_node.hex(),
+    }
+    if link.stopped_code is not None:
+        document["stopped_code"] = link.stopped_code
+    if follower.receiver is not None:
+        document["received_bytes"] = follower.receiver.received_bytes
+    return document
+
+
+def bootstrap_document(env: Env, follower: Follower) -> Document | None:
+    """The bootstrap that is under way: rate and estimate count what this attempt fetched."""
+    progress = follower.progress
+    if progress is None:
+        return None
+    seconds = env.clock.monotonic() - follower.progress_started_at
+    fetched = progress.size_bytes - follower.progress_started_bytes
+    rate = fetched / seconds if seconds > 0 else 0.0
+    left = progress.size_bytes_total - progress.size_bytes
+    return {
+        **progress_document(progress),
+        "rate_bytes": round(rate),
+        "eta_seconds": round(left / rate, 1) if rate else None,
+    }
+
+
+def progress_document(progress: BootstrapProgress) -> Document:
+    return {
+        "position": progress.position,
+        "files": progress.files,
+        "files_total": progress.files_total,
+        "size_bytes": progress.size_bytes,
+        "size_bytes_total": progress.size_bytes_total,
+    }
