@@ -45,11 +45,11 @@ def agreed_digest(
                 say("")
                 return Agreement(newest, tuple(taken[node][1] for node in nodes))
             for node in behind:
-                while node.sequence() < newest:
+                while (reached := node.sequence()) is None or reached < newest:
                     if time.monotonic() > deadline:
+                        where = "has no data yet" if reached is None else f"stands at {reached}"
                         raise PeerTimeoutError(
-                            f"{node.name} stands at {node.sequence()} and did not reach {newest} "
-                            f"within {timeout_seconds:g} s"
+                            f"{node.name} {where} and did not reach {newest} within {timeout_seconds:g} s"
                         )
                     say(f"waiting for {node.name} to reach sequence number {newest}")
                     time.sleep(PAUSE_SECONDS)

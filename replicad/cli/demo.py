@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+PIPED_WIDTH = 100
+
 
 def register(app: typer.Typer) -> None:
     app.command(epilog="\b\nExamples:\n  replicad demo\n  replicad demo --keep /tmp/demo")(demo)
@@ -26,6 +28,7 @@ def demo(
     """
     import contextlib
     import signal
+    import sys
     import tempfile
 
     from rich.console import Console
@@ -45,7 +48,7 @@ def demo(
             directory.mkdir(parents=True, exist_ok=True)
             if any(directory.iterdir()):
                 raise UsageError(f"{keep} is not empty")
-        reporter = Reporter(Console(highlight=False))
+        reporter = Reporter(Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH))
         demonstration = Demonstration(directory, reporter)
         stack.callback(demonstration.abandon)
         try:

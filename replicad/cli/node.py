@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from replicad.cli.client import Client, ReplyError
-from replicad.cli.exits import UsageError
+from replicad.cli.exits import UnreachableError, UsageError
 from replicad.errors import LogGoneError
 from replicad.types import FamilyId, Operation, OperationKind, Position
 
@@ -50,8 +50,8 @@ class Node(Protocol):
     def status(self) -> dict[str, Any]:
         """The node's status document."""
 
-    def sequence(self) -> int:
-        """The newest sequence number that its readers see; cheap."""
+    def sequence(self) -> int | None:
+        """The newest sequence number that its readers see, None while it has no data; cheap."""
 
     def digest(self) -> tuple[int, str]:
         """Sequence number and SHA-256 of a snapshot taken now; takes as long as reading all data."""
@@ -89,9 +89,10 @@ class LiveNode:
     """A running node, through its client port."""
 
     def __init__(self, host: str, port: int, *, timeout_seconds: float = 30.0) -> None:
+        self._address = host, port
+        self._timeout_seconds = timeout_seconds
         self.client = Client(host, port, timeout_seconds=timeout_seconds)
         self.name = self.client.address
-        self._timeout_seconds = timeout_seconds
 
     def close(self) -> None:
         self.client.close()
@@ -100,8 +101,22 @@ class LiveNode:
         document: dict[str, Any] = json.loads(self.client.call("REPLICAD.STATUS"))
         return document
 
-    def sequence(self) -> int:
-        return int(Position.parse(self.client.call("REPLICAD.POSITION").decode()).sequence)
+    def sequence(self) -> int | None:
+        try:
+            return self._sequence()
+        except UnreachableError:
+            # A replica closes its connections when a bootstrap exchanges its data.
+            self.client.close()
+            self.client = Client(*self._address, timeout_seconds=self._timeout_seconds)
+            return self._sequence()
+
+    def _sequence(self) -> int | None:
+        try:
+            return int(Position.parse(self.client.call("REPLICAD.POSITION").decode()).sequence)
+        except ReplyError as error:
+            if error.code != "LOADING":
+                raise
+            return None
 
     def digest(self) -> tuple[int, str]:
         self.client.set_timeout(None)
@@ -181,7 +196,7 @@ class DirectoryNode:
 
         return directory_status(self.path)
 
-    def sequence(self) -> int:
+    def sequence(self) -> int | None:
         return int(self.database.latest_sequence)
 
     def digest(self) -> tuple[int, str]:

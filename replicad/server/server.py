@@ -17,7 +17,6 @@ from typing import Any, TypeVar, cast
 import structlog
 
 from replicad import kernels
-from replicad.server import refusals
 from replicad.server.commands import COMMANDS, READ_ONLY, WRITABLE
 from replicad.server.commands.table import Table
 from replicad.server.connection import Connection
@@ -131,16 +130,16 @@ class RespServer:
 
     # Connections.
 
-    def admit(self, client: Connection) -> bytes | None:
-        """Takes a new connection in, or returns the refusal."""
+    def admit(self, client: Connection) -> bool:
+        """Takes a new connection in, unless there are too many."""
         self.stats.connections += 1
         if len(self.connections) >= self.options.clients_max or self._closing:
             self.stats.rejected += 1
-            return refusals.SHUTTING_DOWN if self._closing else refusals.TOO_MANY_CLIENTS
+            return False
         client.id = self._next_id
         self._next_id += 1
         self.connections.add(client)
-        return None
+        return True
 
     def forget(self, client: Connection) -> None:
         self.connections.discard(client)

@@ -29,12 +29,12 @@ class FakeNode:
         return self.followers
 
     async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
-        deadline = time.monotonic() + (timeout_seconds or DEADLINE_SECONDS)
-        while True:
-            holding = sum(replica.acknowledged_sequence >= sequence for replica in self.followers)
-            if holding >= count or time.monotonic() > deadline:
-                return holding
-            await asyncio.sleep(0.005)
+        async with asyncio.timeout(timeout_seconds):
+            while True:
+                holding = sum(replica.acknowledged_sequence >= sequence for replica in self.followers)
+                if holding >= count:
+                    return holding
+                await asyncio.sleep(0.005)
 
     def status(self) -> dict[str, Any]:
         return {"role": self.role, "writable": self.is_writable}

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from replicad.cli.client import Client, ReplyError
 from replicad.cli.exits import UnreachableError
@@ -52,7 +53,7 @@ class Daemon:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts the process and returns when its client port answers PING."""
+        """Starts the process and returns when its client port answers, if only that it has no data yet."""
         assert self._process is None
         with open(self.log, "ab") as log:
             # Its own group: Ctrl-C in the terminal reaches the demonstration alone, which then ends it.
@@ -65,8 +66,7 @@ class Daemon:
             )
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self._answers():
-            if (code := self._process.poll()) is not None:
-                raise DemoError(f"{self.name} ended with exit code {code} while it started")
+            self.check_alive()
             if time.monotonic() > deadline:
                 raise DemoError(f"{self.name} did not answer within {START_SECONDS_MAX:g} s")
             time.sleep(POLL_SECONDS)
@@ -109,11 +109,34 @@ class Daemon:
     def wait_for_sequence(self, sequence: int, seconds_max: float) -> None:
         """Returns when the node shows `sequence`; raises PeerTimeoutError."""
         deadline = time.monotonic() + seconds_max
-        with contextlib.closing(self.node()) as node:
-            while (reached := node.sequence()) < sequence:
-                if time.monotonic() > deadline:
-                    raise PeerTimeoutError(f"{self.name} stands at {reached} and did not reach {sequence}")
-                time.sleep(POLL_SECONDS)
+        while (reached := self.sequence()) is None or reached < sequence:
+            if time.monotonic() > deadline:
+                raise PeerTimeoutError(f"{self.name} stands at {reached} and did not reach {sequence}")
+            time.sleep(POLL_SECONDS)
+
+    def sequence(self) -> int | None:
+        """Where the node stands; None while it has no data, or exchanges it."""
+        self.check_alive()
+        try:
+            with contextlib.closing(self.node()) as node:
+                return node.sequence()
+        except UnreachableError:
+            return None
+
+    def status(self) -> dict[str, Any]:
+        """The node's status document; empty while it exchanges its data."""
+        self.check_alive()
+        try:
+            with contextlib.closing(self.node()) as node:
+                return node.status()
+        except UnreachableError:
+            return {}
+
+    def check_alive(self) -> None:
+        """Raises DemoError when the process ended by itself."""
+        assert self._process is not None
+        if (code := self._process.poll()) is not None:
+            raise DemoError(f"{self.name} ended with exit code {code}")
 
     def _answers(self) -> bool:
         try:
@@ -122,7 +145,6 @@ class Daemon:
         except UnreachableError:
             return False
         except ReplyError as error:
-            # Still starting; anything else would not change by waiting.
             if error.code != "LOADING":
                 raise
-            return False
+            return True

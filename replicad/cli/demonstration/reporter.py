@@ -53,7 +53,11 @@ class Reporter:
         begun = time.monotonic()
         stage: _Bar | _Lines
         if self.console.is_terminal:
-            columns = (DownloadColumn(), TransferSpeedColumn()) if size else (MofNCompleteColumn(),)
+            columns = (
+                (DownloadColumn(binary_units=True), TransferSpeedColumn())
+                if size
+                else (MofNCompleteColumn(),)
+            )
             bar = Progress(
                 TextColumn("         {task.description}"),
                 BarColumn(),

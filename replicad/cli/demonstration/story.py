@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from replicad.cli.comparison import agreed_digest, first_difference
@@ -51,6 +52,7 @@ class Demonstration:
         """Everything, in order; raises DemoError (or what went wrong) at the first thing that must not be."""
         say = self._reporter.say
         first, second = self.replicas
+        say(f"the input is Python's standard library: {len(files)} files")
         self.primary.start()
         first.start()
         say("a primary and a replica run")
@@ -70,7 +72,7 @@ class Demonstration:
 
     def _load(self, files: list[SourceFile]) -> None:
         total = sum(file.size_bytes for file in files)
-        title = f"load {len(files)} files of the standard library"
+        title = f"load {len(files)} files"
         with (
             contextlib.closing(self.primary.node()) as node,
             self._reporter.stage(title, total, size=True) as stage,
@@ -83,30 +85,26 @@ class Demonstration:
 
     def _join(self, replica: Daemon) -> None:
         """Starts a replica after the load and watches its bootstrap."""
-        with contextlib.closing(self.primary.node()) as node:
-            target = node.sequence()
-        replica.start()
+        target = self.primary.sequence()
+        assert target is not None
         begun = time.monotonic()
-        deadline = begun + BOOTSTRAP_SECONDS_MAX
-        with (
-            contextlib.closing(replica.node()) as node,
-            self._reporter.stage(f"{replica.name} bootstraps", 0, size=True) as stage,
-        ):
-            while not _is_at(node.status(), target):
-                bootstrap = node.status().get("bootstrap") or {}
+        replica.start()
+        with self._reporter.stage(f"{replica.name} bootstraps", 0, size=True) as stage:
+            while (reached := replica.sequence()) is None or reached < target:
+                bootstrap = replica.status().get("bootstrap") or {}
                 if bootstrap.get("size_bytes_total"):
                     stage.update(bootstrap["size_bytes"], bootstrap["size_bytes_total"])
-                if time.monotonic() > deadline:
-                    raise DemoError(f"{replica.name} did not finish its bootstrap: {node.status()}")
+                if time.monotonic() - begun > BOOTSTRAP_SECONDS_MAX:
+                    raise DemoError(f"{replica.name} did not finish its bootstrap")
                 time.sleep(POLL_SECONDS)
-            self._bootstrap = _finished_bootstrap(node.status(), time.monotonic() - begun)
+            self._bootstrap = _finished_bootstrap(replica.status(), time.monotonic() - begun)
             stage.update(self._bootstrap.size_bytes, self._bootstrap.size_bytes)
 
     def _transactions(self, replica: Daemon) -> tuple[int, int]:
         """The stream with both kills in it: (where it began in the log, how many transactions)."""
         say = self._reporter.say
-        with contextlib.closing(self.primary.node()) as node:
-            since = node.sequence() + 1
+        before = self.primary.sequence()
+        assert before is not None
         stream = TransactionStream(self.primary.port)
         stream.start()
         try:
@@ -124,13 +122,14 @@ class Demonstration:
             count = stream.stop()
         again = f", {stream.asked_again} of them with a lost answer" if stream.asked_again else ""
         say(f"{count} transactions were acknowledged{again}; {stream.reconnects} reconnects")
-        return since, count
+        return before + 1, count
 
     def _compare(self, files: list[SourceFile], since: int, count: int) -> Table:
         say = self._reporter.say
         with contextlib.ExitStack() as stack:
             nodes = [stack.enter_context(contextlib.closing(daemon.node())) for daemon in self.daemons]
-            target = nodes[0].sequence()
+            target = self.primary.sequence()
+            assert target is not None
             for daemon in self.replicas:
                 daemon.wait_for_sequence(target, CATCH_UP_SECONDS_MAX)
             agreed = agreed_digest(nodes, CATCH_UP_SECONDS_MAX)
@@ -138,9 +137,8 @@ class Demonstration:
                 raise DemoError(f"the digests differ at {agreed.sequence}: {first_difference(nodes)}")
             say(f"all three nodes hold the same data at sequence number {agreed.sequence}")
             total = sum(file.size_bytes for file in files)
-            with self._reporter.stage(
-                f"read every file back from {nodes[2].name}", total, size=True
-            ) as stage:
+            title = f"read {len(files)} files from {self.replicas[1].name}"
+            with self._reporter.stage(title, total, size=True) as stage:
                 check_files(nodes[2], files, stage)
             for node in nodes:
                 check_transactions(node, count)
@@ -150,27 +148,23 @@ class Demonstration:
             return self._table([node.status() for node in nodes], agreed.digests)
 
     def _table(self, documents: list[dict[str, Any]], digests: tuple[str, ...]) -> Table:
-        table = Table(title=None)
+        table = Table(box=box.SIMPLE_HEAD)
         for heading in ("node", "role", "position", "lag", "bootstrapped", "digest"):
-            table.add_column(heading, no_wrap=True)
+            table.add_column(heading, overflow="fold")
         newest = _sequence(documents[0])
         for daemon, document, digest in zip(self.daemons, documents, digests, strict=True):
             fetched = "-"
             if daemon is self.replicas[1]:
                 rate = self._bootstrap.size_bytes / max(self._bootstrap.seconds, 1e-6)
-                fetched = f"{show_size(self._bootstrap.size_bytes)}, {show_size(rate)}/s"
+                fetched = f"{show_size(self._bootstrap.size_bytes)} at {show_size(rate)}/s"
             lag = str(newest - _sequence(document))
-            row = (daemon.name, daemon.role, str(document["position"]), lag, fetched, digest[:16])
+            row = (daemon.name, daemon.role, str(document["position"]), lag, fetched, digest[:12])
             table.add_row(*row)
         return table
 
 
 def _sequence(document: dict[str, Any]) -> int:
     return int(str(document["position"]).split(":")[1])
-
-
-def _is_at(document: dict[str, Any], sequence: int) -> bool:
-    return document.get("position") is not None and _sequence(document) >= sequence
 
 
 def _finished_bootstrap(document: dict[str, Any], seconds: float) -> Bootstrap:

@@ -1,0 +1,59 @@
+"""`replicad primary`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from replicad.cli.daemons import (
+    SIGNALS,
+    ConfigOption,
+    DataOption,
+    DurabilityOption,
+    ListenOption,
+    LogFormatOption,
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog=f"""\
+\b
+Examples:
+  replicad primary --data /tmp/p
+  replicad primary --config /etc/replicad/primary.toml
+
+{SIGNALS}"""
+    )(primary)
+
+
+def primary(
+    data: DataOption = None,
+    listen: ListenOption = None,
+    replication: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where replicas connect.  [default: 127.0.0.1:6381]"),
+    ] = None,
+    config: ConfigOption = None,
+    durability: DurabilityOption = None,
+    log: LogFormatOption = None,
+) -> None:
+    """Run a primary: it owns the writes and feeds the replicas.
+
+    Runs in the foreground and writes its events to stderr. Addresses are on the loopback only: there is no
+    authentication yet.
+    """
+    from replicad.daemon.config import load_primary
+    from replicad.daemon.primary import run
+
+    run(
+        load_primary(
+            config,
+            data=data,
+            listen=listen,
+            replication=replication,
+            store__durability=durability,
+            log__format=log,
+        )
+    )

@@ -1,0 +1,58 @@
+"""`replicad replica`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from replicad.cli.daemons import (
+    SIGNALS,
+    ConfigOption,
+    DataOption,
+    DurabilityOption,
+    ListenOption,
+    LogFormatOption,
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog=f"""\
+\b
+Examples:
+  replicad replica --data /tmp/r --primary 127.0.0.1:6381 --listen 127.0.0.1:6390
+  replicad replica --config /etc/replicad/replica.toml
+
+{SIGNALS}"""
+    )(replica)
+
+
+def replica(
+    data: DataOption = None,
+    primary: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="The replication address of its primary.")
+    ] = None,
+    listen: ListenOption = None,
+    config: ConfigOption = None,
+    durability: DurabilityOption = None,
+    log: LogFormatOption = None,
+) -> None:
+    """Run a replica: it follows a primary and serves reads.
+
+    Without data it fetches a copy of the primary's files first; then it follows the log, and goes on where it
+    stopped whenever it starts again. Until it has data, clients are told -LOADING.
+    """
+    from replicad.daemon.config import load_replica
+    from replicad.daemon.replica import run
+
+    run(
+        load_replica(
+            config,
+            data=data,
+            primary=primary,
+            listen=listen,
+            store__durability=durability,
+            log__format=log,
+        )
+    )
