@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from replicad.cli.arguments import JsonOption, NodesArgument
+
+_COLUMNS = (
+    *("node_id", "address", "state", "applied_sequence", "durable_sequence"),
+    *("lag_sequences", "lag_bytes", "slot", "waits_for"),
+)
+"""Of a replica, as its primary sees it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +27,11 @@ Examples:
     )(status)
 
 
-def status(nodes: NodesArgument, json: JsonOption = False) -> int:
+def status(
+    nodes: NodesArgument,
+    full: Annotated[bool, typer.Option("--full", help="Also show what the store counts.")] = False,
+    json: JsonOption = False,
+) -> int:
     """What nodes are doing, and what they wait for.
 
     A running node answers itself. Of a data directory it shows what the node last wrote there about itself,
@@ -44,10 +54,25 @@ def status(nodes: NodesArgument, json: JsonOption = False) -> int:
         if not json and "error" not in document:
             if len(documents) > 1:
                 print()
-            _print(document)
+            _print(document if full else _brief(document))
     if json:
         print_json(documents)
     return code
+
+
+def _brief(document: dict[str, Any]) -> dict[str, Any]:
+    """Without what only a closer look needs."""
+    brief = {name: value for name, value in document.items() if name != "store" and value is not None}
+    if "replicas" in brief:
+        brief["replicas"] = [
+            {
+                name: str(row[name])[:12] if name == "node_id" else row[name]
+                for name in _COLUMNS
+                if name in row
+            }
+            for row in brief["replicas"]
+        ]
+    return brief
 
 
 def _print(document: dict[str, Any], indent: int = 0) -> None:
