@@ -10,8 +10,10 @@ namespace {
 constexpr size_t kGroup = 32;
 
 struct Probe {
+  Probe(const LookupKey& key, size_t position) : key(key), position(position) {}
+
   LookupKey key;
-  size_t position;
+  size_t position;  // of the key among those wanted
   Table* table = nullptr;  // of the run at hand; null: the key is not in it
   uint32_t ordinal = 0;
   uint32_t restart = 0;
@@ -71,7 +73,7 @@ void ReadView::MultiGet(const std::vector<std::string_view>& keys, uint64_t sequ
       if (const auto* record = FindInMemtables(keys[i], sequence)) {
         visit(i, {record->trailer, record->value(), BlockRef()});
       } else {
-        probes.push_back({LookupKey(keys[i], sequence), i});
+        probes.emplace_back(LookupKey(keys[i], sequence), i);
       }
     }
     for (const TableRun& run : runs_) {

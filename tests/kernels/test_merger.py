@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -90,6 +92,25 @@ def test_blocks_may_be_fed_ahead() -> None:
     assert merger.run(1 << 30) == kernels.MERGE_TABLE_END
     read = [entry for block in merger.take_blocks() for entry in kernels.decode_block(block)]
     assert read == entries
+
+
+def test_readers_go_on_while_a_merge_runs() -> None:
+    """What is merged in one thread is read right in another, and a merger at work refuses a second call."""
+    entries = [Entry(b"%05d" % (i * 7919 % 20000), i + 1, PUT, b"v" * 50) for i in range(20000)]
+    memtable = build_memtables(entries)[0]
+    memtable.seal()
+    view = kernels.ReadView([memtable], [], [])
+    expected = [(entry.key, entry.value) for entry in ordered(entries)]
+    merger = new_merger()
+    merger.add_memtable(memtable)
+    with ThreadPoolExecutor(1) as pool:
+        status = pool.submit(merger.run, 1 << 30)
+        while not status.done():
+            assert view.scan(b"00100", b"00200", 20000).page(1000) == expected[100:200]
+            with contextlib.suppress(AssertionError):
+                merger.take_blocks()
+        assert status.result() == kernels.MERGE_TABLE_END
+    assert merger.entries_out == 20000
 
 
 def test_nothing_in_is_nothing_out() -> None:
