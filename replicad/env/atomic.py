@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from typing_extensions import Buffer
-
-from replicad.env.filesystem import FileSystem
+from replicad.env.filesystem import Bytes, FileSystem
 
 COPY_CHUNK_BYTES = 1 << 20
 
 
-def replace_file(fs: FileSystem, path: Path, data: Buffer) -> None:
+def replace_file(fs: FileSystem, path: Path, data: Bytes) -> None:
     """Makes `data` the content of `path`, durably: after a crash it is the old or the new, whole."""
     staged = path.with_name(path.name + ".tmp")
     fs.unlink(staged)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from typing_extensions import Buffer
+Bytes = bytes | bytearray
+"""What is written: its `len` is its size in bytes."""
 
 
 class AppendFile(Protocol):
@@ -19,7 +20,7 @@ class AppendFile(Protocol):
     size: int
     """Bytes appended so far, whole appends only."""
 
-    def append(self, data: Buffer, /) -> None:
+    def append(self, data: Bytes, /) -> None:
         """Writes all of `data` or raises OSError; then part of it may be there, beyond `size`."""
         ...
 

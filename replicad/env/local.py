@@ -7,9 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from typing_extensions import Buffer
-
-from replicad.env.filesystem import AppendFile, DirectoryLock, ReadFile
+from replicad.env.filesystem import AppendFile, Bytes, DirectoryLock, ReadFile
 from replicad.errors import LockedError
 
 
@@ -19,11 +17,12 @@ class LocalAppendFile:
         self.size = 0
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
-    def append(self, data: Buffer, /) -> None:
-        view = memoryview(data)
-        written = os.write(self._fd, view)
-        while written < view.nbytes:
-            written += os.write(self._fd, view[written:])
+    def append(self, data: Bytes, /) -> None:
+        written = os.write(self._fd, data)
+        if written != len(data):
+            view = memoryview(data)
+            while written < len(data):
+                written += os.write(self._fd, view[written:])
         self.size += written
 
     def sync(self) -> None:

@@ -102,7 +102,7 @@ class Core:
     version: Version
     notes: list[str]
     """What opening had to say: torn tails, files passed over."""
-    write_lock: threading.Lock = field(default_factory=threading.Lock)
+    write_lock: threading.Lock
     manifest_lock: threading.Lock = field(default_factory=threading.Lock)
     version_lock: threading.Lock = field(default_factory=threading.Lock)
     pins: Counter[FileNumber] = field(default_factory=Counter)

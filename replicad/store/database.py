@@ -147,7 +147,7 @@ class Database:
 
     def put(self, key: bytes, value: bytes, *, family: int = 0) -> int:
         """Raises InvalidArgument for limits, DiskFullError, PoisonedError, ReadOnlyError."""
-        return self._writer().put(key, value, family)
+        return (self._writes or self._writer()).put(key, value, family)
 
     def delete(self, key: bytes, *, family: int = 0) -> int:
         """Takes a sequence number whether the key was there or not."""
@@ -238,7 +238,8 @@ class Database:
     @property
     def position(self) -> Position:
         """After the last batch written."""
-        return self._core.log.written
+        with self._core.write_lock:
+            return self._core.log.written
 
     @property
     def durable_position(self) -> Position:

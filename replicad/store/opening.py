@@ -5,6 +5,7 @@ What opening finds it either proves to be whole, or cuts back and says so in `Co
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,6 +108,7 @@ def _recover(
     memtables = kernels.MemtableSet()
     memtables.set(DEFAULT_FAMILY, active)
     progress = Progress(state.flushed, visible_when_durable=options.durability == "sync" and role == "owner")
+    write_lock = threading.Lock()
     core = Core(
         env=env,
         path=path,
@@ -118,7 +120,8 @@ def _recover(
         state=state,
         manifest=None,
         catalog=catalog,
-        log=LogWriter(env, catalog, state.database_id, state.flushed, 0, options.segment_bytes),
+        log=LogWriter(env, catalog, state.database_id, state.flushed, 0, options.segment_bytes, write_lock),
+        write_lock=write_lock,
         memtables=memtables,
         cache=cache,
         progress=progress,
@@ -248,6 +251,7 @@ def _become_own_database(core: Core) -> None:
         position,
         core.log.frames.commit_time_us,
         core.options.segment_bytes,
+        core.write_lock,
     )
 
 

@@ -26,6 +26,8 @@ class Progress:
         self.durable_position = recovered
         self.failure: BaseException | None = None
         self.closed = False
+        self.ended = False
+        """Closed or failed."""
         self.visible_when_durable = visible_when_durable
         self.changed = threading.Condition()
         self._blocked = 0
@@ -38,7 +40,8 @@ class Progress:
         self.appended = sequence
         if not self.visible_when_durable:
             self.visible = sequence
-            self.moved()
+            if self._blocked or self._awaiting or self._listeners:
+                self.moved()
 
     def advance_durable(self, position: Position) -> None:
         with self.changed:
@@ -53,10 +56,12 @@ class Progress:
         """The store is poisoned: nothing more becomes visible or durable."""
         if self.failure is None:
             self.failure = failure
+            self.ended = True
         self.moved()
 
     def close(self) -> None:
         self.closed = True
+        self.ended = True
         self.moved()
 
     def moved(self) -> None:
@@ -79,7 +84,7 @@ class Progress:
         with self.changed:
             self._blocked += 1
             try:
-                self.changed.wait_for(lambda: condition() or self.failure is not None or self.closed, timeout)
+                self.changed.wait_for(lambda: condition() or self.ended, timeout)
             finally:
                 self._blocked -= 1
         if condition():
@@ -110,7 +115,7 @@ class Progress:
         return unsubscribe
 
     def _wake_tasks(self) -> None:
-        ended = self.failure is not None or self.closed
+        ended = self.ended
         ready = []
         with self.changed:
             while self._awaiting and (ended or self._awaiting[0][0] <= self.visible):

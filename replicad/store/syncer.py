@@ -26,7 +26,7 @@ class Syncer:
         self._lane = lane
         self._clock = clock
         self._leading = False
-        self._requested = False
+        self.requested = False
         self._paced_from = -PACE_SECONDS
         self._closing = threading.Event()
 
@@ -46,8 +46,8 @@ class Syncer:
 
     def request(self) -> None:
         """Everything written so far shall become durable, soon. Under the write lock."""
-        if not self._requested:
-            self._requested = True
+        if not self.requested:
+            self.requested = True
             self._lane.submit(self._run)
 
     def close(self) -> None:
@@ -58,7 +58,7 @@ class Syncer:
         if not self._progress.visible_when_durable:
             self._closing.wait(max(0.0, self._paced_from + PACE_SECONDS - self._clock.monotonic()))
             self._paced_from = self._clock.monotonic()
-        self._requested = False
+        self.requested = False
         try:
             self.sync_through(Sequence(self._progress.appended))
         except Exception as error:

@@ -35,6 +35,7 @@ class WritePath:
         self._lock = core.write_lock
         self._memtable_bytes = core.options.memtable_bytes
         self._sealed = sealed
+        self._follows = core.role == "replica"
         self._waits_for_sync = core.options.durability == "sync"
         assert core.syncer is not None
         self._syncer = core.syncer
@@ -45,7 +46,7 @@ class WritePath:
             self.wait_out_stall()
         progress = self._progress
         with self._lock:
-            if progress.closed or progress.failure is not None or core.role == "replica":
+            if progress.ended or self._follows:
                 self._raise_unwritable()
             sequence = self._frames.add_put(key, value, family, self._wall_us(), progress.durable)
             self._write_pending(sequence)
@@ -173,8 +174,9 @@ class WritePath:
 
     def _after_append(self, sequence: int) -> None:
         self._progress.advance_appended(Sequence(sequence))
-        if not self._waits_for_sync:
+        if not self._waits_for_sync and not self._syncer.requested:
             self._syncer.request()
+        self._log.rotate_when_full()
         if self._memtables.memory_bytes >= self._memtable_bytes:
             self._sealed()
 

@@ -7,9 +7,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from typing_extensions import Buffer
-
 from replicad.env import AppendFile, LocalFileSystem
+from replicad.env.filesystem import Bytes
 from replicad.env.local import LocalAppendFile
 
 Fault = Callable[[Path], None]
@@ -40,13 +39,13 @@ class _FaultyAppendFile(LocalAppendFile):
         super().__init__(path)
         self._fs = fs
 
-    def append(self, data: Buffer, /) -> None:
+    def append(self, data: Bytes, /) -> None:
         if self._fs.on_append is not None:
             try:
                 self._fs.on_append(self.path)
             except OSError:
                 before = self.size
-                super().append(memoryview(data)[: memoryview(data).nbytes // 2])
+                super().append(data[: len(data) // 2])
                 self.size = before
                 raise
         super().append(data)

@@ -1,7 +1,7 @@
 """The one owner of the live segment: appends frames, rotates, and makes them durable.
 
-Appending is guarded by the store's write lock; syncing by being done by one thread at a time. What is durable
-is told to the catalog, so that tailing readers never see more.
+Everything is guarded by the store's write lock, which is given, except the syncing itself, which one thread
+at a time does. What is durable is told to the catalog, so that tailing readers never see more.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import errno
 import threading
 from pathlib import Path
-
-from typing_extensions import Buffer
 
 from replicad import kernels
 from replicad.env import AppendFile, Env
@@ -31,6 +29,7 @@ class LogWriter:
         position: Position,
         commit_time_us: int,
         segment_bytes: int,
+        lock: threading.Lock,
     ) -> None:
         self.frames = kernels.FrameWriter(
             database_id, position.epoch, position.sequence, position.history_hash, commit_time_us
@@ -39,38 +38,48 @@ class LogWriter:
         self._fs = env.fs
         self._database_id = database_id
         self._segment_bytes = segment_bytes
-        self._written: tuple[int, int, int] = (position.epoch, position.sequence, position.history_hash)
+        self._before_pending = position
+        """Where the next segment begins, while there is no live one."""
         self._file: AppendFile | None = None
         self._segment: Segment | None = None
-        self._segment_epoch = Epoch(0)
         self._unsynced: list[tuple[AppendFile, Segment, Sequence]] = []
         """Sealed, but not yet durable: (file, segment, its last sequence number), oldest first."""
         self._unnamed = False
         """A segment was made since the directory was synced last."""
-        self._lock = threading.Lock()
+        self._lock = lock
 
     @property
     def written(self) -> Position:
-        """After the last frame that was written (and perhaps not synced)."""
-        epoch, sequence, history_hash = self._written
-        return Position(Epoch(epoch), Sequence(sequence), HistoryHash(history_hash))
+        """After the last frame that was written (and perhaps not synced). Under the lock, nothing pending."""
+        frames = self.frames
+        return Position(Epoch(frames.epoch), Sequence(frames.sequence), HistoryHash(frames.history_hash))
 
     def append_pending(self) -> None:
         """Writes what `frames` holds. On failure nothing of it is kept and the position is what it was.
 
         Raises DiskFullError, or PoisonedError when it is unknown what the file holds now.
         """
-        frames = self.frames
-        self._append(frames.pending(), (frames.epoch, frames.sequence, frames.history_hash))
+        file = self._file or self._start_segment(Epoch(self.frames.epoch))
+        try:
+            file.append(self.frames.pending())
+        except OSError as error:
+            self._refuse(file, error)
 
-    def append_frames(self, data: Buffer, position: Position, commit_time_us: int) -> None:
+    def append_frames(self, data: bytes, position: Position, commit_time_us: int) -> None:
         """Writes another node's frames, all of one epoch, which end at `position`."""
-        self._append(data, (position.epoch, position.sequence, position.history_hash))
+        if self.frames.epoch != position.epoch:
+            self.rotate()
+        file = self._file or self._start_segment(position.epoch)
+        try:
+            file.append(data)
+        except OSError as error:
+            self._refuse(file, error)
         self.frames.reset(position.epoch, position.sequence, position.history_hash, commit_time_us)
 
     def restart(self, position: Position, commit_time_us: int) -> None:
-        """Goes on after what recovery read."""
-        self._written = (position.epoch, position.sequence, position.history_hash)
+        """Goes on after what recovery read. There is no live segment yet."""
+        assert self._file is None
+        self._before_pending = position
         self.frames.reset(position.epoch, position.sequence, position.history_hash, commit_time_us)
 
     def sync(self) -> Position:
@@ -102,11 +111,10 @@ class LogWriter:
         return target
 
     def extent(self) -> list[tuple[Segment, int]]:
-        """Every segment with the bytes of it that are written now. Under the store's write lock."""
-        with self._lock:
-            sizes = {id(segment): file.size for file, segment, _ in self._unsynced}
-            if self._file is not None:
-                sizes[id(self._segment)] = self._file.size
+        """Every segment with the bytes of it that are written now. Under the lock."""
+        sizes = {id(segment): file.size for file, segment, _ in self._unsynced}
+        if self._file is not None:
+            sizes[id(self._segment)] = self._file.size
         return [(segment, sizes.get(id(segment), segment.size_bytes)) for segment in self.catalog.segments()]
 
     def close(self) -> None:
@@ -118,28 +126,20 @@ class LogWriter:
             self._file = None
 
     def rotate(self) -> None:
-        """The next frame goes to a new segment."""
-        with self._lock:
-            if self._file is not None and self._segment is not None:
-                self._unsynced.append((self._file, self._segment, Sequence(self._written[1])))
-                self._file = None
-                self._segment = None
+        """The next frame goes to a new segment. Under the lock, nothing pending."""
+        if self._file is not None and self._segment is not None:
+            self._before_pending = self.written
+            self._unsynced.append((self._file, self._segment, self._before_pending.sequence))
+            self._file = None
+            self._segment = None
 
-    def _append(self, data: Buffer, after: tuple[int, int, int]) -> None:
-        file = self._file
-        if file is None or file.size >= self._segment_bytes or self._segment_epoch != after[0]:
-            file = self._start_segment(Epoch(after[0]))
-        try:
-            # `sync` reads both under the lock: a position and the size that it is true for belong together.
-            with self._lock:
-                file.append(data)
-                self._written = after
-        except OSError as error:
-            self._refuse(file, error)
+    def rotate_when_full(self) -> None:
+        """Under the lock, nothing pending."""
+        if self._file is not None and self._file.size >= self._segment_bytes:
+            self.rotate()
 
     def _start_segment(self, epoch: Epoch) -> AppendFile:
-        self.rotate()
-        previous = self.written
+        previous = self._before_pending
         path = self.catalog.live / segment_name(epoch, Sequence(previous.sequence + 1))
         header = SegmentHeader(self._database_id, epoch, previous)
         try:
@@ -148,9 +148,7 @@ class LogWriter:
             self.frames.rollback()
             raise _as_store_error(error, path) from error
         segment = Segment(path, header, (HEADER_BYTES, previous.sequence), sealed=False)
-        with self._lock:
-            self._file, self._segment, self._unnamed = file, segment, True
-            self._segment_epoch = epoch
+        self._file, self._segment, self._unnamed = file, segment, True
         self.catalog.add(segment)
         return file
 
