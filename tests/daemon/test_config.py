@@ -1,0 +1,116 @@
+"""The configuration: files, flags, and what is refused with the name of the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from replicad.daemon.addresses import Address, parse_address
+from replicad.daemon.config import load_primary, load_replica
+from replicad.errors import ConfigError
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "node.toml"
+    file.write_text(text)
+    return file
+
+
+def test_a_file_and_flags_over_it(tmp_path: Path) -> None:
+    """Flags win over the file, tables become the option classes of their parts."""
+    file = written(
+        tmp_path,
+        """
+        data = "/somewhere"
+        listen = "127.0.0.1:7000"
+        replication = ":7001"
+        [store]
+        durability = "async"
+        segment_bytes = 65536
+        [link]
+        heartbeat_seconds = 0.5
+        [clients]
+        clients_max = 7
+        [log]
+        format = "json"
+        """,
+    )
+    config = load_primary(file, data=tmp_path, listen=":7002", store__segment_bytes=131072, replication=None)
+    assert config.data == tmp_path
+    assert config.listen == Address("127.0.0.1", 7002)
+    assert config.replication == Address("127.0.0.1", 7001)
+    assert (config.store.durability, config.store.segment_bytes) == ("async", 131072)
+    assert config.link.heartbeat_seconds == 0.5
+    assert config.clients.clients_max == 7
+    assert config.log.format == "json"
+
+
+def test_flags_are_enough(tmp_path: Path) -> None:
+    """No file is needed."""
+    config = load_replica(None, data=tmp_path, primary="127.0.0.1:6381")
+    assert config.primary == Address("127.0.0.1", 6381)
+    assert config.listen == Address("127.0.0.1", 6380)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('data = "/d"\nlisen = ":1"', "lisen is not a key"),
+        ('data = "/d"\n[store]\nfoo = 1', "store.foo is not a key"),
+        ('data = "/d"\n[store]\ncreate_if_missing = false', "store.create_if_missing is not a key"),
+        ('data = "/d"\n[store]\nsegment_bytes = 1', "segment_bytes"),
+        ('data = "/d"\n[store]\nsegment_bytes = "many"', "store.segment_bytes"),
+        ('data = "/d"\n[store]\ndurability = "maybe"', "durability"),
+        ('data = "/d"\n[link]\nidle_seconds = 0.1', "idle_seconds"),
+        ('data = "/d"\nstore = 1', "store is a table"),
+        ('data = "/d"\n[log]\nlevel = "loud"', "log.level"),
+        ("listen = ':1'", "data is missing"),
+        ('data = "/d"\nlisten = "0.0.0.0:6380"', "no authentication yet"),
+        ('data = "/d"\nlisten = 6380', "listen"),
+        ("data = ", "node.toml"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+    """Every mistake is a ConfigError that names the file and the key."""
+    with pytest.raises(ConfigError) as raised:
+        load_primary(written(tmp_path, text))
+    assert said in str(raised.value)
+    assert "node.toml" in str(raised.value)
+
+
+def test_a_replica_needs_its_primary(tmp_path: Path) -> None:
+    """There is no default for the address of the primary; a file that is missing is said to be."""
+    with pytest.raises(ConfigError, match="primary is missing"):
+        load_replica(None, data=tmp_path)
+    with pytest.raises(ConfigError, match="No such file"):
+        load_replica(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":6380", Address("127.0.0.1", 6380)),
+        ("localhost:1", Address("127.0.0.1", 1)),
+        ("127.8.9.10:65535", Address("127.8.9.10", 65535)),
+        ("[::1]:0", Address("::1", 0)),
+    ],
+)
+def test_loopback_addresses(text: str, address: Address) -> None:
+    """Loopback in all its spellings is accepted, and shown so that it can be read back."""
+    assert parse_address(text) == address
+    assert parse_address(str(address)) == address
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "example.org:1", "[2001:db8::1]:1"])
+def test_other_addresses_are_refused_with_the_reason(text: str) -> None:
+    """What is not loopback is refused, and the message says why."""
+    with pytest.raises(ConfigError, match="no authentication yet"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize("text", ["", "6380", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "a b:1", "::1:1"])
+def test_what_is_no_address(text: str) -> None:
+    """Anything else is not HOST:PORT."""
+    with pytest.raises(ConfigError, match="HOST:PORT"):
+        parse_address(text)
