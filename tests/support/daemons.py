@@ -1,0 +1,207 @@
+"""Real daemon processes on the loopback: started, killed, asked, and never left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from tests.support.waiting import eventually
+
+HOST = "127.0.0.1"
+STOP_SECONDS = 20.0
+
+SMALL = {
+    "store": {"memtable_bytes": 65536, "segment_bytes": 16384, "block_cache_bytes": 1 << 20},
+    "link": {
+        "heartbeat_seconds": 0.1,
+        "idle_seconds": 3.0,
+        "backoff_seconds_min": 0.02,
+        "backoff_seconds_max": 0.2,
+        "stopped_retry_seconds": 0.2,
+        "free_bytes_min": 0,
+    },
+}
+"""Everything small and quick, so that rotation, flushes and retries happen within a test."""
+
+Tables = Mapping[str, Mapping[str, Any]]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody used a moment ago, all different."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind((HOST, 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+class Daemon:
+    """One node: its configuration file, its directory, its current process."""
+
+    def __init__(self, directory: Path, role: str, name: str, tables: Tables, **keys: Any) -> None:
+        self.role = role
+        self.data = directory / name
+        self.log = directory / f"{name}.log"
+        self.port = int(keys["listen"].rpartition(":")[2])
+        self.config = directory / f"{name}.toml"
+        self.keys: dict[str, Any] = {"data": str(self.data), **keys}
+        self.configure(tables)
+        self.environment: dict[str, str] = {}
+        self.wrapper: list[str] = []
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, tables: Tables) -> None:
+        """Writes the configuration: SMALL with `tables` over it."""
+        lines = [f"{name} = {json.dumps(value)}" for name, value in self.keys.items()]
+        lines += ["[log]", 'format = "json"']
+        for table in SMALL.keys() | tables.keys():
+            values = {**SMALL.get(table, {}), **tables.get(table, {})}
+            lines += [f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items())]
+        self.config.write_text("\n".join(lines) + "\n")
+
+    def spawn(self) -> None:
+        """Starts the process without waiting for anything."""
+        assert self.process is None
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [*self.wrapper, sys.executable, "-m", "replicad", self.role, "--config", str(self.config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self.environment},
+            )
+
+    def start(self) -> Daemon:
+        """Starts the process; returns when it serves clients from data."""
+        self.spawn()
+        eventually(self.serves)
+        return self
+
+    def serves(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.tail()}"
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError):
+            return False
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port, socket_timeout=10, retry=None)
+
+    def ask(self, *command: str) -> Any:
+        with self.client() as client:
+            return client.execute_command(*command)
+
+    def status(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.ask("REPLICAD.STATUS"))
+        return document
+
+    def digest(self) -> tuple[int, bytes]:
+        sequence, digest = self.ask("REPLICAD.DIGEST")
+        return int(sequence), digest
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def terminate(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(STOP_SECONDS)
+        self.process = None
+        return code
+
+    def wait(self) -> int:
+        """The exit code of a process that ends by itself."""
+        assert self.process is not None
+        code = self.process.wait(STOP_SECONDS)
+        self.process = None
+        return code
+
+    def end(self) -> None:
+        if self.process is not None:
+            self.kill()
+
+    def tail(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The events of that name in the log of all runs."""
+        found = []
+        for line in self.log.read_text(errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
+                event = json.loads(line)
+                if event.get("event") == name:
+                    found.append(event)
+        return found
+
+
+class Cluster:
+    """A primary and its replicas under one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.daemons: list[Daemon] = []
+        self.replication_port = 0
+
+    def primary(self, name: str = "primary", tables: Tables | None = None) -> Daemon:
+        port, self.replication_port = free_ports(2)
+        return self._add(
+            Daemon(
+                self.directory,
+                "primary",
+                name,
+                tables or {},
+                listen=f"{HOST}:{port}",
+                replication=f"{HOST}:{self.replication_port}",
+            )
+        )
+
+    def replica(self, name: str = "replica", tables: Tables | None = None) -> Daemon:
+        """A replica of the primary that was made last."""
+        (port,) = free_ports(1)
+        return self._add(
+            Daemon(
+                self.directory,
+                "replica",
+                name,
+                tables or {},
+                listen=f"{HOST}:{port}",
+                primary=f"{HOST}:{self.replication_port}",
+            )
+        )
+
+    def _add(self, daemon: Daemon) -> Daemon:
+        self.daemons.append(daemon)
+        return daemon
+
+    def end(self) -> None:
+        for daemon in self.daemons:
+            daemon.end()
+
+
+def sequence_of(daemon: Daemon) -> int:
+    """The newest sequence number that the node's readers see."""
+    return int(daemon.status()["applied_sequence"])
+
+
+def follows(replica: Daemon, primary: Daemon, seconds: float = 20.0) -> None:
+    """Waits until the replica shows what the primary shows, and compares their digests."""
+    target = sequence_of(primary)
+    eventually(lambda: replica.serves() and sequence_of(replica) >= target, seconds)
+    assert replica.digest() == primary.digest()
