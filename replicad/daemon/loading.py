@@ -1,6 +1,7 @@
 """The client port of a replica that has no data yet.
 
-An empty replica must not answer reads as if the keys were not there: everything but the status is -LOADING.
+An empty replica must not answer reads as if the keys were not there: everything is -LOADING but the
+status and what clients say when they connect.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import hiredis
 
 from replicad.daemon.addresses import Address
 
+VERSION = b"7.2.0"
+"""The version of Redis whose commands ours follow."""
 BUFFERED_BYTES_MAX = 64 * 1024
 LOADING = b"-LOADING this replica has no data yet; REPLICAD.STATUS says how far it is\r\n"
 
 
 class LoadingServer:
-    """Answers REPLICAD.STATUS and QUIT, and says LOADING to the rest."""
+    """Answers REPLICAD.STATUS, HELLO, CLIENT and QUIT, and says LOADING to the rest."""
 
     def __init__(self, status: Callable[[], dict[str, Any]]) -> None:
         self.status = status
@@ -39,10 +42,30 @@ class LoadingServer:
             transport.close()
 
     def reply(self, command: list[bytes]) -> bytes:
-        if command[0].upper() == b"REPLICAD.STATUS":
-            document = json.dumps(self.status()).encode()
-            return b"$%d\r\n%s\r\n" % (len(document), document)
+        match command[0].upper():
+            case b"REPLICAD.STATUS":
+                return _bulk(json.dumps(self.status()).encode())
+            case b"HELLO":
+                return _hello(command[1:])
+            case b"CLIENT":
+                known = len(command) > 1 and command[1].upper() in (b"SETINFO", b"SETNAME")
+                return b"+OK\r\n" if known else b"-ERR unknown subcommand\r\n"
         return LOADING
+
+
+def _hello(arguments: list[bytes]) -> bytes:
+    """The protocol that was asked for, and who this is, as RESP2 array or RESP3 map."""
+    protocol = arguments[0] if arguments else b"2"
+    if protocol not in (b"2", b"3"):
+        return b"-NOPROTO unsupported protocol version\r\n"
+    facts = {b"server": b"replicad", b"version": VERSION, b"mode": b"standalone", b"role": b"replica"}
+    start = b"%%%d\r\n" % (len(facts) + 2) if protocol == b"3" else b"*%d\r\n" % (2 * (len(facts) + 2))
+    texts = b"".join(_bulk(name) + _bulk(value) for name, value in facts.items())
+    return start + texts + _bulk(b"proto") + b":%s\r\n" % protocol + _bulk(b"modules") + b"*0\r\n"
+
+
+def _bulk(data: bytes) -> bytes:
+    return b"$%d\r\n%s\r\n" % (len(data), data)
 
 
 class _Client(asyncio.Protocol):

@@ -83,7 +83,9 @@ def test_a_replica_whose_log_is_gone_keeps_its_data_until_the_new_is_there(clust
         client.set("old", "value")
     follows(replica, primary)
     replica.kill()
-    fill(primary, 2000)
+    fill(primary, 1000)
+    eventually(lambda: primary.events("slot.invalidated") != [])
+    fill(primary, 1000)
     eventually(lambda: primary.status()["log"]["first_sequence"] > 500)
     assert primary.terminate() == 0
     replica.start()

@@ -88,6 +88,7 @@ class Daemon:
         return self
 
     def serves(self) -> bool:
+        """Whether it answers from data; fails when the process ended."""
         assert self.process is not None
         assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.tail()}"
         try:
@@ -203,5 +204,14 @@ def sequence_of(daemon: Daemon) -> int:
 def follows(replica: Daemon, primary: Daemon, seconds: float = 20.0) -> None:
     """Waits until the replica shows what the primary shows, and compares their digests."""
     target = sequence_of(primary)
-    eventually(lambda: replica.serves() and sequence_of(replica) >= target, seconds)
+
+    def is_there() -> bool:
+        assert replica.process is not None
+        assert replica.process.poll() is None, f"ended with {replica.process.returncode}: {replica.tail()}"
+        try:
+            return sequence_of(replica) >= target
+        except (redis.ConnectionError, KeyError):
+            return False  # starting, without data yet, or in the moment of a swap
+
+    eventually(is_there, seconds)
     assert replica.digest() == primary.digest()
