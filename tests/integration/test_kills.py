@@ -64,7 +64,7 @@ class Watcher(threading.Thread):
 
 
 def test_nothing_acknowledged_is_lost_and_nothing_comes_twice(cluster: Cluster, primary: Daemon) -> None:
-    """Through kills of both nodes every acknowledged transaction is there once, and all that the replica showed
+    """Through kills of both nodes every acknowledged transaction is there once; all that the replica showed
     was a prefix of the primary's history."""
     seed = random.randrange(1 << 32)
     print("seed", seed)
