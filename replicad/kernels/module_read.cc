@@ -75,7 +75,7 @@ class ScanCursor {
     return Use([&] {
       nb::list pairs;
       std::string_view key, value;
-      for (size_t bytes = 0, n = 0; n < count && bytes < bytes_max && scan_->Next(key, value); ++n) {
+      for (size_t bytes = 0, n = 0; n < count && (n == 0 || bytes < bytes_max) && scan_->Next(key, value); ++n) {
         bytes += key.size() + value.size();
         nb::bytes key_object = ToBytes(key), value_object = ToBytes(value);
         PyObject* pair = PyTuple_New(2);
@@ -92,7 +92,7 @@ class ScanCursor {
     return Use([&] {
       std::string page;
       std::string_view key, value;
-      while (page.size() < bytes_max && scan_->Next(key, value)) {
+      while ((page.empty() || page.size() < bytes_max) && scan_->Next(key, value)) {
         char lengths[8];
         StoreU32(lengths, static_cast<uint32_t>(key.size()));
         StoreU32(lengths + 4, static_cast<uint32_t>(value.size()));
@@ -145,7 +145,8 @@ void bind_read(nb::module_& m) {
                          "A scan under way. One call at a time; of no use after an exception.")
       .def("page", &ScanCursor::Page, "count"_a, "bytes_max"_a = 1 << 20,
            nb::sig("def page(self, count: int, bytes_max: int = 1048576) -> list[tuple[bytes, bytes]]"),
-           "The next pairs: at most count, and none more once their bytes reach bytes_max. Empty at the end.")
+           "The next pairs: at most count, one at least, and none more once their bytes reach bytes_max. Empty at the\n"
+           "end.")
       .def("encoded_page", &ScanCursor::EncodedPage, "bytes_max"_a,
            "The next pairs as (u32 key length, u32 value length, key, value)*, about bytes_max; empty at the end.");
 

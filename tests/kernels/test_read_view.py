@@ -65,7 +65,7 @@ def test_a_page_ends_when_its_bytes_are_passed() -> None:
     entries = [Entry(b"key%d" % i, i + 1, PUT, b"v" * 96) for i in range(5)]
     view = kernels.ReadView(build_memtables(entries), [], [])
     cursor = view.scan(None, None, 5)
-    assert [len(cursor.page(10, size)) for size in (1, 200, 1 << 20, 1)] == [1, 2, 2, 0]
+    assert [len(cursor.page(10, size)) for size in (0, 200, 1 << 20, 1)] == [1, 2, 2, 0]
 
 
 def test_a_cursor_does_not_see_what_is_written_after_its_sequence() -> None:
