@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -21,6 +22,14 @@ START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 20.0
 POLL_SECONDS = 0.02
 LOG_LINES = 15
+
+
+PROGRAM = (sys.executable, "-m", "replicad")
+
+
+def environment() -> dict[str, str]:
+    """For PROGRAM: what this process finds its modules by, however it was installed."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 class DemoError(ReplicadError):
@@ -46,7 +55,7 @@ class Daemon:
         self.port = port
         self.log = directory / f"{name}.log"
         self.command = [
-            *(sys.executable, "-m", "replicad", role),
+            *(*PROGRAM, role),
             *("--data", str(self.data), "--listen", f"{HOST}:{port}"),
             *arguments,
         ]
@@ -63,6 +72,7 @@ class Daemon:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env=environment(),
             )
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self._answers():

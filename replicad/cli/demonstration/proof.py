@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from replicad.cli.client import ReplyError
 from replicad.cli.demonstration.library import SourceFile
-from replicad.cli.demonstration.processes import HOST, Daemon, DemoError
+from replicad.cli.demonstration.processes import HOST, PROGRAM, Daemon, DemoError, environment
 from replicad.cli.demonstration.reporter import Stage
 from replicad.cli.demonstration.transactions import COUNTER, annotation, transaction_key
 from replicad.cli.node import LiveNode
@@ -57,10 +56,10 @@ def check_annotations(daemon: Daemon, since: int, count: int) -> None:
 
 def _annotations(daemon: Daemon, since: int) -> Iterable[str]:
     command = [
-        *(sys.executable, "-m", "replicad", "updates", f"{HOST}:{daemon.port}"),
+        *(*PROGRAM, "updates", f"{HOST}:{daemon.port}"),
         *("--since", str(since), "--json"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
     if done.returncode != 0:
         raise DemoError(f"`replicad updates` exited with {done.returncode}: {done.stderr.strip()}")
     return _parse(done.stdout)

@@ -121,7 +121,7 @@ class Demonstration:
         finally:
             count = stream.stop()
         again = f", {stream.asked_again} of them with a lost answer" if stream.asked_again else ""
-        say(f"{count} transactions were acknowledged{again}; {stream.reconnects} reconnects")
+        say(f"{count} transactions were acknowledged{again}; reconnected {stream.reconnects} times")
         return before + 1, count
 
     def _compare(self, files: list[SourceFile], since: int, count: int) -> Table:
