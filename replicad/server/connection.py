@@ -80,9 +80,10 @@ class Connection(Session, asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
         self._transport.set_write_buffer_limits(high=self.server.options.output_bytes_max)
-        if not self.server.admit(self):
+        refusal = self.server.admit(self)
+        if refusal is not None:
             self._ending = True
-            self._transport.write(refusals.TOO_MANY_CLIENTS)
+            self._transport.write(refusal)
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -287,6 +288,11 @@ class Connection(Session, asyncio.Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a command is under way in a thread, or waits for something."""
+        return bool(self.stopped & BUSY)
 
     @property
     def buffered_bytes(self) -> int:

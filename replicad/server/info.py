@@ -34,14 +34,26 @@ def _clients(server: RespServer) -> Fields:
     return {
         "connected_clients": len(server.connections),
         "maxclients": server.options.clients_max,
+        "blocked_clients": sum(client.is_busy for client in server.connections),
         "clients_waiting_for_commit": len(server.holding),
         "scan_cursors": len(server.cursors),
     }
 
 
 def _memory(server: RespServer) -> Fields:
+    parts = {name: size for name, size in server.store.stats()["memory"].items() if name.endswith("_bytes")}
+    capacity = parts.pop("block_cache_capacity_bytes", 0)
+    used = sum(parts.values())
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"used_memory_peak": peak_kib * 1024, "maxmemory": 0, "maxmemory_policy": "noeviction"}
+    return {
+        "used_memory": used,
+        "used_memory_human": f"{used / 1048576:.2f}M",
+        "used_memory_peak": peak_kib * 1024,
+        "block_cache_capacity_bytes": capacity,
+        "maxmemory": 0,
+        "maxmemory_policy": "noeviction",
+        **parts,
+    }
 
 
 def _persistence(server: RespServer) -> Fields:

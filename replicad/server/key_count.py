@@ -31,8 +31,10 @@ class KeyCount:
 
     def current(self) -> int | None:
         """The count, unless it should be taken anew."""
-        reuse_seconds = self._took_seconds * _REUSE_FACTOR if self._took_seconds > _SLOW_SECONDS else 0.0
-        return self.keys if self.age_seconds <= reuse_seconds else None
+        if self._sequence == self._store.latest_sequence:
+            return self.keys
+        was_slow = self._took_seconds > _SLOW_SECONDS
+        return self.keys if was_slow and self.age_seconds < self._took_seconds * _REUSE_FACTOR else None
 
     def count(self, snapshot: Snapshot) -> tuple[int, int, float]:
         """(sequence number, keys, seconds it took)."""

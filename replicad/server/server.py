@@ -17,6 +17,8 @@ from typing import Any, TypeVar, cast
 import structlog
 
 from replicad import kernels
+from replicad.env import Clock, SystemClock
+from replicad.server import refusals
 from replicad.server.commands import COMMANDS, READ_ONLY, WRITABLE
 from replicad.server.commands.table import Table
 from replicad.server.connection import Connection
@@ -50,6 +52,7 @@ class RespServer:
         *,
         shutdown: Callable[[], None],
         options: ServerOptions | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.store = store
         self.node = node
@@ -58,7 +61,7 @@ class RespServer:
         self.version = version("replicad")
         self.durability = store.options.durability
         self.loop = asyncio.get_running_loop()
-        self.now = self.loop.time
+        self.now = (clock or SystemClock()).monotonic
         self.address: tuple[str, int] = ("", 0)
         self.started_at = self.now()
         self.stats = ServerStats()
@@ -130,16 +133,16 @@ class RespServer:
 
     # Connections.
 
-    def admit(self, client: Connection) -> bool:
-        """Takes a new connection in, unless there are too many."""
+    def admit(self, client: Connection) -> bytes | None:
+        """Takes a new connection in, or returns the refusal."""
         self.stats.connections += 1
         if len(self.connections) >= self.options.clients_max or self._closing:
             self.stats.rejected += 1
-            return False
+            return refusals.SHUTTING_DOWN if self._closing else refusals.TOO_MANY_CLIENTS
         client.id = self._next_id
         self._next_id += 1
         self.connections.add(client)
-        return True
+        return None
 
     def forget(self, client: Connection) -> None:
         self.connections.discard(client)

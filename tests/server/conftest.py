@@ -38,10 +38,11 @@ def start() -> Iterator[StartServer]:
 
 @pytest.fixture(params=["fake-sync", "store-sync", "store-async"])
 def server(request: pytest.FixtureRequest, start: StartServer, tmp_path: Path) -> RunningServer:
+    """The fake on asyncio's own loop, the real store on the loop of the daemons."""
     kind, durability = request.param.split("-")
     if kind == "fake":
         return start(durability=durability)
-    return start(open_database(tmp_path / "data", Options(durability=durability)))
+    return start(open_database(tmp_path / "data", Options(durability=durability)), on_uvloop=True)
 
 
 @pytest.fixture(params=[2, 3])

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import uvloop
+
 from replicad.server import ReplicaView, RespServer, ServerOptions
 
 DEADLINE_SECONDS = 10.0
@@ -29,19 +31,21 @@ class FakeNode:
         return self.followers
 
     async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
-        async with asyncio.timeout(timeout_seconds):
-            while True:
-                holding = sum(replica.acknowledged_sequence >= sequence for replica in self.followers)
-                if holding >= count:
-                    return holding
-                await asyncio.sleep(0.005)
+        deadline = time.monotonic() + (timeout_seconds or DEADLINE_SECONDS)
+        while True:
+            holding = sum(replica.acknowledged_sequence >= sequence for replica in self.followers)
+            if holding >= count or time.monotonic() > deadline:
+                return holding
+            await asyncio.sleep(0.005)
 
     def status(self) -> dict[str, Any]:
         return {"role": self.role, "writable": self.is_writable}
 
 
 class RunningServer:
-    def __init__(self, store: Any, node: FakeNode | None = None, **options: Any) -> None:
+    def __init__(
+        self, store: Any, node: FakeNode | None = None, *, on_uvloop: bool = False, **options: Any
+    ) -> None:
         self.store = store
         self.node = node or FakeNode()
         self.shutdowns = 0
@@ -50,7 +54,8 @@ class RunningServer:
         self._options = ServerOptions(**options)
         self._ready = threading.Event()
         self._stop: Callable[[], None] = lambda: None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        run = uvloop.run if on_uvloop else asyncio.run
+        self._thread = threading.Thread(target=lambda: run(self._serve()))
         self._thread.start()
         assert self._ready.wait(DEADLINE_SECONDS)
 

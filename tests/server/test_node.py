@@ -31,6 +31,7 @@ def test_info_has_its_sections(client: redis.Redis) -> None:
     client.set("k", "v")
     text = client.execute_command("INFO", "everything")
     assert text["redis_version"] and text["role"] == "master" and text["total_commits"] == 1
+    assert text["used_memory"] > 0 and text["blocked_clients"] == 0
     assert set(client.info("replication")) >= {"role", "connected_slaves", "position"}
     assert "redis_version" not in client.info("clients")
 
@@ -97,6 +98,8 @@ def test_wait_asks_for_this_connections_writes(start: StartServer) -> None:
         assert raw.has_nothing_to_read()
         node.followers = [follower(1)]
         raw.read(b":1\r\n+PONG\r\n")
+        raw.command("WAIT", "2", "20")
+        raw.read(b":1\r\n")
         raw.command("WAIT", "1", "-1")
         assert raw.read_line().startswith(b"-ERR ")
 

@@ -202,7 +202,8 @@ class FakeDatabase:
         return self._durable
 
     def stats(self) -> dict[str, Any]:
-        return {}
+        size = sum([len(key) + len(value) for key, value in self._newest.items()])
+        return {"memory": {"active_memtable_bytes": size, "block_cache_capacity_bytes": 0}}
 
     def close(self) -> None:
         self._closed = True
