@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,6 +214,10 @@ class DirectoryNode:
                 commit_time_us=update.commit_time,
                 operations=tuple(update.batch.operations),
             )
+        if wait_ms:
+            # What was opened never changes: the next call opens it anew.
+            time.sleep(wait_ms / 1000)
+            self.close()
 
     def pairs(self) -> Iterator[tuple[bytes, bytes]]:
         yield from self.database.scan()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,18 @@ def test_updates(run: Run, filled: Path) -> None:
     assert code == 0
     assert f"put key:{RECORDS - 1:06} = value" in out
     assert f"annotation note {RECORDS - 1}" in out
+
+
+def test_follow(run: Run, tmp_path: Path) -> None:
+    """Following a directory shows what its daemon writes meanwhile."""
+    with replicad.open(tmp_path / "db") as database:
+        database.put(b"first", b"1")
+        later = threading.Timer(0.3, lambda: database.put(b"second", b"2"))
+        later.start()
+        code, out, _ = run("updates", tmp_path / "db", "--follow", "--count", 2)
+        later.join()
+    assert code == 0
+    assert [line.split()[1] for line in out.splitlines() if "put" in line] == ["first", "second"]
 
 
 def test_status(run: Run, filled: Path) -> None:

@@ -120,6 +120,33 @@ def test_verify_in_time(run: Run, serve: Callable[..., RunningServer]) -> None:
     assert "stands at 0 and did not reach 1" in err
 
 
+def test_verify_waits_for_data(run: Run, serve: Callable[..., RunningServer]) -> None:
+    """A replica that has no data yet is waited for, and is then compared."""
+    server = serve()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        loading = listener.getsockname()[1]
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                for reply in (
+                    b"-LOADING this replica has no data yet\r\n",
+                    b"$20\r\n1:0:0000000000000000\r\n",
+                    b"*2\r\n:0\r\n$64\r\n" + server.store.digest()[1].encode() + b"\r\n",
+                ):
+                    connection.recv(4096)
+                    connection.sendall(reply)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        code, out, _ = run("verify", f":{server.port}", f":{loading}", "--timeout", 20)
+        thread.join(10)
+    assert code == 0
+    assert out.startswith("equal at sequence number 0: ")
+
+
 def test_checkpoint(run: Run, serve: Callable[..., RunningServer], tmp_path: Path) -> None:
     """A running node makes a checkpoint that opens at its position."""
     server = serve()
