@@ -40,6 +40,7 @@ class LocalAppendFile:
 class LocalReadFile:
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._fd = -1
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self, offset: int, length: int, /) -> bytes:

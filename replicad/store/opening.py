@@ -26,7 +26,7 @@ from replicad.store.syncer import Syncer
 from replicad.store.table.file import open_table
 from replicad.store.version import Version, arrange
 from replicad.store.wal.catalog import LogCatalog, find_segments
-from replicad.store.wal.recovery import Bounds, Recovered, cut_torn_tail, replay
+from replicad.store.wal.recovery import Bounds, Recovered, cut_torn_tail, log_after, replay
 from replicad.store.wal.segment import Segment, is_segment_name
 from replicad.store.wal.writer import LogWriter
 from replicad.types import DEFAULT_FAMILY, ORIGIN, DatabaseId, EpochRecord, Position
@@ -99,9 +99,8 @@ def _recover(
         remove_stale_log(env, (wal, path / "archive"), state)
     segments, passed_over = find_segments(fs, wal, path / "archive", state.database_id, env.clock.monotonic())
     catalog = LogCatalog(fs, wal, path / "archive")
-    needed = [segment for segment in segments if segment.end[1] >= state.flushed.sequence]
     if not read_only:
-        _make_durable(env, needed, wal)
+        _make_durable(env, log_after(segments, state.flushed), wal)
     cache = kernels.BlockCache(options.block_cache_bytes)
     levels = arrange([open_table(fs, path, meta, cache) for meta in state.tables])
     active = kernels.Memtable()

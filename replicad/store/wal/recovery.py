@@ -66,14 +66,7 @@ def replay(
     `segments` is the catalog's chain, oldest first. Raises CorruptionError for a gap, for a history that is
     not the manifest's, and for damage at or below the bounds.
     """
-    needed = [
-        segment for segment in segments if segment.last_sequence > start.sequence or segment is segments[-1]
-    ]
-    needed = [
-        segment
-        for segment in needed
-        if segment.end[0] > HEADER_BYTES or segment.first_sequence > start.sequence
-    ]
+    needed = log_after(segments, start)
     position, commit_time_us = start, 0
     torn: TornTail | None = None
     for index, segment in enumerate(needed):
@@ -106,6 +99,13 @@ def replay(
             got=position.sequence,
         )
     return Recovered(position, commit_time_us, torn, tuple(needed))
+
+
+def log_after(segments: list[Segment], start: Position) -> list[Segment]:
+    """The segments that may hold frames after `start`. How far the last one goes nobody knows yet."""
+    return [
+        segment for segment in segments if segment.last_sequence > start.sequence or segment is segments[-1]
+    ]
 
 
 class _Walk:
