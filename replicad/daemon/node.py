@@ -12,7 +12,7 @@ import structlog
 
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
-from replicad.errors import PoisonedError
+from replicad.errors import PoisonedError, StoreError
 from replicad.replication.identify import Identity
 from replicad.replication.tasks import Wakeup
 from replicad.state import NodeState, Shown
@@ -90,12 +90,21 @@ class Shower:
             or shown.at_us - last.at_us > SHOW_AGAIN_SECONDS * 1e6
         ):
             self._last = shown
-            await self._records.show(shown)
+            try:
+                await self._records.show(shown)
+            except StoreError as error:
+                # What is shown is a courtesy: a full disk must not end the node.
+                log.warning("state.not_shown", reason=str(error))
 
 
 async def open_store(open_it: Callable[[], Database]) -> Database:
     """Opens in a thread, since recovery reads the log, and says what was found."""
-    database = await asyncio.to_thread(open_it)
+    opening = asyncio.get_running_loop().run_in_executor(None, open_it)
+    try:
+        database = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await asyncio.to_thread((await opening).close)
+        raise
     for note in database.notes:
         log.warning("store.recovered", note=note)
     log.info(

@@ -16,6 +16,7 @@ from replicad.daemon.records import NodeRecords
 from replicad.daemon.status import replicas_document, store_document
 from replicad.daemon.supervise import Stop, run_node, until_stopped
 from replicad.env import Env
+from replicad.errors import StoreError
 from replicad.replication.connection import TcpConnection
 from replicad.replication.identify import Identity
 from replicad.replication.primary import PrimaryNode
@@ -29,6 +30,7 @@ log = structlog.get_logger("replicad.daemon")
 
 TICK_SECONDS = 1.0
 DRAIN_SECONDS = 5.0
+SESSIONS_MAX = 256
 
 
 def run(config: PrimaryConfig) -> None:
@@ -146,7 +148,10 @@ def _shown(env: Env, database: Database) -> Shown:
 async def _tick(node: PrimaryNode) -> None:
     while True:
         await asyncio.sleep(TICK_SECONDS)
-        await node.tick()
+        try:
+            await node.tick()
+        except StoreError as error:
+            log.warning("state.not_saved", reason=str(error))
 
 
 class ReplicationPort:
@@ -178,6 +183,10 @@ class ReplicationPort:
 
     def _accept(self) -> TcpConnection:
         connection = TcpConnection()
+        if len(self._sessions) >= SESSIONS_MAX:
+            log.warning("replication.too_many_sessions", sessions=len(self._sessions))
+            asyncio.get_running_loop().call_soon(connection.close)
+            return connection
         task = asyncio.get_running_loop().create_task(self._node.serve(connection))
         self._sessions.add(task)
         task.add_done_callback(self._sessions.discard)

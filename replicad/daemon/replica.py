@@ -17,8 +17,10 @@ from replicad.daemon.records import NodeRecords
 from replicad.daemon.status import bootstrap_document, link_document, store_document
 from replicad.daemon.supervise import Stop, run_node, until_stopped
 from replicad.env import Env
+from replicad.errors import StoreError
 from replicad.replication.connection import dial
 from replicad.replication.follower import Follower
+from replicad.replication.tasks import in_thread
 from replicad.server import ReplicaView
 from replicad.state import BootstrapProgress, Shown
 from replicad.store.checkpoint import install, local_tables
@@ -75,10 +77,15 @@ class ReplicaNode:
         progress = self.follower.progress
         await self.clients.say_loading()
         await self._close_store()
-        await asyncio.to_thread(install, self._env, staging, self._config.data)
+        try:
+            await in_thread(install, self._env, staging, self._config.data)
+        except Exception:
+            # Until the swap the old data is what CURRENT names: it serves on.
+            if self._has_data():
+                await self._open_store()
+            raise
         await self._open_store()
         self._account_for(progress)
-        await self._records.show_bootstrap(None)
 
     # What the server asks.
 
@@ -119,7 +126,7 @@ class ReplicaNode:
 
     async def start(self) -> None:
         """Opens the data if there is any, and listens either way."""
-        if self._env.fs.exists(self._config.data / "CURRENT"):
+        if self._has_data():
             await self._open_store()
         else:
             await self.clients.say_loading()
@@ -132,7 +139,10 @@ class ReplicaNode:
             progress = self.follower.progress
             if progress != self._saved:
                 self._saved = progress
-                await self._records.show_bootstrap(progress)
+                try:
+                    await self._records.show_bootstrap(progress)
+                except StoreError as error:
+                    log.warning("state.not_saved", reason=str(error))
             if self.store is None:
                 notify(f"EXTEND_TIMEOUT_USEC={EXTEND_SECONDS * 1_000_000}")
             await asyncio.wait([self._failure], timeout=1.0)
@@ -163,6 +173,9 @@ class ReplicaNode:
         if store is not None:
             await asyncio.to_thread(store.close)
             log.info("store.closed", position=str(store.durable_position))
+
+    def _has_data(self) -> bool:
+        return self._env.fs.exists(self._config.data / "CURRENT")
 
     def _watched(self, watcher: asyncio.Task[None]) -> None:
         if not watcher.cancelled() and not self._failure.done():

@@ -19,6 +19,7 @@ from replicad.replication.messages import Message, decode, encode
 
 UNREAD_BYTES_MAX = 2 * MIB
 SEND_BUFFER_BYTES = 512 * KIB
+LINGER_SECONDS = 5.0
 
 
 class Connection(Protocol):
@@ -134,13 +135,14 @@ class TcpConnection(asyncio.Protocol):
         return self._take() if self._unread else None
 
     def send(self, message: Message, /) -> None:
-        if self._error is not None:
+        transport = self._transport_here()
+        if self._error is not None or transport.is_closing():
             return
         head, payload = encode(message)
         if payload:
-            self._transport_here().writelines((head, payload))
+            transport.writelines((head, payload))
         else:
-            self._transport_here().write(head)
+            transport.write(head)
 
     async def drain(self) -> None:
         while self._error is None and self._writable is not None:
@@ -155,13 +157,10 @@ class TcpConnection(asyncio.Protocol):
         self._decoder.payload_bytes_max = bytes_max
 
     def close(self) -> None:
+        """A peer that takes nothing is not waited for longer than `LINGER_SECONDS`."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
-
-    def abort(self) -> None:
-        """Ends the connection at once, dropping what was not sent yet."""
-        if self._transport is not None:
-            self._transport.abort()
+            self._loop.call_later(LINGER_SECONDS, self._transport.abort)
 
     def _take(self) -> Message:
         message, size = self._unread.popleft()

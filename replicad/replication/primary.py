@@ -290,8 +290,9 @@ class PrimaryNode:
         for copy in self.copies.unused(self._options.copy_keep_seconds):
             log.info("bootstrap.copy_expired", node=copy.node_id.hex(), position=str(copy.position))
             await in_thread(self.copies.remove, copy)
-        for node_id, changed in self.slots.take_unsaved():
+        for node_id, changed in self.slots.unsaved():
             if changed is None:
                 await self._records.remove_slot(node_id)
             else:
                 await self._records.put_slot(changed)
+            self.slots.saved(node_id, changed)

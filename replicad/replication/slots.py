@@ -66,11 +66,14 @@ class Slots:
             self._set(slot)
         return over
 
-    def take_unsaved(self) -> list[tuple[bytes, Slot | None]]:
-        """What changed since the last call: node ids, with None for a dropped slot."""
-        changed = [(node_id, self._slots.get(node_id)) for node_id in self._unsaved]
-        self._unsaved.clear()
-        return changed
+    def unsaved(self) -> list[tuple[bytes, Slot | None]]:
+        """What changed and was not saved yet: node ids, with None for a dropped slot."""
+        return [(node_id, self._slots.get(node_id)) for node_id in self._unsaved]
+
+    def saved(self, node_id: bytes, slot: Slot | None) -> None:
+        """What `unsaved` told is durable; it may have changed again since."""
+        if self._slots.get(node_id) == slot:
+            self._unsaved.discard(node_id)
 
     def _set(self, slot: Slot) -> Slot:
         self._slots[slot.node_id] = slot

@@ -20,7 +20,7 @@ from typing import Any
 import lmdb
 
 from replicad.env import Env
-from replicad.errors import CorruptionError, NotFoundError
+from replicad.errors import CorruptionError, DiskFullError, NotFoundError, StoreError
 from replicad.options import MIB
 from replicad.state.records import BootstrapProgress, Identity, NodeView, Shown, Slot, decode, encode
 
@@ -32,7 +32,10 @@ _NODE, _SHOWN, _BOOTSTRAP, _SLOT = b"node", b"shown", b"bootstrap", b"slot/"
 
 
 class NodeState:
-    """The writer's side; `NodeState.read` is the reader's."""
+    """The writer's side; `NodeState.read` is the reader's.
+
+    A write raises DiskFullError or StoreError, and then nothing of it is kept.
+    """
 
     def __init__(self, env: Env, data_dir: Path) -> None:
         """Opens the state, or makes it with a new random node id."""
@@ -110,11 +113,16 @@ class NodeState:
             return value
 
     def _put(self, key: bytes, value: bytes | None) -> None:
-        with self._lmdb.begin(write=True) as transaction:
-            if value is None:
-                transaction.delete(key)
-            else:
-                transaction.put(key, value)
+        try:
+            with self._lmdb.begin(write=True) as transaction:
+                if value is None:
+                    transaction.delete(key)
+                else:
+                    transaction.put(key, value)
+        except (lmdb.DiskError, lmdb.MapFullError) as error:
+            raise DiskFullError(f"{self.path}: {error}") from None
+        except lmdb.Error as error:
+            raise StoreError(f"{self.path}: {error}") from None
 
 
 def _view(environment: Any, path: Path) -> NodeView:

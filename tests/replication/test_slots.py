@@ -52,14 +52,17 @@ def test_a_slot_over_its_cap_holds_nothing_until_it_is_held_again() -> None:
 
 
 def test_what_changed_is_saved_and_loaded() -> None:
-    """Every change is given to be saved once, and a saved slot holds again after a restart."""
+    """A change stays to be saved until it was, and a saved slot holds again after a restart."""
     slots = Slots([Slot(node_id=A, sequence=5, seen_us=1)], 10_000)
     assert slots.oldest_needed() == 6
-    assert slots.take_unsaved() == []
-    slots.hold(B, 7, 2)
+    assert slots.unsaved() == []
+    held = slots.hold(B, 7, 2)
     slots.drop(A)
-    assert sorted(slots.take_unsaved()) == [(A, None), (B, Slot(node_id=B, sequence=7, seen_us=2))]
-    assert slots.take_unsaved() == []
+    assert sorted(slots.unsaved()) == [(A, None), (B, held)]
+    slots.saved(A, None)
+    slots.advance(B, 8, 3)
+    slots.saved(B, held)
+    assert slots.unsaved() == [(B, Slot(node_id=B, sequence=8, seen_us=3))]
 
 
 @pytest.mark.parametrize(
