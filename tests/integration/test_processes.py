@@ -153,8 +153,8 @@ def test_garbage_on_the_replication_port_changes_nothing(cluster: Cluster, prima
                 connection.settimeout(5)
                 while connection.recv(65536):
                     pass
-            except ConnectionError:
-                pass
+            except OSError:
+                pass  # the primary closed it, or never took all of it
     assert primary.digest() == digest
     with primary.client() as client:
         client.set("k", "w")
