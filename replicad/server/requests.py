@@ -58,30 +58,29 @@ class RequestParser:
 
     def feed(self, data: bytes) -> list[Request]:
         """The requests that `data` completes; those before an error are returned, then `error` is set."""
+        if not self._exact.unfinished and data[-2:] == b"\r\n":
+            requests = self._read_whole(data)
+            if requests is not None:
+                return requests
         try:
-            if self._exact.unfinished:
-                first, data = self._exact.finish_request(data)
-                return first + self.feed(data) if data else first
-            return self._feed_at_boundary(data)
+            return self._feed_in_parts(data)
         except MalformedRequest as error:
             self.error = error
             return self._exact.take()
 
-    def _feed_at_boundary(self, data: bytes) -> list[Request]:
-        rest = b""
-        whole = data
-        if data[-2:] != b"\r\n":
-            split = data.rfind(b"\r\n*") + 2
-            if split < 2:
-                return self._exact.feed(data)
-            whole, rest = data[:split], data[split:]
-        requests = self._read_whole(whole)
-        if requests is None:
-            return self._exact.feed(data)
-        if rest:
-            self._exact.ready = requests
-            return self._exact.feed(rest)
-        return requests
+    def _feed_in_parts(self, data: bytes) -> list[Request]:
+        """Finishes the request under way, reads whole ones at once, keeps what the chunk's end cut off."""
+        exact = self._exact
+        if exact.unfinished:
+            data = exact.finish_request(data)
+        split = len(data) if data[-2:] == b"\r\n" else data.rfind(b"\r\n*") + 2
+        if split >= 2:
+            requests = self._read_whole(data[:split])
+            if requests is not None:
+                exact.ready += requests
+                data = data[split:]
+        exact.feed(data)
+        return exact.take()
 
     def _read_whole(self, data: bytes) -> list[Request] | None:
         """The requests in `data`, or None when it is not exactly a row of whole ordinary ones."""
@@ -118,58 +117,52 @@ class _ExactParser:
         self._arguments_left = 0
         self._bulk_bytes: int | None = None
         self._request_bytes = 0
+        self.unfinished = False
         self.ready: list[Request] = []
 
     @property
-    def unfinished(self) -> bool:
-        return bool(self._buffer) or self._arguments_left > 0
-
-    @property
     def buffered_bytes(self) -> int:
-        """What has come of an unfinished request, at most."""
-        return len(self._buffer) + (self._request_bytes if self._arguments_left else 0)
+        """What has come of an unfinished request."""
+        whole_arguments = self._request_bytes - (self._bulk_bytes or 0) if self._arguments_left else 0
+        return whole_arguments + len(self._buffer)
 
     def take(self) -> list[Request]:
         requests, self.ready = self.ready, []
         return requests
 
-    def feed(self, data: bytes) -> list[Request]:
+    def feed(self, data: bytes) -> None:
         self._buffer += data
-        self._parse(only_one=False)
-        return self.take()
+        end = self._parse(1 << 62)
+        del self._buffer[:end]
+        self.unfinished = bool(self._buffer) or self._arguments_left > 0
 
-    def finish_request(self, data: bytes) -> tuple[list[Request], bytes]:
-        """Completes the request under way; returns it and the bytes after it, at a boundary again."""
+    def finish_request(self, data: bytes) -> bytes:
+        """Completes the request under way; returns the bytes after it, which begin another."""
         self._buffer += data
-        end = self._parse(only_one=True)
+        end = self._parse(1)
         if not self.ready:
-            return [], b""
-        rest = bytes(memoryview(self._buffer)[end:])
+            del self._buffer[:end]
+            return b""
+        rest = bytes(self._buffer[end:])
         self._buffer.clear()
-        return self.take(), rest
+        self.unfinished = False
+        return rest
 
-    def _parse(self, *, only_one: bool) -> int:
-        """Moves whole requests to `ready`. Returns where it stopped, and drops what is before that
-        unless `only_one` request was asked for and is there."""
+    def _parse(self, requests_max: int) -> int:
+        """Moves whole requests to `ready`; returns where in the buffer it stopped."""
         buffer = self._buffer
         position = 0
-        try:
-            while position < len(buffer):
-                if self._arguments_left == 0:
-                    after = self._begin(position)
-                elif self._bulk_bytes is None:
-                    after = self._bulk_header(position)
-                else:
-                    after = self._bulk(position)
-                if after is None:
-                    break
-                position = after
-                if only_one and self.ready:
-                    return position
-        finally:
-            if not (only_one and self.ready):
-                del buffer[:position]
-        return 0
+        while position < len(buffer) and len(self.ready) < requests_max:
+            if self._arguments_left == 0:
+                after = self._begin(position)
+            elif self._bulk_bytes is None:
+                after = self._bulk_header(position)
+            else:
+                after = self._bulk(position)
+            if after is None:
+                break
+            position = after
+        return position
 
     def _begin(self, position: int) -> int | None:
         buffer = self._buffer

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from replicad.server import replies
 from replicad.server.interfaces import Store, Update
 
@@ -24,11 +26,12 @@ def read_updates(store: Store, since: int, count: int, protocol: int) -> list[by
     size = 0
     if since > store.durable_sequence:
         return found
-    for update in store.get_updates_since(since):
-        found.append(_encode(update, protocol))
-        size += len(found[-1])
-        if len(found) >= min(count, UPDATES_MAX) or size > _REPLY_BYTES_MAX:
-            break
+    with closing(store.get_updates_since(max(1, since))) as updates:
+        for update in updates:
+            found.append(_encode(update, protocol))
+            size += len(found[-1])
+            if len(found) >= min(count, UPDATES_MAX) or size > _REPLY_BYTES_MAX:
+                break
     return found
 
 

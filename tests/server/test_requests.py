@@ -115,7 +115,9 @@ def test_a_large_value_in_many_chunks_costs_what_it_weighs() -> None:
     found = []
     for begin in range(0, len(stream), 4096):
         found += reader.feed(stream[begin : begin + 4096])
+        assert reader.buffered_bytes <= begin + 4096
     assert found == [[b"SET", b"k", value], [b"PING"]]
+    assert reader.buffered_bytes == 0
 
 
 def test_empty_requests_are_passed_over() -> None:
