@@ -98,7 +98,7 @@ class Copies:
         fs.make_directories(self.directory)
         copy_id = self._env.random.bytes(16)
         making = self.directory / f"{copy_id.hex()}.making"
-        position = self._source.create_checkpoint(making, flush=True)
+        position = self._source.create_base_copy(making)
         last = f"{position.epoch}-{position.sequence}-{position.history_hash:016x}"
         name = f"{node_id.hex()}-{copy_id.hex()}-{last}"
         path = self.directory / name

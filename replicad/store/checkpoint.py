@@ -17,7 +17,7 @@ from replicad.store.cut import Cut
 from replicad.store.manifest.file import encode_current, load, write_manifest
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
 from replicad.store.table.meta import table_name
-from replicad.types import FileNumber
+from replicad.types import FileNumber, Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,11 @@ class CopyFile:
     sha256: bytes
 
 
-def write_checkpoint(env: Env, cut: Cut, target: Path) -> None:
-    """Makes `target` out of the cut: staged beside it, synced, renamed. `target` must not exist."""
+def write_checkpoint(env: Env, cut: Cut, target: Path, *, with_log: bool = True) -> Position:
+    """Makes `target` out of the cut: staged beside it, synced, renamed. `target` must not exist.
+
+    Returns the position that it opens at: the cut's, or without the log the one that the tables hold.
+    """
     fs = env.fs
     target = target.absolute()
     if fs.exists(target):
@@ -40,19 +43,21 @@ def write_checkpoint(env: Env, cut: Cut, target: Path) -> None:
     try:
         for meta in cut.tables:
             link_or_copy(fs, cut.directory / meta.name, staging / meta.name)
-        for part in cut.log:
+        for part in cut.log if with_log else ():
             destination = staging / "wal" / part.path.name
             if part.whole:
                 link_or_copy(fs, part.path, destination)
             else:
                 copy_file(fs, part.path, destination, part.length)
         fs.sync_directory(staging / "wal")
-        write_state(fs, staging, cut.state)
+        position = cut.position if with_log else cut.flushed
+        write_state(fs, staging, replace(cut.state, synced=position))
         fs.rename(staging, target)
         fs.sync_directory(target.parent)
     except BaseException:
         fs.remove_tree(staging)
         raise
+    return position
 
 
 def write_state(fs: FileSystem, directory: Path, state: ManifestState) -> None:

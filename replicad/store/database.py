@@ -327,8 +327,15 @@ class Database:
     def create_checkpoint(self, path: str | Path, *, flush: bool = False) -> Position:
         """Makes `path` a database of its own, of hard links where it can; returns its exact position."""
         with self.cut(flush=flush) as cut:
-            write_checkpoint(self._core.env, cut, Path(path))
-            return cut.position
+            return write_checkpoint(self._core.env, cut, Path(path))
+
+    def create_base_copy(self, path: str | Path) -> Position:
+        """A checkpoint of the tables alone, just flushed; returns the position that they hold.
+
+        What replication ships: the log goes on from there.
+        """
+        with self.cut(flush=True) as cut:
+            return write_checkpoint(self._core.env, cut, Path(path), with_log=False)
 
     def close(self) -> None:
         """Syncs the log and ends. What is in memtables is read back from the log at the next opening."""

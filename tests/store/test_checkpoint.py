@@ -151,6 +151,28 @@ def test_replica_refuses_gaps_and_other_histories(tmp_path: Path) -> None:
             assert replica.apply_frames(second.frames).sequence == 3
 
 
+def test_base_copy_says_what_its_tables_hold(tmp_path: Path) -> None:
+    """A copy without log opens at the position that was returned, whatever is written meanwhile."""
+    stop = threading.Event()
+    with replicad.open(tmp_path / "db", small_options()) as database:
+
+        def write() -> None:
+            while not stop.is_set():
+                database.put(b"k", b"v")
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            positions = [database.create_base_copy(tmp_path / f"copy-{turn}") for turn in range(5)]
+        finally:
+            stop.set()
+            writer.join()
+        for turn, position in enumerate(positions):
+            assert not list((tmp_path / f"copy-{turn}" / "wal").iterdir())
+            with replicad.open(tmp_path / f"copy-{turn}", small_options(), read_only=True) as copy:
+                assert copy.position == position
+
+
 def test_install_replaces_data(tmp_path: Path) -> None:
     """An installed copy replaces the old data whole, and leaves no file of it."""
     env = Env()

@@ -173,7 +173,7 @@ class FakeStore:
         self.notify()
         return self.position
 
-    def create_checkpoint(self, path: Path, /, *, flush: bool = False) -> Position:
+    def create_base_copy(self, path: Path, /) -> Position:
         path.mkdir(parents=True)
         for number in range(3):
             content = hashlib.sha256(b"%d" % number).digest() * 1000 * (number + 1)
