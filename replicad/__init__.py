@@ -9,6 +9,7 @@ b'value'
 
 from replicad.errors import (
     ClosedError,
+    ConditionFailed,
     CorruptionError,
     DiskFullError,
     InvalidArgument,
@@ -24,6 +25,7 @@ from replicad.errors import (
 from replicad.options import Options
 from replicad.store.batch import WriteBatch
 from replicad.store.commit import Commit
+from replicad.store.conditions import AtSequence
 from replicad.store.cut import Cut
 from replicad.store.database import Database, LogFile, open
 from replicad.store.reading import Snapshot
@@ -33,8 +35,10 @@ from replicad.types import Operation, OperationKind, Position
 __version__ = "0.1.0"
 
 __all__ = [
+    "AtSequence",
     "ClosedError",
     "Commit",
+    "ConditionFailed",
     "CorruptionError",
     "Cut",
     "Database",

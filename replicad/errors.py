@@ -5,12 +5,13 @@
     ├── ConfigError              a configuration that cannot be used as it stands
     ├── StoreError
     │   ├── CorruptionError      bytes on disk or on the wire are not what was written
-    │   ├── ClosedError          the database was closed
+    │   ├── ClosedError          the database, or a cut of it, was closed
     │   ├── PoisonedError        a sync failed: nothing is acknowledged any more
     │   ├── DiskFullError        no room; reads go on, writes resume when there is room
     │   ├── ReadOnlyError        a write to something opened for reading
     │   ├── LockedError          another process holds the directory
     │   ├── NewerFormatError     written by a newer version
+    │   ├── ConditionFailed      a key is no longer what a conditional batch expects
     │   ├── LogGoneError         the log no longer holds that sequence number
     │   └── NotFoundError        no such database, file or family
     └── ReplicationError
@@ -87,7 +88,7 @@ class CorruptionError(StoreError):
 
 
 class ClosedError(StoreError):
-    """The database was closed."""
+    """The database, or a cut of it, was closed; the message says which, and of a cut why."""
 
 
 class PoisonedError(StoreError):
@@ -117,6 +118,31 @@ class LogGoneError(StoreError):
         super().__init__(f"sequence number {requested} is gone from the log; it begins at {first_available}")
         self.requested = requested
         self.first_available = first_available
+
+
+class ConditionFailed(StoreError):
+    """A condition of a batch did not hold; nothing of the batch was written.
+
+    `expected` and `got` are a value, a version (AtSequence) or None. `sequence` is where the comparison was
+    made: until it is visible, what was found may still be lost.
+    """
+
+    def __init__(self, key: bytes, *, expected: object, got: object, sequence: int) -> None:
+        super().__init__(f"{_short(key)} is {_short(got)}, not {_short(expected)}")
+        self.key = key
+        self.expected = expected
+        self.got = got
+        self.sequence = sequence
+
+
+def _short(value: object) -> str:
+    if value is None:
+        return "absent"
+    return (
+        f"{value[:64]!r}… ({len(value)} bytes)"
+        if isinstance(value, bytes) and len(value) > 64
+        else repr(value)
+    )
 
 
 class NotFoundError(StoreError):

@@ -53,6 +53,8 @@ class Options:
     segment_bytes: int = 64 * MIB
     log_retention_bytes: int = 1 * GIB
     log_retention_seconds: float | None = None
+    log_disk_floor_bytes: int = 256 * MIB
+    """While less than this is free, archived log that nobody holds goes before its size or age would ask."""
 
     def __post_init__(self) -> None:
         if self.durability not in ("sync", "async"):
@@ -74,6 +76,7 @@ class Options:
             "level_multiplier": 2,
             "segment_bytes": 4 * KIB,
             "log_retention_bytes": 0,
+            "log_disk_floor_bytes": 0,
         }
         for field in fields(self):
             value = getattr(self, field.name)

@@ -38,6 +38,9 @@ class Background:
     def request_flush(self) -> None:
         self._flush_lane.submit(lambda: self._guard(self._flush_all))
 
+    def request_retention(self) -> None:
+        self._flush_lane.submit(lambda: self._guard(lambda: apply_retention(self._core)))
+
     def request_compaction(self) -> None:
         self._compaction_lane.submit(lambda: self._guard(self._compact_all))
 
@@ -200,6 +203,7 @@ def apply_retention(core: Core) -> None:
         None if held_from is None else Sequence(held_from),
         core.options.log_retention_bytes,
         core.options.log_retention_seconds,
+        max(0, core.options.log_disk_floor_bytes - core.env.fs.free_bytes(core.catalog.live)),
     )
     choice = choose_segments(facts, rules)
     for segment in segments[: choice.delete]:

@@ -14,6 +14,7 @@ from replicad.options import Options
 from replicad.store.background import Background, seal_active
 from replicad.store.checkpoint import write_checkpoint
 from replicad.store.commit import Commit
+from replicad.store.conditions import Condition
 from replicad.store.core import Core, LogHolds, Role
 from replicad.store.cut import Cut
 from replicad.store.manifest.edit import Edit
@@ -84,7 +85,7 @@ class Database:
             start_syncer(core)
             runner = core.env.runner
             self._background = Background(core, runner.lane("flush"), runner.lane("compaction"))
-            self._writes = WritePath(core, self._memtable_full)
+            self._writes = WritePath(core, self._memtable_full, self._background.request_retention)
             self._background.request_flush()
             self._background.request_compaction()
 
@@ -109,6 +110,14 @@ class Database:
     def contains(self, key: bytes, *, family: int = 0) -> bool:
         view = view_of(self._core, family)
         return view.contains(key, self._progress.visible)
+
+    def sequence_of(self, key: bytes, *, family: int = 0) -> int | None:
+        """The sequence number that the key's visible version was written at, or None when there is none.
+
+        >>> read_at = db.sequence_of(b"config")                                 # doctest: +SKIP
+        >>> db.write(batch, conditions=[(b"config", replicad.AtSequence(read_at))])  # doctest: +SKIP
+        """
+        return view_of(self._core, family).sequence_of(key, self._progress.visible) or None
 
     def scan(
         self,
@@ -153,16 +162,24 @@ class Database:
         """Takes a sequence number whether the key was there or not."""
         return self._writer().delete(key, family)
 
-    def write(self, batch: kernels.Batch) -> int:
-        """Atomic; returns when the batch is visible."""
-        return self._writer().write(batch)
+    def write(self, batch: kernels.Batch, conditions: Iterable[Condition] = ()) -> int:
+        """Atomic; returns when the batch is visible.
 
-    def submit(self, batch: kernels.Batch) -> Commit:
-        """Appends the batch and returns without waiting for anything; see Commit.
+        With `conditions` the batch is written only if each key still is what is expected: a value, a version,
+        or None for an absent one. Raises ConditionFailed, and writes nothing, when one is not.
 
-        Callers look at `stalled` themselves, and stop submitting while it says why.
+        >>> batch.put(b"balance", b"60")                                        # doctest: +SKIP
+        >>> db.write(batch, conditions=[(b"balance", b"100"), (b"closed", None)])  # doctest: +SKIP
         """
-        return self._writer().submit(batch)
+        return self._writer().write(batch, conditions)
+
+    def submit(self, batch: kernels.Batch, conditions: Iterable[Condition] = ()) -> Commit:
+        """Appends the batch and returns without waiting for anything; see Commit, and `write`.
+
+        Callers look at `stalled` themselves, and stop submitting while it says why. What ConditionFailed
+        says was found is not visible yet, perhaps: whoever shows it waits until its `sequence` is.
+        """
+        return self._writer().submit(batch, conditions)
 
     def submit_put(self, key: bytes, value: bytes, *, family: int = 0) -> int:
         """`submit` of a single put; its sequence number, to be compared with `latest_sequence`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from replicad.store.amplification import read_amplification, space_amplification, write_amplification
 from replicad.store.compaction.picker import debt_bytes
 from replicad.store.core import Core
 
@@ -16,6 +17,7 @@ def collect(core: Core) -> dict[str, Any]:
     segments = core.catalog.segments()
     tables = [meta for level in metas for meta in level]
     cache = core.cache
+    memtables = bool(version.active.entries) + len(version.sealed)
     return {
         "levels": [
             {"tables": len(level), "bytes": sum(meta.size_bytes for meta in level)} for level in metas
@@ -40,6 +42,16 @@ def collect(core: Core) -> dict[str, Any]:
         },
         "flushed_sequence": version.flushed.sequence,
         "compaction_debt_bytes": debt_bytes(metas, core.shape),
+        "appended_bytes": core.log.appended_bytes,
+        "amplification": {
+            "write": write_amplification(
+                core.log.appended_bytes,
+                core.counters.flushed_bytes,
+                core.counters.compaction_bytes_written,
+            ),
+            "space": space_amplification(metas),
+            "read": read_amplification(metas, memtables),
+        },
         "stalled": core.stalled,
         "snapshots": len(core.snapshots.sequences()),
         **asdict(core.counters),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from replicad import kernels
 from replicad.errors import (
+    ConditionFailed,
     CorruptionError,
     DivergedError,
     GapError,
@@ -18,14 +19,15 @@ from replicad.errors import (
     ReadOnlyError,
 )
 from replicad.store.commit import Commit
+from replicad.store.conditions import Condition, check_conditions
 from replicad.store.control import apply_control
 from replicad.store.core import Core
 from replicad.types import DEFAULT_FAMILY, Epoch, HistoryHash, Position, Sequence
 
 
 class WritePath:
-    def __init__(self, core: Core, sealed: Callable[[], None]) -> None:
-        """`sealed` is called, under the write lock, when a memtable is full."""
+    def __init__(self, core: Core, sealed: Callable[[], None], rotated: Callable[[], None]) -> None:
+        """Called under the write lock: `sealed` when a memtable is full, `rotated` after a segment was."""
         self._core = core
         self._frames = core.log.frames
         self._log = core.log
@@ -35,6 +37,7 @@ class WritePath:
         self._lock = core.write_lock
         self._memtable_bytes = core.options.memtable_bytes
         self._sealed = sealed
+        self._rotated = rotated
         self._follows = core.role == "replica"
         self._waits_for_sync = core.options.durability == "sync"
         assert core.syncer is not None
@@ -64,17 +67,22 @@ class WritePath:
             self._syncer.sync_through(Sequence(sequence))
         return sequence
 
-    def write(self, batch: kernels.Batch) -> int:
+    def write(self, batch: kernels.Batch, conditions: Iterable[Condition] = ()) -> int:
         """Blocks through stalls and until the batch is visible."""
         self.wait_out_stall()
-        sequence = self._submit(batch)[1]
+        try:
+            sequence = self._submit(batch, conditions)[1]
+        except ConditionFailed as failed:
+            if self._waits_for_sync:
+                self._syncer.sync_through(Sequence(failed.sequence))
+            raise
         if self._waits_for_sync:
             self._syncer.sync_through(Sequence(sequence))
         return sequence
 
-    def submit(self, batch: kernels.Batch) -> Commit:
+    def submit(self, batch: kernels.Batch, conditions: Iterable[Condition] = ()) -> Commit:
         """Never waits: not for a sync, not for a stall."""
-        first, last = self._submit(batch)
+        first, last = self._submit(batch, conditions)
         if self._waits_for_sync:
             self._syncer.request()
         return Commit(self._progress, Sequence(first), Sequence(last))
@@ -153,11 +161,12 @@ class WritePath:
         self._progress.wait(lambda: core.stalled is None)
         core.counters.stalled_seconds += core.env.clock.monotonic() - begin
 
-    def _submit(self, batch: kernels.Batch) -> tuple[int, int]:
+    def _submit(self, batch: kernels.Batch, conditions: Iterable[Condition]) -> tuple[int, int]:
         if not batch.size:
             raise InvalidArgument("the batch is empty")
         with self._lock:
             self._raise_unwritable()
+            check_conditions(self._core, conditions)
             first = self._frames.sequence + 1
             sequence = self._frames.add_batch(batch, self._wall_us(), self._progress.durable)
             self._write_pending(sequence)
@@ -176,7 +185,8 @@ class WritePath:
         self._progress.advance_appended(Sequence(sequence))
         if not self._waits_for_sync and not self._syncer.requested:
             self._syncer.request()
-        self._log.rotate_when_full()
+        if self._log.rotate_when_full():
+            self._rotated()
         if self._memtables.memory_bytes >= self._memtable_bytes:
             self._sealed()
 

@@ -1,7 +1,7 @@
 """Which segments move to the archive and which go: one decision over plain values.
 
 A segment is needed by recovery while it holds more than the tables do. After that it is archived, and it goes
-when nobody holds it and the log is larger or older than the options allow.
+when nobody holds it and the log is larger or older than the options allow, or the disk is short of room.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class RetentionRules:
     """The lowest sequence number that a slot or lease still needs."""
     bytes_max: int
     seconds_max: float | None
+    short_bytes: int = 0
+    """So much room is missing on the disk to what shall stay free; what goes helps against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,16 @@ def choose(segments: list[SegmentFacts], rules: RetentionRules) -> RetentionChoi
         if not facts.archived and (not facts.sealed or facts.last_sequence > rules.flushed):
             break
         idle += 1
-    delete = 0
+    delete = freed = 0
     total = sum(facts.size_bytes for facts in segments)
     for facts in segments[:idle]:
         old = rules.seconds_max is not None and facts.age_seconds > rules.seconds_max
         held = rules.held_from is not None and facts.last_sequence >= rules.held_from
-        if held or not (old or total > rules.bytes_max):
+        short = freed < rules.short_bytes
+        if held or not (old or short or total > rules.bytes_max):
             break
         total -= facts.size_bytes
+        freed += facts.size_bytes
         delete += 1
     archive = sum(not facts.archived for facts in segments[delete:idle])
     return RetentionChoice(delete, archive)

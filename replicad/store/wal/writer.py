@@ -46,7 +46,14 @@ class LogWriter:
         """Sealed, but not yet durable: (file, segment, its last sequence number), oldest first."""
         self._unnamed = False
         """A segment was made since the directory was synced last."""
+        self._rotated_bytes = 0
         self._lock = lock
+
+    @property
+    def appended_bytes(self) -> int:
+        """Bytes of frames written since opening."""
+        file = self._file
+        return self._rotated_bytes + (file.size - HEADER_BYTES if file is not None else 0)
 
     @property
     def written(self) -> Position:
@@ -128,15 +135,18 @@ class LogWriter:
     def rotate(self) -> None:
         """The next frame goes to a new segment. Under the lock, nothing pending."""
         if self._file is not None and self._segment is not None:
+            self._rotated_bytes += self._file.size - HEADER_BYTES
             self._before_pending = self.written
             self._unsynced.append((self._file, self._segment, self._before_pending.sequence))
             self._file = None
             self._segment = None
 
-    def rotate_when_full(self) -> None:
-        """Under the lock, nothing pending."""
+    def rotate_when_full(self) -> bool:
+        """Whether it was full. Under the lock, nothing pending."""
         if self._file is not None and self._file.size >= self._segment_bytes:
             self.rotate()
+            return True
+        return False
 
     def _start_segment(self, epoch: Epoch) -> AppendFile:
         previous = self._before_pending

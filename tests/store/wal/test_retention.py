@@ -50,3 +50,28 @@ def test_choice(
     held = None if held_from is None else Sequence(held_from)
     choice = choose(segments(*facts), RetentionRules(Sequence(flushed), held, bytes_max, seconds_max))
     assert (choice.archive, choice.delete) == expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "held_from", "short_bytes", "expected"),
+    [
+        (ARCHIVED, None, 0, (0, 0)),
+        (ARCHIVED, None, 1, (0, 1)),
+        (ARCHIVED, None, 100, (0, 1)),
+        (ARCHIVED, None, 101, (0, 2)),
+        (ARCHIVED, None, 10_000, (0, 2)),  # a segment that still grows stays
+        (ARCHIVED, 11, 10_000, (0, 1)),  # a slot or lease holds the second
+        (LIVE, None, 1, (1, 1)),  # sealed and in tables: as good as archived
+    ],
+)
+def test_disk_floor(
+    facts: tuple[tuple[int, bool, float, bool], ...],
+    held_from: int | None,
+    short_bytes: int,
+    expected: tuple[int, int],
+) -> None:
+    """While the disk is short of room the oldest log goes before its time, unless somebody holds it."""
+    held = None if held_from is None else Sequence(held_from)
+    rules = RetentionRules(Sequence(30), held, 1000, None, short_bytes)
+    choice = choose(segments(*facts), rules)
+    assert (choice.archive, choice.delete) == expected

@@ -1,0 +1,110 @@
+"""Conditional batches: written whole if every condition holds, not at all otherwise."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+import replicad
+from replicad import AtSequence, ConditionFailed, WriteBatch
+from replicad.store.database import open_database
+from tests.support.stores import small_options
+
+
+@pytest.fixture
+def db(tmp_path: Path):
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        yield database
+
+
+def one_put(key: bytes, value: bytes) -> WriteBatch:
+    batch = WriteBatch()
+    batch.put(key, value)
+    return batch
+
+
+def test_values(db: replicad.Database) -> None:
+    """A value, or its absence, must be what was read; empty is not absent."""
+    db.put(b"a", b"1")
+    db.put(b"empty", b"")
+    assert db.write(one_put(b"a", b"2"), [(b"a", b"1"), (b"empty", b""), (b"none", None)]) == 3
+    for condition in [(b"a", b"1"), (b"a", None), (b"empty", None), (b"none", b"")]:
+        with pytest.raises(ConditionFailed) as caught:
+            db.write(one_put(b"a", b"3"), [(b"empty", b""), condition])
+        assert caught.value.key == condition[0]
+        assert caught.value.expected == condition[1]
+    assert db.get(b"a") == b"2"
+    assert db.appended_sequence == 3
+
+
+def test_versions(db: replicad.Database) -> None:
+    """A version notices what a value does not: a key that was changed and changed back."""
+    first = db.put(b"a", b"1")
+    assert db.sequence_of(b"a") == first
+    assert db.sequence_of(b"b") is None
+    db.put(b"a", b"2")
+    back = db.put(b"a", b"1")
+    with pytest.raises(ConditionFailed) as caught:
+        db.write(one_put(b"b", b""), [(b"a", AtSequence(first))])
+    assert caught.value.got == AtSequence(back)
+    assert db.write(one_put(b"b", b""), [(b"a", AtSequence(back))]) == back + 1
+    db.delete(b"a")
+    assert db.sequence_of(b"a") is None
+    with pytest.raises(ConditionFailed, match="absent"):
+        db.write(one_put(b"b", b""), [(b"a", AtSequence(back))])
+
+
+def test_versions_survive_flush_and_compaction(db: replicad.Database) -> None:
+    """The commit sequence number of a key is that of its write, wherever the entry lies now."""
+    numbers = {b"%d" % n: db.put(b"%d" % n, b"v") for n in range(50)}
+    db.compact()
+    assert {key: db.sequence_of(key) for key in numbers} == numbers
+
+
+def test_other_expectations_are_refused(db: replicad.Database) -> None:
+    """What is neither bytes nor a version nor None is a mistake of the caller, and nothing is written."""
+    with pytest.raises(replicad.InvalidArgument, match="AtSequence"):
+        db.write(one_put(b"a", b""), [(b"a", 7)])  # type: ignore[list-item]
+    assert db.appended_sequence == 0
+
+
+def test_submit_takes_conditions(db: replicad.Database) -> None:
+    """A condition of a submitted batch is judged at once, against what is appended."""
+    db.submit(one_put(b"a", b"1"))
+    with pytest.raises(ConditionFailed) as caught:
+        db.submit(one_put(b"a", b"2"), [(b"a", None)])
+    assert caught.value.sequence == 1
+
+
+def test_what_failed_is_visible(tmp_path: Path) -> None:
+    """When `write` says what it found instead, that is durable under "sync"."""
+    with open_database(tmp_path / "db", small_options(durability="sync")) as db:
+        db.submit(one_put(b"a", b"1"))
+        with pytest.raises(ConditionFailed):
+            db.write(one_put(b"a", b"2"), [(b"a", None)])
+        assert db.durable_sequence == db.latest_sequence == 1
+
+
+def test_counting_beside_each_other(db: replicad.Database) -> None:
+    """Threads that increment with a condition and retry lose no increment."""
+    db.put(b"n", b"0")
+
+    def count() -> None:
+        for _ in range(100):
+            while True:
+                read = db.newest.get(b"n")
+                assert read is not None
+                try:
+                    db.write(one_put(b"n", b"%d" % (int(read) + 1)), [(b"n", read)])
+                    break
+                except ConditionFailed:
+                    continue
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert db.get(b"n") == b"400"
