@@ -23,7 +23,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint types format bench install clean
+.PHONY: help setup demo test check lint types format bench asan ubsan tsan install clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,15 @@ format: $(INSTALLED)  ## rewrite the sources as ruff wants them
 
 bench: $(BENCH_INSTALLED)  ## compare with rocksdict, as ratios (BENCH_FLAGS='--records 100000' is quick)
 	$(BIN)/python -m bench $(BENCH_FLAGS)
+
+asan: $(INSTALLED)  ## the kernels' tests and a stress under AddressSanitizer (STRESS_SECONDS=60)
+	$(BIN)/python tests/native/sanitized.py address
+
+ubsan: $(INSTALLED)  ## the same under UndefinedBehaviorSanitizer
+	$(BIN)/python tests/native/sanitized.py undefined
+
+tsan: $(INSTALLED)  ## the same under ThreadSanitizer
+	$(BIN)/python tests/native/sanitized.py thread
 
 # The program and all its libraries go into one private directory, so that nothing on the machine can
 # change them; $(PREFIX)/bin/replicad starts it with the interpreter it was built for.
