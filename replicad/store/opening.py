@@ -25,7 +25,7 @@ from replicad.store.snapshots import SnapshotRegistry
 from replicad.store.syncer import Syncer
 from replicad.store.table.file import open_table
 from replicad.store.version import Version, arrange
-from replicad.store.wal.catalog import LogCatalog, find_segments
+from replicad.store.wal.catalog import OTHER_DATABASE, LogCatalog, find_segments
 from replicad.store.wal.recovery import Bounds, Recovered, cut_torn_tail, log_after, replay
 from replicad.store.wal.segment import Segment, is_segment_name
 from replicad.store.wal.writer import LogWriter
@@ -136,12 +136,13 @@ def _recover(
         core.state = core.manifest.state
         core.numbers.at_least(core.state.next_file)
         remove_stale_manifests(fs, path)
-    recovered = _replay_into(core, segments)
+    headless = tuple(file for file, reason in passed_over if file.parent == wal and reason != OTHER_DATABASE)
+    recovered = _replay_into(core, segments, headless)
     _settle(core, recovered, segments)
     return core
 
 
-def _replay_into(core: Core, segments: list[Segment]) -> Recovered:
+def _replay_into(core: Core, segments: list[Segment], headless: tuple[Path, ...]) -> Recovered:
     """Fills memtables from the log, flushing them as they fill, so that memory stays bounded."""
 
     def consume(frames: bytes, position: Position, commit_time_us: int) -> None:
@@ -154,8 +155,9 @@ def _replay_into(core: Core, segments: list[Segment]) -> Recovered:
         if core.memtables.memory_bytes >= core.options.memtable_bytes and not core.read_only:
             flush_recovered(core)
 
-    bounds = Bounds(core.state.synced.sequence, trust_frames=core.role == "owner")
-    return replay(core.env.fs, segments, core.database_id, core.state.flushed, bounds, consume)
+    wrote_it = core.role == "owner" and not core.state.copy
+    bounds = Bounds(core.state.synced.sequence, trust_frames=wrote_it)
+    return replay(core.env.fs, segments, core.database_id, core.state.flushed, bounds, consume, headless)
 
 
 def flush_recovered(core: Core) -> None:
@@ -169,7 +171,7 @@ def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
     kept = segments
     if torn is not None:
         core.notes.append(
-            f"{torn.segment.path}: cut a torn tail at offset {torn.offset} ({torn.reason}); "
+            f"{torn.path}: cut a torn tail at offset {torn.offset} ({torn.reason}); "
             f"the log ends at sequence number {recovered.position.sequence}"
         )
         kept = [segment for segment in segments if segment not in torn.later]

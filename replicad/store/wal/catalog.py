@@ -16,6 +16,8 @@ from replicad.errors import CorruptionError, LogGoneError, NewerFormatError
 from replicad.store.wal.segment import HEADER_BYTES, Segment, SegmentHeader, is_segment_name
 from replicad.types import DatabaseId, Sequence
 
+OTHER_DATABASE = "belongs to another database"
+
 
 class LogCatalog:
     def __init__(self, fs: FileSystem, live: Path, archive: Path) -> None:
@@ -130,7 +132,7 @@ def find_segments(
             finally:
                 file.close()
             if header.database_id != database_id:
-                passed_over.append((path, "belongs to another database"))
+                passed_over.append((path, OTHER_DATABASE))
                 continue
             end = (size, header.previous.sequence)
             segments[name] = Segment(

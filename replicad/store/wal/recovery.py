@@ -9,15 +9,15 @@ is corruption and stops the node; above it, it is a torn tail, which is cut off 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from replicad import kernels
-from replicad.env import FileSystem
+from replicad.env import FileSystem, ReadFile
 from replicad.env.atomic import COPY_CHUNK_BYTES, copy_file
-from replicad.errors import CorruptionError
+from replicad.errors import CorruptionError, NewerFormatError
 from replicad.store.wal.cursor import frame_bytes
-from replicad.store.wal.segment import HEADER_BYTES, Segment
+from replicad.store.wal.segment import HEADER_BYTES, Segment, first_sequence_of
 from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
 
 READ_BYTES = 1 << 20
@@ -25,13 +25,17 @@ READ_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class TornTail:
-    """Bytes after the last whole frame that the log does not owe anybody."""
+    """What lies after the last whole frame, and what the log does not owe anybody."""
 
-    segment: Segment
+    path: Path
     offset: int
     reason: str
+    segment: Segment | None
+    """The one to cut at `offset`; None where a whole segment is missing or has lost its header."""
     later: tuple[Segment, ...]
-    """Segments after the damaged one: they cannot be joined any more."""
+    """Segments after the damage: they cannot be joined any more."""
+    headless: tuple[Path, ...] = ()
+    """Files of segments whose header cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +64,26 @@ def replay(
     start: Position,
     bounds: Bounds,
     consume: Callable[[bytes, Position, int], None],
+    headless: tuple[Path, ...] = (),
 ) -> Recovered:
     """Gives every whole frame after `start` to `consume`, some at a time, in order.
 
-    `segments` is the catalog's chain, oldest first. Raises CorruptionError for a gap, for a history that is
-    not the manifest's, and for damage at or below the bounds.
+    `segments` is the catalog's chain, oldest first; `headless` are live files whose header cannot be read, as
+    a crash leaves the one that was made last. Raises CorruptionError for another history than the manifest's,
+    and for damage or a gap at or below the bounds.
     """
     needed = log_after(segments, start)
     position, commit_time_us = start, 0
     torn: TornTail | None = None
     for index, segment in enumerate(needed):
         if segment.header.previous.sequence > position.sequence:
-            raise CorruptionError(
-                "log records are missing before this segment",
-                path=segment.path,
-                offset=HEADER_BYTES,
-                expected=position.sequence + 1,
-                got=segment.first_sequence,
+            reason = (
+                f"log records are missing before this segment: it begins at {segment.first_sequence}, "
+                f"not at {position.sequence + 1}"
             )
+            torn = TornTail(segment.path, HEADER_BYTES, reason, None, tuple(needed[index:]))
+            needed = needed[:index]
+            break
         walk = _Walk(fs, segment, database_id, position)
         for frames in walk:
             consume(frames, walk.position, walk.commit_time_us)
@@ -85,10 +91,14 @@ def replay(
         commit_time_us = max(commit_time_us, walk.commit_time_us)
         segment.end = (walk.offset, position.sequence)
         if walk.damage is not None:
-            torn = TornTail(segment, walk.offset, walk.damage, tuple(needed[index + 1 :]))
-            _raise_if_it_was_durable(fs, torn, database_id, position, bounds)
+            torn = TornTail(segment.path, walk.offset, walk.damage, segment, tuple(needed[index + 1 :]))
             needed = needed[: index + 1]
             break
+    torn = _with_headless(torn, headless, start)
+    if torn is not None:
+        _raise_if_it_was_durable(fs, torn, headless, database_id, position, bounds)
+        if torn.segment is None and not torn.later and not torn.headless:
+            torn = None
     if position.sequence < bounds.synced:
         where = needed[-1].path if needed else None
         raise CorruptionError(
@@ -106,6 +116,15 @@ def log_after(segments: list[Segment], start: Position) -> list[Segment]:
     return [
         segment for segment in segments if segment.last_sequence > start.sequence or segment is segments[-1]
     ]
+
+
+def _with_headless(torn: TornTail | None, headless: tuple[Path, ...], start: Position) -> TornTail | None:
+    lost = tuple(path for path in headless if first_sequence_of(path.name) > start.sequence)
+    if torn is not None:
+        return replace(torn, headless=lost)
+    if not headless:
+        return None
+    return TornTail(headless[-1], 0, "the segment header is damaged", None, (), lost)
 
 
 class _Walk:
@@ -157,12 +176,24 @@ class _Walk:
                 if scan.stop == kernels.SCAN_PARTIAL and len(data) < size - self.offset:
                     want = max(frame_bytes(data, size - self.offset), want * 2)
                     continue
-                self.damage = scan.reason or "an incomplete frame"
+                if scan.stop == kernels.SCAN_NEWER:
+                    raise NewerFormatError(f"{self._segment.path}: offset {self.offset}: {scan.reason}")
                 if scan.stop == kernels.SCAN_LIMIT:
                     self._check_joins(at)
+                if skipping and (after := self._beyond_damage(file, size)) is not None:
+                    self.offset, at = after, self.position
+                    continue
+                self.damage = scan.reason or "an incomplete frame"
                 return
         finally:
             file.close()
+
+    def _beyond_damage(self, file: ReadFile, size: int) -> int | None:
+        """Where the first frame that the manifest does not cover begins, past damage to what it does."""
+        for offset, header in frame_headers(file, self.offset + 1, size, self._database_id):
+            if int.from_bytes(header[24:32], "little") == self.position.sequence + 1:
+                return offset
+        return None
 
     def _check_joins(self, found: Position) -> None:
         if found != self.position:
@@ -176,58 +207,68 @@ class _Walk:
 
 
 def _raise_if_it_was_durable(
-    fs: FileSystem, torn: TornTail, database_id: DatabaseId, position: Position, bounds: Bounds
+    fs: FileSystem,
+    torn: TornTail,
+    headless: tuple[Path, ...],
+    database_id: DatabaseId,
+    position: Position,
+    bounds: Bounds,
 ) -> None:
     damaged = position.sequence + 1
     proof = bounds.synced
     if bounds.trust_frames and damaged > proof:
-        proof = _durable_after(fs, torn, database_id)
+        places = [(path, 0) for path in (*(segment.path for segment in torn.later), *headless)]
+        if torn.segment is not None:
+            places.append((torn.path, torn.offset + 1))
+        proof = max([proof, *(_durable_within(fs, path, offset, database_id) for path, offset in places)])
     if damaged <= proof:
         raise CorruptionError(
             f"{torn.reason}, in log that was durable through sequence number {proof}",
-            path=torn.segment.path,
+            path=torn.path,
             offset=torn.offset,
         )
 
 
-def _durable_after(fs: FileSystem, torn: TornTail, database_id: DatabaseId) -> Sequence:
-    """The highest durable sequence number that any valid frame after the damage carries."""
-    found = 0
-    for segment in (torn.segment, *torn.later):
-        file = fs.open(segment.path)
-        try:
-            offset = torn.offset + 1 if segment is torn.segment else HEADER_BYTES
-            size = file.size()
-            while offset < size:
-                data = file.read(offset, READ_BYTES)
-                at = kernels.find_frame_header(data, database_id)
-                if at < 0:
-                    if offset + len(data) >= size:
-                        break
-                    offset += len(data) - kernels.FRAME_HEADER_BYTES + 1
-                    continue
-                found = max(found, int.from_bytes(data[at + 32 : at + 40], "little"))
-                offset += at + 1
-        finally:
-            file.close()
-    return Sequence(found)
+def _durable_within(fs: FileSystem, path: Path, begin: int, database_id: DatabaseId) -> Sequence:
+    """The highest durable sequence number that any frame header from `begin` on carries."""
+    file = fs.open(path)
+    try:
+        headers = frame_headers(file, begin, file.size(), database_id)
+        return Sequence(max((int.from_bytes(header[32:40], "little") for _, header in headers), default=0))
+    finally:
+        file.close()
+
+
+def frame_headers(
+    file: ReadFile, begin: int, end: int, database_id: DatabaseId
+) -> Iterator[tuple[int, bytes]]:
+    """(offset, header) of everything from `begin` on that has a frame header's checksum, damage or not."""
+    while begin + kernels.FRAME_HEADER_BYTES <= end:
+        data = file.read(begin, min(READ_BYTES, end - begin))
+        rest = memoryview(data)
+        while (at := kernels.find_frame_header(rest, database_id)) >= 0:
+            begin += at
+            yield begin, bytes(rest[at : at + kernels.FRAME_HEADER_BYTES])
+            begin += 1
+            rest = rest[at + 1 :]
+        begin += len(rest) - kernels.FRAME_HEADER_BYTES + 1
 
 
 def cut_torn_tail(fs: FileSystem, torn: TornTail, live: Path) -> list[Path]:
     """Cuts the tail off, into a new file, and returns where what was cut is kept (`*.torn`)."""
     kept: list[Path] = []
-    for segment in reversed(torn.later):
-        aside = live / (segment.path.name + ".torn")
-        fs.rename(segment.path, aside)
+    for path in (*torn.headless, *(segment.path for segment in reversed(torn.later))):
+        aside = live / (path.name + ".torn")
+        fs.rename(path, aside)
         kept.append(aside)
-    path = torn.segment.path
-    aside = live / f"{path.name}.{torn.offset}.torn"
-    _copy_tail(fs, path, aside, torn.offset)
-    kept.append(aside)
-    staged = path.with_name(path.name + ".tmp")
-    fs.unlink(staged)
-    copy_file(fs, path, staged, torn.offset)
-    fs.rename(staged, path)
+    if torn.segment is not None:
+        aside = live / f"{torn.path.name}.{torn.offset}.torn"
+        _copy_tail(fs, torn.path, aside, torn.offset)
+        kept.append(aside)
+        staged = torn.path.with_name(torn.path.name + ".tmp")
+        fs.unlink(staged)
+        copy_file(fs, torn.path, staged, torn.offset)
+        fs.rename(staged, torn.path)
     fs.sync_directory(live)
     return kept
 

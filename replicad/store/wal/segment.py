@@ -69,6 +69,11 @@ def is_segment_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def first_sequence_of(name: str) -> Sequence:
+    """The sequence number that a segment of this name begins with."""
+    return Sequence(int(name[11:31]))
+
+
 @dataclass(slots=True)
 class Segment:
     """One log file of an open database.
