@@ -24,10 +24,12 @@ from replicad.errors import (
 )
 from replicad.options import Options
 from replicad.store.batch import WriteBatch
+from replicad.store.checkpoint import Checkpoint
 from replicad.store.commit import Commit
 from replicad.store.conditions import AtSequence
 from replicad.store.cut import Cut
-from replicad.store.database import Database, LogFile, open
+from replicad.store.database import Database, open
+from replicad.store.live_files import LiveFiles, LogFile
 from replicad.store.reading import Snapshot
 from replicad.store.updates import Update
 from replicad.types import Operation, OperationKind, Position
@@ -36,6 +38,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AtSequence",
+    "Checkpoint",
     "ClosedError",
     "Commit",
     "ConditionFailed",
@@ -44,6 +47,7 @@ __all__ = [
     "Database",
     "DiskFullError",
     "InvalidArgument",
+    "LiveFiles",
     "LockedError",
     "LogFile",
     "LogGoneError",

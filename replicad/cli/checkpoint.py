@@ -53,4 +53,4 @@ def _of_directory(directory: Path, destination: Path) -> str:
 
     # As a replica's, so that the directory stays what it is, whichever node it belongs to.
     with contextlib.closing(open_database(directory, role="replica")) as database:
-        return str(database.create_checkpoint(destination))
+        return str(database.create_checkpoint(destination).position)

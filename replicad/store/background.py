@@ -177,10 +177,18 @@ def publish_compaction(core: Core, dropped: list[TableMeta], added: list[OpenTab
     core.counters.compactions += 1
     core.counters.compaction_bytes_read += sum(meta.size_bytes for meta in dropped)
     core.counters.compaction_bytes_written += sum(table.meta.size_bytes for table in added)
+    core.leases.expire()
 
 
 def apply_retention(core: Core) -> None:
-    """Archives what recovery no longer needs, and deletes what nobody needs."""
+    """Ends leases that are over; archives what recovery no longer needs, and deletes what nobody needs."""
+    core.leases.expire()
+    with core.deletions.allowed() as allowed:
+        if allowed:
+            _apply_retention(core)
+
+
+def _apply_retention(core: Core) -> None:
     now = core.env.clock.monotonic()
     segments = core.catalog.segments()
     facts = [

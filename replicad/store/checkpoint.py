@@ -29,10 +29,24 @@ class CopyFile:
     sha256: bytes
 
 
-def write_checkpoint(env: Env, cut: Cut, target: Path, *, with_log: bool = True) -> Position:
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What `create_checkpoint` made: where it opens, and how many files are links to the original's."""
+
+    path: Path
+    position: Position
+    linked: int
+    copied: int
+    """Where links are not possible (other file systems) or not wanted; a log that still grows, always."""
+
+
+def write_checkpoint(
+    env: Env, cut: Cut, target: Path, *, with_log: bool = True, copy: bool = False
+) -> Checkpoint:
     """Makes `target` out of the cut: staged beside it, synced, renamed. `target` must not exist.
 
-    Returns the position that it opens at: the cut's, or without the log the one that the tables hold.
+    It opens at the cut's position, or without the log at the one that the tables hold. With `copy` nothing
+    is linked. Raises ClosedError when the cut's lease ended before all was there.
     """
     fs = env.fs
     target = target.absolute()
@@ -41,15 +55,7 @@ def write_checkpoint(env: Env, cut: Cut, target: Path, *, with_log: bool = True)
     staging = target.with_name(f"{target.name}.tmp-{env.random.bytes(4).hex()}")
     fs.make_directories(staging / "wal")
     try:
-        for meta in cut.tables:
-            link_or_copy(fs, cut.directory / meta.name, staging / meta.name)
-        for part in cut.log if with_log else ():
-            destination = staging / "wal" / part.path.name
-            if part.whole:
-                link_or_copy(fs, part.path, destination)
-            else:
-                copy_file(fs, part.path, destination, part.length)
-        fs.sync_directory(staging / "wal")
+        linked, copied = _copy_content(fs, cut, staging, with_log=with_log, copy=copy)
         position = cut.position if with_log else cut.flushed
         write_state(fs, staging, replace(cut.state, synced=position))
         fs.rename(staging, target)
@@ -57,7 +63,30 @@ def write_checkpoint(env: Env, cut: Cut, target: Path, *, with_log: bool = True)
     except BaseException:
         fs.remove_tree(staging)
         raise
-    return position
+    return Checkpoint(target, position, linked, copied)
+
+
+def _copy_content(fs: FileSystem, cut: Cut, staging: Path, *, with_log: bool, copy: bool) -> tuple[int, int]:
+    """(files linked, files copied)."""
+    linked = copied = 0
+    try:
+        for meta in cut.tables:
+            done = not copy and link_or_copy(fs, cut.directory / meta.name, staging / meta.name)
+            if copy:
+                copy_file(fs, cut.directory / meta.name, staging / meta.name)
+            linked, copied = linked + done, copied + (not done)
+        for part in cut.log if with_log else ():
+            destination = staging / "wal" / part.path.name
+            done = part.whole and not copy and link_or_copy(fs, part.path, destination)
+            if copy or not part.whole:
+                copy_file(fs, part.path, destination, part.length)
+            linked, copied = linked + done, copied + (not done)
+    except FileNotFoundError:
+        cut.raise_if_closed()
+        raise
+    cut.raise_if_closed()
+    fs.sync_directory(staging / "wal")
+    return linked, copied
 
 
 def write_state(fs: FileSystem, directory: Path, state: ManifestState) -> None:
@@ -69,14 +98,16 @@ def write_state(fs: FileSystem, directory: Path, state: ManifestState) -> None:
     replace_file(fs, directory / "CURRENT", encode_current(manifest.path.name, manifest.size))
 
 
-def link_or_copy(fs: FileSystem, source: Path, target: Path) -> None:
-    """A hard link, or a synced copy where the file system has none."""
+def link_or_copy(fs: FileSystem, source: Path, target: Path) -> bool:
+    """A hard link (True), or a synced copy where the file system has none."""
     try:
         fs.link(source, target)
+        return True
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
             raise
         copy_file(fs, source, target)
+        return False
 
 
 def list_files(fs: FileSystem, directory: Path) -> list[CopyFile]:

@@ -21,6 +21,8 @@ from replicad import kernels
 from replicad.env import DirectoryLock, Env
 from replicad.options import Options
 from replicad.store.compaction.picker import Shape
+from replicad.store.deletions import Deletions
+from replicad.store.leases import Leases
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.file import ManifestWriter
 from replicad.store.manifest.state import ManifestState
@@ -111,6 +113,12 @@ class Core:
     counters: Counters = field(default_factory=Counters)
     stalled: str | None = None
     """Why writers wait, or None."""
+    leases: Leases = field(init=False)
+    deletions: Deletions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.leases = Leases(self.env.clock)
+        self.deletions = Deletions(self.env.fs)
 
     @property
     def shape(self) -> Shape:
@@ -148,18 +156,14 @@ class Core:
             free = [number for number in self.unpinned_later if self.pins[number] <= 0]
             self.unpinned_later.difference_update(free)
             self.pins = +self.pins
-        for meta in metas:
-            if meta.number in free:
-                self.env.fs.unlink(self.path / meta.name)
+        self.deletions.remove([self.path / meta.name for meta in metas if meta.number in free])
 
     def remove_tables(self, metas: list[TableMeta]) -> None:
         """Unlinks tables that no version to come will have; open ones stay readable."""
         with self.version_lock:
             pinned = {meta.number for meta in metas if self.pins[meta.number] > 0}
             self.unpinned_later |= pinned
-        for meta in metas:
-            if meta.number not in pinned:
-                self.env.fs.unlink(self.path / meta.name)
+        self.deletions.remove([self.path / meta.name for meta in metas if meta.number not in pinned])
 
     def _judge_stall(self) -> None:
         options, version = self.options, self.version

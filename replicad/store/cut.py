@@ -1,7 +1,7 @@
 """A cut: one position, the files that hold it, and a snapshot at that very sequence number.
 
-While it is open its tables keep their names and its log stays where it is. Checkpoint and bootstrap are made
-of it.
+While it is open its tables keep their names and its log stays where it is. Checkpoint, live files and
+bootstrap are made of it. A lease, which may end by itself, is what keeps it open.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replicad.store.core import Core
+from replicad.store.leases import check_terms
 from replicad.store.manifest.state import ManifestState
 from replicad.store.reading import Snapshot
+from replicad.store.table.meta import TableMeta
 from replicad.store.wal.segment import HEADER_BYTES, Segment
 from replicad.types import Sequence
 
@@ -34,37 +36,68 @@ class LogPart:
 
 
 class Cut:
-    """Made by `Database.cut`. A context manager; closing it lets go of files, log and snapshot."""
+    """Made by `Database.cut`. A context manager; closing it lets go of files, log and snapshot.
 
-    def __init__(self, core: Core) -> None:
+    When its lease ends first, it is closed likewise. Whatever is asked of a closed cut, but `position` and
+    `flushed`, raises ClosedError, which says why; its snapshot says the same.
+    """
+
+    def __init__(
+        self, core: Core, *, holder: str, seconds: float | None = None, bytes_max: int | None = None
+    ) -> None:
         assert core.syncer is not None
+        check_terms(seconds, bytes_max)
         self._core = core
         self.directory = core.path
         with core.write_lock, core.version_lock:
             version = core.version
             self.position = core.log.written
             self.flushed = version.flushed
-            self.tables = [table.meta for table in version.tables()]
+            self._tables = [table.meta for table in version.tables()]
             self._log_from = Sequence(self.flushed.sequence + 1)
-            core.pin(self.tables)
+            core.pin(self._tables)
             core.log_pins[self._log_from] += 1
-            self.snapshot = Snapshot(core, self.position.sequence)
+            self._snapshot = Snapshot(core, self.position.sequence)
             parts = core.log.extent()
-        self._open = True
+        self._lease = core.leases.take(holder, seconds, bytes_max, self._held_bytes, self._let_go)
         try:
             core.syncer.sync_through(self.position.sequence)
         except BaseException:
             self.close()
             raise
-        self.log = [
+        self._log = [
             LogPart(segment, length)
             for segment, length in parts
             if segment.last_sequence > self.flushed.sequence and length > HEADER_BYTES
         ]
 
     @property
+    def tables(self) -> list[TableMeta]:
+        self.raise_if_closed()
+        return self._tables
+
+    @property
+    def log(self) -> list[LogPart]:
+        """What the tables do not hold yet, through the position."""
+        self.raise_if_closed()
+        return self._log
+
+    @property
+    def snapshot(self) -> Snapshot:
+        self.raise_if_closed()
+        return self._snapshot
+
+    def raise_if_closed(self) -> None:
+        """Raises ClosedError, also when the lease turns out to be over now.
+
+        What was copied before a call that did not raise is whole.
+        """
+        self._core.leases.check(self._lease)
+
+    @property
     def state(self) -> ManifestState:
         """The manifest of a copy made of this cut."""
+        self.raise_if_closed()
         known = self._core.state
         return ManifestState(
             database_id=known.database_id,
@@ -76,16 +109,26 @@ class Cut:
             synced=self.position,
             log_start=known.log_start,
             commit_time_us=known.commit_time_us,
-            tables=tuple(self.tables),
+            tables=tuple(self._tables),
         )
 
     def close(self) -> None:
-        if not self._open:
-            return
-        self._open = False
-        self.snapshot.close()
+        self._core.leases.end(self._lease, "the cut is closed")
+
+    def _held_bytes(self) -> int:
+        version = self._core.version
+        needed = {table.meta.number for table in version.tables()}
+        tables = sum(meta.size_bytes for meta in self._tables if meta.number not in needed)
+        return tables + sum(
+            segment.size_bytes
+            for segment in self._core.catalog.segments()
+            if self._log_from <= segment.last_sequence <= version.flushed.sequence
+        )
+
+    def _let_go(self, why: str) -> None:
+        self._snapshot.close(why)
         core = self._core
-        core.unpin(self.tables)
+        core.unpin(self._tables)
         with core.version_lock:
             core.log_pins[self._log_from] -= 1
             core.log_pins = +core.log_pins

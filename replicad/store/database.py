@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,13 @@ from replicad.env import Env
 from replicad.errors import ReadOnlyError
 from replicad.options import Options
 from replicad.store.background import Background, seal_active
-from replicad.store.checkpoint import write_checkpoint
+from replicad.store.checkpoint import Checkpoint, write_checkpoint
+from replicad.store.closing import close_core
 from replicad.store.commit import Commit
 from replicad.store.conditions import Condition
 from replicad.store.core import Core, LogHolds, Role
 from replicad.store.cut import Cut
-from replicad.store.manifest.edit import Edit
+from replicad.store.live_files import LiveFiles, LogFile, live_files, sorted_log_files
 from replicad.store.opening import open_core, start_syncer
 from replicad.store.reading import Newest, Pair, Snapshot, digest, scan, view_of
 from replicad.store.stats import collect
@@ -25,17 +25,6 @@ from replicad.store.updates import UpdateIterator, check_start, position_at
 from replicad.store.wal.cursor import LogCursor
 from replicad.store.write_path import WritePath
 from replicad.types import DEFAULT_FAMILY, DatabaseId, EpochRecord, Position, Sequence
-
-
-@dataclass(frozen=True, slots=True)
-class LogFile:
-    """A segment: live or archived. `size_bytes` counts what is durable."""
-
-    path: Path
-    first_sequence: Sequence
-    last_sequence: Sequence
-    size_bytes: int
-    archived: bool
 
 
 def open_database(
@@ -83,6 +72,8 @@ class Database:
         self._background: Background | None = None
         if not core.read_only:
             start_syncer(core)
+            assert core.manifest is not None
+            core.manifest.remove = core.deletions.remove
             runner = core.env.runner
             self._background = Background(core, runner.lane("flush"), runner.lane("compaction"))
             self._writes = WritePath(core, self._memtable_full, self._background.request_retention)
@@ -320,73 +311,97 @@ class Database:
         return self._progress.durable + 1 if oldest is None else oldest
 
     def get_sorted_wal_files(self) -> list[LogFile]:
-        """Archived and live segments, oldest first."""
-        return [
-            LogFile(
-                segment.path,
-                segment.first_sequence,
-                segment.last_sequence,
-                segment.size_bytes,
-                segment.archived,
-            )
-            for segment in self._core.catalog.segments()
-        ]
+        """Archived and live segments, oldest first: one moment's list, however segments move meanwhile.
+
+        >>> [file.last_sequence for file in db.get_sorted_wal_files()]           # doctest: +SKIP
+        [48211, 60003]
+        """
+        return sorted_log_files(self._core)
 
     # Copies
 
-    def cut(self, *, flush: bool = False) -> Cut:
-        """One exact, durable position with its files and a snapshot, held until closed."""
+    def cut(
+        self,
+        *,
+        flush: bool = False,
+        holder: str = "cut",
+        seconds: float | None = None,
+        bytes_max: int | None = None,
+    ) -> Cut:
+        """One exact, durable position with its files and a snapshot, held until closed.
+
+        Its lease ends after `seconds`, or when it holds back more than `bytes_max` bytes of files and log
+        that nobody else needs; the cut is closed then, its snapshot included. `stats()["leases"]` lists it
+        under `holder`.
+
+        >>> with db.cut(holder="nightly export", seconds=3600) as cut:          # doctest: +SKIP
+        ...     export(cut.position, cut.snapshot.scan())
+        """
         self._writer()
         if flush:
             self.flush()
-        return Cut(self._core)
+        return Cut(self._core, holder=holder, seconds=seconds, bytes_max=bytes_max)
 
-    def create_checkpoint(self, path: str | Path, *, flush: bool = False) -> Position:
-        """Makes `path` a database of its own, of hard links where it can; returns its exact position."""
-        with self.cut(flush=flush) as cut:
-            return write_checkpoint(self._core.env, cut, Path(path))
+    def get_live_files(self, *, flush: bool = True) -> LiveFiles:
+        """The files that make up the database now, with the manifest's length and the log that is needed.
+
+        Holds nothing: without `disable_file_deletions` before, files may go while they are copied. A copy of
+        them is this same database, with its id, and not marked as a copy: only a replica may go on with it.
+        `create_checkpoint` makes copies that anybody may open.
+
+        >>> db.disable_file_deletions()                                         # doctest: +SKIP
+        >>> live = db.get_live_files()                                          # doctest: +SKIP
+        >>> archive(live.files, live.log)                                       # doctest: +SKIP
+        >>> db.enable_file_deletions()                                          # doctest: +SKIP
+        """
+        self._writer()
+        if flush:
+            self.flush()
+        return live_files(self._core)
+
+    def disable_file_deletions(self) -> None:
+        """From the return of this on no file goes, and no log segment moves. Calls are counted.
+
+        Space grows meanwhile; a close ends it. See `get_live_files` for an example.
+        """
+        self._writer()
+        self._core.deletions.disable()
+
+    def enable_file_deletions(self, *, force: bool = False) -> bool:
+        """Takes back one `disable_file_deletions`, or all with `force`; whether deletions are enabled now.
+
+        What was held back is removed before it returns; the log is tidied soon after.
+        """
+        self._writer()
+        assert self._background is not None
+        enabled = self._core.deletions.enable(force=force)
+        if enabled:
+            self._background.request_retention()
+        return enabled
+
+    def create_checkpoint(self, path: str | Path, *, flush: bool = False, copy: bool = False) -> Checkpoint:
+        """Makes `path` a database of its own at one exact position; says where it opens and what was linked.
+
+        Files are hard links where the file system has them, and copies with `copy` or where it has not.
+        `path` must not exist. Without `flush` the copy brings the log that its tables lack.
+
+        >>> db.create_checkpoint("/backup/monday").position                     # doctest: +SKIP
+        Position(epoch=1, sequence=60003, history_hash=13541213309823301987)
+        """
+        with self.cut(flush=flush, holder=f"checkpoint {path}") as cut:
+            return write_checkpoint(self._core.env, cut, Path(path), copy=copy)
 
     def create_base_copy(self, path: str | Path) -> Position:
         """A checkpoint of the tables alone, just flushed; returns the position that they hold.
 
         What replication ships: the log goes on from there.
         """
-        with self.cut(flush=True) as cut:
-            return write_checkpoint(self._core.env, cut, Path(path), with_log=False)
+        with self.cut(flush=True, holder=f"base copy {path}") as cut:
+            return write_checkpoint(self._core.env, cut, Path(path), with_log=False).position
 
     def close(self) -> None:
         """Syncs the log and ends. What is in memtables is read back from the log at the next opening."""
-        core = self._core
-        if self._progress.closed:
-            return
-        if self._background is not None and core.syncer is not None:
-            self._background.stop()
-            with core.write_lock:
-                pass
-            try:
-                if core.progress.failure is None:
-                    core.syncer.sync_through(Sequence(core.progress.appended))
-                self._progress.close()
-            finally:
-                core.syncer.close()
-                self._close_files()
-        self._progress.close()
-
-    def _close_files(self) -> None:
-        core = self._core
-        core.log.close()
-        assert core.manifest is not None
-        if core.progress.failure is None:
-            final = Edit(
-                synced=core.log.written,
-                next_file=core.numbers.next,
-                commit_time_us=core.log.frames.commit_time_us,
-            )
-            core.manifest.close(final)
-        else:
-            core.manifest.abandon()
-        if core.lock is not None:
-            core.lock.release()
+        close_core(self._core, self._background)
 
     def _writer(self) -> WritePath:
         if self._writes is None:

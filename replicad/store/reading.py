@@ -101,6 +101,7 @@ class Snapshot:
         self._core = core
         self.sequence = core.snapshots.take(sequence)
         self._open = True
+        self._why_closed = "the snapshot is closed"
 
     def get(self, key: bytes, *, family: int = 0) -> bytes | None:
         return view_of(self._core, family).get(key, self._held())
@@ -126,14 +127,16 @@ class Snapshot:
     def digest(self) -> str:
         return digest(view_of(self._core, DEFAULT_FAMILY), self._held())
 
-    def close(self) -> None:
+    def close(self, why: str = "the snapshot is closed") -> None:
+        """`why` is what using it afterwards says."""
         if self._open:
             self._open = False
+            self._why_closed = why
             self._core.snapshots.release(self.sequence)
 
     def _held(self) -> Sequence:
         if not self._open:
-            raise InvalidArgument("the snapshot is closed")
+            raise InvalidArgument(self._why_closed)
         return self.sequence
 
     def __enter__(self) -> Snapshot:

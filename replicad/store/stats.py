@@ -12,6 +12,7 @@ from replicad.store.core import Core
 
 def collect(core: Core) -> dict[str, Any]:
     """Plain values only, so that it can go into JSON. Bytes and seconds, as the names say."""
+    core.leases.expire()
     version = core.version
     metas = version.metas()
     segments = core.catalog.segments()
@@ -54,5 +55,7 @@ def collect(core: Core) -> dict[str, Any]:
         },
         "stalled": core.stalled,
         "snapshots": len(core.snapshots.sequences()),
+        "leases": core.leases.describe(),
+        "file_deletions_disabled": core.deletions.disabled,
         **asdict(core.counters),
     }

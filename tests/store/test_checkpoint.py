@@ -19,7 +19,7 @@ def test_opens_beside_the_original(tmp_path: Path) -> None:
     """A checkpoint opens for writing while the original runs, at its exact position; either goes on."""
     with replicad.open(tmp_path / "db", small_options()) as database:
         fill(database, 700)
-        position = database.create_checkpoint(tmp_path / "copy")
+        position = database.create_checkpoint(tmp_path / "copy").position
         digest = database.digest()
         assert position == database.position
         fill(database, 100, start=700)
@@ -66,7 +66,8 @@ def test_while_writing(tmp_path: Path) -> None:
             positions = []
             for turn in range(6):
                 database.wait_durable(database.appended_sequence + 600, 20)
-                positions.append(database.create_checkpoint(tmp_path / f"copy-{turn}", flush=turn % 2 == 0))
+                made = database.create_checkpoint(tmp_path / f"copy-{turn}", flush=turn % 2 == 0)
+                positions.append(made.position)
         finally:
             stop.set()
             writer.join()
@@ -87,10 +88,25 @@ def test_across_file_systems(tmp_path: Path) -> None:
 
     with open_database(tmp_path / "db", small_options(), env=Env(fs=NoLinks())) as database:
         fill(database, 200)
-        database.create_checkpoint(tmp_path / "copy")
+        made = database.create_checkpoint(tmp_path / "copy")
+        assert made.linked == 0 and made.copied > 0
         digest = database.digest()
     with replicad.open(tmp_path / "copy", read_only=True) as copy:
         assert copy.digest() == digest
+
+
+def test_copying_instead_of_linking(tmp_path: Path) -> None:
+    """With `copy` a checkpoint shares no file with the original, and the result says so."""
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        fill(database, 700)
+        database.compact()
+        linked = database.create_checkpoint(tmp_path / "linked", flush=True)
+        copied = database.create_checkpoint(tmp_path / "copied", flush=True, copy=True)
+        assert linked.path == tmp_path / "linked" and linked.linked > 0 and linked.copied == 0
+        assert copied.copied == linked.linked and copied.linked == 0
+        assert all(file.stat().st_nlink == 1 for file in (tmp_path / "copied").rglob("*") if file.is_file())
+        with replicad.open(tmp_path / "copied", read_only=True) as copy:
+            assert copy.digest() == database.digest()
 
 
 def test_cut_keeps_its_files(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def checkpoint(self) -> None:
         target = self.root / "checkpoint"
-        assert self.db.create_checkpoint(target).sequence == self.count
+        assert self.db.create_checkpoint(target).position.sequence == self.count
         with replicad.open(target, self.options) as copy:
             assert list(copy.scan()) == sorted(self.model.items())
         shutil.rmtree(target)

@@ -37,6 +37,11 @@ class FakeUpdate:
         self.batch = batch
 
 
+class FakeCheckpoint:
+    def __init__(self, position: Position) -> None:
+        self.position = position
+
+
 class FakeReader:
     def __init__(self, pairs: Callable[[], Pairs], sequence: int = 0) -> None:
         self._pairs = pairs
@@ -195,11 +200,11 @@ class FakeDatabase:
             if sequence <= update.position.sequence <= self.durable_sequence:
                 yield update
 
-    def create_checkpoint(self, path: Path) -> Position:
+    def create_checkpoint(self, path: Path) -> FakeCheckpoint:
         if path in self.checkpoints:
             raise InvalidArgument(f"{path} exists")
         self.checkpoints.append(path)
-        return self._durable
+        return FakeCheckpoint(self._durable)
 
     def stats(self) -> dict[str, Any]:
         size = sum([len(key) + len(value) for key, value in self._newest.items()])

@@ -80,7 +80,9 @@ def checkpoint(client: Connection, request: Request) -> None:
     if b"\0" in request[1] or not path.is_absolute():
         raise Refused(replies.error("ERR a checkpoint's path is absolute"))
     store = client.server.store
-    client.server.run_in_thread(client, lambda: replies.bulk(str(store.create_checkpoint(path)).encode()))
+    client.server.run_in_thread(
+        client, lambda: replies.bulk(str(store.create_checkpoint(path).position).encode())
+    )
 
 
 @ours.command("replicad.updates", -3, "Durable batches from the log: SINCE COUNT [BLOCK ms].", blocking=True)

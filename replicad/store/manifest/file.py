@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from replicad import kernels
@@ -158,6 +159,8 @@ class ManifestWriter:
         self._fs = fs
         self._directory = directory
         self._file: AppendFile | None = None
+        self.remove: Callable[[list[Path]], None] = self._unlink
+        """What is done with the files that are superseded."""
         self._start_file()
 
     @property
@@ -204,7 +207,11 @@ class ManifestWriter:
         replace_file(self._fs, self._directory / "CURRENT", encode_current(file.path.name, file.size))
         if previous is not None:
             previous.close()
-            self._fs.unlink(previous.path)
+            self.remove([previous.path])
+
+    def _unlink(self, paths: list[Path]) -> None:
+        for path in paths:
+            self._fs.unlink(path)
 
 
 def write_manifest(fs: FileSystem, directory: Path, number: FileNumber, state: ManifestState) -> AppendFile:

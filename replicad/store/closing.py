@@ -1,0 +1,42 @@
+"""Closing: background work ends, the log is synced, the manifest says how far it came, the lock goes."""
+
+from __future__ import annotations
+
+from replicad.store.background import Background
+from replicad.store.core import Core
+from replicad.store.manifest.edit import Edit
+from replicad.types import Sequence
+
+
+def close_core(core: Core, background: Background | None) -> None:
+    """What is in memtables is read back from the log at the next opening."""
+    if core.progress.closed:
+        return
+    if background is not None and core.syncer is not None:
+        background.stop()
+        with core.write_lock:
+            pass
+        try:
+            if core.progress.failure is None:
+                core.syncer.sync_through(Sequence(core.progress.appended))
+            core.progress.close()
+        finally:
+            core.syncer.close()
+            _close_files(core)
+    core.progress.close()
+
+
+def _close_files(core: Core) -> None:
+    core.log.close()
+    assert core.manifest is not None
+    if core.progress.failure is None:
+        final = Edit(
+            synced=core.log.written,
+            next_file=core.numbers.next,
+            commit_time_us=core.log.frames.commit_time_us,
+        )
+        core.manifest.close(final)
+    else:
+        core.manifest.abandon()
+    if core.lock is not None:
+        core.lock.release()

@@ -1,0 +1,16 @@
+"""A clock that stands until a test moves it."""
+
+from __future__ import annotations
+
+import time
+
+
+class ManualClock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall_us(self) -> int:
+        return time.time_ns() // 1000
