@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from replicad.errors import ConfigError
 
-_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:/\s]*)):(?P<port>\d{1,5})")
+_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:/\s]*)):(?P<port>[0-9]{1,5})")
 
 
 class Address(NamedTuple):

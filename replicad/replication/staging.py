@@ -23,7 +23,7 @@ from replicad.replication.messages import FileEntry
 DIRECTORY = Path("bootstrap") / "incoming"
 FILES_MAX = 1_000_000
 
-NAME = re.compile(r"\d{6,20}\.sst|MANIFEST-\d{1,20}|CURRENT|OPTIONS-\d{1,20}\.toml")
+NAME = re.compile(r"\d{6,20}\.sst|MANIFEST-\d{1,20}|CURRENT|OPTIONS-\d{1,20}\.toml", re.ASCII)
 _PART = ".part"
 
 

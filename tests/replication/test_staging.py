@@ -1,0 +1,134 @@
+"""The incoming directory: what a hostile list may not do, what is kept, what is verified."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from replicad.env import LocalFileSystem
+from replicad.errors import CorruptionError, DiskFullError, ProtocolError
+from replicad.replication.messages import FileEntry
+from replicad.replication.staging import Staging, check_list
+
+FS = LocalFileSystem()
+
+
+def entry(name: str, content: bytes) -> FileEntry:
+    return FileEntry(name, len(content), hashlib.sha256(content).digest())
+
+
+A, B, CURRENT = entry("000001.sst", b"aaaa"), entry("000002.sst", b"bbbbbb"), entry("CURRENT", b"c")
+LIST = [A, B, CURRENT]
+CONTENT = {"000001.sst": b"aaaa", "000002.sst": b"bbbbbb", "CURRENT": b"c"}
+
+
+def receive(staging: Staging, index: int) -> None:
+    file = staging.writer(index)
+    for byte in CONTENT[LIST[index].name]:
+        file.append(bytes([byte]))
+    file.finish()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../000001.sst",
+        "/etc/passwd",
+        "wal/000001.sst",
+        "000001.sst/x",
+        "000001.sst\0",
+        "000001.sst\n",
+        "000001.ss",
+        "CURRENT.tmp",
+        "LOCK",
+        "state",
+        "MANIFEST-",
+        "MANIFEST-x",
+        "٠٠٠٠٠١.sst",
+        "000001.sst.part",
+    ],
+)
+def test_names_outside_the_pattern_are_refused(name: str) -> None:
+    """No name of a list can point anywhere but into the staging directory."""
+    with pytest.raises(ProtocolError, match="no name of a file"):
+        check_list([entry(name, b"x")], 1)
+
+
+def test_lists_that_do_not_add_up_are_refused() -> None:
+    """A name twice, or sizes that are not the announced total, are errors of the peer."""
+    check_list(LIST, 11)
+    with pytest.raises(ProtocolError, match="twice"):
+        check_list([A, A], 8)
+    with pytest.raises(ProtocolError, match="announced"):
+        check_list(LIST, 12)
+
+
+def test_what_is_complete_is_kept_and_the_rest_removed(tmp_path: Path) -> None:
+    """A second attempt finds verified files, and neither partial nor foreign nor damaged ones."""
+    staging = Staging(FS, tmp_path, LIST)
+    assert staging.prepare({}, 0) == [0, 1, 2]
+    receive(staging, 0)
+    receive(staging, 2)
+    staging.writer(1).append(b"bb")
+    (staging.path / "foreign").write_bytes(b"x")
+    (staging.path / "CURRENT").write_bytes(b"d")
+    again = Staging(FS, tmp_path, LIST)
+    assert again.prepare({}, 0) == [1, 2]
+    assert sorted(path.name for path in again.path.iterdir()) == ["000001.sst"]
+    receive(again, 1)
+    receive(again, 2)
+    again.finish()
+    assert {path.name: path.read_bytes() for path in again.path.iterdir()} == CONTENT
+
+
+def test_a_file_of_another_content_is_refused(tmp_path: Path) -> None:
+    """Wrong bytes are CorruptionError with both digests, too many a ProtocolError; neither leaves a name."""
+    staging = Staging(FS, tmp_path, LIST)
+    staging.prepare({}, 0)
+    file = staging.writer(0)
+    file.append(b"aaax")
+    with pytest.raises(CorruptionError, match="SHA-256") as raised:
+        file.finish()
+    assert (raised.value.expected, raised.value.got) == (A.sha256.hex(), hashlib.sha256(b"aaax").hexdigest())
+    file = staging.writer(0)
+    with pytest.raises(ProtocolError, match="longer"):
+        file.append(b"aaaaa")
+    assert not (staging.path / A.name).exists()
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    """A link that waits where a file will be is removed, and what it points to stays as it is."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    staging = Staging(FS, tmp_path, LIST)
+    staging.prepare({}, 0)
+    (staging.path / (A.name + ".part")).symlink_to(victim)
+    receive(staging, 0)
+    assert victim.read_bytes() == b"precious"
+    assert (staging.path / A.name).read_bytes() == b"aaaa"
+    assert not (staging.path / A.name).is_symlink()
+
+
+def test_local_files_are_linked_when_they_are_what_they_should_be(tmp_path: Path) -> None:
+    """A local file with the SHA-256 is linked after it was read and verified; a rotten one is fetched."""
+    good, rotten = tmp_path / "good", tmp_path / "rotten"
+    good.write_bytes(b"aaaa")
+    rotten.write_bytes(b"bbbbbX")
+    staging = Staging(FS, tmp_path, LIST)
+    assert staging.prepare({A.sha256: good, B.sha256: rotten, CURRENT.sha256: tmp_path / "gone"}, 0) == [1, 2]
+    assert (staging.path / A.name).samefile(good)
+    assert rotten.read_bytes() == b"bbbbbX"
+
+
+def test_a_copy_that_does_not_fit_is_refused_before_it_is_fetched(tmp_path: Path) -> None:
+    """The missing bytes and the reserve must be free."""
+    huge = FileEntry("000003.sst", 1 << 60, b"h" * 32)
+    with pytest.raises(DiskFullError, match=str(1 << 60)):
+        Staging(FS, tmp_path, [huge]).prepare({}, 0)
+    with pytest.raises(DiskFullError, match="reserve"):
+        Staging(FS, tmp_path, LIST).prepare({}, 1 << 60)
