@@ -22,7 +22,7 @@ from replicad.errors import (
     ReplicadError,
     StoreError,
 )
-from replicad.options import Options
+from replicad.options import FamilyOptions, Options
 from replicad.store.batch import WriteBatch
 from replicad.store.checkpoint import Checkpoint
 from replicad.store.commit import Commit
@@ -46,6 +46,7 @@ __all__ = [
     "Cut",
     "Database",
     "DiskFullError",
+    "FamilyOptions",
     "InvalidArgument",
     "LiveFiles",
     "LockedError",

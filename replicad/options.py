@@ -5,7 +5,7 @@ Sizes are bytes and times are seconds, as the last word of each name says.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -84,3 +84,23 @@ class Options:
                 raise InvalidArgument(
                     f"{field.name} must be a whole number of at least {least[field.name]}, not {value!r}"
                 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyOptions:
+    """How one column family's tables are written, where it is not as `Options` says.
+
+    Local to this node and this opening: neither the log nor the manifest holds them.
+    """
+
+    block_bytes: int | None = None
+    bloom_bits_per_key: int | None = None
+    compression: Literal["lz4", "none"] | None = None
+
+    def __post_init__(self) -> None:
+        self.over(Options())
+
+    def over(self, options: Options) -> Options:
+        """`options` with what is set here."""
+        chosen = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(options, **{name: value for name, value in chosen.items() if value is not None})

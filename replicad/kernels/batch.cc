@@ -1,5 +1,6 @@
 #include "batch.h"
 
+#include <algorithm>
 #include <string>
 
 namespace replicad {
@@ -59,6 +60,7 @@ BatchCounts ValidateBatch(std::string_view body, uint64_t base) {
   for (Operation operation; reader.Next(&operation);) {
     ++(operation.IsAnnotation() ? counts.annotations : counts.operations);
     counts.has_control |= operation.IsControl();
+    if (!operation.IsControl()) counts.family_max = std::max(counts.family_max, operation.family);
   }
   return counts;
 }
@@ -68,12 +70,14 @@ void Batch::Put(uint32_t family, std::string_view key, std::string_view value) {
   CheckValue(value);
   PutPutOperation(Extend(PutOperationSize(family, key, value)), family, key, value);
   ++counts_.operations;
+  counts_.family_max = std::max(counts_.family_max, family);
 }
 
 void Batch::Delete(uint32_t family, std::string_view key) {
   CheckKey(key);
   PutDeleteOperation(Extend(DeleteOperationSize(family, key)), family, key);
   ++counts_.operations;
+  counts_.family_max = std::max(counts_.family_max, family);
 }
 
 void Batch::PutLogData(std::string_view data) {
@@ -116,6 +120,7 @@ void Batch::Append(std::string_view body) {
   PutBytes(Extend(body.size()), body);
   counts_.operations += added.operations;
   counts_.annotations += added.annotations;
+  counts_.family_max = std::max(counts_.family_max, added.family_max);
   counts_.has_control |= added.has_control;
 }
 

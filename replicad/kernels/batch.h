@@ -60,6 +60,7 @@ class BatchReader {
 struct BatchCounts {
   uint32_t operations = 0;
   uint32_t annotations = 0;
+  uint32_t family_max = 0;  // the greatest that a PUT or DELETE names
   bool has_control = false;
 };
 

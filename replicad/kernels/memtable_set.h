@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "batch.h"
 #include "memtable.h"
 
 namespace replicad {
@@ -36,6 +38,18 @@ class MemtableSet {
     if (!members_.empty() && members_.front().first == family) return members_.front().second.get();
     const auto at = LowerBound(family);
     return at != members_.end() && at->first == family ? at->second.get() : nullptr;
+  }
+
+  // The first family that an operation of the batch names and that is not here. A batch of the default family alone
+  // is not walked.
+  std::optional<uint32_t> UnknownFamily(const Batch& batch) {
+    if (batch.counts().family_max == 0 && Find(0) != nullptr) return std::nullopt;
+    BatchReader reader(batch.data());
+    for (Operation operation; reader.Next(&operation);) {
+      if (operation.IsControl() || operation.IsAnnotation()) continue;
+      if (Find(operation.family) == nullptr) return operation.family;
+    }
+    return std::nullopt;
   }
 
   size_t memory_bytes() const {

@@ -1,5 +1,6 @@
 // Binds Memtable and MemtableSet.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 
 #include "memtable.h"
@@ -58,6 +59,8 @@ void bind_memtable(nb::module_& m) {
       .def("set", &MemtableSet::Set, "family"_a, "memtable"_a)
       .def("remove", &MemtableSet::Remove, "family"_a, "Operations of the family are skipped from now on.")
       .def("get", &MemtableSet::Get, "family"_a, nb::sig("def get(self, family: int) -> Memtable | None"))
+      .def("unknown_family", &MemtableSet::UnknownFamily, "batch"_a,
+           "The first family that the batch writes to and that is not in the set, or None.")
       .def_prop_ro("memory_bytes", &MemtableSet::memory_bytes, "The sum over its memtables.");
 }
 

@@ -12,15 +12,16 @@ import threading
 from replicad import kernels
 from replicad.env import Lane
 from replicad.store.compaction.merge import Merge, MergeOrder, MergeStopped
-from replicad.store.compaction.picker import LEVELS, Choice, choose, choose_in
+from replicad.store.compaction.picker import LEVELS, Choice, choose, choose_in, most_urgent
 from replicad.store.core import Core
 from replicad.store.manifest.edit import Edit
+from replicad.store.manifest.state import ManifestState
 from replicad.store.table.file import OpenTable, open_table
 from replicad.store.table.meta import TableMeta
-from replicad.store.version import SealedMemtable, at_level
+from replicad.store.version import FamilyVersion, SealedMemtables, at_level
 from replicad.store.wal.retention import RetentionRules, SegmentFacts
 from replicad.store.wal.retention import choose as choose_segments
-from replicad.types import DEFAULT_FAMILY, FileNumber, Sequence
+from replicad.types import FamilyId, FileNumber, Sequence
 
 RETRY_SECONDS = 1.0
 
@@ -31,7 +32,7 @@ class Background:
         self._flush_lane = flush_lane
         self._compaction_lane = compaction_lane
         self._stopping = threading.Event()
-        self._last_compacted: dict[int, bytes] = {}
+        self._last_compacted: dict[FamilyId, dict[int, bytes]] = {}
         self._merging = threading.Lock()
         """Held by whoever compacts: the lane, or a caller of `compact`."""
 
@@ -50,15 +51,21 @@ class Background:
         self._compaction_lane.close()
 
     def compact_everything(self) -> None:
-        """Merges level after level downwards until one level holds all; on the caller's thread."""
+        """Merges each family downwards, level after level, until one holds all; on the caller's thread."""
         with self._merging:
-            for level in range(LEVELS - 1):
-                while not self._stopping.is_set():
-                    metas = self._core.version.metas()
-                    deeper = any(metas[level + 1 :])
-                    if not metas[level] or (level > 0 and not deeper):
-                        break
-                    self._compact(choose_in(metas, level, {}))
+            for family in self._core.version.live():
+                for level in range(LEVELS - 1):
+                    self._compact_out_of(family.record.id, level)
+
+    def _compact_out_of(self, id: FamilyId, level: int) -> None:
+        while not self._stopping.is_set():
+            family = self._core.version.families.get(id)
+            if family is None or family.dropped is not None:
+                return
+            metas = family.metas()
+            if not metas[level] or (level > 0 and not any(metas[level + 1 :])):
+                return
+            self._compact(family, choose_in(metas, level, {}))
 
     def _guard(self, job: object) -> None:
         assert callable(job)
@@ -88,20 +95,25 @@ class Background:
     def _compact_all(self) -> None:
         while not self._stopping.is_set():
             with self._merging:
-                choice = choose(self._core.version.metas(), self._core.shape, self._last_compacted)
-                if choice is None:
+                live = {family.record.id: family for family in self._core.version.live()}
+                shape = self._core.shape
+                urgent = most_urgent({id: family.metas() for id, family in live.items()}, shape)
+                if urgent is None:
                     return
-                self._last_compacted[choice.level] = max(table.largest for table in choice.inputs)
-                self._compact(choice)
+                last = self._last_compacted.setdefault(urgent, {})
+                choice = choose(live[urgent].metas(), shape, last)
+                assert choice is not None
+                last[choice.level] = max(table.largest for table in choice.inputs)
+                self._compact(live[urgent], choice)
 
-    def _compact(self, choice: Choice) -> None:
+    def _compact(self, family: FamilyVersion, choice: Choice) -> None:
         core = self._core
         if choice.is_move:
-            self._move(choice)
+            self._move(family, choice)
             return
         dropped = [*choice.inputs, *choice.below]
-        by_number = {table.meta.number: table for table in core.version.tables()}
-        merge = new_merge(core, choice.output_level, choice.bottom, self._stopping.is_set)
+        by_number = {table.meta.number: table for table in family.tables()}
+        merge = new_merge(core, family, choice.output_level, choice.bottom, self._stopping.is_set)
         if choice.level == 0:
             for meta in choice.inputs:
                 merge.add_run([by_number[meta.number]])
@@ -109,22 +121,25 @@ class Background:
             merge.add_run([by_number[meta.number] for meta in choice.inputs])
         merge.add_run([by_number[meta.number] for meta in choice.below])
         made = merge.run()
-        publish_compaction(
-            core, dropped, [open_table(core.env.fs, core.path, meta, core.cache) for meta in made]
-        )
-        core.remove_tables(dropped)
+        opened = [open_table(core.env.fs, core.path, meta, core.cache) for meta in made]
+        if publish_compaction(core, family.record.id, dropped, opened):
+            core.remove_tables(dropped)
+        else:
+            core.remove_tables(made)
 
-    def _move(self, choice: Choice) -> None:
+    def _move(self, family: FamilyVersion, choice: Choice) -> None:
         (meta,) = choice.inputs
-        (table,) = (table for table in self._core.version.tables() if table.meta.number == meta.number)
-        publish_compaction(self._core, [meta], [at_level(table, choice.output_level)])
+        (table,) = (table for table in family.tables() if table.meta.number == meta.number)
+        publish_compaction(self._core, family.record.id, [meta], [at_level(table, choice.output_level)])
 
 
-def new_merge(core: Core, level: int, bottom: bool, stop: object) -> Merge:
+def new_merge(core: Core, family: FamilyVersion, level: int, bottom: bool, stop: object) -> Merge:
     assert callable(stop)
     options = core.options
+    if (special := core.family_options.get(family.record.name)) is not None:
+        options = special.over(options)
     order = MergeOrder(
-        family=DEFAULT_FAMILY,
+        family=family.record.id,
         level=level,
         snapshots=core.snapshots.sequences(),
         bottom=bottom,
@@ -137,47 +152,76 @@ def new_merge(core: Core, level: int, bottom: bool, stop: object) -> Merge:
 
 
 def flush_oldest(core: Core, stop: object) -> None:
-    """Turns the oldest sealed memtable into tables of level 0, and releases its log."""
+    """Turns the oldest sealed memtables into tables of level 0, all families in one edit; releases their log.
+
+    The edit also says which families there are at that position: tables of those dropped before it go.
+    """
     sealed = core.version.sealed[-1]
     if core.syncer is not None:
         core.syncer.sync_through(sealed.position.sequence)
     made = _write_tables(core, sealed, stop)
-    core.record(
-        Edit(
+    gone: list[TableMeta] = []
+
+    def edit(state: ManifestState) -> Edit:
+        gone[:] = [meta for meta in state.tables if meta.family not in sealed.families.ids]
+        return Edit(
             add=tuple(made),
+            drop=tuple(meta.number for meta in gone),
             next_file=core.numbers.next,
             flushed=sealed.position,
             commit_time_us=sealed.commit_time_us,
+            families=sealed.families,
         )
-    )
+
+    core.record_made(edit)
     opened = [open_table(core.env.fs, core.path, meta, core.cache) for meta in made]
     core.swap_version(lambda version: version.flushing(sealed, opened))
     core.counters.flushes += 1
     core.counters.flushed_bytes += sum(meta.size_bytes for meta in made)
+    core.remove_tables(gone)
+    core.forget_dropped()
 
 
-def _write_tables(core: Core, sealed: SealedMemtable, stop: object) -> list[TableMeta]:
-    if sealed.memtable.entries == 0:
-        return []
-    merge = new_merge(core, 0, bottom=False, stop=stop)
-    merge.add_memtable(sealed.memtable)
-    return merge.run()
+def _write_tables(core: Core, sealed: SealedMemtables, stop: object) -> list[TableMeta]:
+    """A family dropped meanwhile is written too: its drop may not be durable yet."""
+    made: list[TableMeta] = []
+    families = core.version.families
+    try:
+        for id, memtable in sealed.memtables.items():
+            if id in families:
+                merge = new_merge(core, families[id], 0, bottom=False, stop=stop)
+                merge.add_memtable(memtable)
+                made += merge.run()
+    except BaseException:
+        for meta in made:
+            core.env.fs.unlink(core.path / meta.name)
+        raise
+    return made
 
 
-def publish_compaction(core: Core, dropped: list[TableMeta], added: list[OpenTable]) -> None:
+def publish_compaction(
+    core: Core, family: FamilyId, dropped: list[TableMeta], added: list[OpenTable]
+) -> bool:
+    """False, with nothing changed, when the family was dropped and its tables are gone."""
     numbers = {meta.number for meta in dropped}
-    core.record(
-        Edit(
+
+    def edit(state: ManifestState) -> Edit | None:
+        if family not in state.families.ids:
+            return None
+        return Edit(
             add=tuple(table.meta for table in added),
             drop=tuple(FileNumber(number) for number in sorted(numbers)),
             next_file=core.numbers.next,
         )
-    )
-    core.swap_version(lambda version: version.compacting(numbers, added))
+
+    if not core.record_made(edit):
+        return False
+    core.swap_version(lambda version: version.compacting(family, numbers, added))
     core.counters.compactions += 1
     core.counters.compaction_bytes_read += sum(meta.size_bytes for meta in dropped)
     core.counters.compaction_bytes_written += sum(table.meta.size_bytes for table in added)
     core.leases.expire()
+    return True
 
 
 def apply_retention(core: Core) -> None:
@@ -222,10 +266,16 @@ def _apply_retention(core: Core) -> None:
 
 
 def seal_active(core: Core) -> None:
-    """Starts a new memtable; the old one waits to be flushed. Under the write lock, nothing pending."""
-    memtable = core.version.active
-    memtable.seal()
-    fresh = kernels.Memtable()
-    sealed = SealedMemtable(memtable, core.log.written, core.log.frames.commit_time_us)
-    core.swap_version(lambda version: version.sealing(fresh, sealed))
-    core.memtables.set(DEFAULT_FAMILY, fresh)
+    """Starts new memtables for all families; the old ones wait to be flushed together.
+
+    Under the write lock, with nothing pending and every control operation up to the log's end applied.
+    """
+    version = core.version
+    full = {family.record.id: family.active for family in version.live() if family.active.entries}
+    for memtable in full.values():
+        memtable.seal()
+    fresh = {id: kernels.Memtable() for id in full}
+    sealed = SealedMemtables(full, version.family_list, core.log.written, core.log.frames.commit_time_us)
+    core.swap_version(lambda version: version.sealing(sealed, fresh))
+    for id, memtable in fresh.items():
+        core.memtables.set(id, memtable)

@@ -1,4 +1,7 @@
-"""Operations that change the database and not an entry: epochs (`proto/batch.md`, tags 4 to 7)."""
+"""Operations that change the database and not an entry: families and epochs (`proto/batch.md`, tags 4 to 7).
+
+The writer, recovery and replicas all come through here: under the write lock, or before there are threads.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,17 @@ import struct
 from replicad.errors import CorruptionError
 from replicad.store.core import Core
 from replicad.store.manifest.edit import Edit
-from replicad.types import Epoch, EpochRecord, HistoryHash, OperationKind, Position, Sequence
+from replicad.store.manifest.families import FamilyRecord
+from replicad.types import (
+    DEFAULT_FAMILY,
+    Epoch,
+    EpochRecord,
+    FamilyId,
+    HistoryHash,
+    OperationKind,
+    Position,
+    Sequence,
+)
 
 _EPOCH = struct.Struct("<I16sIQQ")
 
@@ -30,10 +43,40 @@ def decode_epoch(data: bytes) -> EpochRecord:
 
 def apply_control(core: Core, operation: ControlOperation) -> None:
     """What an operation does beside its place in the log. Marks are for those who read the log."""
-    _, kind, _, _, value = operation
-    if kind != OperationKind.EPOCH:
+    sequence, kind, family, key, value = operation
+    if kind == OperationKind.CREATE_FAMILY:
+        _create_family(core, FamilyRecord(FamilyId(family), _name_of(key), Sequence(sequence)))
+    elif kind == OperationKind.DROP_FAMILY:
+        _drop_family(core, FamilyId(family), Sequence(sequence))
+    elif kind == OperationKind.EPOCH:
+        assert value is not None
+        _begin_epoch(core, value)
+
+
+def _name_of(key: bytes) -> str:
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        raise CorruptionError("the name of a column family is not UTF-8", got=key) from None
+
+
+def _create_family(core: Core, record: FamilyRecord) -> None:
+    """Ids are never used twice: one that is below the next was created, and maybe dropped, already."""
+    if record.id < core.version.next_family:
         return
-    assert value is not None
+    version = core.swap_version(lambda version: version.creating(record))
+    core.memtables.set(record.id, version.families[record.id].active)
+
+
+def _drop_family(core: Core, family: FamilyId, sequence: Sequence) -> None:
+    known = core.version.families.get(family)
+    if family == DEFAULT_FAMILY or known is None or known.dropped is not None:
+        return
+    core.memtables.remove(family)
+    core.swap_version(lambda version: version.dropping(family, sequence))
+
+
+def _begin_epoch(core: Core, value: bytes) -> None:
     record = decode_epoch(value)
     if record not in core.state.epochs:
         epochs = (*core.state.epochs, record)

@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 
 from replicad import kernels
 from replicad.env import DirectoryLock, Env
-from replicad.options import Options
+from replicad.options import FamilyOptions, Options
 from replicad.store.compaction.picker import Shape
 from replicad.store.deletions import Deletions
 from replicad.store.leases import Leases
@@ -111,6 +111,8 @@ class Core:
     unpinned_later: set[FileNumber] = field(default_factory=set)
     log_pins: Counter[Sequence] = field(default_factory=Counter)
     counters: Counters = field(default_factory=Counters)
+    family_options: dict[str, FamilyOptions] = field(default_factory=dict)
+    """By name; a family that is not here has the database's."""
     stalled: str | None = None
     """Why writers wait, or None."""
     leases: Leases = field(init=False)
@@ -135,8 +137,15 @@ class Core:
 
     def record(self, edit: Edit) -> None:
         """Makes the edit durable. Any failure poisons the store: what the manifest says is unknown then."""
+        self.record_made(lambda _: edit)
+
+    def record_made(self, make: Callable[[ManifestState], Edit | None]) -> bool:
+        """`record` of an edit that depends on what the manifest says; None, and False, when there is none."""
         assert self.manifest is not None
         with self.manifest_lock:
+            edit = make(self.manifest.state)
+            if edit is None:
+                return False
             numbered = self.manifest.state.next_file
             self.numbers.at_least(numbered)
             try:
@@ -145,6 +154,17 @@ class Core:
                 self.progress.fail(error)
                 raise
             self.state = self.manifest.state
+            return True
+
+    def forget_dropped(self, *, wait: bool = True) -> None:
+        """Lets go of dropped families that no snapshot reads. Without `wait` only if nobody is in the way."""
+        if not self.version.dropped or not self.version_lock.acquire(blocking=wait):
+            return
+        try:
+            oldest = min([self.progress.visible, *self.snapshots.sequences()])
+            self.version = self.version.forgetting(lambda dropped: dropped <= oldest)
+        finally:
+            self.version_lock.release()
 
     def pin(self, metas: list[TableMeta]) -> None:
         """Keeps the names of these tables, which a version held under the version lock still has."""
@@ -169,7 +189,9 @@ class Core:
         options, version = self.options, self.version
         if len(version.sealed) >= options.memtables_max - 1:
             self.stalled = f"{len(version.sealed)} memtables wait to be flushed"
-        elif len(version.levels[0]) >= options.level0_stall_tables:
-            self.stalled = f"{len(version.levels[0])} tables in level 0 wait to be compacted"
+        elif (
+            waiting := max(len(family.levels[0]) for family in version.live())
+        ) >= options.level0_stall_tables:
+            self.stalled = f"{waiting} tables in level 0 wait to be compacted"
         else:
             self.stalled = None

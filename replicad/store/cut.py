@@ -53,6 +53,7 @@ class Cut:
             version = core.version
             self.position = core.log.written
             self.flushed = version.flushed
+            self._families = version.recorded
             self._tables = [table.meta for table in version.tables()]
             self._log_from = Sequence(self.flushed.sequence + 1)
             core.pin(self._tables)
@@ -109,6 +110,7 @@ class Cut:
             synced=self.position,
             log_start=known.log_start,
             commit_time_us=known.commit_time_us,
+            families=self._families,
             tables=tuple(self._tables),
         )
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from replicad import kernels
 from replicad.env import Env
 from replicad.errors import ReadOnlyError
-from replicad.options import Options
+from replicad.options import FamilyOptions, Options
 from replicad.store.background import Background, seal_active
 from replicad.store.checkpoint import Checkpoint, write_checkpoint
 from replicad.store.closing import close_core
@@ -19,12 +19,12 @@ from replicad.store.core import Core, LogHolds, Role
 from replicad.store.cut import Cut
 from replicad.store.live_files import LiveFiles, LogFile, live_files, sorted_log_files
 from replicad.store.opening import open_core, start_syncer
-from replicad.store.reading import Newest, Pair, Snapshot, digest, scan, view_of
+from replicad.store.reading import Newest, Pair, Snapshot, families_at, scan, view_of
 from replicad.store.stats import collect
 from replicad.store.updates import UpdateIterator, check_start, position_at
 from replicad.store.wal.cursor import LogCursor
 from replicad.store.write_path import WritePath
-from replicad.types import DEFAULT_FAMILY, DatabaseId, EpochRecord, Position, Sequence
+from replicad.types import DEFAULT_FAMILY, DatabaseId, EpochRecord, FamilyId, Position, Sequence
 
 
 def open_database(
@@ -35,6 +35,7 @@ def open_database(
     role: Role = "owner",
     read_only: bool = False,
     retention: LogHolds | None = None,
+    families: Mapping[str, FamilyOptions] | None = None,
 ) -> Database:
     """Opens, or makes, the database in `path`.
 
@@ -42,19 +43,32 @@ def open_database(
     "replica" it keeps its identity and takes the frames of another node only. With `read_only` nothing in the
     directory is changed and no lock is taken; what is seen is the state of the opening.
 
-    `retention` says which log the node's replicas still need.
+    `retention` says which log the node's replicas still need; `families`, by name, which column families have
+    tables other than `options` says.
 
     Raises NotFoundError, LockedError, CorruptionError, NewerFormatError or DiskFullError.
     """
     core = open_core(
-        Path(path), options or Options(), env or Env(), role=role, read_only=read_only, holds=retention
+        Path(path),
+        options or Options(),
+        env or Env(),
+        role=role,
+        read_only=read_only,
+        holds=retention,
+        families=families or {},
     )
     return Database(core)
 
 
-def open(path: str | Path, options: Options | None = None, *, read_only: bool = False) -> Database:
+def open(
+    path: str | Path,
+    options: Options | None = None,
+    *,
+    read_only: bool = False,
+    families: Mapping[str, FamilyOptions] | None = None,
+) -> Database:
     """Opens the database in `path`, and makes it if it is not there; see `open_database` for the errors."""
-    return open_database(path, options, read_only=read_only)
+    return open_database(path, options, read_only=read_only, families=families)
 
 
 class Database:
@@ -136,12 +150,11 @@ class Database:
         return Snapshot(self._core)
 
     def digest(self, snapshot: Snapshot | None = None) -> tuple[Sequence, str]:
-        """(sequence number, hex digest) of all pairs, of a snapshot taken now by default."""
+        """(sequence number, hex digest) of all families' pairs, of a snapshot taken now by default."""
         if snapshot is not None:
             return snapshot.sequence, snapshot.digest()
-        view = view_of(self._core, DEFAULT_FAMILY)
-        sequence = Sequence(self._progress.visible)
-        return sequence, digest(view, sequence)
+        with self.snapshot() as now:
+            return now.sequence, now.digest()
 
     # Writing
 
@@ -189,6 +202,35 @@ class Database:
         Raises GapError, DivergedError or CorruptionError before anything is changed.
         """
         return self._writer().apply_frames(frames)
+
+    # Column families
+
+    @property
+    def families(self) -> dict[str, int]:
+        """Id by name; "default" is 0. Those of the newest write, visible or not."""
+        return families_at(self._core.version, self._progress.appended)
+
+    def create_family(self, name: str, options: FamilyOptions | None = None) -> FamilyId:
+        """A new, empty column family, and its id, which is never used again; visible when this returns.
+
+        A name has 1 to 255 bytes in UTF-8. `options` hold until the database is closed: give them to `open`
+        from then on. Raises InvalidArgument for a name that is taken, and what `put` raises.
+
+        >>> orders = db.create_family("orders")                     # doctest: +SKIP
+        >>> db.put(b"17", b"two of the blue ones", family=orders)   # doctest: +SKIP
+        """
+        writer = self._writer()
+        if options is not None and name not in self.families:
+            self._core.family_options[name] = options
+        return writer.create_family(name)
+
+    def drop_family(self, family: int) -> int:
+        """Ends a column family; returns the sequence number of that. Snapshots from before still read it.
+
+        Its files go when the drop is in the manifest. Raises NotFoundError, and InvalidArgument for the
+        default family.
+        """
+        return self._writer().drop_family(FamilyId(family))
 
     def flush(self) -> None:
         """Returns when everything written before the call is in tables."""

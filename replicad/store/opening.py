@@ -6,13 +6,14 @@ What opening finds it either proves to be whole, or cuts back and says so in `Co
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from replicad import kernels
 from replicad.env import Env
 from replicad.errors import CorruptionError, NotFoundError
-from replicad.options import Options
+from replicad.options import FamilyOptions, Options
 from replicad.store.background import flush_oldest, seal_active
 from replicad.store.checkpoint import remove_stale_manifests
 from replicad.store.control import apply_control
@@ -24,18 +25,25 @@ from replicad.store.progress import Progress
 from replicad.store.snapshots import SnapshotRegistry
 from replicad.store.syncer import Syncer
 from replicad.store.table.file import open_table
-from replicad.store.version import Version, arrange
+from replicad.store.version import Version
 from replicad.store.wal.catalog import OTHER_DATABASE, LogCatalog, find_segments
 from replicad.store.wal.recovery import Bounds, Recovered, cut_torn_tail, log_after, replay
 from replicad.store.wal.segment import Segment, is_segment_name
 from replicad.store.wal.writer import LogWriter
-from replicad.types import DEFAULT_FAMILY, ORIGIN, DatabaseId, EpochRecord, Position
+from replicad.types import ORIGIN, DatabaseId, EpochRecord, Position
 
 _OWN_NAMES = ("MANIFEST-", "OPTIONS-")
 
 
 def open_core(
-    path: Path, options: Options, env: Env, *, role: Role, read_only: bool, holds: LogHolds | None
+    path: Path,
+    options: Options,
+    env: Env,
+    *,
+    role: Role,
+    read_only: bool,
+    holds: LogHolds | None,
+    families: Mapping[str, FamilyOptions],
 ) -> Core:
     """Raises NotFoundError, LockedError, CorruptionError, NewerFormatError, DiskFullError."""
     path = path.absolute()
@@ -49,7 +57,7 @@ def open_core(
     try:
         if not read_only and not fs.exists(path / "CURRENT"):
             _create(env, path, options)
-        core = _recover(env, path, options, load(fs, path), role, read_only, holds)
+        core = _recover(env, path, options, load(fs, path), role, read_only, holds, families)
         core.lock = lock
         if core.state.copy and role == "owner" and not read_only:
             _become_own_database(core)
@@ -90,6 +98,7 @@ def _recover(
     role: Role,
     read_only: bool,
     holds: LogHolds | None,
+    families: Mapping[str, FamilyOptions],
 ) -> Core:
     fs = env.fs
     wal = _wal_dir(path, options)
@@ -102,10 +111,11 @@ def _recover(
     if not read_only:
         _make_durable(env, log_after(segments, state.flushed), wal)
     cache = kernels.BlockCache(options.block_cache_bytes)
-    levels = arrange([open_table(fs, path, meta, cache) for meta in state.tables])
-    active = kernels.Memtable()
+    tables = [open_table(fs, path, meta, cache) for meta in state.tables]
+    version = Version.opened(state.families, state.flushed, tables)
     memtables = kernels.MemtableSet()
-    memtables.set(DEFAULT_FAMILY, active)
+    for family in version.live():
+        memtables.set(family.record.id, family.active)
     progress = Progress(state.flushed, visible_when_durable=options.durability == "sync" and role == "owner")
     write_lock = threading.Lock()
     core = Core(
@@ -128,7 +138,8 @@ def _recover(
         numbers=NumberSource(state.next_file),
         syncer=None,
         holds=holds,
-        version=Version.make(active, (), levels, state.flushed),
+        version=version,
+        family_options=dict(families),
         notes=[f"{file}: passed over: {reason}" for file, reason in passed_over],
     )
     if not read_only:
@@ -161,7 +172,7 @@ def _replay_into(core: Core, segments: list[Segment], headless: tuple[Path, ...]
 
 
 def flush_recovered(core: Core) -> None:
-    """Flushes what recovery has put into the memtable; the log it came from is durable."""
+    """Flushes what recovery has put into memtables; the log it came from is durable."""
     seal_active(core)
     flush_oldest(core, lambda: False)
 
@@ -192,6 +203,8 @@ def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
     progress.durable_position = position
     if core.manifest is not None:
         core.record(Edit(synced=position, next_file=core.numbers.next))
+        if core.version.dropped:
+            flush_recovered(core)
 
 
 def _make_durable(env: Env, segments: list[Segment], wal: Path) -> None:
@@ -222,7 +235,8 @@ def remove_stale_log(env: Env, directories: tuple[Path, ...], state: ManifestSta
 def _become_own_database(core: Core) -> None:
     """A copy that is opened for writing: flushes its log and takes an id of its own."""
     assert core.manifest is not None
-    if core.version.active.entries:
+    version = core.version
+    if any(family.active.entries for family in version.live()) or version.recorded != version.family_list:
         flush_recovered(core)
     position = core.log.written
     core.manifest.abandon()
@@ -241,7 +255,7 @@ def _become_own_database(core: Core) -> None:
     core.state = core.manifest.state
     core.database_id = database_id
     core.numbers.at_least(core.state.next_file)
-    core.version = Version.make(core.version.active, (), core.version.levels, position)
+    core.version = replace(core.version, flushed=position)
     core.catalog.replace([])
     remove_stale_log(core.env, (core.catalog.live, core.catalog.archive), core.state)
     remove_stale_manifests(core.env.fs, core.path)

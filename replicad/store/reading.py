@@ -11,7 +11,8 @@ from typing import Protocol
 from replicad import kernels
 from replicad.errors import InvalidArgument, NotFoundError
 from replicad.store.core import Core
-from replicad.types import DEFAULT_FAMILY, Sequence
+from replicad.store.version import Version
+from replicad.types import DEFAULT_FAMILY, FamilyId, Sequence
 
 Pair = tuple[bytes, bytes]
 FIRST_PAGE = 64
@@ -30,11 +31,41 @@ class Readable(Protocol):
 
 
 def view_of(core: Core, family: int) -> kernels.ReadView:
-    if family != DEFAULT_FAMILY:
-        raise NotFoundError(f"there is no column family {family}")
+    """Raises NotFoundError for a family that is not there, or no longer, and ClosedError."""
     if core.progress.closed:
         core.progress.raise_if_ended()
-    return core.version.view
+    version = core.version
+    if family == DEFAULT_FAMILY:
+        return version.view
+    known = version.families.get(FamilyId(family))
+    if known is None or known.dropped is not None:
+        raise no_such_family(version, family)
+    return known.view
+
+
+def view_at(core: Core, family: int, sequence: Sequence) -> kernels.ReadView:
+    """For a snapshot of `sequence`, which sees the families of then."""
+    if family == DEFAULT_FAMILY:
+        return view_of(core, family)
+    core.progress.raise_if_ended()
+    version = core.version
+    known = version.families.get(FamilyId(family))
+    if known is None or not known.exists_at(sequence):
+        raise no_such_family(version, family)
+    return known.view
+
+
+def no_such_family(version: Version, family: int) -> NotFoundError:
+    known = version.families.get(FamilyId(family))
+    was_there = 0 < family < version.next_family and (known is None or known.dropped is not None)
+    return NotFoundError(
+        f"column family {family} was dropped" if was_there else f"there is no column family {family}"
+    )
+
+
+def families_at(version: Version, sequence: int) -> dict[str, int]:
+    """Id by name, the default family first."""
+    return {family.record.name: id for id, family in version.families.items() if family.exists_at(sequence)}
 
 
 def successor(prefix: bytes) -> bytes | None:
@@ -85,12 +116,22 @@ def _pages(page: Callable[[int], list[Pair]], left: int) -> Iterator[Pair]:
         left -= len(pairs)
 
 
-def digest(view: kernels.ReadView, sequence: int) -> str:
-    """SHA-256, in hex, over (key length u32, value length u32, key, value) of every pair in key order."""
+def digest(core: Core, sequence: Sequence) -> str:
+    """SHA-256, in hex, over (key length u32, value length u32, key, value) of every pair in key order.
+
+    The default family comes first, then each further one that there was at `sequence`, by id, after its id as
+    u32. A snapshot of `sequence` must be held meanwhile.
+    """
+    core.progress.raise_if_ended()
     hash = sha256()
-    cursor = view.scan(None, None, sequence, False)
-    while page := cursor.encoded_page(DIGEST_BYTES):
-        hash.update(page)
+    for id, family in core.version.families.items():
+        if not family.exists_at(sequence):
+            continue
+        if id != DEFAULT_FAMILY:
+            hash.update(id.to_bytes(4, "little"))
+        cursor = family.view.scan(None, None, sequence, False)
+        while page := cursor.encoded_page(DIGEST_BYTES):
+            hash.update(page)
     return hash.hexdigest()
 
 
@@ -104,13 +145,13 @@ class Snapshot:
         self._why_closed = "the snapshot is closed"
 
     def get(self, key: bytes, *, family: int = 0) -> bytes | None:
-        return view_of(self._core, family).get(key, self._held())
+        return view_at(self._core, family, self.sequence).get(key, self._held())
 
     def multi_get(self, keys: list[bytes], *, family: int = 0) -> list[bytes | None]:
-        return view_of(self._core, family).multi_get(keys, self._held())
+        return view_at(self._core, family, self.sequence).multi_get(keys, self._held())
 
     def contains(self, key: bytes, *, family: int = 0) -> bool:
-        return view_of(self._core, family).contains(key, self._held())
+        return view_at(self._core, family, self.sequence).contains(key, self._held())
 
     def scan(
         self,
@@ -122,10 +163,16 @@ class Snapshot:
         limit: int | None = None,
         family: int = 0,
     ) -> Iterator[Pair]:
-        return scan(view_of(self._core, family), self._held(), start, end, prefix, reverse, limit)
+        view = view_at(self._core, family, self.sequence)
+        return scan(view, self._held(), start, end, prefix, reverse, limit)
+
+    @property
+    def families(self) -> dict[str, int]:
+        """Id by name of the column families that there were at this sequence number."""
+        return families_at(self._core.version, self._held())
 
     def digest(self) -> str:
-        return digest(view_of(self._core, DEFAULT_FAMILY), self._held())
+        return digest(self._core, self._held())
 
     def close(self, why: str = "the snapshot is closed") -> None:
         """`why` is what using it afterwards says."""
@@ -133,6 +180,7 @@ class Snapshot:
             self._open = False
             self._why_closed = why
             self._core.snapshots.release(self.sequence)
+            self._core.forget_dropped(wait=False)
 
     def _held(self) -> Sequence:
         if not self._open:
@@ -169,6 +217,11 @@ class Newest:
     def contains(self, key: bytes, *, family: int = 0) -> bool:
         view = view_of(self._core, family)
         return view.contains(key, self._core.progress.appended)
+
+    def sequence_of(self, key: bytes, *, family: int = 0) -> int:
+        """The commit sequence number of the newest version; 0 when there is none or it was deleted."""
+        view = view_of(self._core, family)
+        return view.sequence_of(key, self._core.progress.appended)
 
     def scan(
         self,

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from replicad.store.amplification import read_amplification, space_amplification, write_amplification
-from replicad.store.compaction.picker import debt_bytes
+from replicad.store.compaction.picker import LEVELS, debt_bytes
 from replicad.store.core import Core
 
 
@@ -14,21 +14,31 @@ def collect(core: Core) -> dict[str, Any]:
     """Plain values only, so that it can go into JSON. Bytes and seconds, as the names say."""
     core.leases.expire()
     version = core.version
-    metas = version.metas()
+    families = {family.record.name: family.metas() for family in version.live()}
+    metas = [[meta for levels in families.values() for meta in levels[level]] for level in range(LEVELS)]
     segments = core.catalog.segments()
     tables = [meta for level in metas for meta in level]
     cache = core.cache
-    memtables = bool(version.active.entries) + len(version.sealed)
+    memtables = any(family.active.entries for family in version.live()) + len(version.sealed)
     return {
         "levels": [
             {"tables": len(level), "bytes": sum(meta.size_bytes for meta in level)} for level in metas
         ],
+        "families": {
+            family.record.name: {
+                "id": family.record.id,
+                "tables": len(family.tables()),
+                "table_bytes": sum(table.meta.size_bytes for table in family.tables()),
+                "memtable_bytes": family.active.memory_bytes,
+            }
+            for family in version.live()
+        },
         "tables": len(tables),
         "table_bytes": sum(meta.size_bytes for meta in tables),
         "table_entries": sum(meta.entries for meta in tables),
         "memory": {
-            "active_memtable_bytes": version.active.memory_bytes,
-            "sealed_memtable_bytes": sum(sealed.memtable.memory_bytes for sealed in version.sealed),
+            "active_memtable_bytes": core.memtables.memory_bytes,
+            "sealed_memtable_bytes": version.waiting_bytes(),
             "sealed_memtables": len(version.sealed),
             "block_cache_bytes": cache.used_bytes,
             "block_cache_capacity_bytes": cache.capacity_bytes,
@@ -42,7 +52,7 @@ def collect(core: Core) -> dict[str, Any]:
             "first_sequence": segments[0].first_sequence if segments else None,
         },
         "flushed_sequence": version.flushed.sequence,
-        "compaction_debt_bytes": debt_bytes(metas, core.shape),
+        "compaction_debt_bytes": sum(debt_bytes(levels, core.shape) for levels in families.values()),
         "appended_bytes": core.log.appended_bytes,
         "amplification": {
             "write": write_amplification(
@@ -51,7 +61,7 @@ def collect(core: Core) -> dict[str, Any]:
                 core.counters.compaction_bytes_written,
             ),
             "space": space_amplification(metas),
-            "read": read_amplification(metas, memtables),
+            "read": max(read_amplification(levels, memtables) for levels in families.values()),
         },
         "stalled": core.stalled,
         "snapshots": len(core.snapshots.sequences()),

@@ -22,7 +22,20 @@ from replicad.store.commit import Commit
 from replicad.store.conditions import Condition, check_conditions
 from replicad.store.control import apply_control
 from replicad.store.core import Core
-from replicad.types import DEFAULT_FAMILY, Epoch, HistoryHash, Position, Sequence
+from replicad.store.manifest.families import NAME_BYTES_MAX
+from replicad.store.reading import families_at, no_such_family
+from replicad.types import (
+    DEFAULT_FAMILY,
+    Epoch,
+    FamilyId,
+    HistoryHash,
+    OperationKind,
+    Position,
+    Sequence,
+)
+
+FAMILY_ID_MAX = (1 << 32) - 2
+"""So that the id after it still fits the format."""
 
 
 class WritePath:
@@ -51,6 +64,8 @@ class WritePath:
         with self._lock:
             if progress.ended or self._follows:
                 self._raise_unwritable()
+            if family:
+                self._check_family(family)
             sequence = self._frames.add_put(key, value, family, self._wall_us(), progress.durable)
             self._write_pending(sequence)
         if self._waits_for_sync:
@@ -61,6 +76,8 @@ class WritePath:
         self.wait_out_stall()
         with self._lock:
             self._raise_unwritable()
+            if family:
+                self._check_family(family)
             sequence = self._frames.add_delete(key, family, self._wall_us(), self._progress.durable)
             self._write_pending(sequence)
         if self._waits_for_sync:
@@ -91,6 +108,8 @@ class WritePath:
         """`submit` of one put, which costs no batch and no commit object: its sequence number."""
         with self._lock:
             self._raise_unwritable()
+            if family:
+                self._check_family(family)
             sequence = self._frames.add_put(key, value, family, self._wall_us(), self._progress.durable)
             self._write_pending(sequence)
         if self._waits_for_sync:
@@ -110,6 +129,7 @@ class WritePath:
                     if isinstance(item, tuple):
                         frames.add_put(item[0], item[1], DEFAULT_FAMILY, now_us, durable)
                     else:
+                        self._check_batch(item)
                         frames.add_batch(item, now_us, durable)
             except BaseException:
                 frames.rollback()
@@ -143,10 +163,83 @@ class WritePath:
             except PoisonedError as error:
                 self._progress.fail(error)
                 raise
-            self._insert(data)
-            self._after_append(scan.last_sequence)
+            dropped = self._insert(data)
+            self._after_append(scan.last_sequence, seal=dropped)
             self._syncer.request()
             return after
+
+    def create_family(self, name: str) -> FamilyId:
+        """Returns when its creation is visible."""
+        try:
+            encoded = name.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidArgument(f"the name of a column family is text, not {name!r}") from error
+        if not 1 <= len(encoded) <= NAME_BYTES_MAX:
+            raise InvalidArgument(
+                f"the name of a column family has 1 to {NAME_BYTES_MAX} bytes, not {len(encoded)}"
+            )
+        self.wait_out_stall()
+        with self._lock:
+            self._raise_unwritable()
+            version = self._core.version
+            if name in families_at(version, self._progress.appended):
+                raise InvalidArgument(f"there is a column family {name!r} already")
+            id = version.next_family
+            if id > FAMILY_ID_MAX:
+                raise InvalidArgument(f"a database has at most {FAMILY_ID_MAX} column families in its life")
+            batch = kernels.Batch()
+            batch.add_create_family(id, encoded)
+            sequence = self._write_control(batch)
+        self._wait_visible(sequence)
+        return id
+
+    def drop_family(self, family: FamilyId) -> int:
+        """Returns when it is visible; the files go when its drop is in the manifest."""
+        if family == DEFAULT_FAMILY:
+            raise InvalidArgument("the default column family cannot be dropped")
+        self.wait_out_stall()
+        with self._lock:
+            self._raise_unwritable()
+            self._check_family(family)
+            batch = kernels.Batch()
+            batch.add_drop_family(family)
+            sequence = self._write_control(batch)
+        self._wait_visible(sequence)
+        return sequence
+
+    def _write_control(self, batch: kernels.Batch) -> int:
+        """Appends the batch and does what its operations say, before anything may seal the memtables."""
+        frames = self._frames
+        sequence = frames.add_batch(batch, self._wall_us(), self._progress.durable)
+        data = frames.pending()
+        try:
+            self._log.append_pending()
+        except PoisonedError as error:
+            self._progress.fail(error)
+            raise
+        frames.commit(self._memtables)
+        dropped = self._insert(data)
+        self._after_append(sequence, seal=dropped)
+        return sequence
+
+    def _wait_visible(self, sequence: int) -> None:
+        if self._waits_for_sync:
+            self._syncer.sync_through(Sequence(sequence))
+
+    def _check_family(self, family: int) -> None:
+        known = self._core.version.families.get(FamilyId(family))
+        if known is None or known.dropped is not None:
+            raise no_such_family(self._core.version, family)
+
+    def _check_batch(self, batch: kernels.Batch) -> None:
+        """Refuses a batch of a family that is not there, and one that makes or drops families."""
+        unknown = self._memtables.unknown_family(batch)
+        if unknown is not None:
+            raise no_such_family(self._core.version, unknown)
+        if batch.has_control:
+            for kind, _, _, _ in kernels.decode_batch(batch.data):
+                if kind in (OperationKind.CREATE_FAMILY, OperationKind.DROP_FAMILY):
+                    raise InvalidArgument("column families come and go by create_family and drop_family only")
 
     def seal(self) -> None:
         """Starts a new memtable. Under the write lock."""
@@ -167,6 +260,7 @@ class WritePath:
         with self._lock:
             self._raise_unwritable()
             check_conditions(self._core, conditions)
+            self._check_batch(batch)
             first = self._frames.sequence + 1
             sequence = self._frames.add_batch(batch, self._wall_us(), self._progress.durable)
             self._write_pending(sequence)
@@ -181,21 +275,25 @@ class WritePath:
         self._frames.commit(self._memtables)
         self._after_append(sequence)
 
-    def _after_append(self, sequence: int) -> None:
+    def _after_append(self, sequence: int, *, seal: bool = False) -> None:
         self._progress.advance_appended(Sequence(sequence))
         if not self._waits_for_sync and not self._syncer.requested:
             self._syncer.request()
         if self._log.rotate_when_full():
             self._rotated()
-        if self._memtables.memory_bytes >= self._memtable_bytes:
+        if seal or self._memtables.memory_bytes >= self._memtable_bytes:
             self._sealed()
 
-    def _insert(self, data: bytes) -> None:
+    def _insert(self, data: bytes) -> bool:
+        """Whether a family was dropped: sealing now lets its files go soon."""
+        dropped = False
         offset = 0
         while offset < len(data):
             offset, control = kernels.apply_frames(data, self._memtables, offset)
             for operation in control:
                 apply_control(self._core, operation)
+                dropped |= operation[1] == OperationKind.DROP_FAMILY
+        return dropped
 
     def _raise_unwritable(self) -> None:
         self._progress.raise_if_ended()

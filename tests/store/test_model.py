@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -15,10 +16,12 @@ from tests.support.stores import as_after_kill, small_options
 
 KEYS = st.binary(min_size=0, max_size=3)
 VALUES = st.binary(max_size=400)
+CHOICES = st.integers(0, 3)
+Pairs = dict[bytes, bytes]
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """put, delete, batch, snapshot, scans, flush, compact, checkpoint, reopen, kill."""
+    """put, delete, batch, families, snapshot, scans, flush, compact, checkpoint, reopen, kill."""
 
     @initialize()
     def open(self) -> None:
@@ -26,67 +29,103 @@ class StoreMachine(RuleBasedStateMachine):
         self.generation = 0
         self.options = small_options(segment_bytes=4096, table_bytes=16 * 1024)
         self.db = replicad.open(self.path, self.options)
-        self.model: dict[bytes, bytes] = {}
+        self.models: dict[int, Pairs] = {0: {}}
+        self.next_family = 1
         self.count = 0
-        self.snapshots: list[tuple[replicad.Snapshot, dict[bytes, bytes]]] = []
+        self.snapshots: list[tuple[replicad.Snapshot, dict[int, Pairs]]] = []
 
     @property
     def path(self) -> Path:
         return self.root / f"db-{self.generation}"
 
-    @rule(key=KEYS, value=VALUES)
-    def put(self, key: bytes, value: bytes) -> None:
-        self.count += 1
-        assert self.db.put(key, value) == self.count
-        self.model[key] = value
+    def family(self, choice: int) -> int:
+        """One of those that there are."""
+        return sorted(self.models)[choice % len(self.models)]
 
-    @rule(key=KEYS)
-    def delete(self, key: bytes) -> None:
+    @precondition(lambda self: len(self.models) < 4)
+    @rule()
+    def create_family(self) -> None:
         self.count += 1
-        assert self.db.delete(key) == self.count
-        self.model.pop(key, None)
+        assert self.db.create_family(f"family {self.next_family}") == self.next_family
+        self.models[self.next_family] = {}
+        self.next_family += 1
 
-    @rule(operations=st.lists(st.tuples(KEYS, st.none() | VALUES), min_size=1, max_size=20), note=VALUES)
-    def batch(self, operations: list[tuple[bytes, bytes | None]], note: bytes) -> None:
+    @precondition(lambda self: len(self.models) > 1)
+    @rule(choice=CHOICES)
+    def drop_family(self, choice: int) -> None:
+        family = sorted(self.models)[1:][choice % (len(self.models) - 1)]
+        self.count += 1
+        assert self.db.drop_family(family) == self.count
+        del self.models[family]
+        with pytest.raises(replicad.NotFoundError):
+            self.db.get(b"", family=family)
+
+    @rule(key=KEYS, value=VALUES, choice=CHOICES)
+    def put(self, key: bytes, value: bytes, choice: int) -> None:
+        family = self.family(choice)
+        self.count += 1
+        assert self.db.put(key, value, family=family) == self.count
+        self.models[family][key] = value
+
+    @rule(key=KEYS, choice=CHOICES)
+    def delete(self, key: bytes, choice: int) -> None:
+        family = self.family(choice)
+        self.count += 1
+        assert self.db.delete(key, family=family) == self.count
+        self.models[family].pop(key, None)
+
+    @rule(
+        operations=st.lists(st.tuples(KEYS, st.none() | VALUES, CHOICES), min_size=1, max_size=20),
+        note=VALUES,
+    )
+    def batch(self, operations: list[tuple[bytes, bytes | None, int]], note: bytes) -> None:
         batch = replicad.WriteBatch()
-        for key, value in operations:
+        for key, value, choice in operations:
+            family = self.family(choice)
             if value is None:
-                batch.delete(key)
-                self.model.pop(key, None)
+                batch.delete(key, family)
+                self.models[family].pop(key, None)
             else:
-                batch.put(key, value)
-                self.model[key] = value
+                batch.put(key, value, family)
+                self.models[family][key] = value
         batch.put_log_data(note)
         self.count += len(operations)
         assert self.db.write(batch) == self.count
 
-    @rule(key=KEYS)
-    def get(self, key: bytes) -> None:
-        assert self.db.get(key) == self.model.get(key)
+    @rule(key=KEYS, choice=CHOICES)
+    def get(self, key: bytes, choice: int) -> None:
+        family = self.family(choice)
+        assert self.db.get(key, family=family) == self.models[family].get(key)
 
-    @rule(keys=st.lists(KEYS, max_size=10))
-    def multi_get(self, keys: list[bytes]) -> None:
-        assert self.db.multi_get(keys) == [self.model.get(key) for key in keys]
+    @rule(keys=st.lists(KEYS, max_size=10), choice=CHOICES)
+    def multi_get(self, keys: list[bytes], choice: int) -> None:
+        family = self.family(choice)
+        assert self.db.multi_get(keys, family=family) == [self.models[family].get(key) for key in keys]
 
-    @rule(start=st.none() | KEYS, end=st.none() | KEYS, reverse=st.booleans())
-    def scan(self, start: bytes | None, end: bytes | None, reverse: bool) -> None:
+    @rule(start=st.none() | KEYS, end=st.none() | KEYS, reverse=st.booleans(), choice=CHOICES)
+    def scan(self, start: bytes | None, end: bytes | None, reverse: bool, choice: int) -> None:
+        family = self.family(choice)
         expected = [
             pair
-            for pair in sorted(self.model.items(), reverse=reverse)
+            for pair in sorted(self.models[family].items(), reverse=reverse)
             if (start is None or pair[0] >= start) and (end is None or pair[0] < end)
         ]
-        assert list(self.db.scan(start, end, reverse=reverse)) == expected
+        assert list(self.db.scan(start, end, reverse=reverse, family=family)) == expected
 
     @precondition(lambda self: len(self.snapshots) < 3)
     @rule()
     def take_snapshot(self) -> None:
-        self.snapshots.append((self.db.snapshot(), dict(self.model)))
+        models = {family: dict(pairs) for family, pairs in self.models.items()}
+        self.snapshots.append((self.db.snapshot(), models))
 
     @precondition(lambda self: self.snapshots)
     @rule(reverse=st.booleans())
     def check_and_drop_snapshot(self, reverse: bool) -> None:
-        snapshot, model = self.snapshots.pop(0)
-        assert list(snapshot.scan(reverse=reverse)) == sorted(model.items(), reverse=reverse)
+        snapshot, models = self.snapshots.pop(0)
+        assert sorted(snapshot.families.values()) == sorted(models)
+        for family, pairs in models.items():
+            found = list(snapshot.scan(reverse=reverse, family=family))
+            assert found == sorted(pairs.items(), reverse=reverse)
         snapshot.close()
 
     @rule()
@@ -102,7 +141,7 @@ class StoreMachine(RuleBasedStateMachine):
         target = self.root / "checkpoint"
         assert self.db.create_checkpoint(target).position.sequence == self.count
         with replicad.open(target, self.options) as copy:
-            assert list(copy.scan()) == sorted(self.model.items())
+            self.check_all(copy)
         shutil.rmtree(target)
 
     @rule()
@@ -126,6 +165,11 @@ class StoreMachine(RuleBasedStateMachine):
     def position(self) -> None:
         assert self.db.latest_sequence == self.count
 
+    def check_all(self, database: replicad.Database) -> None:
+        assert sorted(database.families.values()) == sorted(self.models)
+        for family, pairs in self.models.items():
+            assert list(database.scan(family=family)) == sorted(pairs.items())
+
     def drop_snapshots(self) -> None:
         for snapshot, _ in self.snapshots:
             snapshot.close()
@@ -134,7 +178,7 @@ class StoreMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "db"):
             self.drop_snapshots()
-            assert list(self.db.scan()) == sorted(self.model.items())
+            self.check_all(self.db)
             self.db.close()
             shutil.rmtree(self.root)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,25 @@ def small_options(**changes: Any) -> Options:
 
 
 def as_after_kill(source: Path, target: Path) -> Path:
-    """What a kill -9 of the process that has `source` open would leave: the files as they are now."""
-    for _ in range(20):
+    """What a kill -9 of the process that has `source` open would leave: the files as they are now.
+
+    Copying is not done in a moment, so a copy during which tables or manifest changed is thrown away.
+    """
+    for _ in range(50):
         try:
+            before = _store_files(source)
             shutil.copytree(source, target)
-            return target
+            if _store_files(source) == before:
+                return target
         except (shutil.Error, FileNotFoundError):
-            shutil.rmtree(target, ignore_errors=True)
+            pass
+        shutil.rmtree(target, ignore_errors=True)
+        time.sleep(0.005)
     raise AssertionError(f"{source} changes too fast to be copied")
+
+
+def _store_files(directory: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in directory.iterdir() if path.is_file()}
 
 
 def fill(database: Any, count: int, *, start: int = 0, value: bytes = b"v" * 100) -> None:

@@ -1,4 +1,4 @@
-"""Which tables to compact next: `choose(levels, shape) -> Choice | None`, a pure function.
+"""Which tables to compact next: `choose(levels, shape) -> Choice | None`, a pure function of one family.
 
 Leveled, as in LevelDB and RocksDB: level 0 holds flushed tables, which overlap; every level below holds
 tables that do not. The level that is most over its target is compacted into the one below it; within it the
@@ -7,10 +7,11 @@ table after the one compacted last, so that every key range gets its turn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from replicad.store.table.meta import TableMeta
+from replicad.types import FamilyId
 
 LEVELS = 7
 Levels = Sequence[Sequence[TableMeta]]
@@ -48,10 +49,22 @@ class Choice:
         return self.level > 0 and len(self.inputs) == 1 and not self.below
 
 
+def most_urgent(families: Mapping[FamilyId, Levels], shape: Shape) -> FamilyId | None:
+    """The column family to compact next, or None when none needs it; the lowest id of equals."""
+    urgencies = {family: _most_urgent_level(levels, shape)[0] for family, levels in families.items()}
+    family = max(urgencies, key=lambda family: (urgencies[family], -family), default=None)
+    return family if family is not None and urgencies[family] >= 1 else None
+
+
+def _most_urgent_level(levels: Levels, shape: Shape) -> tuple[float, int]:
+    """(urgency, level): from 1 on it should be compacted."""
+    score, level = max((_score(levels, level, shape), -level) for level in range(LEVELS - 1))
+    return score, -level
+
+
 def choose(levels: Levels, shape: Shape, last_compacted: dict[int, bytes]) -> Choice | None:
     """The most urgent compaction, or None. `last_compacted`: largest key compacted last, by level."""
-    score, level = max((_score(levels, level, shape), -level) for level in range(LEVELS - 1))
-    level = -level
+    score, level = _most_urgent_level(levels, shape)
     if score < 1:
         return None
     return choose_in(levels, level, last_compacted)

@@ -12,6 +12,7 @@ from typing import Any
 import msgpack
 
 from replicad.errors import CorruptionError
+from replicad.store.manifest.families import DEFAULT_RECORD, FamilyList, FamilyRecord
 from replicad.store.table.meta import TableMeta
 from replicad.types import (
     DatabaseId,
@@ -50,6 +51,8 @@ class Edit:
     log_start: Position | None = None
     """Segments that begin before the end of this position are no part of this history."""
     commit_time_us: int | None = None
+    families: FamilyList | None = None
+    """The column families at `flushed`."""
     add: tuple[TableMeta, ...] = ()
     drop: tuple[FileNumber, ...] = ()
 
@@ -120,11 +123,25 @@ def encode_edit(edit: Edit) -> bytes:
             fields[name] = _position(position)
     if edit.commit_time_us is not None:
         fields["commit_time_us"] = edit.commit_time_us
+    if edit.families is not None:
+        fields["families"] = [
+            [record.id, record.name, record.created] for record in edit.families.records[1:]
+        ]
+        fields["next_family"] = edit.families.next_id
     if edit.add:
         fields["add"] = [_table(meta) for meta in edit.add]
     if edit.drop:
         fields["drop"] = list(edit.drop)
     return bytes(msgpack.packb(fields, use_bin_type=True))
+
+
+def _read_families(fields: dict[str, Any]) -> FamilyList | None:
+    if "families" not in fields:
+        return None
+    further = [
+        FamilyRecord(FamilyId(id), name, Sequence(created)) for id, name, created in fields["families"]
+    ]
+    return FamilyList(FamilyId(fields["next_family"]), (DEFAULT_RECORD, *further))
 
 
 def decode_edit(data: bytes) -> Edit:
@@ -149,6 +166,7 @@ def decode_edit(data: bytes) -> Edit:
             else tuple(EpochRecord(Epoch(epoch), id, _read_position(fork)) for epoch, id, fork in epochs),
             next_file=fields.get("next_file"),
             commit_time_us=fields.get("commit_time_us"),
+            families=_read_families(fields),
             add=tuple(_read_table(value) for value in fields.get("add", ())),
             drop=tuple(fields.get("drop", ())),
             **positions,

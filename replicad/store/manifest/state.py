@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from replicad.errors import CorruptionError
 from replicad.store.manifest.edit import Edit, Parent
+from replicad.store.manifest.families import ONLY_DEFAULT, FamilyList
 from replicad.store.table.meta import TableMeta
 from replicad.types import ORIGIN, DatabaseId, EpochRecord, FileNumber, Position
 
@@ -23,6 +24,8 @@ class ManifestState:
     synced: Position = ORIGIN
     log_start: Position = ORIGIN
     commit_time_us: int = 0
+    families: FamilyList = ONLY_DEFAULT
+    """As they are at `flushed`."""
     tables: tuple[TableMeta, ...] = ()
 
     def apply(self, edit: Edit) -> ManifestState:
@@ -47,6 +50,7 @@ class ManifestState:
             synced=synced,
             log_start=edit.log_start or self.log_start,
             commit_time_us=edit.commit_time_us or self.commit_time_us,
+            families=edit.families or self.families,
             tables=kept + edit.add,
         )
 
@@ -62,6 +66,7 @@ class ManifestState:
             synced=self.synced,
             log_start=self.log_start,
             commit_time_us=self.commit_time_us,
+            families=self.families,
             add=self.tables,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replicad.store.compaction.picker import LEVELS, Shape, choose, debt_bytes, overlapping
+from replicad.store.compaction.picker import LEVELS, Shape, choose, debt_bytes, most_urgent, overlapping
 from replicad.store.table.meta import TableMeta
 from replicad.types import FamilyId, FileNumber, Sequence
 
@@ -96,3 +96,15 @@ def test_debt() -> None:
     assert debt_bytes(levels_of(table(1, 0, "a", "b", 70)), SHAPE) == 0
     levels = levels_of(table(1, 0, "a", "b", 70), table(2, 0, "a", "b", 70), table(3, 1, "a", "b", 130))
     assert debt_bytes(levels, SHAPE) == 140 + 30
+
+
+def test_the_most_urgent_family_comes_first() -> None:
+    """The family that is most over a target, the lowest id of equals, and none when none is over."""
+    idle = levels_of(table(1, 0, "a", "b"))
+    full = levels_of(table(2, 0, "a", "b"), table(3, 0, "a", "b"))
+    fuller = levels_of(*(table(number, 0, "a", "b") for number in range(4, 7)))
+    assert most_urgent({}, SHAPE) is None
+    assert most_urgent({FamilyId(0): idle, FamilyId(4): idle}, SHAPE) is None
+    assert most_urgent({FamilyId(0): idle, FamilyId(4): full}, SHAPE) == 4
+    assert most_urgent({FamilyId(2): full, FamilyId(4): full}, SHAPE) == 2
+    assert most_urgent({FamilyId(2): full, FamilyId(4): fuller}, SHAPE) == 4

@@ -9,9 +9,19 @@ import pytest
 from replicad.env import LocalFileSystem
 from replicad.errors import CorruptionError, NotFoundError
 from replicad.store.manifest.edit import Edit, Parent, decode_edit, encode_edit
+from replicad.store.manifest.families import DEFAULT_RECORD, FamilyList, FamilyRecord
 from replicad.store.manifest.file import ManifestWriter, decode_current, encode_current, load
 from replicad.store.manifest.state import ManifestState
-from replicad.types import DatabaseId, Epoch, EpochRecord, FileNumber, HistoryHash, Position, Sequence
+from replicad.types import (
+    DatabaseId,
+    Epoch,
+    EpochRecord,
+    FamilyId,
+    FileNumber,
+    HistoryHash,
+    Position,
+    Sequence,
+)
 from tests.store.compaction.test_picker import table
 
 FS = LocalFileSystem()
@@ -33,6 +43,7 @@ def full_edit() -> Edit:
         synced=position(12),
         log_start=position(2),
         commit_time_us=123,
+        families=FamilyList(FamilyId(4), (DEFAULT_RECORD, FamilyRecord(FamilyId(3), "naïve", Sequence(8)))),
         add=(table(4, 2, "a", "b"),),
         drop=(FileNumber(3),),
     )
