@@ -119,7 +119,7 @@ class Stress:
         turn = 0
         while not self.ended.is_set():
             path = self.root / f"checkpoint-{turn}"
-            position = self.db.create_checkpoint(path, flush=turn % 2 == 0)
+            position = self.db.create_checkpoint(path, flush=turn % 2 == 0).position
             with replicad.open(path, small_options(), read_only=turn % 3 != 0) as copy:
                 values = [int(value) for _, value in copy.scan(prefix=b"account-")]
                 assert sum(values) == TOTAL
