@@ -240,7 +240,7 @@ def test_a_checkpoint_holds_all_families_at_one_position(tmp_path: Path, flush: 
         new = database.create_family("new")
         database.put(b"k", b"v", family=new)
         digest = database.digest()
-        assert database.create_checkpoint(tmp_path / "copy", flush=flush).sequence == digest[0]
+        assert database.create_checkpoint(tmp_path / "copy", flush=flush).position.sequence == digest[0]
         database.drop_family(kept)
         database.put(b"only here", b"", family=new)
     with replicad.open(tmp_path / "copy", small_options(), read_only=True) as copy:
