@@ -63,6 +63,28 @@ class Watcher(threading.Thread):
                 time.sleep(0.01)
 
 
+def test_a_replica_that_joins_while_a_client_writes(cluster: Cluster, primary: Daemon) -> None:
+    """Bootstraps during writes, one alone and two at once, end in the same data with nothing missing."""
+    writer = Writer(primary)
+    writer.start()
+    try:
+        eventually(lambda: len(writer.acknowledged) > 100)
+        replicas = [cluster.replica("a").start()]
+        replicas += [cluster.replica("b"), cluster.replica("c")]
+        for replica in replicas[1:]:
+            replica.spawn()
+        for replica in replicas:
+            eventually(replica.serves)
+        count = len(writer.acknowledged) + 50
+        eventually(lambda: len(writer.acknowledged) > count)
+    finally:
+        writer.ending.set()
+        writer.join()
+    for replica in replicas:
+        follows(replica, primary)
+    assert len(writer.acknowledged) == writer.tried
+
+
 def test_nothing_acknowledged_is_lost_and_nothing_comes_twice(cluster: Cluster, primary: Daemon) -> None:
     """Through kills of both nodes every acknowledged transaction is there once; all that the replica showed
     was a prefix of the primary's history."""

@@ -119,6 +119,26 @@ def test_a_failed_sync_ends_the_primary_with_74(cluster: Cluster) -> None:
     assert primary.ask("GET", "before") == b"1"
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_a_failed_sync_ends_a_replica_with_74(cluster: Cluster, primary: Daemon) -> None:
+    """A replica whose disk fails says so and ends; started again, it follows from what is really there."""
+    replica = cluster.replica().start()
+    assert replica.terminate() == 0
+    replica.wrapper = ["strace", "-f", "-o", "/dev/null", "-e", "inject=fdatasync:error=EIO:when=20+"]
+    replica.spawn()
+    with primary.client() as client:
+        for number in range(2000):
+            client.set("k", number)
+            assert replica.process is not None
+            if replica.process.poll() is not None:
+                break
+    assert replica.wait() == 74
+    assert replica.events("daemon.storage_failed")
+    replica.wrapper = []
+    replica.start()
+    follows(replica, primary)
+
+
 def hostile_inputs(rng: random.Random) -> list[bytes]:
     hello = b"".join(encode(Hello((1,), b"h" * 16, b"p" * 16, None, (), "hostile")))
     claim = b"".join(encode(Claim(None, 0, ())))
