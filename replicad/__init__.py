@@ -30,6 +30,7 @@ from replicad.store.conditions import AtSequence
 from replicad.store.cut import Cut
 from replicad.store.database import Database, open
 from replicad.store.live_files import LiveFiles, LogFile
+from replicad.store.options_file import load_latest_options
 from replicad.store.reading import Snapshot
 from replicad.store.updates import Update
 from replicad.types import Operation, OperationKind, Position
@@ -66,5 +67,6 @@ __all__ = [
     "Update",
     "WriteBatch",
     "__version__",
+    "load_latest_options",
     "open",
 ]

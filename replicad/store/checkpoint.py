@@ -16,6 +16,7 @@ from replicad.errors import InvalidArgument, NotFoundError
 from replicad.store.cut import Cut
 from replicad.store.manifest.file import encode_current, load, write_manifest
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
+from replicad.store.options_file import write_options
 from replicad.store.table.meta import table_name
 from replicad.types import FileNumber, Position
 
@@ -57,6 +58,7 @@ def write_checkpoint(
     try:
         linked, copied = _copy_content(fs, cut, staging, with_log=with_log, copy=copy)
         position = cut.position if with_log else cut.flushed
+        write_options(fs, staging, 1, cut.options)
         write_state(fs, staging, replace(cut.state, synced=position))
         fs.rename(staging, target)
         fs.sync_directory(target.parent)

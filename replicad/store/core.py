@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from replicad import kernels
 from replicad.env import DirectoryLock, Env
@@ -115,6 +115,8 @@ class Core:
     """By name; a family that is not here has the database's."""
     stalled: str | None = None
     """Why writers wait, or None."""
+    unknown_options: dict[str, Any] = field(default_factory=dict)
+    """What the options file says and this version does not know."""
     leases: Leases = field(init=False)
     deletions: Deletions = field(init=False)
 

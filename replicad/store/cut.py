@@ -12,6 +12,7 @@ from pathlib import Path
 from replicad.store.core import Core
 from replicad.store.leases import check_terms
 from replicad.store.manifest.state import ManifestState
+from replicad.store.options_file import options_for_copy
 from replicad.store.reading import Snapshot
 from replicad.store.table.meta import TableMeta
 from replicad.store.wal.segment import HEADER_BYTES, Segment
@@ -94,6 +95,11 @@ class Cut:
         What was copied before a call that did not raise is whole.
         """
         self._core.leases.check(self._lease)
+
+    @property
+    def options(self) -> bytes:
+        """The options file of a copy made of this cut."""
+        return options_for_copy(self._core.options, self._core.unknown_options)
 
     @property
     def state(self) -> ManifestState:

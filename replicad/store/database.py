@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from replicad import kernels
 from replicad.env import Env
@@ -17,14 +16,13 @@ from replicad.store.commit import Commit
 from replicad.store.conditions import Condition
 from replicad.store.core import Core, LogHolds, Role
 from replicad.store.cut import Cut
-from replicad.store.live_files import LiveFiles, LogFile, live_files, sorted_log_files
+from replicad.store.live_files import LiveFiles, live_files
+from replicad.store.log_access import LogAccess
 from replicad.store.opening import open_core, start_syncer
+from replicad.store.read_only import open_beside_writer
 from replicad.store.reading import Newest, Pair, Snapshot, families_at, scan, view_of
-from replicad.store.stats import collect
-from replicad.store.updates import UpdateIterator, check_start, position_at
-from replicad.store.wal.cursor import LogCursor
 from replicad.store.write_path import WritePath
-from replicad.types import DEFAULT_FAMILY, DatabaseId, EpochRecord, FamilyId, Position, Sequence
+from replicad.types import DEFAULT_FAMILY, FamilyId, Position, Sequence
 
 
 def open_database(
@@ -41,22 +39,18 @@ def open_database(
 
     As "owner" it takes writes, and a directory that is a copy becomes a database of its own first. As
     "replica" it keeps its identity and takes the frames of another node only. With `read_only` nothing in the
-    directory is changed and no lock is taken; what is seen is the state of the opening.
+    directory is changed and no lock is taken; another process may be writing it. What is seen is the state of
+    the opening, until `refresh`.
 
     `retention` says which log the node's replicas still need; `families`, by name, which column families have
     tables other than `options` says.
 
     Raises NotFoundError, LockedError, CorruptionError, NewerFormatError or DiskFullError.
     """
-    core = open_core(
-        Path(path),
-        options or Options(),
-        env or Env(),
-        role=role,
-        read_only=read_only,
-        holds=retention,
-        families=families or {},
-    )
+    options, env, families = options or Options(), env or Env(), families or {}
+    if read_only:
+        return Database(open_beside_writer(Path(path), options, env, role, families))
+    core = open_core(Path(path), options, env, role=role, read_only=False, holds=retention, families=families)
     return Database(core)
 
 
@@ -71,15 +65,14 @@ def open(
     return open_database(path, options, read_only=read_only, families=families)
 
 
-class Database:
+class Database(LogAccess):
     """An ordered map from bytes to bytes, with its log. Any thread may call anything.
 
     Made by `replicad.open`; a context manager. Writes return the last sequence number of their batch.
     """
 
     def __init__(self, core: Core) -> None:
-        self._core = core
-        self._progress = core.progress
+        super().__init__(core)
         self.newest = Newest(core)
         """Reads what is appended, durable or not: for the conditions of a writer."""
         self._writes: WritePath | None = None
@@ -155,6 +148,24 @@ class Database:
             return snapshot.sequence, snapshot.digest()
         with self.snapshot() as now:
             return now.sequence, now.digest()
+
+    def refresh(self) -> bool:
+        """Opened for reading beside a writer: goes on to the writer's state of now; whether anything changed.
+
+        Snapshots and iterators taken before keep what they show. What one writes oneself needs no refresh.
+
+        >>> db = replicad.open("/var/lib/example", read_only=True)              # doctest: +SKIP
+        >>> while db.get(b"ready") is None and not db.refresh(): wait()         # doctest: +SKIP
+        """
+        self._progress.raise_if_ended()
+        core = self._core
+        if not core.read_only:
+            return False
+        fresh = open_beside_writer(core.path, core.options, core.env, core.role, core.family_options)
+        if fresh.log.written == core.log.written and fresh.state.tables == core.state.tables:
+            return False
+        self._core, self._progress, self.newest = fresh, fresh.progress, Newest(fresh)
+        return True
 
     # Writing
 
@@ -249,116 +260,6 @@ class Database:
         self.flush()
         assert self._background is not None
         self._background.compact_everything()
-
-    # Where it stands
-
-    @property
-    def path(self) -> Path:
-        return self._core.path
-
-    @property
-    def options(self) -> Options:
-        return self._core.options
-
-    @property
-    def role(self) -> Role:
-        return self._core.role
-
-    @property
-    def database_id(self) -> DatabaseId:
-        return self._core.database_id
-
-    @property
-    def epochs(self) -> tuple[EpochRecord, ...]:
-        return self._core.state.epochs
-
-    @property
-    def latest_sequence(self) -> int:
-        """The visible one: what a read of now sees."""
-        return self._progress.visible
-
-    @property
-    def appended_sequence(self) -> int:
-        return self._progress.appended
-
-    @property
-    def durable_sequence(self) -> int:
-        return self._progress.durable
-
-    @property
-    def position(self) -> Position:
-        """After the last batch written."""
-        with self._core.write_lock:
-            return self._core.log.written
-
-    @property
-    def durable_position(self) -> Position:
-        return self._progress.durable_position
-
-    @property
-    def stalled(self) -> str | None:
-        """Why writes have to wait, or None."""
-        return self._core.stalled
-
-    @property
-    def failed(self) -> BaseException | None:
-        """What poisoned the store, or None."""
-        return self._progress.failure
-
-    @property
-    def closed(self) -> bool:
-        return self._progress.closed
-
-    @property
-    def notes(self) -> list[str]:
-        """What opening had to say: a torn tail that was cut, files passed over."""
-        return list(self._core.notes)
-
-    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Calls `listener`, from any thread, after any of these moved; returns how to end that.
-
-        It must return at once, for instance after `loop.call_soon_threadsafe(event.set)`.
-        """
-        return self._progress.subscribe(listener)
-
-    def wait_durable(self, sequence: int, timeout: float | None = None) -> bool:
-        progress = self._progress
-        return progress.wait(lambda: progress.durable >= sequence, timeout)
-
-    def stats(self) -> dict[str, Any]:
-        """Levels, bytes, memory, stalls, debt and amplification, as nested plain values."""
-        return collect(self._core)
-
-    # The log
-
-    def get_updates_since(self, sequence: int) -> UpdateIterator:
-        """Updates from the batch that holds `sequence`; raises LogGoneError when the log no longer does."""
-        self._progress.raise_if_ended()
-        return UpdateIterator(self._core, Sequence(sequence))
-
-    def read_log(self, start: int) -> LogCursor:
-        """Raw durable frames from the one that holds `start`; raises LogGoneError."""
-        self._progress.raise_if_ended()
-        check_start(self._core, start)
-        return LogCursor(self._core.catalog, self._core.database_id, Sequence(start))
-
-    def position_at(self, sequence: int) -> Position | None:
-        """The position after the batch that holds `sequence`; None when the log no longer tells."""
-        return position_at(self._core, Sequence(sequence))
-
-    @property
-    def oldest_log_sequence(self) -> int:
-        """The first sequence number that the log holds, or will hold when it is empty."""
-        oldest = self._core.catalog.oldest_sequence()
-        return self._progress.durable + 1 if oldest is None else oldest
-
-    def get_sorted_wal_files(self) -> list[LogFile]:
-        """Archived and live segments, oldest first: one moment's list, however segments move meanwhile.
-
-        >>> [file.last_sequence for file in db.get_sorted_wal_files()]           # doctest: +SKIP
-        [48211, 60003]
-        """
-        return sorted_log_files(self._core)
 
     # Copies
 

@@ -21,6 +21,7 @@ from replicad.store.core import Core, LogHolds, NumberSource, Role
 from replicad.store.manifest.edit import Edit, Parent
 from replicad.store.manifest.file import ManifestWriter, load
 from replicad.store.manifest.state import ManifestState
+from replicad.store.options_file import keep_options
 from replicad.store.progress import Progress
 from replicad.store.snapshots import SnapshotRegistry
 from replicad.store.syncer import Syncer
@@ -61,6 +62,8 @@ def open_core(
         core.lock = lock
         if core.state.copy and role == "owner" and not read_only:
             _become_own_database(core)
+        if not read_only:
+            core.unknown_options = keep_options(fs, path, options, core.notes)
         return core
     except BaseException:
         if lock is not None:
@@ -181,8 +184,9 @@ def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
     torn = recovered.torn
     kept = segments
     if torn is not None:
+        done = "passed over" if core.read_only else "cut"
         core.notes.append(
-            f"{torn.path}: cut a torn tail at offset {torn.offset} ({torn.reason}); "
+            f"{torn.path}: {done} a torn tail at offset {torn.offset} ({torn.reason}); "
             f"the log ends at sequence number {recovered.position.sequence}"
         )
         kept = [segment for segment in segments if segment not in torn.later]

@@ -38,6 +38,7 @@ def db(tmp_path: Path):
 def test_a_copy_opens_at_the_position(db: replicad.Database, tmp_path: Path, flush: bool) -> None:
     """The files listed, cut to the lengths listed, are the database at the position."""
     fill(db, 700)
+    db.disable_file_deletions()
     live = db.get_live_files(flush=flush)
     assert live.position == db.position
     assert bool(live.log) is not flush
@@ -198,6 +199,7 @@ def test_segments_listed_while_they_move(tmp_path: Path) -> None:
         finally:
             stop.set()
             writer.join()
+        db.disable_file_deletions()
         for file in db.get_sorted_wal_files():
             assert file.path.stat().st_size >= file.size_bytes
 

@@ -1,0 +1,147 @@
+"""What may be asked of any open database, whether it can be written or not: where it stands, and its log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from replicad.options import Options
+from replicad.store.core import Core, Role
+from replicad.store.live_files import LogFile, sorted_log_files
+from replicad.store.log_times import sequence_at_time
+from replicad.store.progress import Progress
+from replicad.store.stats import collect
+from replicad.store.updates import UpdateIterator, check_start, position_at
+from replicad.store.wal.cursor import LogCursor
+from replicad.types import DatabaseId, EpochRecord, Position, Sequence
+
+
+class LogAccess:
+    """The part of `Database` that needs neither readers nor writers of entries."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._progress: Progress = core.progress
+
+    # Where it stands
+
+    @property
+    def path(self) -> Path:
+        return self._core.path
+
+    @property
+    def options(self) -> Options:
+        return self._core.options
+
+    @property
+    def role(self) -> Role:
+        return self._core.role
+
+    @property
+    def database_id(self) -> DatabaseId:
+        return self._core.database_id
+
+    @property
+    def epochs(self) -> tuple[EpochRecord, ...]:
+        return self._core.state.epochs
+
+    @property
+    def latest_sequence(self) -> int:
+        """The visible one: what a read of now sees."""
+        return self._progress.visible
+
+    @property
+    def appended_sequence(self) -> int:
+        return self._progress.appended
+
+    @property
+    def durable_sequence(self) -> int:
+        return self._progress.durable
+
+    @property
+    def position(self) -> Position:
+        """After the last batch written."""
+        with self._core.write_lock:
+            return self._core.log.written
+
+    @property
+    def durable_position(self) -> Position:
+        return self._progress.durable_position
+
+    @property
+    def stalled(self) -> str | None:
+        """Why writes have to wait, or None."""
+        return self._core.stalled
+
+    @property
+    def failed(self) -> BaseException | None:
+        """What poisoned the store, or None."""
+        return self._progress.failure
+
+    @property
+    def closed(self) -> bool:
+        return self._progress.closed
+
+    @property
+    def notes(self) -> list[str]:
+        """What opening had to say: a torn tail that was cut, files passed over."""
+        return list(self._core.notes)
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls `listener`, from any thread, after any of these moved; returns how to end that.
+
+        It must return at once, for instance after `loop.call_soon_threadsafe(event.set)`.
+        """
+        return self._progress.subscribe(listener)
+
+    def wait_durable(self, sequence: int, timeout: float | None = None) -> bool:
+        progress = self._progress
+        return progress.wait(lambda: progress.durable >= sequence, timeout)
+
+    def stats(self) -> dict[str, Any]:
+        """Levels, bytes, memory, stalls, debt and amplification, as nested plain values."""
+        return collect(self._core)
+
+    # The log
+
+    def get_updates_since(self, sequence: int) -> UpdateIterator:
+        """Updates from the batch that holds `sequence`; raises LogGoneError when the log no longer does."""
+        self._progress.raise_if_ended()
+        return UpdateIterator(self._core, Sequence(sequence))
+
+    def read_log(self, start: int) -> LogCursor:
+        """Raw durable frames from the one that holds `start`; raises LogGoneError."""
+        self._progress.raise_if_ended()
+        check_start(self._core, start)
+        return LogCursor(self._core.catalog, self._core.database_id, Sequence(start))
+
+    def sequence_at_time(self, commit_time_us: int) -> int:
+        """The first sequence number of the first durable batch committed at that time or later.
+
+        Microseconds since 1970, as in `Update.commit_time`. When all are earlier it is the number of the next
+        batch. Raises LogGoneError when the log begins so late that an older batch, gone now, may be the one.
+
+        >>> midnight = db.sequence_at_time(1_800_000_000_000_000)               # doctest: +SKIP
+        >>> for update in db.get_updates_since(midnight): ...                   # doctest: +SKIP
+        """
+        self._progress.raise_if_ended()
+        return sequence_at_time(self._core, commit_time_us)
+
+    def position_at(self, sequence: int) -> Position | None:
+        """The position after the batch that holds `sequence`; None when the log no longer tells."""
+        return position_at(self._core, Sequence(sequence))
+
+    @property
+    def oldest_log_sequence(self) -> int:
+        """The first sequence number that the log holds, or will hold when it is empty."""
+        oldest = self._core.catalog.oldest_sequence()
+        return self._progress.durable + 1 if oldest is None else oldest
+
+    def get_sorted_wal_files(self) -> list[LogFile]:
+        """Archived and live segments, oldest first: one moment's list, however segments move meanwhile.
+
+        >>> [file.last_sequence for file in db.get_sorted_wal_files()]           # doctest: +SKIP
+        [48211, 60003]
+        """
+        return sorted_log_files(self._core)

@@ -1,0 +1,127 @@
+"""OPTIONS-n.toml: the options that a database was opened with last, beside its data.
+
+    # comment
+    name = value        for each field of Options that is not None, in their order
+    name = value        keys that this version does not know, as they were found
+
+A file is never changed: when the options differ a new one with a higher number is written, and the old ones
+go. The highest number counts. Copies carry one without `wal_dir`: that is the original's log.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from replicad.env import Env, FileSystem
+from replicad.env.atomic import replace_file
+from replicad.errors import ConfigError, InvalidArgument, NotFoundError
+from replicad.options import Options
+
+_NAME = re.compile(r"OPTIONS-(\d{6,})\.toml")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_HEADER = "# The options of this database on this node, as it was opened last. Written by replicad.\n"
+
+
+def load_latest_options(path: str | Path) -> tuple[Options, dict[str, Any]]:
+    """The options that the database, or copy, in `path` was opened with last, and the keys not known here.
+
+    Raises NotFoundError when there is no such file, ConfigError for one that cannot be read.
+
+    >>> options, unknown = replicad.load_latest_options("/var/lib/example")     # doctest: +SKIP
+    >>> db = replicad.open("/var/lib/example", options)                         # doctest: +SKIP
+    """
+    fs = Env.local().fs
+    names = option_files(fs, Path(path))
+    if not names:
+        raise NotFoundError(f"{path} holds no OPTIONS file")
+    return read_options(fs, Path(path) / names[-1])
+
+
+def option_files(fs: FileSystem, directory: Path) -> list[str]:
+    """Names, the one that counts last."""
+    return sorted((name for name in fs.list(directory) if _NAME.fullmatch(name)), key=_number)
+
+
+def read_options(fs: FileSystem, path: Path) -> tuple[Options, dict[str, Any]]:
+    """(options, unknown keys); raises ConfigError, which names the file."""
+    try:
+        found = tomllib.loads(fs.read_file(path).decode())
+        known = {field.name for field in fields(Options)}
+        options = Options(**{key: value for key, value in found.items() if key in known})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, InvalidArgument, TypeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return options, {key: value for key, value in found.items() if key not in known}
+
+
+def encode_options(options: Options, unknown: dict[str, Any]) -> bytes:
+    """
+    >>> print(encode_options(Options(), {"later": [1, "two"]}).decode().splitlines()[-1])
+    later = [1, "two"]
+    """
+    values = {field.name: getattr(options, field.name) for field in fields(options)} | unknown
+    lines = [f"{_key(name)} = {_value(value)}\n" for name, value in values.items() if value is not None]
+    return (_HEADER + "".join(lines)).encode()
+
+
+def keep_options(fs: FileSystem, directory: Path, options: Options, notes: list[str]) -> dict[str, Any]:
+    """Writes a new file when the newest one says something else; returns the keys that are not known here.
+
+    `notes` learns of those, and of a file that could not be read.
+    """
+    names = option_files(fs, directory)
+    unknown: dict[str, Any] = {}
+    if names:
+        newest = directory / names[-1]
+        try:
+            known, unknown = read_options(fs, newest)
+        except ConfigError as error:
+            notes.append(f"{error}; it is replaced")
+        else:
+            if unknown:
+                notes.append(f"{newest}: keys that this version does not know: {', '.join(sorted(unknown))}")
+            if known == options:
+                return unknown
+    number = _number(names[-1]) + 1 if names else 1
+    write_options(fs, directory, number, encode_options(options, unknown))
+    for name in names:
+        fs.unlink(directory / name)
+    return unknown
+
+
+def options_for_copy(options: Options, unknown: dict[str, Any]) -> bytes:
+    """The content of a copy's file."""
+    return encode_options(replace(options, wal_dir=None), unknown)
+
+
+def write_options(fs: FileSystem, directory: Path, number: int, data: bytes) -> None:
+    replace_file(fs, directory / f"OPTIONS-{number:06d}.toml", data)
+
+
+def _number(name: str) -> int:
+    match = _NAME.fullmatch(name)
+    assert match is not None
+    return int(match[1])
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else json.dumps(name)
+
+
+def _value(value: Any) -> str:
+    """TOML for whatever `tomllib` may have read; tables become inline ones."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str | Path):
+        return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_key(name)} = {_value(item)}" for name, item in value.items()) + " }"
+    return str(value.isoformat())

@@ -1,0 +1,52 @@
+"""Opening a directory for reading while another process may be writing it.
+
+Nothing is locked and nothing changed, so tables, segments and the manifest may go between being named and
+being opened. What looks like damage then is judged again as long as the directory has changed meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from replicad.env import Env, FileSystem
+from replicad.errors import CorruptionError
+from replicad.options import FamilyOptions, Options
+from replicad.store.core import Core, Role
+from replicad.store.opening import open_core
+
+ATTEMPTS_MAX = 50
+
+
+def open_beside_writer(
+    path: Path, options: Options, env: Env, role: Role, families: Mapping[str, FamilyOptions]
+) -> Core:
+    """The state of a moment during the call; raises NotFoundError, CorruptionError or NewerFormatError."""
+    path = path.absolute()
+    wal = path / "wal" if options.wal_dir is None else options.wal_dir.absolute()
+    attempts = 0
+    while True:
+        before = _traces(env.fs, path, wal)
+        attempts += 1
+        try:
+            return open_core(path, options, env, role=role, read_only=True, holds=None, families=families)
+        except (CorruptionError, FileNotFoundError):
+            if attempts == ATTEMPTS_MAX or _traces(env.fs, path, wal) == before:
+                raise
+
+
+def _traces(fs: FileSystem, path: Path, wal: Path) -> list[object]:
+    """Something else after every change that a writer makes to its files."""
+    try:
+        current: bytes | None = fs.read_file(path / "CURRENT")
+    except FileNotFoundError:
+        current = None
+    growing = [path / name for name in fs.list(path) if name.startswith("MANIFEST-")]
+    growing += [wal / name for name in fs.list(wal)]
+    traces: list[object] = [current, fs.list(path), fs.list(path / "archive")]
+    for file in growing:
+        try:
+            traces.append((file, fs.size(file)))
+        except FileNotFoundError:
+            traces.append((file, None))
+    return traces

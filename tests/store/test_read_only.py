@@ -1,0 +1,95 @@
+"""Reading a directory that another database writes: the state of the opening, and what `refresh` adds."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+import replicad
+from replicad.store.database import open_database
+from tests.support.stores import fill, small_options
+
+
+def test_refresh(tmp_path: Path) -> None:
+    """A reader sees what was there when it opened, and after `refresh` what is there now."""
+    with replicad.open(tmp_path / "db", small_options()) as writer:
+        fill(writer, 100)
+        with open_database(tmp_path / "db", small_options(), read_only=True) as reader:
+            assert reader.position == writer.position
+            assert not reader.refresh()
+            before = reader.snapshot()
+            fill(writer, 600, start=100, value=b"new")
+            writer.compact()
+            writer.delete(b"key-000000")
+            assert reader.get(b"key-000100") is None
+            assert reader.refresh()
+            assert reader.position == writer.position
+            assert reader.digest() == writer.digest()
+            assert reader.newest.get(b"key-000000") is None
+            assert before.get(b"key-000000") is not None
+            assert sum(1 for _ in before.scan()) == 100
+            assert not reader.refresh()
+
+
+def test_refresh_of_a_writer(tmp_path: Path) -> None:
+    """What one writes oneself is always there: nothing changes."""
+    with replicad.open(tmp_path / "db", small_options()) as db:
+        db.put(b"a", b"1")
+        assert not db.refresh()
+    with pytest.raises(replicad.ClosedError):
+        db.refresh()
+
+
+def test_beside_a_busy_writer(tmp_path: Path) -> None:
+    """Openings and refreshes beside flushes, compactions and moving segments each see a whole prefix."""
+    stop = threading.Event()
+    options = small_options(log_retention_bytes=64 * 1024)
+    with replicad.open(tmp_path / "db", options) as writer:
+        writer.put(b"count", b"-1")
+
+        def write() -> None:
+            number = 0
+            while not stop.is_set():
+                batch = replicad.WriteBatch()
+                batch.put(b"count", b"%d" % number)
+                batch.put(b"n-%03d" % (number % 1000), b"%d" % number + b"x" * 100)
+                writer.write(batch)
+                number += 1
+
+        def check(reader: replicad.Database) -> int:
+            count = int(reader.get(b"count") or b"")
+            assert reader.position.sequence == 2 * count + 3
+            values = [int(value.rstrip(b"x")) for _, value in reader.scan(prefix=b"n-")]
+            assert sorted(values) == list(range(max(0, count - 999), count + 1))
+            return count
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            last = -1
+            follower = open_database(tmp_path / "db", options, read_only=True)
+            for _ in range(25):
+                with open_database(tmp_path / "db", options, read_only=True) as reader:
+                    count = check(reader)
+                    assert count >= last
+                follower.refresh()
+                last = check(follower)
+                assert last >= count
+            follower.close()
+            flushes = writer.stats()["flushes"]
+        finally:
+            stop.set()
+            thread.join()
+        assert flushes >= 1
+
+
+def test_damage_is_still_damage(tmp_path: Path) -> None:
+    """A missing table of a database that nobody writes is corruption at once."""
+    with replicad.open(tmp_path / "db", small_options()) as db:
+        fill(db, 100)
+        db.flush()
+    next((tmp_path / "db").glob("*.sst")).unlink()
+    with pytest.raises(replicad.CorruptionError, match="missing"):
+        replicad.open(tmp_path / "db", read_only=True)
