@@ -11,6 +11,7 @@ import threading
 
 from replicad import kernels
 from replicad.env import Lane
+from replicad.errors import ClosedError
 from replicad.store.compaction.merge import Merge, MergeOrder, MergeStopped
 from replicad.store.compaction.picker import LEVELS, Choice, choose, choose_in, most_urgent
 from replicad.store.core import Core
@@ -49,6 +50,8 @@ class Background:
         self._stopping.set()
         self._flush_lane.close()
         self._compaction_lane.close()
+        with self._merging:
+            pass  # Nobody merges any more.
 
     def compact_everything(self) -> None:
         """Merges each family downwards, level after level, until one holds all; on the caller's thread."""
@@ -58,20 +61,28 @@ class Background:
                     self._compact_out_of(family.record.id, level)
 
     def _compact_out_of(self, id: FamilyId, level: int) -> None:
-        while not self._stopping.is_set():
+        while True:
             family = self._core.version.families.get(id)
             if family is None or family.dropped is not None:
                 return
             metas = family.metas()
             if not metas[level] or (level > 0 and not any(metas[level + 1 :])):
                 return
-            self._compact(family, choose_in(metas, level, {}))
+            if self._stopping.is_set():
+                raise ClosedError("the database was closed")
+            try:
+                self._compact(family, choose_in(metas, level, {}))
+            except MergeStopped:
+                raise ClosedError("the database was closed") from None
 
     def _guard(self, job: object) -> None:
         assert callable(job)
+        waited = False
         while not self._stopping.is_set() and self._core.progress.failure is None:
             try:
                 job()
+                if waited:
+                    self._core.swap_version(lambda version: version)
                 return
             except MergeStopped:
                 return
@@ -80,6 +91,8 @@ class Background:
                     self._core.progress.fail(error)
                     return
                 self._core.stalled = f"the disk is full: {error}"
+                self._core.progress.moved()
+                waited = True
                 self._stopping.wait(RETRY_SECONDS)
             except Exception as error:
                 self._core.progress.fail(error)

@@ -5,20 +5,19 @@ from __future__ import annotations
 from replicad.store.background import Background
 from replicad.store.core import Core
 from replicad.store.manifest.edit import Edit
-from replicad.types import Sequence
+from replicad.store.write_path import WritePath
 
 
-def close_core(core: Core, background: Background | None) -> None:
+def close_core(core: Core, background: Background | None, writes: WritePath | None) -> None:
     """What is in memtables is read back from the log at the next opening."""
     if core.progress.closed:
         return
-    if background is not None and core.syncer is not None:
+    if background is not None and writes is not None and core.syncer is not None:
         background.stop()
-        with core.write_lock:
-            pass
+        last = writes.end()
         try:
             if core.progress.failure is None:
-                core.syncer.sync_through(Sequence(core.progress.appended))
+                core.syncer.sync_through(last)
             core.progress.close()
         finally:
             core.syncer.close()

@@ -344,7 +344,7 @@ class Database(LogAccess):
 
     def close(self) -> None:
         """Syncs the log and ends. What is in memtables is read back from the log at the next opening."""
-        close_core(self._core, self._background)
+        close_core(self._core, self._background, self._writes)
 
     def _writer(self) -> WritePath:
         if self._writes is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from heapq import heappop, heappush
 from itertools import count
 
@@ -71,7 +72,10 @@ class Progress:
         if self._awaiting:
             self._wake_tasks()
         for listener in self._listeners:
-            listener()
+            try:
+                listener()
+            except Exception:
+                self._unsubscribe(listener)
 
     def raise_if_ended(self) -> None:
         if self.failure is not None:
@@ -105,14 +109,14 @@ class Progress:
         return future
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """A listener that raises (its loop was closed, for instance) is not called again."""
         with self.changed:
             self._listeners = (*self._listeners, listener)
+        return lambda: self._unsubscribe(listener)
 
-        def unsubscribe() -> None:
-            with self.changed:
-                self._listeners = tuple(other for other in self._listeners if other is not listener)
-
-        return unsubscribe
+    def _unsubscribe(self, listener: Callable[[], None]) -> None:
+        with self.changed:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
 
     def _wake_tasks(self) -> None:
         ended = self.ended
@@ -121,7 +125,8 @@ class Progress:
             while self._awaiting and (ended or self._awaiting[0][0] <= self.visible):
                 ready.append(heappop(self._awaiting))
         for sequence, _, loop, future in ready:
-            loop.call_soon_threadsafe(self._finish, sequence, future)
+            with suppress(RuntimeError):  # The loop was closed: nobody waits there any more.
+                loop.call_soon_threadsafe(self._finish, sequence, future)
 
     def _finish(self, sequence: Sequence, future: asyncio.Future[None]) -> None:
         if future.done():

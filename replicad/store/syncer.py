@@ -39,7 +39,8 @@ class Syncer:
                 progress.wait(lambda: progress.durable >= sequence or not self._leading)
                 continue
             try:
-                self._sync()
+                if progress.durable < sequence:
+                    self._sync()
             finally:
                 self._leading = False
                 progress.moved()

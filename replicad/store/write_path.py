@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from replicad import kernels
 from replicad.errors import (
+    ClosedError,
     ConditionFailed,
     CorruptionError,
     DivergedError,
@@ -51,7 +52,8 @@ class WritePath:
         self._memtable_bytes = core.options.memtable_bytes
         self._sealed = sealed
         self._rotated = rotated
-        self._follows = core.role == "replica"
+        self._refuses = core.role == "replica"
+        self._ending = False
         self._waits_for_sync = core.options.durability == "sync"
         assert core.syncer is not None
         self._syncer = core.syncer
@@ -62,12 +64,16 @@ class WritePath:
             self.wait_out_stall()
         progress = self._progress
         with self._lock:
-            if progress.ended or self._follows:
+            if progress.ended or self._refuses:
                 self._raise_unwritable()
             if family:
                 self._check_family(family)
-            sequence = self._frames.add_put(key, value, family, self._wall_us(), progress.durable)
-            self._write_pending(sequence)
+            try:
+                sequence = self._frames.add_put(key, value, family, self._wall_us(), progress.durable)
+                self._write_pending(sequence)
+            except BaseException:
+                self._fail_if_half_done()
+                raise
         if self._waits_for_sync:
             self._syncer.sync_through(Sequence(sequence))
         return sequence
@@ -78,8 +84,12 @@ class WritePath:
             self._raise_unwritable()
             if family:
                 self._check_family(family)
-            sequence = self._frames.add_delete(key, family, self._wall_us(), self._progress.durable)
-            self._write_pending(sequence)
+            try:
+                sequence = self._frames.add_delete(key, family, self._wall_us(), self._progress.durable)
+                self._write_pending(sequence)
+            except BaseException:
+                self._fail_if_half_done()
+                raise
         if self._waits_for_sync:
             self._syncer.sync_through(Sequence(sequence))
         return sequence
@@ -110,8 +120,12 @@ class WritePath:
             self._raise_unwritable()
             if family:
                 self._check_family(family)
-            sequence = self._frames.add_put(key, value, family, self._wall_us(), self._progress.durable)
-            self._write_pending(sequence)
+            try:
+                sequence = self._frames.add_put(key, value, family, self._wall_us(), self._progress.durable)
+                self._write_pending(sequence)
+            except BaseException:
+                self._fail_if_half_done()
+                raise
         if self._waits_for_sync:
             self._syncer.request()
         return sequence
@@ -135,7 +149,11 @@ class WritePath:
                 frames.rollback()
                 raise
             sequence = frames.sequence
-            self._write_pending(sequence)
+            try:
+                self._write_pending(sequence)
+            except BaseException:
+                self._fail_if_half_done()
+                raise
         if self._waits_for_sync:
             self._syncer.request()
         return sequence
@@ -146,7 +164,7 @@ class WritePath:
         if core.role != "replica":
             raise ReadOnlyError("only a replica applies the frames of another node")
         with self._lock:
-            self._progress.raise_if_ended()
+            self._raise_if_ending()
             frames = self._frames
             scan = kernels.scan_frames(
                 data, core.database_id, frames.epoch, frames.sequence, frames.history_hash
@@ -163,7 +181,7 @@ class WritePath:
             except PoisonedError as error:
                 self._progress.fail(error)
                 raise
-            dropped = self._insert(data)
+            dropped = self._insert_or_fail(data)
             self._after_append(scan.last_sequence, seal=dropped)
             self._syncer.request()
             return after
@@ -210,15 +228,15 @@ class WritePath:
     def _write_control(self, batch: kernels.Batch) -> int:
         """Appends the batch and does what its operations say, before anything may seal the memtables."""
         frames = self._frames
-        sequence = frames.add_batch(batch, self._wall_us(), self._progress.durable)
-        data = frames.pending()
         try:
-            self._log.append_pending()
-        except PoisonedError as error:
-            self._progress.fail(error)
+            sequence = frames.add_batch(batch, self._wall_us(), self._progress.durable)
+            data = frames.pending()
+            self._append_pending()
+            frames.commit(self._memtables)
+        except BaseException:
+            self._fail_if_half_done()
             raise
-        frames.commit(self._memtables)
-        dropped = self._insert(data)
+        dropped = self._insert_or_fail(data)
         self._after_append(sequence, seal=dropped)
         return sequence
 
@@ -245,6 +263,12 @@ class WritePath:
         """Starts a new memtable. Under the write lock."""
         self._sealed()
 
+    def end(self) -> Sequence:
+        """Refuses all writes from now on. Returns the last sequence number that there is."""
+        with self._lock:
+            self._ending = self._refuses = True
+            return self._log.written.sequence
+
     def wait_out_stall(self) -> None:
         core = self._core
         if core.stalled is None:
@@ -262,18 +286,25 @@ class WritePath:
             check_conditions(self._core, conditions)
             self._check_batch(batch)
             first = self._frames.sequence + 1
-            sequence = self._frames.add_batch(batch, self._wall_us(), self._progress.durable)
-            self._write_pending(sequence)
+            try:
+                sequence = self._frames.add_batch(batch, self._wall_us(), self._progress.durable)
+                self._write_pending(sequence)
+            except BaseException:
+                self._fail_if_half_done()
+                raise
         return first, sequence
 
     def _write_pending(self, sequence: int) -> None:
+        self._append_pending()
+        self._frames.commit(self._memtables)
+        self._after_append(sequence)
+
+    def _append_pending(self) -> None:
         try:
             self._log.append_pending()
         except PoisonedError as error:
             self._progress.fail(error)
             raise
-        self._frames.commit(self._memtables)
-        self._after_append(sequence)
 
     def _after_append(self, sequence: int, *, seal: bool = False) -> None:
         self._progress.advance_appended(Sequence(sequence))
@@ -283,6 +314,14 @@ class WritePath:
             self._rotated()
         if seal or self._memtables.memory_bytes >= self._memtable_bytes:
             self._sealed()
+
+    def _insert_or_fail(self, data: bytes) -> bool:
+        """`_insert` of what is in the log already: half of it in the memtables would be another history."""
+        try:
+            return self._insert(data)
+        except BaseException as error:
+            self._progress.fail(error)
+            raise
 
     def _insert(self, data: bytes) -> bool:
         """Whether a family was dropped: sealing now lets its files go soon."""
@@ -295,8 +334,19 @@ class WritePath:
                 dropped |= operation[1] == OperationKind.DROP_FAMILY
         return dropped
 
-    def _raise_unwritable(self) -> None:
+    def _fail_if_half_done(self) -> None:
+        """After an interrupt between numbering a frame and inserting it: how much of it was written is
+        unknown, and the next one must not be written behind it."""
+        if self._frames.pending_bytes:
+            self._progress.fail(PoisonedError("a write was interrupted; open the database again"))
+
+    def _raise_if_ending(self) -> None:
         self._progress.raise_if_ended()
+        if self._ending:
+            raise ClosedError("the database is closed")
+
+    def _raise_unwritable(self) -> None:
+        self._raise_if_ending()
         if self._core.role == "replica":
             raise ReadOnlyError("this database is a replica: only its primary writes to it")
 

@@ -60,7 +60,7 @@ def test_a_damaged_header_after_a_clean_close_stops_everybody(tmp_path: Path) ->
     log_files(tmp_path / "db")[-1].write_bytes(b"")
     for role in ("owner", "replica"):
         with pytest.raises(replicad.CorruptionError) as caught:
-            open_database(tmp_path / "db", small_options(), role=role)  # type: ignore[arg-type]
+            open_database(tmp_path / "db", small_options(), role=role)
         assert caught.value.path == log_files(tmp_path / "db")[-1]
 
 

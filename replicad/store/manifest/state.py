@@ -45,7 +45,7 @@ class ManifestState:
             parent=edit.parent or self.parent,
             copy=self.copy if edit.copy is None else edit.copy,
             epochs=self.epochs if edit.epochs is None else edit.epochs,
-            next_file=edit.next_file or self.next_file,
+            next_file=max(edit.next_file or self.next_file, self.next_file),
             flushed=flushed,
             synced=synced,
             log_start=edit.log_start or self.log_start,

@@ -100,12 +100,17 @@ class LogWriter:
             live, segment = self._file, self._segment
             live_size = live.size if live is not None else 0
             unnamed, self._unnamed = self._unnamed, False
-        for file, _, _ in sealed:
-            file.sync()
-        if live is not None:
-            live.sync()
-        if unnamed:
-            self._fs.sync_directory(self.catalog.live)
+        try:
+            for file, _, _ in sealed:
+                file.sync()
+            if live is not None:
+                live.sync()
+            if unnamed:
+                self._fs.sync_directory(self.catalog.live)
+        except BaseException:
+            with self._lock:
+                self._unnamed = self._unnamed or unnamed
+            raise
         for file, done, last in sealed:
             done.end = (file.size, last)
             done.sealed = True

@@ -1,0 +1,167 @@
+"""Interrupted writes, closing beside writers, and listeners that are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import replicad
+from replicad.env import Env
+from replicad.store.commit import Commit
+from replicad.store.database import open_database
+from tests.support.faulty_filesystem import FaultyFileSystem, Gate, no_space
+from tests.support.stores import fill, small_options
+from tests.support.waiting import eventually
+
+
+def test_an_interrupted_write_loses_nothing_else(tmp_path: Path) -> None:
+    """Ctrl-C in the middle of a put stops the store, and the next opening finds what was there before."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
+    database.put(b"a", b"1")
+
+    def interrupt(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    fs.on_append = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        database.put(b"b", b"2")
+    fs.on_append = None
+    with pytest.raises(replicad.PoisonedError):
+        database.put(b"c", b"3")
+    database.close()
+    with replicad.open(tmp_path / "db", small_options()) as again:
+        assert list(again.scan()) == [(b"a", b"1")]
+
+
+def test_an_interrupted_sync_syncs_the_name_later(tmp_path: Path) -> None:
+    """The directory of a new segment is synced even if the sync before it was interrupted."""
+    directories: list[Path] = []
+
+    class Recording(FaultyFileSystem):
+        def sync_directory(self, path: Path) -> None:
+            directories.append(path)
+            super().sync_directory(path)
+
+    fs = Recording()
+    database = open_database(tmp_path / "db", small_options(durability="sync"), env=Env(fs=fs))
+
+    def interrupt(path: Path) -> None:
+        fs.on_sync = None
+        raise KeyboardInterrupt
+
+    fs.on_sync = interrupt
+    directories.clear()
+    with pytest.raises(KeyboardInterrupt):
+        database.put(b"a", b"1")
+    database.put(b"b", b"2")
+    assert tmp_path / "db" / "wal" in directories
+    database.close()
+
+
+def test_closing_refuses_writes_that_it_would_not_sync(tmp_path: Path) -> None:
+    """A writer beside `close` gets ClosedError, or its write is there at the next opening."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
+    gate = Gate()
+    fs.on_sync = gate
+    database.put(b"first", b"")
+    assert gate.reached.wait(10)
+    closer = threading.Thread(target=database.close)
+    closer.start()
+    written = 1
+    deadline = time.monotonic() + 10
+    with pytest.raises(replicad.ClosedError):
+        while time.monotonic() < deadline:
+            written = database.put(b"%d" % written, b"")
+    gate.open.set()
+    closer.join(10)
+    assert database.failed is None
+    with replicad.open(tmp_path / "db", small_options()) as again:
+        assert again.latest_sequence == written
+
+
+def test_a_closed_loop_does_not_stop_the_store(tmp_path: Path) -> None:
+    """Waiters and listeners whose event loop is gone are forgotten."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(durability="sync"), env=Env(fs=fs))
+    gate = Gate()
+    fs.on_sync = gate
+
+    async def leave_early() -> None:
+        batch = replicad.WriteBatch()
+        batch.put(b"a", b"1")
+        loop = asyncio.get_running_loop()
+
+        def tell() -> None:
+            loop.call_soon_threadsafe(print)
+
+        database.subscribe(tell)
+        commit = database.submit(batch)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(shown(commit), 0.01)
+
+    async def shown(commit: Commit) -> None:
+        await commit
+
+    asyncio.run(leave_early())
+    gate.open.set()
+    assert database.wait_durable(1, 10)
+    assert database.put(b"b", b"2") == 2
+    assert database.failed is None
+    database.close()
+
+
+def test_a_full_disk_that_heals_lets_writers_go_on(tmp_path: Path) -> None:
+    """A job that has nothing left to do after the disk was full ends the stall all the same."""
+
+    class FullArchive(FaultyFileSystem):
+        full = False
+
+        def link(self, source: Path, target: Path) -> None:
+            if self.full:
+                no_space(target)
+            super().link(source, target)
+
+    fs = FullArchive()
+    database = open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
+    heard = threading.Event()
+    database.subscribe(lambda: heard.set() if database.stalled else None)
+    fs.full = True
+    fill(database, 300)
+    database.flush()
+    writer = threading.Thread(target=lambda: fill(database, 300, start=300))
+    assert heard.wait(20)
+    writer.start()
+    fs.full = False
+    eventually(lambda: not writer.is_alive())
+    assert database.failed is None and database.stalled is None
+    database.close()
+
+
+def test_compacting_beside_close(tmp_path: Path) -> None:
+    """A merge that the caller runs ends before `close` does, with ClosedError or done."""
+    database = replicad.open(tmp_path / "db", small_options())
+    fill(database, 1500)
+    ends: list[BaseException | None] = []
+
+    def compact() -> None:
+        try:
+            database.compact()
+            ends.append(None)
+        except BaseException as error:
+            ends.append(error)
+
+    thread = threading.Thread(target=compact)
+    thread.start()
+    database.close()
+    before = sorted((tmp_path / "db").iterdir())
+    thread.join(20)
+    assert ends and (ends[0] is None or isinstance(ends[0], replicad.ClosedError))
+    assert sorted((tmp_path / "db").iterdir()) == before
+    with replicad.open(tmp_path / "db", small_options()) as again:
+        assert sum(1 for _ in again.scan()) == 1500
