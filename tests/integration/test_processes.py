@@ -107,7 +107,7 @@ def test_a_failed_sync_ends_the_primary_with_74(cluster: Cluster) -> None:
     with primary.client() as client:
         client.set("before", "1")
     assert primary.terminate() == 0
-    primary.wrapper = ["strace", "-f", "-o", "/dev/null", "-e", "inject=fdatasync:error=EIO:when=20+"]
+    primary.wrapper = ["strace", "-D", "-f", "-o", "/dev/null", "-e", "inject=fdatasync:error=EIO:when=20+"]
     primary.start()
     with primary.client() as client, pytest.raises(Exception, match=r".+"):
         for number in range(100):
@@ -124,7 +124,7 @@ def test_a_failed_sync_ends_a_replica_with_74(cluster: Cluster, primary: Daemon)
     """A replica whose disk fails says so and ends; started again, it follows from what is really there."""
     replica = cluster.replica().start()
     assert replica.terminate() == 0
-    replica.wrapper = ["strace", "-f", "-o", "/dev/null", "-e", "inject=fdatasync:error=EIO:when=20+"]
+    replica.wrapper = ["strace", "-D", "-f", "-o", "/dev/null", "-e", "inject=fdatasync:error=EIO:when=20+"]
     replica.spawn()
     with primary.client() as client:
         for number in range(2000):
