@@ -280,7 +280,7 @@ class Database(LogAccess):
         >>> with db.cut(holder="nightly export", seconds=3600) as cut:          # doctest: +SKIP
         ...     export(cut.position, cut.snapshot.scan())
         """
-        self._writer()
+        self._open_for_copies()
         if flush:
             self.flush()
         return Cut(self._core, holder=holder, seconds=seconds, bytes_max=bytes_max)
@@ -297,7 +297,7 @@ class Database(LogAccess):
         >>> archive(live.files, live.log)                                       # doctest: +SKIP
         >>> db.enable_file_deletions()                                          # doctest: +SKIP
         """
-        self._writer()
+        self._open_for_copies()
         if flush:
             self.flush()
         return live_files(self._core)
@@ -307,7 +307,7 @@ class Database(LogAccess):
 
         Space grows meanwhile; a close ends it. See `get_live_files` for an example.
         """
-        self._writer()
+        self._open_for_copies()
         self._core.deletions.disable()
 
     def enable_file_deletions(self, *, force: bool = False) -> bool:
@@ -315,7 +315,7 @@ class Database(LogAccess):
 
         What was held back is removed before it returns; the log is tidied soon after.
         """
-        self._writer()
+        self._open_for_copies()
         assert self._background is not None
         enabled = self._core.deletions.enable(force=force)
         if enabled:
@@ -345,6 +345,10 @@ class Database(LogAccess):
     def close(self) -> None:
         """Syncs the log and ends. What is in memtables is read back from the log at the next opening."""
         close_core(self._core, self._background, self._writes)
+
+    def _open_for_copies(self) -> None:
+        self._writer()
+        self._progress.raise_if_ended()
 
     def _writer(self) -> WritePath:
         if self._writes is None:

@@ -63,6 +63,18 @@ def test_versions_survive_flush_and_compaction(db: replicad.Database) -> None:
     assert {key: db.sequence_of(key) for key in numbers} == numbers
 
 
+def test_families(db: replicad.Database) -> None:
+    """A condition may name another family than the batch writes to; one that is not there is an error."""
+    family = db.create_family("other")
+    db.put(b"a", b"1", family=family)
+    assert db.write(one_put(b"a", b"2"), [(b"a", None), (b"a", b"1", family)])
+    with pytest.raises(ConditionFailed):
+        db.write(one_put(b"a", b"3"), [(b"a", b"2", family)])
+    with pytest.raises(replicad.NotFoundError):
+        db.write(one_put(b"a", b"3"), [(b"a", None, 99)])
+    assert db.get(b"a") == b"2"
+
+
 def test_other_expectations_are_refused(db: replicad.Database) -> None:
     """What is neither bytes nor a version nor None is a mistake of the caller, and nothing is written."""
     with pytest.raises(replicad.InvalidArgument, match="AtSequence"):
