@@ -63,7 +63,7 @@ class ReplicaNode:
         )
         self._watcher: asyncio.Task[None] | None = None
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._saved: BootstrapProgress | None = None
+        self._saved: BootstrapProgress | None = records.state.view().bootstrap
         self._last_bootstrap: dict[str, Any] | None = None
 
     # What replication asks.
@@ -136,13 +136,7 @@ class ReplicaNode:
     async def keep(self) -> None:
         """Never returns: saves the bootstrap's progress, and raises what the store failed of."""
         while True:
-            progress = self.follower.progress
-            if progress != self._saved:
-                self._saved = progress
-                try:
-                    await self._records.show_bootstrap(progress)
-                except StoreError as error:
-                    log.warning("state.not_saved", reason=str(error))
+            await self._save_progress()
             if self.store is None:
                 notify(f"EXTEND_TIMEOUT_USEC={EXTEND_SECONDS * 1_000_000}")
             await asyncio.wait([self._failure], timeout=1.0)
@@ -150,10 +144,21 @@ class ReplicaNode:
                 self._failure.result()
 
     async def close(self) -> None:
+        self.follower.ended()
         await self.clients.close()
-        if self.store is not None and self.store.failed is None:
+        if self.store is None or self.store.failed is None:
+            await self._save_progress()
             await self.shower.show()
         await self._close_store()
+
+    async def _save_progress(self) -> None:
+        progress = self.follower.progress
+        if progress != self._saved:
+            self._saved = progress
+            try:
+                await self._records.show_bootstrap(progress)
+            except StoreError as error:
+                log.warning("state.not_saved", reason=str(error))
 
     async def _open_store(self) -> None:
         config, env = self._config, self._env

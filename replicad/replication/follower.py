@@ -121,12 +121,16 @@ class Follower:
                 failed = None if self._data.store is None else self._data.store.failed
                 if failed is not None:
                     raise PoisonedError(f"the store stopped: {failed}") from error
-                delay = self._ended(error)
+                delay = self._session_ended(error)
             finally:
                 self._activity = None
             await asyncio.sleep(delay)
 
-    def _ended(self, error: ReplicadError | OSError) -> float:
+    def ended(self) -> None:
+        """`run` was cancelled for good: what the node shows last says so."""
+        self._set("down", "the daemon to be started")
+
+    def _session_ended(self, error: ReplicadError | OSError) -> float:
         """Takes note of why a session ended; how long to wait before the next."""
         text = str(error) or type(error).__name__
         options = self._options
