@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 
-from replicad.errors import InvalidArgument, ReplicadError
+from replicad.errors import InvalidArgument, NotFoundError, ReplicadError
 from replicad.server import refusals, replies
 from replicad.server.commands.table import Command, Entry, find_entry
+from replicad.server.interfaces import Name
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request, RequestParser
 from replicad.server.session import LARGE_BYTES, Session
@@ -60,6 +61,7 @@ class Connection(Session, asyncio.Protocol):
         self.queue: list[tuple[Command, Request]] | None = None
         self.queue_bytes = 0
         self.queue_broken = False
+        self.watched: dict[Name, int] = {}
         self.task: asyncio.Task[None] | None = None
         self.stopped = 0
 
@@ -180,7 +182,7 @@ class Connection(Session, asyncio.Protocol):
         """The reply to a command that raised."""
         if isinstance(error, Refused):
             return error.reply
-        if isinstance(error, InvalidArgument):
+        if isinstance(error, InvalidArgument | NotFoundError):
             return replies.error(f"ERR {error}")
         self.server.stats.errors += 1
         log.error("server.command_failed", command=command and command.name, client=self.peer, exc_info=error)

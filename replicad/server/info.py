@@ -110,12 +110,15 @@ def _replication(server: RespServer) -> Fields:
 
 
 def _keyspace(server: RespServer) -> Fields:
-    count = server.key_count
-    if count.keys is None:
+    """Families that were counted; the age is that of the oldest count."""
+    counts = {family: server.key_count(family) for family in server.store.families.values()}
+    known = {family: count for family, count in counts.items() if count.keys is not None}
+    if not known:
         return {}
-    fields: Fields = {"keys_counted_seconds_ago": round(count.age_seconds, 3)}
-    if count.keys:
-        fields["db0"] = f"keys={count.keys},expires=0,avg_ttl=0"
+    fields: Fields = {"keys_counted_seconds_ago": round(max(c.age_seconds for c in known.values()), 3)}
+    for family, count in known.items():
+        if count.keys:
+            fields[f"db{family}"] = f"keys={count.keys},expires=0,avg_ttl=0"
     return fields
 
 

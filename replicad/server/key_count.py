@@ -1,4 +1,4 @@
-"""How many keys there are: counted by walking, so kept for a while when the walk is long."""
+"""How many keys a column family has: counted by walking, so kept for a while when the walk is long."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ class KeyCount:
     some multiple of that time, and INFO says how old it is. `count` runs in a thread, the rest on the
     loop."""
 
-    def __init__(self, store: Store, now: Callable[[], float]) -> None:
+    def __init__(self, store: Store, now: Callable[[], float], family: int) -> None:
         self._store = store
+        self._family = family
         self._now = now
         self._sequence = -1
         self._took_seconds = 0.0
@@ -40,7 +41,7 @@ class KeyCount:
         """(sequence number, keys, seconds it took)."""
         began = self._now()
         total = 0
-        for _ in snapshot.scan():
+        for _ in snapshot.scan(family=self._family):
             total += 1
         return snapshot.sequence, total, self._now() - began
 

@@ -24,7 +24,8 @@ NESTED_MULTI = error("ERR MULTI calls can not be nested")
 EXEC_WITHOUT_MULTI = error("ERR EXEC without MULTI")
 DISCARD_WITHOUT_MULTI = error("ERR DISCARD without MULTI")
 EXEC_ABORTED = error("EXECABORT Transaction discarded because of previous errors.")
-NO_WATCH = error("ERR WATCH is not supported")
+WATCH_IN_MULTI = error("ERR WATCH inside MULTI is not allowed")
+TOO_MUCH_WATCHED = error("ERR more is watched than this server accepts")
 NO_PASSWORD = error(
     "ERR AUTH <password> called without any password configured for the default user. "
     "Are you sure your configuration is correct?"

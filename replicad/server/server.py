@@ -69,7 +69,7 @@ class RespServer:
         self.holding: set[Session] = set()
         self.group = WriteGroup(store, self._schedule_group)
         self.cursors = CursorTable(self.options.cursors_max)
-        self.key_count = KeyCount(store, self.now)
+        self._key_counts: dict[int, KeyCount] = {}
         self.new_batch: Callable[[], Batch] = cast(Callable[[], Batch], kernels.Batch)
         self.stalled = False
         self._shutdown = shutdown
@@ -124,6 +124,14 @@ class RespServer:
 
     def visible_position(self) -> Position:
         return self.store.durable_position if self.durability == "sync" else self.store.position
+
+    def key_count(self, family: int) -> KeyCount:
+        counter = self._key_counts.get(family)
+        if counter is None:
+            there = set(self.store.families.values())
+            self._key_counts = {id: known for id, known in self._key_counts.items() if id in there}
+            counter = self._key_counts[family] = KeyCount(self.store, self.now, family)
+        return counter
 
     def request_shutdown(self) -> None:
         if not self._closing:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from replicad.errors import InvalidArgument
 from replicad.options import KEY_BYTES_MAX
-from replicad.server.interfaces import Batch, Put
+from replicad.server import refusals
+from replicad.server.interfaces import Batch, Name, Put
+from replicad.server.refusals import Refused
 from replicad.server.writes import PENDING, Segment, Transaction
 
 if TYPE_CHECKING:
@@ -32,8 +34,9 @@ class Session:
         self.get = server.store.get
         self.transaction: Transaction | None = None
         self.annotations: list[bytes] = []
+        self.family = 0
         self.last_write = 0
-        self.direct = True  # reads may show the visible state: nothing is held and no EXEC is under way
+        self.direct = True  # reads may show the visible default family: nothing is held, no EXEC is under way
         self.held: deque[Segment] = deque()
         self.segment: Segment | None = None
         self.ready: list[bytes] = []
@@ -45,11 +48,13 @@ class Session:
         """The value that this connection must see now: after its own writes, its own EXEC included."""
         if self.transaction is not None:
             return self._read_in_transaction(key)
-        return self.read_newest(key) if self.held else self.server.store.get(key)
+        return self.read_newest(key) if self.held else self.server.store.get(key, family=self.family)
 
     def read_many(self, keys: list[bytes]) -> list[bytes | None]:
         if self.direct:
             return self.server.store.multi_get(keys)
+        if self.transaction is None and not self.held:
+            return self.server.store.multi_get(keys, family=self.family)
         return [self.read(key) for key in keys]
 
     def read_newest(self, key: bytes) -> bytes | None:
@@ -57,60 +62,80 @@ class Session:
         if self.transaction is not None:
             return self._read_in_transaction(key)
         group = self.server.group
-        value: bytes | None = group.overlay.get(key, _MISSING)
+        value: bytes | None = group.overlay.get(self.name_of(key), _MISSING)
         if value is not _MISSING:
             self.depend_on_group()
             return value
         store = self.server.store
-        value = store.newest.get(key)
+        value = store.newest.get(key, family=self.family)
         self.hold(store.appended_sequence)
         return value
 
     def _read_in_transaction(self, key: bytes) -> bytes | None:
         transaction = self.transaction
         assert transaction is not None
-        value: bytes | None = transaction.overlay.get(key, _MISSING)
+        name = self.name_of(key)
+        value: bytes | None = transaction.overlay.get(name, _MISSING)
         if value is not _MISSING:
             return value
-        value = self.server.group.overlay.get(key, _MISSING)
+        value = self.server.group.overlay.get(name, _MISSING)
         if value is not _MISSING:
             transaction.saw_group = True
             return value
-        return transaction.reader(key)
+        return transaction.reader.get(key, family=self.family)
 
     def put(self, key: bytes, value: bytes) -> None:
         """Writes one key as a batch of its own, or as a part of the EXEC under way."""
+        family = self.family
+        if family:
+            self.check_family()
         transaction = self.transaction
         if transaction is not None:
-            transaction.open_batch().put(key, value)
-            transaction.overlay[key] = value
+            transaction.open_batch().put(key, value, family)
+            transaction.overlay[self.name_of(key)] = value
             return
-        if self.annotations:
+        if self.annotations or family:
             batch = self.begin_batch()
-            batch.put(key, value)
+            batch.put(key, value, family)
             self.commit(batch)
         elif len(key) <= KEY_BYTES_MAX:
             self.commit((key, value))
         else:
             raise InvalidArgument(f"a key has at most {KEY_BYTES_MAX} bytes")
-        self.server.group.overlay[key] = value
+        self.server.group.overlay[self.name_of(key)] = value
         if len(value) > LARGE_BYTES:
             self.weigh(len(value))
 
     def write(self, changes: dict[bytes, bytes | None]) -> None:
         """Writes (or, for None, deletes) several keys in one batch."""
-        transaction = self.transaction
+        transaction, family = self.transaction, self.family
+        self.check_family()
         batch = self.begin_batch() if transaction is None else transaction.open_batch()
         for key, value in changes.items():
             if value is None:
-                batch.delete(key)
+                batch.delete(key, family)
             else:
-                batch.put(key, value)
+                batch.put(key, value, family)
         if transaction is None:
             self.commit(batch)
-            self.server.group.overlay.update(changes)
-        else:
-            transaction.overlay.update(changes)
+        overlay = self.server.group.overlay if transaction is None else transaction.overlay
+        overlay.update({self.name_of(key): value for key, value in changes.items()})
+
+    def select(self, family: int) -> None:
+        """The column family that keys are of from now on."""
+        self.family = family
+        self.settle_direct()
+
+    def check_family(self) -> None:
+        """Refuses to write to a family that was dropped since it was selected: its group would fail."""
+        if self.family and self.family not in self.server.store.families.values():
+            raise Refused(refusals.NO_SUCH_DATABASE)
+
+    def settle_direct(self) -> None:
+        self.direct = self.transaction is None and not self.held and not self.family
+
+    def name_of(self, key: bytes) -> Name:
+        return (self.family, key) if self.family else key
 
     def begin_batch(self) -> Batch:
         """A batch that carries the annotations which wait for one."""
@@ -180,7 +205,7 @@ class Session:
         if not held:
             self.server.holding.discard(self)
             self.sink = ready.append
-            self.direct = self.transaction is None
+            self.settle_direct()
             self.all_released()
         self.settle()
 

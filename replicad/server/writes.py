@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from replicad.errors import DiskFullError, PoisonedError, ReplicadError
 from replicad.server import replies
-from replicad.server.interfaces import Batch, Put, Store
+from replicad.server.interfaces import Batch, Name, Put, Reader, Store
 
 if TYPE_CHECKING:
     from replicad.server.session import Session
@@ -49,7 +49,7 @@ class WriteGroup:
     """The batches of this tick, and the segments whose replies wait for them."""
 
     def __init__(self, store: Store, schedule: Callable[[], None]) -> None:
-        self.overlay: dict[bytes, bytes | None] = {}
+        self.overlay: dict[Name, bytes | None] = {}
         self.batches: list[Batch | Put] = []
         self.segments: list[Segment] = []
         self._store = store
@@ -112,9 +112,9 @@ class Transaction:
 
     __slots__ = ("_begin_batch", "batch", "overlay", "reader", "saw_group")
 
-    def __init__(self, reader: Callable[[bytes], bytes | None], begin_batch: Callable[[], Batch]) -> None:
+    def __init__(self, reader: Reader, begin_batch: Callable[[], Batch]) -> None:
         self.batch: Batch | None = None
-        self.overlay: dict[bytes, bytes | None] = {}
+        self.overlay: dict[Name, bytes | None] = {}
         self.reader = reader
         self.saw_group = False
         self._begin_batch = begin_batch

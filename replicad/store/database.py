@@ -243,6 +243,14 @@ class Database(LogAccess):
         """
         return self._writer().drop_family(FamilyId(family))
 
+    def submit_create_family(self, name: str) -> tuple[FamilyId, int]:
+        """`create_family` that waits for nothing: (id, number to compare with `latest_sequence`)."""
+        return self._writer().submit_create_family(name)
+
+    def submit_drop_family(self, family: int) -> int:
+        """`drop_family` that waits for nothing; its sequence number."""
+        return self._writer().submit_drop_family(FamilyId(family))
+
     def flush(self) -> None:
         """Returns when everything written before the call is in tables."""
         writer = self._writer()

@@ -153,6 +153,10 @@ class Snapshot:
     def contains(self, key: bytes, *, family: int = 0) -> bool:
         return view_at(self._core, family, self.sequence).contains(key, self._held())
 
+    def sequence_of(self, key: bytes, *, family: int = 0) -> int:
+        """The commit sequence number of the version seen; 0 when there is none or it was deleted."""
+        return view_at(self._core, family, self.sequence).sequence_of(key, self._held())
+
     def scan(
         self,
         start: bytes | None = None,

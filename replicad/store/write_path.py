@@ -188,6 +188,13 @@ class WritePath:
 
     def create_family(self, name: str) -> FamilyId:
         """Returns when its creation is visible."""
+        self.wait_out_stall()
+        id, sequence = self.submit_create_family(name)
+        self._wait_visible(sequence)
+        return id
+
+    def submit_create_family(self, name: str) -> tuple[FamilyId, int]:
+        """(id, sequence number), without waiting for anything."""
         try:
             encoded = name.encode()
         except UnicodeEncodeError as error:
@@ -196,7 +203,6 @@ class WritePath:
             raise InvalidArgument(
                 f"the name of a column family has 1 to {NAME_BYTES_MAX} bytes, not {len(encoded)}"
             )
-        self.wait_out_stall()
         with self._lock:
             self._raise_unwritable()
             version = self._core.version
@@ -208,21 +214,29 @@ class WritePath:
             batch = kernels.Batch()
             batch.add_create_family(id, encoded)
             sequence = self._write_control(batch)
-        self._wait_visible(sequence)
-        return id
+        if self._waits_for_sync:
+            self._syncer.request()
+        return id, sequence
 
     def drop_family(self, family: FamilyId) -> int:
         """Returns when it is visible; the files go when its drop is in the manifest."""
+        self.wait_out_stall()
+        sequence = self.submit_drop_family(family)
+        self._wait_visible(sequence)
+        return sequence
+
+    def submit_drop_family(self, family: FamilyId) -> int:
+        """The same without waiting for anything."""
         if family == DEFAULT_FAMILY:
             raise InvalidArgument("the default column family cannot be dropped")
-        self.wait_out_stall()
         with self._lock:
             self._raise_unwritable()
             self._check_family(family)
             batch = kernels.Batch()
             batch.add_drop_family(family)
             sequence = self._write_control(batch)
-        self._wait_visible(sequence)
+        if self._waits_for_sync:
+            self._syncer.request()
         return sequence
 
     def _write_control(self, batch: kernels.Batch) -> int:

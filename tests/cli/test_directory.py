@@ -123,3 +123,22 @@ def test_checkpoint_exists(run: Run, filled: Path, tmp_path: Path) -> None:
     assert code == ERROR
     assert "copy" in err
     assert (tmp_path / "copy" / "precious").exists()
+
+
+def test_families_in_the_log(run: Run, tmp_path: Path) -> None:
+    """Creation, writes and drop of a column family are shown as such, also by inspect."""
+    with replicad.open(tmp_path / "db") as database:
+        family = database.create_family("orders")
+        database.put(b"k", b"v", family=family)
+        database.create_family("kept")
+        database.drop_family(family)
+        database.flush()
+        (segment,) = database.get_sorted_wal_files()
+    _, out, _ = run("updates", tmp_path / "db", "--since", 1)
+    shown = [line.strip() for line in out.splitlines() if line.startswith(" ")]
+    assert shown == ["create_family [1] orders", "put [1] k = v", "create_family [2] kept", "drop_family [1]"]
+    _, out, _ = run("inspect", segment.path, "--entries")
+    assert "create_family" in out and "orders" in out and "drop_family" in out
+    (manifest,) = (tmp_path / "db").glob("MANIFEST-*")
+    code, out, _ = run("inspect", manifest, "--json")
+    assert code == 0 and "kept" in out and "next" in out

@@ -252,3 +252,27 @@ def test_another_process_reads_the_state(cluster: Cluster, primary: Daemon) -> N
     shown = NodeState.read(replica.data).shown
     assert shown is not None
     assert (shown.role, shown.position) == ("replica", position)
+
+
+def test_column_families_follow(cluster: Cluster, primary: Daemon) -> None:
+    """Families made before a bootstrap, streamed and dropped are the same on both nodes, digests included."""
+    with primary.client() as client:
+        for name in ("before", "dropped"):
+            client.execute_command("REPLICAD.FAMILY", "CREATE", name)
+        client.execute_command("SELECT", 1)
+        client.mset({f"k{number}": "1" for number in range(500)})
+    replica = cluster.replica().start()
+    follows(replica, primary)
+    with primary.client() as client, replica.client() as reader:
+        client.execute_command("REPLICAD.FAMILY", "CREATE", "streamed")
+        client.execute_command("REPLICAD.FAMILY", "DROP", 2)
+        client.execute_command("SELECT", 3)
+        client.set("k", "of the third")
+        follows(replica, primary)
+        expected = [[b"default", 0], [b"before", 1], [b"streamed", 3]]
+        for node in (client, reader):
+            assert node.execute_command("REPLICAD.FAMILY", "LIST") == expected
+        reader.execute_command("SELECT", 3)
+        assert reader.get("k") == b"of the third"
+        digests = [node.execute_command("REPLICAD.DIGEST") for node in (client, reader)]
+        assert digests[0] == digests[1]

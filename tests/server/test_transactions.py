@@ -58,13 +58,13 @@ def test_a_batch_that_the_store_refuses_leaves_nothing(client: redis.Redis) -> N
 
 
 def test_the_order_of_the_words(server: RunningServer) -> None:
-    """EXEC and DISCARD need MULTI, MULTI does not nest, WATCH is refused, an empty EXEC is empty."""
+    """EXEC and DISCARD need MULTI, MULTI does not nest, WATCH comes before it, an empty EXEC is empty."""
     with server.connect() as raw:
         for command, reply in [
             ("EXEC", b"-ERR EXEC without MULTI\r\n"),
             ("DISCARD", b"-ERR DISCARD without MULTI\r\n"),
-            ("WATCH k", b"-ERR WATCH is not supported\r\n"),
             ("MULTI", b"+OK\r\n"),
+            ("WATCH k", b"-ERR WATCH inside MULTI is not allowed\r\n"),
             ("MULTI", b"-ERR MULTI calls can not be nested\r\n"),
             ("EXEC", b"*0\r\n"),
             ("MULTI", b"+OK\r\n"),

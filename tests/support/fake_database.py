@@ -48,14 +48,20 @@ class FakeReader:
         self.sequence = sequence
         self.closed = False
 
-    def get(self, key: bytes) -> bytes | None:
+    def get(self, key: bytes, *, family: int = 0) -> bytes | None:
+        assert family == 0
         return self._pairs().get(key)
 
     def multi_get(self, keys: list[bytes]) -> list[bytes | None]:
         return [self.get(key) for key in keys]
 
     def scan(
-        self, start: bytes | None = None, end: bytes | None = None, *, prefix: bytes | None = None
+        self,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        *,
+        prefix: bytes | None = None,
+        family: int = 0,
     ) -> Iterator[tuple[bytes, bytes]]:
         for key, value in sorted(self._pairs().items()):
             if key >= (start or b"") and (end is None or key < end) and key.startswith(prefix or b""):
@@ -92,10 +98,13 @@ class FakeDatabase:
 
     # Reading.
 
-    def get(self, key: bytes) -> bytes | None:
+    families = {"default": 0}  # noqa: RUF012
+
+    def get(self, key: bytes, *, family: int = 0) -> bytes | None:
+        assert family == 0
         return self._seen().get(key)
 
-    def multi_get(self, keys: list[bytes]) -> list[bytes | None]:
+    def multi_get(self, keys: list[bytes], *, family: int = 0) -> list[bytes | None]:
         return [self.get(key) for key in keys]
 
     def snapshot(self) -> FakeReader:

@@ -67,6 +67,9 @@ def _edit(edit: Edit, entries: bool) -> dict[str, Any]:
                 shown["committed"] = show_time(value)
             case "add":
                 shown["add"] = [_table(meta) if entries else meta.name for meta in value]
+            case "families":
+                names = {str(record.id): record.name for record in value.records}
+                shown["families"] = names | {"next": str(value.next_id)}
             case "drop":
                 shown["drop"] = list(value)
             case "flushed" | "synced" | "log_start":

@@ -67,11 +67,12 @@ def keys_(client: Connection, request: Request) -> None:
     matches = compile_glob(request[1])
     prefix = literal_prefix(request[1])
     limit = client.server.options.reply_bytes_max
+    family = client.family
 
     def collect(snapshot: Snapshot) -> bytes:
         found: list[bytes] = []
         size = 0
-        for key, _ in snapshot.scan(prefix=prefix or None):
+        for key, _ in snapshot.scan(prefix=prefix or None, family=family):
             if matches is None or matches(key):
                 found.append(key)
                 size += len(key)
@@ -90,6 +91,7 @@ def scan(client: Connection, request: Request) -> bytes | None:
     matches = compile_glob(pattern)
     prefix = literal_prefix(pattern)
     start = prefix
+    family = client.family
     if cursor:
         resumed = server.cursors.find(cursor)
         if resumed is None:
@@ -97,7 +99,7 @@ def scan(client: Connection, request: Request) -> bytes | None:
         start = max(prefix, resumed)
 
     def page(snapshot: Snapshot) -> tuple[list[bytes], bytes | None]:
-        return _page(snapshot.scan(start, prefix_end(prefix)), count)
+        return _page(snapshot.scan(start, prefix_end(prefix), family=family), count)
 
     def reply(result: tuple[list[bytes], bytes | None]) -> bytes:
         found, resume = result
@@ -159,13 +161,14 @@ def prefix_end(prefix: bytes) -> bytes | None:
 @keys.command("dbsize", 1, "Counts the keys; INFO says how old the count is.", blocking=True)
 def dbsize(client: Connection, request: Request) -> bytes | None:
     server = client.server
-    if not client.held and (known := server.key_count.current()) is not None:
+    counter = server.key_count(client.family)
+    if not client.held and (known := counter.current()) is not None:
         return replies.integer(known)
 
     def reply(counted: tuple[int, int, float]) -> bytes:
-        return replies.integer(server.key_count.keep(*counted))
+        return replies.integer(counter.keep(*counted))
 
-    server.run_on_snapshot(client, server.key_count.count, reply)
+    server.run_on_snapshot(client, counter.count, reply)
     return None
 
 

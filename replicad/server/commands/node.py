@@ -60,7 +60,7 @@ def config(client: Connection, request: Request) -> bytes:
         options = client.server.options
         settings = {
             b"appendonly": b"yes",
-            b"databases": b"1",
+            b"databases": b"%d" % (max(client.server.store.families.values()) + 1),
             b"maxclients": b"%d" % options.clients_max,
             b"maxmemory": b"0",
             b"maxmemory-policy": b"noeviction",

@@ -1,4 +1,4 @@
-"""REPLICAD.*: positions, annotations, digests, the log, copies."""
+"""REPLICAD.*: positions, annotations, digests, the log, copies, column families."""
 
 from __future__ import annotations
 
@@ -110,3 +110,36 @@ def updates(client: Connection, request: Request) -> None:
         return replies.array(found)
 
     server.run_task(client, read_when_there)
+
+
+@ours.command("replicad.family", -2, "Column families: CREATE name, DROP number, LIST.", blocking=True)
+def family(client: Connection, request: Request) -> bytes:
+    store = client.server.store
+    match request[1].upper(), len(request):
+        case b"LIST", 2:
+            return replies.encode(list(map(list, store.families.items())), client.protocol)
+        case b"CREATE", 3:
+            _prepare_change(client)
+            number, sequence = store.submit_create_family(_family_name(request[2]))
+            client.hold(sequence)
+            return replies.integer(number)
+        case b"DROP", 3:
+            number = parse_count(request[2])
+            _prepare_change(client)
+            client.hold(store.submit_drop_family(number))
+            return replies.OK
+    return refusals.unknown_subcommand("replicad.family", request[1])
+
+
+def _prepare_change(client: Connection) -> None:
+    """Writes of this tick go first: they may be to the family that goes."""
+    if not client.server.node.is_writable:
+        raise Refused(refusals.READ_ONLY)
+    client.server.submit_group()
+
+
+def _family_name(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise Refused(replies.error("ERR the name of a column family is UTF-8")) from None

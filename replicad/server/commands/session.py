@@ -32,9 +32,13 @@ def echo(client: Connection, request: Request) -> bytes:
     return replies.bulk(request[1])
 
 
-@session.command("select", 2, "Chooses the database; there is number 0.")
+@session.command("select", 2, "Chooses the database: the number of a column family.")
 def select(client: Connection, request: Request) -> bytes:
-    return replies.OK if parse_integer(request[1]) == 0 else refusals.NO_SUCH_DATABASE
+    number = parse_integer(request[1])
+    if number and number not in client.server.store.families.values():
+        return refusals.NO_SUCH_DATABASE
+    client.select(number)
+    return replies.OK
 
 
 @session.command("auth", -2, "Refused: no password is set.")
@@ -53,6 +57,8 @@ def reset(client: Connection, request: Request) -> bytes:
     client.queue = None
     client.queue_bytes = 0
     client.annotations = []
+    client.watched = {}
+    client.select(0)
     client.name = b""
     _speak(client, 2)
     return b"+RESET\r\n"

@@ -1,13 +1,16 @@
-"""MULTI, EXEC, DISCARD: commands that commit as one batch, with nothing of anybody else in between."""
+"""MULTI, EXEC, DISCARD: commands that commit as one batch, with nothing of anybody else in between;
+and WATCH, which lets EXEC happen only if nobody changed a key since.
+"""
 
 from __future__ import annotations
 
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
-from replicad.errors import InvalidArgument
+from replicad.errors import InvalidArgument, NotFoundError
 from replicad.server import refusals, replies
 from replicad.server.commands.table import Group
+from replicad.server.interfaces import Name, Reader
 from replicad.server.requests import Request
 from replicad.server.writes import Transaction
 
@@ -33,6 +36,7 @@ def discard(client: Connection, request: Request) -> bytes:
         return refusals.DISCARD_WITHOUT_MULTI
     client.queue = None
     client.queue_bytes = 0
+    client.watched = {}
     return replies.OK
 
 
@@ -42,6 +46,7 @@ def exec_(client: Connection, request: Request) -> bytes:
     client.queue_bytes = 0
     if queue is None:
         return refusals.EXEC_WITHOUT_MULTI
+    watched, client.watched = client.watched, {}
     if client.queue_broken:
         return refusals.EXEC_ABORTED
     server = client.server
@@ -50,8 +55,13 @@ def exec_(client: Connection, request: Request) -> bytes:
     # Only this thread appends on a writable node, so the newest state stands still during EXEC; elsewhere
     # only a snapshot does.
     still = nullcontext(server.store.newest) if server.node.is_writable else closing(server.store.snapshot())
+    if watched:
+        server.submit_group()
     with still as reader:
-        return _execute(client, queue, Transaction(reader.get, client.begin_batch))
+        if any(_version(reader, name) != version for name, version in watched.items()):
+            client.hold(server.store.appended_sequence)
+            return replies.nil_array(client.protocol)
+        return _execute(client, queue, Transaction(reader, client.begin_batch))
 
 
 def _execute(client: Connection, queue: list, transaction: Transaction) -> bytes:  # type: ignore[type-arg]
@@ -75,16 +85,49 @@ def _execute(client: Connection, queue: list, transaction: Transaction) -> bytes
                 return refusals.REPLY_TOO_LARGE
     finally:
         client.transaction = None
-        client.direct = not client.held
+        client.settle_direct()
     client.finish_transaction(transaction)
     return b"*%d\r\n%b" % (len(parts), b"".join(parts))
 
 
-@transactions.command("watch", -2, "Refused.", immediate=True)
+@transactions.command(
+    "watch", -2, "Makes the next EXEC depend on these keys.", immediate=True, keys=(1, -1, 1)
+)
 def watch(client: Connection, request: Request) -> bytes:
-    return refusals.NO_WATCH
+    """What is watched is a key's commit sequence number; a key that is absent has 0.
+
+    The reply waits until the state that was looked at is visible, so what the client reads from now on is not
+    older than what it watches.
+    """
+    if client.queue is not None:
+        return refusals.WATCH_IN_MULTI
+    server = client.server
+    added = {client.name_of(key): 0 for key in request[1:]}
+    size = sum(map(len, request[1:])) + sum(map(_name_bytes, client.watched))
+    if size > server.options.request_bytes_max:
+        return refusals.TOO_MUCH_WATCHED
+    server.submit_group()
+    newest = server.store.newest
+    for name in added:
+        client.watched.setdefault(name, _version(newest, name))
+    client.hold(server.store.appended_sequence)
+    return replies.OK
 
 
-@transactions.command("unwatch", 1, "Does nothing: there is no WATCH.")
+def _name_bytes(name: Name) -> int:
+    return len(name) if isinstance(name, bytes) else len(name[1])
+
+
+def _version(reader: Reader, name: Name) -> int:
+    """-1 in a family that was dropped."""
+    family, key = (0, name) if isinstance(name, bytes) else name
+    try:
+        return reader.sequence_of(key, family=family)
+    except NotFoundError:
+        return -1
+
+
+@transactions.command("unwatch", 1, "Forgets the watched keys.")
 def unwatch(client: Connection, request: Request) -> bytes:
+    client.watched = {}
     return replies.OK
