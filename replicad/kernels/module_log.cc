@@ -126,8 +126,15 @@ void BindFrameWriter(nb::module_& m) {
       .def(
           "pending", [](const FrameWriter& writer) { return ToBytes(writer.view()); },
           "The frames to append to the log.")
-      .def("commit", &FrameWriter::Commit, "memtables"_a,
-           "Applies the pending frames to the memtables and forgets them. Control operations are skipped.")
+      .def(
+          "commit",
+          [](FrameWriter& writer, MemtableSet& memtables) {
+            writer.Commit(memtables);
+            return memtables.memory_bytes();
+          },
+          "memtables"_a,
+          "Applies the pending frames to the memtables and forgets them. Control operations are skipped. Returns the "
+          "memtables' memory_bytes.")
       .def("rollback", &FrameWriter::Rollback, "Forgets the pending frames: the position is that before them.")
       .def("start_epoch", &FrameWriter::StartEpoch, "epoch"_a, "Frames from now on carry it. Nothing may be pending.")
       .def(

@@ -21,8 +21,8 @@ from replicad.types import Position, Sequence
 
 class Progress:
     def __init__(self, recovered: Position, *, visible_when_durable: bool) -> None:
-        self.appended = recovered.sequence
-        self.visible = recovered.sequence
+        self.appended: int = recovered.sequence
+        self.visible: int = recovered.sequence
         self.durable = recovered.sequence
         self.durable_position = recovered
         self.failure: BaseException | None = None
@@ -36,7 +36,7 @@ class Progress:
         self._awaiting: list[tuple[Sequence, int, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._ties = count()
 
-    def advance_appended(self, sequence: Sequence) -> None:
+    def advance_appended(self, sequence: int) -> None:
         """Under the write lock."""
         self.appended = sequence
         if not self.visible_when_durable:

@@ -309,21 +309,29 @@ class WritePath:
         return first, sequence
 
     def _write_pending(self, sequence: int) -> None:
-        self._append_pending()
-        self._frames.commit(self._memtables)
-        self._after_append(sequence)
+        full = self._append_pending()
+        memory_bytes = self._frames.commit(self._memtables)
+        self._progress.advance_appended(sequence)
+        if not self._waits_for_sync and not self._syncer.requested:
+            self._syncer.request()
+        if full or memory_bytes >= self._memtable_bytes:
+            self._make_room()
 
-    def _append_pending(self) -> None:
+    def _append_pending(self) -> bool:
+        """Whether the segment is full now."""
         try:
-            self._log.append_pending()
+            return self._log.append_pending()
         except PoisonedError as error:
             self._progress.fail(error)
             raise
 
     def _after_append(self, sequence: int, *, seal: bool = False) -> None:
-        self._progress.advance_appended(Sequence(sequence))
+        self._progress.advance_appended(sequence)
         if not self._waits_for_sync and not self._syncer.requested:
             self._syncer.request()
+        self._make_room(seal=seal)
+
+    def _make_room(self, *, seal: bool = False) -> None:
         if self._log.rotate_when_full():
             self._rotated()
         if seal or self._memtables.memory_bytes >= self._memtable_bytes:

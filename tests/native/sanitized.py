@@ -45,13 +45,13 @@ def build(sanitizer: str) -> Path:
     return target
 
 
-def runtime(sanitizer: str) -> str:
-    """The path of the compiler's runtime library."""
+def library(name: str) -> str:
+    """The path of one of the compiler's libraries."""
     compiler = os.environ.get("CXX", "g++")
-    command = [compiler, f"-print-file-name={RUNTIMES[sanitizer]}"]
+    command = [compiler, f"-print-file-name={name}"]
     path = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     if not Path(path).is_absolute():
-        sys.exit(f"{compiler} has no {RUNTIMES[sanitizer]}: install its sanitizer runtimes")
+        sys.exit(f"{compiler} has no {name}: install its sanitizer runtimes")
     return path
 
 
@@ -61,7 +61,9 @@ def main(arguments: list[str]) -> int:
         return 2
     sanitizer, *tests = arguments
     package = build(sanitizer)
-    environment = {**os.environ, **OPTIONS, "LD_PRELOAD": runtime(sanitizer)}
+    # With the C++ library there from the start, the runtime finds the functions that throw.
+    preload = " ".join((library(RUNTIMES[sanitizer]), library("libstdc++.so")))
+    environment = {**os.environ, **OPTIONS, "LD_PRELOAD": preload}
     environment.setdefault("STRESS_SECONDS", "60")
     environment["PYTHONMALLOC"] = "malloc"
     options = ["-p", "no:cacheprovider", "-o", "timeout=600"]

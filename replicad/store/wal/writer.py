@@ -61,9 +61,10 @@ class LogWriter:
         frames = self.frames
         return Position(Epoch(frames.epoch), Sequence(frames.sequence), HistoryHash(frames.history_hash))
 
-    def append_pending(self) -> None:
-        """Writes what `frames` holds. On failure nothing of it is kept and the position is what it was.
+    def append_pending(self) -> bool:
+        """Writes what `frames` holds; returns whether the segment is full now.
 
+        On failure nothing of it is kept and the position is what it was.
         Raises DiskFullError, or PoisonedError when it is unknown what the file holds now.
         """
         file = self._file or self._start_segment(Epoch(self.frames.epoch))
@@ -71,6 +72,7 @@ class LogWriter:
             file.append(self.frames.pending())
         except OSError as error:
             self._refuse(file, error)
+        return file.size >= self._segment_bytes
 
     def append_frames(self, data: bytes, position: Position, commit_time_us: int) -> None:
         """Writes another node's frames, all of one epoch, which end at `position`."""
