@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,6 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import replicad
 from tests.support.stores import as_after_kill, small_options
 
+STEPS = int(os.environ.get("MODEL_STEPS", "1000"))
+STEPS_AN_EXAMPLE = 50
+MEMORY = Path("/dev/shm")
+"""A file system in memory, where there is one: what a kill leaves does not depend on syncs."""
 KEYS = st.binary(min_size=0, max_size=3)
 VALUES = st.binary(max_size=400)
 CHOICES = st.integers(0, 3)
@@ -25,7 +30,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="replicad-model-"))
+        self.root = Path(tempfile.mkdtemp(prefix="replicad-model-", dir=MEMORY if MEMORY.is_dir() else None))
         self.generation = 0
         self.options = small_options(segment_bytes=4096, table_bytes=16 * 1024)
         self.db = replicad.open(self.path, self.options)
@@ -184,4 +189,6 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+TestStore.settings = settings(
+    max_examples=STEPS // STEPS_AN_EXAMPLE, stateful_step_count=STEPS_AN_EXAMPLE, deadline=None
+)
