@@ -78,7 +78,7 @@ class ReplicaNode:
         await self.clients.say_loading()
         await self._close_store()
         try:
-            await in_thread(install, self._env, staging, self._config.data)
+            await in_thread(install, self._env, staging, self._config.data, self._config.store.wal_dir)
         except Exception:
             # Until the swap the old data is what CURRENT names: it serves on.
             if self._has_data():

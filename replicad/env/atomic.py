@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from replicad.env.filesystem import Bytes, FileSystem
@@ -41,3 +42,15 @@ def copy_file(fs: FileSystem, source: Path, target: Path, length: int | None = N
     finally:
         reader.close()
         writer.close()
+
+
+def link_or_copy(fs: FileSystem, source: Path, target: Path) -> bool:
+    """A hard link (True), or a synced copy where the file system has none."""
+    try:
+        fs.link(source, target)
+        return True
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
+            raise
+        copy_file(fs, source, target)
+        return False

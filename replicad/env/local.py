@@ -15,6 +15,7 @@ class LocalAppendFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size = 0
+        self._fd = -1
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
     def append(self, data: Bytes, /) -> None:
@@ -35,6 +36,9 @@ class LocalAppendFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class LocalReadFile:

@@ -11,7 +11,7 @@ import threading
 
 from replicad import kernels
 from replicad.env import Lane
-from replicad.errors import ClosedError
+from replicad.errors import ClosedError, DiskFullError
 from replicad.store.compaction.merge import Merge, MergeOrder, MergeStopped
 from replicad.store.compaction.picker import LEVELS, Choice, choose, choose_in, most_urgent
 from replicad.store.core import Core
@@ -86,8 +86,9 @@ class Background:
                 return
             except MergeStopped:
                 return
-            except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or self._core.progress.failure is not None:
+            except (OSError, DiskFullError) as error:
+                full = isinstance(error, DiskFullError) or error.errno in (errno.ENOSPC, errno.EDQUOT)
+                if not full or self._core.progress.failure is not None:
                     self._core.progress.fail(error)
                     return
                 self._core.stalled = f"the disk is full: {error}"
@@ -135,10 +136,13 @@ class Background:
         merge.add_run([by_number[meta.number] for meta in choice.below])
         made = merge.run()
         opened = [open_table(core.env.fs, core.path, meta, core.cache) for meta in made]
-        if publish_compaction(core, family.record.id, dropped, opened):
-            core.remove_tables(dropped)
-        else:
+        published = False
+        try:
+            published = publish_compaction(core, family.record.id, dropped, opened)
+        except DiskFullError:
             core.remove_tables(made)
+            raise
+        core.remove_tables(dropped if published else made)
 
     def _move(self, family: FamilyVersion, choice: Choice) -> None:
         (meta,) = choice.inputs
@@ -186,7 +190,11 @@ def flush_oldest(core: Core, stop: object) -> None:
             families=sealed.families,
         )
 
-    core.record_made(edit)
+    try:
+        core.record_made(edit)
+    except DiskFullError:
+        core.remove_tables(made)
+        raise
     opened = [open_table(core.env.fs, core.path, meta, core.cache) for meta in made]
     core.swap_version(lambda version: version.flushing(sealed, opened))
     core.counters.flushes += 1

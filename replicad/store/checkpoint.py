@@ -5,19 +5,19 @@ Also the two halves of a physical copy to another machine: what to ship, and how
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from replicad.env import Env, FileSystem
-from replicad.env.atomic import copy_file, replace_file
+from replicad.env.atomic import copy_file, link_or_copy, replace_file
 from replicad.errors import InvalidArgument, NotFoundError
 from replicad.store.cut import Cut
 from replicad.store.manifest.file import encode_current, load, write_manifest
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
 from replicad.store.options_file import write_options
 from replicad.store.table.meta import table_name
+from replicad.store.wal.segment import is_segment_name
 from replicad.types import FileNumber, Position
 
 
@@ -100,18 +100,6 @@ def write_state(fs: FileSystem, directory: Path, state: ManifestState) -> None:
     replace_file(fs, directory / "CURRENT", encode_current(manifest.path.name, manifest.size))
 
 
-def link_or_copy(fs: FileSystem, source: Path, target: Path) -> bool:
-    """A hard link (True), or a synced copy where the file system has none."""
-    try:
-        fs.link(source, target)
-        return True
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
-            raise
-        copy_file(fs, source, target)
-        return False
-
-
 def list_files(fs: FileSystem, directory: Path) -> list[CopyFile]:
     """What a copy of a checkpoint consists of, without its log: tables first, CURRENT last."""
     state = load(fs, directory)
@@ -137,11 +125,11 @@ def local_tables(fs: FileSystem, directory: Path) -> dict[tuple[bytes, int], str
     return {(meta.sha256, meta.size_bytes): meta.name for meta in state.tables}
 
 
-def install(env: Env, staging: Path, directory: Path) -> None:
+def install(env: Env, staging: Path, directory: Path, wal_dir: Path | None = None) -> None:
     """Makes the received and verified copy in `staging` the content of the database in `directory`.
 
-    The database must be closed. Until CURRENT is replaced the old data is what opens, afterwards the new;
-    what a crash leaves behind the next opening removes. `staging` is removed.
+    The database must be closed; `wal_dir` is its option. Until CURRENT is replaced the old data is what opens
+    and afterwards the new; what a crash leaves behind the next opening removes. `staging` is removed.
     """
     fs = env.fs
     received = load(fs, staging)
@@ -166,10 +154,19 @@ def install(env: Env, staging: Path, directory: Path) -> None:
         tables=tuple(tables),
     )
     write_state(fs, directory, state)
+    _remove_log(fs, directory / "wal" if wal_dir is None else wal_dir)
+    _remove_log(fs, directory / "archive")
     for stale in old:
         fs.unlink(directory / stale.name)
     remove_stale_manifests(fs, directory)
     fs.remove_tree(staging)
+
+
+def _remove_log(fs: FileSystem, directory: Path) -> None:
+    """Removes the segments of a history that was replaced, the newest first: what is left is never a gap."""
+    for name in reversed(fs.list(directory)):
+        if is_segment_name(name):
+            fs.unlink(directory / name)
 
 
 def remove_stale_manifests(fs: FileSystem, directory: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from replicad.store.background import Background
 from replicad.store.core import Core
 from replicad.store.manifest.edit import Edit
@@ -28,14 +30,19 @@ def close_core(core: Core, background: Background | None, writes: WritePath | No
 def _close_files(core: Core) -> None:
     core.log.close()
     assert core.manifest is not None
-    if core.progress.failure is None:
-        final = Edit(
-            synced=core.log.written,
-            next_file=core.numbers.next,
-            commit_time_us=core.log.frames.commit_time_us,
-        )
-        core.manifest.close(final)
-    else:
+    try:
+        if core.progress.failure is None:
+            final = Edit(
+                synced=core.log.written,
+                next_file=core.numbers.next,
+                commit_time_us=core.log.frames.commit_time_us,
+            )
+            core.manifest.close(final)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # The log is durable and the manifest before this one is whole: nothing is owed.
+    finally:
         core.manifest.abandon()
-    if core.lock is not None:
-        core.lock.release()
+        if core.lock is not None:
+            core.lock.release()

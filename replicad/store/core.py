@@ -138,7 +138,8 @@ class Core:
         return version
 
     def record(self, edit: Edit) -> None:
-        """Makes the edit durable. Any failure poisons the store: what the manifest says is unknown then."""
+        """Makes the edit durable. DiskFullError changes nothing; any other failure poisons the store: what
+        the manifest says is unknown then."""
         self.record_made(lambda _: edit)
 
     def record_made(self, make: Callable[[ManifestState], Edit | None]) -> bool:

@@ -5,22 +5,23 @@ What opening finds it either proves to be whole, or cuts back and says so in `Co
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from replicad import kernels
-from replicad.env import Env
-from replicad.errors import CorruptionError, NotFoundError
+from replicad.env import DirectoryLock, Env
+from replicad.errors import CorruptionError, DiskFullError, NotFoundError
 from replicad.options import FamilyOptions, Options
 from replicad.store.background import flush_oldest, seal_active
 from replicad.store.checkpoint import remove_stale_manifests
 from replicad.store.control import apply_control
 from replicad.store.core import Core, LogHolds, NumberSource, Role
 from replicad.store.manifest.edit import Edit, Parent
-from replicad.store.manifest.file import ManifestWriter, load
-from replicad.store.manifest.state import ManifestState
+from replicad.store.manifest.file import ManifestWriter, load, manifest_name
+from replicad.store.manifest.state import FIRST_FILE, ManifestState
 from replicad.store.options_file import keep_options
 from replicad.store.progress import Progress
 from replicad.store.snapshots import SnapshotRegistry
@@ -65,16 +66,25 @@ def open_core(
         if not read_only:
             core.unknown_options = keep_options(fs, path, options, core.notes)
         return core
-    except BaseException:
-        if lock is not None:
-            lock.release()
+    except OSError as error:
+        _release(lock)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(f"{path}: no room to open the database: {error}") from error
         raise
+    except BaseException:
+        _release(lock)
+        raise
+
+
+def _release(lock: DirectoryLock | None) -> None:
+    if lock is not None:
+        lock.release()
 
 
 def _create(env: Env, path: Path, options: Options) -> None:
     ours = [name for name in env.fs.list(path) if name.startswith(_OWN_NAMES) or name.endswith(".sst")]
     ours += [name for name in env.fs.list(_wal_dir(path, options)) if is_segment_name(name)]
-    if ours:
+    if ours and ours != [manifest_name(FIRST_FILE)]:  # That one alone: a creation that was cut short.
         raise CorruptionError(
             f"CURRENT is missing, but there are files of a database ({ours[0]})",
             path=path / "CURRENT",

@@ -80,7 +80,7 @@ async def test_an_install_that_fails_leaves_the_old_data_served(
     async with replica(tmp_path / "r") as node:
         await node.install(copy_of(tmp_path / "p", b"one", tmp_path / "first"))
 
-        def full(env: Env, staging: Path, directory: Path) -> None:
+        def full(env: Env, staging: Path, directory: Path, wal_dir: Path | None) -> None:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(replicad.daemon.replica, "install", full)

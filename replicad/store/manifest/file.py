@@ -11,6 +11,7 @@ after it is the tail of an edit that nobody was told of. Owned by the store's ve
 
 from __future__ import annotations
 
+import errno
 import re
 import struct
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from pathlib import Path
 from replicad import kernels
 from replicad.env import AppendFile, FileSystem
 from replicad.env.atomic import replace_file
-from replicad.errors import CorruptionError, NewerFormatError, NotFoundError
+from replicad.errors import CorruptionError, DiskFullError, NewerFormatError, NotFoundError
 from replicad.store.manifest.edit import RECORD_BYTES_MAX, Edit, decode_edit, encode_edit
 from replicad.store.manifest.state import ManifestState
 from replicad.types import DatabaseId, FileNumber
@@ -174,7 +175,8 @@ class ManifestWriter:
         return self._file.size
 
     def append(self, edit: Edit) -> None:
-        """Makes the edit durable. Raises OSError, after which the manifest must not be written any more."""
+        """Makes the edit durable. Raises OSError, after which the manifest must not be written any more, or
+        DiskFullError, and then nothing has changed."""
         state = self.state.apply(edit)
         file = self._file
         assert file is not None
@@ -182,7 +184,13 @@ class ManifestWriter:
             self.state = state
             self._start_file()
             return
-        file.append(encode_record(state.database_id, file.size, encode_edit(edit)))
+        try:
+            file.append(encode_record(state.database_id, file.size, encode_edit(edit)))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            file.discard_tail()
+            raise DiskFullError(f"{file.path}: no room for an edit") from error
         file.sync()
         self.state = state
 

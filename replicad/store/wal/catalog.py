@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from replicad.env import FileSystem, ReadFile
+from replicad.env.atomic import link_or_copy
 from replicad.errors import CorruptionError, LogGoneError, NewerFormatError
 from replicad.store.wal.segment import HEADER_BYTES, Segment, SegmentHeader, is_segment_name
 from replicad.types import DatabaseId, Sequence
@@ -84,11 +85,17 @@ class LogCatalog:
             return self._segments[0].first_sequence if self._segments else None
 
     def move_to_archive(self, segment: Segment, now: float) -> None:
-        """Link, sync the directory, unlink: at every moment one name at least is durable."""
+        """Link, sync the directory, unlink: at every moment one name at least is durable.
+
+        What lies under the new name already (a crash left it, or another history) is not trusted.
+        """
         target = self.archive / segment.path.name
+        staged = target.with_name(target.name + ".tmp")
         self.fs.make_directories(self.archive)
-        if not self.fs.exists(target):
-            self.fs.link(segment.path, target)
+        self.fs.unlink(staged)
+        link_or_copy(self.fs, segment.path, staged)
+        self.fs.rename(staged, target)
+        self.fs.unlink(staged)
         self.fs.sync_directory(self.archive)
         source, segment.path = segment.path, target
         segment.archived = True

@@ -77,10 +77,10 @@ class LogCursor:
         self._segment = None
 
     def _enter(self, segment: Segment) -> None:
+        file = self._catalog.open(segment)
         if self._file is not None:
             self._file.close()
-            self._file = None
-        self._file = self._catalog.open(segment)
+        self._file = file
         self._segment = segment
         self._offset = HEADER_BYTES
         self._last = segment.header.previous.sequence
@@ -91,7 +91,8 @@ class LogCursor:
         segment = self._catalog.holding(self._start)
         end, last = segment.end
         if last < self._start and not segment.sealed:
-            return None if end == HEADER_BYTES else self._seek_within(segment)
+            nothing_before = end == HEADER_BYTES or last + 1 < self._start
+            return None if nothing_before else self._seek_within(segment)
         if last < self._start and self._catalog.after(segment) is None:
             return None
         return self._seek_within(segment)

@@ -1,0 +1,146 @@
+"""Full disks, several disks, and directories that another life of the node left behind."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+import replicad
+from replicad.env import Env
+from replicad.store.checkpoint import install
+from replicad.store.database import open_database
+from tests.support.faulty_filesystem import FaultyFileSystem, no_space
+from tests.support.stores import fill, small_options
+from tests.support.waiting import eventually
+
+
+class TwoDisks(FaultyFileSystem):
+    """`wal` and everything else are on different file systems."""
+
+    def link(self, source: Path, target: Path) -> None:
+        if source.parent != target.parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(source))
+        super().link(source, target)
+
+
+def test_a_log_on_a_disk_of_its_own_is_archived(tmp_path: Path) -> None:
+    """Segments are copied to the archive where they cannot be linked, and readers follow."""
+    options = small_options(wal_dir=tmp_path / "log")
+    with open_database(tmp_path / "db", options, env=Env(fs=TwoDisks())) as database:
+        fill(database, 800)
+        database.flush()
+        eventually(lambda: database.failed is not None or any((tmp_path / "db" / "archive").glob("*.log")))
+        assert database.failed is None
+        assert [update.first_sequence for update in database.get_updates_since(1)] == list(range(1, 801))
+    assert not list((tmp_path / "db" / "archive").glob("*.tmp"))
+
+
+def test_a_stale_file_in_the_archive_is_replaced(tmp_path: Path) -> None:
+    """What a crash left half copied in the archive never stands in for the segment."""
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        archive = tmp_path / "db" / "archive"
+        archive.mkdir()
+        (archive / "0000000001-00000000000000000001.log").write_bytes(b"half")
+        fill(database, 800)
+        database.flush()
+        eventually(lambda: database.get_sorted_wal_files()[0].archived)
+        assert next(database.get_updates_since(1)).first_sequence == 1
+
+
+def test_a_creation_cut_short_is_begun_again(tmp_path: Path) -> None:
+    """A kill between the first manifest and CURRENT leaves a directory that opens all the same."""
+    fs = FaultyFileSystem()
+
+    def killed(path: Path) -> None:
+        if path.name == "CURRENT.tmp":
+            raise KeyboardInterrupt
+
+    fs.on_append = killed
+    with pytest.raises(KeyboardInterrupt):
+        open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
+    assert (tmp_path / "db" / "MANIFEST-000001").exists()
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        database.put(b"a", b"1")
+    (tmp_path / "db" / "CURRENT").unlink()
+    with pytest.raises(replicad.CorruptionError):
+        replicad.open(tmp_path / "db", small_options())
+
+
+def test_no_room_to_open(tmp_path: Path) -> None:
+    """Opening on a full disk says so, changes nothing and keeps no lock."""
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        database.put(b"a", b"1")
+    fs = FaultyFileSystem()
+    fs.on_append = no_space
+    with pytest.raises(replicad.DiskFullError):
+        open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        assert database.get(b"a") == b"1"
+
+
+def test_no_room_to_close(tmp_path: Path) -> None:
+    """Closing on a full disk lets go of the directory; what was synced is there at the next opening."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
+    database.put(b"a", b"1")
+    fs.on_append = no_space
+    database.close()
+    with replicad.open(tmp_path / "db", small_options()) as again:
+        assert again.get(b"a") == b"1"
+
+
+def test_no_room_for_the_manifest_heals(tmp_path: Path) -> None:
+    """An edit that finds no room is tried again; the store goes on when there is room."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
+    refused: list[Path] = []
+
+    def no_edits(path: Path) -> None:
+        if path.name.startswith("MANIFEST-") and not refused:
+            refused.append(path)
+            no_space(path)
+
+    fill(database, 100)
+    fs.on_append = no_edits
+    database.flush()
+    assert refused and database.failed is None
+    assert len(list((tmp_path / "db").glob("*.sst"))) == database.stats()["tables"] > 0
+    database.close()
+    with replicad.open(tmp_path / "db", small_options()) as again:
+        assert sum(1 for _ in again.scan()) == 100
+
+
+def test_an_installed_copy_forgets_the_log_it_replaces(tmp_path: Path) -> None:
+    """A node that was ahead of the copy it is given does not replay its old log on top of it."""
+    with replicad.open(tmp_path / "primary", small_options()) as primary:
+        fill(primary, 300)
+        primary.create_checkpoint(tmp_path / "shipped", flush=True)
+        primary.create_checkpoint(tmp_path / "replica", flush=True)
+        fill(primary, 100, start=300)
+        primary.wait_durable(400)
+        with open_database(tmp_path / "replica", small_options(), role="replica") as replica:
+            cursor = primary.read_log(301)
+            while (chunk := cursor.next()) is not None:
+                replica.apply_frames(chunk.frames)
+            assert replica.position.sequence == 400
+            cursor.close()
+    install(Env(), tmp_path / "shipped", tmp_path / "replica")
+    with open_database(tmp_path / "replica", small_options(), role="replica") as replica:
+        assert replica.position.sequence == 300
+
+
+def test_a_reader_of_what_is_not_written_yet_waits_for_it(tmp_path: Path) -> None:
+    """A reader that asks for a later sequence number gets that one first, not what comes before it."""
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        fill(database, 3)
+        database.wait_durable(3)
+        updates = database.get_updates_since(6)
+        assert next(updates, None) is None
+        fill(database, 2, start=3)
+        database.wait_durable(5)
+        assert next(updates, None) is None
+        fill(database, 2, start=5)
+        database.wait_durable(7)
+        assert [update.first_sequence for update in updates] == [6, 7]
