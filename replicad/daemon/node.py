@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from replicad.daemon.notify import notify
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
 from replicad.errors import PoisonedError, StoreError
@@ -90,6 +91,7 @@ class Shower:
             or shown.at_us - last.at_us > SHOW_AGAIN_SECONDS * 1e6
         ):
             self._last = shown
+            notify(f"STATUS={shown.role} at {shown.position or 'no data yet'}, {shown.link or 'serving'}")
             try:
                 await self._records.show(shown)
             except StoreError as error:
