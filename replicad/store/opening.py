@@ -216,7 +216,9 @@ def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
     progress.durable = position.sequence
     progress.durable_position = position
     if core.manifest is not None:
-        core.record(Edit(synced=position, next_file=core.numbers.next))
+        # An epoch whose first frame was lost has not begun here.
+        epochs = tuple(record for record in core.state.epochs if record.epoch <= position.epoch)
+        core.record(Edit(synced=position, next_file=core.numbers.next, epochs=epochs))
         if core.version.dropped:
             flush_recovered(core)
 

@@ -12,7 +12,8 @@ from replicad.types import Sequence
 class SnapshotRegistry:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        """Reentrant: a forgotten snapshot lets go of its number whenever the garbage collector runs."""
         self._held: Counter[Sequence] = Counter()
 
     def take(self, sequence: Sequence | None = None) -> Sequence:

@@ -165,3 +165,19 @@ def test_compacting_beside_close(tmp_path: Path) -> None:
     assert sorted((tmp_path / "db").iterdir()) == before
     with replicad.open(tmp_path / "db", small_options()) as again:
         assert sum(1 for _ in again.scan()) == 1500
+
+
+def test_a_snapshot_collected_inside_the_registry(tmp_path: Path) -> None:
+    """A forgotten snapshot that the garbage collector ends in the middle of taking another blocks nobody."""
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        forgotten = [database.snapshot()]
+        registry = database._core.snapshots
+
+        def collect() -> None:
+            with registry._lock:
+                forgotten.clear()
+
+        thread = threading.Thread(target=collect, daemon=True)
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive() and registry.sequences() == []

@@ -123,3 +123,31 @@ def test_a_frame_of_a_newer_format_is_not_cut(tmp_path: Path) -> None:
     with pytest.raises(replicad.NewerFormatError):
         replicad.open(left, small_options())
     assert segment.read_bytes() == content
+
+
+def test_an_epoch_whose_first_frame_was_lost_has_not_begun(tmp_path: Path) -> None:
+    """The manifest learns of an epoch before the log is durable; when the log loses it, so does the node."""
+    from replicad import kernels
+    from replicad.store.control import encode_epoch
+    from replicad.types import Epoch, EpochRecord
+
+    with replicad.open(tmp_path / "db", small_options()) as primary:
+        fill(primary, 10)
+        primary.create_checkpoint(tmp_path / "replica", flush=True)
+    replica = open_database(tmp_path / "replica", small_options(), role="replica")
+    fork = replica.position
+    writer = kernels.FrameWriter(replica.database_id, fork.epoch, fork.sequence, fork.history_hash)
+    writer.start_epoch(2)
+    batch = kernels.Batch()
+    batch.add_epoch(encode_epoch(EpochRecord(Epoch(2), b"e" * 16, fork)))
+    writer.add_batch(batch, 1, 0)
+    assert replica.apply_frames(writer.pending()).epoch == 2
+    assert [record.epoch for record in replica.epochs] == [1, 2]
+    whole = as_after_kill(tmp_path / "replica", tmp_path / "whole")
+    lost = as_after_kill(tmp_path / "replica", tmp_path / "lost")
+    replica.close()
+    with open_database(whole, small_options(), role="replica") as again:
+        assert [record.epoch for record in again.epochs] == [1, 2]
+    log_files(lost)[-1].write_bytes(b"")
+    with open_database(lost, small_options(), role="replica") as again:
+        assert again.position == fork and [record.epoch for record in again.epochs] == [1]
