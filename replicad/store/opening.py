@@ -55,7 +55,7 @@ def open_core(
         if not fs.exists(path) and not options.create_if_missing:
             raise NotFoundError(f"{path} does not exist")
         fs.make_directories(path)
-        lock = fs.lock(path / "LOCK")
+        lock = _lock(env, path, options)
     try:
         if not read_only and not fs.exists(path / "CURRENT"):
             _create(env, path, options)
@@ -74,6 +74,35 @@ def open_core(
     except BaseException:
         _release(lock)
         raise
+
+
+class _Locks:
+    """Taken one after another, let go together."""
+
+    def __init__(self) -> None:
+        self._held: list[DirectoryLock] = []
+
+    def take(self, lock: DirectoryLock) -> None:
+        self._held.append(lock)
+
+    def release(self) -> None:
+        for lock in self._held:
+            lock.release()
+
+
+def _lock(env: Env, path: Path, options: Options) -> DirectoryLock:
+    """The directory, and a log directory of its own: a copy opened with its original's would ruin its log."""
+    locks = _Locks()
+    locks.take(env.fs.lock(path / "LOCK"))
+    wal = _wal_dir(path, options)
+    if wal != path / "wal":
+        try:
+            env.fs.make_directories(wal)
+            locks.take(env.fs.lock(wal / "LOCK"))
+        except BaseException:
+            locks.release()
+            raise
+    return locks
 
 
 def _release(lock: DirectoryLock | None) -> None:

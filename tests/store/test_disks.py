@@ -144,3 +144,18 @@ def test_a_reader_of_what_is_not_written_yet_waits_for_it(tmp_path: Path) -> Non
         fill(database, 2, start=5)
         database.wait_durable(7)
         assert [update.first_sequence for update in updates] == [6, 7]
+
+
+def test_a_copy_cannot_open_with_its_originals_log(tmp_path: Path) -> None:
+    """Two databases never share a log directory: the second one is refused and touches nothing."""
+    options = small_options(wal_dir=tmp_path / "log")
+    with replicad.open(tmp_path / "db", options) as database:
+        fill(database, 50)
+        database.create_checkpoint(tmp_path / "copy")
+        with pytest.raises(replicad.LockedError):
+            replicad.open(tmp_path / "copy", options)
+        fill(database, 50, start=50)
+        with replicad.open(tmp_path / "copy", small_options()) as copy:
+            assert copy.latest_sequence == 50
+    with replicad.open(tmp_path / "db", options) as again:
+        assert again.latest_sequence == 100
