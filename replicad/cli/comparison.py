@@ -66,7 +66,10 @@ def first_difference(nodes: Sequence[Node]) -> str:
     reference, *others = nodes
     differences = [found for other in others if (found := _difference(reference, other)) is not None]
     if not differences:
-        return "no difference was found afterwards: writers changed the data since"
+        return (
+            "the default column family is alike: the difference is in another one, "
+            "or writers changed the data since"
+        )
     return min(differences)[1]
 
 

@@ -52,9 +52,12 @@ class MemtableSet {
     return std::nullopt;
   }
 
+  // Of those that are not empty: what sealing them would hand over.
   size_t memory_bytes() const {
     size_t sum = 0;
-    for (const auto& member : members_) sum += member.second->memory_bytes();
+    for (const auto& member : members_) {
+      if (member.second->entries() != 0) sum += member.second->memory_bytes();
+    }
     return sum;
   }
 

@@ -61,7 +61,7 @@ void bind_memtable(nb::module_& m) {
       .def("get", &MemtableSet::Get, "family"_a, nb::sig("def get(self, family: int) -> Memtable | None"))
       .def("unknown_family", &MemtableSet::UnknownFamily, "batch"_a,
            "The first family that the batch writes to and that is not in the set, or None.")
-      .def_prop_ro("memory_bytes", &MemtableSet::memory_bytes, "The sum over its memtables.");
+      .def_prop_ro("memory_bytes", &MemtableSet::memory_bytes, "The sum over its memtables that are not empty.");
 }
 
 }  // namespace replicad

@@ -54,10 +54,8 @@ def apply_control(core: Core, operation: ControlOperation) -> None:
 
 
 def _name_of(key: bytes) -> str:
-    try:
-        return key.decode()
-    except UnicodeDecodeError:
-        raise CorruptionError("the name of a column family is not UTF-8", got=key) from None
+    """What is in the log must be applicable: bytes that no writer of ours puts there are escaped."""
+    return key.decode(errors="backslashreplace")
 
 
 def _create_family(core: Core, record: FamilyRecord) -> None:

@@ -150,7 +150,7 @@ def test_a_sealed_memtable_takes_nothing() -> None:
 def test_a_memtable_set_holds_one_memtable_a_family() -> None:
     """Families are set, replaced and removed on their own; memory is the sum."""
     memtables = kernels.MemtableSet()
-    first, second, third = kernels.Memtable(), kernels.Memtable(), kernels.Memtable()
+    first, second, third = (insert([(b"k", 1, oracle.PUT, b"v" * size)]) for size in (1, 10, 1000))
     memtables.set(7, first)
     memtables.set(0, second)
     assert memtables.memory_bytes == first.memory_bytes + second.memory_bytes
@@ -161,3 +161,32 @@ def test_a_memtable_set_holds_one_memtable_a_family() -> None:
     memtables.remove(8)
     assert memtables.get(7) is None
     assert memtables.memory_bytes == second.memory_bytes
+
+
+def test_a_set_knows_which_families_a_batch_lacks() -> None:
+    """The first unknown family of a batch is told, whatever order its operations have."""
+    memtables = kernels.MemtableSet()
+    memtables.set(0, kernels.Memtable())
+    memtables.set(3, kernels.Memtable())
+    batch = kernels.Batch()
+    batch.put(b"k", b"v")
+    batch.put_log_data(b"note")
+    assert memtables.unknown_family(batch) is None
+    batch.delete(b"k", 3)
+    assert memtables.unknown_family(batch) is None
+    batch.put(b"k", b"v", 7)
+    batch.put(b"k", b"v", 5)
+    assert memtables.unknown_family(batch) == 7
+    assert memtables.unknown_family(kernels.Batch.from_data(batch.data)) == 7
+    memtables.remove(3)
+    assert memtables.unknown_family(batch) == 3
+    batch.clear()
+    assert memtables.unknown_family(batch) is None
+
+
+def test_empty_memtables_count_for_nothing() -> None:
+    """A set's memory is that of its memtables with entries, so sealing those brings it to nothing."""
+    memtables = kernels.MemtableSet()
+    for family in range(100):
+        memtables.set(family, kernels.Memtable())
+    assert memtables.memory_bytes == 0
