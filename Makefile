@@ -23,10 +23,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint types format bench asan ubsan tsan install clean
+.PHONY: help setup demo test check lint types format bench bench-large asan ubsan tsan install clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(INSTALLED)  ## make .venv, build the kernels, install replicad editable
 
@@ -52,6 +52,9 @@ format: $(INSTALLED)  ## rewrite the sources as ruff wants them
 
 bench: $(BENCH_INSTALLED)  ## compare with rocksdict, as ratios (BENCH_FLAGS='--records 100000' is quick)
 	$(BIN)/python -m bench $(BENCH_FLAGS)
+
+bench-large: $(BENCH_INSTALLED)  ## the table, opening and memory at 10^7 records: takes long, and 10 GB of memory
+	$(BIN)/python -m bench --records 10000000 --sections table opening memory $(BENCH_FLAGS)
 
 asan: $(INSTALLED)  ## the kernels' tests and a stress under AddressSanitizer (STRESS_SECONDS=60)
 	$(BIN)/python tests/native/sanitized.py address

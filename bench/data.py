@@ -1,4 +1,4 @@
-"""What is written: random keys of 16 bytes, values of 100 bytes of which half compresses."""
+"""What is written: random keys of 16 bytes, and values of which half compresses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 KEY_BYTES = 16
 VALUE_BYTES = 100
-_FILLER = b"half of every value compresses well; " * 2
+_FILLER = b"half of every value compresses well; "
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,11 @@ class Records:
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def data_bytes(self) -> int:
+        """Of keys and values, before compression."""
+        return len(self.keys) * (KEY_BYTES + len(self.values[0])) if self.keys else 0
+
     def batches(self, count: int) -> Iterator[list[tuple[bytes, bytes]]]:
         """The pairs in lists of `count`."""
         for begin in range(0, len(self.keys), count):
@@ -32,7 +37,7 @@ class Records:
         return Records(self.keys[:count], self.values[:count])
 
 
-def make_records(count: int, seed: int) -> Records:
+def make_records(count: int, seed: int, value_bytes: int = VALUE_BYTES) -> Records:
     """`count` pairs; the same for the same seed."""
     source = random.Random(seed)
     keys: set[bytes] = set()
@@ -40,9 +45,14 @@ def make_records(count: int, seed: int) -> Records:
         keys.add(source.randbytes(KEY_BYTES))
     shuffled = sorted(keys)
     source.shuffle(shuffled)
-    half = VALUE_BYTES // 2
-    filler = _FILLER[: VALUE_BYTES - half]
-    return Records(shuffled, [source.randbytes(half) + filler for _ in range(count)])
+    return Records(shuffled, make_values(source, count, value_bytes))
+
+
+def make_values(source: random.Random, count: int, value_bytes: int = VALUE_BYTES) -> list[bytes]:
+    """Values of `value_bytes`, the first half of each random."""
+    half = value_bytes // 2
+    filler = (_FILLER * (value_bytes // len(_FILLER) + 1))[: value_bytes - half]
+    return [source.randbytes(half) + filler for _ in range(count)]
 
 
 def absent_keys(records: Records, count: int, seed: int) -> list[bytes]:

@@ -8,29 +8,15 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.engines import ENGINES, Engine
+from bench.report import Result
+from bench.sizes import Sizes
 from bench.workloads import Workload, contents
 
 ROUNDS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Things a second of each engine, medians of the rounds."""
-
-    name: str
-    unit: str
-    ours: float
-    theirs: float
-
-    @property
-    def ratio(self) -> float:
-        """Above 1, replicad is faster."""
-        return self.ours / self.theirs
 
 
 class Disagreement(Exception):
@@ -49,14 +35,14 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
         gc.enable()
 
 
-def measure_fresh(workload: Workload, directory: Path) -> Result:
+def measure_fresh(workload: Workload, directory: Path, sizes: Sizes) -> Result:
     """A workload that writes: an empty database for every round, compared afterwards."""
     seconds: dict[str, list[float]] = {kind.name: [] for kind in ENGINES}
     for _ in range(ROUNDS):
         held = {}
         for kind in ENGINES:
             path = Path(tempfile.mkdtemp(dir=directory)) / "db"
-            engine: Engine = kind(path)
+            engine: Engine = kind(path, sizes)
             took, _answer = timed(lambda engine=engine: workload.run(engine))  # type: ignore[misc]
             seconds[kind.name].append(took)
             held[kind.name] = contents(engine)
@@ -87,4 +73,4 @@ def _agree(workload: Workload, answers: list[Any]) -> None:
 
 def _result(workload: Workload, seconds: dict[str, list[float]]) -> Result:
     ours, theirs = (workload.count / statistics.median(seconds[kind.name]) for kind in ENGINES)
-    return Result(workload.name, workload.unit, ours, theirs)
+    return Result(workload.name, ours, theirs, "/s")

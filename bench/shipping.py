@@ -16,12 +16,22 @@ from pathlib import Path
 
 from bench.data import Records
 from bench.engines import Replicad, Rocksdict
-from bench.measure import ROUNDS, Disagreement, Result, timed
+from bench.measure import ROUNDS, Disagreement, timed
+from bench.report import Result, heading, show
+from bench.sizes import Sizes
 from replicad.cli.demonstration.processes import HOST, Daemon, free_ports
 
 BATCHES = (1, 100, 1000)
 SECONDS_MAX = 300.0
 POLL_SECONDS = 0.005
+RECORDS_MAX = 1_000_000
+
+
+def show_shipping(records: Records, directory: Path) -> None:
+    records = records.first(RECORDS_MAX)
+    heading(f"a replica catches up, {len(records):,}")
+    for batch in BATCHES:
+        show(measure_shipping(records, batch, directory))
 
 
 def measure_shipping(records: Records, batch: int, directory: Path) -> Result:
@@ -39,8 +49,7 @@ def measure_shipping(records: Records, batch: int, directory: Path) -> Result:
             applied.append(_catch_up(replica, target, wanted))
             written.append(_write(records, batch, work / f"rocksdict-{number}"))
     shutil.rmtree(work)
-    name = f"replica catches up, batches of {batch}"
-    return Result(name, "records", statistics.median(applied), statistics.median(written))
+    return Result(f"batches of {batch}", statistics.median(applied), statistics.median(written), "/s")
 
 
 @contextlib.contextmanager
@@ -58,7 +67,7 @@ def _filled_primary(records: Records, batch: int, work: Path):  # type: ignore[n
         replica.wait_for_sequence(1, SECONDS_MAX)
         replica.stop()
         primary.stop()
-        engine = Replicad(primary.data)
+        engine = Replicad(primary.data, Sizes())
         if batch == 1:
             engine.put_each(zip(records.keys, records.values, strict=True))
         else:
@@ -94,7 +103,7 @@ def _catch_up(replica: Daemon, target: int, wanted: str) -> float:
 
 
 def _write(records: Records, batch: int, path: Path) -> float:
-    engine = Rocksdict(path)
+    engine = Rocksdict(path, Sizes())
     if batch == 1:
         seconds, _ = timed(lambda: engine.put_each(zip(records.keys, records.values, strict=True)))
     else:

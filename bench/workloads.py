@@ -24,7 +24,6 @@ class Workload:
 
     name: str
     count: int
-    unit: str
     run: Callable[[Engine], Any]
     fresh: bool = False
 
@@ -41,19 +40,26 @@ def workloads(records: Records, seed: int) -> list[Workload]:
     groups = [keys[at : at + GROUP] for at in range(0, len(keys), GROUP)]
     starts = [records.keys[at] for at in sample(records, max(1, some // SCAN), seed + 3)]
     return [
-        Workload("put, one at a time", some, "puts", lambda e: e.put_each(single), fresh=True),
-        Workload(f"batches of {BATCH}", count, "records", lambda e: e.put_batches(batches), fresh=True),
-        Workload("get, cached", some, "gets", lambda e: e.get_each(keys)),
-        Workload("get, absent", some, "gets", lambda e: e.get_each(absent)),
-        Workload(f"multi_get of {GROUP}", some, "keys", lambda e: e.multi_get_each(groups)),
-        Workload("scan of everything", count, "pairs", lambda e: _drain(e.scan_all())),
+        Workload("put, one at a time", some, lambda e: e.put_each(single), fresh=True),
+        Workload(f"batches of {BATCH}", count, lambda e: e.put_batches(batches), fresh=True),
+        Workload(
+            "load, flush, compact to the end", count, lambda e: _load_and_settle(e, batches), fresh=True
+        ),
+        Workload("get, cached", some, lambda e: e.get_each(keys)),
+        Workload("get, absent", some, lambda e: e.get_each(absent)),
+        Workload(f"multi_get of {GROUP}", some, lambda e: e.multi_get_each(groups)),
+        Workload("scan of everything", count, lambda e: _drain(e.scan_all())),
         Workload(
             f"scan of {SCAN}",
             len(starts) * SCAN,
-            "pairs",
             lambda e: [e.scan_from(start, SCAN) for start in starts],
         ),
     ]
+
+
+def _load_and_settle(engine: Engine, batches: list[list[tuple[bytes, bytes]]]) -> None:
+    engine.put_batches(batches)
+    engine.settle()
 
 
 def _drain(pairs: Iterable[tuple[bytes, bytes]]) -> int:
