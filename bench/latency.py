@@ -2,7 +2,8 @@
 
 Half of the records are there and settled. Then, one after another and as fast as it goes, a record of the
 other half is put and one of those present is read, with memtables and levels so small that the background
-never rests, and a cache that holds everything. Each call is timed by itself; what ran meanwhile is counted and said.
+never rests, and a cache that holds everything. Each call is timed by itself; what ran meanwhile is counted
+and said.
 """
 
 from __future__ import annotations
