@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 OWNERS: dict[str, frozenset[str]] = {
     "lmdb": frozenset({"state"}),
     "uvloop": frozenset({"daemon"}),
+    "aiohttp": frozenset({"server"}),
     "typer": frozenset({"cli"}),
     "rich": frozenset({"cli"}),
 }

@@ -16,6 +16,12 @@ ListenOption = Annotated[
         "--listen", metavar="HOST:PORT", help="Where Redis clients connect.  [default: 127.0.0.1:6380]"
     ),
 ]
+HttpOption = Annotated[
+    str | None,
+    typer.Option(
+        "--http", metavar="HOST:PORT", help="Health, status and metrics over HTTP, for instance :6382."
+    ),
+]
 ConfigOption = Annotated[
     Path | None,
     typer.Option(

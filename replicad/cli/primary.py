@@ -11,6 +11,7 @@ from replicad.cli.daemons import (
     ConfigOption,
     DataOption,
     DurabilityOption,
+    HttpOption,
     ListenOption,
     LogFormatOption,
 )
@@ -35,6 +36,7 @@ def primary(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Where replicas connect.  [default: 127.0.0.1:6381]"),
     ] = None,
+    http: HttpOption = None,
     config: ConfigOption = None,
     durability: DurabilityOption = None,
     log: LogFormatOption = None,
@@ -52,6 +54,7 @@ def primary(
             config,
             data=data,
             listen=listen,
+            http=http,
             replication=replication,
             store__durability=durability,
             log__format=log,

@@ -11,6 +11,7 @@ from replicad.cli.daemons import (
     ConfigOption,
     DataOption,
     DurabilityOption,
+    HttpOption,
     ListenOption,
     LogFormatOption,
 )
@@ -34,6 +35,11 @@ def replica(
         str | None, typer.Option(metavar="HOST:PORT", help="The replication address of its primary.")
     ] = None,
     listen: ListenOption = None,
+    replication: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where replicas that connect are told who the primary is."),
+    ] = None,
+    http: HttpOption = None,
     config: ConfigOption = None,
     durability: DurabilityOption = None,
     log: LogFormatOption = None,
@@ -52,6 +58,8 @@ def replica(
             data=data,
             primary=primary,
             listen=listen,
+            replication=replication,
+            http=http,
             store__durability=durability,
             log__format=log,
         )

@@ -2,7 +2,8 @@
 
 data = "/var/lib/replicad/primary"
 listen = "127.0.0.1:6380"              # Redis clients
-replication = "127.0.0.1:6381"         # a primary: where its replicas connect
+replication = "127.0.0.1:6381"         # where replicas connect; a replica tells them who its primary is
+http = "127.0.0.1:6382"                # health, status and metrics; without it nothing listens
 primary = "127.0.0.1:6381"             # a replica: the replication address of its primary
 
 [store]      the fields of replicad.options.Options
@@ -50,6 +51,7 @@ class NodeConfig(BaseModel):
 
     data: Path
     listen: AddressText = Address("127.0.0.1", 6380)
+    http: AddressText | None = None
     store: Options = Options()
     link: ReplicationOptions = ReplicationOptions()
     clients: ServerOptions = ServerOptions()
@@ -62,6 +64,7 @@ class PrimaryConfig(NodeConfig):
 
 class ReplicaConfig(NodeConfig):
     primary: AddressText
+    replication: AddressText | None = None
 
 
 Config = TypeVar("Config", bound=NodeConfig)

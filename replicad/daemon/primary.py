@@ -10,6 +10,7 @@ import structlog
 from replicad.daemon.addresses import Address
 from replicad.daemon.client_port import ClientPort
 from replicad.daemon.config import PrimaryConfig
+from replicad.daemon.http_port import HttpPort
 from replicad.daemon.node import Shower, identity_of, node_state, open_store, watch_failure
 from replicad.daemon.notify import notify
 from replicad.daemon.records import NodeRecords
@@ -121,6 +122,9 @@ async def _serve(
     replicas = ReplicationPort(node)
     address = await replicas.start(config.replication)
     view.listening = {"listen": str(clients.address), "replication": str(address)}
+    http = HttpPort(view.status)
+    if config.http is not None:
+        view.listening["http"] = str(await http.start(config.http))
     shower = Shower(env, records, lambda: _shown(env, database))
     await shower.show()
     log.info("daemon.ready", role="primary", clients=str(clients.address), replication=str(address))
@@ -128,6 +132,7 @@ async def _serve(
     try:
         await until_stopped(stop, shower.run(), _tick(node), watch_failure(database))
     finally:
+        await http.close()
         await clients.close()
         await replicas.close(database)
         if database.failed is None:

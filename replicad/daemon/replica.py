@@ -11,9 +11,11 @@ import structlog
 
 from replicad.daemon.client_port import ClientPort
 from replicad.daemon.config import ReplicaConfig
+from replicad.daemon.http_port import HttpPort
 from replicad.daemon.node import Shower, identity_of, node_state, open_store, watch_failure
 from replicad.daemon.notify import notify
 from replicad.daemon.records import NodeRecords
+from replicad.daemon.referral import ReferralPort
 from replicad.daemon.status import bootstrap_document, link_document, store_document
 from replicad.daemon.supervise import Stop, run_node, until_stopped
 from replicad.env import Env
@@ -51,6 +53,9 @@ class ReplicaNode:
         self.identity = identity_of(env, records)
         self.store: Database | None = None
         self.clients = ClientPort(config.listen, self, config.clients, lambda: stop.request("SHUTDOWN"))
+        self.http = HttpPort(self.status)
+        self.referrals = ReferralPort(config.primary)
+        self.listening: dict[str, str] = {}
         self.shower = Shower(env, records, self._shown)
         self.follower = Follower(
             env,
@@ -108,6 +113,7 @@ class ReplicaNode:
             "role": "replica",
             "node_id": self.identity.node.hex(),
             "listen": str(self.clients.address),
+            **self.listening,
             "primary": str(self._config.primary),
             "database_id": None,
             "position": None,
@@ -131,7 +137,11 @@ class ReplicaNode:
         else:
             await self.clients.say_loading()
             notify("STATUS=waiting for a copy of the primary's data")
-        log.info("daemon.listening", role="replica", clients=str(self.clients.address))
+        if self._config.replication is not None:
+            self.listening["replication"] = str(await self.referrals.start(self._config.replication))
+        if self._config.http is not None:
+            self.listening["http"] = str(await self.http.start(self._config.http))
+        log.info("daemon.listening", role="replica", clients=str(self.clients.address), **self.listening)
 
     async def keep(self) -> None:
         """Never returns: saves the bootstrap's progress, and raises what the store failed of."""
@@ -145,6 +155,8 @@ class ReplicaNode:
 
     async def close(self) -> None:
         self.follower.ended()
+        await self.http.close()
+        await self.referrals.close()
         await self.clients.close()
         if self.store is None or self.store.failed is None:
             await self._save_progress()

@@ -30,6 +30,7 @@ def store_document(database: Database) -> Document:
         "epoch": shown.epoch,
         "durability": database.options.durability,
         "stalled": database.stalled,
+        "failure": None if database.failed is None else str(database.failed),
         "log": {
             "first_sequence": database.oldest_log_sequence,
             "last_sequence": database.durable_sequence,

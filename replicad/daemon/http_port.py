@@ -1,0 +1,27 @@
+"""The HTTP port of a node that was given one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from replicad.daemon.addresses import Address
+
+
+class HttpPort:
+    """Does nothing until it is started, and loads the HTTP library only then."""
+
+    def __init__(self, status: Callable[[], dict[str, Any]]) -> None:
+        self._status = status
+        self._close: Callable[[], Any] | None = None
+
+    async def start(self, address: Address) -> Address:
+        from replicad.server.http import HttpServer
+
+        server = HttpServer(self._status)
+        self._close = server.close
+        return Address(*await server.start(*address))
+
+    async def close(self) -> None:
+        if self._close is not None:
+            await self._close()

@@ -1,0 +1,56 @@
+"""The HTTP and replication ports of real nodes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tests.support.daemons import HOST, Daemon, free_ports
+from tests.support.waiting import eventually
+
+
+def fetch(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{port}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_nodes_answer_for_themselves(tmp_path: Path) -> None:
+    """Each node says over HTTP what it is; a replica tells other replicas who its primary is."""
+    client, feed, web, client2, feed2, web2, client3 = free_ports(7)
+    primary = Daemon(
+        tmp_path,
+        "primary",
+        "p",
+        {},
+        listen=f"{HOST}:{client}",
+        replication=f"{HOST}:{feed}",
+        http=f"{HOST}:{web}",
+    )
+    replica = Daemon(
+        tmp_path,
+        "replica",
+        "r",
+        {},
+        listen=f"{HOST}:{client2}",
+        primary=f"{HOST}:{feed}",
+        replication=f"{HOST}:{feed2}",
+        http=f"{HOST}:{web2}",
+    )
+    lost = Daemon(tmp_path, "replica", "lost", {}, listen=f"{HOST}:{client3}", primary=f"{HOST}:{feed2}")
+    with contextlib.ExitStack() as stack:
+        for daemon in (primary, replica, lost):
+            stack.callback(daemon.end)
+        primary.start()
+        replica.start()
+        eventually(lambda: fetch(web2, "/replica?lag=0")[0] == 200)
+        assert fetch(web, "/primary")[0] == 200 and fetch(web2, "/primary")[0] == 503
+        assert json.loads(fetch(web, "/status")[1])["role"] == "primary"
+        assert "replicad_replicas_applied_sequence{" in fetch(web, "/metrics")[1]
+        lost.spawn()
+        eventually(lambda: lost.log.exists() and f"its primary is {HOST}:{feed}" in lost.log.read_text())

@@ -1,0 +1,104 @@
+"""The HTTP port: checks, status and metrics of documents that a node might show."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from asyncio import to_thread
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from replicad.server.http import HttpServer, is_alive, is_primary, is_ready, is_replica, numbers
+
+PRIMARY: dict[str, Any] = {
+    "role": "primary",
+    "position": "1:5:00000000000000ff",
+    "failure": None,
+    "fenced_by_epoch": None,
+    "applied_sequence": 5,
+    "store": {
+        "levels": [{"tables": 1}, {"tables": 4}],
+        "families": {"default": {"tables": 1}, "users": {"tables": 2}},
+        "amplification": {"write": 2.5},
+    },
+    "replicas": [{"node_id": "ab", "lag_sequences": 3}],
+}
+REPLICA: dict[str, Any] = {
+    "role": "replica",
+    "position": "1:5:00000000000000ff",
+    "lag_sequences": 3,
+    "link": {"state": "streaming", "waits_for": "the next frames"},
+}
+EMPTY: dict[str, Any] = {
+    "role": "replica",
+    "position": None,
+    "link": {"state": "connecting", "waits_for": "the primary to accept the connection"},
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "alive", "ready", "primary", "replica", "replica_within_2"),
+    [
+        (PRIMARY, True, True, True, False, False),
+        ({**PRIMARY, "failure": "sync"}, False, False, False, False, False),
+        ({**PRIMARY, "fenced_by_epoch": 7}, True, True, False, False, False),
+        (REPLICA, True, True, False, True, False),
+        ({**REPLICA, "lag_sequences": 2}, True, True, False, True, True),
+        ({**REPLICA, "link": {"state": "waiting", "waits_for": "x"}}, True, True, False, False, False),
+        (EMPTY, True, False, False, False, False),
+    ],
+)
+def test_checks(
+    document: dict[str, Any], alive: bool, ready: bool, primary: bool, replica: bool, replica_within_2: bool
+) -> None:
+    """Each check says yes to the nodes that it names, and to no others."""
+    assert is_alive(document)[0] == alive
+    assert is_ready(document)[0] == ready
+    assert is_primary(document)[0] == primary
+    assert is_replica(document, None)[0] == replica
+    assert is_replica(document, 2)[0] == replica_within_2
+
+
+def test_numbers() -> None:
+    """Numbers are named by their path, and entries of lists and families are labelled."""
+    found = {(name, *labels.items()): value for name, labels, value in numbers(PRIMARY)}
+    assert found["replicad_applied_sequence",] == 5
+    assert found["replicad_store_levels_tables", ("level", "1")] == 4
+    assert found["replicad_store_families_tables", ("family", "users")] == 2
+    assert found["replicad_replicas_lag_sequences", ("replica", "ab")] == 3
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    server = HttpServer(lambda: PRIMARY)
+    _, port = await server.start("127.0.0.1", 0)
+    yield port
+    await server.close()
+
+
+async def fetch(port: int, path: str) -> tuple[int, str]:
+    def ask() -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    return await to_thread(ask)
+
+
+async def test_over_http(port: int) -> None:
+    """Checks answer 200 or 503 with a reason, the status is JSON, metrics are Prometheus text."""
+    assert await fetch(port, "/primary") == (200, "primary at 1:5:00000000000000ff\n")
+    assert await fetch(port, "/replica?lag=2") == (503, "the primary\n")
+    assert (await fetch(port, "/replica?lag=-1"))[0] == 400
+    assert (await fetch(port, "/nothing"))[0] == 404
+    code, text = await fetch(port, "/status")
+    assert (code, json.loads(text)) == (200, PRIMARY)
+    code, text = await fetch(port, "/metrics")
+    assert code == 200
+    assert 'replicad_store_levels_tables{level="1"} 4.0' in text
+    assert "replicad_applied_sequence 5.0" in text
