@@ -188,8 +188,9 @@ class DirectoryNode:
         """The store, opened read-only when it is first needed."""
         if self._database is None:
             import replicad
+            from replicad.cli.offline import options_of
 
-            self._database = replicad.open(self.path, read_only=True)
+            self._database = replicad.open(self.path, options_of(self.path), read_only=True)
         return self._database
 
     def status(self) -> dict[str, Any]:
@@ -215,9 +216,8 @@ class DirectoryNode:
                 operations=tuple(update.batch.operations),
             )
         if wait_ms:
-            # What was opened never changes: the next call opens it anew.
             time.sleep(wait_ms / 1000)
-            self.close()
+            self.database.refresh()
 
     def pairs(self) -> Iterator[tuple[bytes, bytes]]:
         yield from self.database.scan()

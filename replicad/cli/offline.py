@@ -7,6 +7,17 @@ from typing import Any
 
 from replicad.env import LocalFileSystem
 from replicad.errors import NotFoundError
+from replicad.options import Options
+
+
+def options_of(directory: Path) -> Options | None:
+    """What the node opened it with last, so that its log is found where it is; None when it does not say."""
+    from replicad.store.options_file import load_latest_options
+
+    try:
+        return load_latest_options(directory)[0]
+    except NotFoundError:
+        return None
 
 
 def directory_status(directory: Path) -> dict[str, Any]:

@@ -15,14 +15,13 @@ from replicad.errors import ClosedError, DiskFullError
 from replicad.store.compaction.merge import Merge, MergeOrder, MergeStopped
 from replicad.store.compaction.picker import LEVELS, Choice, choose, choose_in, most_urgent
 from replicad.store.core import Core
+from replicad.store.log_upkeep import apply_retention
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.state import ManifestState
 from replicad.store.table.file import OpenTable, open_table
 from replicad.store.table.meta import TableMeta
 from replicad.store.version import FamilyVersion, SealedMemtables, at_level
-from replicad.store.wal.retention import RetentionRules, SegmentFacts
-from replicad.store.wal.retention import choose as choose_segments
-from replicad.types import FamilyId, FileNumber, Sequence
+from replicad.types import FamilyId, FileNumber
 
 RETRY_SECONDS = 1.0
 
@@ -243,47 +242,6 @@ def publish_compaction(
     core.counters.compaction_bytes_written += sum(table.meta.size_bytes for table in added)
     core.leases.expire()
     return True
-
-
-def apply_retention(core: Core) -> None:
-    """Ends leases that are over; archives what recovery no longer needs, and deletes what nobody needs."""
-    core.leases.expire()
-    with core.deletions.allowed() as allowed:
-        if allowed:
-            _apply_retention(core)
-
-
-def _apply_retention(core: Core) -> None:
-    now = core.env.clock.monotonic()
-    segments = core.catalog.segments()
-    facts = [
-        SegmentFacts(
-            segment.last_sequence,
-            segment.size_bytes,
-            segment.archived,
-            0.0 if segment.archived_at is None else now - segment.archived_at,
-            segment.sealed,
-        )
-        for segment in segments
-    ]
-    with core.version_lock:
-        pinned = min(core.log_pins, default=None)
-        flushed = core.version.flushed.sequence
-    held = core.holds.oldest_needed() if core.holds is not None else None
-    held_from = min((sequence for sequence in (pinned, held) if sequence is not None), default=None)
-    rules = RetentionRules(
-        flushed if pinned is None else Sequence(min(flushed, pinned - 1)),
-        None if held_from is None else Sequence(held_from),
-        core.options.log_retention_bytes,
-        core.options.log_retention_seconds,
-        max(0, core.options.log_disk_floor_bytes - core.env.fs.free_bytes(core.catalog.live)),
-    )
-    choice = choose_segments(facts, rules)
-    for segment in segments[: choice.delete]:
-        core.catalog.drop_oldest(segment)
-    live = [segment for segment in segments[choice.delete :] if not segment.archived]
-    for segment in live[: choice.archive]:
-        core.catalog.move_to_archive(segment, now)
 
 
 def seal_active(core: Core) -> None:

@@ -100,13 +100,25 @@ class LogAccess:
         return progress.wait(lambda: progress.durable >= sequence, timeout)
 
     def stats(self) -> dict[str, Any]:
-        """Levels, bytes, memory, stalls, debt and amplification, as nested plain values."""
+        """Levels, bytes, memory, stalls, debt, amplification, leases and retention, as nested plain values.
+
+        Counts are since the opening, and so is the write amplification.
+
+        >>> db.stats()["amplification"]                                         # doctest: +SKIP
+        {'write': 3.1, 'space': 1.1, 'read': 5}
+        """
         return collect(self._core)
 
     # The log
 
     def get_updates_since(self, sequence: int) -> UpdateIterator:
-        """Updates from the batch that holds `sequence`; raises LogGoneError when the log no longer does."""
+        """Updates from the batch that holds `sequence`; raises LogGoneError when the log no longer does.
+
+        >>> updates = db.get_updates_since(last_seen + 1)                       # doctest: +SKIP
+        >>> while (update := updates.next(timeout=60)) is not None:             # doctest: +SKIP
+        ...     apply(update.batch.operations)
+        ...     last_seen = update.position.sequence
+        """
         self._progress.raise_if_ended()
         return UpdateIterator(self._core, Sequence(sequence))
 

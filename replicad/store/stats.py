@@ -8,6 +8,7 @@ from typing import Any
 from replicad.store.amplification import read_amplification, space_amplification, write_amplification
 from replicad.store.compaction.picker import LEVELS, debt_bytes
 from replicad.store.core import Core
+from replicad.store.log_upkeep import retention_rules
 
 
 def collect(core: Core) -> dict[str, Any]:
@@ -51,6 +52,7 @@ def collect(core: Core) -> dict[str, Any]:
             "bytes": sum(segment.size_bytes for segment in segments),
             "first_sequence": segments[0].first_sequence if segments else None,
         },
+        "retention": None if core.read_only else _retention(core),
         "flushed_sequence": version.flushed.sequence,
         "compaction_debt_bytes": sum(debt_bytes(levels, core.shape) for levels in families.values()),
         "appended_bytes": core.log.appended_bytes,
@@ -68,4 +70,16 @@ def collect(core: Core) -> dict[str, Any]:
         "leases": core.leases.describe(),
         "file_deletions_disabled": core.deletions.disabled,
         **asdict(core.counters),
+    }
+
+
+def _retention(core: Core) -> dict[str, Any]:
+    """Why the log is as long as it is."""
+    rules = retention_rules(core)
+    return {
+        "recovery_needs_from": rules.flushed + 1,
+        "held_from": rules.held_from,
+        "bytes_max": rules.bytes_max,
+        "seconds_max": rules.seconds_max,
+        "short_of_room_bytes": rules.short_bytes,
     }

@@ -11,9 +11,9 @@ import replicad
 from replicad.cli.exits import DIFFERENT, ERROR
 from replicad.env import Env
 from replicad.state import NodeState, Shown
-from tests.cli.conftest import RECORDS, fill
+from tests.cli.conftest import RECORDS, Outcome, fill
 
-Run = Callable[..., tuple[int, str, str]]
+Run = Callable[..., Outcome]
 
 
 def test_digest(run: Run, filled: Path) -> None:
@@ -48,6 +48,18 @@ def test_follow(run: Run, tmp_path: Path) -> None:
         later.join()
     assert code == 0
     assert [line.split()[1] for line in out.splitlines() if "put" in line] == ["first", "second"]
+
+
+def test_log_elsewhere(run: Run, tmp_path: Path) -> None:
+    """A directory whose log is elsewhere is read, and copied, with the options it was opened with."""
+    options = replicad.Options(wal_dir=tmp_path / "log", block_bytes=2048)
+    with replicad.open(tmp_path / "db", options) as database:
+        database.put(b"a", b"1")
+        sequence, digest = database.digest()
+    assert run("digest", tmp_path / "db").out == f"{sequence} {digest}\n"
+    assert run("checkpoint", tmp_path / "db", tmp_path / "copy").code == 0
+    assert run("digest", tmp_path / "copy").out == f"{sequence} {digest}\n"
+    assert replicad.load_latest_options(tmp_path / "db") == (options, {})
 
 
 def test_status(run: Run, filled: Path) -> None:

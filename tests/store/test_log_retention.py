@@ -43,6 +43,9 @@ def test_short_of_room(tmp_path: Path) -> None:
         eventually(lambda: db.oldest_log_sequence > 1)
         assert db.oldest_log_sequence <= 1501
         assert before > 3
+        retention = db.stats()["retention"]
+        assert retention["held_from"] == cut.flushed.sequence + 1 == 1501
+        assert retention["short_of_room_bytes"] == 1 << 20
         cut.close()
         db.flush()
         eventually(lambda: db.oldest_log_sequence > 2500)
