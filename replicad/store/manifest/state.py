@@ -37,6 +37,11 @@ class ManifestState:
         kept = tuple(meta for meta in self.tables if meta.number not in dropped)
         if twice := {meta.number for meta in edit.add} & {meta.number for meta in kept}:
             raise CorruptionError(f"the edit adds tables that are there: {sorted(twice)}")
+        families = edit.families or self.families
+        if homeless := {meta.family for meta in (*kept, *edit.add)} - families.ids:
+            raise CorruptionError(
+                f"there are tables of column families that are not there: {sorted(homeless)}"
+            )
         flushed = edit.flushed or self.flushed
         synced = max(edit.synced or self.synced, flushed, key=lambda position: position.sequence)
         return replace(
@@ -50,7 +55,7 @@ class ManifestState:
             synced=synced,
             log_start=edit.log_start or self.log_start,
             commit_time_us=edit.commit_time_us or self.commit_time_us,
-            families=edit.families or self.families,
+            families=families,
             tables=kept + edit.add,
         )
 

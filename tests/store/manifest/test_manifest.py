@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,19 @@ def test_no_edit(data: bytes) -> None:
     """Bytes that are no edit are corruption, not a crash."""
     with pytest.raises(CorruptionError):
         decode_edit(data)
+
+
+def test_tables_have_a_family() -> None:
+    """An edit that leaves a table without its family is refused; dropping the table with it is right."""
+    orders = FamilyList(FamilyId(4), (DEFAULT_RECORD, FamilyRecord(FamilyId(3), "orders", Sequence(8))))
+    theirs = replace(table(4, 0, "a", "b"), family=FamilyId(3))
+    with pytest.raises(CorruptionError, match="column families"):
+        ManifestState(database_id=ID).apply(Edit(add=(theirs,)))
+    state = ManifestState(database_id=ID).apply(Edit(add=(theirs,), families=orders))
+    none_left = FamilyList(FamilyId(4), (DEFAULT_RECORD,))
+    with pytest.raises(CorruptionError, match="column families"):
+        state.apply(Edit(families=none_left))
+    assert state.apply(Edit(families=none_left, drop=(FileNumber(4),))).families == none_left
 
 
 def test_appends_are_read_back(tmp_path: Path) -> None:
