@@ -7,6 +7,7 @@ import redis
 
 from tests.server.conftest import StartServer
 from tests.server.harness import FakeNode, RunningServer
+from tests.support.waiting import eventually
 
 
 def test_a_transaction_commits_as_one_batch(client: redis.Redis, server: RunningServer) -> None:
@@ -101,9 +102,10 @@ def test_a_queue_has_a_limit(start: StartServer) -> None:
 def test_reads_on_a_replica_are_of_one_moment(start: StartServer) -> None:
     """EXEC on a node that others write to reads from a snapshot."""
     server = start(node=FakeNode(role="replica", is_writable=False, primary_address=("127.0.0.1", 6381)))
-    server.store.submit_many([(b"a", b"1"), (b"b", b"2")])
+    sequence = server.store.submit_many([(b"a", b"1"), (b"b", b"2")])
+    eventually(lambda: server.store.latest_sequence >= sequence)
     client = redis.Redis(port=server.port)
     pipeline = client.pipeline(transaction=True)
     pipeline.get("a").get("b")
     assert pipeline.execute() == [b"1", b"2"]
-    assert [snapshot.closed for snapshot in server.store.snapshots] == [True]
+    eventually(lambda: [snapshot.closed for snapshot in server.store.snapshots] == [True])
