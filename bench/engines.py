@@ -27,9 +27,15 @@ class Background:
 
     flushes: int
     compactions: int
+    stalled_seconds: float
+    """For which writers were held up, so that flush and compaction could follow."""
 
     def __sub__(self, other: Background) -> Background:
-        return Background(self.flushes - other.flushes, self.compactions - other.compactions)
+        return Background(
+            self.flushes - other.flushes,
+            self.compactions - other.compactions,
+            self.stalled_seconds - other.stalled_seconds,
+        )
 
 
 class Engine(Protocol):
@@ -125,7 +131,7 @@ class Replicad:
 
     def background(self) -> Background:
         stats = self._db.stats()
-        return Background(stats["flushes"], stats["compactions"])
+        return Background(stats["flushes"], stats["compactions"], stats["stalled_seconds"])
 
     def busy(self) -> bool:
         stats = self._db.stats()
@@ -222,7 +228,15 @@ class Rocksdict:
             elif column and words and words[0] in jobs:
                 # The files of a level are one word, their size two: "3/0", "1.93 MB".
                 jobs[words[0]] = int(words[column + 1])
-        return Background(jobs["High"], jobs["Low"])
+        return Background(jobs["High"], jobs["Low"], self._stalled_seconds())
+
+    def _stalled_seconds(self) -> float:
+        # "Cumulative stall: 00:00:0.000 H:M:S, 0.0 percent"
+        for line in (self._db.property_value("rocksdb.dbstats") or "").splitlines():
+            if line.startswith("Cumulative stall:"):
+                hours, minutes, seconds = line.split()[2].split(":")
+                return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        raise LookupError("rocksdb.dbstats does not tell how long writers were stalled")
 
     def busy(self) -> bool:
         return any(self._db.property_int_value(f"rocksdb.{name}") for name in BUSY_PROPERTIES)

@@ -60,7 +60,10 @@ def show_latency(records: Records, seed: int, directory: Path) -> None:
         show(result)
     for name, of_engine in rounds.items():
         ran = of_engine[-1].background
-        note(f"{name}: {ran.flushes} flushes and {ran.compactions} compactions meanwhile, in the last round")
+        note(
+            f"{name}, last round: {ran.flushes} flushes and {ran.compactions} compactions meanwhile,"
+            f" puts stalled for {ran.stalled_seconds:.2f} s"
+        )
 
 
 def percentile(ordered: list[int], percent: float) -> int:
