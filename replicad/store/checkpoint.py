@@ -6,6 +6,7 @@ Also the two halves of a physical copy to another machine: what to ship, and how
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from replicad.store.cut import Cut
 from replicad.store.manifest.file import encode_current, load, write_manifest
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
 from replicad.store.options_file import write_options
-from replicad.store.table.meta import table_name
+from replicad.store.table.meta import TableMeta, table_name
 from replicad.store.wal.segment import is_segment_name
-from replicad.types import FileNumber, Position
+from replicad.types import DEFAULT_FAMILY, FileNumber, Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,21 @@ class Checkpoint:
 
 
 def write_checkpoint(
-    env: Env, cut: Cut, target: Path, *, with_log: bool = True, copy: bool = False
+    env: Env,
+    cut: Cut,
+    target: Path,
+    *,
+    with_log: bool = True,
+    copy: bool = False,
+    families: Collection[int] | None = None,
 ) -> Checkpoint:
     """Makes `target` out of the cut: staged beside it, synced, renamed. `target` must not exist.
 
     It opens at the cut's position, or without the log at the one that the tables hold. With `copy` nothing
-    is linked. Raises ClosedError when the cut's lease ended before all was there.
+    is linked. With `families` only those are in it, and the default one; the log would bring others back,
+    so it has to be left out. Raises ClosedError when the cut's lease ended before all was there.
     """
+    assert families is None or not with_log
     fs = env.fs
     target = target.absolute()
     if fs.exists(target):
@@ -56,10 +65,13 @@ def write_checkpoint(
     staging = target.with_name(f"{target.name}.tmp-{env.random.bytes(4).hex()}")
     fs.make_directories(staging / "wal")
     try:
-        linked, copied = _copy_content(fs, cut, staging, with_log=with_log, copy=copy)
         position = cut.position if with_log else cut.flushed
+        state = replace(cut.state, synced=position)
+        if families is not None:
+            state = _only(state, {DEFAULT_FAMILY, *families})
+        linked, copied = _copy_content(fs, cut, state.tables, staging, with_log=with_log, copy=copy)
         write_options(fs, staging, 1, cut.options)
-        write_state(fs, staging, replace(cut.state, synced=position))
+        write_state(fs, staging, state)
         fs.rename(staging, target)
         fs.sync_directory(target.parent)
     except BaseException:
@@ -68,11 +80,23 @@ def write_checkpoint(
     return Checkpoint(target, position, linked, copied)
 
 
-def _copy_content(fs: FileSystem, cut: Cut, staging: Path, *, with_log: bool, copy: bool) -> tuple[int, int]:
+def _only(state: ManifestState, families: set[int]) -> ManifestState:
+    """The state without the other families, whose ids stay used."""
+    unknown = families - state.families.ids
+    if unknown:
+        raise NotFoundError(f"there is no column family {min(unknown)}")
+    records = tuple(record for record in state.families.records if record.id in families)
+    tables = tuple(meta for meta in state.tables if meta.family in families)
+    return replace(state, families=replace(state.families, records=records), tables=tables)
+
+
+def _copy_content(
+    fs: FileSystem, cut: Cut, tables: Iterable[TableMeta], staging: Path, *, with_log: bool, copy: bool
+) -> tuple[int, int]:
     """(files linked, files copied)."""
     linked = copied = 0
     try:
-        for meta in cut.tables:
+        for meta in tables:
             done = not copy and link_or_copy(fs, cut.directory / meta.name, staging / meta.name)
             if copy:
                 copy_file(fs, cut.directory / meta.name, staging / meta.name)

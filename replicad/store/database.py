@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from replicad import kernels
@@ -330,17 +330,27 @@ class Database(LogAccess):
             self._background.request_retention()
         return enabled
 
-    def create_checkpoint(self, path: str | Path, *, flush: bool = False, copy: bool = False) -> Checkpoint:
+    def create_checkpoint(
+        self,
+        path: str | Path,
+        *,
+        flush: bool = False,
+        copy: bool = False,
+        families: Collection[int] | None = None,
+    ) -> Checkpoint:
         """Makes `path` a database of its own at one exact position; says where it opens and what was linked.
 
         Files are hard links where the file system has them, and copies with `copy` or where it has not.
-        `path` must not exist. Without `flush` the copy brings the log that its tables lack.
+        `path` must not exist. Without `flush` the copy brings the log that its tables lack. `families` limits
+        it to these and the default one; then it is flushed, and at the position that its tables hold.
 
         >>> db.create_checkpoint("/backup/monday").position                     # doctest: +SKIP
         Position(epoch=1, sequence=60003, history_hash=13541213309823301987)
         """
-        with self.cut(flush=flush, holder=f"checkpoint {path}") as cut:
-            return write_checkpoint(self._core.env, cut, Path(path), copy=copy)
+        with self.cut(flush=flush or families is not None, holder=f"checkpoint {path}") as cut:
+            return write_checkpoint(
+                self._core.env, cut, Path(path), with_log=families is None, copy=copy, families=families
+            )
 
     def create_base_copy(self, path: str | Path) -> Position:
         """A checkpoint of the tables alone, just flushed; returns the position that they hold.

@@ -305,3 +305,23 @@ def test_a_family_may_have_tables_of_its_own_kind(tmp_path: Path) -> None:
         assert sizes["packed"] > 0
     with pytest.raises(replicad.InvalidArgument, match="block_bytes"):
         replicad.FamilyOptions(block_bytes=1)
+
+
+def test_checkpoint_of_some_families(tmp_path: Path) -> None:
+    """A checkpoint of chosen families holds these and the default one, at one position."""
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        users, events = database.create_family("users"), database.create_family("events")
+        for family in (0, users, events):
+            database.put(b"k", b"%d" % family, family=family)
+        made = database.create_checkpoint(tmp_path / "copy", families=[users])
+        assert made.position == database.position
+        database.put(b"later", b"v", family=events)
+        with pytest.raises(replicad.NotFoundError):
+            database.create_checkpoint(tmp_path / "none", families=[99])
+        assert not (tmp_path / "none").exists()
+    with replicad.open(tmp_path / "copy", small_options()) as copy:
+        assert copy.families == {"default": 0, "users": users}
+        assert (copy.get(b"k"), copy.get(b"k", family=users)) == (b"0", b"%d" % users)
+        with pytest.raises(replicad.NotFoundError):
+            copy.get(b"k", family=events)
+        assert copy.create_family("events") > events
