@@ -8,7 +8,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.support.daemons import HOST, Daemon, free_ports
+from replicad.cli.demonstration.processes import HOST, free_ports
+from tests.support.daemons import Daemon
 from tests.support.waiting import eventually
 
 

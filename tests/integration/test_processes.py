@@ -126,12 +126,15 @@ def test_a_failed_sync_ends_a_replica_with_74(cluster: Cluster, primary: Daemon)
     assert replica.terminate() == 0
     replica.wrapper = ["strace", "-D", "-f", "-o", "/dev/null", "-e", "inject=fdatasync:error=EIO:when=20+"]
     replica.spawn()
+    process = replica.process
+    assert process is not None
     with primary.client() as client:
-        for number in range(2000):
-            client.set("k", number)
-            assert replica.process is not None
-            if replica.process.poll() is not None:
-                break
+
+        def ended_by_a_write() -> bool:
+            client.incr("k")
+            return process.poll() is not None
+
+        eventually(ended_by_a_write, 60)
     assert replica.wait() == 74
     assert replica.events("daemon.storage_failed")
     replica.wrapper = []

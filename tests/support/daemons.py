@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,9 +14,9 @@ from typing import Any
 
 import redis
 
+from replicad.cli.demonstration.processes import HOST, free_ports
 from tests.support.waiting import eventually
 
-HOST = "127.0.0.1"
 STOP_SECONDS = 20.0
 
 SMALL = {
@@ -34,15 +33,6 @@ SMALL = {
 """Everything small and quick, so that rotation, flushes and retries happen within a test."""
 
 Tables = Mapping[str, Mapping[str, Any]]
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody used a moment ago, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 class Daemon:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -36,13 +37,20 @@ class DemoError(ReplicadError):
     """The demonstration found something that must not be."""
 
 
+PORTS = range(12000, 30000)
+"""Below the ports that systems give to outgoing connections, one of which could take ours meanwhile."""
+
+
 def free_ports(count: int) -> list[int]:
     """Ports of the loopback that nobody used a moment ago, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in sockets]
+    found: list[int] = []
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        if len(found) == count:
+            break
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind((HOST, port))
+            found.append(port)
+    return found
 
 
 class Daemon:
