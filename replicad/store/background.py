@@ -258,3 +258,4 @@ def seal_active(core: Core) -> None:
     core.swap_version(lambda version: version.sealing(sealed, fresh))
     for id, memtable in fresh.items():
         core.memtables.set(id, memtable)
+    core.log.rotate_when_worthwhile()

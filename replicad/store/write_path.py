@@ -71,8 +71,8 @@ class WritePath:
             try:
                 sequence = self._frames.add_put(key, value, family, self._wall_us(), progress.durable)
                 self._write_pending(sequence)
-            except BaseException:
-                self._fail_if_half_done()
+            except BaseException as error:
+                self._fail_if_half_done(error)
                 raise
         if self._waits_for_sync:
             self._syncer.sync_through(Sequence(sequence))
@@ -87,8 +87,8 @@ class WritePath:
             try:
                 sequence = self._frames.add_delete(key, family, self._wall_us(), self._progress.durable)
                 self._write_pending(sequence)
-            except BaseException:
-                self._fail_if_half_done()
+            except BaseException as error:
+                self._fail_if_half_done(error)
                 raise
         if self._waits_for_sync:
             self._syncer.sync_through(Sequence(sequence))
@@ -123,8 +123,8 @@ class WritePath:
             try:
                 sequence = self._frames.add_put(key, value, family, self._wall_us(), self._progress.durable)
                 self._write_pending(sequence)
-            except BaseException:
-                self._fail_if_half_done()
+            except BaseException as error:
+                self._fail_if_half_done(error)
                 raise
         if self._waits_for_sync:
             self._syncer.request()
@@ -151,8 +151,8 @@ class WritePath:
             sequence = frames.sequence
             try:
                 self._write_pending(sequence)
-            except BaseException:
-                self._fail_if_half_done()
+            except BaseException as error:
+                self._fail_if_half_done(error)
                 raise
         if self._waits_for_sync:
             self._syncer.request()
@@ -245,10 +245,10 @@ class WritePath:
         try:
             sequence = frames.add_batch(batch, self._wall_us(), self._progress.durable)
             data = frames.pending()
-            self._append_pending()
+            self._log.append_pending()
             frames.commit(self._memtables)
-        except BaseException:
-            self._fail_if_half_done()
+        except BaseException as error:
+            self._fail_if_half_done(error)
             raise
         dropped = self._insert_or_fail(data)
         self._after_append(sequence, seal=dropped)
@@ -303,27 +303,19 @@ class WritePath:
             try:
                 sequence = self._frames.add_batch(batch, self._wall_us(), self._progress.durable)
                 self._write_pending(sequence)
-            except BaseException:
-                self._fail_if_half_done()
+            except BaseException as error:
+                self._fail_if_half_done(error)
                 raise
         return first, sequence
 
     def _write_pending(self, sequence: int) -> None:
-        full = self._append_pending()
+        full = self._log.append_pending()
         memory_bytes = self._frames.commit(self._memtables)
         self._progress.advance_appended(sequence)
         if not self._waits_for_sync and not self._syncer.requested:
             self._syncer.request()
         if full or memory_bytes >= self._memtable_bytes:
             self._make_room()
-
-    def _append_pending(self) -> bool:
-        """Whether the segment is full now."""
-        try:
-            return self._log.append_pending()
-        except PoisonedError as error:
-            self._progress.fail(error)
-            raise
 
     def _after_append(self, sequence: int, *, seal: bool = False) -> None:
         self._progress.advance_appended(sequence)
@@ -356,10 +348,12 @@ class WritePath:
                 dropped |= operation[1] == OperationKind.DROP_FAMILY
         return dropped
 
-    def _fail_if_half_done(self) -> None:
-        """After an interrupt between numbering a frame and inserting it: how much of it was written is
-        unknown, and the next one must not be written behind it."""
-        if self._frames.pending_bytes:
+    def _fail_if_half_done(self, error: BaseException) -> None:
+        """After a failed append, or an interrupt between numbering a frame and inserting it: how much of it
+        was written is unknown, and the next one must not be written behind it."""
+        if isinstance(error, PoisonedError):
+            self._progress.fail(error)
+        elif self._frames.pending_bytes:
             self._progress.fail(PoisonedError("a write was interrupted; open the database again"))
 
     def _raise_if_ending(self) -> None:

@@ -17,6 +17,9 @@ from replicad.store.wal.catalog import LogCatalog
 from replicad.store.wal.segment import HEADER_BYTES, Segment, SegmentHeader, segment_name
 from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
 
+WORTH_A_SEGMENT_BYTES = 1 << 20
+"""Less than this is read in a millisecond or two; many small flushes shall not make many small segments."""
+
 
 class LogWriter:
     """`frames` numbers, stamps and chains; this writes what it has encoded."""
@@ -154,6 +157,14 @@ class LogWriter:
             self.rotate()
             return True
         return False
+
+    def rotate_when_worthwhile(self) -> None:
+        """When memtables are sealed: recovery would read the segment only to skip what tables hold by then.
+
+        Under the lock, nothing pending.
+        """
+        if self._file is not None and self._file.size >= WORTH_A_SEGMENT_BYTES:
+            self.rotate()
 
     def _start_segment(self, epoch: Epoch) -> AppendFile:
         previous = self._before_pending
