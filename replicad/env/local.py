@@ -135,9 +135,6 @@ class LocalFileSystem:
     def exists(self, path: Path) -> bool:
         return path.exists()
 
-    def is_directory(self, path: Path) -> bool:
-        return path.is_dir()
-
     def size(self, path: Path) -> int:
         return path.stat().st_size
 

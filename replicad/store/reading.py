@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import chain, islice
-from typing import Protocol
 
 from replicad import kernels
 from replicad.errors import InvalidArgument, NotFoundError
@@ -18,16 +17,6 @@ Pair = tuple[bytes, bytes]
 FIRST_PAGE = 64
 PAGE = 1024
 DIGEST_BYTES = 1 << 20
-
-
-class Readable(Protocol):
-    """What a database, a snapshot and `newest` have in common."""
-
-    def get(self, key: bytes, *, family: int = 0) -> bytes | None: ...
-
-    def multi_get(self, keys: list[bytes], *, family: int = 0) -> list[bytes | None]: ...
-
-    def contains(self, key: bytes, *, family: int = 0) -> bool: ...
 
 
 def view_of(core: Core, family: int) -> kernels.ReadView:

@@ -90,8 +90,7 @@ class WritePath:
             except BaseException as error:
                 self._fail_if_half_done(error)
                 raise
-        if self._waits_for_sync:
-            self._syncer.sync_through(Sequence(sequence))
+        self._wait_visible(sequence)
         return sequence
 
     def write(self, batch: kernels.Batch, conditions: Iterable[Condition] = ()) -> int:
@@ -100,11 +99,9 @@ class WritePath:
         try:
             sequence = self._submit(batch, conditions)[1]
         except ConditionFailed as failed:
-            if self._waits_for_sync:
-                self._syncer.sync_through(Sequence(failed.sequence))
+            self._wait_visible(failed.sequence)
             raise
-        if self._waits_for_sync:
-            self._syncer.sync_through(Sequence(sequence))
+        self._wait_visible(sequence)
         return sequence
 
     def submit(self, batch: kernels.Batch, conditions: Iterable[Condition] = ()) -> Commit:
