@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from replicad.env import Env
-from replicad.replication.messages import FILES_ENTRIES_MAX, Copy, FileEntry, Files
+from replicad.replication.headers import FileEntry
+from replicad.replication.messages import FILES_ENTRIES_MAX, Copy, Files
 from replicad.replication.ports import CopyFile, ListFiles, LogSource
 from replicad.types import Epoch, HistoryHash, Position
 from replicad.types import Sequence as SequenceNumber

@@ -14,8 +14,9 @@ from pathlib import Path
 from replicad.env import Env
 from replicad.errors import ProtocolError
 from replicad.replication.connection import Connection
+from replicad.replication.headers import FileEntry
 from replicad.replication.identify import RefusedError
-from replicad.replication.messages import Copy, Data, Fetch, FileEntry, Files, Heartbeat, Message, Refuse
+from replicad.replication.messages import Copy, Data, Fetch, Files, Heartbeat, Message, Refuse
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import ReplicaData
 from replicad.replication.staging import FILES_MAX, Staging, check_list

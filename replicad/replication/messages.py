@@ -1,29 +1,27 @@
-"""The messages of a session and their header maps (proto/wire.md).
+"""The messages of a session (proto/wire.md): what each says, field by field, and their encoding.
 
-A header is a msgpack map from short strings to integers, byte strings, strings, nil, booleans or arrays of
-these, decoded under strict limits. A key that this version does not know is ignored, a missing or ill-typed
-one is a ProtocolError. Kind numbers and keys are on the wire and never change their meaning.
+A message is declared once, with the check of each field beside its type; the fields are the keys of its
+header map, in order. A key that this version does not know is ignored; a missing or ill-typed one is a
+ProtocolError. Kind numbers and keys are on the wire and never change their meaning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from enum import IntEnum
-from typing import Any, ClassVar, TypeAlias
-
-import msgpack
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from replicad.errors import ProtocolError
+from replicad.replication import headers
 from replicad.replication.framing import RawMessage, encode_prefix
-from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
+from replicad.replication.headers import FileEntry
+from replicad.types import EpochRecord, Position
 
 PROTOCOL_VERSION = 1
 FILES_ENTRIES_MAX = 256
 """File entries in one FILES message."""
 EPOCHS_MAX = 1024
-
-Check: TypeAlias = Callable[[str, Any], Any]
 
 
 class Kind(IntEnum):
@@ -44,346 +42,192 @@ class Kind(IntEnum):
     INSTALLED = 13  # R
 
 
-def _wrong(name: str, value: object, wanted: str) -> ProtocolError:
-    return ProtocolError(f"{name} is {type(value).__name__} {repr(value)[:60]}, not {wanted}")
+class Message:
+    """What every message is."""
+
+    __slots__ = ()
+    KIND: ClassVar[Kind]
 
 
-def u64(name: str, value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 64:
-        raise _wrong(name, value, "a u64")
-    return value
+Class = TypeVar("Class", bound=Message)
+_CLASSES: dict[int, type[Message]] = {}
+_CHECKS: dict[int, dict[str, tuple[headers.Check, Any]]] = {}
+"""Of each kind, by field: the check, and what an absent key means (MISSING: it must be there)."""
+_WITH_PAYLOAD: set[int] = set()
 
 
-def u32(name: str, value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 32:
-        raise _wrong(name, value, "a u32")
-    return value
+def wire(check: headers.Check, *, default: Any = MISSING) -> Any:
+    """A field of a header. With `default` the key may be absent, as peers of before it was added leave it."""
+    return field(default=default, metadata={"check": check})
 
 
-def boolean(name: str, value: Any) -> bool:
-    if type(value) is not bool:
-        raise _wrong(name, value, "a boolean")
-    return value
+@dataclass_transform(frozen_default=True, field_specifiers=(wire,))
+def message(kind: Kind) -> Callable[[type[Class]], type[Class]]:
+    """Declares the message of a kind. A field `payload` is what follows the header."""
+
+    def declare(declared: type[Class]) -> type[Class]:
+        made = dataclass(frozen=True, slots=True)(declared)
+        made.KIND = kind
+        assert kind not in _CLASSES
+        declared_fields = fields(made)  # type: ignore[arg-type]
+        _CLASSES[kind] = made
+        _CHECKS[kind] = {
+            f.name: (f.metadata["check"], f.default) for f in declared_fields if f.name != "payload"
+        }
+        if any(f.name == "payload" for f in declared_fields):
+            _WITH_PAYLOAD.add(kind)
+        return made
+
+    return declare
 
 
-def id16(name: str, value: Any) -> bytes:
-    if type(value) is not bytes or len(value) != 16:
-        raise _wrong(name, value, "16 bytes")
-    return value
-
-
-def sha256(name: str, value: Any) -> bytes:
-    if type(value) is not bytes or len(value) != 32:
-        raise _wrong(name, value, "32 bytes")
-    return value
-
-
-def text(name: str, value: Any) -> str:
-    if type(value) is not str or len(value) > 1024:
-        raise _wrong(name, value, "a string of at most 1024 characters")
-    return value
-
-
-def optional(check: Check) -> Check:
-    return lambda name, value: None if value is None else check(name, value)
-
-
-def array_of(check: Check, count_max: int) -> Check:
-    def run(name: str, value: Any) -> tuple[Any, ...]:
-        if type(value) is not list or len(value) > count_max:
-            raise _wrong(name, value, f"an array of at most {count_max}")
-        return tuple(check(name, item) for item in value)
-
-    return run
-
-
-def position(name: str, value: Any) -> Position:
-    if type(value) is not list or len(value) != 3:
-        raise _wrong(name, value, "a position")
-    return Position(
-        Epoch(u32(name, value[0])), Sequence(u64(name, value[1])), HistoryHash(u64(name, value[2]))
-    )
-
-
-def epoch_record(name: str, value: Any) -> EpochRecord:
-    if type(value) is not list or len(value) != 3:
-        raise _wrong(name, value, "an epoch record")
-    return EpochRecord(Epoch(u32(name, value[0])), id16(name, value[1]), position(name, value[2]))
-
-
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """A file of a copy: its index in the whole list is what FETCH names it by."""
-
-    name: str
-    size: int
-    sha256: bytes
-
-
-def file_entry(name: str, value: Any) -> FileEntry:
-    if type(value) is not list or len(value) != 3:
-        raise _wrong(name, value, "a file entry")
-    return FileEntry(text(name, value[0]), u64(name, value[1]), sha256(name, value[2]))
-
-
-@dataclass(frozen=True, slots=True)
-class Hello:
+@message(Kind.HELLO)
+class Hello(Message):
     """Opens the session. `process` is random for every run of a daemon."""
 
-    KIND: ClassVar = Kind.HELLO
-    CHECKS: ClassVar[dict[str, Check]] = {
-        "versions": array_of(u32, 16),
-        "node": id16,
-        "process": id16,
-        "database": optional(id16),
-        "features": array_of(text, 32),
-        "software": text,
-    }
-    versions: tuple[int, ...]
-    node: bytes
-    process: bytes
-    database: bytes | None
-    features: tuple[str, ...]
-    software: str
+    versions: tuple[int, ...] = wire(headers.array_of(headers.u32, 16))
+    node: bytes = wire(headers.id16)
+    process: bytes = wire(headers.id16)
+    database: bytes | None = wire(headers.optional(headers.id16))
+    features: tuple[str, ...] = wire(headers.array_of(headers.text, 32))
+    software: str = wire(headers.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Welcome:
+@message(Kind.WELCOME)
+class Welcome(Message):
     """The primary's answer to HELLO, with the version and the features that both know."""
 
-    KIND: ClassVar = Kind.WELCOME
-    CHECKS: ClassVar[dict[str, Check]] = {
-        "version": u32,
-        "node": id16,
-        "process": id16,
-        "database": id16,
-        "features": array_of(text, 32),
-        "software": text,
-        "heartbeat_ms": u32,
-        "position": position,
-        "epochs": array_of(epoch_record, EPOCHS_MAX),
-    }
-    version: int
-    node: bytes
-    process: bytes
-    database: bytes
-    features: tuple[str, ...]
-    software: str
-    heartbeat_ms: int
-    position: Position
-    epochs: tuple[EpochRecord, ...]
+    version: int = wire(headers.u32)
+    node: bytes = wire(headers.id16)
+    process: bytes = wire(headers.id16)
+    database: bytes = wire(headers.id16)
+    features: tuple[str, ...] = wire(headers.array_of(headers.text, 32))
+    software: str = wire(headers.text)
+    heartbeat_ms: int = wire(headers.u32)
+    position: Position = wire(headers.position)
+    epochs: tuple[EpochRecord, ...] = wire(headers.array_of(headers.epoch_record, EPOCHS_MAX))
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+@message(Kind.REFUSE)
+class Refuse(Message):
     """Why the sender closes the connection now. `retry` says whether time can mend it."""
 
-    KIND: ClassVar = Kind.REFUSE
-    CHECKS: ClassVar[dict[str, Check]] = {"code": text, "reason": text, "retry": boolean}
-    code: str
-    reason: str
-    retry: bool
+    code: str = wire(headers.text)
+    reason: str = wire(headers.text)
+    retry: bool = wire(headers.boolean)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+@message(Kind.CLAIM)
+class Claim(Message):
     """What the replica has; `position` is nil when it has no data."""
 
-    KIND: ClassVar = Kind.CLAIM
-    CHECKS: ClassVar[dict[str, Check]] = {
-        "position": optional(position),
-        "durable": u64,
-        "epochs": array_of(epoch_record, EPOCHS_MAX),
-    }
-    position: Position | None
-    durable: int
-    epochs: tuple[EpochRecord, ...]
+    position: Position | None = wire(headers.optional(headers.position))
+    durable: int = wire(headers.u64)
+    epochs: tuple[EpochRecord, ...] = wire(headers.array_of(headers.epoch_record, EPOCHS_MAX))
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+@message(Kind.DECISION)
+class Decided(Message):
     """The outcome of *agree*; `fork` is set when the outcome is to rewind."""
 
-    KIND: ClassVar = Kind.DECISION
-    CHECKS: ClassVar[dict[str, Check]] = {
-        "outcome": text,
-        "code": text,
-        "reason": text,
-        "position": position,
-        "fork": optional(position),
-    }
-    outcome: str
-    code: str
-    reason: str
-    position: Position
-    fork: Position | None
+    outcome: str = wire(headers.text)
+    code: str = wire(headers.text)
+    reason: str = wire(headers.text)
+    position: Position = wire(headers.position)
+    fork: Position | None = wire(headers.optional(headers.position))
 
 
-@dataclass(frozen=True, slots=True)
-class Frames:
+@message(Kind.FRAMES)
+class Frames(Message):
     """Whole log frames, byte for byte, in the payload; `primary` is the primary's durable sequence number."""
 
-    KIND: ClassVar = Kind.FRAMES
-    CHECKS: ClassVar[dict[str, Check]] = {"first": u64, "last": u64, "primary": u64}
-    first: int
-    last: int
-    primary: int
+    first: int = wire(headers.u64)
+    last: int = wire(headers.u64)
+    primary: int = wire(headers.u64)
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+@message(Kind.HEARTBEAT)
+class Heartbeat(Message):
     """Sent by both sides every heartbeat interval: durable position (0:0:0 without data) and wall clock."""
 
-    KIND: ClassVar = Kind.HEARTBEAT
-    CHECKS: ClassVar[dict[str, Check]] = {"position": position, "clock_us": u64}
-    position: Position
-    clock_us: int
+    position: Position = wire(headers.position)
+    clock_us: int = wire(headers.u64)
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+@message(Kind.ACK)
+class Ack(Message):
     """How far the replica is: three different facts. None is ever above what was sent, none goes back."""
 
-    KIND: ClassVar = Kind.ACK
-    CHECKS: ClassVar[dict[str, Check]] = {"received": u64, "applied": u64, "durable": u64}
-    received: int
-    applied: int
-    durable: int
+    received: int = wire(headers.u64)
+    applied: int = wire(headers.u64)
+    durable: int = wire(headers.u64)
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+@message(Kind.COPY)
+class Copy(Message):
     """A copy is there to be fetched: `files` entries, `bytes` in all, which open at `position`."""
 
-    KIND: ClassVar = Kind.COPY
-    CHECKS: ClassVar[dict[str, Check]] = {"copy": id16, "position": position, "files": u32, "bytes": u64}
-    copy: bytes
-    position: Position
-    files: int
-    bytes: int
+    copy: bytes = wire(headers.id16)
+    position: Position = wire(headers.position)
+    files: int = wire(headers.u32)
+    bytes: int = wire(headers.u64)
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+@message(Kind.FILES)
+class Files(Message):
     """A part of the copy's list, in order."""
 
-    KIND: ClassVar = Kind.FILES
-    CHECKS: ClassVar[dict[str, Check]] = {"first": u32, "entries": array_of(file_entry, FILES_ENTRIES_MAX)}
-    first: int
-    entries: tuple[FileEntry, ...]
+    first: int = wire(headers.u32)
+    entries: tuple[FileEntry, ...] = wire(headers.array_of(headers.file_entry, FILES_ENTRIES_MAX))
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+@message(Kind.FETCH)
+class Fetch(Message):
     """Asks for one file of the list, from `offset` to its end."""
 
-    KIND: ClassVar = Kind.FETCH
-    CHECKS: ClassVar[dict[str, Check]] = {"entry": u32, "offset": u64}
-    entry: int
-    offset: int
+    entry: int = wire(headers.u32)
+    offset: int = wire(headers.u64)
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+@message(Kind.DATA)
+class Data(Message):
     """Bytes of one file, in order from the offset that was asked for."""
 
-    KIND: ClassVar = Kind.DATA
-    CHECKS: ClassVar[dict[str, Check]] = {"entry": u32, "offset": u64}
-    entry: int
-    offset: int
+    entry: int = wire(headers.u32)
+    offset: int = wire(headers.u64)
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+@message(Kind.INSTALLED)
+class Installed(Message):
     """The copy is verified and durable at the replica; the primary may remove its files."""
 
-    KIND: ClassVar = Kind.INSTALLED
-    CHECKS: ClassVar[dict[str, Check]] = {"copy": id16}
-    copy: bytes
-
-
-Message: TypeAlias = (
-    Hello
-    | Welcome
-    | Refuse
-    | Claim
-    | Decided
-    | Frames
-    | Heartbeat
-    | Ack
-    | Copy
-    | Files
-    | Fetch
-    | Data
-    | Installed
-)
-
-_TYPES: dict[int, type[Any]] = {
-    message.KIND: message
-    for message in (
-        Hello, Welcome, Refuse, Claim, Decided, Frames, Heartbeat, Ack, Copy, Files, Fetch, Data, Installed,
-    )
-}  # fmt: skip
-_NAMES: dict[int, tuple[str, ...]] = {
-    kind: tuple(field.name for field in fields(message) if field.name != "payload")
-    for kind, message in _TYPES.items()
-}
-_WITH_PAYLOAD = frozenset({Kind.FRAMES, Kind.DATA})
+    copy: bytes = wire(headers.id16)
 
 
 def encode(message: Message) -> tuple[bytes, bytes]:
     """Prefix with header, and payload: the two byte strings that follow each other on the wire."""
     kind = message.KIND
-    header = msgpack.packb({name: getattr(message, name) for name in _NAMES[kind]}, default=_plain)
+    header = headers.encode_header({name: getattr(message, name) for name in _CHECKS[kind]})
     payload = getattr(message, "payload", b"")
     return encode_prefix(kind, header, payload), payload
 
 
 def decode(raw: RawMessage) -> Message:
     """Raises ProtocolError for anything that `encode` of some version could not have written."""
-    message = _TYPES.get(raw.kind)
-    if message is None:
+    declared = _CLASSES.get(raw.kind)
+    if declared is None:
         raise ProtocolError(f"there is no message of kind {raw.kind}")
-    header = decode_header(raw.header)
+    header = headers.decode_header(raw.header)
     values = {}
-    for name, check in message.CHECKS.items():
-        if name not in header:
-            raise ProtocolError(f"{message.__name__}: {name!r} is missing")
-        values[name] = check(name, header[name])
+    for name, (check, default) in _CHECKS[raw.kind].items():
+        if name in header:
+            values[name] = check(name, header[name])
+        elif default is MISSING:
+            raise ProtocolError(f"{declared.__name__}: {name!r} is missing")
     if raw.kind in _WITH_PAYLOAD:
-        return message(**values, payload=raw.payload)  # type: ignore[no-any-return]
-    if raw.payload:
-        raise ProtocolError(f"{message.__name__}: a payload of {len(raw.payload)} bytes where none belongs")
-    return message(**values)  # type: ignore[no-any-return]
-
-
-def decode_header(data: bytes) -> dict[str, Any]:
-    """The header map under its limits."""
-    try:
-        header = msgpack.unpackb(
-            data,
-            raw=False,
-            strict_map_key=True,
-            max_str_len=4096,
-            max_bin_len=4096,
-            max_array_len=1024,
-            max_map_len=32,
-            max_ext_len=0,
-        )
-    except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
-        raise ProtocolError(f"a header is not a msgpack map within the limits: {error}") from None
-    if type(header) is not dict:
-        raise ProtocolError(f"a header is {type(header).__name__}, not a map")
-    return header
-
-
-def _plain(value: object) -> list[Any]:
-    if isinstance(value, Position):
-        return [value.epoch, value.sequence, value.history_hash]
-    if isinstance(value, EpochRecord):
-        return [value.epoch, value.id, value.fork]
-    if isinstance(value, FileEntry):
-        return [value.name, value.size, value.sha256]
-    raise TypeError(f"{type(value).__name__} has no place in a header")
+        values["payload"] = raw.payload
+    elif raw.payload:
+        raise ProtocolError(f"{declared.__name__}: a payload of {len(raw.payload)} bytes where none belongs")
+    return declared(**values)

@@ -18,7 +18,7 @@ from pathlib import Path
 from replicad.env import AppendFile, FileSystem
 from replicad.errors import CorruptionError, DiskFullError, ProtocolError
 from replicad.options import MIB
-from replicad.replication.messages import FileEntry
+from replicad.replication.headers import FileEntry
 
 DIRECTORY = Path("bootstrap") / "incoming"
 FILES_MAX = 1_000_000

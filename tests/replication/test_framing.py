@@ -13,6 +13,7 @@ import pytest
 
 from replicad.errors import ProtocolError
 from replicad.replication.framing import MessageDecoder, RawMessage
+from replicad.replication.headers import FileEntry
 from replicad.replication.messages import (
     Ack,
     Claim,
@@ -20,7 +21,6 @@ from replicad.replication.messages import (
     Data,
     Decided,
     Fetch,
-    FileEntry,
     Files,
     Frames,
     Heartbeat,

@@ -9,7 +9,7 @@ import pytest
 
 from replicad.env import LocalFileSystem
 from replicad.errors import CorruptionError, DiskFullError, ProtocolError
-from replicad.replication.messages import FileEntry
+from replicad.replication.headers import FileEntry
 from replicad.replication.staging import Staging, check_list
 
 FS = LocalFileSystem()
