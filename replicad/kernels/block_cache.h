@@ -103,14 +103,15 @@ class BlockCache {
   uint64_t misses_ = 0;
 };
 
-// The cached blocks of one table, by ordinal.
+// The cached blocks of one table, by ordinal; none until Resize says how many there are.
 class BlockSlots {
  public:
-  BlockSlots(std::shared_ptr<BlockCache> cache, uint32_t count) : cache_(std::move(cache)), slots_(count) {}
+  explicit BlockSlots(std::shared_ptr<BlockCache> cache) : cache_(std::move(cache)) {}
   ~BlockSlots();
   BlockSlots(const BlockSlots&) = delete;
   BlockSlots& operator=(const BlockSlots&) = delete;
 
+  void Resize(uint32_t count) { slots_.resize(count); }  // once
   // Null when it is not cached. The pointer is good until anything is inserted in the cache.
   const Block* Find(uint32_t ordinal) {
     const Block* block = slots_[ordinal].block.get();

@@ -56,14 +56,20 @@ void BindDecoders(nb::module_& m) {
       "raw"_a, "key"_a, "Whether a raw filter block may contain the key. Parses the filter each time.");
 }
 
-// Asks Python for blocks.
+// Asks Python for a table's parts.
 class FetchSource final : public BlockSource {
  public:
-  explicit FetchSource(nb::callable fetch) : fetch_(std::move(fetch)) {}
+  FetchSource(nb::callable load, nb::callable fetch) : load_(std::move(load)), fetch_(std::move(fetch)) {}
+
+  std::shared_ptr<const TableContents> Load() override {
+    const nb::object load = load_;
+    if (!load) throw nb::value_error(kCleared);
+    return nb::cast<std::shared_ptr<TableContents>>(load());
+  }
 
   BlockRef Fetch(const BlockHandle& handle, uint32_t skip_bytes) override {
     const nb::object fetch = fetch_;
-    if (!fetch) throw nb::value_error("the table was cleared by the garbage collector");
+    if (!fetch) throw nb::value_error(kCleared);
     const nb::object result = fetch(handle.offset, handle.length, handle.raw_length);
     BytesLike raw;
     if (!raw.Hold(result.ptr())) throw nb::type_error("fetch must return a bytes-like object");
@@ -75,26 +81,37 @@ class FetchSource final : public BlockSource {
     return Block::Copy(raw.view(), skip_bytes);
   }
 
-  PyObject* fetch() const { return fetch_.ptr(); }
-  void Clear() { nb::object(std::move(fetch_)).reset(); }
+  int Traverse(visitproc visit, void* arg) const {
+    Py_VISIT(load_.ptr());
+    Py_VISIT(fetch_.ptr());
+    return 0;
+  }
+  void Clear() {
+    nb::object(std::move(load_)).reset();
+    nb::object(std::move(fetch_)).reset();
+  }
 
  private:
+  static constexpr const char* kCleared = "the table was cleared by the garbage collector";
+  nb::object load_;
   nb::object fetch_;
 };
 
-void InitTable(Table* self, uint64_t number, const BytesLike& index, const BytesLike& filter,
-               const nb::bytes& smallest, const nb::bytes& largest, std::shared_ptr<BlockCache> cache,
-               nb::callable fetch) {
-  new (self) Table(number, index.view(), filter.view(), std::string(View(smallest)), std::string(View(largest)),
-                   std::move(cache), std::make_unique<FetchSource>(std::move(fetch)));
+void InitContents(TableContents* self, const BytesLike& index, const BytesLike& filter) {
+  new (self) TableContents(index.view(), filter.view());
+}
+
+void InitTable(Table* self, uint64_t number, const nb::bytes& smallest, const nb::bytes& largest,
+               std::shared_ptr<BlockCache> cache, nb::callable load, nb::callable fetch) {
+  new (self) Table(number, std::string(View(smallest)), std::string(View(largest)), std::move(cache),
+                   std::make_unique<FetchSource>(std::move(load), std::move(fetch)));
 }
 
 FetchSource& SourceOf(Table& table) { return static_cast<FetchSource&>(table.source()); }
 
 int TraverseTable(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));
-  if (nb::inst_ready(self)) Py_VISIT(SourceOf(*nb::inst_ptr<Table>(self)).fetch());
-  return 0;
+  return nb::inst_ready(self) ? SourceOf(*nb::inst_ptr<Table>(self)).Traverse(visit, arg) : 0;
 }
 
 int ClearTable(PyObject* self) {
@@ -114,19 +131,26 @@ void BindTable(nb::module_& m) {
       .def_prop_ro("hits", &BlockCache::hits)
       .def_prop_ro("misses", &BlockCache::misses);
 
+  nb::class_<TableContents>(m, "TableContents", "Index and filter of a table, parsed. Immutable.")
+      .def("__init__", &InitContents, "index"_a, "filter"_a,
+           nb::sig("def __init__(self, index: bytes | bytearray | memoryview, "
+                   "filter: bytes | bytearray | memoryview) -> None"),
+           "From the raw blocks; raises CorruptionError when a builder writes no such ones.");
+
   nb::class_<Table>(m, "Table", nb::type_slots(table_slots),
-                    "One open table: its index and filter in memory, its data blocks in the cache or fetched.")
-      .def("__init__", &InitTable, "number"_a, "index"_a, "filter"_a, "smallest"_a, "largest"_a, "cache"_a, "fetch"_a,
-           nb::sig("def __init__(self, number: int, index: bytes | bytearray | memoryview, "
-                   "filter: bytes | bytearray | memoryview, smallest: bytes, largest: bytes, cache: BlockCache, "
+                    "One open table: its index and filter in memory once used, its data blocks in the cache or fetched.")
+      .def("__init__", &InitTable, "number"_a, "smallest"_a, "largest"_a, "cache"_a, "load"_a, "fetch"_a,
+           nb::sig("def __init__(self, number: int, smallest: bytes, largest: bytes, cache: BlockCache, "
+                   "load: collections.abc.Callable[[], TableContents], "
                    "fetch: collections.abc.Callable[[int, int, int], bytes]) -> None"),
-           "fetch(offset, length, raw_length) returns the verified, decompressed block; what it raises comes out of\n"
-           "the call that needed the block.")
+           "load() returns the contents, fetch(offset, length, raw_length) a verified, decompressed block; what they\n"
+           "raise comes out of the call that needed it.")
       .def_prop_ro("number", &Table::number)
-      .def_prop_ro("memory_bytes", &Table::memory_bytes, "What index, filter and slots take; not the cached blocks.")
+      .def("load", [](Table& table) { table.contents(); }, "Reads index and filter now, if nothing has yet.")
+      .def_prop_ro("memory_bytes", &Table::memory_bytes, "What index, filter and slots take, when they are here; not the cached blocks.")
       .def_prop_ro(
           "block_handles",
-          [](const Table& table) {
+          [](Table& table) {
             nb::list handles;
             for (uint32_t i = 0; i < table.index().block_count(); ++i) {
               const BlockHandle handle = table.index().handle(i);

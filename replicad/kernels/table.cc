@@ -4,25 +4,31 @@
 
 namespace replicad {
 
-Table::Table(uint64_t number, std::string_view index, std::string_view filter, std::string smallest,
-             std::string largest, std::shared_ptr<BlockCache> cache, std::unique_ptr<BlockSource> source)
+Table::Table(uint64_t number, std::string smallest, std::string largest, std::shared_ptr<BlockCache> cache,
+             std::unique_ptr<BlockSource> source)
     : number_(number),
       smallest_(std::move(smallest)),
       largest_(std::move(largest)),
       shared_bytes_(static_cast<uint32_t>(SharedBytes(smallest_, largest_))),
-      index_(index),
-      filter_(filter),
-      slots_(std::move(cache), index_.block_count()),
+      slots_(std::move(cache)),
       source_(std::move(source)) {}
+
+void Table::LoadContents() {
+  auto loaded = source_->Load();
+  if (contents_) return;  // Another thread was first.
+  slots_.Resize(loaded->index.block_count());
+  contents_ = std::move(loaded);
+}
 
 LookupResult Table::Get(const LookupKey& key) {
   LookupResult result;
-  if (!filter_.MayContain(key.hash)) return result;
+  const TableContents& table = contents();
+  if (!table.filter.MayContain(key.hash)) return result;
   // The versions of one key may span blocks; mostly one block decides.
-  for (uint32_t ordinal = index_.Find(key.key); ordinal < index_.block_count(); ++ordinal) {
+  for (uint32_t ordinal = table.index.Find(key.key); ordinal < table.index.block_count(); ++ordinal) {
     const Block* block = slots_.Find(ordinal);
     if (!block) {
-      result.block = Load(ordinal);
+      result.block = LoadBlock(ordinal);
       block = result.block.get();
     }
     const uint32_t restart = FindRestart(block->view(), key.key, key.bound);
@@ -34,21 +40,23 @@ LookupResult Table::Get(const LookupKey& key) {
   return result;
 }
 
-uint32_t Table::Locate(const LookupKey& key) const {
-  if (!filter_.MayContain(key.hash)) return index_.block_count();
-  const uint32_t ordinal = index_.Find(key.key);
-  if (ordinal < index_.block_count()) slots_.Prefetch(ordinal);
+uint32_t Table::Locate(const LookupKey& key) {
+  const auto& [index, filter] = contents();
+  if (!filter.MayContain(key.hash)) return index.block_count();
+  const uint32_t ordinal = index.Find(key.key);
+  if (ordinal < index.block_count()) slots_.Prefetch(ordinal);
   return ordinal;
 }
 
 BlockRef Table::ReadBlock(uint32_t ordinal) {
+  contents();
   if (const Block* block = slots_.Find(ordinal)) return BlockRef(block);
-  return Load(ordinal);
+  return LoadBlock(ordinal);
 }
 
-BlockRef Table::Load(uint32_t ordinal) {
+BlockRef Table::LoadBlock(uint32_t ordinal) {
   slots_.CountMiss();
-  BlockRef block = source_->Fetch(index_.handle(ordinal), shared_bytes_);
+  BlockRef block = source_->Fetch(contents_->index.handle(ordinal), shared_bytes_);
   slots_.Insert(ordinal, block);
   return block;
 }

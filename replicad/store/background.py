@@ -134,7 +134,7 @@ class Background:
             merge.add_run([by_number[meta.number] for meta in choice.inputs])
         merge.add_run([by_number[meta.number] for meta in choice.below])
         made = merge.run()
-        opened = [open_table(core.env.fs, core.path, meta, core.cache) for meta in made]
+        opened = _open_made(core, made)
         published = False
         try:
             published = publish_compaction(core, family.record.id, dropped, opened)
@@ -194,7 +194,7 @@ def flush_oldest(core: Core, stop: object) -> None:
     except DiskFullError:
         core.remove_tables(made)
         raise
-    opened = [open_table(core.env.fs, core.path, meta, core.cache) for meta in made]
+    opened = _open_made(core, made)
     core.swap_version(lambda version: version.flushing(sealed, opened))
     core.counters.flushes += 1
     core.counters.flushed_bytes += sum(meta.size_bytes for meta in made)
@@ -217,6 +217,14 @@ def _write_tables(core: Core, sealed: SealedMemtables, stop: object) -> list[Tab
             core.env.fs.unlink(core.path / meta.name)
         raise
     return made
+
+
+def _open_made(core: Core, made: list[TableMeta]) -> list[OpenTable]:
+    """With index and filter read already: no reader should pay for what was written just now."""
+    opened = [open_table(core.env.fs, core.path, meta, core.cache) for meta in made]
+    for table in opened:
+        table.table.load()
+    return opened
 
 
 def publish_compaction(

@@ -151,7 +151,7 @@ def _recover(
     segments, passed_over = find_segments(fs, wal, path / "archive", state.database_id, env.clock.monotonic())
     catalog = LogCatalog(fs, wal, path / "archive")
     if not read_only:
-        _make_durable(env, log_after(segments, state.flushed), wal)
+        _make_durable(env, log_after(segments, state.flushed, flushed_log_is_archived=True), wal)
     cache = kernels.BlockCache(options.block_cache_bytes)
     tables = [open_table(fs, path, meta, cache) for meta in state.tables]
     version = Version.opened(state.families, state.flushed, tables)
@@ -210,7 +210,16 @@ def _replay_into(core: Core, segments: list[Segment], headless: tuple[Path, ...]
 
     wrote_it = core.role == "owner" and not core.state.copy
     bounds = Bounds(core.state.synced.sequence, trust_frames=wrote_it)
-    return replay(core.env.fs, segments, core.database_id, core.state.flushed, bounds, consume, headless)
+    return replay(
+        core.env.fs,
+        segments,
+        core.database_id,
+        core.state.flushed,
+        bounds,
+        consume,
+        headless,
+        flushed_log_is_archived=not core.read_only,
+    )
 
 
 def flush_recovered(core: Core) -> None:

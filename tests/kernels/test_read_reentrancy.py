@@ -25,9 +25,11 @@ class InterruptedTable:
         self.built = built
         self.interrupt: Callable[[], object] = lambda: None
         summary = built.summary
-        self.table = kernels.Table(
-            1, summary.index, summary.filter, summary.smallest, summary.largest, cache, self.fetch
-        )
+        self.table = kernels.Table(1, summary.smallest, summary.largest, cache, self.load, self.fetch)
+
+    def load(self) -> kernels.TableContents:
+        self.interrupt()
+        return self.built.load()
 
     def fetch(self, offset: int, length: int, raw_length: int) -> bytes:
         self.interrupt()
@@ -140,13 +142,12 @@ def test_what_fetch_raises_comes_out() -> None:
 def test_a_block_of_another_length_is_refused(result: object) -> None:
     """A fetch that returns something else than raw_length bytes is corruption, or a type error."""
     [built] = build_tables(ENTRIES, snapshots=[])
-    summary = built.summary
 
     def fetch(offset: int, length: int, raw_length: int) -> bytes:
         return result  # type: ignore[return-value]
 
     cache = kernels.BlockCache(1 << 20)
-    table = kernels.Table(1, summary.index, summary.filter, b"0000", b"0299", cache, fetch)
+    table = kernels.Table(1, b"0000", b"0299", cache, built.load, fetch)
     with pytest.raises((CorruptionError, TypeError)):
         kernels.ReadView([], [table], []).get(b"0100", NEWEST)
     assert cache.used_bytes == 0

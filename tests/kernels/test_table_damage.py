@@ -29,7 +29,12 @@ def test_reads_of_any_block_end_well(raw: bytes, key: bytes, other: bytes) -> No
     """get and scans over any bytes as a block raise CorruptionError or give an answer."""
     index = encode_index([b"\xff" * 30], [BlockHandle(0, len(raw), len(raw))])
     table = kernels.Table(
-        1, index, b"", b"", b"\xff" * 30, kernels.BlockCache(1 << 20), lambda offset, length, raw_length: raw
+        1,
+        b"",
+        b"\xff" * 30,
+        kernels.BlockCache(1 << 20),
+        lambda: kernels.TableContents(index, b""),
+        lambda offset, length, raw_length: raw,
     )
     view = kernels.ReadView([], [table], [])
     for sequence in (0, 5, 2**64 - 1):
@@ -73,9 +78,9 @@ def test_tables_with_damaged_index_or_filter_end_well(data: st.DataObject, histo
         return built.blocks.get(offset, b"")
 
     with contextlib.suppress(CorruptionError):
-        table = kernels.Table(
-            1, index, bloom, summary.smallest, summary.largest, kernels.BlockCache(1 << 20), fetch
-        )
+        contents = kernels.TableContents(index, bloom)
+        cache = kernels.BlockCache(1 << 20)
+        table = kernels.Table(1, summary.smallest, summary.largest, cache, lambda: contents, fetch)
         view = kernels.ReadView([], [table], [])
         for entry in history:
             with contextlib.suppress(CorruptionError):

@@ -18,15 +18,16 @@ class BuiltTable:
     blocks: dict[int, bytes]
     fetched: list[int] = field(default_factory=list)
 
+    def load(self) -> kernels.TableContents:
+        return kernels.TableContents(self.summary.index, self.summary.filter)
+
     def fetch(self, offset: int, length: int, raw_length: int) -> bytes:
         self.fetched.append(offset)
         return self.blocks[offset]
 
     def open(self, cache: kernels.BlockCache, number: int = 1) -> kernels.Table:
         summary = self.summary
-        return kernels.Table(
-            number, summary.index, summary.filter, summary.smallest, summary.largest, cache, self.fetch
-        )
+        return kernels.Table(number, summary.smallest, summary.largest, cache, self.load, self.fetch)
 
     def entries(self) -> list[Entry]:
         return [Entry(*entry) for block in self.blocks.values() for entry in kernels.decode_block(block)]

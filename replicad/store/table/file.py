@@ -1,8 +1,13 @@
-"""An open table: its file and its kernel part, which holds index, filter and cached blocks."""
+"""An open table: its file and its kernel part, which holds index, filter and cached blocks.
+
+Opening looks at the file's name and size only. What is inside it is read when something needs it first, so
+opening a database does not depend on how much it holds.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from replicad import kernels
@@ -67,7 +72,10 @@ class OpenTable:
 
 
 def open_table(fs: FileSystem, directory: Path, meta: TableMeta, cache: kernels.BlockCache) -> OpenTable:
-    """Opens the table that the manifest describes; raises CorruptionError naming file and offset."""
+    """Opens the table that the manifest describes; a file that is missing or cut is a CorruptionError.
+
+    So is whatever else is wrong with it, naming file and offset, in the call that comes across it.
+    """
     path = directory / meta.name
     try:
         file = fs.open(path)
@@ -77,22 +85,29 @@ def open_table(fs: FileSystem, directory: Path, meta: TableMeta, cache: kernels.
     if size != meta.size_bytes:
         end = min(size, meta.size_bytes)
         raise CorruptionError("table size", path=path, offset=end, expected=meta.size_bytes, got=size)
-    reader, filter_handle, index_handle = read_footer(file, size)
+    reader = BlockReader(file, meta.table_id)
+    load = partial(_read_contents, file, meta)
+    table = kernels.Table(meta.number, meta.smallest, meta.largest, cache, load, reader.fetch)
+    return OpenTable(meta, reader, table)
+
+
+def _read_contents(file: ReadFile, meta: TableMeta) -> kernels.TableContents:
+    """Index and filter of the table that should be in the file."""
+    reader, filter_handle, index_handle = read_footer(file, meta.size_bytes)
     if reader.table_id != meta.table_id:
         raise CorruptionError(
             "this is another table",
-            path=path,
-            offset=size - FOOTER_BYTES,
+            path=file.path,
+            offset=meta.size_bytes - FOOTER_BYTES,
             expected=meta.table_id.hex(),
             got=reader.table_id.hex(),
         )
     index = reader.fetch(index_handle.offset, index_handle.length, index_handle.raw_length)
     filter = reader.fetch(filter_handle.offset, filter_handle.length, filter_handle.raw_length)
     try:
-        table = kernels.Table(meta.number, index, filter, meta.smallest, meta.largest, cache, reader.fetch)
+        return kernels.TableContents(index, filter)
     except CorruptionError as error:
-        raise CorruptionError(error.reason, path=path, offset=index_handle.offset) from None
-    return OpenTable(meta, reader, table)
+        raise CorruptionError(error.reason, path=file.path, offset=index_handle.offset) from None
 
 
 def read_footer(file: ReadFile, size: int) -> tuple[BlockReader, BlockHandle, BlockHandle]:

@@ -65,14 +65,20 @@ def replay(
     bounds: Bounds,
     consume: Callable[[bytes, Position, int], None],
     headless: tuple[Path, ...] = (),
+    *,
+    flushed_log_is_archived: bool = False,
 ) -> Recovered:
     """Gives every whole frame after `start` to `consume`, some at a time, in order.
 
     `segments` is the catalog's chain, oldest first; `headless` are live files whose header cannot be read, as
-    a crash leaves the one that was made last. Raises CorruptionError for another history than the manifest's,
-    and for damage or a gap at or below the bounds.
+    a crash leaves the one that was made last. For `flushed_log_is_archived` see `log_after`.
+
+    Raises CorruptionError for another history than the manifest's, and for damage or a gap at or below the
+    bounds.
     """
-    needed = log_after(segments, start)
+    if flushed_log_is_archived and segments and segments[-1].archived:
+        segments[-1].end = (segments[-1].size_bytes, max(segments[-1].last_sequence, start.sequence))
+    needed = log_after(segments, start, flushed_log_is_archived=flushed_log_is_archived)
     position, commit_time_us = start, 0
     torn: TornTail | None = None
     for index, segment in enumerate(needed):
@@ -111,10 +117,17 @@ def replay(
     return Recovered(position, commit_time_us, torn, tuple(needed))
 
 
-def log_after(segments: list[Segment], start: Position) -> list[Segment]:
-    """The segments that may hold frames after `start`. How far the last one goes nobody knows yet."""
+def log_after(segments: list[Segment], start: Position, *, flushed_log_is_archived: bool) -> list[Segment]:
+    """The segments that may hold frames after `start`. How far the last one goes nobody knows yet.
+
+    Only log that tables hold is archived, so that the last one need not be read if it is there. Whoever opens
+    beside a writer cannot rely on that: `start` may be older than the archive.
+    """
     return [
-        segment for segment in segments if segment.last_sequence > start.sequence or segment is segments[-1]
+        segment
+        for segment in segments
+        if segment.last_sequence > start.sequence
+        or (segment is segments[-1] and not (flushed_log_is_archived and segment.archived))
     ]
 
 
