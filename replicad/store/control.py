@@ -11,6 +11,8 @@ from replicad.errors import CorruptionError
 from replicad.store.core import Core
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.families import FamilyRecord
+from replicad.store.marks import decode_mark
+from replicad.store.reading import Snapshot
 from replicad.types import (
     DEFAULT_FAMILY,
     Epoch,
@@ -42,7 +44,7 @@ def decode_epoch(data: bytes) -> EpochRecord:
 
 
 def apply_control(core: Core, operation: ControlOperation) -> None:
-    """What an operation does beside its place in the log. Marks are for those who read the log."""
+    """What an operation does beside its place in the log."""
     sequence, kind, family, key, value = operation
     if kind == OperationKind.CREATE_FAMILY:
         _create_family(core, FamilyRecord(FamilyId(family), _name_of(key), Sequence(sequence)))
@@ -51,6 +53,10 @@ def apply_control(core: Core, operation: ControlOperation) -> None:
     elif kind == OperationKind.EPOCH:
         assert value is not None
         _begin_epoch(core, value)
+    elif kind == OperationKind.MARK:
+        assert value is not None
+        if (mark := decode_mark(value)) is not None:
+            core.marks.hold(mark, Snapshot(core, Sequence(sequence)))
 
 
 def _name_of(key: bytes) -> str:

@@ -26,6 +26,7 @@ from replicad.store.leases import Leases
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.file import ManifestWriter
 from replicad.store.manifest.state import ManifestState
+from replicad.store.marks import Marks
 from replicad.store.progress import Progress
 from replicad.store.snapshots import SnapshotRegistry
 from replicad.store.syncer import Syncer
@@ -118,10 +119,12 @@ class Core:
     unknown_options: dict[str, Any] = field(default_factory=dict)
     """What the options file says and this version does not know."""
     leases: Leases = field(init=False)
+    marks: Marks = field(init=False)
     deletions: Deletions = field(init=False)
 
     def __post_init__(self) -> None:
         self.leases = Leases(self.env.clock)
+        self.marks = Marks(self.leases)
         self.deletions = Deletions(self.env.fs)
 
     @property

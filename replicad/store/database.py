@@ -18,6 +18,7 @@ from replicad.store.core import Core, LogHolds, Role
 from replicad.store.cut import Cut
 from replicad.store.live_files import LiveFiles, live_files
 from replicad.store.log_access import LogAccess
+from replicad.store.marks import Mark, Marks, encode_mark
 from replicad.store.opening import open_core, start_syncer
 from replicad.store.read_only import open_beside_writer
 from replicad.store.reading import Newest, Pair, Snapshot, families_at, scan, view_of
@@ -250,6 +251,32 @@ class Database(LogAccess):
     def submit_drop_family(self, family: int) -> int:
         """`drop_family` that waits for nothing; its sequence number."""
         return self._writer().submit_drop_family(FamilyId(family))
+
+    # Verification
+
+    @property
+    def marks(self) -> Marks:
+        """The marks that were applied here lately, each with its snapshot; see `submit_mark`."""
+        return self._core.marks
+
+    def submit_mark(self, mark: Mark) -> int:
+        """Writes a mark, and holds a snapshot of just this moment for it, as every replica will.
+
+        Waits for nothing; the sequence number is to be compared with `latest_sequence`. Raises what `put`
+        raises.
+
+        >>> mark = Mark(MarkId(os.urandom(16)), seconds=600)                    # doctest: +SKIP
+        >>> db.submit_mark(mark)                                                # doctest: +SKIP
+        60004
+        >>> split(db.marks.snapshot(mark.id), DEFAULT_FAMILY)                   # doctest: +SKIP
+        """
+        return self._writer().submit_mark(encode_mark(mark))
+
+    def hold_snapshot(self, mark: Mark) -> Sequence:
+        """Holds the visible state of now as if a mark had been applied: for a node that takes no writes."""
+        snapshot = self.snapshot()
+        self._core.marks.hold(mark, snapshot)
+        return snapshot.sequence
 
     def flush(self) -> None:
         """Returns when everything written before the call is in tables."""

@@ -159,6 +159,11 @@ class Snapshot:
         view = view_at(self._core, family, self.sequence)
         return scan(view, self._held(), start, end, prefix, reverse, limit)
 
+    def encoded_scan(self, start: bytes | None, end: bytes | None, *, family: int = 0) -> kernels.Cursor:
+        """For digests: a cursor whose `encoded_page` gives the pairs with start <= key < end."""
+        view = view_at(self._core, family, self.sequence)
+        return view.scan(start, end, self._held(), False)
+
     @property
     def families(self) -> dict[str, int]:
         """Id by name of the column families that there were at this sequence number."""

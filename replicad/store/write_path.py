@@ -236,6 +236,17 @@ class WritePath:
             self._syncer.request()
         return sequence
 
+    def submit_mark(self, data: bytes) -> int:
+        """A batch of one mark; its sequence number, without waiting for anything."""
+        batch = kernels.Batch()
+        batch.add_mark(data)
+        with self._lock:
+            self._raise_unwritable()
+            sequence = self._write_control(batch)
+        if self._waits_for_sync:
+            self._syncer.request()
+        return sequence
+
     def _write_control(self, batch: kernels.Batch) -> int:
         """Appends the batch and does what its operations say, before anything may seal the memtables."""
         frames = self._frames
