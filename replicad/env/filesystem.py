@@ -6,11 +6,24 @@ directory, content only after the file's `sync`. Errors are OSError; the caller 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 Bytes = bytes | bytearray
 """What is written: its `len` is its size in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """Equal before and after a reading: nobody changed the file meanwhile. Times: nanoseconds since 1970."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    modified_ns: int
+    changed_ns: int
+    """Of content, names or attributes; no program can set it."""
 
 
 class AppendFile(Protocol):
@@ -46,6 +59,8 @@ class ReadFile(Protocol):
 
     def size(self) -> int: ...
 
+    def stamp(self) -> FileStamp: ...
+
     def close(self) -> None: ...
 
 
@@ -74,6 +89,13 @@ class FileSystem(Protocol):
 
     def list(self, path: Path) -> list[str]:
         """Sorted names; empty when there is no such directory."""
+        ...
+
+    def files(self, path: Path) -> dict[str, int]:
+        """Size by relative name (with "/") of every file beneath a directory; empty when there is none.
+
+        What comes or goes meanwhile may be in it or not.
+        """
         ...
 
     def exists(self, path: Path) -> bool: ...

@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from replicad.env.filesystem import AppendFile, Bytes, DirectoryLock, ReadFile
+from replicad.env.filesystem import AppendFile, Bytes, DirectoryLock, FileStamp, ReadFile
 from replicad.errors import LockedError
 
 
@@ -60,6 +60,10 @@ class LocalReadFile:
 
     def size(self) -> int:
         return os.fstat(self._fd).st_size
+
+    def stamp(self) -> FileStamp:
+        found = os.fstat(self._fd)
+        return FileStamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -131,6 +135,22 @@ class LocalFileSystem:
             return sorted(os.listdir(path))
         except FileNotFoundError:
             return []
+
+    def files(self, path: Path) -> dict[str, int]:
+        found: dict[str, int] = {}
+        waiting = [("", path)]
+        while waiting:
+            prefix, directory = waiting.pop()
+            try:
+                with os.scandir(directory) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append((f"{prefix}{entry.name}/", directory / entry.name))
+                        else:
+                            found[prefix + entry.name] = entry.stat(follow_symlinks=False).st_size
+            except FileNotFoundError:
+                continue
+        return found
 
     def exists(self, path: Path) -> bool:
         return path.exists()

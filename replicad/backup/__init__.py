@@ -1,0 +1,1 @@
+"""Backups: copies that outlive the machine, incremental and verifiable (`proto/backup.md`)."""

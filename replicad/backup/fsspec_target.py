@@ -1,0 +1,97 @@
+"""A target behind a URL that fsspec knows: object stores, HDFS, memory.
+
+What counts as written there is an upload that has completed. Nothing is cached: every listing asks the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from replicad.errors import ConfigError, InvalidArgument, NotFoundError
+
+_WHOLE_PROTOCOLS = frozenset({"memory"})
+"""Where a file that is being written can be seen: it is given at once."""
+
+
+class FsspecTarget:
+    """See `Target`."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            import fsspec
+        except ImportError:
+            raise ConfigError(f"{url}: backups to URLs need fsspec: pip install 'replicad[remote]'") from None
+        self.url = url
+        try:
+            fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        except (ImportError, ValueError) as error:
+            raise ConfigError(f"{url}: {error}") from error
+        self._fs: Any = fs
+        self._root = str(root).rstrip("/")
+        protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
+        self._at_once = protocol in _WHOLE_PROTOCOLS
+
+    def list(self, prefix: str) -> dict[str, int]:
+        self._fs.invalidate_cache()
+        try:
+            found = self._fs.find(self._path(prefix), detail=True)
+        except FileNotFoundError:
+            return {}
+        skip = len(self._root) + 1
+        return {name[skip:]: int(entry["size"]) for name, entry in found.items() if entry["type"] == "file"}
+
+    def size(self, name: str) -> int | None:
+        self._fs.invalidate_cache()
+        try:
+            return int(self._fs.info(self._path(name))["size"])
+        except FileNotFoundError:
+            return None
+
+    def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        if length == 0:
+            return b""
+        end = None if length is None else offset + length
+        try:
+            return bytes(self._fs.cat_file(self._path(name), start=offset or None, end=end))
+        except FileNotFoundError:
+            raise NotFoundError(f"{self.url} holds no {name}") from None
+
+    def write(self, name: str, chunks: Iterable[bytes]) -> None:
+        path = self._path(name)
+        if self._at_once:
+            self._fs.pipe_file(path, b"".join(chunks))
+            return
+        self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        file = self._fs.open(path, "wb", autocommit=False)
+        try:
+            for chunk in chunks:
+                file.write(chunk)
+            file.close()
+        except BaseException:
+            file.discard()
+            raise
+        file.commit()
+
+    def delete(self, names: Iterable[str]) -> None:
+        paths = [self._path(name) for name in names]
+        if not paths:
+            return
+        try:
+            self._fs.rm(paths)
+        except FileNotFoundError:
+            for path in paths:
+                try:
+                    self._fs.rm_file(path)
+                except FileNotFoundError:
+                    continue
+
+    def remove_unfinished(self, before_us: int) -> int:
+        """None can be seen: an upload that was cut short is the store's to expire."""
+        return 0
+
+    def _path(self, name: str) -> str:
+        parts = name.rstrip("/").split("/") if name else []
+        if any(part in ("", ".", "..") or "\0" in part for part in parts):
+            raise InvalidArgument(f"{name!r} is no name of a file at a target")
+        return "/".join([self._root, *parts])

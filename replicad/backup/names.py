@@ -1,0 +1,111 @@
+"""Where everything lies at a target (`proto/backup.md`). Ids are whole numbers from 1, always increasing.
+
+meta/<id>.json                       a backup
+meta/<id>-<owner>.pending.json       a backup that is being made
+meta/gc-<owner>.json                 files that are being removed
+meta/last-<id>                       empty: ids through this one were used
+meta/catalog.json                    a cache of what the metas say
+private/<id>/<path>                  files of one backup
+shared_checksum/<number>_<sha>_<size>[-<id>].sst   tables, by identity
+attachments/<sha256>                 files of the application, by content
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NewType
+
+from replicad.errors import InvalidArgument
+from replicad.store.table.meta import TableMeta
+
+BackupId = NewType("BackupId", int)
+
+META = "meta/"
+PRIVATE = "private/"
+SHARED = "shared_checksum/"
+ATTACHMENTS = "attachments/"
+CATALOG = "meta/catalog.json"
+
+_FINAL = re.compile(r"meta/([1-9]\d{0,17})\.json")
+_PENDING = re.compile(r"meta/([1-9]\d{0,17})-([0-9a-f]{16})\.pending\.json")
+_COLLECTION = re.compile(r"meta/gc-([0-9a-f]{16})\.json")
+_LAST = re.compile(r"meta/last-([1-9]\d{0,17})")
+_PRIVATE = re.compile(r"private/([1-9]\d{0,17})/.+")
+_TABLE = re.compile(r"(shared_checksum/\d{6,}_[0-9a-f]{16}_\d+)(?:-[1-9]\d*)?\.sst")
+
+
+def meta_name(id: BackupId) -> str:
+    return f"meta/{id}.json"
+
+
+def pending_name(id: BackupId, owner: str) -> str:
+    return f"meta/{id}-{owner}.pending.json"
+
+
+def collection_name(owner: str) -> str:
+    return f"meta/gc-{owner}.json"
+
+
+def last_name(id: BackupId) -> str:
+    return f"meta/last-{id}"
+
+
+def private_name(id: BackupId, path: str) -> str:
+    return f"private/{id}/{path}"
+
+
+def attachment_name(sha256: bytes) -> str:
+    return f"attachments/{sha256.hex()}"
+
+
+def shared_name(meta: TableMeta, instead: BackupId | None = None) -> str:
+    """By number, content and size; `instead` names a second copy, for while the first is being removed.
+
+    >>> shared_name(meta)                                   # doctest: +SKIP
+    'shared_checksum/000012_9f86d081884c7d65_40960.sst'
+    """
+    end = "" if instead is None else f"-{instead}"
+    return f"{identity(meta)}{end}.sst"
+
+
+def identity(meta: TableMeta) -> str:
+    """What all names of the table at a target begin with."""
+    return f"{SHARED}{meta.number:06d}_{meta.sha256.hex()[:16]}_{meta.size_bytes}"
+
+
+def identity_of(name: str) -> str | None:
+    """The identity in a name, or None when it is no name of a shared table."""
+    match = _TABLE.fullmatch(name)
+    return None if match is None else match[1]
+
+
+def id_of_meta(name: str) -> BackupId | None:
+    match = _FINAL.fullmatch(name)
+    return None if match is None else BackupId(int(match[1]))
+
+
+def id_of_pending(name: str) -> BackupId | None:
+    match = _PENDING.fullmatch(name)
+    return None if match is None else BackupId(int(match[1]))
+
+
+def id_of_last(name: str) -> BackupId | None:
+    match = _LAST.fullmatch(name)
+    return None if match is None else BackupId(int(match[1]))
+
+
+def id_of_private(name: str) -> BackupId | None:
+    match = _PRIVATE.fullmatch(name)
+    return None if match is None else BackupId(int(match[1]))
+
+
+def is_collection(name: str) -> bool:
+    return _COLLECTION.fullmatch(name) is not None
+
+
+def check_path(path: str) -> str:
+    """A path that stays beneath the directory it is restored to; raises InvalidArgument for any other."""
+    parts = path.split("/")
+    if any(part in ("", ".", "..") for part in parts) or "\0" in path or len(path.encode()) > 4096:
+        raise InvalidArgument(f"{path!r} is not a relative path of plain names")
+    return path

@@ -1,0 +1,63 @@
+"""Where backups go: a flat space of named files that appear whole or not at all.
+
+A directory goes through `env`, synced; everything else is a URL that fsspec knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from replicad.env import Env
+
+
+class Target(Protocol):
+    """Names are relative, with "/" between their parts. Calls block; any thread may make them.
+
+    After a write or a deletion every later call, of any process, sees it.
+    """
+
+    url: str
+    """For messages and for people."""
+
+    def list(self, prefix: str) -> dict[str, int]:
+        """Size by name of every file whose name begins with `prefix`, which ends with "/" or is empty."""
+        ...
+
+    def size(self, name: str) -> int | None:
+        """None when there is no such file."""
+        ...
+
+    def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        """At most `length` bytes, fewer only at the end of the file. Raises NotFoundError."""
+        ...
+
+    def write(self, name: str, chunks: Iterable[bytes]) -> None:
+        """Makes the chunks the content of `name`, durable when this returns, whole or not at all.
+
+        When `chunks` raises, or the process ends, a file that was there before is as it was. Raises
+        DiskFullError.
+        """
+        ...
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Removes files, durably; fine if they are gone."""
+        ...
+
+    def remove_unfinished(self, before_us: int) -> int:
+        """Removes what writes begun before that wall-clock time left when they were cut short; how many."""
+        ...
+
+
+def open_target(where: str | Path | Target, env: Env, *, sync: bool = True) -> Target:
+    """A path, a URL (`s3://bucket/prefix`, `memory://name`), or a target, which is given back as it is."""
+    if isinstance(where, str) and "://" in where:
+        from replicad.backup.fsspec_target import FsspecTarget
+
+        return FsspecTarget(where)
+    if isinstance(where, str | Path):
+        from replicad.backup.directory_target import DirectoryTarget
+
+        return DirectoryTarget(env, Path(where), sync=sync)
+    return where

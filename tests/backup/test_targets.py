@@ -1,0 +1,127 @@
+"""Every kind of target keeps the one contract."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from replicad import DiskFullError, InvalidArgument, NotFoundError
+from replicad.backup.directory_target import DirectoryTarget
+from replicad.backup.fsspec_target import FsspecTarget
+from replicad.backup.target import Target, open_target
+from replicad.env import Env
+from tests.support.faulty_filesystem import FaultyFileSystem, no_space
+
+
+@pytest.fixture(params=["directory", "memory", "file"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
+    where: dict[str, str | Path] = {
+        "directory": tmp_path / "target",
+        "memory": f"memory://{uuid.uuid4().hex}",
+        "file": f"file://{tmp_path}/target",
+    }
+    return open_target(where[request.param], Env())
+
+
+def broken() -> Iterator[bytes]:
+    yield b"some"
+    raise RuntimeError("no more")
+
+
+def test_what_was_written_is_there(target: Target) -> None:
+    """A file is listed with its size, and read whole or in part."""
+    target.write("meta/1.json", [b"one ", b"two"])
+    target.write("private/1/wal/a.log", [])
+    assert target.list("") == {"meta/1.json": 7, "private/1/wal/a.log": 0}
+    assert target.list("private/") == {"private/1/wal/a.log": 0}
+    assert target.list("shared_checksum/") == {}
+    assert target.read("meta/1.json") == b"one two"
+    assert target.read("meta/1.json", 4) == b"two"
+    assert target.read("meta/1.json", 1, 2) == b"ne"
+    assert target.read("meta/1.json", 5, 100) == b"wo"
+    assert (target.size("meta/1.json"), target.size("meta/2.json")) == (7, None)
+
+
+def test_a_write_replaces(target: Target) -> None:
+    """The second content takes the place of the first."""
+    target.write("meta/catalog.json", [b"a longer one"])
+    target.write("meta/catalog.json", [b"new"])
+    assert target.read("meta/catalog.json") == b"new"
+
+
+def test_a_broken_write_leaves_nothing(target: Target) -> None:
+    """When the content cannot be had, what was there before is as it was."""
+    with pytest.raises(RuntimeError):
+        target.write("meta/1.json", broken())
+    assert target.list("") == {}
+    target.write("meta/1.json", [b"old"])
+    with pytest.raises(RuntimeError):
+        target.write("meta/1.json", broken())
+    assert target.read("meta/1.json") == b"old"
+    assert target.list("") == {"meta/1.json": 3}
+
+
+def test_deleting_what_is_gone_is_fine(target: Target) -> None:
+    """Names that are not there are passed over, and the rest goes."""
+    target.write("attachments/aa", [b"x"])
+    target.delete(["attachments/bb", "attachments/aa", "private/9/CURRENT"])
+    target.delete([])
+    assert target.list("") == {}
+
+
+def test_reading_what_is_not_there(target: Target) -> None:
+    """A missing file is a typed error with its name."""
+    with pytest.raises(NotFoundError, match=r"meta/7\.json"):
+        target.read("meta/7.json")
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "a/../../b", "a//b", "./a"])
+def test_names_stay_beneath(target: Target, name: str) -> None:
+    """A name that leads elsewhere is refused."""
+    with pytest.raises(InvalidArgument):
+        target.write(name, [b""])
+    with pytest.raises(InvalidArgument):
+        target.read(name)
+
+
+def test_a_full_directory_says_so(tmp_path: Path) -> None:
+    """No room is a typed error, and leaves nothing behind."""
+    fs = FaultyFileSystem()
+    target = DirectoryTarget(Env(fs=fs), tmp_path / "target")
+    fs.on_append = no_space
+    with pytest.raises(DiskFullError):
+        target.write("meta/1.json", [b"some"])
+    assert [path for path in (tmp_path / "target").rglob("*") if path.is_file()] == []
+
+
+def test_directory_removes_what_was_cut_short(tmp_path: Path) -> None:
+    """What a killed writer left goes by its age, and is never listed."""
+    target = DirectoryTarget(Env(), tmp_path)
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp" / f"{5:016d}-00000000000000aa").write_bytes(b"half")
+    (tmp_path / "tmp" / "notes").write_bytes(b"somebody's")
+    assert target.list("") == {}
+    assert target.remove_unfinished(5) == 0
+    assert target.remove_unfinished(6) == 1
+    assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["notes"]
+
+
+def test_directories_of_deleted_backups_go(tmp_path: Path) -> None:
+    """A private directory goes with its last file, and its siblings stay."""
+    target = DirectoryTarget(Env(), tmp_path)
+    for name in ("private/1/CURRENT", "private/1/wal/a.log", "private/2/CURRENT"):
+        target.write(name, [b"x"])
+    target.delete(["private/1/CURRENT"])
+    assert (tmp_path / "private" / "1" / "wal").is_dir()
+    target.delete(["private/1/wal/a.log"])
+    assert [path.name for path in (tmp_path / "private").iterdir()] == ["2"]
+
+
+def test_memory_is_one_store() -> None:
+    """Two targets of one URL see the same files."""
+    url = f"memory://{uuid.uuid4().hex}"
+    FsspecTarget(url).write("meta/1.json", [b"x"])
+    assert FsspecTarget(url).list("meta/") == {"meta/1.json": 1}
