@@ -70,6 +70,11 @@ class LogAccess:
         return self._progress.durable_position
 
     @property
+    def flushed_position(self) -> Position:
+        """The tables hold everything through here, and nothing after it."""
+        return self._core.version.flushed
+
+    @property
     def stalled(self) -> str | None:
         """Why writes have to wait, or None."""
         return self._core.stalled
