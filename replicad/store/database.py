@@ -390,6 +390,12 @@ class Database(LogAccess):
             self._background.request_retention()
         return enabled
 
+    def review_retention(self) -> None:
+        """Who held log needs less of it now: what nobody needs any more goes, in the background."""
+        self._open_for_copies()
+        assert self._background is not None
+        self._background.request_retention()
+
     def create_checkpoint(
         self,
         path: str | Path,
