@@ -22,8 +22,6 @@ class Identity:
 
     node: bytes
     process: bytes
-    name: str = ""
-    """What its operator calls it."""
 
 
 class RefusedError(ReplicationError):

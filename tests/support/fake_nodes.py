@@ -69,7 +69,7 @@ class Primary:
             Env(),
             self.identity,
             store,
-            Slots([], options.slot_limits),
+            Slots([], options.slot_log_bytes_max),
             self.records,
             data_dir,
             list_files,

@@ -1,0 +1,236 @@
+"""Copies the durable log of an open database to a target, piece by piece, for as long as it is asked.
+
+    resume ──► step, step, …        each step: what is durable and not archived yet, as one small object
+                  └─ sometimes      the small objects of a while become one large one, and go
+
+Nothing is kept locally: where to go on is what the target holds, found again after a restart or an error, by
+the newest object that ends at a position of this very history. Small objects go only after the large one is
+there, so the log is complete at every moment. One thread at a time; `oldest_needed` and `document` from any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from replicad import kernels
+from replicad.backup.archive.names import LogObject, database_prefix, objects_of
+from replicad.backup.archive.options import ArchiveOptions
+from replicad.backup.target import Target
+from replicad.errors import LogGoneError
+from replicad.store.database import Database
+from replicad.store.wal.cursor import LogChunk, LogCursor
+from replicad.store.wal.segment import HEADER_BYTES, SegmentHeader
+from replicad.types import Epoch, Position, Sequence
+
+
+class LogArchiver:
+    """The archive of one open database. Errors of the target come out of `step`, which may be tried again."""
+
+    def __init__(self, target: Target, database: Database, options: ArchiveOptions | None = None) -> None:
+        self.options = options or ArchiveOptions()
+        self.archived: Position | None = None
+        """Through where the target has the log; None until the target has told."""
+        self.gap: tuple[int, int] | None = None
+        """Sequence numbers that were gone from the log before they were archived."""
+        self.archived_bytes = 0
+        self._target = target
+        self._database = database
+        self._cursor: LogCursor | None = None
+        self._carried: LogChunk | None = None
+        self._group: list[LogObject] = []
+        """The small objects at the end, oldest first: what becomes one object later."""
+
+    # From any thread
+
+    def oldest_needed(self) -> int | None:
+        """The lowest sequence number that must stay in the log; None when nothing must, or too much would."""
+        archived, group = self.archived, self._group
+        first = 1 if archived is None else group[0].first if group else archived.sequence + 1
+        return first if self._log_bytes(first) <= self.options.hold_bytes_max else None
+
+    @property
+    def lag_bytes(self) -> int:
+        """Log that is not archived yet, in whole segments: an upper bound."""
+        archived = self.archived
+        if archived is not None and archived.sequence >= self._database.durable_sequence:
+            return 0
+        return self._log_bytes(1 if archived is None else archived.sequence + 1)
+
+    def is_due(self, seconds_since: float) -> bool:
+        """Whether to step now, so many seconds after the last one: a sealed segment does not wait."""
+        archived = self.archived
+        if archived is None or seconds_since >= self.options.seconds:
+            return True
+        sealed = self._database.get_sorted_wal_files()[:-1]
+        return bool(sealed) and sealed[-1].last_sequence > archived.sequence
+
+    def document(self) -> dict[str, Any]:
+        """Plain values for a status document."""
+        durable = self._database.durable_sequence
+        archived = self.archived
+        return {
+            "position": None if archived is None else str(archived),
+            "lag_sequences": None if archived is None else max(0, durable - archived.sequence),
+            "lag_bytes": self.lag_bytes,
+            "archived_bytes": self.archived_bytes,
+            "gap": None if self.gap is None else list(self.gap),
+        }
+
+    # One thread at a time
+
+    def step(self) -> bool:
+        """Archives some of what is durable; whether there is more. Raises what the target raises."""
+        try:
+            if self.archived is None:
+                self._resume()
+            self._group_up()
+            return self._archive_some()
+        except LogGoneError:
+            # Retention was faster: another look at the target tells what is missing.
+            self._forget()
+            raise
+        except BaseException:
+            self._close_cursor()
+            raise
+
+    def close(self) -> None:
+        self._close_cursor()
+
+    def _resume(self) -> None:
+        database = self._database
+        prefix = database_prefix(database.database_id)
+        found = objects_of(self._target.list(prefix))
+        oldest = database.oldest_log_sequence
+        ours = None
+        for each in sorted(found, key=lambda each: each.last, reverse=True):
+            if each.last + 1 < oldest:
+                break
+            if each.last <= database.durable_sequence and database.position_at(each.last) == each.end:
+                ours = each
+                break
+        if ours is not None:
+            self._group = self._open_group(found, ours)
+            self.archived = ours.end
+            return
+        newest = max((each.last for each in found if each.last < oldest), default=oldest - 1)
+        self.gap = (newest + 1, oldest - 1) if newest < oldest - 1 else None
+        start = database.position_at(oldest - 1)
+        if start is None:
+            raise LogGoneError(oldest, database.oldest_log_sequence)
+        self.archived = start
+
+    def _open_group(self, found: list[LogObject], last: LogObject) -> list[LogObject]:
+        """The small objects that join one another and end with `last`."""
+        ending = {each.last: each for each in found if each.epoch == last.epoch and self._is_small(each)}
+        group: list[LogObject] = []
+        at: LogObject | None = last if self._is_small(last) else None
+        while at is not None and len(group) < self.options.parts_max:
+            group.insert(0, at)
+            at = ending.get(Sequence(at.first - 1))
+        return group
+
+    def _is_small(self, each: LogObject) -> bool:
+        return each.size_bytes < self.options.object_bytes
+
+    def _archive_some(self) -> bool:
+        assert self.archived is not None
+        chunks = list(self._durable_chunks(self.archived))
+        if not chunks:
+            return False
+        each = self._write(chunks, self.archived)
+        self._group.append(each)
+        self.archived = each.end
+        self.archived_bytes += each.size_bytes
+        return each.last < self._database.durable_sequence
+
+    def _durable_chunks(self, after: Position) -> Iterator[LogChunk]:
+        """About one object's worth, all of one epoch."""
+        if self._cursor is None:
+            self._cursor, self._carried = self._database.read_log(after.sequence + 1), None
+        size_bytes, epoch = 0, None
+        while size_bytes < self.options.object_bytes:
+            chunk = self._carried or self._cursor.next()
+            self._carried = None
+            if chunk is None:
+                return
+            if epoch is not None and chunk.position.epoch != epoch:
+                self._carried = chunk
+                return
+            epoch = chunk.position.epoch
+            size_bytes += len(chunk.frames)
+            yield chunk
+
+    def _write(self, chunks: list[LogChunk], previous: Position) -> LogObject:
+        end = chunks[-1].position
+        assert chunks[0].first_sequence == previous.sequence + 1
+        each = LogObject(
+            database_id=self._database.database_id,
+            first=chunks[0].first_sequence,
+            end=end,
+            commit_time_us=chunks[-1].commit_time_us,
+            size_bytes=HEADER_BYTES + sum(len(chunk.frames) for chunk in chunks),
+        )
+        header = SegmentHeader(each.database_id, end.epoch, previous)
+        self._target.write(each.name, [header.encode(), *(chunk.frames for chunk in chunks)])
+        return each
+
+    def _group_up(self) -> None:
+        """Makes one object of the small ones when there are enough, or when their epoch is over."""
+        group = self._group
+        size_bytes = sum(each.size_bytes for each in group)
+        full = size_bytes >= self.options.object_bytes or len(group) >= self.options.parts_max
+        epoch: Epoch = self._database.durable_position.epoch
+        if not group or not (full or group[-1].epoch < epoch):
+            return
+        if len(group) > 1:
+            self._replace(group)
+        self._group = []
+
+    def _replace(self, group: list[LogObject]) -> None:
+        first, last = group[0], group[-1]
+        previous = self._database.position_at(first.first - 1)
+        if previous is None:
+            return  # Gone from the log: the small ones stay as they are.
+        chunks: list[LogChunk] = []
+        cursor = self._database.read_log(first.first)
+        try:
+            while not chunks or chunks[-1].last_sequence < last.last:
+                chunk = cursor.next()
+                if chunk is None:
+                    return
+                chunks.append(chunk)
+        except LogGoneError:
+            return
+        finally:
+            cursor.close()
+        chunks[-1] = _through(chunks[-1], last)
+        whole = self._write(chunks, previous)
+        self._target.delete([each.name for each in group if each.name != whole.name])
+
+    def _log_bytes(self, first: int) -> int:
+        files = self._database.get_sorted_wal_files()
+        return sum(file.size_bytes for file in files if file.last_sequence >= first)
+
+    def _forget(self) -> None:
+        self._close_cursor()
+        self.archived, self._group = None, []
+
+    def _close_cursor(self) -> None:
+        if self._cursor is not None:
+            self._cursor.close()
+        self._cursor, self._carried = None, None
+
+
+def _through(chunk: LogChunk, last: LogObject) -> LogChunk:
+    """The chunk up to the end of `last`."""
+    if chunk.position == last.end:
+        return chunk
+    ends = [
+        (end, first + max(1, count) - 1)
+        for _, first, count, _, _, _, end in kernels.list_frames(chunk.frames)
+    ]
+    batches, end = next(
+        (index + 1, end) for index, (end, sequence) in enumerate(ends) if sequence == last.last
+    )
+    return LogChunk(chunk.frames[:end], chunk.first_sequence, last.end, batches, last.commit_time_us)

@@ -1,0 +1,80 @@
+"""Objects of the archived log: all that planning needs is in their names.
+
+    log/<database id>/<epoch>-<first>-<last>-<history hash>-<commit time>.log
+
+Each is a log segment of its own (`proto/log.md`): a header that tells the position before it, and whole
+frames of one epoch. The hash and the commit time are those of the last frame, so one listing shows what there
+is, through which position, and until when. Objects may overlap: a small one lives on for a moment beside the
+large one that replaced it, and two nodes may archive the same log in different pieces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
+
+PREFIX = "log/"
+_NAME = re.compile(
+    r"log/(?P<database>[0-9a-f]{32})/(?P<epoch>\d{10})-(?P<first>\d{20})-(?P<last>\d{20})"
+    r"-(?P<hash>[0-9a-f]{16})-(?P<time>\d{20})\.log"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogObject:
+    """The frames from `first` through `end`, all of one epoch."""
+
+    database_id: DatabaseId
+    first: Sequence
+    end: Position
+    commit_time_us: int
+    """Of the last frame; no earlier frame has a later one."""
+    size_bytes: int
+
+    @property
+    def epoch(self) -> Epoch:
+        return self.end.epoch
+
+    @property
+    def last(self) -> Sequence:
+        return self.end.sequence
+
+    @property
+    def name(self) -> str:
+        return (
+            f"{database_prefix(self.database_id)}{self.epoch:010d}-{self.first:020d}-{self.last:020d}"
+            f"-{self.end.history_hash:016x}-{self.commit_time_us:020d}.log"
+        )
+
+
+def database_prefix(database_id: DatabaseId) -> str:
+    return f"{PREFIX}{database_id.hex()}/"
+
+
+def parse_object(name: str, size_bytes: int) -> LogObject | None:
+    """None for a name that is none of ours."""
+    match = _NAME.fullmatch(name)
+    if match is None or int(match["first"]) > int(match["last"]):
+        return None
+    return LogObject(
+        database_id=DatabaseId(bytes.fromhex(match["database"])),
+        first=Sequence(int(match["first"])),
+        end=Position(
+            Epoch(int(match["epoch"])),
+            Sequence(int(match["last"])),
+            HistoryHash(int(match["hash"], 16)),
+        ),
+        commit_time_us=int(match["time"]),
+        size_bytes=size_bytes,
+    )
+
+
+def objects_of(listing: Mapping[str, int]) -> list[LogObject]:
+    """The log objects in a listing, by epoch and first sequence number."""
+    found = [parse_object(name, size_bytes) for name, size_bytes in listing.items()]
+    return sorted(
+        (each for each in found if each is not None), key=lambda each: (each.epoch, each.first, each.last)
+    )
