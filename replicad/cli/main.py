@@ -12,7 +12,19 @@ from typing import Annotated
 
 import typer
 
-from replicad.cli import bench, checkpoint, demo, digest, inspect, primary, replica, status, updates, verify
+from replicad.cli import (
+    bench,
+    checkpoint,
+    demo,
+    digest,
+    inspect,
+    primary,
+    replica,
+    slot,
+    status,
+    updates,
+    verify,
+)
 from replicad.cli.exits import ERROR, INTERRUPTED, OK, SUMMARY, USAGE, exit_code
 from replicad.cli.output import print_error
 from replicad.errors import ReplicadError
@@ -60,7 +72,7 @@ def replicad(
     """
 
 
-for _module in (primary, replica, status, verify, digest, updates, checkpoint, inspect, demo, bench):
+for _module in (primary, replica, status, slot, verify, digest, updates, checkpoint, inspect, demo, bench):
     _module.register(app)
 
 

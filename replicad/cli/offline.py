@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from replicad.env import LocalFileSystem
+from replicad.env import Env, LocalFileSystem
 from replicad.errors import NotFoundError
 from replicad.options import Options
 
@@ -57,9 +57,11 @@ def directory_status(directory: Path) -> dict[str, Any]:
         document["slots"] = [
             {
                 "node_id": slot.node_id.hex(),
+                "name": slot.name,
                 "sequence": slot.sequence,
                 "seen": show_time(slot.seen_us),
-                "invalid": slot.invalid,
+                "away_seconds": slot.idle_seconds,
+                "reason": slot.invalid,
             }
             for slot in view.slots
         ]
@@ -76,3 +78,11 @@ def directory_status(directory: Path) -> dict[str, Any]:
         "size_bytes": sum(table.size_bytes for table in state.tables),
     }
     return document
+
+
+def drop_slot(directory: Path, node_id: bytes) -> None:
+    """Of a node whose daemon is down; raises LockedError when it runs."""
+    from replicad.daemon.records import locked_state
+
+    with locked_state(Env(), directory) as state:
+        state.remove_slot(node_id)

@@ -10,8 +10,8 @@ import typer
 from replicad.cli.arguments import JsonOption, NodesArgument
 
 _COLUMNS = (
-    *("node_id", "address", "state", "applied_sequence", "durable_sequence"),
-    *("lag_sequences", "lag_bytes", "slot", "waits_for"),
+    *("node_id", "name", "address", "state", "applied_sequence", "durable_sequence"),
+    *("lag_sequences", "lag_bytes", "lag_seconds", "slot", "waits_for"),
 )
 """Of a replica, as its primary sees it."""
 
@@ -91,12 +91,13 @@ def _print(document: dict[str, Any], indent: int = 0) -> None:
             _print(value, indent + 2)
         elif all(isinstance(item, dict) for item in value):
             print(f"{title}  {len(value)}")
-            _print_rows(value, indent + 2)
+            print_rows(value, indent + 2)
         else:
             print(f"{title}  {', '.join(str(item) for item in value)}")
 
 
-def _print_rows(rows: list[dict[str, Any]], indent: int) -> None:
+def print_rows(rows: list[dict[str, Any]], indent: int) -> None:
+    """A table of documents of one kind."""
     from replicad.cli.output import print_table
 
     headings = list(dict.fromkeys(name for row in rows for name in row))

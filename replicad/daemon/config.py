@@ -1,6 +1,7 @@
 """The configuration of a node: a TOML file, with flags over it. Unknown keys are errors.
 
 data = "/var/lib/replicad/primary"
+name = "paris-1"                       # what status and `synchronous` call this node
 listen = "127.0.0.1:6380"              # Redis clients
 replication = "127.0.0.1:6381"         # where replicas connect; a replica tells them who its primary is
 http = "127.0.0.1:6382"                # health, status and metrics; without it nothing listens
@@ -19,7 +20,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from replicad.daemon.addresses import Address, parse_address
 from replicad.errors import ConfigError, InvalidArgument
@@ -50,6 +51,7 @@ class NodeConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     data: Path
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{0,64}$")] = ""
     listen: AddressText = Address("127.0.0.1", 6380)
     http: AddressText | None = None
     store: Options = Options()

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import structlog
 
+from replicad.daemon.config import NodeConfig
 from replicad.daemon.notify import notify
-from replicad.daemon.records import NodeRecords
+from replicad.daemon.records import NodeRecords, locked_state
 from replicad.env import Env
 from replicad.errors import PoisonedError, StoreError
 from replicad.replication.identify import Identity
 from replicad.replication.tasks import Wakeup
-from replicad.state import NodeState, Shown
-from replicad.state.node import DIRECTORY
+from replicad.state import Shown
 from replicad.store.database import Database
 
 log = structlog.get_logger("replicad.daemon")
@@ -29,21 +29,17 @@ SHOW_AGAIN_SECONDS = 10.0
 @contextlib.asynccontextmanager
 async def node_state(env: Env, data: Path) -> AsyncIterator[NodeRecords]:
     """The state of the node whose directory this process now has to itself; LockedError if it has not."""
-    env.fs.make_directories(data / DIRECTORY)
-    lock = env.fs.lock(data / DIRECTORY / "daemon.lock")
-    try:
-        records = NodeRecords(NodeState(env, data))
+    with locked_state(env, data) as state:
+        records = NodeRecords(state)
         try:
             yield records
         finally:
             await records.close()
-    finally:
-        lock.release()
 
 
-def identity_of(env: Env, records: NodeRecords) -> Identity:
+def identity_of(env: Env, records: NodeRecords, config: NodeConfig) -> Identity:
     """This node, in this run."""
-    return Identity(records.state.node_id, env.random.bytes(16))
+    return Identity(records.state.node_id, env.random.bytes(16), config.name)
 
 
 async def watch_failure(database: Database) -> None:

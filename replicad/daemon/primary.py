@@ -74,6 +74,9 @@ class PrimaryView:
             )
         return views
 
+    def drop_slot(self, node_id: bytes) -> bool:
+        return self._node.drop_slot(node_id)
+
     async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
         return await self._node.wait_replicas(count, sequence, timeout_seconds)
 
@@ -90,7 +93,7 @@ class PrimaryView:
 
 async def _primary(config: PrimaryConfig, env: Env, stop: Stop) -> None:
     async with node_state(env, config.data) as records:
-        slots = Slots(records.state.view().slots, config.link.slot_log_bytes_max)
+        slots = Slots(records.state.view().slots, config.link.slot_limits)
         database = await open_store(
             lambda: open_database(config.data, config.store, env=env, role="owner", retention=slots)
         )
@@ -104,7 +107,7 @@ async def _primary(config: PrimaryConfig, env: Env, stop: Stop) -> None:
 async def _serve(
     config: PrimaryConfig, env: Env, stop: Stop, records: NodeRecords, slots: Slots, database: Database
 ) -> None:
-    identity = identity_of(env, records)
+    identity = identity_of(env, records, config)
     node = PrimaryNode(
         env,
         identity,

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+from replicad.env import Env
 from replicad.state import BootstrapProgress, NodeState, Shown, Slot
+from replicad.state.node import DIRECTORY
+
+
+@contextlib.contextmanager
+def locked_state(env: Env, data: Path) -> Iterator[NodeState]:
+    """The state of the node whose directory this process now has to itself; LockedError if it has not."""
+    env.fs.make_directories(data / DIRECTORY)
+    lock = env.fs.lock(data / DIRECTORY / "daemon.lock")
+    try:
+        state = NodeState(env, data)
+        try:
+            yield state
+        finally:
+            state.close()
+    finally:
+        lock.release()
 
 
 class NodeRecords:
@@ -30,8 +49,8 @@ class NodeRecords:
         await self._run(self.state.show_bootstrap, progress)
 
     async def close(self) -> None:
-        await self._run(self.state.close)
-        self._thread.shutdown()
+        """Returns when every write under way is done."""
+        await asyncio.to_thread(self._thread.shutdown)
 
     async def _run(self, function: Callable[..., None], *arguments: Any) -> None:
         # Shielded: a cancelled caller must not leave a write behind that runs beside `close`.

@@ -50,7 +50,7 @@ class ReplicaNode:
         self._config = config
         self._env = env
         self._records = records
-        self.identity = identity_of(env, records)
+        self.identity = identity_of(env, records, config)
         self.store: Database | None = None
         self.clients = ClientPort(config.listen, self, config.clients, lambda: stop.request("SHUTDOWN"))
         self.http = HttpPort(self.status)
@@ -104,6 +104,9 @@ class ReplicaNode:
 
     def replicas(self) -> list[ReplicaView]:
         return []
+
+    def drop_slot(self, node_id: bytes) -> bool:
+        return False
 
     async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
         return 0

@@ -10,7 +10,8 @@ from typing import Any
 from replicad.env import Env
 from replicad.replication.follower import Follower
 from replicad.replication.primary import PrimaryNode, Session
-from replicad.replication.slots import log_bytes_after
+from replicad.replication.slot_states import log_bytes_after
+from replicad.replication.slot_upkeep import SlotView
 from replicad.state import BootstrapProgress
 from replicad.store.database import Database
 
@@ -45,31 +46,57 @@ def store_document(database: Database) -> Document:
 def replicas_document(env: Env, node: PrimaryNode, database: Database) -> list[Document]:
     """One entry for each replica that is connected or has a slot."""
     now = env.clock.monotonic()
-    entries = [_session_document(now, node, session, database) for session in node.sessions.values()]
-    for slot in node.slots.all():
+    views = node.upkeep.views()
+    entries = [
+        _session_document(now, node, session, database, views.get(session.hello.node))
+        for session in node.sessions.values()
+    ]
+    for view in views.values():
+        slot = view.slot
         if slot.node_id not in node.sessions:
+            newest = database.durable_sequence
             entries.append(
                 {
                     "node_id": slot.node_id.hex(),
+                    "name": slot.name,
                     "state": "away",
                     "waits_for": "the replica to connect",
                     "durable_sequence": slot.sequence,
-                    "lag_sequences": database.durable_sequence - slot.sequence,
-                    "slot": slot.invalid or "holding",
+                    "lag_sequences": newest - slot.sequence,
+                    "lag_bytes": view.retained_bytes,
+                    "lag_seconds": round(node.upkeep.course.seconds_behind(slot.sequence, newest, now), 3),
                     "seen_us": slot.seen_us,
+                    "away_seconds": slot.idle_seconds,
+                    **slot_document(view),
                 }
             )
     return entries
 
 
-def _session_document(now: float, node: PrimaryNode, session: Session, database: Database) -> Document:
-    slot = node.slots.get(session.hello.node)
+def slot_document(view: SlotView | None) -> Document:
+    """What the log that is kept for a replica costs, and how long that can go on."""
+    if view is None:
+        return {"slot": None}
+    return {
+        "slot": view.state.value,
+        "slot_reason": view.slot.invalid,
+        "slot_retained_bytes": view.retained_bytes,
+        "slot_safe_bytes": view.safe_bytes,
+        "slot_exhausted_in_seconds": view.exhausted_in_seconds
+        and round(min(view.exhausted_in_seconds, 1e9), 1),
+    }
+
+
+def _session_document(
+    now: float, node: PrimaryNode, session: Session, database: Database, view: SlotView | None
+) -> Document:
     document: Document = {
         "node_id": session.hello.node.hex(),
+        "name": session.hello.name,
         "address": session.connection.peer,
         "state": session.state,
         "connected_seconds": round(now - session.connected_at, 3),
-        "slot": None if slot is None else slot.invalid or "holding",
+        **slot_document(view),
     }
     sender, copy = session.sender, session.copy
     if sender is not None:
@@ -83,6 +110,7 @@ def _session_document(now: float, node: PrimaryNode, session: Session, database:
             "durable_sequence": sender.ack.durable,
             "lag_sequences": max(0, newest - sender.ack.applied),
             "lag_bytes": unsent + sender.window_bytes,
+            "lag_seconds": round(node.upkeep.course.seconds_behind(sender.ack.applied, newest, now), 3),
             "sent_bytes": sender.sent_bytes,
         }
     elif copy is not None:

@@ -176,7 +176,7 @@ class Follower:
         store = self._data.store
         database = None if store is None else store.database_id
         me = self._identity
-        connection.send(Hello(VERSIONS, me.node, me.process, database, FEATURES, SOFTWARE))
+        connection.send(Hello(VERSIONS, me.node, me.process, database, FEATURES, SOFTWARE, me.name))
         try:
             async with asyncio.timeout(self._options.handshake_seconds):
                 welcome = check_welcome(await connection.receive(), me)

@@ -22,6 +22,8 @@ class Identity:
 
     node: bytes
     process: bytes
+    name: str = ""
+    """What its operator calls it."""
 
 
 class RefusedError(ReplicationError):

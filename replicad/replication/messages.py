@@ -57,7 +57,7 @@ _WITH_PAYLOAD: set[int] = set()
 
 
 def wire(check: headers.Check, *, default: Any = MISSING) -> Any:
-    """A field of a header. With `default` the key may be absent, as peers of before it was added leave it."""
+    """A field of a header. With `default` the key is absent when the field has that value."""
     return field(default=default, metadata={"check": check})
 
 
@@ -91,6 +91,8 @@ class Hello(Message):
     database: bytes | None = wire(headers.optional(headers.id16))
     features: tuple[str, ...] = wire(headers.array_of(headers.text, 32))
     software: str = wire(headers.text)
+    name: str = wire(headers.text, default="")
+    """What its operator calls the replica."""
 
 
 @message(Kind.WELCOME)
@@ -209,7 +211,10 @@ class Installed(Message):
 def encode(message: Message) -> tuple[bytes, bytes]:
     """Prefix with header, and payload: the two byte strings that follow each other on the wire."""
     kind = message.KIND
-    header = headers.encode_header({name: getattr(message, name) for name in _CHECKS[kind]})
+    values = {name: getattr(message, name) for name in _CHECKS[kind]}
+    header = headers.encode_header(
+        {name: value for name, value in values.items() if value != _CHECKS[kind][name][1]}
+    )
     payload = getattr(message, "payload", b"")
     return encode_prefix(kind, header, payload), payload
 

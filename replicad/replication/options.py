@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from replicad.errors import InvalidArgument
 from replicad.options import GIB, KIB, MIB
+from replicad.replication.slot_states import SlotLimits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +33,19 @@ class ReplicationOptions:
     """Files that a replica has asked for before the first of them is complete."""
 
     slot_log_bytes_max: int = 4 * GIB
-    """A slot that would keep more log than this is invalidated."""
+    """A slot that would keep more log than this lets go of it."""
+    slot_idle_seconds_max: float = 7 * 86400.0
+    """So does one whose replica was away for this long, counted while the node ran; 0 is never."""
     copy_keep_seconds: float = 3600.0
     """A bootstrap copy that nobody has read from for this long is removed."""
     free_bytes_min: int = 64 * MIB
     """A bootstrap leaves at least this much room on the replica's disk."""
+
+    @property
+    def slot_limits(self) -> SlotLimits:
+        return SlotLimits(
+            log_bytes_max=self.slot_log_bytes_max, idle_seconds_max=self.slot_idle_seconds_max or None
+        )
 
     def __post_init__(self) -> None:
         for field in fields(self):

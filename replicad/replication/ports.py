@@ -74,6 +74,24 @@ class LogSource(Store, Protocol):
     def read_log(self, start: int, /) -> LogCursor: ...
     def create_base_copy(self, path: Path, /) -> Position: ...
     def get_sorted_wal_files(self) -> Sequence[LogFile]: ...
+    @property
+    def flushed_sequence(self) -> int:
+        """Tables hold everything up to it."""
+        ...
+
+    @property
+    def log_kept_bytes(self) -> int:
+        """How much log stays whoever needs it."""
+        ...
+
+    @property
+    def log_room_bytes(self) -> int:
+        """How much more log the disk takes before its floor; negative below it."""
+        ...
+
+    def review_retention(self) -> None:
+        """Somebody who held log needs less of it: what nobody needs may go, in the background."""
+        ...
 
 
 class ReplicaStore(Store, Protocol):

@@ -35,6 +35,7 @@ from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import ListFiles, LogSource, Records
 from replicad.replication.sender import Sender
 from replicad.replication.serve_copy import serve_copy
+from replicad.replication.slot_upkeep import SlotUpkeep
 from replicad.replication.slots import Slots
 from replicad.replication.tasks import beside, in_thread
 
@@ -74,6 +75,7 @@ class PrimaryNode:
         self._records = records
         self._options = options
         self.slots = slots
+        self.upkeep = SlotUpkeep(env, source, slots, records)
         self.copies = Copies(env, source, data_dir, list_files)
         self.sessions: dict[bytes, Session] = {}
         self.fenced_by: int | None = None
@@ -124,6 +126,8 @@ class PrimaryNode:
                 del self.sessions[hello.node]
             if session.copy is not None:
                 session.copy.in_use = False
+            self.slots.end_reading(hello.node)
+            self.upkeep.release()
             session.ended.set()
 
     async def _end_predecessor(self, hello: Hello) -> None:
@@ -201,7 +205,14 @@ class PrimaryNode:
         copy = self.copies.get(node_id)
         if copy is not None:
             await in_thread(self.copies.remove, copy)
-        slot = self.slots.hold(node_id, min(sequence, durable), self._env.clock.wall_us())
+        slot = self.slots.hold(
+            node_id,
+            min(sequence, durable),
+            self._env.clock.wall_us(),
+            name=session.hello.name,
+            log=self.upkeep.facts(),
+        )
+        self.slots.begin_reading(node_id)
         await self._records.put_slot(slot)
         sender = Sender(
             self._source,
@@ -227,7 +238,10 @@ class PrimaryNode:
             # From before the cut on, so that nothing after its position can go meanwhile.
             self.slots.hold(node_id, self._source.durable_sequence, self._env.clock.wall_us())
             copy = await in_thread(self.copies.make, node_id)
-        slot = self.slots.hold(node_id, copy.position.sequence, self._env.clock.wall_us())
+        slot = self.slots.hold(
+            node_id, copy.position.sequence, self._env.clock.wall_us(), name=session.hello.name
+        )
+        self.slots.begin_reading(node_id)
         await self._records.put_slot(slot)
         session.copy = copy
         copy.in_use = True
@@ -283,16 +297,22 @@ class PrimaryNode:
         return self.holding(sequence)
 
     async def tick(self) -> None:
-        """About once a second: caps of slots, copies that nobody uses, slots to the node's state."""
-        files = self._source.get_sorted_wal_files()
-        for slot in self.slots.enforce(files, self._source.durable_sequence):
-            log.warning("slot.invalidated", node=slot.node_id.hex(), reason=slot.invalid)
+        """About once a second: limits of slots, copies that nobody uses, slots to the node's state."""
+        for node_id, reason in await self.upkeep.tick():
+            self._end_session(node_id, reason)
         for copy in self.copies.unused(self._options.copy_keep_seconds):
             log.info("bootstrap.copy_expired", node=copy.node_id.hex(), position=str(copy.position))
+            self.slots.invalidate(copy.node_id, "its bootstrap was given up: nobody read from the copy")
             await in_thread(self.copies.remove, copy)
-        for node_id, changed in self.slots.unsaved():
-            if changed is None:
-                await self._records.remove_slot(node_id)
-            else:
-                await self._records.put_slot(changed)
-            self.slots.saved(node_id, changed)
+
+    def drop_slot(self, node_id: bytes) -> bool:
+        """Lets go of a replica's log for good, and ends its session; whether there was a slot."""
+        self._end_session(node_id, "its slot was dropped")
+        return self.slots.drop(node_id)
+
+    def _end_session(self, node_id: bytes, reason: str) -> None:
+        session = self.sessions.get(node_id)
+        if session is not None:
+            log.warning("replication.session_ended", peer=session.connection.peer, reason=reason)
+            session.connection.send(Refuse("slot", reason, True))
+            session.connection.close()

@@ -173,6 +173,10 @@ class Node(Protocol):
 
     def replicas(self) -> list[ReplicaView]: ...
 
+    def drop_slot(self, node_id: bytes) -> bool:
+        """Lets go of the log that is kept for a replica; whether any was."""
+        ...
+
     async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
         """Waits until `count` replicas hold `sequence` durably, or the time is over; how many hold it now."""
         ...

@@ -1,11 +1,12 @@
 """The records of the node state and their encoding: small msgpack maps, decoded under strict limits.
 
-A key that this version does not know is ignored; a missing or ill-typed one is a CorruptionError.
+A key that this version does not know is ignored; a missing one that has no default, or an ill-typed one, is a
+CorruptionError.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, TypeVar, get_type_hints
 
 import msgpack
@@ -53,15 +54,18 @@ class BootstrapProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """The log after `sequence` stays for the replica `node_id`, up to a cap.
+    """The log after `sequence` stays for the replica `node_id`, within limits.
 
-    `invalid` is why the slot holds nothing any more, or None.
+    `invalid` is why the slot holds nothing any more, or None. `idle_seconds` counts how long the replica was
+    away while the node ran; `name` is what the replica calls itself.
     """
 
     node_id: bytes
     sequence: int
     seen_us: int
     invalid: str | None = None
+    idle_seconds: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,8 @@ def decode(kind: type[Record], data: bytes) -> Record:
     known = {}
     for field in fields(kind):  # type: ignore[arg-type]
         if field.name not in values:
+            if field.default is not MISSING:
+                continue
             raise CorruptionError(f"{kind.__name__} record: {field.name} is missing")
         value = values[field.name]
         if isinstance(value, bool) or not isinstance(value, wanted[field.name]):

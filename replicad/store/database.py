@@ -22,8 +22,10 @@ from replicad.store.marks import Mark, Marks, encode_mark
 from replicad.store.opening import open_core, start_syncer
 from replicad.store.read_only import open_beside_writer
 from replicad.store.reading import Newest, Pair, Snapshot, families_at, scan, view_of
+from replicad.store.roles import demote, finish_promotion, promote
+from replicad.store.saved_log import SavedLog, save_log
 from replicad.store.write_path import WritePath
-from replicad.types import DEFAULT_FAMILY, FamilyId, Position, Sequence
+from replicad.types import DEFAULT_FAMILY, EpochRecord, FamilyId, Position, Sequence
 
 
 def open_database(
@@ -85,6 +87,8 @@ class Database(LogAccess):
             runner = core.env.runner
             self._background = Background(core, runner.lane("flush"), runner.lane("compaction"))
             self._writes = WritePath(core, self._memtable_full, self._background.request_retention)
+            if core.role == "owner":
+                finish_promotion(core, self._writes)
             self._background.request_flush()
             self._background.request_compaction()
 
@@ -214,6 +218,35 @@ class Database(LogAccess):
         Raises GapError, DivergedError or CorruptionError before anything is changed.
         """
         return self._writer().apply_frames(frames)
+
+    # Roles
+
+    def promote(self, epoch_id: bytes, *, at_least: int = 0) -> EpochRecord:
+        """Replicas: from the return of this on it takes writes, in a new epoch of the same database.
+
+        `epoch_id` is 16 random bytes. The epoch's number is one more than the last, or `at_least`, where a
+        higher one was heard of. What is durable is kept, and its end is where the epoch forks; a crash leaves
+        a replica, or an owner in the new epoch. Raises InvalidArgument for an owner, DiskFullError (nothing
+        has changed then) and PoisonedError.
+        """
+        return promote(self._core, self._writer(), epoch_id, at_least)
+
+    def demote(self) -> Position:
+        """Owners: takes no write any more, but the frames of another node; the last position, durable.
+
+        Raises DiskFullError when that could not be recorded: writes are refused all the same, until the
+        database is opened again. A second call changes nothing.
+        """
+        return demote(self._core, self._writer())
+
+    def save_log(self, after: Position, directory: Path) -> SavedLog:
+        """Writes the durable log after `after` to segment files in `directory`, synced, and counts it.
+
+        Raises LogGoneError when the log no longer holds all of it, and DivergedError when it never went
+        through `after`.
+        """
+        self._open_for_copies()
+        return save_log(self._core, after, directory)
 
     # Column families
 
@@ -356,6 +389,12 @@ class Database(LogAccess):
         if enabled:
             self._background.request_retention()
         return enabled
+
+    def review_retention(self) -> None:
+        """Who held log needs less of it now: what nobody needs any more goes, in the background."""
+        self._open_for_copies()
+        assert self._background is not None
+        self._background.request_retention()
 
     def create_checkpoint(
         self,

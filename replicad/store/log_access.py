@@ -70,6 +70,11 @@ class LogAccess:
         return self._progress.durable_position
 
     @property
+    def flushed_position(self) -> Position:
+        """The tables hold everything through here, and nothing after it."""
+        return self._core.version.flushed
+
+    @property
     def stalled(self) -> str | None:
         """Why writes have to wait, or None."""
         return self._core.stalled
@@ -110,6 +115,21 @@ class LogAccess:
         return collect(self._core)
 
     # The log
+
+    @property
+    def flushed_sequence(self) -> int:
+        """Tables hold everything up to it; recovery needs the log after it."""
+        return self._core.version.flushed.sequence
+
+    @property
+    def log_kept_bytes(self) -> int:
+        """How much log stays whoever needs it."""
+        return self._core.options.log_retention_bytes
+
+    @property
+    def log_room_bytes(self) -> int:
+        """How much more log the disk takes before its floor; negative below it."""
+        return self._core.env.fs.free_bytes(self._core.catalog.live) - self._core.options.log_disk_floor_bytes
 
     def get_updates_since(self, sequence: int) -> UpdateIterator:
         """Updates from the batch that holds `sequence`; raises LogGoneError when the log no longer does.

@@ -1,12 +1,14 @@
 """Applies retention to the log of an open database: who needs which part of it, and what then moves or goes.
 
-Runs on the flush lane, after flushes, at each rotation, and when deletions are enabled again.
+Runs on the flush lane: after flushes, at each rotation, when deletions are enabled again, and when somebody
+who held log says that it may go.
 """
 
 from __future__ import annotations
 
 from replicad.store.core import Core
 from replicad.store.wal.retention import RetentionRules, SegmentFacts, choose
+from replicad.store.wal.segment import Segment
 from replicad.types import Sequence
 
 
@@ -34,6 +36,12 @@ def retention_rules(core: Core) -> RetentionRules:
     )
 
 
+def _enforce_holds(core: Core, segments: list[Segment]) -> None:
+    if core.holds is not None:
+        rules = retention_rules(core)
+        core.holds.enforce([*segments], core.progress.durable, rules.flushed, rules.short_bytes)
+
+
 def _apply(core: Core) -> None:
     now = core.env.clock.monotonic()
     segments = core.catalog.segments()
@@ -47,6 +55,7 @@ def _apply(core: Core) -> None:
         )
         for segment in segments
     ]
+    _enforce_holds(core, segments)
     choice = choose(facts, retention_rules(core))
     for segment in segments[: choice.delete]:
         core.catalog.drop_oldest(segment)

@@ -55,7 +55,7 @@ def open_core(
         if not fs.exists(path) and not options.create_if_missing:
             raise NotFoundError(f"{path} does not exist")
         fs.make_directories(path)
-        lock = _lock(env, path, options)
+        lock = lock_directory(env, path, options)
     try:
         if not read_only and not fs.exists(path / "CURRENT"):
             _create(env, path, options)
@@ -90,11 +90,11 @@ class _Locks:
             lock.release()
 
 
-def _lock(env: Env, path: Path, options: Options) -> DirectoryLock:
+def lock_directory(env: Env, path: Path, options: Options) -> DirectoryLock:
     """The directory, and a log directory of its own: a copy opened with its original's would ruin its log."""
     locks = _Locks()
     locks.take(env.fs.lock(path / "LOCK"))
-    wal = _wal_dir(path, options)
+    wal = wal_dir_of(path, options)
     if wal != path / "wal":
         try:
             env.fs.make_directories(wal)
@@ -112,7 +112,7 @@ def _release(lock: DirectoryLock | None) -> None:
 
 def _create(env: Env, path: Path, options: Options) -> None:
     ours = [name for name in env.fs.list(path) if name.startswith(_OWN_NAMES) or name.endswith(".sst")]
-    ours += [name for name in env.fs.list(_wal_dir(path, options)) if is_segment_name(name)]
+    ours += [name for name in env.fs.list(wal_dir_of(path, options)) if is_segment_name(name)]
     if ours and ours != [manifest_name(FIRST_FILE)]:  # That one alone: a creation that was cut short.
         raise CorruptionError(
             f"CURRENT is missing, but there are files of a database ({ours[0]})",
@@ -128,7 +128,7 @@ def _create(env: Env, path: Path, options: Options) -> None:
     ManifestWriter(env.fs, path, state).abandon()
 
 
-def _wal_dir(path: Path, options: Options) -> Path:
+def wal_dir_of(path: Path, options: Options) -> Path:
     return path / "wal" if options.wal_dir is None else options.wal_dir.absolute()
 
 
@@ -143,7 +143,7 @@ def _recover(
     families: Mapping[str, FamilyOptions],
 ) -> Core:
     fs = env.fs
-    wal = _wal_dir(path, options)
+    wal = wal_dir_of(path, options)
     if not read_only:
         fs.make_directories(wal)
         remove_leftovers(env, path, state)
@@ -208,8 +208,8 @@ def _replay_into(core: Core, segments: list[Segment], headless: tuple[Path, ...]
         if core.memtables.memory_bytes >= core.options.memtable_bytes and not core.read_only:
             flush_recovered(core)
 
-    wrote_it = core.role == "owner" and not core.state.copy
-    bounds = Bounds(core.state.synced.sequence, trust_frames=wrote_it)
+    owned_after = None if core.role == "replica" or core.state.copy else core.state.owned.sequence
+    bounds = Bounds(core.state.synced.sequence, owned_after)
     return replay(
         core.env.fs,
         segments,
@@ -254,9 +254,12 @@ def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
     progress.durable = position.sequence
     progress.durable_position = position
     if core.manifest is not None:
-        # An epoch whose first frame was lost has not begun here.
+        # An epoch whose first frame was lost has not begun here, unless this node is the one to begin it.
         epochs = tuple(record for record in core.state.epochs if record.epoch <= position.epoch)
-        core.record(Edit(synced=position, next_file=core.numbers.next, epochs=epochs))
+        if core.role == "owner" and not core.state.copy:
+            epochs = core.state.epochs
+        copy = True if core.role == "replica" else None
+        core.record(Edit(synced=position, next_file=core.numbers.next, epochs=epochs, copy=copy))
         if core.version.dropped:
             flush_recovered(core)
 
@@ -303,6 +306,7 @@ def _become_own_database(core: Core) -> None:
         flushed=position,
         synced=position,
         log_start=position,
+        owned=position,
         next_file=core.numbers.next,
     )
     core.manifest = ManifestWriter(core.env.fs, core.path, state)

@@ -13,6 +13,7 @@ from replicad.errors import (
     ClosedError,
     ConditionFailed,
     CorruptionError,
+    DiskFullError,
     DivergedError,
     GapError,
     InvalidArgument,
@@ -21,13 +22,14 @@ from replicad.errors import (
 )
 from replicad.store.commit import Commit
 from replicad.store.conditions import Condition, check_conditions
-from replicad.store.control import apply_control
-from replicad.store.core import Core
+from replicad.store.control import apply_control, encode_epoch
+from replicad.store.core import Core, Role
 from replicad.store.manifest.families import NAME_BYTES_MAX
 from replicad.store.reading import families_at, no_such_family
 from replicad.types import (
     DEFAULT_FAMILY,
     Epoch,
+    EpochRecord,
     FamilyId,
     HistoryHash,
     OperationKind,
@@ -53,6 +55,7 @@ class WritePath:
         self._sealed = sealed
         self._rotated = rotated
         self._refuses = core.role == "replica"
+        self._changing = False
         self._ending = False
         self._waits_for_sync = core.options.durability == "sync"
         assert core.syncer is not None
@@ -158,10 +161,10 @@ class WritePath:
     def apply_frames(self, data: bytes) -> Position:
         """Another node's frames: checked against this history, appended as they are, applied."""
         core = self._core
-        if core.role != "replica":
-            raise ReadOnlyError("only a replica applies the frames of another node")
         with self._lock:
             self._raise_if_ending()
+            if core.role != "replica" or self._changing:
+                raise ReadOnlyError("only a replica applies the frames of another node")
             frames = self._frames
             scan = kernels.scan_frames(
                 data, core.database_id, frames.epoch, frames.sequence, frames.history_hash
@@ -261,6 +264,47 @@ class WritePath:
         dropped = self._insert_or_fail(data)
         self._after_append(sequence, seal=dropped)
         return sequence
+
+    # Roles: see `store.roles`, which calls these.
+
+    def begin_change(self) -> Position:
+        """Refuses writes and frames alike until `end_change`; the position after the last of them."""
+        with self._lock:
+            self._raise_if_ending()
+            if self._changing:
+                raise ReadOnlyError("the role of this database is changing already")
+            self._changing = self._refuses = True
+            return self._log.written
+
+    def end_change(self, role: Role) -> None:
+        """Takes what the role takes from now on. Everything written is durable."""
+        core, progress = self._core, self._progress
+        with self._lock:
+            core.role = role
+            with progress.changed:
+                progress.visible_when_durable = role == "owner" and self._waits_for_sync
+                progress.visible = progress.appended
+            self._refuses = role == "replica"
+            self._changing = False
+        progress.moved()
+
+    def begin_epoch(self, record: EpochRecord) -> Sequence:
+        """Appends the first frame of an epoch, in a segment of its own; its sequence number.
+
+        DiskFullError leaves everything as it was.
+        """
+        frames = self._frames
+        batch = kernels.Batch()
+        batch.add_epoch(encode_epoch(record))
+        with self._lock:
+            before, commit_time_us = self._log.written, frames.commit_time_us
+            self._log.rotate()
+            frames.start_epoch(record.epoch)
+            try:
+                return Sequence(self._write_control(batch))
+            except DiskFullError:
+                frames.reset(before.epoch, before.sequence, before.history_hash, commit_time_us)
+                raise
 
     def _wait_visible(self, sequence: int) -> None:
         if self._waits_for_sync:
@@ -371,7 +415,7 @@ class WritePath:
 
     def _raise_unwritable(self) -> None:
         self._raise_if_ending()
-        if self._core.role == "replica":
+        if self._core.role == "replica" or self._changing:
             raise ReadOnlyError("this database is a replica: only its primary writes to it")
 
     def _why_refused(self, scan: kernels.FrameScan, data: bytes) -> Exception:

@@ -14,17 +14,8 @@ import redis
 from replicad.state import NodeState
 from replicad.types import Position
 from tests.support.daemons import Cluster, Daemon, follows, sequence_of
+from tests.support.load import fill
 from tests.support.waiting import eventually
-
-
-def fill(daemon: Daemon, count: int, *, size: int = 200, start: int = 0) -> None:
-    """Puts `count` keys in pipelines."""
-    with daemon.client() as client:
-        for first in range(start, start + count, 100):
-            pipeline = client.pipeline(transaction=False)
-            for number in range(first, min(first + 100, start + count)):
-                pipeline.set(f"key:{number}", f"{number}".encode() * (size // len(f"{number}")))
-            pipeline.execute()
 
 
 def test_a_write_is_readable_on_the_replica_at_once(cluster: Cluster, primary: Daemon) -> None:
@@ -85,7 +76,7 @@ def test_a_replica_whose_log_is_gone_keeps_its_data_until_the_new_is_there(clust
     follows(replica, primary)
     replica.kill()
     fill(primary, 1000)
-    eventually(lambda: primary.events("slot.invalidated") != [])
+    eventually(lambda: primary.events("slot.let_go") != [])
     fill(primary, 1000)
     eventually(lambda: primary.status()["log"]["first_sequence"] > 500)
     assert primary.terminate() == 0

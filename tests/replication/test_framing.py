@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +123,7 @@ def test_headers_are_checked_field_by_field(message: Message) -> None:
         return decode(RawMessage(message.KIND, msgpack.packb(header), payload))
 
     assert decoded({**header, "later": [1, 2]}) == message
-    for name in (field.name for field in fields(message) if field.name != "payload"):
+    for name in header:
         with pytest.raises(ProtocolError, match=name):
             decoded({key: value for key, value in header.items() if key != name})
         for bad in (-1, 1.5, True if not isinstance(header[name], bool) else 1, b"x", {}, [[]], 1 << 63 << 1):

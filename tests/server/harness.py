@@ -30,6 +30,9 @@ class FakeNode:
     def replicas(self) -> list[ReplicaView]:
         return self.followers
 
+    def drop_slot(self, node_id: bytes) -> bool:
+        return False
+
     async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
         deadline = time.monotonic() + (timeout_seconds or DEADLINE_SECONDS)
         while True:

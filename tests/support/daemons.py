@@ -109,6 +109,16 @@ class Daemon:
         self.process.wait()
         self.process = None
 
+    def stop(self) -> None:
+        """SIGSTOP: it stands still."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     def terminate(self) -> int:
         """SIGTERM; the exit code."""
         assert self.process is not None

@@ -69,7 +69,7 @@ class Primary:
             Env(),
             self.identity,
             store,
-            Slots([], options.slot_log_bytes_max),
+            Slots([], options.slot_limits),
             self.records,
             data_dir,
             list_files,

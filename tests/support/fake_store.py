@@ -140,6 +140,17 @@ class FakeStore:
         self.cursors.append(cursor)
         return cursor
 
+    @property
+    def flushed_sequence(self) -> int:
+        return self.position.sequence
+
+    log_kept_bytes = 0
+    log_room_bytes = 1 << 40
+    reviews = 0
+
+    def review_retention(self) -> None:
+        self.reviews += 1
+
     def position_at(self, sequence: int, /) -> Position | None:
         if sequence == self.position.sequence:
             return self.position

@@ -72,7 +72,7 @@ def _edit(edit: Edit, entries: bool) -> dict[str, Any]:
                 shown["families"] = names | {"next": str(value.next_id)}
             case "drop":
                 shown["drop"] = list(value)
-            case "flushed" | "synced" | "log_start":
+            case "flushed" | "synced" | "log_start" | "owned":
                 shown[field.name] = str(value)
             case name:
                 shown[name] = value

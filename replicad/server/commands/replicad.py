@@ -74,6 +74,17 @@ def status(client: Connection, request: Request) -> bytes:
     return replies.bulk(json.dumps(client.server.node.status(), default=str).encode())
 
 
+@ours.command("replicad.slot", 3, "Slots of replicas: DROP node id.")
+def slot(client: Connection, request: Request) -> bytes:
+    if request[1].upper() != b"DROP":
+        return refusals.unknown_subcommand("replicad.slot", request[1])
+    try:
+        node_id = bytes.fromhex(request[2].decode("ascii"))
+    except ValueError:
+        raise Refused(replies.error("ERR a node id is 32 hexadecimal digits")) from None
+    return replies.integer(client.server.node.drop_slot(node_id))
+
+
 @ours.command("replicad.checkpoint", 2, "Makes a copy on this machine; returns its position.", blocking=True)
 def checkpoint(client: Connection, request: Request) -> None:
     path = Path(request[1].decode("utf-8", "surrogateescape"))

@@ -26,6 +26,7 @@ from replicad.types import (
 )
 
 RECORD_BYTES_MAX = 256 << 20
+POSITIONS = ("flushed", "synced", "log_start", "owned")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class Edit:
     database_id: DatabaseId | None = None
     parent: Parent | None = None
     copy: bool | None = None
-    """Whether the directory is a copy that nobody has opened for writing yet."""
+    """Whether the directory follows: a copy that nobody has opened for writing yet, or a replica."""
     epochs: tuple[EpochRecord, ...] | None = None
     next_file: FileNumber | None = None
     flushed: Position | None = None
@@ -50,6 +51,8 @@ class Edit:
     """The log was durable through here when the edit was written."""
     log_start: Position | None = None
     """Segments that begin before the end of this position are no part of this history."""
+    owned: Position | None = None
+    """Unless the directory is a copy, this node wrote the log after this as primary."""
     commit_time_us: int | None = None
     families: FamilyList | None = None
     """The column families at `flushed`."""
@@ -117,7 +120,7 @@ def encode_edit(edit: Edit) -> bytes:
         fields["epochs"] = [[record.epoch, record.id, _position(record.fork)] for record in edit.epochs]
     if edit.next_file is not None:
         fields["next_file"] = edit.next_file
-    for name in ("flushed", "synced", "log_start"):
+    for name in POSITIONS:
         position: Position | None = getattr(edit, name)
         if position is not None:
             fields[name] = _position(position)
@@ -152,11 +155,7 @@ def decode_edit(data: bytes) -> Edit:
         )
         parent = fields.get("parent")
         epochs = fields.get("epochs")
-        positions = {
-            name: _read_position(fields[name])
-            for name in ("flushed", "synced", "log_start")
-            if name in fields
-        }
+        positions = {name: _read_position(fields[name]) for name in POSITIONS if name in fields}
         return Edit(
             database_id=fields.get("database_id"),
             parent=None if parent is None else Parent(database_id=parent[0], fork=_read_position(parent[1])),

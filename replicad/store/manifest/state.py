@@ -23,6 +23,7 @@ class ManifestState:
     flushed: Position = ORIGIN
     synced: Position = ORIGIN
     log_start: Position = ORIGIN
+    owned: Position = ORIGIN
     commit_time_us: int = 0
     families: FamilyList = ONLY_DEFAULT
     """As they are at `flushed`."""
@@ -54,6 +55,7 @@ class ManifestState:
             flushed=flushed,
             synced=synced,
             log_start=edit.log_start or self.log_start,
+            owned=edit.owned or self.owned,
             commit_time_us=edit.commit_time_us or self.commit_time_us,
             families=families,
             tables=kept + edit.add,
@@ -70,6 +72,7 @@ class ManifestState:
             flushed=self.flushed,
             synced=self.synced,
             log_start=self.log_start,
+            owned=None if self.owned == ORIGIN else self.owned,
             commit_time_us=self.commit_time_us,
             families=self.families,
             add=self.tables,

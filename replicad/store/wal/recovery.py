@@ -1,8 +1,8 @@
 """Reads back the log after the manifest's position, and tells a torn tail from corruption.
 
 Valid frames after damage prove nothing by themselves: unsynced appends may reach the medium out of order.
-What proves that the damaged bytes were durable once is the manifest's synced position, and (on a node that
-wrote the segment as primary) the durable sequence number in any later frame. Damage at or below such a bound
+What proves that the damaged bytes were durable once is the manifest's synced position, and the durable
+sequence number in any later frame that this node wrote as primary. Damage at or below such a bound
 is corruption and stops the node; above it, it is a torn tail, which is cut off and kept aside.
 """
 
@@ -53,8 +53,9 @@ class Bounds:
 
     synced: Sequence
     """From the manifest."""
-    trust_frames: bool
-    """Whether durable sequence numbers in frames speak of this node: it wrote them as primary."""
+    owned_after: Sequence | None
+    """This node wrote the frames after this as primary, so their durable sequence numbers speak of it; None
+    when it wrote none."""
 
 
 def replay(
@@ -229,11 +230,13 @@ def _raise_if_it_was_durable(
 ) -> None:
     damaged = position.sequence + 1
     proof = bounds.synced
-    if bounds.trust_frames and damaged > proof:
+    owned_after = bounds.owned_after
+    if owned_after is not None and damaged > proof:
         places = [(path, 0) for path in (*(segment.path for segment in torn.later), *headless)]
         if torn.segment is not None:
             places.append((torn.path, torn.offset + 1))
-        proof = max([proof, *(_durable_within(fs, path, offset, database_id) for path, offset in places)])
+        found = (_durable_within(fs, path, offset, database_id, owned_after) for path, offset in places)
+        proof = max([proof, *found])
     if damaged <= proof:
         raise CorruptionError(
             f"{torn.reason}, in log that was durable through sequence number {proof}",
@@ -242,12 +245,15 @@ def _raise_if_it_was_durable(
         )
 
 
-def _durable_within(fs: FileSystem, path: Path, begin: int, database_id: DatabaseId) -> Sequence:
-    """The highest durable sequence number that any frame header from `begin` on carries."""
+def _durable_within(
+    fs: FileSystem, path: Path, begin: int, database_id: DatabaseId, owned_after: Sequence
+) -> Sequence:
+    """The highest durable sequence number in any header from `begin` on of a frame that this node made."""
     file = fs.open(path)
     try:
         headers = frame_headers(file, begin, file.size(), database_id)
-        return Sequence(max((int.from_bytes(header[32:40], "little") for _, header in headers), default=0))
+        ours = (header for _, header in headers if int.from_bytes(header[24:32], "little") > owned_after)
+        return Sequence(max((int.from_bytes(header[32:40], "little") for header in ours), default=0))
     finally:
         file.close()
 

@@ -1,0 +1,98 @@
+"""`replicad slot list` and `replicad slot drop`."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from replicad.cli.arguments import JsonOption, NodeArgument
+
+_COLUMNS = {
+    "node_id": "node_id",
+    "name": "name",
+    "slot": "state",
+    "durable_sequence": "sequence",
+    "slot_retained_bytes": "retained_bytes",
+    "slot_safe_bytes": "safe_bytes",
+    "slot_exhausted_in_seconds": "exhausted_in_seconds",
+    "away_seconds": "away_seconds",
+    "slot_reason": "reason",
+}
+"""Of a replica in the status document, as the list calls them."""
+
+slots = typer.Typer(rich_markup_mode=None, help="The log that a node keeps for its replicas.")
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(slots, name="slot")
+
+
+@slots.command(
+    "list",
+    epilog="""\
+\b
+Examples:
+  replicad slot list :6380
+  replicad slot list /var/lib/replicad/primary      its daemon may be down""",
+)
+def list_slots(node: NodeArgument, json: JsonOption = False) -> None:
+    """The slots of a node: state, log held, and how long that can go on.
+
+    reserved: within what is kept anyway. extended: beyond it, within its cap. unreserved: it let go, and its
+    replica can still go on while the files are there. lost: they are gone, the replica needs a new copy.
+    """
+    from replicad.cli.output import print_json
+    from replicad.cli.status import print_rows
+
+    rows = _rows(node)
+    if json:
+        print_json(rows)
+    elif rows:
+        print_rows(rows, 0)
+    else:
+        print("no slots")
+
+
+@slots.command("drop", epilog="\b\nExample:\n  replicad slot drop :6380 paris-2")
+def drop(
+    node: NodeArgument,
+    replica: Annotated[
+        str, typer.Argument(metavar="REPLICA", help="Its name, its node id, or the beginning of that.")
+    ],
+) -> None:
+    """Let go of the log that is kept for a replica.
+
+    A replica that is connected is cut off, and gets a new slot when it connects again; one that comes back
+    after its log is gone needs a new copy.
+    """
+    from replicad.cli.exits import UsageError
+    from replicad.cli.node import LiveNode, open_node
+    from replicad.cli.offline import drop_slot
+
+    found = [row for row in _rows(node) if replica == row["name"] or row["node_id"].startswith(replica)]
+    if len(found) != 1:
+        raise UsageError(f"{replica!r} names {len(found)} slots; replicad slot list shows them")
+    node_id = found[0]["node_id"]
+    with contextlib.closing(open_node(node)) as opened:
+        if isinstance(opened, LiveNode):
+            opened.client.call("REPLICAD.SLOT", "DROP", node_id)
+        else:
+            drop_slot(Path(node), bytes.fromhex(node_id))
+    print(f"dropped {node_id}")
+
+
+def _rows(node: str) -> list[dict[str, Any]]:
+    from replicad.cli.node import open_node
+
+    with contextlib.closing(open_node(node)) as opened:
+        document = opened.status()
+    if "slots" in document:
+        return list(document["slots"])
+    return [
+        {title: row.get(name) for name, title in _COLUMNS.items()}
+        for row in document.get("replicas", [])
+        if row.get("slot") is not None
+    ]

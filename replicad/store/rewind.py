@@ -1,0 +1,91 @@
+"""Cutting a closed database's log back to an earlier position, where its tables do not reach beyond it.
+
+The manifest first: from then on what was synced ends at the position, and until the log is cut the old log
+is what opens. Then the log, the newest segment first, so that what is left is never a gap. What lies after
+the position is gone afterwards: `Database.save_log` saves it before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from replicad import kernels
+from replicad.env import Env, FileSystem
+from replicad.env.atomic import copy_file
+from replicad.errors import DivergedError, InvalidArgument
+from replicad.options import Options
+from replicad.store.checkpoint import remove_stale_manifests, write_state
+from replicad.store.manifest.file import load
+from replicad.store.opening import lock_directory, wal_dir_of
+from replicad.store.wal.catalog import find_segments
+from replicad.store.wal.cursor import frame_bytes
+from replicad.store.wal.segment import HEADER_BYTES, Segment
+from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
+
+READ_BYTES = 1 << 20
+
+
+def cut_back(env: Env, path: Path, options: Options, position: Position) -> None:
+    """The database in `path` ends at `position` afterwards, and follows from there.
+
+    Raises InvalidArgument when tables hold more than that, DivergedError when the log never went through the
+    position, LockedError while it is open; nothing has changed then.
+    """
+    path = path.absolute()
+    fs = env.fs
+    lock = lock_directory(env, path, options)
+    try:
+        state = load(fs, path)
+        if state.flushed.sequence > position.sequence:
+            raise InvalidArgument(f"the tables hold everything through {state.flushed}, beyond {position}")
+        wal = wal_dir_of(path, options)
+        segments, _ = find_segments(fs, wal, path / "archive", state.database_id, 0.0)
+        beyond = [segment for segment in segments if segment.header.previous.sequence >= position.sequence]
+        kept = [segment for segment in segments if segment not in beyond]
+        cut_at = None
+        if position != state.flushed:
+            joins = any(segment.header.previous == position for segment in beyond)
+            cut_at = _end_of(fs, kept[-1], state.database_id, position) if kept else None
+            if cut_at is None and not joins:
+                raise DivergedError(f"the log did not go through {position}")
+        epochs = tuple(record for record in state.epochs if record.epoch <= position.epoch)
+        write_state(fs, path, replace(state, synced=position, copy=True, epochs=epochs))
+        remove_stale_manifests(fs, path)
+        for segment in reversed(beyond):
+            fs.unlink(segment.path)
+        if cut_at is not None and cut_at < kept[-1].size_bytes:
+            _cut(fs, kept[-1].path, cut_at)
+        fs.sync_directory(wal)
+    finally:
+        lock.release()
+
+
+def _end_of(fs: FileSystem, segment: Segment, database_id: DatabaseId, position: Position) -> int | None:
+    """The offset after the frame that ends at `position`, or None when the segment has no such frame."""
+    file = fs.open(segment.path)
+    try:
+        size, offset, at, want = file.size(), HEADER_BYTES, segment.header.previous, READ_BYTES
+        while at.sequence < position.sequence and offset < size:
+            data = file.read(offset, min(want, size - offset))
+            scan = kernels.scan_frames(
+                data, database_id, at.epoch, at.sequence, at.history_hash, stop_sequence=position.sequence
+            )
+            if not scan.frames:
+                if scan.stop != kernels.SCAN_PARTIAL or len(data) == size - offset:
+                    return None
+                want = max(frame_bytes(data, size - offset), want * 2)
+                continue
+            at = Position(Epoch(scan.epoch), Sequence(scan.last_sequence), HistoryHash(scan.history_hash))
+            offset += scan.end
+        return offset if at == position else None
+    finally:
+        file.close()
+
+
+def _cut(fs: FileSystem, path: Path, size_bytes: int) -> None:
+    """Into a new file: what is there may be hard-linked."""
+    staged = path.with_name(path.name + ".tmp")
+    fs.unlink(staged)
+    copy_file(fs, path, staged, size_bytes)
+    fs.rename(staged, path)

@@ -1,0 +1,94 @@
+"""Changing the role of an open database in place: the whole of it, or nothing.
+
+    replica ──promote──> owner, in a new epoch          owner ──demote──> replica, in the same epoch
+
+A promotion, step by step, and what a crash after each leaves:
+
+    1  no more frames are applied; what is there is made durable      a replica
+    2  the manifest: no copy any more, and the new epoch, which       an owner; opening it takes step 3
+       begins after the last position
+    3  the epoch record, the first frame of a new segment, durable    an owner in the new epoch
+    4  writes are taken
+
+So the manifest decides who the database belongs to, and nobody is answered before the record of the epoch is
+durable. The frames after that record are this node's own: their durable sequence numbers are bounds for
+recovery (`store.wal.recovery`), which those of a former primary never are.
+"""
+
+from __future__ import annotations
+
+from replicad.errors import DiskFullError, InvalidArgument
+from replicad.store.core import Core
+from replicad.store.manifest.edit import Edit
+from replicad.store.write_path import WritePath
+from replicad.types import Epoch, EpochRecord, Position, Sequence
+
+
+def promote(core: Core, writes: WritePath, epoch_id: bytes, at_least: int) -> EpochRecord:
+    """Makes a replica's database one that takes writes, in a new epoch; see `Database.promote`."""
+    if core.role == "owner":
+        raise InvalidArgument("the database takes writes already")
+    last = writes.begin_change()
+    try:
+        _sync(core, last)
+        record = EpochRecord(Epoch(max(last.epoch + 1, at_least)), epoch_id, last)
+        epochs = core.state.epochs
+        core.record(Edit(copy=False, owned=last, synced=last, epochs=(*epochs, record)))
+        try:
+            _sync_through(core, writes.begin_epoch(record))
+        except DiskFullError:
+            _take_back(core, epochs)
+            raise
+    except BaseException:
+        if core.progress.failure is None:
+            writes.end_change("replica")
+        raise
+    writes.end_change("owner")
+    return record
+
+
+def finish_promotion(core: Core, writes: WritePath) -> None:
+    """Begins the epoch that the manifest of an owner names and its log lacks: a crash came between."""
+    position = core.log.written
+    pending = [record for record in core.state.epochs if record.epoch > position.epoch]
+    if not pending:
+        return
+    assert pending[0].fork == position, (pending, position)
+    writes.begin_change()
+    _sync_through(core, writes.begin_epoch(pending[0]))
+    writes.end_change("owner")
+    core.notes.append(f"the promotion to epoch {pending[0].epoch} that was under way is finished")
+
+
+def demote(core: Core, writes: WritePath) -> Position:
+    """Ends the taking of writes, for good; the last position. Refused are writes from the call on, also when
+    the manifest cannot be written (DiskFullError): then it may be called again."""
+    if core.role == "replica" and core.state.copy:
+        return core.log.written
+    last = writes.begin_change()
+    try:
+        _sync(core, last)
+        core.role = "replica"
+        core.record(Edit(copy=True, synced=last))
+    finally:
+        if core.progress.failure is None:
+            writes.end_change("replica")
+    return last
+
+
+def _take_back(core: Core, epochs: tuple[EpochRecord, ...]) -> None:
+    """The manifest of a promotion that found no room; when that cannot be written either, opening decides."""
+    try:
+        core.record(Edit(copy=True, epochs=epochs))
+    except BaseException as error:
+        core.progress.fail(error)
+        raise
+
+
+def _sync(core: Core, position: Position) -> None:
+    _sync_through(core, position.sequence)
+
+
+def _sync_through(core: Core, sequence: Sequence) -> None:
+    assert core.syncer is not None
+    core.syncer.sync_through(sequence)
