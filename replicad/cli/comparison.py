@@ -1,92 +1,237 @@
-"""Comparing nodes: at one sequence number, or not at all."""
+"""Comparing nodes: at one sequence number, or not at all.
+
+A primary and its replicas are compared at a mark that the primary writes, under any load. Other nodes
+(directories, copies, replicas without their primary) are compared when they stand at one sequence number:
+each holds a snapshot, and those behind take another one until all are alike.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
-from replicad.cli.node import Node
-from replicad.cli.output import show_bytes
-from replicad.errors import PeerTimeoutError
+from replicad.cli.exits import UnreachableError
+from replicad.cli.node import LiveNode, Node, Side
+from replicad.cli.output import json_bytes, show_bytes
+from replicad.errors import ClosedError, NotFoundError, PeerTimeoutError
+from replicad.replication.comparison import Comparison, Kind
+from replicad.store.marks import Mark, MarkId
 
 PAUSE_SECONDS = 0.2
+MARK_WAIT_SECONDS = 2.0
+HELD_SECONDS = 3600
+
+_TEXTS = {
+    Kind.MISSING: "key {key} is in {reference} but not in {node}",
+    Kind.EXTRA: "key {key} is in {node} but not in {reference}",
+    Kind.VALUE: "key {key} has another value in {node} than in {reference}",
+    Kind.RANGE: "keys from {key} on differ between {reference} and {node}",
+    Kind.FAMILY_MISSING: "column family {key} is in {reference} but not in {node}",
+    Kind.FAMILY_EXTRA: "column family {key} is in {node} but not in {reference}",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """The digests of all nodes at one sequence number, in the order of the nodes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedDifference:
+    """One difference between the reference and another node."""
+
+    reference: str
+    node: str
+    family: str
+    key: bytes
+    kind: Kind
+
+    def __str__(self) -> str:
+        text = _TEXTS[self.kind].format(key=show_bytes(self.key), node=self.node, reference=self.reference)
+        about_family = self.kind in (Kind.FAMILY_MISSING, Kind.FAMILY_EXTRA)
+        return text if about_family or self.family == "default" else f"{text} (column family {self.family})"
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "reference": self.reference,
+            "node": self.node,
+            "family": self.family,
+            "key": json_bytes(self.key),
+            "kind": self.kind.value,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """`sequence` is where the nodes were compared; where they were compared in several steps, the last.
+
+    Without `complete` the comparison ended at so many differences, and there may be more.
+    """
 
     sequence: int
-    digests: tuple[str, ...]
+    compared_bytes: int
+    differences: tuple[NamedDifference, ...]
+    complete: bool
 
     @property
     def equal(self) -> bool:
-        return len(set(self.digests)) == 1
+        return not self.differences
 
 
-def agreed_digest(
-    nodes: Sequence[Node], timeout_seconds: float, progress: Callable[[str], None] | None = None
-) -> Agreement:
-    """Takes digests of all nodes until they are of one sequence number; raises PeerTimeoutError.
+def compare_nodes(
+    nodes: Sequence[Node],
+    timeout_seconds: float,
+    *,
+    differences_max: int = 10,
+    progress: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Compares all nodes with the primary among them, or with the first.
 
-    A node that is ahead keeps its digest until the others arrive there, so only those behind work again.
+    Raises PeerTimeoutError when they could not be brought to one sequence number within `timeout_seconds`.
     """
-    say = progress or _line_on_terminal
-    deadline = time.monotonic() + timeout_seconds
-    taken: dict[Node, tuple[int, str]] = {}
+    return asyncio.run(_compare(nodes, timeout_seconds, differences_max, progress or _line_on_terminal))
+
+
+async def _compare(
+    nodes: Sequence[Node], timeout_seconds: float, differences_max: int, say: Callable[[str], None]
+) -> Outcome:
+    async def tell(size_bytes: int) -> None:
+        say(f"compared {comparison.compared_bytes} bytes")
+
+    comparison = Comparison(differences_max=differences_max, pause=tell)
+    deadline = _Deadline(timeout_seconds)
+    named: dict[int, str] = {}
+    while True:
+        before = comparison.at
+        sides: list[Side] = []
+        try:
+            nodes, marked = await asyncio.to_thread(_reference_first, nodes)
+            hold = _hold_mark if marked else _hold_snapshots
+            sequence = await asyncio.to_thread(hold, nodes, sides, deadline, say)
+            for side in reversed(sides):
+                named |= await side.families()
+            await comparison.run(sides[0], sides[1:])
+            break
+        except (NotFoundError, ClosedError, UnreachableError) as error:
+            if comparison.at != before:
+                deadline = _Deadline(timeout_seconds)
+            elif deadline.over:
+                raise PeerTimeoutError(f"the nodes could not be compared in time: {error}") from None
+            say(f"once more: {error}")
+            await asyncio.sleep(PAUSE_SECONDS)
+            for node in nodes:
+                await asyncio.to_thread(node.reconnect)
+        finally:
+            for side in sides:
+                await asyncio.to_thread(side.release)
+    say("")
+    differences = tuple(
+        NamedDifference(
+            reference=nodes[0].name,
+            node=nodes[1 + found.node].name,
+            family=named.get(found.family, str(found.family)),
+            key=found.key,
+            kind=found.kind,
+        )
+        for found in comparison.differences
+    )
+    return Outcome(
+        sequence=sequence,
+        compared_bytes=comparison.compared_bytes,
+        differences=differences,
+        complete=comparison.finished,
+    )
+
+
+class _Deadline:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._at = time.monotonic() + seconds
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() > self._at
+
+    def raise_if_over(self, node: Node, sequence: int) -> None:
+        """Says where the node stands instead of at `sequence`."""
+        if self.over:
+            reached = node.sequence()
+            where = "has no data yet" if reached is None else f"stands at {reached}"
+            raise PeerTimeoutError(
+                f"{node.name} {where} and did not reach {sequence} within {self.seconds:g} s"
+            )
+
+
+def _reference_first(nodes: Sequence[Node]) -> tuple[list[Node], bool]:
+    """The primary first and whether it can mark its log for all others, or the nodes as they are."""
+    if not all(isinstance(node, LiveNode) for node in nodes):
+        return list(nodes), False
+    documents = [node.status() for node in nodes]
+    roles = [document["role"] for document in documents]
+    databases = {id for document in documents if (id := document.get("database_id")) is not None}
+    if roles.count("primary") != 1 or len(databases) != 1:
+        return list(nodes), False
+    primary = nodes[roles.index("primary")]
+    return [primary, *(node for node in nodes if node is not primary)], True
+
+
+def _hold_mark(
+    nodes: Sequence[Node], sides: list[Side], deadline: _Deadline, say: Callable[[str], None]
+) -> int:
+    """Has the primary write a mark, and waits until every node holds its snapshot."""
+    primary, *others = nodes
+    assert isinstance(primary, LiveNode)
+    id = MarkId(os.urandom(16))
+    sequence = int(primary.client.call("REPLICAD.VERIFY", "MARK", id.hex(), HELD_SECONDS))
+    sides.append(primary.side(id))
+    for node in others:
+        assert isinstance(node, LiveNode)
+        side = node.side(id)
+        while True:
+            say(f"waiting for {node.name} to reach sequence number {sequence}")
+            try:
+                side.wait(int(min(MARK_WAIT_SECONDS, deadline.seconds) * 1000))
+                break
+            except NotFoundError:
+                # A node that is past the mark lost its snapshot: only another mark helps.
+                if (reached := node.sequence()) is not None and reached >= sequence:
+                    raise
+                deadline.raise_if_over(node, sequence)
+                if reached is None:
+                    time.sleep(PAUSE_SECONDS)
+        sides.append(side)
+    return sequence
+
+
+def _hold_snapshots(
+    nodes: Sequence[Node], sides: list[Side], deadline: _Deadline, say: Callable[[str], None]
+) -> int:
+    """Takes snapshots of all nodes until they are of one sequence number; one that is ahead keeps its own."""
+    taken: dict[Node, tuple[int, Side]] = {}
     with ThreadPoolExecutor(len(nodes)) as pool:
         while True:
             newest = max((sequence for sequence, _ in taken.values()), default=0)
             behind = [node for node in nodes if node not in taken or taken[node][0] < newest]
             if not behind:
-                say("")
-                return Agreement(newest, tuple(taken[node][1] for node in nodes))
+                sides += [taken[node][1] for node in nodes]
+                return newest
             for node in behind:
+                if (held := taken.pop(node, None)) is not None:
+                    held[1].release()
                 while (reached := node.sequence()) is None or reached < newest:
-                    if time.monotonic() > deadline:
-                        where = "has no data yet" if reached is None else f"stands at {reached}"
-                        raise PeerTimeoutError(
-                            f"{node.name} {where} and did not reach {newest} within {timeout_seconds:g} s"
-                        )
+                    deadline.raise_if_over(node, newest)
                     say(f"waiting for {node.name} to reach sequence number {newest}")
                     time.sleep(PAUSE_SECONDS)
-            if taken and time.monotonic() > deadline:
+            if taken and deadline.over:
                 raise PeerTimeoutError(
-                    f"the nodes kept changing for {timeout_seconds:g} s: writers do not pause"
+                    f"the nodes kept changing for {deadline.seconds:g} s: writers do not pause"
                 )
-            say("reading all data")
-            taken |= zip(behind, pool.map(lambda node: node.digest(), behind), strict=True)
+            taken |= zip(behind, pool.map(_hold_one, behind), strict=True)
 
 
-def first_difference(nodes: Sequence[Node]) -> str:
-    """The lowest key that not all nodes hold alike, told in one line."""
-    reference, *others = nodes
-    differences = [found for other in others if (found := _difference(reference, other)) is not None]
-    if not differences:
-        return (
-            "the default column family is alike: the difference is in another one, "
-            "or writers changed the data since"
-        )
-    return min(differences)[1]
-
-
-def _difference(left: Node, right: Node) -> tuple[bytes, str] | None:
-    one, two = left.pairs(), right.pairs()
-    while True:
-        a, b = next(one, None), next(two, None)
-        if a == b:
-            if a is None:
-                return None
-            continue
-        if b is None or (a is not None and a[0] < b[0]):
-            assert a is not None
-            return a[0], f"key {show_bytes(a[0])} is in {left.name} but not in {right.name}"
-        if a is None or b[0] < a[0]:
-            return b[0], f"key {show_bytes(b[0])} is in {right.name} but not in {left.name}"
-        return a[0], f"key {show_bytes(a[0])} has another value in {left.name} than in {right.name}"
+def _hold_one(node: Node) -> tuple[int, Side]:
+    return node.hold(Mark(MarkId(os.urandom(16)), HELD_SECONDS))
 
 
 def _line_on_terminal(text: str) -> None:

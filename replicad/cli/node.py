@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from replicad.cli.client import Client, ReplyError
 from replicad.cli.exits import UnreachableError, UsageError
+from replicad.cli.sides import LiveSide, SnapshotSide
 from replicad.errors import LogGoneError
+from replicad.store.marks import Mark, MarkId
 from replicad.types import FamilyId, Operation, OperationKind, Position
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
 _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:/\s]*)):(?P<port>\d{1,5})")
 UPDATES_PER_CALL = 512
-KEYS_PER_CALL = 256
+
+Side = LiveSide | SnapshotSide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +66,11 @@ class Node(Protocol):
         With `wait_ms` waits as long for a batch when none follows. Raises LogGoneError.
         """
 
-    def pairs(self) -> Iterator[tuple[bytes, bytes]]:
-        """Every key and value in key order; exact while nobody writes."""
+    def hold(self, mark: Mark) -> tuple[int, Side]:
+        """The sequence number of a snapshot taken now, and what it holds; the caller releases it."""
+
+    def reconnect(self) -> None:
+        """Begins anew after the connection broke; raises UnreachableError."""
 
     def close(self) -> None: ...
 
@@ -107,8 +113,7 @@ class LiveNode:
             return self._sequence()
         except UnreachableError:
             # A replica closes its connections when a bootstrap exchanges its data.
-            self.client.close()
-            self.client = Client(*self._address, timeout_seconds=self._timeout_seconds)
+            self.reconnect()
             return self._sequence()
 
     def _sequence(self) -> int | None:
@@ -143,16 +148,17 @@ class LiveNode:
                 since = update.last_sequence + 1
             wait_ms = 0
 
-    def pairs(self) -> Iterator[tuple[bytes, bytes]]:
-        cursor: bytes = b"0"
-        while True:
-            cursor, keys = self.client.call("SCAN", cursor, "COUNT", KEYS_PER_CALL)
-            if keys:
-                for key, value in zip(keys, self.client.call("MGET", *keys), strict=True):
-                    if value is not None:
-                        yield key, value
-            if cursor == b"0":
-                return
+    def hold(self, mark: Mark) -> tuple[int, Side]:
+        sequence = self.client.call("REPLICAD.VERIFY", "SNAPSHOT", mark.id.hex(), mark.seconds)
+        return int(sequence), self.side(mark.id)
+
+    def side(self, id: MarkId) -> LiveSide:
+        """What the node holds for a mark that was written, or will be."""
+        return LiveSide(self.client, id)
+
+    def reconnect(self) -> None:
+        self.client.close()
+        self.client = Client(*self._address, timeout_seconds=self._timeout_seconds)
 
 
 def _update_of(element: list[Any]) -> LogUpdate:
@@ -219,5 +225,10 @@ class DirectoryNode:
             time.sleep(wait_ms / 1000)
             self.database.refresh()
 
-    def pairs(self) -> Iterator[tuple[bytes, bytes]]:
-        yield from self.database.scan()
+    def hold(self, mark: Mark) -> tuple[int, Side]:
+        self.database.refresh()
+        snapshot = self.database.snapshot()
+        return int(snapshot.sequence), SnapshotSide(snapshot)
+
+    def reconnect(self) -> None:
+        self.close()

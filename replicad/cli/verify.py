@@ -28,35 +28,47 @@ def verify(
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for one sequence number.")
     ] = 60.0,
+    differences: Annotated[
+        int, typer.Option(metavar="N", min=1, help="End the comparison after so many differences.")
+    ] = 10,
     json: JsonOption = False,
 ) -> None:
     """Whether nodes hold the same data at one sequence number.
 
-    Waits until the nodes stand at one sequence number: while a replica catches up, or until writers pause.
-    Exits with 0 when all digests are equal, with 4 and the first difference when they are not, and with 1
-    when they could not be compared in time.
+    A primary writes a mark into its log, and every node is compared with it as it was at that very point,
+    whatever is written meanwhile. Directories, and nodes without their primary, are compared when they stand
+    at one sequence number: while a replica catches up, or until writers pause.
+
+    Only digests travel, and the keys that differ, which are named. Exits with 0 when the nodes are equal,
+    with 4 when they are not, and with 1 when they could not be compared in time.
     """
-    from replicad.cli.comparison import agreed_digest, first_difference
+    from replicad.cli.comparison import compare_nodes
     from replicad.cli.exits import DifferentError, UsageError
     from replicad.cli.node import open_node
-    from replicad.cli.output import print_json
+    from replicad.cli.output import print_json, show_size
 
     if len(nodes) < 2:
         raise UsageError("verify compares two nodes or more")
     with contextlib.ExitStack() as stack:
         opened: list[Node] = [stack.enter_context(contextlib.closing(open_node(node))) for node in nodes]
-        result = agreed_digest(opened, timeout)
-        difference = None if result.equal else first_difference(opened)
+        outcome = compare_nodes(opened, timeout, differences_max=differences)
     if json:
         print_json(
             {
-                "equal": result.equal,
-                "sequence": result.sequence,
-                "digests": {node.name: digest for node, digest in zip(opened, result.digests, strict=True)},
-                "first_difference": difference,
+                "equal": outcome.equal,
+                "sequence": outcome.sequence,
+                "nodes": [node.name for node in opened],
+                "compared_bytes": outcome.compared_bytes,
+                "differences": [found.document() for found in outcome.differences],
+                "complete": outcome.complete,
             }
         )
-    if not result.equal:
-        raise DifferentError(f"the nodes differ at sequence number {result.sequence}: {difference}")
+    if not outcome.equal:
+        first, *others = outcome.differences
+        if not json:
+            for found in outcome.differences:
+                print(found)
+        more = f" and {len(others)}{'' if outcome.complete else ' or more'} others" if others else ""
+        raise DifferentError(f"the nodes differ at sequence number {outcome.sequence}: {first}{more}")
     if not json:
-        print(f"equal at sequence number {result.sequence}: {result.digests[0]}")
+        print(f"equal at sequence number {outcome.sequence}: {show_size(outcome.compared_bytes)} compared")

@@ -1,4 +1,4 @@
-"""Three small things that sessions do with asyncio, each in one right way."""
+"""Small things that sessions do with asyncio, each in one right way."""
 
 from __future__ import annotations
 
@@ -46,6 +46,19 @@ async def beside(main: Coroutine[Any, Any, Result], *others: Coroutine[Any, Any,
         raise _first(errors) from None
     finally:
         main.close()
+
+
+async def together(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Runs all of them; their results in order. The first error of any ends all and is raised bare."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(coroutine) for coroutine in coroutines]
+    except BaseExceptionGroup as errors:
+        me = asyncio.current_task()
+        if me is not None and me.cancelling():
+            raise asyncio.CancelledError from None
+        raise _first(errors) from None
+    return [task.result() for task in tasks]
 
 
 def _first(error: BaseException) -> BaseException:

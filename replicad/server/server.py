@@ -18,6 +18,7 @@ import structlog
 
 from replicad import kernels
 from replicad.env import Clock, SystemClock
+from replicad.errors import CorruptionError
 from replicad.server import refusals
 from replicad.server.commands import COMMANDS, READ_ONLY, WRITABLE
 from replicad.server.commands.table import Table
@@ -179,6 +180,10 @@ class RespServer:
         self.stats.closed_for_limits += 1
         log.warning("server.client_closed", client=client.peer, reason=reason)
         client.abort()
+
+    def found_corruption(self, error: CorruptionError) -> None:
+        """A read met bytes that are not what was written. From any thread."""
+        log.error("server.corruption", path=str(error.path), offset=error.offset, reason=error.reason)
 
     # The store moves.
 

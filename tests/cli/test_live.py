@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import threading
@@ -14,6 +15,7 @@ import replicad
 from replicad.cli.client import Client, ReplyError
 from replicad.cli.exits import DIFFERENT, ERROR, UnreachableError
 from replicad.options import KIB, Options
+from replicad.server.replies import Value, bulk, encode, error
 from replicad.store.database import open_database
 from tests.cli.conftest import RECORDS
 from tests.server.harness import RunningServer
@@ -108,7 +110,7 @@ def test_verify_differs(run: Run, serve: Callable[..., RunningServer]) -> None:
         write(servers[1], number if number != 300 else 1000)
     code, _, err = run("verify", *(f":{server.port}" for server in servers))
     assert code == DIFFERENT
-    assert "key key:000300 is in" in err
+    assert "key key:000300 is in" in err and "and 1 others" in err
 
 
 def test_verify_in_time(run: Run, serve: Callable[..., RunningServer]) -> None:
@@ -128,15 +130,26 @@ def test_verify_waits_for_data(run: Run, serve: Callable[..., RunningServer]) ->
         listener.listen()
         loading = listener.getsockname()[1]
 
+        positions = [b"1:0:0000000000000000", None, None]
+        nothing: list[Value] = [b"", 0, hashlib.sha256().digest()]
+        replies: dict[bytes, Value] = {
+            b"STATUS": b'{"role": "replica"}',
+            b"SNAPSHOT": 0,
+            b"FAMILIES": [0, [[0, b"default"]]],
+            b"DIGESTS": [nothing],
+            b"RELEASE": b"OK",
+        }
+
         def answer() -> None:
             connection, _ = listener.accept()
             with connection:
-                for reply in (
-                    b"-LOADING this replica has no data yet\r\n",
-                    b"$20\r\n1:0:0000000000000000\r\n",
-                    b"*2\r\n:0\r\n$64\r\n" + server.store.digest()[1].encode() + b"\r\n",
-                ):
-                    connection.recv(4096)
+                while asked := connection.recv(4096):
+                    if b"POSITION" in asked:
+                        position = positions.pop()
+                        reply = error("LOADING no data yet") if position is None else bulk(position)
+                    else:
+                        (found,) = (value for word, value in replies.items() if word in asked)
+                        reply = encode(found, 2)
                     connection.sendall(reply)
 
         thread = threading.Thread(target=answer)

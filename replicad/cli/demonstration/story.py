@@ -11,7 +11,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from replicad.cli.comparison import agreed_digest, first_difference
+from replicad.cli.comparison import compare_nodes
 from replicad.cli.demonstration.library import SourceFile
 from replicad.cli.demonstration.processes import HOST, POLL_SECONDS, Daemon, DemoError, free_ports
 from replicad.cli.demonstration.proof import check_annotations, check_files, check_transactions
@@ -132,10 +132,10 @@ class Demonstration:
             assert target is not None
             for daemon in self.replicas:
                 daemon.wait_for_sequence(target, CATCH_UP_SECONDS_MAX)
-            agreed = agreed_digest(nodes, CATCH_UP_SECONDS_MAX)
-            if not agreed.equal:
-                raise DemoError(f"the digests differ at {agreed.sequence}: {first_difference(nodes)}")
-            say(f"all three nodes hold the same data at sequence number {agreed.sequence}")
+            compared = compare_nodes(nodes, CATCH_UP_SECONDS_MAX)
+            if not compared.equal:
+                raise DemoError(f"the nodes differ at {compared.sequence}: {compared.differences[0]}")
+            say(f"all three nodes hold the same data at sequence number {compared.sequence}")
             total = sum(file.size_bytes for file in files)
             title = f"read {len(files)} files from {self.replicas[1].name}"
             with self._reporter.stage(title, total, size=True) as stage:
@@ -145,9 +145,10 @@ class Demonstration:
             say("every acknowledged transaction is on every node, once")
             check_annotations(self.replicas[0], since, count)
             say(f"`replicad updates` shows the {count} annotations in order, each once")
-            return self._table([node.status() for node in nodes], agreed.digests)
+            digests = [node.digest()[1] for node in nodes]
+            return self._table([node.status() for node in nodes], digests)
 
-    def _table(self, documents: list[dict[str, Any]], digests: tuple[str, ...]) -> Table:
+    def _table(self, documents: list[dict[str, Any]], digests: list[str]) -> Table:
         table = Table(box=box.SIMPLE_HEAD)
         for heading in ("node", "role", "position", "lag", "bootstrapped", "digest"):
             table.add_column(heading, overflow="fold")

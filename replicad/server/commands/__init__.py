@@ -14,12 +14,13 @@ from replicad.server.commands.session import session
 from replicad.server.commands.strings import strings
 from replicad.server.commands.table import Command, Table, build_table
 from replicad.server.commands.transactions import transactions
+from replicad.server.commands.verification import verification
 from replicad.server.requests import Request
 
 if TYPE_CHECKING:
     from replicad.server.connection import Connection
 
-_GROUPS = (strings, numbers, keys, transactions, session, node, introspection, ours)
+_GROUPS = (strings, numbers, keys, transactions, session, node, introspection, ours, verification)
 
 COMMANDS: dict[str, Command] = {command.name: command for group in _GROUPS for command in group.commands}
 
