@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from replicad.env import Env
-from replicad.errors import LogGoneError, PeerTimeoutError, ProtocolError, ReplicadError
+from replicad.errors import DivergedError, LogGoneError, PeerTimeoutError, ProtocolError, ReplicadError
 from replicad.replication.agree import Code, Decision, History, Outcome, agree
 from replicad.replication.connection import Connection
 from replicad.replication.copies import Copies, SourceCopy
@@ -228,6 +228,10 @@ class PrimaryNode:
             await sender.run()
         except LogGoneError as error:
             session.connection.send(Refuse(Code.LOG_GONE.value, str(error), True))
+            raise
+        except DivergedError as error:
+            log.error("replication.diverged", node=node_id.hex(), reason=str(error))
+            session.connection.send(Refuse(Code.DIVERGED.value, str(error), False))
             raise
 
     async def _bootstrap(self, session: Session) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from replicad.errors import GapError, ProtocolError
 from replicad.options import KIB
 from replicad.replication.connection import Connection
+from replicad.replication.history_check import HistoryCheck
 from replicad.replication.identify import RefusedError
 from replicad.replication.messages import Ack, Frames, Heartbeat, Message, Refuse
 from replicad.replication.options import ReplicationOptions
@@ -41,6 +42,7 @@ class Receiver:
         self._options = options
         self._on_primary = on_primary
         self._wakeup = Wakeup()
+        self._check = HistoryCheck()
         self._acknowledged: Ack | None = None
         self._applied = store.position.sequence
         self._received = int(self._applied)
@@ -68,6 +70,7 @@ class Receiver:
                     raise RefusedError(message.code, message.reason, message.retry)
                 if not isinstance(message, Heartbeat):
                     raise ProtocolError(f"{type(message).__name__} came in the stream")
+                self._check.heard(message.position, self._store.position)
                 self._on_primary(message.position.sequence, message.clock_us)
                 message = self._connection.receive_ready()
 
@@ -103,6 +106,7 @@ class Receiver:
         if position.sequence != self._received:
             raise ProtocolError(f"the frames ended at {position.sequence}, not at {self._received}")
         self._applied = position.sequence
+        self._check.applied(frames, position)
         self._send_ack()
 
     async def _until_not_stalled(self) -> None:

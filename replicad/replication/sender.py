@@ -17,10 +17,12 @@ from collections.abc import Callable
 
 from replicad.errors import ProtocolError
 from replicad.replication.connection import Connection
+from replicad.replication.history_check import check_same
 from replicad.replication.messages import Ack, Frames, Heartbeat
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import LogCursor, LogSource
 from replicad.replication.tasks import Wakeup, beside, in_thread
+from replicad.types import Position
 
 
 class Sender:
@@ -48,6 +50,7 @@ class Sender:
         """Bytes sent and not yet applied."""
         self.sent_bytes = 0
         self.waits_for = ""
+        self._checked: Position | None = None
 
     async def run(self) -> None:
         """Ends only by an error: the peer's, the store's (LogGoneError) or a cancellation."""
@@ -100,8 +103,23 @@ class Sender:
             message = await self._connection.receive()
             if isinstance(message, Ack):
                 self._acknowledged(message)
-            elif not isinstance(message, Heartbeat):
+            elif isinstance(message, Heartbeat):
+                await self._check(message.position)
+            else:
                 raise ProtocolError(f"{type(message).__name__} came in the stream")
+
+    async def _check(self, theirs: Position) -> None:
+        """Whether the replica's durable history is this node's, as far as the log still tells."""
+        if theirs.sequence == 0 or theirs == self._checked:
+            return
+        if theirs.sequence > self.sent:
+            raise ProtocolError(f"the replica says it is at {theirs} where {self.sent} was sent")
+        self._checked = theirs
+        newest = self._source.durable_position
+        if newest.sequence == theirs.sequence:
+            check_same(theirs, newest, peer="replica")
+        else:
+            check_same(theirs, await in_thread(self._source.position_at, theirs.sequence), peer="replica")
 
     def _acknowledged(self, ack: Ack) -> None:
         before = self.ack
