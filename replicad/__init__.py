@@ -7,7 +7,16 @@
 b'value'
 """
 
+from replicad.backup.attachments import Attachment
+from replicad.backup.collect import Collected
+from replicad.backup.engine import BackupEngine
+from replicad.backup.info import BackupInfo
+from replicad.backup.meta import BackupFile, BackupMeta
+from replicad.backup.options import BackupEngineOptions
+from replicad.backup.progress import Progress
+from replicad.backup.verify import Verification
 from replicad.errors import (
+    AttachmentError,
     ClosedError,
     ConditionFailed,
     CorruptionError,
@@ -20,6 +29,7 @@ from replicad.errors import (
     PoisonedError,
     ReadOnlyError,
     ReplicadError,
+    StoppedError,
     StoreError,
 )
 from replicad.options import FamilyOptions, Options
@@ -39,8 +49,16 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AtSequence",
+    "Attachment",
+    "AttachmentError",
+    "BackupEngine",
+    "BackupEngineOptions",
+    "BackupFile",
+    "BackupInfo",
+    "BackupMeta",
     "Checkpoint",
     "ClosedError",
+    "Collected",
     "Commit",
     "ConditionFailed",
     "CorruptionError",
@@ -60,11 +78,14 @@ __all__ = [
     "Options",
     "PoisonedError",
     "Position",
+    "Progress",
     "ReadOnlyError",
     "ReplicadError",
     "Snapshot",
+    "StoppedError",
     "StoreError",
     "Update",
+    "Verification",
     "WriteBatch",
     "__version__",
     "load_latest_options",

@@ -12,6 +12,8 @@
     │   ├── LockedError          another process holds the directory
     │   ├── NewerFormatError     written by a newer version
     │   ├── ConditionFailed      a key is no longer what a conditional batch expects
+    │   ├── StoppedError         a backup was told to stop, or given up by a collection
+    │   ├── AttachmentError      a file beside the database is not what it was at the cut
     │   ├── LogGoneError         the log no longer holds that sequence number
     │   └── NotFoundError        no such database, file or family
     └── ReplicationError
@@ -109,6 +111,14 @@ class LockedError(StoreError):
 
 class NewerFormatError(StoreError):
     """A file written by a newer version; the message says which version it needs."""
+
+
+class StoppedError(StoreError):
+    """A backup that ended before it was done; what it had copied whole is used by the next one."""
+
+
+class AttachmentError(StoreError):
+    """An attachment was changed, replaced or removed after the cut; the message says which, and how."""
 
 
 class LogGoneError(StoreError):

@@ -64,6 +64,11 @@ class BackupMeta:
         return frozenset(file.name for file in self.files)
 
     @property
+    def shared(self) -> dict[str, int]:
+        """Size by name at the target of what other backups may have too."""
+        return {file.name: file.size_bytes for file in self.files if file.kind != "private"}
+
+    @property
     def attachments(self) -> tuple[BackupFile, ...]:
         return tuple(file for file in self.files if file.kind == "attachment")
 
@@ -76,16 +81,15 @@ class BackupMeta:
 class PendingBackup:
     """Published before anything is copied: no collection removes what it names.
 
-    `all_attachments`: which attachments it needs is not known yet, so none of them goes. `revoked_us`: a
-    collection took it for dead then; whoever makes this backup must give up.
+    `all_attachments`: which attachments it needs is not known yet, so none of them goes. `seen_us` is when
+    its maker was heard of last; only its maker writes it.
     """
 
     id: BackupId
     owner: str
-    started_us: int
+    seen_us: int
     names: tuple[str, ...]
     all_attachments: bool = False
-    revoked_us: int | None = None
 
 
 def encode_meta(meta: BackupMeta) -> bytes:
@@ -161,10 +165,9 @@ def encode_pending(pending: PendingBackup) -> bytes:
         {
             "id": pending.id,
             "owner": pending.owner,
-            "started_us": pending.started_us,
+            "seen_us": pending.seen_us,
             "names": list(pending.names),
             "all_attachments": pending.all_attachments,
-            "revoked_us": pending.revoked_us,
         },
     )
 
@@ -173,14 +176,12 @@ def decode_pending(data: bytes) -> PendingBackup:
     """Raises CorruptionError or NewerFormatError."""
     body = envelope.decode(PENDING_KIND, data)
     try:
-        revoked = body["revoked_us"]
         return PendingBackup(
             id=BackupId(_number(body["id"])),
             owner=_text(body["owner"]),
-            started_us=_number(body["started_us"]),
+            seen_us=_number(body["seen_us"]),
             names=tuple(_text(name) for name in body["names"]),
             all_attachments=body["all_attachments"] is True,
-            revoked_us=None if revoked is None else _number(revoked),
         )
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptionError(f"not a pending backup: {error}", offset=0) from error

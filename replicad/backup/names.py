@@ -28,10 +28,12 @@ CATALOG = "meta/catalog.json"
 
 _FINAL = re.compile(r"meta/([1-9]\d{0,17})\.json")
 _PENDING = re.compile(r"meta/([1-9]\d{0,17})-([0-9a-f]{16})\.pending\.json")
+_REVOKED = re.compile(r"meta/([1-9]\d{0,17})-([0-9a-f]{16})\.revoked\.json")
 _COLLECTION = re.compile(r"meta/gc-([0-9a-f]{16})\.json")
 _LAST = re.compile(r"meta/last-([1-9]\d{0,17})")
 _PRIVATE = re.compile(r"private/([1-9]\d{0,17})/.+")
 _TABLE = re.compile(r"(shared_checksum/\d{6,}_[0-9a-f]{16}_\d+)(?:-[1-9]\d*)?\.sst")
+_ATTACHMENT = re.compile(r"(attachments/[0-9a-f]{64})(?:-[1-9]\d*)?")
 
 
 def meta_name(id: BackupId) -> str:
@@ -40,6 +42,10 @@ def meta_name(id: BackupId) -> str:
 
 def pending_name(id: BackupId, owner: str) -> str:
     return f"meta/{id}-{owner}.pending.json"
+
+
+def revoked_name(id: BackupId, owner: str) -> str:
+    return f"meta/{id}-{owner}.revoked.json"
 
 
 def collection_name(owner: str) -> str:
@@ -54,28 +60,28 @@ def private_name(id: BackupId, path: str) -> str:
     return f"private/{id}/{path}"
 
 
-def attachment_name(sha256: bytes) -> str:
-    return f"attachments/{sha256.hex()}"
-
-
-def shared_name(meta: TableMeta, instead: BackupId | None = None) -> str:
-    """By number, content and size; `instead` names a second copy, for while the first is being removed.
-
-    >>> shared_name(meta)                                   # doctest: +SKIP
-    'shared_checksum/000012_9f86d081884c7d65_40960.sst'
-    """
-    end = "" if instead is None else f"-{instead}"
-    return f"{identity(meta)}{end}.sst"
-
-
-def identity(meta: TableMeta) -> str:
-    """What all names of the table at a target begin with."""
+def table_identity(meta: TableMeta) -> str:
+    """Number, content and size: what every name of the table begins with."""
     return f"{SHARED}{meta.number:06d}_{meta.sha256.hex()[:16]}_{meta.size_bytes}"
 
 
+def attachment_identity(sha256: bytes) -> str:
+    return f"{ATTACHMENTS}{sha256.hex()}"
+
+
+def shared_name(identity: str, instead: BackupId | None = None) -> str:
+    """The name of a shared file; `instead` makes another one, for while the usual one is being removed.
+
+    >>> shared_name("shared_checksum/000012_9f86d081884c7d65_40960", BackupId(3))
+    'shared_checksum/000012_9f86d081884c7d65_40960-3.sst'
+    """
+    end = "" if instead is None else f"-{instead}"
+    return identity + end + (".sst" if identity.startswith(SHARED) else "")
+
+
 def identity_of(name: str) -> str | None:
-    """The identity in a name, or None when it is no name of a shared table."""
-    match = _TABLE.fullmatch(name)
+    """The identity in the name of a shared file, or None when it is the name of none."""
+    match = _TABLE.fullmatch(name) or _ATTACHMENT.fullmatch(name)
     return None if match is None else match[1]
 
 
@@ -84,9 +90,15 @@ def id_of_meta(name: str) -> BackupId | None:
     return None if match is None else BackupId(int(match[1]))
 
 
-def id_of_pending(name: str) -> BackupId | None:
+def claim_of_pending(name: str) -> tuple[BackupId, str] | None:
+    """(id, owner)."""
     match = _PENDING.fullmatch(name)
-    return None if match is None else BackupId(int(match[1]))
+    return None if match is None else (BackupId(int(match[1])), match[2])
+
+
+def claim_of_revoked(name: str) -> tuple[BackupId, str] | None:
+    match = _REVOKED.fullmatch(name)
+    return None if match is None else (BackupId(int(match[1])), match[2])
 
 
 def id_of_last(name: str) -> BackupId | None:

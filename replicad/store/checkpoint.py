@@ -14,7 +14,7 @@ from replicad.env import Env, FileSystem
 from replicad.env.atomic import copy_file, link_or_copy, replace_file
 from replicad.errors import InvalidArgument, NotFoundError
 from replicad.store.cut import Cut
-from replicad.store.manifest.file import encode_current, load, write_manifest
+from replicad.store.manifest.file import encode_current, encode_manifest, load, manifest_name, write_manifest
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
 from replicad.store.options_file import write_options
 from replicad.store.table.meta import TableMeta, table_name
@@ -122,6 +122,13 @@ def write_state(fs: FileSystem, directory: Path, state: ManifestState) -> None:
     manifest = write_manifest(fs, directory, number, state)
     manifest.close()
     replace_file(fs, directory / "CURRENT", encode_current(manifest.path.name, manifest.size))
+
+
+def encode_state(state: ManifestState) -> dict[str, bytes]:
+    """What `write_state` writes: the content of each file, CURRENT last."""
+    name = manifest_name(state.next_file)
+    manifest = encode_manifest(replace(state, next_file=FileNumber(state.next_file + 1)))
+    return {name: manifest, "CURRENT": encode_current(name, len(manifest))}
 
 
 def list_files(fs: FileSystem, directory: Path) -> list[CopyFile]:

@@ -53,6 +53,9 @@ class Cut:
         with core.write_lock, core.version_lock:
             version = core.version
             self.position = core.log.written
+            self.commit_time_us = core.log.frames.commit_time_us
+            """Of the batch that ends at the position; 0 in an empty database."""
+            self.taken_us = core.env.clock.wall_us()
             self.flushed = version.flushed
             self._families = version.recorded
             self._tables = [table.meta for table in version.tables()]

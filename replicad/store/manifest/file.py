@@ -222,13 +222,18 @@ class ManifestWriter:
             self._fs.unlink(path)
 
 
+def encode_manifest(state: ManifestState) -> bytes:
+    """A manifest of one record."""
+    header = encode_header(state.database_id)
+    return header + encode_record(state.database_id, len(header), encode_edit(state.whole()))
+
+
 def write_manifest(fs: FileSystem, directory: Path, number: FileNumber, state: ManifestState) -> AppendFile:
     """A new manifest file that holds `state`, synced with its name, open for appending."""
     path = directory / manifest_name(number)
     fs.unlink(path)
     file = fs.create(path)
-    header = encode_header(state.database_id)
-    file.append(header + encode_record(state.database_id, len(header), encode_edit(state.whole())))
+    file.append(encode_manifest(state))
     file.sync()
     fs.sync_directory(directory)
     return file

@@ -1,0 +1,88 @@
+"""Which backups there are at a target, read with as few requests as can be."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from replicad.backup import names
+from replicad.backup.catalog import Catalog, decode_catalog, encode_catalog, infos, merged
+from replicad.backup.info import BackupInfo
+from replicad.backup.meta import BackupMeta, decode_meta
+from replicad.backup.names import BackupId
+from replicad.backup.target import Target
+from replicad.backup.workers import run_all
+from replicad.env import Env
+from replicad.errors import CorruptionError, NewerFormatError, NotFoundError, StoreError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """What a listing showed. `damaged`: backups whose meta cannot be read, and why."""
+
+    infos: tuple[BackupInfo, ...]
+    damaged: dict[BackupId, StoreError]
+    catalog: Catalog
+
+
+def backup_ids(listed: Iterable[str]) -> list[BackupId]:
+    """Ascending. A backup that was revoked while it was being published does not count."""
+    listed = list(listed)
+    revoked = {claim[0] for name in listed if (claim := names.claim_of_revoked(name))}
+    ids = (names.id_of_meta(name) for name in listed)
+    return sorted(id for id in ids if id is not None and id not in revoked)
+
+
+def read_shelf(env: Env, target: Target, workers: int) -> Shelf:
+    """One listing and one read, and one more for each backup that the catalog does not know."""
+    listed = target.list(names.META)
+    ids = backup_ids(listed)
+    old = _read_catalog(target) if names.CATALOG in listed else ()
+    known = {entry.info.id for entry in old if entry.meta_bytes == listed.get(names.meta_name(entry.info.id))}
+    damaged: dict[BackupId, StoreError] = {}
+    metas: dict[BackupId, tuple[BackupMeta, int]] = {}
+
+    def read(id: BackupId) -> None:
+        with contextlib.suppress(NotFoundError):  # It was deleted meanwhile.
+            try:
+                metas[id] = read_meta(target, id), listed[names.meta_name(id)]
+            except (CorruptionError, NewerFormatError) as error:
+                damaged[id] = error
+
+    unknown = [id for id in ids if id not in known]
+    run_all(env, workers, [lambda id=id: read(id) for id in unknown])  # type: ignore[misc]
+    alive = [id for id in ids if id in known or id in metas]
+    catalog = merged(old, alive, metas)
+    return Shelf(infos=tuple(infos(catalog)), damaged=damaged, catalog=catalog)
+
+
+def keep_catalog(target: Target, shelf: Shelf) -> None:
+    """Saves the next reader some requests. When it cannot be written, that one reads the metas."""
+    with contextlib.suppress(OSError, StoreError):
+        target.write(names.CATALOG, [encode_catalog(shelf.catalog)])
+
+
+def read_meta(target: Target, id: BackupId) -> BackupMeta:
+    """Raises NotFoundError, CorruptionError or NewerFormatError, which name the file."""
+    name = names.meta_name(id)
+    try:
+        meta = decode_meta(target.read(name))
+    except NotFoundError:
+        raise NotFoundError(f"{target.url} holds no backup {id}") from None
+    except CorruptionError as error:
+        raise error.located(f"{target.url}/{name}") from None
+    except NewerFormatError as error:
+        raise NewerFormatError(f"{target.url}/{name}: {error}") from None
+    if meta.id != id:
+        raise CorruptionError(
+            "another backup's meta", path=f"{target.url}/{name}", offset=0, expected=id, got=meta.id
+        )
+    return meta
+
+
+def _read_catalog(target: Target) -> Catalog:
+    try:
+        return decode_catalog(target.read(names.CATALOG))
+    except (NotFoundError, CorruptionError, NewerFormatError):
+        return ()  # A cache: the metas say the same.

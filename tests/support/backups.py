@@ -1,0 +1,60 @@
+"""What tests do with backups: bring one back the plain way, and count requests."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from replicad import BackupEngine
+from replicad.backup.target import Target
+
+
+def brought_back(engine: BackupEngine, id: int, directory: Path) -> Path:
+    """Writes the database's files of a backup where they belong, with nothing but reads of the target."""
+    for file in engine.get_backup(id).database_files:
+        path = directory / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(engine.target.read(file.name))
+    return directory
+
+
+class WatchedTarget:
+    """Another target, whose requests are counted by kind; `before` is called first, and may raise or wait."""
+
+    def __init__(self, inner: Target) -> None:
+        self.inner = inner
+        self.url = inner.url
+        self.requests: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def before(self, kind: str, name: str) -> None:
+        with self._lock:
+            self.requests[kind] += 1
+
+    def list(self, prefix: str) -> dict[str, int]:
+        self.before("list", prefix)
+        return self.inner.list(prefix)
+
+    def size(self, name: str) -> int | None:
+        self.before("size", name)
+        return self.inner.size(name)
+
+    def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        self.before("read", name)
+        return self.inner.read(name, offset, length)
+
+    def write(self, name: str, chunks: Iterable[bytes]) -> None:
+        self.before("write", name)
+        self.inner.write(name, chunks)
+
+    def delete(self, names: Iterable[str]) -> None:
+        listed = list(names)
+        for name in listed:
+            self.before("delete", name)
+        self.inner.delete(listed)
+
+    def remove_unfinished(self, before_us: int) -> int:
+        self.before("remove_unfinished", "")
+        return self.inner.remove_unfinished(before_us)
