@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from replicad.env.filesystem import AppendFile, Bytes, DirectoryLock, FileStamp, ReadFile
@@ -126,6 +127,9 @@ class LocalFileSystem:
         while not path.is_dir():
             missing.append(path)
             path = path.parent
+        # A kill between making this one and syncing its name would have left it like that.
+        with suppress(PermissionError):
+            self.sync_directory(path.parent)
         for directory in reversed(missing):
             directory.mkdir(exist_ok=True)
             self.sync_directory(directory.parent)

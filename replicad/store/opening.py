@@ -20,7 +20,7 @@ from replicad.store.checkpoint import remove_stale_manifests
 from replicad.store.control import apply_control
 from replicad.store.core import Core, LogHolds, NumberSource, Role
 from replicad.store.manifest.edit import Edit, Parent
-from replicad.store.manifest.file import ManifestWriter, load, manifest_name
+from replicad.store.manifest.file import ManifestWriter, load, make_durable, manifest_name
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
 from replicad.store.options_file import keep_options
 from replicad.store.progress import Progress
@@ -146,12 +146,13 @@ def _recover(
     wal = wal_dir_of(path, options)
     if not read_only:
         fs.make_directories(wal)
+        make_durable(fs, path)
         remove_leftovers(env, path, state)
         remove_stale_log(env, (wal, path / "archive"), state)
     segments, passed_over = find_segments(fs, wal, path / "archive", state.database_id, env.clock.monotonic())
     catalog = LogCatalog(fs, wal, path / "archive")
     if not read_only:
-        _make_durable(env, log_after(segments, state.flushed, flushed_log_is_archived=True), wal)
+        _make_log_durable(env, log_after(segments, state.flushed, flushed_log_is_archived=True), wal)
     cache = kernels.BlockCache(options.block_cache_bytes)
     tables = [open_table(fs, path, meta, cache) for meta in state.tables]
     version = Version.opened(state.families, state.flushed, tables)
@@ -264,7 +265,7 @@ def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
             flush_recovered(core)
 
 
-def _make_durable(env: Env, segments: list[Segment], wal: Path) -> None:
+def _make_log_durable(env: Env, segments: list[Segment], wal: Path) -> None:
     """Syncs what may be in the page cache only, after a kill: it must not be served before that."""
     for segment in segments:
         env.fs.sync_file(segment.path)

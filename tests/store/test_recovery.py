@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import replicad
+from replicad.env import Env, LocalFileSystem
 from replicad.store.database import open_database
 from tests.support.stores import as_after_kill, fill, small_options
 
@@ -160,3 +161,30 @@ def test_recovery_of_more_than_memory(tmp_path: Path) -> None:
         assert again.stats()["tables"] > 0
         assert again.digest() == expected
         assert again.position == database.position
+
+
+def test_the_manifest_is_durable_before_its_garbage_goes(tmp_path: Path) -> None:
+    """After a kill its last edit may be in the page cache only; what it drops is needed."""
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        fill(database, 10)
+    stray = tmp_path / "db" / "000999.sst"
+    stray.write_bytes(b"dropped by the last edit")
+    manifest = next((tmp_path / "db").glob("MANIFEST-*")).name
+    calls: list[str] = []
+
+    class Recorded(LocalFileSystem):
+        def sync_file(self, path: Path) -> None:
+            super().sync_file(path)
+            calls.append(f"sync {path.name}")
+
+        def sync_directory(self, path: Path) -> None:
+            super().sync_directory(path)
+            calls.append(f"sync directory {path.name}")
+
+        def unlink(self, path: Path) -> None:
+            super().unlink(path)
+            calls.append(f"unlink {path.name}")
+
+    open_database(tmp_path / "db", small_options(), env=Env(fs=Recorded())).close()
+    gone = calls.index(f"unlink {stray.name}")
+    assert f"sync {manifest}" in calls[:gone] and "sync directory db" in calls[:gone]

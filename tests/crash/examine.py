@@ -1,0 +1,170 @@
+"""Opens what a crash left, as anybody would, and tells whether it is what was promised.
+
+The opening is recorded in its turn, so that a second crash during it can be built from its journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from replicad.store.database import open_database
+from replicad.types import Position
+from tests.crash.script import Script, content_of, digest_of
+from tests.crash.states import Medium
+from tests.crash.workloads import Recording
+from tests.support.inline_runner import InlineRunner, inline_env
+from tests.support.journal import Note, Operation
+from tests.support.memory_filesystem import Image, MemoryFileSystem
+
+EXTRA = (b"written after the crash", b"!")
+
+
+class Wrong(Exception):
+    """A state that breaks a promise; the message says how."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a state recovers to, and the copies that there are."""
+
+    position: Position
+    copies: Mapping[str, Position | None]
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What may come out of a crash at one moment.
+
+    `states` are digests of content by position, in the order of the history; the ranks below `floor` were
+    promised away.
+    """
+
+    states: Mapping[Position, tuple[int, bytes]]
+    floor: int
+    copies: Mapping[str, Position]
+    """Copies that were reported complete."""
+
+    @classmethod
+    def of(cls, recording: Recording) -> Expectation:
+        """At the beginning of the recording."""
+        history = recording.script.history.states
+        return cls({known.position: (rank, known.digest) for rank, known in enumerate(history)}, 0, {})
+
+    def after(self, note: Note) -> Expectation:
+        if note.what == "floor":
+            return replace(self, floor=max(self.floor, note.value))
+        if note.what == "copy":
+            name, position = note.value
+            return replace(self, copies={**self.copies, name: position})
+        assert note.what == "narrowed"
+        return replace(self, states=note.value, floor=min(rank for rank, _ in note.value.values()))
+
+    def judge(self, outcome: Outcome) -> None:
+        known = self.states.get(outcome.position)
+        if known is None:
+            raise Wrong(f"{outcome.position} is no position that it may be at")
+        if known[0] < self.floor:
+            raise Wrong(f"it holds the first {known[0]} batches; {self.floor} had been promised")
+        for name, position in self.copies.items():
+            if outcome.copies.get(name) != position:
+                raise Wrong(
+                    f"the copy {name!r} was complete at {position}; now it is {outcome.copies.get(name)}"
+                )
+
+
+@dataclass
+class Opened:
+    """One opening of a state: what came out, and the record of how."""
+
+    outcome: Outcome
+    medium: Medium
+    journal: list[Operation]
+
+
+def examine(image: Image, recording: Recording, expectation: Expectation) -> Opened:
+    """Opens the state, compares all of it, writes to it and closes it; raises Wrong."""
+    fs = MemoryFileSystem(image)
+    return examine_in(fs, Medium(fs), recording, expectation)
+
+
+def examine_in(
+    fs: MemoryFileSystem, medium: Medium, recording: Recording, expectation: Expectation
+) -> Opened:
+    """The same of what `fs` shows, of which `medium` says how much is durable."""
+    script = recording.script
+    copies = {name: _position_of_copy(path, fs, script) for name, path in recording.copies.items()}
+    runner = InlineRunner()
+    try:
+        database = open_database(script.path, script.options, env=inline_env(fs, runner, 2), role=script.role)
+    except Exception as error:
+        raise Wrong(f"it does not open: {error!r}") from error
+    runner.adopt(database)
+    outcome = Outcome(database.position, copies)
+    expectation.judge(outcome)
+    rank, digest = expectation.states[outcome.position]
+    try:
+        families = content_of(database)
+        if digest_of(families) != digest:
+            raise Wrong(f"at {outcome.position} it holds {families}")
+        if database.durable_sequence != outcome.position.sequence:
+            raise Wrong(f"what it serves is durable through {database.durable_sequence} only")
+        _read_log(database, outcome.position)
+        legal = {outcome.position: (rank, digest)}
+        fs.note("narrowed", dict(legal))
+        if script.role == "owner":
+            database.put(*EXTRA)
+            families["default"][EXTRA[0]] = EXTRA[1]
+            legal = {**legal, database.position: (rank + 1, digest_of(families))}
+        elif (following := outcome.position.sequence + 1) in recording.frames:
+            database.apply_frames(recording.frames[following])
+            legal = {**legal, database.position: expectation_of(script, database.position)}
+        # The crash may come before the write's acknowledgement, and then either is right.
+        at = next(at for at, entry in enumerate(fs.journal) if isinstance(entry, Note))
+        fs.journal[at] = Note("narrowed", legal)
+        runner.run_all()
+        fs.note("floor", legal[database.position][0])
+        database.close()
+    except Wrong:
+        raise
+    except Exception as error:
+        raise Wrong(f"it opens, and fails then: {error!r}") from error
+    return Opened(outcome, medium, fs.journal)
+
+
+def expectation_of(script: Script, position: Position) -> tuple[int, bytes]:
+    rank = script.history.rank(position)
+    if rank is None:
+        raise Wrong(f"the next frames led to {position}, which the primary never was at")
+    return rank, script.history.states[rank].digest
+
+
+def _read_log(database: object, position: Position) -> None:
+    """Whatever log there is leads to the position, without a gap."""
+    from replicad.store.database import Database
+
+    assert isinstance(database, Database)
+    oldest = database.oldest_log_sequence
+    cursor = database.read_log(oldest)
+    reached = None
+    while (chunk := cursor.next()) is not None:
+        reached = chunk.position
+    if oldest <= position.sequence and reached != position:
+        raise Wrong(f"its log leads to {reached}, not to {position}")
+
+
+def _position_of_copy(path: Path, fs: MemoryFileSystem, script: Script) -> Position | None:
+    """None when there is no such directory. One that is there must be whole."""
+    if not fs.exists(path):
+        return None
+    env = inline_env(MemoryFileSystem(fs.image()), InlineRunner(), 3)
+    try:
+        with open_database(path, script.options, env=env, read_only=True) as copy:
+            position, digest = copy.position, digest_of(content_of(copy))
+    except Exception as error:
+        raise Wrong(f"{path} does not open: {error!r}") from error
+    rank = script.history.rank(position)
+    if rank is None or script.history.states[rank].digest != digest:
+        raise Wrong(f"{path} opens at {position}, and holds something else")
+    return position
