@@ -74,6 +74,14 @@ class PrimaryView:
             )
         return views
 
+    @property
+    def copy_bytes_per_second(self) -> int:
+        return self._node.throttle.bytes_per_second
+
+    def throttle_copies(self, bytes_per_second: int) -> None:
+        self._node.throttle.set(bytes_per_second)
+        log.info("bootstrap.throttled", bytes_per_second=bytes_per_second)
+
     def drop_slot(self, node_id: bytes) -> bool:
         return self._node.drop_slot(node_id)
 
@@ -85,6 +93,7 @@ class PrimaryView:
             "role": "primary",
             "node_id": self._identity.node.hex(),
             "fenced_by_epoch": self._node.fenced_by,
+            "copy_bytes_per_second": self.copy_bytes_per_second,
             **self.listening,
             **store_document(self._database),
             "replicas": replicas_document(self._env, self._node, self._database),

@@ -105,6 +105,11 @@ class ReplicaNode:
     def replicas(self) -> list[ReplicaView]:
         return []
 
+    copy_bytes_per_second = 0
+
+    def throttle_copies(self, bytes_per_second: int) -> None:
+        pass
+
     def drop_slot(self, node_id: bytes) -> bool:
         return False
 

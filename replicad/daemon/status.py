@@ -12,6 +12,7 @@ from replicad.replication.follower import Follower
 from replicad.replication.primary import PrimaryNode, Session
 from replicad.replication.slot_states import log_bytes_after
 from replicad.replication.slot_upkeep import SlotView
+from replicad.replication.transfer import Transfer
 from replicad.state import BootstrapProgress
 from replicad.store.database import Database
 
@@ -98,7 +99,7 @@ def _session_document(
         "connected_seconds": round(now - session.connected_at, 3),
         **slot_document(view),
     }
-    sender, copy = session.sender, session.copy
+    sender, server = session.sender, session.server
     if sender is not None:
         newest = database.durable_sequence
         unsent = log_bytes_after(database.get_sorted_wal_files(), sender.sent, newest)
@@ -113,14 +114,29 @@ def _session_document(
             "lag_seconds": round(node.upkeep.course.seconds_behind(sender.ack.applied, newest, now), 3),
             "sent_bytes": sender.sent_bytes,
         }
-    elif copy is not None:
+    elif server is not None:
+        copy = server.copy
         document |= {
             "waits_for": "the replica to fetch and verify the copy",
             "copy_position": str(copy.position),
             "copy_bytes": copy.size_bytes,
             "sent_bytes": copy.sent_bytes,
+            "connections": 1 + len(server.connections),
         }
+        if server.transfer is not None:
+            document |= transfer_document(server.transfer, now)
     return document
+
+
+def transfer_document(transfer: Transfer, now: float) -> Document:
+    """What is still to be moved of a copy, and how fast it goes."""
+    left = transfer.seconds_left(now)
+    return {
+        "wanted_bytes": transfer.total_bytes,
+        "moved_bytes": transfer.moved_bytes,
+        "rate_bytes": round(transfer.bytes_per_second(now)),
+        "eta_seconds": None if left is None else round(min(left, 1e9), 1),
+    }
 
 
 def link_document(env: Env, follower: Follower) -> Document:
@@ -143,19 +159,15 @@ def link_document(env: Env, follower: Follower) -> Document:
 
 
 def bootstrap_document(env: Env, follower: Follower) -> Document | None:
-    """The bootstrap that is under way: rate and estimate count what this attempt fetched."""
-    progress = follower.progress
+    """The bootstrap that is under way: rate and estimate count what this attempt fetches."""
+    progress, fetcher = follower.progress, follower.fetcher
     if progress is None:
         return None
-    seconds = env.clock.monotonic() - follower.progress_started_at
-    fetched = progress.size_bytes - follower.progress_started_bytes
-    rate = fetched / seconds if seconds > 0 else 0.0
-    left = progress.size_bytes_total - progress.size_bytes
-    return {
-        **progress_document(progress),
-        "rate_bytes": round(rate),
-        "eta_seconds": round(left / rate, 1) if rate else None,
-    }
+    document = progress_document(progress)
+    if fetcher is not None and fetcher.transfer is not None:
+        document |= transfer_document(fetcher.transfer, env.clock.monotonic())
+        document["connections"] = fetcher.connections
+    return document
 
 
 def progress_document(progress: BootstrapProgress) -> Document:

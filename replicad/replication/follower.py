@@ -103,6 +103,11 @@ class Follower:
         return self._activity if isinstance(self._activity, Receiver) else None
 
     @property
+    def fetcher(self) -> Fetcher | None:
+        """The bootstrap that runs now."""
+        return self._activity if isinstance(self._activity, Fetcher) else None
+
+    @property
     def waits_for(self) -> str:
         """What the replica waits for at this moment, in words."""
         if self._activity is not None and self._activity.waits_for:
@@ -234,7 +239,17 @@ class Follower:
 
     async def _bootstrap(self, connection: Connection) -> None:
         self.progress = None
-        fetcher = Fetcher(self._env, connection, self._data, self._data_dir, self._options, self._on_progress)
+        fetcher = Fetcher(
+            self._env,
+            connection,
+            self._identity,
+            self._dial,
+            self._data,
+            self._data_dir,
+            self._options,
+            self._position,
+            self._on_progress,
+        )
         self._activity = fetcher
         self._linked("bootstrapping")
         copy, staging = await fetcher.run()

@@ -40,6 +40,8 @@ class Kind(IntEnum):
     FETCH = 11  # R
     DATA = 12  # P
     INSTALLED = 13  # R
+    JOIN = 30  # R
+    WANTED = 31  # R
 
 
 class Message:
@@ -186,10 +188,11 @@ class Files(Message):
 
 @message(Kind.FETCH)
 class Fetch(Message):
-    """Asks for one file of the list, from `offset` to its end."""
+    """Asks for `length` bytes of one file of the list, from `offset` on; 0 is to its end."""
 
     entry: int = wire(headers.u32)
     offset: int = wire(headers.u64)
+    length: int = wire(headers.u64, default=0)
 
 
 @message(Kind.DATA)
@@ -206,6 +209,24 @@ class Installed(Message):
     """The copy is verified and durable at the replica; the primary may remove its files."""
 
     copy: bytes = wire(headers.id16)
+
+
+@message(Kind.JOIN)
+class Join(Message):
+    """Opens a further connection for the files of a copy that a session of this process offers."""
+
+    node: bytes = wire(headers.id16)
+    process: bytes = wire(headers.id16)
+    copy: bytes = wire(headers.id16)
+
+
+@message(Kind.WANTED)
+class Wanted(Message):
+    """How much of the copy the replica lacks, and will ask for."""
+
+    copy: bytes = wire(headers.id16)
+    files: int = wire(headers.u32)
+    bytes: int = wire(headers.u64)
 
 
 def encode(message: Message) -> tuple[bytes, bytes]:

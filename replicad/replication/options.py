@@ -29,8 +29,12 @@ class ReplicationOptions:
     window_bytes: int = 8 * MIB
     """Log bytes that may be on their way without an acknowledgement; one chunk is always admitted."""
     file_chunk_bytes: int = 512 * KIB
-    fetches_ahead: int = 8
-    """Files that a replica has asked for before the first of them is complete."""
+    copy_window_bytes: int = 1 * MIB
+    """What a connection of a bootstrap may have on its way: a kill makes it ask for so much again at most."""
+    copy_connections_max: int = 8
+    """Connections join a bootstrap one by one, up to so many, while each makes it faster."""
+    copy_bytes_per_second: int = 0
+    """What all copies that a node sends may take together; 0 is no limit. `REPLICAD.THROTTLE` changes it."""
 
     slot_log_bytes_max: int = 4 * GIB
     """A slot that would keep more log than this lets go of it."""
@@ -54,6 +58,8 @@ class ReplicationOptions:
                 raise InvalidArgument(f"{field.name} must be a number of at least 0, not {value!r}")
         if self.idle_seconds < 2 * self.heartbeat_seconds:
             raise InvalidArgument("idle_seconds must be at least twice heartbeat_seconds")
-        for name in ("heartbeat_seconds", "chunk_bytes", "window_bytes", "file_chunk_bytes", "fetches_ahead"):
+        if self.copy_window_bytes < 2:
+            raise InvalidArgument("copy_window_bytes must be at least 2")
+        for name in ("heartbeat_seconds", "chunk_bytes", "window_bytes", "file_chunk_bytes"):
             if not getattr(self, name):
                 raise InvalidArgument(f"{name} must be more than 0")

@@ -21,7 +21,7 @@ from replicad.env import Env
 from replicad.errors import DivergedError, LogGoneError, PeerTimeoutError, ProtocolError, ReplicadError
 from replicad.replication.agree import Code, Decision, History, Outcome, agree
 from replicad.replication.connection import Connection
-from replicad.replication.copies import Copies, SourceCopy
+from replicad.replication.copies import Copies
 from replicad.replication.identify import (
     SOFTWARE,
     VERSIONS,
@@ -30,14 +30,25 @@ from replicad.replication.identify import (
     common_features,
 )
 from replicad.replication.keepalive import keep_alive
-from replicad.replication.messages import Ack, Claim, Decided, Heartbeat, Hello, Message, Refuse, Welcome
+from replicad.replication.messages import (
+    Ack,
+    Claim,
+    Decided,
+    Heartbeat,
+    Hello,
+    Join,
+    Message,
+    Refuse,
+    Welcome,
+)
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import ListFiles, LogSource, Records
 from replicad.replication.sender import Sender
-from replicad.replication.serve_copy import serve_copy
+from replicad.replication.serve_copy import CopyServer
 from replicad.replication.slot_upkeep import SlotUpkeep
 from replicad.replication.slots import Slots
 from replicad.replication.tasks import beside, in_thread
+from replicad.replication.throttle import Throttle
 
 log = structlog.get_logger("replicad.replication")
 
@@ -51,7 +62,7 @@ class Session:
     connected_at: float
     state: str = "agreeing"
     sender: Sender | None = None
-    copy: SourceCopy | None = None
+    server: CopyServer | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -77,6 +88,7 @@ class PrimaryNode:
         self.slots = slots
         self.upkeep = SlotUpkeep(env, source, slots, records)
         self.copies = Copies(env, source, data_dir, list_files)
+        self.throttle = Throttle(env.clock, options.copy_bytes_per_second)
         self.sessions: dict[bytes, Session] = {}
         self.fenced_by: int | None = None
         """A higher epoch that a replica was seen in: this node may not write any more."""
@@ -98,6 +110,9 @@ class PrimaryNode:
                 hello = await connection.receive()
         except TimeoutError:
             raise PeerTimeoutError("no HELLO in time") from None
+        if isinstance(hello, Join):
+            await self._join(connection, hello)
+            return
         if not isinstance(hello, Hello):
             raise ProtocolError(f"{type(hello).__name__} came where Hello belongs")
         await self._end_predecessor(hello)
@@ -111,24 +126,33 @@ class PrimaryNode:
         self.sessions[hello.node] = session
         try:
             connection.send(self._welcome(hello))
-            await beside(
-                self._agreed(session),
-                keep_alive(
-                    connection,
-                    self._env.clock,
-                    lambda: self._source.durable_position,
-                    heartbeat_seconds=self._options.heartbeat_seconds,
-                    idle_seconds=self._options.idle_seconds,
-                ),
-            )
+            await beside(self._agreed(session), self._keep_alive(connection))
         finally:
             if self.sessions.get(hello.node) is session:
                 del self.sessions[hello.node]
-            if session.copy is not None:
-                session.copy.in_use = False
-            self.slots.end_reading(hello.node)
-            self.upkeep.release()
+                self.slots.end_reading(hello.node)
+                self.upkeep.release()
+            if session.server is not None:
+                session.server.close()
+                session.server.copy.in_use = False
             session.ended.set()
+
+    async def _join(self, connection: Connection, join: Join) -> None:
+        """One connection more for the files of a copy that a session offers."""
+        session = self.sessions.get(join.node)
+        server = None if session is None or session.hello.process != join.process else session.server
+        if server is None or server.copy.copy_id != join.copy:
+            raise ProtocolError("no session of this replica offers that copy")
+        await beside(server.join(connection), self._keep_alive(connection))
+
+    async def _keep_alive(self, connection: Connection) -> None:
+        await keep_alive(
+            connection,
+            self._env.clock,
+            lambda: self._source.durable_position,
+            heartbeat_seconds=self._options.heartbeat_seconds,
+            idle_seconds=self._options.idle_seconds,
+        )
 
     async def _end_predecessor(self, hello: Hello) -> None:
         """The same run of a daemon that connects again takes its older session's place."""
@@ -240,14 +264,15 @@ class PrimaryNode:
         copy = await in_thread(self.copies.find, node_id)
         if copy is None:
             # From before the cut on, so that nothing after its position can go meanwhile.
-            self.slots.hold(node_id, self._source.durable_sequence, self._env.clock.wall_us())
+            slot = self.slots.hold(node_id, self._source.durable_sequence, self._env.clock.wall_us())
+            await self._records.put_slot(slot)
             copy = await in_thread(self.copies.make, node_id)
         slot = self.slots.hold(
             node_id, copy.position.sequence, self._env.clock.wall_us(), name=session.hello.name
         )
         self.slots.begin_reading(node_id)
         await self._records.put_slot(slot)
-        session.copy = copy
+        session.server = CopyServer(copy, self._env.fs, self._env.clock, self.throttle, self._options)
         copy.in_use = True
         session.state = "bootstrapping"
         log.info(
@@ -257,9 +282,10 @@ class PrimaryNode:
             files=len(copy.entries),
             size_bytes=copy.size_bytes,
         )
-        await serve_copy(session.connection, copy, self._env.fs, self._env.clock, self._options)
+        await session.server.serve(session.connection)
         log.info("bootstrap.installed", node=node_id.hex(), position=str(copy.position))
-        session.copy = None
+        session.server.close()
+        session.server = None
         await in_thread(self.copies.remove, copy)
 
     def _stopped(self, session: Session, decision: Decision, replica: History | None) -> None:

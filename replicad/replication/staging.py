@@ -1,11 +1,14 @@
 """Where a replica gathers a copy: `bootstrap/incoming/` in its data directory.
 
-    NAME.part   being written, or not verified yet; thrown away at the next start
-    NAME        complete, its SHA-256 verified and its content synced
+    NAME.DIGEST.part   the beginning of a file of that SHA-256: the next attempt goes on where it ends
+    NAME.DIGEST.next   that beginning, copied into the file that it goes on in; thrown away at the next start
+    NAME.DIGEST.link   a file of the present data that is not verified yet; thrown away likewise
+    NAME               complete, its SHA-256 verified and its content synced
 
 Everything about the list comes from a peer that may be hostile: names must match a strict pattern and occur
 once, sizes fit the announced total and the disk; a file is made anew (never through a link), and never grows
-beyond its size. All of it blocks: sessions call it in a thread.
+beyond its size. What a part holds is trusted only with the whole: a machine that lost power may have kept its
+length and not its content, and then that one file begins again. All of it blocks: it is called in a thread.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ DIRECTORY = Path("bootstrap") / "incoming"
 FILES_MAX = 1_000_000
 
 NAME = re.compile(r"\d{6,20}\.sst|MANIFEST-\d{1,20}|CURRENT|OPTIONS-\d{1,20}\.toml", re.ASCII)
-_PART = ".part"
+_PART, _NEXT, _LINK = "part", "next", "link"
 
 
 def check_list(entries: Sequence[FileEntry], size_bytes: int) -> None:
@@ -50,25 +53,41 @@ class Staging:
         self._fs = fs
         self.path = data_dir / DIRECTORY
         self._entries = entries
+        self._begun: dict[int, int] = {}
 
-    def prepare(self, local: Mapping[bytes, Path], free_bytes_min: int) -> list[int]:
-        """Keeps what is here already and verifies it, removes all else; returns the entries to fetch.
+    def prepare(self, local: Mapping[bytes, Path], free_bytes_min: int) -> dict[int, int]:
+        """Keeps what is here already and verifies it, removes all else.
 
-        `local` are immutable files of the node's present data by SHA-256, which are linked, not copied.
-        Raises DiskFullError when what is missing does not fit.
+        Returns the entries to fetch, each with the length of what is here of it. `local` are immutable files
+        of the node's present data by SHA-256, which are linked, not copied. Raises DiskFullError when what is
+        missing does not fit.
         """
         self._fs.make_directories(self.path)
         wanted = {entry.name: entry for entry in self._entries}
+        parts = {_temporary(entry, _PART): entry for entry in self._entries}
         for name in self._fs.list(self.path):
-            if name not in wanted or not self._is_whole(self.path / name, wanted[name]):
-                self._fs.unlink(self.path / name)
+            path = self.path / name
+            if name in parts:
+                if self._fs.size(path) > parts[name].size:
+                    self._fs.unlink(path)
+            elif name not in wanted or not self._is_whole(path, wanted[name]):
+                self._fs.unlink(path)
         here = set(self._fs.list(self.path))
-        missing = []
+        missing = {}
         for index, entry in enumerate(self._entries):
-            if entry.name not in here and not self._link(entry, local.get(entry.sha256)):
-                missing.append(index)
+            if entry.name in here or self._link(entry, local.get(entry.sha256)):
+                continue
+            part = _temporary(entry, _PART)
+            missing[index] = self._begun[index] = self._fs.size(self.path / part) if part in here else 0
+            if missing[index] == entry.size:
+                # Killed between its last byte and its name, or of no bytes at all.
+                try:
+                    self.writer(index).finish()
+                    del missing[index]
+                except CorruptionError:
+                    missing[index] = self._begun[index] = 0
         self._fs.sync_directory(self.path)
-        needed = sum(self._entries[index].size for index in missing)
+        needed = sum(self._entries[index].size - size for index, size in missing.items())
         free = self._fs.free_bytes(self.path)
         if needed + free_bytes_min > free:
             raise DiskFullError(
@@ -77,8 +96,8 @@ class Staging:
         return missing
 
     def writer(self, index: int) -> StagedFile:
-        """A new file for an entry that is missing."""
-        return StagedFile(self._fs, self.path, self._entries[index])
+        """For an entry that is missing: goes on after what is here of it."""
+        return StagedFile(self._fs, self.path, self._entries[index], self._begun.get(index, 0))
 
     def finish(self) -> None:
         """Makes the names durable; every entry must have been verified."""
@@ -89,15 +108,16 @@ class Staging:
     def _link(self, entry: FileEntry, source: Path | None) -> bool:
         if source is None:
             return False
-        part = self.path / (entry.name + _PART)
+        linked = self.path / _temporary(entry, _LINK)
         try:
-            self._fs.link(source, part)
+            self._fs.link(source, linked)
         except OSError:
             return False
-        if not self._is_whole(part, entry):
-            self._fs.unlink(part)
+        if not self._is_whole(linked, entry):
+            self._fs.unlink(linked)
             return False
-        self._fs.rename(part, self.path / entry.name)
+        self._fs.rename(linked, self.path / entry.name)
+        self._fs.unlink(self.path / _temporary(entry, _PART))
         return True
 
     def _is_whole(self, path: Path, entry: FileEntry) -> bool:
@@ -114,16 +134,27 @@ class Staging:
 
 
 class StagedFile:
-    """One file that arrives in order."""
+    """One file that arrives in order, of which `begun_bytes` are here."""
 
-    def __init__(self, fs: FileSystem, directory: Path, entry: FileEntry) -> None:
+    def __init__(self, fs: FileSystem, directory: Path, entry: FileEntry, begun_bytes: int) -> None:
         self._fs = fs
         self._entry = entry
-        self._path = directory / (entry.name + _PART)
+        self._path = directory / _temporary(entry, _PART)
         self._digest = hashlib.sha256()
-        fs.unlink(self._path)
-        self._file: AppendFile = fs.create(self._path)
         self.offset = 0
+        self.finished = False
+        begun = directory / _temporary(entry, _NEXT)
+        fs.unlink(begun)
+        self._file: AppendFile = fs.create(begun)
+        if begun_bytes:
+            self._copy_from(self._path, begun_bytes)
+        fs.rename(begun, self._path)
+
+    def take(self, data: bytes) -> None:
+        """Appends, and finishes with the last byte."""
+        self.append(data)
+        if self.offset == self._entry.size:
+            self.finish()
 
     def append(self, data: bytes) -> None:
         """Raises ProtocolError for more bytes than the list says."""
@@ -148,7 +179,27 @@ class StagedFile:
         self._file.sync()
         self._file.close()
         self._fs.rename(self._path, self._path.with_name(self._entry.name))
+        self.finished = True
 
     def close(self) -> None:
-        """Gives up a file that was not finished."""
+        """Leaves a file that was not finished for the next attempt."""
         self._file.close()
+
+    def _copy_from(self, path: Path, length: int) -> None:
+        part = self._fs.open(path)
+        try:
+            while self.offset < length:
+                data = part.read(self.offset, min(MIB, length - self.offset))
+                if not data:
+                    raise CorruptionError("a part got shorter", path=path, expected=length, got=self.offset)
+                self.append(data)
+        except BaseException:
+            self._file.close()
+            raise
+        finally:
+            part.close()
+
+
+def _temporary(entry: FileEntry, suffix: str) -> str:
+    """The digest is in the name, so that what is left of another copy is never taken for this one's."""
+    return f"{entry.name}.{entry.sha256.hex()}.{suffix}"

@@ -178,6 +178,15 @@ class Node(Protocol):
 
     def replicas(self) -> list[ReplicaView]: ...
 
+    @property
+    def copy_bytes_per_second(self) -> int:
+        """What the copies that this node sends may take together; 0 is no limit."""
+        ...
+
+    def throttle_copies(self, bytes_per_second: int) -> None:
+        """Counts at once, also for copies that are under way."""
+        ...
+
     def drop_slot(self, node_id: bytes) -> bool:
         """Lets go of the log that is kept for a replica; whether any was."""
         ...

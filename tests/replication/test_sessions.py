@@ -145,7 +145,7 @@ async def test_a_bootstrap_resumes_with_the_files_it_has(tmp_path: Path) -> None
     replica = Replica(primary, data, tmp_path / "r")
     async with running(replica, primary):
         await until(lambda: replica.follower.progress and replica.follower.progress.files == 2)
-        (copy,) = [session.copy for session in primary.node.sessions.values()]
+        (copy,) = [session.server and session.server.copy for session in primary.node.sessions.values()]
         assert copy is not None
         primary.cut()
         await until(lambda: caught_up(replica, primary))

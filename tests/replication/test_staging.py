@@ -51,6 +51,7 @@ def receive(staging: Staging, index: int) -> None:
         "MANIFEST-x",
         "٠٠٠٠٠١.sst",
         "000001.sst.part",
+        f"000001.sst.{'0' * 64}.part",
     ],
 )
 def test_names_outside_the_pattern_are_refused(name: str) -> None:
@@ -69,21 +70,37 @@ def test_lists_that_do_not_add_up_are_refused() -> None:
 
 
 def test_what_is_complete_is_kept_and_the_rest_removed(tmp_path: Path) -> None:
-    """A second attempt finds verified files, and neither partial nor foreign nor damaged ones."""
+    """A second attempt finds verified files and beginnings, and neither foreign nor damaged ones."""
     staging = Staging(FS, tmp_path, LIST)
-    assert staging.prepare({}, 0) == [0, 1, 2]
+    assert staging.prepare({}, 0) == {0: 0, 1: 0, 2: 0}
     receive(staging, 0)
     receive(staging, 2)
     staging.writer(1).append(b"bb")
     (staging.path / "foreign").write_bytes(b"x")
     (staging.path / "CURRENT").write_bytes(b"d")
     again = Staging(FS, tmp_path, LIST)
-    assert again.prepare({}, 0) == [1, 2]
-    assert sorted(path.name for path in again.path.iterdir()) == ["000001.sst"]
-    receive(again, 1)
+    assert again.prepare({}, 0) == {1: 2, 2: 0}
+    part = f"000002.sst.{B.sha256.hex()}.part"
+    assert sorted(path.name for path in again.path.iterdir()) == ["000001.sst", part]
+    file = again.writer(1)
+    assert file.offset == 2
+    file.take(b"bbbb")
+    assert file.finished
     receive(again, 2)
     again.finish()
     assert {path.name: path.read_bytes() for path in again.path.iterdir()} == CONTENT
+
+
+def test_a_part_that_is_whole_or_wrong(tmp_path: Path) -> None:
+    """Killed before its name: it gets it. Of another content: it goes, and is fetched from its beginning."""
+    staging = Staging(FS, tmp_path, LIST)
+    staging.prepare({}, 0)
+    staging.writer(0).append(b"aaaa")
+    staging.writer(1).append(b"xxxxxx")
+    (staging.path / f"000001.sst.{'0' * 64}.part").write_bytes(b"of another copy")
+    again = Staging(FS, tmp_path, LIST)
+    assert again.prepare({}, 0) == {1: 0, 2: 0}
+    assert [path.name for path in again.path.iterdir()] == ["000001.sst"]
 
 
 def test_a_file_of_another_content_is_refused(tmp_path: Path) -> None:
@@ -107,7 +124,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     victim.write_bytes(b"precious")
     staging = Staging(FS, tmp_path, LIST)
     staging.prepare({}, 0)
-    (staging.path / (A.name + ".part")).symlink_to(victim)
+    (staging.path / f"{A.name}.{A.sha256.hex()}.part").symlink_to(victim)
     receive(staging, 0)
     assert victim.read_bytes() == b"precious"
     assert (staging.path / A.name).read_bytes() == b"aaaa"
@@ -120,7 +137,8 @@ def test_local_files_are_linked_when_they_are_what_they_should_be(tmp_path: Path
     good.write_bytes(b"aaaa")
     rotten.write_bytes(b"bbbbbX")
     staging = Staging(FS, tmp_path, LIST)
-    assert staging.prepare({A.sha256: good, B.sha256: rotten, CURRENT.sha256: tmp_path / "gone"}, 0) == [1, 2]
+    local = {A.sha256: good, B.sha256: rotten, CURRENT.sha256: tmp_path / "gone"}
+    assert staging.prepare(local, 0) == {1: 0, 2: 0}
     assert (staging.path / A.name).samefile(good)
     assert rotten.read_bytes() == b"bbbbbX"
 

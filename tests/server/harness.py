@@ -30,6 +30,11 @@ class FakeNode:
     def replicas(self) -> list[ReplicaView]:
         return self.followers
 
+    copy_bytes_per_second: int = 0
+
+    def throttle_copies(self, bytes_per_second: int) -> None:
+        self.copy_bytes_per_second = bytes_per_second
+
     def drop_slot(self, node_id: bytes) -> bool:
         return False
 

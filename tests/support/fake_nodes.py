@@ -26,6 +26,7 @@ OPTIONS = ReplicationOptions(
     backoff_seconds_max=0.02,
     stopped_retry_seconds=0.02,
     file_chunk_bytes=4096,
+    copy_window_bytes=8192,
     free_bytes_min=0,
 )
 

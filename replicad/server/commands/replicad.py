@@ -85,6 +85,17 @@ def slot(client: Connection, request: Request) -> bytes:
     return replies.integer(client.server.node.drop_slot(node_id))
 
 
+@ours.command("replicad.throttle", -1, "Bytes a second that copies sent to replicas may take; 0 is no limit.")
+def throttle(client: Connection, request: Request) -> bytes:
+    node = client.server.node
+    if len(request) == 1:
+        return replies.integer(node.copy_bytes_per_second)
+    if len(request) > 2:
+        return refusals.SYNTAX
+    node.throttle_copies(parse_count(request[1]))
+    return replies.OK
+
+
 @ours.command("replicad.checkpoint", 2, "Makes a copy on this machine; returns its position.", blocking=True)
 def checkpoint(client: Connection, request: Request) -> None:
     path = Path(request[1].decode("utf-8", "surrogateescape"))
