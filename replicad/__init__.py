@@ -14,6 +14,8 @@ from replicad.backup.info import BackupInfo
 from replicad.backup.meta import BackupFile, BackupMeta
 from replicad.backup.options import BackupEngineOptions
 from replicad.backup.progress import Progress
+from replicad.backup.read_only import BackupEngineReadOnly
+from replicad.backup.restore.operation import RestoreReport
 from replicad.backup.verify import Verification
 from replicad.errors import (
     AttachmentError,
@@ -53,6 +55,7 @@ __all__ = [
     "AttachmentError",
     "BackupEngine",
     "BackupEngineOptions",
+    "BackupEngineReadOnly",
     "BackupFile",
     "BackupInfo",
     "BackupMeta",
@@ -81,6 +84,7 @@ __all__ = [
     "Progress",
     "ReadOnlyError",
     "ReplicadError",
+    "RestoreReport",
     "Snapshot",
     "StoppedError",
     "StoreError",

@@ -6,13 +6,14 @@ Also the two halves of a physical copy to another machine: what to ship, and how
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from replicad.env import Env, FileSystem
 from replicad.env.atomic import copy_file, link_or_copy, replace_file
-from replicad.errors import InvalidArgument, NotFoundError
+from replicad.errors import CorruptionError, InvalidArgument, NotFoundError
 from replicad.store.cut import Cut
 from replicad.store.manifest.file import encode_current, encode_manifest, load, manifest_name, write_manifest
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
@@ -20,6 +21,8 @@ from replicad.store.options_file import write_options
 from replicad.store.table.meta import TableMeta, table_name
 from replicad.store.wal.segment import is_segment_name
 from replicad.types import DEFAULT_FAMILY, FileNumber, Position
+
+_NUMBERED = re.compile(r"\d{6,18}\.sst|MANIFEST-\d{6,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +164,11 @@ def install(env: Env, staging: Path, directory: Path, wal_dir: Path | None = Non
 
     The database must be closed; `wal_dir` is its option. Until CURRENT is replaced the old data is what opens
     and afterwards the new; what a crash leaves behind the next opening removes. `staging` is removed.
+    What is there may be damaged, or nothing.
     """
     fs = env.fs
     received = load(fs, staging)
-    try:
-        present = load(fs, directory)
-        first, old = present.next_file, present.tables
-    except NotFoundError:
-        first, old = FIRST_FILE, ()
+    first, old = _present(fs, directory)
     fs.make_directories(directory)
     tables = []
     for number, meta in enumerate(received.tables, start=first):
@@ -188,9 +188,20 @@ def install(env: Env, staging: Path, directory: Path, wal_dir: Path | None = Non
     _remove_log(fs, directory / "wal" if wal_dir is None else wal_dir)
     _remove_log(fs, directory / "archive")
     for stale in old:
-        fs.unlink(directory / stale.name)
+        fs.unlink(directory / stale)
     remove_stale_manifests(fs, directory)
     fs.remove_tree(staging)
+
+
+def _present(fs: FileSystem, directory: Path) -> tuple[FileNumber, list[str]]:
+    """(a number that no file has, names of the tables) of what a directory holds."""
+    try:
+        state = load(fs, directory)
+        return state.next_file, [meta.name for meta in state.tables]
+    except (NotFoundError, CorruptionError):
+        names = [name for name in fs.list(directory) if _NUMBERED.fullmatch(name)]
+        numbers = [int("".join(filter(str.isdigit, name))) for name in names]
+        return FileNumber(max(numbers, default=FIRST_FILE - 1) + 1), [n for n in names if n.endswith(".sst")]
 
 
 def _remove_log(fs: FileSystem, directory: Path) -> None:

@@ -1,0 +1,282 @@
+"""What can be done with the backups at a target without changing it: list, verify, open, restore."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from replicad.backup.catalog import summary
+from replicad.backup.copying import Flow
+from replicad.backup.in_place import open_in_place
+from replicad.backup.info import BackupInfo
+from replicad.backup.limits import RateLimiter
+from replicad.backup.meta import BackupMeta
+from replicad.backup.names import BackupId
+from replicad.backup.options import BackupEngineOptions
+from replicad.backup.progress import Meter, ProgressCallback
+from replicad.backup.restore.destination import Destination
+from replicad.backup.restore.operation import Restoration, RestoreReport
+from replicad.backup.restore.point import (
+    Point,
+    choose_database,
+    look_at_log,
+    point_at_sequence,
+    point_at_time,
+)
+from replicad.backup.shelf import read_meta, read_shelf
+from replicad.backup.stop import Stop
+from replicad.backup.target import Target, open_target
+from replicad.backup.verify import Verification, verify
+from replicad.env import Env
+from replicad.errors import ClosedError, InvalidArgument, NotFoundError, StoreError
+from replicad.options import Options
+from replicad.store.database import Database
+from replicad.types import DatabaseId, Sequence
+
+
+class BackupEngineReadOnly:
+    """Backups at `target`, which is only read: a directory, a URL that fsspec knows, or any `Target`.
+
+    Any thread may call anything. A context manager.
+
+    >>> with replicad.BackupEngineReadOnly("s3://backups/orders") as engine:    # doctest: +SKIP
+    ...     engine.restore_latest_backup("/var/lib/restored")
+    """
+
+    def __init__(
+        self,
+        target: str | Path | Target,
+        options: BackupEngineOptions | None = None,
+        *,
+        env: Env | None = None,
+    ) -> None:
+        """Raises ConfigError for a URL that nothing here can open."""
+        self.options = options or BackupEngineOptions()
+        self._env = env or Env()
+        self.target = open_target(target, self._env, sync=self.options.sync)
+        clock = self._env.clock
+        self.read_limit = RateLimiter(clock, self.options.read_bytes_per_second)
+        """Of what is read from a database, or from the target to verify or restore it."""
+        self.write_limit = RateLimiter(clock, self.options.write_bytes_per_second)
+        """Of what is written, to the target or to where a backup is restored."""
+        self._lock = threading.Lock()
+        self._running: set[Stop] = set()
+        self._closed = False
+
+    # What there is
+
+    def get_backup_info(self) -> list[BackupInfo]:
+        """All backups, oldest first. Those that cannot be read are in `get_corrupted_backups`."""
+        self._raise_if_closed()
+        return list(read_shelf(self._env, self.target, self._workers).infos)
+
+    def get_latest_backup_info(self) -> BackupInfo | None:
+        infos = self.get_backup_info()
+        return infos[-1] if infos else None
+
+    def get_corrupted_backups(self) -> dict[BackupId, StoreError]:
+        """Ids of backups whose meta cannot be read, and why. Files are not looked at: see `verify_backup`."""
+        self._raise_if_closed()
+        return dict(read_shelf(self._env, self.target, self._workers).damaged)
+
+    def get_backup(self, id: int) -> BackupMeta:
+        """Everything about one backup, its files included. Raises NotFoundError, CorruptionError."""
+        self._raise_if_closed()
+        return read_meta(self.target, BackupId(id))
+
+    # Verifying
+
+    def verify_backup(
+        self, id: int, *, checksums: bool = False, progress: ProgressCallback | None = None
+    ) -> Verification:
+        """Whether every file is there with its size, and with `checksums` every byte. Raises NotFoundError.
+
+        What is wrong is in the answer: see `ok`, `problems` and `raise_if_damaged`.
+        """
+        return self.verify_backups([id], checksums=checksums, progress=progress)
+
+    def verify_backups(
+        self,
+        ids: Iterable[int] | None = None,
+        *,
+        checksums: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> Verification:
+        """`verify_backup` of several, or of all; what they share is read once."""
+        wanted = None if ids is None else [BackupId(id) for id in ids]
+        with self._operation("the verification", progress) as flow:
+            return verify(
+                self._env, self.target, wanted, checksums=checksums, flow=flow, workers=self._workers
+            )
+
+    # Opening and restoring
+
+    def open_backup(self, id: int, options: Options | None = None) -> Database:
+        """The database of a backup, for reading, without restoring it; close it when done.
+
+        Blocks are read from the target when they are needed, and cached as `options` says.
+
+        >>> with engine.open_backup(7) as then, then.snapshot() as state:       # doctest: +SKIP
+        ...     lost = state.get(b"order:7")
+        """
+        return open_in_place(self._env, self.target, self.get_backup(id), options)
+
+    def restore_backup(
+        self,
+        id: int,
+        path: str | Path,
+        *,
+        wal_dir: str | Path | None = None,
+        attachments: str | Path | None = None,
+        dry_run: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> RestoreReport:
+        """Makes the backup the content of the directory `path`, which may be a database already, or new.
+
+        Everything is fetched, verified and synced first; until the very end the old database is what opens.
+        Tables that are there already are kept. `wal_dir` is where its log will be, by default where it was;
+        `attachments` where those go, by default `path`/attachments, beside what else is there. With `dry_run`
+        nothing is changed, and the report says what would be.
+
+        Identity stays: a replica that is started on it follows its primary from exactly there. Opened for
+        writing otherwise, it becomes a database of its own.
+
+        Raises LockedError when a process has it open, InvalidArgument when `path` holds something else,
+        NotFoundError, CorruptionError, DiskFullError, StoppedError.
+        """
+        return self._restore(lambda: Point(self._info(id), ()), path, wal_dir, attachments, dry_run, progress)
+
+    def restore_latest_backup(
+        self,
+        path: str | Path,
+        *,
+        wal_dir: str | Path | None = None,
+        attachments: str | Path | None = None,
+        dry_run: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> RestoreReport:
+        """`restore_backup` of the newest one that can be read. Raises NotFoundError when there is none."""
+        return self._restore(lambda: Point(self._latest(), ()), path, wal_dir, attachments, dry_run, progress)
+
+    def restore_to(
+        self,
+        path: str | Path,
+        *,
+        sequence: int | None = None,
+        time_us: int | None = None,
+        database_id: bytes | None = None,
+        wal_dir: str | Path | None = None,
+        attachments: str | Path | None = None,
+        dry_run: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> RestoreReport:
+        """Restores to exactly one moment: the newest backup before it, and the archived log from there.
+
+        Either the last `sequence` number of a batch, or a time in microseconds since 1970: the state after
+        the last batch committed until then. `database_id` is needed where a target has several databases.
+        Attachments are those of the backup. See `restore_backup` for the rest.
+
+        Raises InvalidArgument for a number within a batch, and for a time after the end of the archived log;
+        NotFoundError when no backup is old enough, or the log has a gap there (`verify` finds those).
+        """
+        if (sequence is None) == (time_us is None):
+            raise InvalidArgument("name one moment: a sequence number or a time")
+
+        def find() -> Point:
+            infos = self.get_backup_info()
+            chosen = choose_database(infos, None if database_id is None else DatabaseId(database_id))
+            bases = [info for info in infos if info.database_id == chosen]
+            newest = max(bases, key=lambda info: (info.position.epoch, info.id))
+            log = look_at_log(self.target, chosen, self.get_backup(newest.id).epochs)
+            if sequence is not None:
+                return point_at_sequence(log, bases, Sequence(sequence))
+            assert time_us is not None
+            return point_at_time(self.target, log, bases, time_us)
+
+        return self._restore(find, path, wal_dir, attachments, dry_run, progress)
+
+    # Its life
+
+    def stop_backup(self) -> None:
+        """Ends what this engine copies or verifies now, in whatever thread, with StoppedError there."""
+        with self._lock:
+            for stop in self._running:
+                stop.request()
+
+    def close(self) -> None:
+        """Stops what runs; the engine cannot be used any more."""
+        self.stop_backup()
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _restore(
+        self,
+        find: Callable[[], Point],
+        path: str | Path,
+        wal_dir: str | Path | None,
+        attachments: str | Path | None,
+        dry_run: bool,
+        progress: ProgressCallback | None,
+    ) -> RestoreReport:
+        destination = Destination(
+            self._env,
+            Path(path),
+            None if wal_dir is None else Path(wal_dir),
+            None if attachments is None else Path(attachments),
+        )
+        with self._operation("the restore", progress) as flow:
+            point = find()
+            restoration = Restoration(
+                env=self._env,
+                target=self.target,
+                meta=self.get_backup(point.base.id),
+                destination=destination,
+                flow=flow,
+                workers=self._workers,
+                pieces=point.pieces,
+            )
+            return restoration.plan() if dry_run else restoration.run()
+
+    def _info(self, id: int) -> BackupInfo:
+        return summary(self.get_backup(id), 0)
+
+    def _latest(self) -> BackupInfo:
+        latest = self.get_latest_backup_info()
+        if latest is None:
+            raise NotFoundError(f"{self.target.url} holds no backup")
+        return latest
+
+    @property
+    def _workers(self) -> int:
+        return self.options.max_background_operations
+
+    @contextmanager
+    def _operation(self, what: str, progress: ProgressCallback | None) -> Iterator[Flow]:
+        """Something that copies: it can be stopped, is limited, and tells how far it is."""
+        stop = Stop(what)
+        with self._lock:
+            self._raise_if_closed()
+            self._running.add(stop)
+        try:
+            yield Flow(
+                read_limit=self.read_limit,
+                write_limit=self.write_limit,
+                meter=Meter(self._env.clock, progress, self.options.progress_bytes),
+                stop=stop,
+                chunk_bytes=self.options.chunk_bytes,
+            )
+        finally:
+            with self._lock:
+                self._running.discard(stop)
+
+    def _raise_if_closed(self) -> None:
+        if self._closed:
+            raise ClosedError("the backup engine is closed")

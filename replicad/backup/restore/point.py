@@ -1,0 +1,135 @@
+"""From a sequence number or a time to a backup and the log after it.
+
+Which backup is a pure decision over positions; which batch a time means is read from one object of the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+
+from replicad import kernels
+from replicad.backup.archive.frames import read_header, read_piece
+from replicad.backup.archive.line import Line, Piece, is_on_line, line_from
+from replicad.backup.archive.names import LogObject, database_prefix, objects_of
+from replicad.backup.info import BackupInfo
+from replicad.backup.target import Target
+from replicad.errors import InvalidArgument, NotFoundError
+from replicad.types import DatabaseId, Epoch, EpochRecord, Position, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A backup, and the log from its position to the goal."""
+
+    base: BackupInfo
+    pieces: tuple[Piece, ...]
+
+    @property
+    def sequence(self) -> Sequence:
+        return self.pieces[-1].through if self.pieces else self.base.position.sequence
+
+    @property
+    def log_bytes(self) -> int:
+        return sum(piece.object.size_bytes for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedLog:
+    """What a target has of one database's log."""
+
+    objects: tuple[LogObject, ...]
+    forks: Mapping[Epoch, Sequence]
+
+    def from_base(self, base: Position, goal: Sequence | None = None) -> Line:
+        return line_from(self.objects, self.forks, base, goal)
+
+
+def look_at_log(target: Target, database_id: DatabaseId, epochs: Many[EpochRecord]) -> ArchivedLog:
+    """One listing, and the header of the first object of each epoch. `epochs` are what backups know of."""
+    objects = objects_of(target.list(database_prefix(database_id)))
+    forks = {record.epoch: record.fork.sequence for record in epochs}
+    firsts: dict[Epoch, LogObject] = {}
+    for each in objects:
+        firsts.setdefault(each.epoch, each)
+    for epoch, each in firsts.items():
+        if epoch not in forks:
+            previous = read_header(target, each).previous
+            if previous.epoch < epoch:
+                forks[epoch] = previous.sequence
+    return ArchivedLog(tuple(objects), forks)
+
+
+def choose_database(bases: Many[BackupInfo], wanted: DatabaseId | None) -> DatabaseId:
+    """The database that all backups are of, or the one asked for."""
+    found = {base.database_id for base in bases}
+    if wanted is not None:
+        if wanted not in found:
+            raise NotFoundError(f"there is no backup of database {wanted.hex()}")
+        return wanted
+    if not found:
+        raise NotFoundError("there is no backup to begin with")
+    if len(found) > 1:
+        several = ", ".join(sorted(id.hex() for id in found))
+        raise InvalidArgument(f"there are backups of several databases, name one of them: {several}")
+    return found.pop()
+
+
+def point_at_sequence(log: ArchivedLog, bases: Many[BackupInfo], goal: Sequence) -> Point:
+    """The newest backup that is not beyond the goal, and the log from there to it."""
+    base = _newest(log, [base for base in bases if base.position.sequence <= goal], f"sequence number {goal}")
+    line = log.from_base(base.position, goal)
+    if line.gaps:
+        raise _gap(base, line, f"sequence number {goal}")
+    return Point(base, line.pieces)
+
+
+def point_at_time(target: Target, log: ArchivedLog, bases: Many[BackupInfo], time_us: int) -> Point:
+    """The state after the last batch that was committed at that time or before it."""
+    base = _newest(log, [base for base in bases if base.commit_time_us <= time_us], "that time")
+    line = log.from_base(base.position)
+    pieces: list[Piece] = []
+    for piece in line.pieces:
+        if piece.object.commit_time_us <= time_us:
+            pieces.append(piece)
+            continue
+        through = _last_until(target, piece, time_us)
+        if through > piece.after:
+            pieces.append(Piece(piece.object, piece.after, through))
+        return Point(base, tuple(pieces))
+    if line.gaps:
+        raise _gap(base, line, "that time")
+    end = pieces[-1].through if pieces else base.position.sequence
+    raise InvalidArgument(
+        f"the archived log ends at sequence number {end}, before that time: nothing tells whether more was "
+        f"committed until then; sequence={end} restores all that there is"
+    )
+
+
+def _newest(log: ArchivedLog, bases: Many[BackupInfo], goal: str) -> BackupInfo:
+    usable = [base for base in bases if is_on_line(base.position, log.forks)]
+    if not usable:
+        raise NotFoundError(f"no backup is old enough for {goal}")
+    return max(usable, key=lambda base: (base.position.sequence, base.id))
+
+
+def _gap(base: BackupInfo, line: Line, goal: str) -> NotFoundError:
+    end = base.position.sequence if line.end is None else line.end
+    return NotFoundError(
+        f"the archived log after backup {base.id} lacks sequence numbers {line.gaps[0]}, so {goal} cannot be "
+        f"reached; sequence number {end} can"
+    )
+
+
+def _last_until(target: Target, piece: Piece, time_us: int) -> Sequence:
+    """The last sequence number in `piece` whose batch was committed until then; `piece.after` if none was."""
+    previous = read_header(target, piece.object).previous
+    whole = Piece(piece.object, previous.sequence, piece.through)
+    last = piece.after
+    for frames in read_piece(target, whole, previous):
+        for _, first, count, commit_time_us, _, _, _ in kernels.list_frames(frames.data):
+            if commit_time_us > time_us:
+                return last
+            last = Sequence(max(last, first + max(1, count) - 1))
+    return last

@@ -1,0 +1,116 @@
+"""From files that are whole to a database at an exact position, and into its place.
+
+The log of a backup and the archived log go into tables here, in a directory of their own: what is put in
+place is tables at one position, by the replacement of one file (`store.checkpoint.install`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from replicad.backup.archive.frames import Frames
+from replicad.backup.meta import BackupMeta
+from replicad.backup.restore.destination import Destination
+from replicad.env import Env
+from replicad.env.atomic import link_or_copy
+from replicad.errors import CorruptionError
+from replicad.options import Options
+from replicad.store.checkpoint import install
+from replicad.store.database import open_database
+from replicad.store.manifest.file import load
+from replicad.store.options_file import encode_options, option_files, read_options, write_options
+from replicad.types import Position
+
+NO_COMPACTION = Options(
+    durability="async",
+    level0_compaction_tables=1 << 30,
+    level0_stall_tables=1 << 31,
+    level_base_bytes=1 << 62,
+)
+"""For replaying: what follows compacts when it is opened for good."""
+
+
+def build(env: Env, files: Path, directory: Path, meta: BackupMeta, log: Iterable[Frames]) -> Position:
+    """Makes `directory` out of the verified `files`: a database without log. The position that it holds.
+
+    `log` continues the backup. Raises CorruptionError when files, list and manifest do not agree.
+    """
+    fs = env.fs
+    fs.remove_tree(directory)
+    for file in meta.database_files:
+        path = directory / file.path
+        fs.make_directories(path.parent)
+        link_or_copy(fs, files / file.path, path)
+    state = load(fs, directory)
+    listed = {(file.path, file.size_bytes, file.sha256) for file in meta.database_files}
+    for table in state.tables:
+        if (table.name, table.size_bytes, table.sha256) not in listed:
+            raise CorruptionError(
+                f"the manifest names a table that the backup has not ({table.name})", path=files, offset=0
+            )
+    found = (state.database_id.hex(), state.flushed, state.copy)
+    if found != (meta.database_id.hex(), meta.flushed, True):
+        raise CorruptionError(
+            "the manifest is not the one of this backup",
+            path=files,
+            offset=0,
+            expected=(meta.database_id.hex(), meta.flushed, True),
+            got=found,
+        )
+    log = iter(log)
+    first = next(log, None)
+    if first is None and meta.position == meta.flushed:
+        return meta.position
+    with open_database(directory, NO_COMPACTION, env=env, role="replica") as database:
+        if database.position != meta.position:
+            raise CorruptionError(
+                "the log of the backup ends elsewhere",
+                path=files,
+                offset=0,
+                expected=meta.position,
+                got=database.position,
+            )
+        while first is not None:
+            if database.stalled:
+                database.flush()
+            database.apply_frames(first.data)
+            first = next(log, None)
+        database.flush()
+        return database.position
+
+
+def put_in_place(env: Env, built: Path, destination: Destination, options: Path | None) -> None:
+    """Replaces the database at the destination, whose locks are held; `options` is the backup's options file.
+
+    Until CURRENT is replaced the old database opens, and from then on the new one.
+    """
+    install(env, built, destination.path, destination.wal_dir)
+    if options is not None:
+        _put_options(env, options, destination)
+
+
+def _put_options(env: Env, options: Path, destination: Destination) -> None:
+    """The options of the backup, with the log directory of the destination."""
+    fs = env.fs
+    known, unknown = read_options(fs, options)
+    old = option_files(fs, destination.path)
+    number = int(old[-1].removeprefix("OPTIONS-").removesuffix(".toml")) + 1 if old else 1
+    content = encode_options(replace(known, wal_dir=destination.wal_dir), unknown)
+    write_options(fs, destination.path, number, content)
+    for name in old:
+        fs.unlink(destination.path / name)
+
+
+def place_attachments(env: Env, staged: Path, place: Path, paths: Iterable[str], *, replacing: bool) -> None:
+    """Moves staged files to where nothing is yet or, `replacing`, to where something is. Others stay."""
+    fs = env.fs
+    parents = set()
+    for path in paths:
+        if fs.exists(staged / path) and fs.exists(place / path) is replacing:
+            fs.make_directories((place / path).parent)
+            fs.rename(staged / path, place / path)
+            parents.add((place / path).parent)
+    for parent in parents:
+        fs.sync_directory(parent)

@@ -1,0 +1,168 @@
+"""Restores to a point in time: a backup and the archived log, to exactly one position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import replicad
+from replicad import Position
+from replicad.backup.archive.archiver import LogArchiver
+from replicad.backup.archive.names import objects_of
+from replicad.backup.archive.options import ArchiveOptions
+from replicad.backup.engine import BackupEngine
+from replicad.backup.options import BackupEngineOptions
+from replicad.errors import CorruptionError, InvalidArgument, NotFoundError
+from replicad.store.database import Database, open_database
+from tests.support.stores import fill, small_options
+
+
+def content(database: Database) -> dict[bytes, bytes]:
+    return dict(database.scan())
+
+
+@dataclass
+class History:
+    """A database whose every tenth batch is remembered, two backups of it, and its log at the target."""
+
+    path: Path
+    engine: BackupEngine
+    database: Database
+    archiver: LogArchiver
+    states: dict[int, dict[bytes, bytes]]
+    positions: dict[int, Position]
+
+    def write(self, count: int) -> None:
+        for _ in range(count):
+            fill(self.database, 1, start=self.database.appended_sequence % 70, value=b"x" * 200)
+            sequence = self.database.appended_sequence
+            if sequence % 10 == 0:
+                self.states[sequence] = content(self.database)
+                self.positions[sequence] = self.database.position
+        assert self.database.wait_durable(self.database.appended_sequence, 30)
+        while self.archiver.step():
+            pass
+
+    def check(self, sequence: int, *, time_us: int | None = None) -> None:
+        destination = self.path / f"at-{sequence}"
+        goal = sequence if time_us is None else None
+        report = self.engine.restore_to(destination, sequence=goal, time_us=time_us)
+        assert report.sequence == sequence
+        assert report.position == self.positions[sequence]
+        with replicad.open(destination, read_only=True) as restored:
+            assert restored.position == self.positions[sequence]
+            assert content(restored) == self.states[sequence]
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    with (
+        open_database(tmp_path / "db", small_options()) as database,
+        BackupEngine(tmp_path / "target", BackupEngineOptions(sync=False)) as engine,
+    ):
+        archiver = LogArchiver(engine.target, database, ArchiveOptions(object_bytes=20_000))
+        yield History(tmp_path, engine, database, archiver, {}, {})
+
+
+def test_any_sequence_number(history: History) -> None:
+    """Between, at and after backups every batch can be restored, from the backup before it."""
+    history.write(50)
+    history.engine.create_backup(history.database)
+    history.write(300)
+    history.engine.create_backup(history.database, flush_before_backup=True)
+    history.write(150)
+    for sequence in (50, 60, 170, 350, 360, 500):
+        history.check(sequence)
+    assert history.engine.restore_to(history.path / "x", sequence=340, dry_run=True).id == 1
+    plan = history.engine.restore_to(history.path / "x", sequence=355, dry_run=True)
+    assert (plan.id, plan.position, plan.sequence) == (2, None, 355)
+    assert plan.log_bytes > 0
+    with pytest.raises(NotFoundError, match="no backup is old enough"):
+        history.engine.restore_to(history.path / "x", sequence=49)
+    with pytest.raises(NotFoundError, match="lacks sequence numbers 501 and later"):
+        history.engine.restore_to(history.path / "x", sequence=501)
+
+
+def test_a_time(history: History) -> None:
+    """A time means the last batch committed until then."""
+    history.write(40)
+    history.engine.create_backup(history.database)
+    history.write(100)
+    times = {update.position.sequence: update.commit_time for update in history.database.get_updates_since(1)}
+    for sequence in (50, 120):
+        last = max(number for number, time in times.items() if time <= times[sequence])
+        if last == sequence:
+            history.check(sequence, time_us=times[sequence])
+    with pytest.raises(InvalidArgument, match="ends at sequence number 140"):
+        history.engine.restore_to(history.path / "x", time_us=times[140] + 1)
+    with pytest.raises(NotFoundError):
+        history.engine.restore_to(history.path / "x", time_us=times[1])
+
+
+def test_within_a_batch(history: History) -> None:
+    """A number within a batch is refused, the ones beside it are named, and nothing is replaced."""
+    history.write(10)
+    history.engine.create_backup(history.database)
+    batch = replicad.WriteBatch()
+    for key in (b"a", b"b", b"c"):
+        batch.put(key, b"v")
+    history.database.write(batch)
+    history.write(10)
+    with pytest.raises(InvalidArgument, match="choose 10 or 13"):
+        history.engine.restore_to(history.path / "x", sequence=12)
+    assert not (history.path / "x" / "CURRENT").exists()
+    with pytest.raises(InvalidArgument, match="one moment"):
+        history.engine.restore_to(history.path / "x", sequence=12, time_us=1)
+
+
+def test_a_gap_is_an_error_with_the_way_out(history: History) -> None:
+    """A missing object is found before anything is fetched, and the error says what can be reached."""
+    history.write(20)
+    history.engine.create_backup(history.database)
+    for _ in range(6):
+        history.write(60)
+    objects = objects_of(history.engine.target.list("log/"))
+    gone = objects[2]
+    history.engine.target.delete([gone.name])
+    with pytest.raises(NotFoundError, match=f"lacks sequence numbers {gone.first}.*{gone.first - 1} can"):
+        history.engine.restore_to(history.path / "x", sequence=370)
+    assert not (history.path / "x").exists()
+    assert history.engine.restore_to(history.path / "x", sequence=gone.first - 1).sequence == gone.first - 1
+
+
+def test_damage_leaves_the_old_data(history: History) -> None:
+    """A damaged object ends the restore with its name; the directory is as it was."""
+    history.write(20)
+    history.engine.create_backup(history.database)
+    history.write(100)
+    each = objects_of(history.engine.target.list("log/"))[-1]
+    data = bytearray(history.engine.target.read(each.name))
+    data[-5] ^= 1
+    history.engine.target.write(each.name, [bytes(data)])
+    history.engine.restore_backup(1, history.path / "x")
+    with pytest.raises(CorruptionError) as caught:
+        history.engine.restore_to(history.path / "x", sequence=120)
+    assert each.name in str(caught.value.path)
+    with replicad.open(history.path / "x", read_only=True) as old:
+        assert content(old) == history.states[20]
+
+
+def test_several_databases_at_one_target(history: History) -> None:
+    """Which database is meant has to be said when a target has several."""
+    history.write(20)
+    history.engine.create_backup(history.database)
+    history.write(20)
+    with open_database(history.path / "other", small_options()) as other:
+        fill(other, 5)
+        history.engine.create_backup(other)
+    with pytest.raises(InvalidArgument, match="several databases"):
+        history.engine.restore_to(history.path / "x", sequence=30)
+    report = history.engine.restore_to(
+        history.path / "x", sequence=30, database_id=history.database.database_id
+    )
+    assert report.position == history.positions[30]
+    with pytest.raises(NotFoundError):
+        history.engine.restore_to(history.path / "y", sequence=30, database_id=bytes(16))
