@@ -68,7 +68,7 @@ class Engine(Protocol):
         ...
 
     def index_bytes(self) -> int:
-        """Memory of indexes and filters, which no budget covers."""
+        """Memory of indexes and filters."""
         ...
 
     def close(self) -> None: ...
@@ -170,6 +170,7 @@ class Rocksdict:
         table.set_block_size(sizes.block_bytes)
         table.set_bloom_filter(sizes.bloom_bits, False)
         table.set_block_cache(rocksdict.Cache(sizes.cache_bytes))
+        table.set_cache_index_and_filter_blocks(sizes.index_in_cache)
         options = rocksdict.Options(raw_mode=True)
         options.set_block_based_table_factory(table)
         options.set_compression_type(rocksdict.DBCompressionType.lz4())

@@ -10,7 +10,10 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """Budgets in bytes. `statistics`: RocksDB counts what it writes, which slows it a little."""
+    """Budgets in bytes. `statistics`: RocksDB counts what it writes, which slows it a little.
+
+    `index_in_cache`: RocksDB counts indexes and filters to the cache's budget, as we always do.
+    """
 
     block_bytes: int = 16 * KIB
     cache_bytes: int = 256 * MIB
@@ -21,6 +24,7 @@ class Sizes:
     level_multiplier: int = 10
     bloom_bits: int = 10
     statistics: bool = False
+    index_in_cache: bool = False
 
     @property
     def budget_bytes(self) -> int:
@@ -42,4 +46,5 @@ def tight(data_bytes: int, *, statistics: bool = False) -> Sizes:
         table_bytes=memtable_bytes,
         level_base_bytes=4 * memtable_bytes,
         statistics=statistics,
+        index_in_cache=True,
     )

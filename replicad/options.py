@@ -39,6 +39,7 @@ class Options:
     memtable_bytes: int = 64 * MIB
     memtables_max: int = 3
     block_cache_bytes: int = 256 * MIB
+    """Blocks of tables, and the indexes and filters of those that were read, which stay."""
 
     # Tables.
     block_bytes: int = 16 * KIB

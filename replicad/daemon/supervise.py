@@ -16,6 +16,7 @@ import structlog
 import uvloop
 
 from replicad.daemon import logs
+from replicad.daemon.allocator import share_one_arena
 from replicad.daemon.config import NodeConfig
 from replicad.daemon.notify import notify
 from replicad.env import Env
@@ -58,6 +59,7 @@ def run_node(node: Node, role: str, config: NodeConfig) -> None:
     failed, other ReplicadErrors for what could not be opened."""
     logs.configure(config.log)
     sys.setswitchinterval(SWITCH_SECONDS)
+    share_one_arena()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_main(node, role, config))

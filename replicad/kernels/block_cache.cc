@@ -45,7 +45,7 @@ void BlockCache::Remove(uint32_t position, size_t bytes) {
 
 void BlockCache::Shrink() {
   // Ends: each full turn of the hand either evicts or takes away the last reference flags.
-  while (used_bytes_ > capacity_bytes_) {
+  while (used_bytes_ > room_bytes()) {
     if (hand_ >= ring_.size()) hand_ = 0;
     const Held held = ring_[hand_];
     if (held.slots) {
@@ -61,15 +61,25 @@ void BlockCache::Shrink() {
   }
 }
 
+void BlockSlots::Open(uint32_t count, size_t contents_bytes) {
+  slots_.resize(count);
+  charged_bytes_ = contents_bytes + memory_bytes();
+  cache_->charged_bytes_ += charged_bytes_;
+  cache_->Shrink();
+}
+
 BlockSlots::~BlockSlots() {
+  cache_->charged_bytes_ -= charged_bytes_;
   for (Slot& slot : slots_) {
     if (slot.block) cache_->Remove(slot.position, slot.block->memory_bytes());
   }
 }
 
-void BlockSlots::Insert(uint32_t ordinal, const BlockRef& block) {
+void BlockSlots::Insert(uint32_t ordinal, const BlockRef& block, CacheFill fill) {
   Slot& slot = slots_[ordinal];
-  if (slot.block || block->memory_bytes() > cache_->capacity_bytes()) return;
+  if (slot.block || fill == CacheFill::kNever) return;
+  const size_t left = cache_->room_bytes() - (fill == CacheFill::kRoom ? cache_->used_bytes_ : 0);
+  if (block->memory_bytes() > left) return;
   slot.position = cache_->Add(this, ordinal, block->memory_bytes());
   slot.block = block;
   cache_->Shrink();

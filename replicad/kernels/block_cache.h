@@ -1,4 +1,6 @@
-// The block cache: raw blocks of open tables under one budget of bytes, evicted by CLOCK.
+// The block cache: raw blocks of open tables under one budget of bytes, evicted by CLOCK. Indexes and filters are
+// charged to the same budget and never evicted: each read needs them, so blocks give way. Where they alone exceed it,
+// no block is kept.
 //
 // There is no hash table: each open table has an array of slots, one a block, and the cache keeps a ring of the filled
 // ones. A hit costs an array access and sets a flag in the block.
@@ -79,12 +81,14 @@ class BlockCache {
     capacity_bytes_ = bytes;
     Shrink();
   }
-  size_t used_bytes() const { return used_bytes_; }
+  size_t used_bytes() const { return used_bytes_; }  // by blocks
+  size_t charged_bytes() const { return charged_bytes_; }  // by indexes and filters
   uint64_t hits() const { return hits_; }
   uint64_t misses() const { return misses_; }
 
  private:
   friend class BlockSlots;
+  size_t room_bytes() const { return capacity_bytes_ > charged_bytes_ ? capacity_bytes_ - charged_bytes_ : 0; }
   struct Held {
     BlockSlots* slots = nullptr;  // null: free
     uint32_t ordinal = 0;
@@ -99,11 +103,19 @@ class BlockCache {
   size_t hand_ = 0;
   size_t capacity_bytes_;
   size_t used_bytes_ = 0;
+  size_t charged_bytes_ = 0;
   uint64_t hits_ = 0;
   uint64_t misses_ = 0;
 };
 
-// The cached blocks of one table, by ordinal; none until Resize says how many there are.
+// What a block that was not cached may do to the cache.
+enum class CacheFill {
+  kNever,  // it is not kept
+  kRoom,   // it is kept where nothing has to go for it
+  kEvict,  // others go for it
+};
+
+// The cached blocks of one table, by ordinal; none until Open says how many there are.
 class BlockSlots {
  public:
   explicit BlockSlots(std::shared_ptr<BlockCache> cache) : cache_(std::move(cache)) {}
@@ -111,7 +123,8 @@ class BlockSlots {
   BlockSlots(const BlockSlots&) = delete;
   BlockSlots& operator=(const BlockSlots&) = delete;
 
-  void Resize(uint32_t count) { slots_.resize(count); }  // once
+  // Once. Charges the cache with `contents_bytes`, and the slots, as long as they live.
+  void Open(uint32_t count, size_t contents_bytes);
   // Null when it is not cached. The pointer is good until anything is inserted in the cache.
   const Block* Find(uint32_t ordinal) {
     const Block* block = slots_[ordinal].block.get();
@@ -127,8 +140,8 @@ class BlockSlots {
     const char* block = reinterpret_cast<const char*>(slots_[ordinal].block.get());
     for (int line = 0; line < 3; ++line) __builtin_prefetch(block + 64 * line);
   }
-  // Keeps the block if the budget allows; does nothing when the slot was filled meanwhile.
-  void Insert(uint32_t ordinal, const BlockRef& block);
+  // Keeps the block if `fill` and the budget allow; does nothing when the slot was filled meanwhile.
+  void Insert(uint32_t ordinal, const BlockRef& block, CacheFill fill);
   size_t memory_bytes() const { return slots_.capacity() * sizeof(Slot); }
 
  private:
@@ -139,6 +152,7 @@ class BlockSlots {
   };
   std::shared_ptr<BlockCache> cache_;
   std::vector<Slot> slots_;
+  size_t charged_bytes_ = 0;
 };
 
 }  // namespace replicad

@@ -115,9 +115,9 @@ std::optional<std::string> Bound(const nb::object& key) {
 }
 
 ScanCursor* MakeCursor(std::shared_ptr<ReadView> view, const nb::object& lower, const nb::object& upper,
-                       uint64_t sequence, bool reverse) {
+                       uint64_t sequence, bool reverse, bool fill_cache) {
   const Direction direction = reverse ? Direction::kReverse : Direction::kForward;
-  return new ScanCursor(Scan::Make(std::move(view), {Bound(lower), Bound(upper)}, sequence, direction));
+  return new ScanCursor(Scan::Make(std::move(view), {Bound(lower), Bound(upper)}, sequence, direction, fill_cache));
 }
 
 int TraverseReadView(PyObject* self, visitproc visit, void* arg) {
@@ -173,9 +173,11 @@ void bind_read(nb::module_& m) {
           },
           "key"_a, "sequence"_a, "The sequence number of the visible version; 0 when absent or deleted.")
       .def("scan", &MakeCursor, "lower"_a.none(), "upper"_a.none(), "sequence"_a, "reverse"_a = false,
-           nb::sig("def scan(self, lower: bytes | None, upper: bytes | None, sequence: int, reverse: bool = False)"
-                   " -> Cursor"),
-           "The visible pairs with lower <= key < upper, in order or in reverse. The cursor keeps this view alive.");
+           "fill_cache"_a = true,
+           nb::sig("def scan(self, lower: bytes | None, upper: bytes | None, sequence: int, reverse: bool = False,"
+                   " fill_cache: bool = True) -> Cursor"),
+           "The visible pairs with lower <= key < upper, in order or in reverse. The cursor keeps this view alive. Blocks\n"
+           "that were not cached are kept, a long scan's only where nothing else has to go; without fill_cache none is.");
 }
 
 }  // namespace replicad

@@ -124,10 +124,11 @@ PyType_Slot table_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(TraverseTa
                              {0, nullptr}};
 
 void BindTable(nb::module_& m) {
-  nb::class_<BlockCache>(m, "BlockCache", "Raw blocks of open tables under one budget of bytes.")
+  nb::class_<BlockCache>(m, "BlockCache", "Raw blocks of open tables, with their indexes and filters, under one budget of bytes.")
       .def(nb::init<size_t>(), "capacity_bytes"_a)
       .def_prop_rw("capacity_bytes", &BlockCache::capacity_bytes, &BlockCache::set_capacity_bytes)
-      .def_prop_ro("used_bytes", &BlockCache::used_bytes)
+      .def_prop_ro("used_bytes", &BlockCache::used_bytes, "By blocks.")
+      .def_prop_ro("charged_bytes", &BlockCache::charged_bytes, "By indexes and filters; it leaves blocks that much less.")
       .def_prop_ro("hits", &BlockCache::hits)
       .def_prop_ro("misses", &BlockCache::misses);
 

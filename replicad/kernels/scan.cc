@@ -65,7 +65,7 @@ class ForwardScan final : public MergingScan<Direction::kForward> {
       Add(found, std::move(source));
     }
     for (const TableRun& run : view_->runs()) {
-      auto source = std::make_unique<ForwardRunSource>(run, bounds_);
+      auto source = std::make_unique<ForwardRunSource>(run, bounds_, blocks_);
       const bool found = source->Seek(bound_);
       Add(found, std::move(source));
     }
@@ -118,7 +118,7 @@ class ReverseScan final : public MergingScan<Direction::kReverse> {
       Add(found, std::move(source));
     }
     for (const TableRun& run : view_->runs()) {
-      auto source = std::make_unique<ReverseRunSource>(run, bounds_);
+      auto source = std::make_unique<ReverseRunSource>(run, bounds_, blocks_);
       const bool found = source->Seek();
       Add(found, std::move(source));
     }
@@ -132,11 +132,11 @@ class ReverseScan final : public MergingScan<Direction::kReverse> {
 }  // namespace
 
 std::unique_ptr<Scan> Scan::Make(std::shared_ptr<const ReadView> view, ScanBounds bounds, uint64_t sequence,
-                                 Direction direction) {
+                                 Direction direction, bool fill_cache) {
   if (direction == Direction::kForward) {
-    return std::make_unique<ForwardScan>(std::move(view), std::move(bounds), sequence);
+    return std::make_unique<ForwardScan>(std::move(view), std::move(bounds), sequence, fill_cache);
   }
-  return std::make_unique<ReverseScan>(std::move(view), std::move(bounds), sequence);
+  return std::make_unique<ReverseScan>(std::move(view), std::move(bounds), sequence, fill_cache);
 }
 
 }  // namespace replicad

@@ -21,7 +21,7 @@ bool ForwardRunSource::Seek(uint64_t bound) {
   Table& table = *run_[table_];
   if (bounds_.upper && table.smallest() >= *bounds_.upper) return false;
   if (!bounds_.lower || *bounds_.lower <= table.smallest()) {
-    block = table.ReadBlock(0);
+    block = blocks_.Read(table, 0);
     reader_.Open(block->view());
     return Take();
   }
@@ -30,7 +30,7 @@ bool ForwardRunSource::Seek(uint64_t bound) {
     --ordinal_;
     return OpenNextBlock();
   }
-  block = table.ReadBlock(ordinal_);
+  block = blocks_.Read(table, ordinal_);
   return reader_.Seek(block->view(), *bounds_.lower, bound) ? Take() : OpenNextBlock();
 }
 
@@ -47,7 +47,7 @@ bool ForwardRunSource::OpenNextBlock() {
     ++table_;
     ordinal_ = 0;
   }
-  block = run_[table_]->ReadBlock(ordinal_);
+  block = blocks_.Read(*run_[table_], ordinal_);
   reader_.Open(block->view());
   return Take();
 }
@@ -70,7 +70,7 @@ bool ReverseRunSource::Seek() {
   ordinal_ = table.index().Find(*bounds_.upper);
   if (ordinal_ == table.index().block_count()) return OpenLastBlock();
   // The first block that may hold the bound: what is below it ends here or earlier.
-  block = table.ReadBlock(ordinal_);
+  block = blocks_.Read(table, ordinal_);
   return reader_.SeekBefore(block->view(), *bounds_.upper) ? Take() : OpenPreviousBlock();
 }
 
@@ -94,7 +94,7 @@ bool ReverseRunSource::OpenLastBlock() {
 
 bool ReverseRunSource::OpenBlock(uint32_t ordinal) {
   ordinal_ = ordinal;
-  block = run_[table_]->ReadBlock(ordinal);
+  block = blocks_.Read(*run_[table_], ordinal);
   reader_.Open(block->view());
   return Take();
 }

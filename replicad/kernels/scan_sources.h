@@ -60,7 +60,8 @@ class ReverseMemtableSource final : public EntrySource {
 
 class ForwardRunSource final : public EntrySource {
  public:
-  ForwardRunSource(const TableRun& run, const ScanBounds& bounds) : run_(run), bounds_(bounds) {}
+  ForwardRunSource(const TableRun& run, const ScanBounds& bounds, ScanBlocks& blocks)
+      : run_(run), bounds_(bounds), blocks_(blocks) {}
   bool Seek(uint64_t bound);
   bool Advance() override;
 
@@ -70,6 +71,7 @@ class ForwardRunSource final : public EntrySource {
 
   const TableRun& run_;
   const ScanBounds& bounds_;
+  ScanBlocks& blocks_;
   size_t table_ = 0;
   uint32_t ordinal_ = 0;
   BlockReader reader_;
@@ -77,7 +79,8 @@ class ForwardRunSource final : public EntrySource {
 
 class ReverseRunSource final : public EntrySource {
  public:
-  ReverseRunSource(const TableRun& run, const ScanBounds& bounds) : run_(run), bounds_(bounds) {}
+  ReverseRunSource(const TableRun& run, const ScanBounds& bounds, ScanBlocks& blocks)
+      : run_(run), bounds_(bounds), blocks_(blocks) {}
   bool Seek();
   bool Advance() override;
 
@@ -89,6 +92,7 @@ class ReverseRunSource final : public EntrySource {
 
   const TableRun& run_;
   const ScanBounds& bounds_;
+  ScanBlocks& blocks_;
   size_t table_ = 0;
   uint32_t ordinal_ = 0;
   BlockReverseReader reader_;

@@ -16,7 +16,7 @@ Table::Table(uint64_t number, std::string smallest, std::string largest, std::sh
 void Table::LoadContents() {
   auto loaded = source_->Load();
   if (contents_) return;  // Another thread was first.
-  slots_.Resize(loaded->index.block_count());
+  slots_.Open(loaded->index.block_count(), loaded->memory_bytes());
   contents_ = std::move(loaded);
 }
 
@@ -28,7 +28,7 @@ LookupResult Table::Get(const LookupKey& key) {
   for (uint32_t ordinal = table.index.Find(key.key); ordinal < table.index.block_count(); ++ordinal) {
     const Block* block = slots_.Find(ordinal);
     if (!block) {
-      result.block = LoadBlock(ordinal);
+      result.block = LoadBlock(ordinal, CacheFill::kEvict);
       block = result.block.get();
     }
     const uint32_t restart = FindRestart(block->view(), key.key, key.bound);
@@ -48,16 +48,16 @@ uint32_t Table::Locate(const LookupKey& key) {
   return ordinal;
 }
 
-BlockRef Table::ReadBlock(uint32_t ordinal) {
+BlockRef Table::ReadBlock(uint32_t ordinal, CacheFill fill) {
   contents();
   if (const Block* block = slots_.Find(ordinal)) return BlockRef(block);
-  return LoadBlock(ordinal);
+  return LoadBlock(ordinal, fill);
 }
 
-BlockRef Table::LoadBlock(uint32_t ordinal) {
+BlockRef Table::LoadBlock(uint32_t ordinal, CacheFill fill) {
   slots_.CountMiss();
   BlockRef block = source_->Fetch(contents_->index.handle(ordinal), shared_bytes_);
-  slots_.Insert(ordinal, block);
+  slots_.Insert(ordinal, block, fill);
   return block;
 }
 

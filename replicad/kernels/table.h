@@ -80,8 +80,8 @@ class Table {
   bool Covers(std::string_view key) const { return key >= smallest_ && key <= largest_; }
   // Requires Covers(key.key).
   LookupResult Get(const LookupKey& key);
-  // From the cache, or from the source and then into the cache. May be searched for keys that the table covers.
-  BlockRef ReadBlock(uint32_t ordinal);
+  // From the cache, or from the source and then, as `fill` says, into the cache. May be searched for keys that the table covers.
+  BlockRef ReadBlock(uint32_t ordinal, CacheFill fill);
 
   // The steps of Get for many keys at once: each step starts to fetch into the CPU's cache what the next one needs.
   void PrefetchFilter(const LookupKey& key) { contents().filter.Prefetch(key.hash); }
@@ -92,7 +92,7 @@ class Table {
 
  private:
   void LoadContents();
-  BlockRef LoadBlock(uint32_t ordinal);
+  BlockRef LoadBlock(uint32_t ordinal, CacheFill fill);
 
   const uint64_t number_;
   const std::string smallest_;

@@ -16,7 +16,7 @@ from replicad.types import DEFAULT_FAMILY, FamilyId, Sequence
 Pair = tuple[bytes, bytes]
 FIRST_PAGE = 64
 PAGE = 1024
-DIGEST_BYTES = 1 << 20
+DIGEST_BYTES = 128 * 1024
 
 
 def view_of(core: Core, family: int) -> kernels.ReadView:
@@ -118,7 +118,7 @@ def digest(core: Core, sequence: Sequence) -> str:
             continue
         if id != DEFAULT_FAMILY:
             hash.update(id.to_bytes(4, "little"))
-        cursor = family.view.scan(None, None, sequence, False)
+        cursor = family.view.scan(None, None, sequence, fill_cache=False)
         while page := cursor.encoded_page(DIGEST_BYTES):
             hash.update(page)
     return hash.hexdigest()

@@ -43,7 +43,7 @@ def collect(core: Core) -> dict[str, Any]:
             "sealed_memtables": len(version.sealed),
             "block_cache_bytes": cache.used_bytes,
             "block_cache_capacity_bytes": cache.capacity_bytes,
-            "index_and_filter_bytes": sum(table.table.memory_bytes for table in version.tables()),
+            "index_and_filter_bytes": cache.charged_bytes,
         },
         "cache": {"hits": cache.hits, "misses": cache.misses},
         "log": {

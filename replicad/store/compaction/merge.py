@@ -18,7 +18,12 @@ from replicad.store.table.meta import TableMeta, table_name
 from replicad.store.table.writer import TableWriter
 from replicad.types import FamilyId, FileNumber, Sequence
 
-STEP_BYTES = 512 * 1024
+STEP_BYTES = 256 * 1024
+"""Of output blocks, between two calls that compress and write them."""
+INPUT_BYTES = 1024 * 1024
+"""What all runs together hold ready, about; merges are outside of every budget, so it is little."""
+RUN_BYTES_MIN = 32 * 1024
+RUN_BYTES_MAX = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,19 +66,23 @@ class Merge:
             block_bytes=order.block_bytes,
             bits_per_key=order.bits_per_key,
         )
-        self._runs: dict[int, Iterator[bytes]] = {}
+        self._inputs: list[list[OpenTable]] = []
+        self._runs: list[Iterator[bytes]] = []
+        self._run_bytes = RUN_BYTES_MAX
 
     def add_memtable(self, memtable: kernels.Memtable) -> None:
         self._merger.add_memtable(memtable)
 
     def add_run(self, tables: Iterable[OpenTable]) -> None:
         """Tables that do not overlap, in key order."""
-        self._runs[self._merger.add_run()] = chain.from_iterable(table.blocks() for table in tables)
+        assert self._merger.add_run() == len(self._inputs)
+        self._inputs.append(list(tables))
 
     def run(self) -> list[TableMeta]:
         """The tables made, synced, with their names durable; on failure none of them is left."""
         made: list[TableMeta] = []
         writer: TableWriter | None = None
+        self._open_runs()
         try:
             while (event := self._merger.run(STEP_BYTES)) != kernels.MERGE_DONE:
                 if self._stop():
@@ -102,12 +111,20 @@ class Merge:
             self._env.fs.sync_directory(self._directory)
         return made
 
+    def _open_runs(self) -> None:
+        """Each input is held twice for a moment, as it was read and as it was fed."""
+        share = INPUT_BYTES // (2 * max(1, len(self._inputs)))
+        self._run_bytes = min(max(share, RUN_BYTES_MIN), RUN_BYTES_MAX)
+        self._runs = [
+            chain.from_iterable(table.blocks(self._run_bytes) for table in tables) for tables in self._inputs
+        ]
+
     def _feed(self, run: int) -> None:
         fed = 0
         for block in self._runs[run]:
             self._merger.feed(run, block)
             fed += len(block)
-            if fed >= STEP_BYTES:
+            if fed >= self._run_bytes:
                 return
         self._merger.finish(run)
 

@@ -22,8 +22,6 @@ from replicad.store.table.format import (
 )
 from replicad.store.table.meta import TableMeta
 
-READAHEAD_BYTES = 1 << 20
-
 
 class BlockReader:
     """Reads, checks and decompresses blocks of one table; any thread."""
@@ -40,13 +38,13 @@ class BlockReader:
         except CorruptionError as error:
             raise error.located(self.file.path) from None
 
-    def fetch_all(self, handles: list[tuple[int, int, int]]) -> Iterator[bytes]:
-        """Raw blocks one after another, read in large pieces; for merges, which bypass the cache."""
+    def fetch_all(self, handles: list[tuple[int, int, int]], piece_bytes: int) -> Iterator[bytes]:
+        """Raw blocks one after another, in pieces of about that size; for merges, which bypass the cache."""
         at = 0
         while at < len(handles):
             begin = handles[at][0]
             upto = at + 1
-            while upto < len(handles) and handles[upto][0] + handles[upto][1] - begin <= READAHEAD_BYTES:
+            while upto < len(handles) and handles[upto][0] + handles[upto][1] - begin <= piece_bytes:
                 upto += 1
             last = handles[upto - 1]
             piece = self.file.read(begin, last[0] + last[1] + TRAILER_BYTES - begin)
@@ -67,8 +65,8 @@ class OpenTable:
         self.reader = reader
         self.table = table
 
-    def blocks(self) -> Iterator[bytes]:
-        return self.reader.fetch_all(self.table.block_handles)
+    def blocks(self, piece_bytes: int = 64 * 1024) -> Iterator[bytes]:
+        return self.reader.fetch_all(self.table.block_handles, piece_bytes)
 
 
 def open_table(fs: FileSystem, directory: Path, meta: TableMeta, cache: kernels.BlockCache) -> OpenTable:

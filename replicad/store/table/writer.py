@@ -16,7 +16,7 @@ from replicad.store.table.format import (
 from replicad.store.table.meta import TableMeta
 from replicad.types import FamilyId, FileNumber, Sequence
 
-BUFFER_BYTES = 256 * 1024
+BUFFER_BYTES = 128 * 1024
 
 
 class TableWriter:
