@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from replicad.backup.archive.check import archived_databases
+from replicad.backup.archive.names import database_prefix, objects_of
+from replicad.backup.archive.retention import Base, log_to_drop
 from replicad.backup.attachments import CLOCK_STEP_SECONDS, Attachments
 from replicad.backup.catalog import summary
 from replicad.backup.collect import Collected, Collector
@@ -116,6 +119,28 @@ class BackupEngine(BackupEngineReadOnly):
         `grace_seconds` (by default those of the options); 0 is for when there surely is none.
         """
         return self._collect(lambda ids: [], grace_seconds)
+
+    def purge_log(self, *, keep_seconds: float | None = None, keep_backups: int | None = None) -> int:
+        """Deletes archived log that neither limit needs; how many bytes.
+
+        With `keep_seconds` every moment since then can still be restored, with `keep_backups` everything
+        since that many backups ago. It goes only up to the position of a backup that is there, so no chain
+        breaks; where there is no backup nothing goes.
+        """
+        self._raise_if_closed()
+        infos = self.get_backup_info()
+        gone = 0
+        for database_id in archived_databases(self.target):
+            drop = log_to_drop(
+                objects_of(self.target.list(database_prefix(database_id))),
+                [Base(i.position, i.commit_time_us) for i in infos if i.database_id == database_id],
+                now_us=self._env.clock.wall_us(),
+                keep_seconds=keep_seconds,
+                keep_backups=keep_backups,
+            )
+            self.target.delete([each.name for each in drop])
+            gone += sum(each.size_bytes for each in drop)
+        return gone
 
     def _collect(
         self, choose: Callable[[list[BackupId]], list[BackupId]], grace_seconds: float | None = None

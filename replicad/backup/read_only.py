@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from replicad.backup.archive.check import LogCheck, archived_databases, check_log
+from replicad.backup.archive.log import look_at_log
 from replicad.backup.catalog import summary
 from replicad.backup.copying import Flow
 from replicad.backup.in_place import open_in_place
@@ -22,7 +24,6 @@ from replicad.backup.restore.operation import Restoration, RestoreReport
 from replicad.backup.restore.point import (
     Point,
     choose_database,
-    look_at_log,
     point_at_sequence,
     point_at_time,
 )
@@ -34,7 +35,7 @@ from replicad.env import Env
 from replicad.errors import ClosedError, InvalidArgument, NotFoundError, StoreError
 from replicad.options import Options
 from replicad.store.database import Database
-from replicad.types import DatabaseId, Sequence
+from replicad.types import DatabaseId, EpochRecord, Sequence
 
 
 class BackupEngineReadOnly:
@@ -111,6 +112,33 @@ class BackupEngineReadOnly:
             return verify(
                 self._env, self.target, wanted, checksums=checksums, flow=flow, workers=self._workers
             )
+
+    def verify_log(
+        self, *, checksums: bool = False, progress: ProgressCallback | None = None
+    ) -> list[LogCheck]:
+        """Whether the archived log of each database goes on from its oldest backup without a gap.
+
+        With `checksums` every object is read, and every checksum and link of the chain in it.
+        """
+        with self._operation("the verification", progress) as flow:
+            infos = self.get_backup_info()
+            checks = []
+            for database_id in archived_databases(self.target):
+                bases = [info for info in infos if info.database_id == database_id]
+                epochs = self._epochs(bases)
+                checks.append(
+                    check_log(
+                        self._env,
+                        self.target,
+                        database_id,
+                        bases,
+                        epochs,
+                        checksums=checksums,
+                        flow=flow,
+                        workers=self._workers,
+                    )
+                )
+            return checks
 
     # Opening and restoring
 
@@ -189,8 +217,7 @@ class BackupEngineReadOnly:
             infos = self.get_backup_info()
             chosen = choose_database(infos, None if database_id is None else DatabaseId(database_id))
             bases = [info for info in infos if info.database_id == chosen]
-            newest = max(bases, key=lambda info: (info.position.epoch, info.id))
-            log = look_at_log(self.target, chosen, self.get_backup(newest.id).epochs)
+            log = look_at_log(self.target, chosen, self._epochs(bases))
             if sequence is not None:
                 return point_at_sequence(log, bases, Sequence(sequence))
             assert time_us is not None
@@ -244,6 +271,11 @@ class BackupEngineReadOnly:
                 pieces=point.pieces,
             )
             return restoration.plan() if dry_run else restoration.run()
+
+    def _epochs(self, bases: list[BackupInfo]) -> tuple[EpochRecord, ...]:
+        """What the backup of the newest epoch knows of the history."""
+        newest = max(bases, key=lambda info: (info.position.epoch, info.id), default=None)
+        return () if newest is None else self.get_backup(newest.id).epochs
 
     def _info(self, id: int) -> BackupInfo:
         return summary(self.get_backup(id), 0)

@@ -49,9 +49,7 @@ def checkpoint(
 
 
 def _of_directory(directory: Path, destination: Path) -> str:
-    from replicad.cli.offline import options_of
-    from replicad.store.database import open_database
+    from replicad.cli.offline import open_as_it_is
 
-    # As a replica's, so that the directory stays what it is, whichever node it belongs to.
-    with contextlib.closing(open_database(directory, options_of(directory), role="replica")) as database:
+    with contextlib.closing(open_as_it_is(directory)) as database:
         return str(database.create_checkpoint(destination).position)

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from replicad.cli import (
+    backup,
     bench,
     checkpoint,
     demo,
@@ -55,6 +56,7 @@ Examples:
   replicad replica --data /tmp/r --primary :6381 --listen :6390
   replicad status :6380 :6390                         what both are doing
   replicad verify :6380 :6390                         whether both hold the same
+  replicad backup create --node :6380 /srv/backups    a backup; replicad backup --help has the rest
 
 {SUMMARY}"""
 )
@@ -72,7 +74,20 @@ def replicad(
     """
 
 
-for _module in (primary, replica, status, slot, verify, digest, updates, checkpoint, inspect, demo, bench):
+for _module in (
+    primary,
+    replica,
+    status,
+    slot,
+    verify,
+    digest,
+    updates,
+    checkpoint,
+    backup,
+    inspect,
+    demo,
+    bench,
+):
     _module.register(app)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replicad.env import Env, LocalFileSystem
 from replicad.errors import NotFoundError
 from replicad.options import Options
+
+if TYPE_CHECKING:
+    from replicad.store.database import Database
 
 
 def options_of(directory: Path) -> Options | None:
@@ -18,6 +21,15 @@ def options_of(directory: Path) -> Options | None:
         return load_latest_options(directory)[0]
     except NotFoundError:
         return None
+
+
+def open_as_it_is(directory: Path) -> Database:
+    """The database of a node that is down, in its own role, so that the directory stays what it is."""
+    from replicad.store.database import open_database
+    from replicad.store.manifest.file import load
+
+    copy = load(LocalFileSystem(), directory).copy
+    return open_database(directory, options_of(directory), role="replica" if copy else "owner")
 
 
 def directory_status(directory: Path) -> dict[str, Any]:

@@ -116,6 +116,15 @@ def test_checkpoint_and_verify(run: Run, tmp_path: Path) -> None:
     assert out.startswith("equal at sequence number 50: ")
 
 
+def test_a_checkpoint_leaves_the_directory_its_identity(run: Run, tmp_path: Path) -> None:
+    """A primary whose directory was copied while it was down is still its replicas' primary."""
+    with replicad.open(fill(tmp_path / "db", 3)) as database:
+        id = database.database_id
+    assert run("checkpoint", tmp_path / "db", tmp_path / "copy").code == 0
+    with replicad.open(tmp_path / "db") as database:
+        assert database.database_id == id
+
+
 def test_first_difference(run: Run, tmp_path: Path) -> None:
     """Nodes that differ are exit code 4, with the lowest key that differs."""
     for name, value in (("a", b"1"), ("b", b"2")):

@@ -5,18 +5,17 @@ Which backup is a pure decision over positions; which batch a time means is read
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 
 from replicad import kernels
 from replicad.backup.archive.frames import read_header, read_piece
-from replicad.backup.archive.line import Line, Piece, is_on_line, line_from
-from replicad.backup.archive.names import LogObject, database_prefix, objects_of
+from replicad.backup.archive.line import Line, Piece, is_on_line
+from replicad.backup.archive.log import ArchivedLog
 from replicad.backup.info import BackupInfo
 from replicad.backup.target import Target
 from replicad.errors import InvalidArgument, NotFoundError
-from replicad.types import DatabaseId, Epoch, EpochRecord, Position, Sequence
+from replicad.types import DatabaseId, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +32,6 @@ class Point:
     @property
     def log_bytes(self) -> int:
         return sum(piece.object.size_bytes for piece in self.pieces)
-
-
-@dataclass(frozen=True, slots=True)
-class ArchivedLog:
-    """What a target has of one database's log."""
-
-    objects: tuple[LogObject, ...]
-    forks: Mapping[Epoch, Sequence]
-
-    def from_base(self, base: Position, goal: Sequence | None = None) -> Line:
-        return line_from(self.objects, self.forks, base, goal)
-
-
-def look_at_log(target: Target, database_id: DatabaseId, epochs: Many[EpochRecord]) -> ArchivedLog:
-    """One listing, and the header of the first object of each epoch. `epochs` are what backups know of."""
-    objects = objects_of(target.list(database_prefix(database_id)))
-    forks = {record.epoch: record.fork.sequence for record in epochs}
-    firsts: dict[Epoch, LogObject] = {}
-    for each in objects:
-        firsts.setdefault(each.epoch, each)
-    for epoch, each in firsts.items():
-        if epoch not in forks:
-            previous = read_header(target, each).previous
-            if previous.epoch < epoch:
-                forks[epoch] = previous.sequence
-    return ArchivedLog(tuple(objects), forks)
 
 
 def choose_database(bases: Many[BackupInfo], wanted: DatabaseId | None) -> DatabaseId:

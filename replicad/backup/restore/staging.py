@@ -14,6 +14,7 @@ from pathlib import Path
 from replicad.backup.copying import Flow
 from replicad.backup.meta import BackupFile
 from replicad.backup.target import Target
+from replicad.backup.verify import TargetFile
 from replicad.backup.workers import run_all
 from replicad.env import Env
 from replicad.env.atomic import link_or_copy
@@ -25,21 +26,6 @@ RESERVE_BYTES = 64 << 20
 
 Identity = tuple[bytes, int]
 """(SHA-256, size in bytes)."""
-
-
-class TargetFile:
-    """A file of the target, as copies read it."""
-
-    def __init__(self, target: Target, name: str) -> None:
-        self._target = target
-        self._name = name
-        self.path = Path(f"{target.url}/{name}")
-
-    def read(self, offset: int, length: int, /) -> bytes:
-        return self._target.read(self._name, offset, length)
-
-    def close(self) -> None:
-        pass
 
 
 @dataclass(frozen=True, slots=True)

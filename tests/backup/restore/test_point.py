@@ -166,3 +166,44 @@ def test_several_databases_at_one_target(history: History) -> None:
     assert report.position == history.positions[30]
     with pytest.raises(NotFoundError):
         history.engine.restore_to(history.path / "y", sequence=30, database_id=bytes(16))
+
+
+def test_verify_finds_gaps_and_damage(history: History) -> None:
+    """Verification names what is missing, and with checksums what is damaged, before anybody restores."""
+    history.write(20)
+    history.engine.create_backup(history.database)
+    for _ in range(6):
+        history.write(60)
+    (check,) = history.engine.verify_log(checksums=True)
+    assert check.ok
+    assert (check.base, check.first_sequence, check.end) == (1, 20, history.database.durable_position)
+    objects = objects_of(history.engine.target.list("log/"))
+    whole = history.engine.target.read(objects[3].name)
+    history.engine.target.write(objects[3].name, [whole[:200] + bytes([whole[200] ^ 1]) + whole[201:]])
+    history.engine.target.delete([objects[1].name])
+    (check,) = history.engine.verify_log()
+    assert [(gap.first, gap.last) for gap in check.gaps] == [(objects[1].first, objects[1].last)]
+    (check,) = history.engine.verify_log(checksums=True)
+    assert [problem.name for problem in check.problems] == [objects[3].name]
+    assert not check.as_dict()["ok"]
+
+
+def test_purging_the_log_breaks_no_chain(history: History) -> None:
+    """Log goes up to a backup that stays; from there on every point can be restored."""
+    for _ in range(4):
+        history.write(60)
+        history.engine.create_backup(history.database)
+    history.write(60)
+    assert history.engine.purge_log() == 0
+    assert history.engine.purge_log(keep_backups=2) > 0
+    (check,) = history.engine.verify_log(checksums=True)
+    history.check(190)
+    history.check(300)
+    history.engine.purge_old_backups(2)
+    (check,) = history.engine.verify_log(checksums=True)
+    assert check.ok
+    assert check.base == 3
+    assert history.engine.purge_log(keep_backups=1, keep_seconds=3600) == 0
+    history.engine.delete_backup(3)
+    history.engine.delete_backup(4)
+    assert history.engine.purge_log(keep_backups=1) == 0

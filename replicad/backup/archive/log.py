@@ -1,0 +1,39 @@
+"""What a target has of one database's log, and where its epochs begin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+
+from replicad.backup.archive.frames import read_header
+from replicad.backup.archive.line import Line, line_from
+from replicad.backup.archive.names import LogObject, database_prefix, objects_of
+from replicad.backup.target import Target
+from replicad.types import DatabaseId, Epoch, EpochRecord, Position, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedLog:
+    """What a target has of one database's log."""
+
+    objects: tuple[LogObject, ...]
+    forks: Mapping[Epoch, Sequence]
+
+    def from_base(self, base: Position, goal: Sequence | None = None) -> Line:
+        return line_from(self.objects, self.forks, base, goal)
+
+
+def look_at_log(target: Target, database_id: DatabaseId, epochs: Many[EpochRecord]) -> ArchivedLog:
+    """One listing, and the header of the first object of each epoch. `epochs` are what backups know of."""
+    objects = objects_of(target.list(database_prefix(database_id)))
+    forks = {record.epoch: record.fork.sequence for record in epochs}
+    firsts: dict[Epoch, LogObject] = {}
+    for each in objects:
+        firsts.setdefault(each.epoch, each)
+    for epoch, each in firsts.items():
+        if epoch not in forks:
+            previous = read_header(target, each).previous
+            if previous.epoch < epoch:
+                forks[epoch] = previous.sequence
+    return ArchivedLog(tuple(objects), forks)

@@ -1,0 +1,103 @@
+"""What the backup verbs share: their target, their engine, and how moments are written."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from replicad.cli.exits import UsageError
+
+if TYPE_CHECKING:
+    from replicad.backup.engine import BackupEngine
+    from replicad.backup.read_only import BackupEngineReadOnly
+
+TargetArgument = Annotated[
+    str, typer.Argument(metavar="TARGET", help="A directory, or a URL such as s3://bucket/prefix.")
+]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", metavar="N", min=1, help="Files that are copied or read at once.")
+]
+RateOption = Annotated[
+    str | None,
+    typer.Option("--rate", metavar="SIZE", help="At most so many bytes a second, for example 20M."),
+]
+IdArgument = Annotated[int, typer.Argument(metavar="ID", min=1, help="As `replicad backup list` shows it.")]
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?")
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def parse_rate(text: str | None) -> float | None:
+    """Bytes a second.
+
+    >>> parse_rate("1.5M")
+    1572864.0
+    """
+    if text is None:
+        return None
+    match = _SIZE.fullmatch(text)
+    if match is None or not float(match[1]):
+        raise UsageError(f"{text!r} is no rate: write bytes a second, for example 500K or 20M")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def parse_span(text: str | None) -> float | None:
+    """Seconds.
+
+    >>> parse_span("36h")
+    129600.0
+    """
+    if text is None:
+        return None
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{text!r} is no span of time: write 90s, 15m, 36h, 7d or 4w")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_time(text: str) -> int:
+    """Microseconds since 1970; without a zone the time is UTC.
+
+    >>> parse_time("1970-01-01T00:00:01.5Z")
+    1500000
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no time: write it as 2026-03-01T12:00:00Z") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+    return round(seconds * 1_000_000)
+
+
+def parse_database(text: str | None) -> bytes | None:
+    """A database id, in full."""
+    if text is None:
+        return None
+    if re.fullmatch(r"[0-9a-f]{32}", text) is None:
+        raise UsageError(f"{text!r} is no database id (32 hex digits)")
+    return bytes.fromhex(text)
+
+
+def open_engine(target: str, *, workers: int = 4, rate: str | None = None) -> BackupEngine:
+    """An engine that may change the target. Makes nothing by itself."""
+    from replicad.backup.engine import BackupEngine
+    from replicad.backup.options import BackupEngineOptions
+
+    options = BackupEngineOptions(max_background_operations=workers, read_bytes_per_second=parse_rate(rate))
+    return BackupEngine(target, options)
+
+
+def open_reading(target: str, *, workers: int = 4, rate: str | None = None) -> BackupEngineReadOnly:
+    """An engine that only reads."""
+    from replicad.backup.options import BackupEngineOptions
+    from replicad.backup.read_only import BackupEngineReadOnly
+
+    options = BackupEngineOptions(max_background_operations=workers, read_bytes_per_second=parse_rate(rate))
+    return BackupEngineReadOnly(target, options)

@@ -1,0 +1,126 @@
+"""`replicad backup create`."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from replicad.cli.arguments import JsonOption
+from replicad.cli.backup.arguments import RateOption, WorkersOption, open_engine
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog="""\
+\b
+Examples:
+  replicad backup create --node :6380 /srv/backups      the running node writes it (a path on its machine)
+  replicad backup create --node :6380                   to the target in the node's [backup] section
+  replicad backup create --data /var/lib/replicad/primary /srv/backups         its daemon must be down
+  replicad backup create --data /srv/copies/monday /srv/backups                a checkpoint"""
+    )(create)
+
+
+def create(
+    target: Annotated[
+        str | None,
+        typer.Argument(metavar="[TARGET]", help="A directory, or a URL such as s3://bucket/prefix."),
+    ] = None,
+    node: Annotated[
+        str | None, typer.Option("--node", metavar="HOST:PORT", help="A running node's client address.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="A data directory, or a checkpoint.")
+    ] = None,
+    flush: Annotated[
+        bool,
+        typer.Option("--flush", help="Make tables of all first; else the newest log is copied as it is."),
+    ] = False,
+    metadata: Annotated[
+        str, typer.Option("--metadata", metavar="TEXT", help="Kept with the backup and shown by list.")
+    ] = "",
+    workers: WorkersOption = 4,
+    rate: RateOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Back up one exact state, copying only what the target does not have.
+
+    A running node, primary or replica, makes the backup itself while it goes on serving. It shows its
+    progress in `replicad status`. A backup that fails or is stopped leaves the target as it was, and the
+    next one uses what was copied.
+    """
+    from replicad.cli.backup.show import info_document
+    from replicad.cli.exits import UsageError
+    from replicad.cli.output import print_json
+
+    if (node is None) == (data is None):
+        raise UsageError("say what to back up: --node HOST:PORT or --data DIR")
+    if node is not None:
+        document = _by_node(node, target, flush=flush, metadata=metadata)
+    else:
+        assert data is not None
+        if target is None:
+            raise UsageError("name the target: a directory, or a URL")
+        from replicad.cli.backup.progress import bar
+
+        with (
+            open_engine(target, workers=workers, rate=rate) as engine,
+            _source(data) as source,
+            bar("backing up") as progress,
+        ):
+            info = engine.create_backup(
+                source,
+                flush_before_backup=flush,
+                metadata=metadata.encode("utf-8", "surrogateescape"),
+                progress=progress,
+            )
+        document = {**info_document(info), "target": engine.target.url}
+    if json:
+        print_json(document)
+    else:
+        _print(document)
+
+
+@contextlib.contextmanager
+def _source(directory: Path) -> Any:
+    """A copy that nobody opens is read where it is; the directory of a node is opened in its role."""
+    from replicad.cli.offline import open_as_it_is
+    from replicad.env import LocalFileSystem
+    from replicad.store.manifest.file import load
+
+    if load(LocalFileSystem(), directory).copy and not (directory / "state").exists():
+        yield directory
+        return
+    with open_as_it_is(directory) as database:
+        yield database
+
+
+def _by_node(address: str, target: str | None, *, flush: bool, metadata: str) -> dict[str, Any]:
+    import json
+
+    from replicad.cli.node import LiveNode, parse_address
+
+    arguments: list[bytes | str] = []
+    if target is not None:
+        arguments += ["TARGET", target if "://" in target else str(Path(target).absolute())]
+    if flush:
+        arguments.append("FLUSH")
+    if metadata:
+        arguments += ["METADATA", metadata.encode("utf-8", "surrogateescape")]
+    with contextlib.closing(LiveNode(*parse_address(address))) as live:
+        live.client.set_timeout(None)
+        document: dict[str, Any] = json.loads(live.client.call("REPLICAD.BACKUP", "CREATE", *arguments))
+    return document
+
+
+def _print(document: dict[str, Any]) -> None:
+    from replicad.cli.output import show_size
+
+    print(f"backup {document['id']} at {document['target']}, {document['position']}")
+    print(
+        f"  {document['files']} files, {show_size(document['size_bytes'])}; copied "
+        f"{document['copied_files']} files, {show_size(document['copied_bytes'])}"
+    )

@@ -1,0 +1,109 @@
+"""`replicad backup delete`, `purge` and `gc`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from replicad.cli.arguments import JsonOption
+from replicad.cli.backup.arguments import TargetArgument, open_engine, parse_span
+
+if TYPE_CHECKING:
+    from replicad.backup.collect import Collected
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="\b\nExample:\n  replicad backup delete /srv/backups 3 4")(delete)
+    app.command(
+        epilog="""\
+\b
+Examples:
+  replicad backup purge /srv/backups --keep 14
+  replicad backup purge /srv/backups --keep 14 --log-age 30d      and the archived log, as far as it may"""
+    )(purge)
+    app.command(epilog="\b\nExample:\n  replicad backup gc /srv/backups")(gc)
+
+
+def delete(
+    target: TargetArgument,
+    ids: Annotated[list[int], typer.Argument(metavar="ID...", help="As `replicad backup list` shows them.")],
+    json: JsonOption = False,
+) -> None:
+    """Delete backups, and the files that no other backup needs."""
+    with open_engine(target) as engine:
+        collected = [engine.delete_backup(id) for id in ids]
+    _report(collected, 0, json)
+
+
+def purge(
+    target: TargetArgument,
+    keep: Annotated[
+        int | None, typer.Option("--keep", metavar="N", min=0, help="Delete all backups but the newest N.")
+    ] = None,
+    log_age: Annotated[
+        str | None,
+        typer.Option(
+            "--log-age", metavar="SPAN", help="Keep log to restore any moment of the last 30d, say."
+        ),
+    ] = None,
+    log_backups: Annotated[
+        int | None,
+        typer.Option("--log-backups", metavar="N", min=1, help="Keep the log since the last N backups."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Delete old backups, and old log: by age, by count, or both.
+
+    Log goes only up to the position of a backup that stays, so what is left can always be restored. Safe
+    while backups are being made, here or elsewhere.
+    """
+    from replicad.cli.exits import UsageError
+
+    if keep is None and log_age is None and log_backups is None:
+        raise UsageError("say what to keep: --keep N, --log-age SPAN or --log-backups N")
+    with open_engine(target) as engine:
+        collected = [] if keep is None else [engine.purge_old_backups(keep)]
+        log_bytes = engine.purge_log(keep_seconds=parse_span(log_age), keep_backups=log_backups)
+    _report(collected, log_bytes, json)
+
+
+def gc(
+    target: TargetArgument,
+    grace: Annotated[
+        str | None,
+        typer.Option(
+            "--grace",
+            metavar="SPAN",
+            help="Take a backup that is being made for dead after so long; 0s when there surely is none.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Remove what no backup needs: files that interrupted backups left.
+
+    Nothing that a backup under way relies on is touched, as long as it was heard of within the grace (a day).
+    """
+    with open_engine(target) as engine:
+        collected = engine.garbage_collect(parse_span(grace))
+    _report([collected], 0, json)
+
+
+def _report(collected: list[Collected], log_bytes: int, json: bool) -> None:
+    from replicad.cli.output import print_json, show_size
+
+    document: dict[str, Any] = {
+        "backups": [id for each in collected for id in each.backups],
+        "files": sum(each.files for each in collected),
+        "bytes": sum(each.bytes for each in collected),
+        "claims_revoked": sum(each.claims_revoked for each in collected),
+        "unfinished": sum(each.unfinished for each in collected),
+        "log_bytes": log_bytes,
+    }
+    if json:
+        print_json(document)
+        return
+    ids = ", ".join(map(str, document["backups"])) or "none"
+    print(f"backups deleted: {ids}; {document['files']} files removed, {show_size(document['bytes'])} freed")
+    if log_bytes:
+        print(f"archived log removed: {show_size(log_bytes)}")

@@ -1,0 +1,181 @@
+"""`replicad backup list` and `replicad backup show`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from replicad.cli.arguments import JsonOption
+from replicad.cli.backup.arguments import IdArgument, TargetArgument, open_reading
+
+if TYPE_CHECKING:
+    from replicad.backup.info import BackupInfo
+    from replicad.backup.meta import BackupMeta
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        "list",
+        epilog="""\
+\b
+Examples:
+  replicad backup list /srv/backups
+  replicad backup list s3://backups/orders --json | jq '.backups[-1].position'""",
+    )(list_backups)
+    app.command(
+        epilog="""\
+\b
+Examples:
+  replicad backup show /srv/backups 12
+  replicad backup show /srv/backups 12 --files"""
+    )(show)
+
+
+def list_backups(target: TargetArgument, json: JsonOption = False) -> int:
+    """The backups at a target, oldest first, and how far the archived log goes.
+
+    OWN is what deleting a backup would free; the rest of it is shared with others. Exits with 1 when there
+    are backups that cannot be read (their ids and why are on stderr).
+    """
+    from replicad.cli.exits import ERROR, OK
+    from replicad.cli.output import print_error, print_json, print_table, show_size, show_time
+
+    with open_reading(target) as engine:
+        infos, damaged, logs = engine.get_backup_info(), engine.get_corrupted_backups(), engine.verify_log()
+    if json:
+        print_json(
+            {
+                "backups": [info_document(info) for info in infos],
+                "damaged": {str(id): str(error) for id, error in damaged.items()},
+                "log": [check.as_dict() for check in logs],
+            }
+        )
+    elif infos:
+        rows = [
+            (
+                info.id,
+                show_time(info.created_us)[:19] + "Z",
+                info.position,
+                show_size(info.size_bytes),
+                show_size(info.own_bytes),
+                info.file_count,
+                info.database_id.hex()[:8],
+                show_metadata(info.metadata),
+            )
+            for info in infos
+        ]
+        print_table(("id", "made", "position", "size", "own", "files", "database", "metadata"), rows)
+    elif not damaged:
+        print(f"{target} holds no backup")
+    if not json:
+        for check in logs:
+            until = show_time(check.end_commit_time_us)
+            holes = f", with {len(check.gaps)} gaps (verify names them)" if check.gaps else ""
+            print(
+                f"log of {check.database_id.hex()[:8]}: from sequence number {check.first_sequence} to "
+                f"{check.end.sequence}, {until}, {show_size(check.size_bytes)}{holes}"
+            )
+    for id, error in damaged.items():
+        print_error(f"backup {id} cannot be read: {error}")
+    return ERROR if damaged else OK
+
+
+def show(
+    target: TargetArgument,
+    id: IdArgument,
+    files: Annotated[bool, typer.Option("--files", help="Also list every file.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Explain what is in a backup: its exact position, its history, its files."""
+    from replicad.cli.output import print_fields, print_json, print_table, show_size, show_time
+
+    with open_reading(target) as engine:
+        meta = engine.get_backup(id)
+    if json:
+        print_json(meta_document(meta))
+        return
+    kinds = {kind: [file for file in meta.files if file.kind == kind] for kind in ("shared", "private")}
+    print(f"backup {meta.id} of database {meta.database_id.hex()}")
+    print_fields(
+        {
+            "position": meta.position,
+            "last commit": show_time(meta.commit_time_us) if meta.commit_time_us else "never",
+            "made": show_time(meta.created_us),
+            "tables hold": f"through sequence number {meta.flushed.sequence}",
+            "size": f"{show_size(meta.size_bytes)} in {len(meta.files)} files",
+            **{kind: _extent(of) for kind, of in kinds.items()},
+            "attachments": _extent(list(meta.attachments)),
+            "copied then": f"{show_size(meta.copied_bytes)} in {meta.copied_files} files",
+            "metadata": show_metadata(meta.metadata) or "none",
+        },
+        indent=2,
+    )
+    for record in meta.epochs:
+        print(f"  epoch {record.epoch} ({record.id.hex()}) began after {record.fork}")
+    if files:
+        rows = [(file.kind, file.path, file.size_bytes, file.sha256.hex(), file.name) for file in meta.files]
+        print_table(("kind", "path", "bytes", "sha256", "at the target"), rows, indent=2)
+
+
+def _extent(files: list[Any]) -> str:
+    from replicad.cli.output import show_size
+
+    return f"{len(files)} files, {show_size(sum(file.size_bytes for file in files))}" if files else "none"
+
+
+def show_metadata(metadata: bytes) -> str:
+    from replicad.cli.output import show_bytes
+
+    return show_bytes(metadata)
+
+
+def info_document(info: BackupInfo) -> dict[str, Any]:
+    """A backup in a list, as JSON."""
+    from replicad.cli.output import json_bytes
+
+    return {
+        "id": info.id,
+        "database_id": info.database_id.hex(),
+        "position": str(info.position),
+        "commit_time_us": info.commit_time_us,
+        "created_us": info.created_us,
+        "size_bytes": info.size_bytes,
+        "own_bytes": info.own_bytes,
+        "files": info.file_count,
+        "attachments": info.attachment_count,
+        "copied_bytes": info.copied_bytes,
+        "copied_files": info.copied_files,
+        "metadata": json_bytes(info.metadata),
+    }
+
+
+def meta_document(meta: BackupMeta) -> dict[str, Any]:
+    """Everything about one backup, as JSON."""
+    from replicad.cli.output import json_bytes
+
+    return {
+        "id": meta.id,
+        "database_id": meta.database_id.hex(),
+        "position": str(meta.position),
+        "flushed": str(meta.flushed),
+        "epochs": [
+            {"epoch": record.epoch, "id": record.id.hex(), "fork": str(record.fork)} for record in meta.epochs
+        ],
+        "commit_time_us": meta.commit_time_us,
+        "created_us": meta.created_us,
+        "size_bytes": meta.size_bytes,
+        "copied_bytes": meta.copied_bytes,
+        "copied_files": meta.copied_files,
+        "metadata": json_bytes(meta.metadata),
+        "files": [
+            {
+                "kind": file.kind,
+                "path": file.path,
+                "name": file.name,
+                "size_bytes": file.size_bytes,
+                "sha256": file.sha256.hex(),
+            }
+            for file in meta.files
+        ],
+    }

@@ -1,0 +1,180 @@
+"""`replicad backup`: every verb, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import replicad
+from replicad.backup.archive.archiver import LogArchiver
+from replicad.cli.backup.arguments import parse_rate, parse_span, parse_time
+from replicad.cli.exits import ERROR, OK, USAGE, UsageError
+from replicad.store.database import open_database
+from tests.cli.conftest import RECORDS, Outcome, fill
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def target(tmp_path: Path, run: Run) -> Path:
+    """Two backups of one data directory."""
+    fill(tmp_path / "db")
+    place = tmp_path / "backups"
+    assert run("backup", "create", "--data", tmp_path / "db", place).code == OK
+    with replicad.open(tmp_path / "db") as db:
+        db.put(b"key:000000", b"later")
+    assert run("backup", "create", place, "--data", tmp_path / "db", "--metadata", "tuesday").code == OK
+    return place
+
+
+def test_create_list_and_show(run: Run, target: Path, tmp_path: Path) -> None:
+    """What was made is listed with position, sizes and metadata, and explained file by file."""
+    code, out, err = run("backup", "list", target)
+    assert (code, err) == (OK, "")
+    assert f"1:{RECORDS}:" in out
+    assert f"1:{RECORDS + 1}:" in out
+    assert "tuesday" in out
+    listed = json.loads(run("backup", "list", target, "--json").out)
+    first, second = listed["backups"]
+    assert (first["id"], second["id"], second["metadata"]) == (1, 2, "tuesday")
+    assert second["copied_bytes"] < first["copied_bytes"]
+    shown = run("backup", "show", target, 2, "--files").out
+    assert second["position"] in shown
+    assert "CURRENT" in shown
+    document = json.loads(run("backup", "show", target, 2, "--json").out)
+    assert document["position"] == second["position"]
+    assert sum(file["size_bytes"] for file in document["files"]) == second["size_bytes"]
+    code, out, err = run("backup", "show", target, 7)
+    assert (code, out) == (ERROR, "")
+    assert "holds no backup 7" in err
+    assert run("backup", "list", tmp_path / "nothing").out == f"{tmp_path / 'nothing'} holds no backup\n"
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_backup_leaves_the_source_what_it_is(run: Run, target: Path, tmp_path: Path) -> None:
+    """Backing up a data directory or a checkpoint changes no identity."""
+    with replicad.open(tmp_path / "db") as db:
+        id = db.database_id
+        db.create_checkpoint(tmp_path / "copy")
+    assert run("backup", "create", target, "--data", tmp_path / "copy").code == OK
+    listed = json.loads(run("backup", "list", target, "--json").out)["backups"]
+    assert {backup["database_id"] for backup in listed} == {id.hex()}
+
+
+def test_verify(run: Run, target: Path) -> None:
+    """Damage ends verification with 1 and names every backup that it breaks."""
+    code, out, err = run("backup", "verify", target)
+    assert (code, err) == (OK, "")
+    assert out.startswith("backups 2: whole")
+    assert run("backup", "verify", target, "--all", "--checksums").code == OK
+    victim = next((target / "shared_checksum").iterdir())
+    victim.write_bytes(victim.read_bytes()[:-1])
+    code, out, err = run("backup", "verify", target)
+    assert code == ERROR
+    assert victim.name in err
+    assert "breaks backups 1, 2" in err
+    document = json.loads(run("backup", "verify", target, "--all", "--json").out)
+    assert document["broken"] == [1, 2]
+    assert run("backup", "verify", target, "1", "--all").code == USAGE
+
+
+def test_restore(run: Run, target: Path, tmp_path: Path) -> None:
+    """By id or the latest; a dry run changes nothing; a directory in use is refused with its holder."""
+    code, out, _ = run("backup", "restore", target, tmp_path / "new", "--id", 1, "--dry-run")
+    assert code == OK
+    assert "would be" in out
+    assert not (tmp_path / "new").exists()
+    code, out, _ = run("backup", "restore", target, tmp_path / "new", "--id", 1)
+    assert code == OK
+    assert f"backup 1 is in {tmp_path / 'new'} at 1:{RECORDS}:" in out
+    report = json.loads(run("backup", "restore", target, tmp_path / "new", "--json").out)
+    assert report["sequence"] == RECORDS + 1
+    assert report["replaces"]
+    with replicad.open(tmp_path / "new") as restored:
+        assert restored.get(b"key:000000") == b"later"
+        code, out, err = run("backup", "restore", target, tmp_path / "new")
+    assert (code, out) == (ERROR, "")
+    assert "in use by process" in err
+    assert run("backup", "restore", target, tmp_path / "new", "--id", 1, "--sequence", 3).code == USAGE
+    assert run("backup", "restore", target, tmp_path / "new", "--database", "ab").code == USAGE
+
+
+def test_restore_to_a_moment(run: Run, target: Path, tmp_path: Path) -> None:
+    """`--sequence` and `--time` restore from the archived log, which list and verify show."""
+    with open_database(tmp_path / "db") as db:
+        for number in range(10):
+            db.put(b"key:000000", b"%d" % number)
+        archiver = LogArchiver(replicad.BackupEngine(target).target, db)
+        while archiver.step():
+            pass
+        archiver.close()
+        time_us = next(db.get_updates_since(RECORDS + 5)).commit_time
+    assert f"to {RECORDS + 11}" in run("backup", "list", target).out
+    assert run("backup", "verify", target, "--checksums").code == OK
+    restored = tmp_path / "new"
+    assert run("backup", "restore", target, restored, "--sequence", RECORDS + 4).code == OK
+    with replicad.open(restored, read_only=True) as db:
+        assert db.get(b"key:000000") == b"2"
+    time = "1970-01-01T00:00:00Z"
+    code, _, err = run("backup", "restore", target, restored, "--time", time)
+    assert code == ERROR
+    assert "no backup is old enough" in err
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)
+    assert run("backup", "restore", target, restored, "--time", moment.isoformat()).code == OK
+    with replicad.open(restored, read_only=True) as db:
+        assert db.latest_sequence >= RECORDS + 5
+    victim = next((target / "log").rglob("*.log"))
+    victim.unlink()
+    code, _, err = run("backup", "restore", target, restored, "--sequence", RECORDS + 4)
+    assert (code, "lacks sequence numbers" in err) == (ERROR, True)
+
+
+def test_delete_purge_and_gc(run: Run, target: Path, tmp_path: Path) -> None:
+    """Backups go by id or by count; what nobody needs goes with them."""
+    assert "backups deleted: 1;" in run("backup", "delete", target, 1).out
+    assert run("backup", "delete", target, 1).code == ERROR
+    for _ in range(2):
+        run("backup", "create", target, "--data", tmp_path / "db")
+    document = json.loads(run("backup", "purge", target, "--keep", 1, "--json").out)
+    assert document["backups"] == [2, 3]
+    assert run("backup", "gc", target, "--grace", "0s").code == OK
+    assert run("backup", "verify", target, "--all", "--checksums").code == OK
+    assert run("backup", "purge", target).code == USAGE
+
+
+def test_what_cannot_be_meant(run: Run, tmp_path: Path) -> None:
+    """Wrong command lines end with 2 and say what to write instead."""
+    for arguments in (
+        ("create", tmp_path / "t"),
+        ("create", "--data", tmp_path),
+        ("create", tmp_path / "t", "--data", tmp_path, "--node", ":1"),
+        ("purge", tmp_path / "t", "--log-age", "soon"),
+        ("restore", tmp_path / "t", tmp_path / "d", "--time", "noon"),
+        ("verify", tmp_path / "t", "--rate", "fast"),
+    ):
+        code, out, err = run("backup", *arguments)
+        assert (code, out) == (USAGE, ""), arguments
+        assert err.startswith("replicad: "), arguments
+
+
+@pytest.mark.parametrize("verb", ["create", "list", "show", "verify", "restore", "delete", "purge", "gc"])
+def test_help_teaches(run: Run, verb: str) -> None:
+    """Every verb's help has an example that can be typed."""
+    code, out, _ = run("backup", verb, "--help")
+    assert code == OK
+    assert f"replicad backup {verb} " in out.split("Example")[1]
+
+
+def test_values() -> None:
+    """Rates, spans and times are read strictly."""
+    assert [parse_rate(text) for text in (None, "500", "20M", "1.5KiB")] == [None, 500, 20 << 20, 1536]
+    assert [parse_span(text) for text in (None, "90s", "36h", "1.5d")] == [None, 90, 129_600, 129_600]
+    assert parse_time("2026-03-01T12:00:00+01:00") == parse_time("2026-03-01T11:00:00")
+    assert parse_time("2026-03-01T11:00:00.123456Z") % 1_000_000 == 123_456
+    for wrong in ("0", "-1", "1X", "1e9"):
+        with pytest.raises(UsageError):
+            parse_rate(wrong)
