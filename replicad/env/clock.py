@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Deadlines and ages use `monotonic`; `wall_us` is data, which may jump."""
+    """Deadlines and ages use `monotonic`; `wall_us` and `wall_ns` are data, which may jump."""
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment; never goes back."""
@@ -17,9 +17,15 @@ class Clock(Protocol):
         """Microseconds since 1970-01-01 UTC."""
         ...
 
+    def wall_ns(self) -> int:
+        """The same in nanoseconds, for the write path: as bare a call as the clock has."""
+        ...
+
 
 class SystemClock:
     """The machine's clocks."""
+
+    wall_ns = staticmethod(time.time_ns)
 
     def monotonic(self) -> float:
         return time.monotonic()

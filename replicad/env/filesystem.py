@@ -33,8 +33,9 @@ class AppendFile(Protocol):
     size: int
     """Bytes appended so far, whole appends only."""
 
-    def append(self, data: Bytes, /) -> None:
-        """Writes all of `data` or raises OSError; then part of it may be there, beyond `size`."""
+    def append(self, data: Bytes, /) -> int:
+        """Writes all of `data` and returns the new `size`, or raises OSError; then part of it may be there,
+        beyond `size`."""
         ...
 
     def sync(self) -> None:

@@ -19,13 +19,14 @@ class LocalAppendFile:
         self._fd = -1
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
-    def append(self, data: Bytes, /) -> None:
+    def append(self, data: Bytes, /) -> int:
         written = os.write(self._fd, data)
         if written != len(data):
             view = memoryview(data)
             while written < len(data):
                 written += os.write(self._fd, view[written:])
-        self.size += written
+        self.size = size = self.size + written
+        return size
 
     def sync(self) -> None:
         os.fdatasync(self._fd)

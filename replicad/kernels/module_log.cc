@@ -96,6 +96,16 @@ void BindBatch(nb::module_& m) {
         "(kind, family, key, value) of every record in the order put, laid out as replicad.types.Operation.");
 }
 
+// The whole of a single put in one call from Python: the order (encode, append, insert) is FrameWriter's, and between
+// the three there is nothing to decide. `append` is the file's own: what it raises leaves the frame pending.
+nb::tuple Put(FrameWriter& writer, const nb::bytes& key, const nb::bytes& value, uint32_t family, uint64_t now_us,
+              uint64_t durable_sequence, nb::handle append, MemtableSet& memtables) {
+  const uint64_t sequence = writer.AddPut(family, View(key), View(value), now_us, durable_sequence);
+  const nb::object file_bytes = append(ToBytes(writer.view()));
+  writer.Commit(memtables);
+  return nb::make_tuple(sequence, file_bytes, memtables.memory_bytes());
+}
+
 void BindFrameWriter(nb::module_& m) {
   nb::class_<FrameWriter>(m, "FrameWriter",
                           "Numbers, stamps and chains frames, and keeps them until they are committed or rolled back.")
@@ -114,6 +124,11 @@ void BindFrameWriter(nb::module_& m) {
           },
           "key"_a, "value"_a, "family"_a, "now_us"_a, "durable_sequence"_a,
           "One frame of one put; returns its sequence number.")
+      .def("put", &Put, "key"_a, "value"_a, "family"_a, "now_us"_a, "durable_sequence"_a, "append"_a, "memtables"_a,
+           nb::sig("def put(self, key: bytes, value: bytes, family: int, now_us: int, durable_sequence: int, "
+                   "append: collections.abc.Callable[[bytes], int], memtables: MemtableSet) -> tuple[int, int, int]"),
+           "add_put, append(pending()) and commit in one call. Returns the sequence number, what append returned, and "
+           "the memtables' memory_bytes. What append raises leaves the frame pending: for the caller to roll back, or to stop at.")
       .def(
           "add_delete",
           [](FrameWriter& writer, const nb::bytes& key, uint32_t family, uint64_t now_us, uint64_t durable_sequence) {

@@ -4,6 +4,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "merger.h"
 #include "module.h"
@@ -37,15 +38,7 @@ class PyMerger {
 
   int Run(size_t output_bytes) {
     Require(!Idle().table_ended(), "the table has ended: finish_table comes first");
-    state_ = State::kRunning;
-    try {
-      nb::gil_scoped_release released;
-      status_ = merger_.Run(output_bytes);
-    } catch (...) {
-      state_ = State::kFailed;
-      throw;
-    }
-    state_ = State::kBegun;
+    status_ = Alone([&] { return merger_.Run(output_bytes); });
     return static_cast<int>(status_);
   }
   uint32_t NeededInput() {
@@ -63,10 +56,11 @@ class PyMerger {
     Require(Idle().builder().BlockWritten(offset, length), "no block was taken that is not written yet");
   }
   void RequestCut() { Idle().RequestCut(); }
+  // Building the filter takes milliseconds for a large table.
   TableSummary FinishTable() {
     Require(Idle().table_ended(), "the table has not ended");
     Require(merger_.builder().all_written(), "a block of the table is not written yet");
-    return merger_.FinishTable();
+    return Alone([&] { return merger_.FinishTable(); });
   }
 
   // The merger, when nobody else is using it.
@@ -77,6 +71,19 @@ class PyMerger {
   }
 
  private:
+  // Without the GIL, and refusing other calls meanwhile.
+  template <typename Work>
+  std::invoke_result_t<Work> Alone(Work work) {
+    state_ = State::kRunning;
+    try {
+      auto result = WithoutGilIf(true, work);
+      state_ = State::kBegun;
+      return result;
+    } catch (...) {
+      state_ = State::kFailed;
+      throw;
+    }
+  }
   static std::vector<uint64_t> Sorted(std::vector<uint64_t> snapshots) {
     std::sort(snapshots.begin(), snapshots.end());
     return snapshots;

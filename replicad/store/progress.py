@@ -31,6 +31,9 @@ class Progress:
         """Closed or failed."""
         self.visible_when_durable = visible_when_durable
         self.changed = threading.Condition()
+        self.watched = False
+        """Somebody is to be told when a number moves. Who starts to watch sets it before looking at the
+        numbers, and who moves one looks at it after: so nobody is missed. Written under `changed`."""
         self._blocked = 0
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._awaiting: list[tuple[Sequence, int, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
@@ -41,7 +44,7 @@ class Progress:
         self.appended = sequence
         if not self.visible_when_durable:
             self.visible = sequence
-            if self._blocked or self._awaiting or self._listeners:
+            if self.watched:
                 self.moved()
 
     def advance_durable(self, position: Position) -> None:
@@ -87,10 +90,12 @@ class Progress:
         """Blocks until the condition holds (True) or the time is over (False); raises if the store ended."""
         with self.changed:
             self._blocked += 1
+            self.watched = True
             try:
                 self.changed.wait_for(lambda: condition() or self.ended, timeout)
             finally:
                 self._blocked -= 1
+                self._look_who_watches()
         if condition():
             return True
         self.raise_if_ended()
@@ -105,6 +110,7 @@ class Progress:
         future: asyncio.Future[None] = loop.create_future()
         with self.changed:
             heappush(self._awaiting, (sequence, next(self._ties), loop, future))
+            self.watched = True
         self._wake_tasks()
         return future
 
@@ -112,11 +118,16 @@ class Progress:
         """A listener that raises (its loop was closed, for instance) is not called again."""
         with self.changed:
             self._listeners = (*self._listeners, listener)
+            self.watched = True
         return lambda: self._unsubscribe(listener)
 
     def _unsubscribe(self, listener: Callable[[], None]) -> None:
         with self.changed:
             self._listeners = tuple(other for other in self._listeners if other is not listener)
+            self._look_who_watches()
+
+    def _look_who_watches(self) -> None:
+        self.watched = bool(self._blocked or self._awaiting or self._listeners)
 
     def _wake_tasks(self) -> None:
         ended = self.ended
@@ -124,6 +135,7 @@ class Progress:
         with self.changed:
             while self._awaiting and (ended or self._awaiting[0][0] <= self.visible):
                 ready.append(heappop(self._awaiting))
+            self._look_who_watches()
         for sequence, _, loop, future in ready:
             with suppress(RuntimeError):  # The loop was closed: nobody waits there any more.
                 loop.call_soon_threadsafe(self._finish, sequence, future)

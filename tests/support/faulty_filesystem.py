@@ -39,7 +39,7 @@ class _FaultyAppendFile(LocalAppendFile):
         super().__init__(path)
         self._fs = fs
 
-    def append(self, data: Bytes, /) -> None:
+    def append(self, data: Bytes, /) -> int:
         if self._fs.on_append is not None:
             try:
                 self._fs.on_append(self.path)
@@ -48,7 +48,7 @@ class _FaultyAppendFile(LocalAppendFile):
                 super().append(data[: len(data) // 2])
                 self.size = before
                 raise
-        super().append(data)
+        return super().append(data)
 
     def sync(self) -> None:
         if self._fs.on_sync is not None:

@@ -17,3 +17,6 @@ class ManualClock:
 
     def wall_us(self) -> int:
         return time.time_ns() // 1000 if self.wall is None else self.wall
+
+    def wall_ns(self) -> int:
+        return self.wall_us() * 1000

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from replicad import kernels
 from replicad.env import AppendFile, Env
@@ -40,7 +42,8 @@ class LogWriter:
         self.catalog = catalog
         self._fs = env.fs
         self._database_id = database_id
-        self._segment_bytes = segment_bytes
+        self.segment_bytes = segment_bytes
+        """A segment that has reached it is full: the next frame should go to a new one."""
         self._before_pending = position
         """Where the next segment begins, while there is no live one."""
         self._file: AppendFile | None = None
@@ -51,6 +54,9 @@ class LogWriter:
         """A segment was made since the directory was synced last."""
         self._rotated_bytes = 0
         self._lock = lock
+        self.append: Callable[[bytes], int] = self._begin_and_append
+        """The live segment's own append, bound once a segment; makes one first while there is none. Under the
+        lock, with the frames that are pending; OSError goes to `refuse`."""
 
     @property
     def appended_bytes(self) -> int:
@@ -70,12 +76,23 @@ class LogWriter:
         On failure nothing of it is kept and the position is what it was.
         Raises DiskFullError, or PoisonedError when it is unknown what the file holds now.
         """
-        file = self._file or self._start_segment(Epoch(self.frames.epoch))
         try:
-            file.append(self.frames.pending())
+            return self.append(self.frames.pending()) >= self.segment_bytes
         except OSError as error:
-            self._refuse(file, error)
-        return file.size >= self._segment_bytes
+            self.refuse(error)
+
+    def refuse(self, error: OSError) -> NoReturn:
+        """Takes back what is pending after its append failed; raises as `append_pending`."""
+        file = self._file
+        assert file is not None
+        self.frames.rollback()
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise PoisonedError(f"{file.path}: append failed: {error}") from error
+        try:
+            file.discard_tail()
+        except OSError as second:
+            raise PoisonedError(f"{file.path}: a partial append could not be cut back: {second}") from second
+        raise _as_store_error(error, file.path) from error
 
     def append_frames(self, data: bytes, position: Position, commit_time_us: int) -> None:
         """Writes another node's frames, all of one epoch, which end at `position`."""
@@ -85,7 +102,7 @@ class LogWriter:
         try:
             file.append(data)
         except OSError as error:
-            self._refuse(file, error)
+            self.refuse(error)
         self.frames.reset(position.epoch, position.sequence, position.history_hash, commit_time_us)
 
     def restart(self, position: Position, commit_time_us: int) -> None:
@@ -140,7 +157,7 @@ class LogWriter:
             file.close()
         if self._file is not None:
             self._file.close()
-            self._file = None
+            self._leave_segment()
 
     def rotate(self) -> None:
         """The next frame goes to a new segment. Under the lock, nothing pending."""
@@ -148,12 +165,11 @@ class LogWriter:
             self._rotated_bytes += self._file.size - HEADER_BYTES
             self._before_pending = self.written
             self._unsynced.append((self._file, self._segment, self._before_pending.sequence))
-            self._file = None
-            self._segment = None
+            self._leave_segment()
 
     def rotate_when_full(self) -> bool:
         """Whether it was full. Under the lock, nothing pending."""
-        if self._file is not None and self._file.size >= self._segment_bytes:
+        if self._file is not None and self._file.size >= self.segment_bytes:
             self.rotate()
             return True
         return False
@@ -166,6 +182,13 @@ class LogWriter:
         if self._file is not None and self._file.size >= WORTH_A_SEGMENT_BYTES:
             self.rotate()
 
+    def _leave_segment(self) -> None:
+        self._file = self._segment = None
+        self.append = self._begin_and_append
+
+    def _begin_and_append(self, frames: bytes) -> int:
+        return self._start_segment(Epoch(self.frames.epoch)).append(frames)
+
     def _start_segment(self, epoch: Epoch) -> AppendFile:
         previous = self._before_pending
         path = self.catalog.live / segment_name(epoch, Sequence(previous.sequence + 1))
@@ -177,6 +200,7 @@ class LogWriter:
             raise _as_store_error(error, path) from error
         segment = Segment(path, header, (HEADER_BYTES, previous.sequence), sealed=False)
         self._file, self._segment, self._unnamed = file, segment, True
+        self.append = file.append
         self.catalog.add(segment)
         return file
 
@@ -189,16 +213,6 @@ class LogWriter:
             self._fs.unlink(path)
             raise
         return file
-
-    def _refuse(self, file: AppendFile, error: OSError) -> None:
-        self.frames.rollback()
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise PoisonedError(f"{file.path}: append failed: {error}") from error
-        try:
-            file.discard_tail()
-        except OSError as second:
-            raise PoisonedError(f"{file.path}: a partial append could not be cut back: {second}") from second
-        raise _as_store_error(error, file.path) from error
 
 
 def _as_store_error(error: OSError, path: Path) -> DiskFullError | PoisonedError:
