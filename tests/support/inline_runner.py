@@ -97,6 +97,9 @@ class TickingClock:
         self._wall_us += 1
         return self._wall_us
 
+    def wall_ns(self) -> int:
+        return self.wall_us() * 1000
+
 
 class SeededRandom:
     """The same ids for the same seed."""

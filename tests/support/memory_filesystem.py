@@ -279,9 +279,10 @@ class MemoryAppendFile:
         self._fs = fs
         self._inode = inode
 
-    def append(self, data: Bytes, /) -> None:
+    def append(self, data: Bytes, /) -> int:
         self._fs.write(self.path, self._inode, bytes(data))
         self.size += len(data)
+        return self.size
 
     def sync(self) -> None:
         self._fs.sync_inode(self.path, self._inode)
