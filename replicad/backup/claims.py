@@ -12,6 +12,7 @@ the two sees the other, however long either pauses.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -50,18 +51,44 @@ class Claim:
         self._target.write(names.pending_name(self.id, self.owner), [encode_pending(self._pending)])
 
     def check(self) -> None:
-        """Raises StoppedError when a collection gave it up, and so may have removed what it needs."""
+        """Before it is published: raises StoppedError when a collection gave it up, and so may have removed
+        what it needs."""
         there = self._target.list(names.META)
-        revoked = names.revoked_name(self.id, self.owner) in there
-        if revoked or names.pending_name(self.id, self.owner) not in there:
-            raise StoppedError(
-                f"backup {self.id} was given up by a collection of garbage: nothing was heard of it for "
-                "longer than that one's grace_seconds"
-            )
+        self._check_not_revoked(there)
+        if names.pending_name(self.id, self.owner) not in there:
+            raise self._given_up()
+
+    def safely_published(self) -> bool:
+        """After it was published: False when the claim is gone, so its files have to be looked for again.
+
+        A claim that a published backup needs no more is removed by any collection, and one that was revoked
+        is forgotten in the end; both look alike. Raises StoppedError when it is revoked now.
+        """
+        there = self._target.list(names.META)
+        self._check_not_revoked(there)
+        deleted = names.meta_name(self.id) not in there
+        return deleted or names.pending_name(self.id, self.owner) in there
+
+    def _check_not_revoked(self, there: Iterable[str]) -> None:
+        if names.revoked_name(self.id, self.owner) in there:
+            raise self._given_up()
+
+    def _given_up(self) -> StoppedError:
+        return StoppedError(
+            f"backup {self.id} was given up by a collection of garbage: nothing was heard of it for longer "
+            "than that one's grace_seconds"
+        )
 
     def release(self) -> None:
-        """The backup is published, or everything of it is removed."""
+        """The backup is published."""
         self._target.delete([names.pending_name(self.id, self.owner)])
+
+    def withdraw(self) -> None:
+        """Removes what there is of the backup, and gives up its id."""
+        self._target.delete([names.meta_name(self.id)])
+        self._target.delete(self._target.list(f"{names.PRIVATE}{self.id}/"))
+        keep_highest(self._target, self._target.list(names.META))
+        self.release()
 
 
 def claim(env: Env, target: Target, relied_on: Iterable[str], *, all_attachments: bool) -> Claim:
@@ -78,8 +105,13 @@ def claim(env: Env, target: Target, relied_on: Iterable[str], *, all_attachments
             names=needed,
             all_attachments=all_attachments,
         )
-        target.write(names.pending_name(id, owner), [encode_pending(pending)])
-        listed = target.list(names.META)
+        try:
+            target.write(names.pending_name(id, owner), [encode_pending(pending)])
+            listed = target.list(names.META)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                target.delete([names.pending_name(id, owner)])
+            raise
         others = [name for name in listed if name != names.pending_name(id, owner)]
         if highest_id(others) < id:
             return Claim(env, target, pending, listed)
@@ -97,3 +129,13 @@ def highest_id(listed: Iterable[str]) -> BackupId:
         id = pending[0] if pending else names.id_of_meta(name) or names.id_of_last(name)
         highest = max(highest, id or highest)
     return highest
+
+
+def keep_highest(target: Target, listed: Iterable[str]) -> None:
+    """Before a name with an id goes: it is never used again, so no removal of its files meets new ones."""
+    listed = list(listed)
+    markers = [name for name in listed if names.id_of_last(name)]
+    highest = highest_id(listed)
+    if highest_id(markers) < highest:
+        target.write(names.last_name(highest), [])
+        target.delete(markers)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from replicad.backup import names
-from replicad.backup.claims import highest_id
+from replicad.backup.claims import keep_highest
 from replicad.backup.collections import (
     Collection,
     decode_collection,
@@ -127,19 +127,10 @@ class Collector:
     def _delete_metas(self, listed: Iterable[str], delete: CollectionOf[BackupId]) -> None:
         if not delete:
             return
-        self._keep_highest(listed)
+        keep_highest(self._target, listed)
         self._target.delete([names.meta_name(id) for id in sorted(delete)])
         left = [name for name in listed if (claim := names.claim_of_pending(name)) and claim[0] in delete]
         self._target.delete(left)
-
-    def _keep_highest(self, listed: Iterable[str]) -> None:
-        """Before a name with an id goes: that id is never used again."""
-        listed = list(listed)
-        markers = [name for name in listed if names.id_of_last(name)]
-        highest = highest_id(listed)
-        if highest_id(markers) < highest:
-            self._target.write(names.last_name(highest), [])
-            self._target.delete(markers)
 
     # The dead
 
@@ -166,7 +157,7 @@ class Collector:
             claim = names.claim_of_revoked(name)
             if claim is not None and names.meta_name(claim[0]) not in listed:
                 if self._revoked_us(name) + self._grace_us <= now:
-                    self._keep_highest(listed)
+                    keep_highest(self._target, listed)
                     self._target.delete([names.pending_name(*claim)])
                     self._target.delete([name])
             elif names.is_collection(name) and self._is_old(name, now):
@@ -225,7 +216,7 @@ class Collector:
             self._read_metas([names.meta_name(claim[0])])
             meta = self._metas.get(claim[0])
             if meta is None or any(files.get(file.name) != file.size_bytes for file in meta.files):
-                self._keep_highest(listed)
+                keep_highest(self._target, listed)
                 self._target.delete([names.meta_name(claim[0])])
                 listed.discard(names.meta_name(claim[0]))
             else:

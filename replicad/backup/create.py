@@ -56,18 +56,18 @@ class Creation:
         relied_on = [names.shared_name(names.table_identity(meta)) for meta in tables]
         held = claim(self.env, self.target, relied_on, all_attachments=self.attachments is not None)
         try:
-            meta = _Copies(self, held).run()
+            copies = _Copies(self, held)
+            meta = copies.run()
             held.check()
             self.flow.stop.check()
             self.source.check()
             self.target.write(names.meta_name(held.id), [encode_meta(meta)])
-            held.check()
+            if not held.safely_published():
+                copies.raise_unless_all_there(meta.files)
         except BaseException:
             # What cannot be removed now goes with the next collection of garbage.
             with contextlib.suppress(Exception):
-                self.target.delete([names.meta_name(held.id)])
-                self.target.delete(self.target.list(f"{names.PRIVATE}{held.id}/"))
-                held.release()
+                held.withdraw()
             raise
         with contextlib.suppress(
             OSError, StoreError
@@ -121,7 +121,7 @@ class _Copies:
         jobs += [self._small_job(path, data) for path, data in self._small_files().items()]
         self._expect([meta for meta, place in placed if place is None or not self._there_at(place)], extra)
         done += run_all(self._env, self._creation.options.max_background_operations, jobs)
-        self._raise_unless_all_there([copied.file for copied in done])
+        self.raise_unless_all_there([copied.file for copied in done])
         written = {copied.file.name: copied.file.size_bytes for copied in done if copied.written}
         return BackupMeta(
             id=self._claim.id,
@@ -290,7 +290,8 @@ class _Copies:
                 self._renewed_at = now
                 self._claim.renew()
 
-    def _raise_unless_all_there(self, files: list[BackupFile]) -> None:
+    def raise_unless_all_there(self, files: Iterable[BackupFile]) -> None:
+        files = list(files)
         there = dict(self._target.list(f"{names.PRIVATE}{self._claim.id}/"))
         for prefix, kind in ((names.SHARED, "shared"), (names.ATTACHMENTS, "attachment")):
             if any(file.kind == kind for file in files):

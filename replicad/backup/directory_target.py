@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 from collections.abc import Iterable
@@ -85,7 +86,8 @@ class DirectoryTarget:
                 parents.add(path.parent)
         if self._sync:
             for parent in parents:
-                fs.sync_directory(parent)
+                with contextlib.suppress(FileNotFoundError):  # Somebody else removed the last of it.
+                    fs.sync_directory(parent)
         for parent in parents:
             self._prune(parent)
 

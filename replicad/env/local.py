@@ -173,8 +173,11 @@ class LocalFileSystem:
         path.unlink(missing_ok=True)
 
     def remove_tree(self, path: Path) -> None:
-        if path.exists():
-            shutil.rmtree(path)
+        def unless_gone(function: object, name: object, error: tuple[type, BaseException, object]) -> None:
+            if not isinstance(error[1], FileNotFoundError):
+                raise error[1]
+
+        shutil.rmtree(path, onerror=unless_gone)
 
     def free_bytes(self, path: Path) -> int:
         status = os.statvfs(path)

@@ -58,3 +58,26 @@ class WatchedTarget:
     def remove_unfinished(self, before_us: int) -> int:
         self.before("remove_unfinished", "")
         return self.inner.remove_unfinished(before_us)
+
+
+def orphans(engine: BackupEngine) -> set[str]:
+    """Files at the target that no backup has, bookkeeping apart."""
+    named: set[str] = set()
+    for info in engine.get_backup_info():
+        named |= engine.get_backup(info.id).names
+        named.add(f"meta/{info.id}.json")
+    kept = {name for name in engine.target.list("") if not name.startswith("meta/last-")}
+    return kept - named - {"meta/catalog.json"}
+
+
+def raise_unless_whole(engine: BackupEngine, *ids: int) -> None:
+    """Every backup has every byte; `ids` are among them; a collection leaves nothing that nobody needs."""
+    listed = {info.id for info in engine.get_backup_info()}
+    assert set(ids) <= listed, (ids, listed)
+    assert not engine.get_corrupted_backups()
+    verification = engine.verify_backups(checksums=True)
+    assert verification.ok, verification.problems
+    engine.garbage_collect(0)
+    assert not orphans(engine)
+    assert {info.id for info in engine.get_backup_info()} == listed
+    assert engine.verify_backups(checksums=True).ok
