@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from replicad.cli.client import Argument, ReplyError
 from replicad.cli.exits import UnreachableError
 from replicad.errors import CorruptionError, NotFoundError
+from replicad.replication.contents import SnapshotContents
 from replicad.store.marks import MarkId
-from replicad.store.ranges import Entries, Entry, RangeDigest, digest_ranges, list_entries, split
+from replicad.store.ranges import Entries, Entry, RangeDigest
 
 if TYPE_CHECKING:
     from replicad.cli.client import Client
@@ -70,30 +71,15 @@ class LiveSide:
             raise
 
 
-class SnapshotSide:
-    """A snapshot in this process."""
+class SnapshotSide(SnapshotContents):
+    """A snapshot in this process, which it owns."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-
-    async def families(self) -> dict[int, str]:
-        return {id: name for name, id in self._snapshot.families.items()}
-
-    async def split(
-        self, family: int, start: bytes, end: bytes | None, part_bytes: int, parts_max: int
-    ) -> list[RangeDigest]:
-        return await asyncio.to_thread(
-            split, self._snapshot, family, start, end, part_bytes=part_bytes, parts_max=parts_max
-        )
-
-    async def digests(self, family: int, bounds: Sequence[bytes | None], bytes_max: int) -> list[RangeDigest]:
-        return await asyncio.to_thread(digest_ranges, self._snapshot, family, bounds, bytes_max=bytes_max)
-
-    async def entries(self, family: int, start: bytes, end: bytes | None) -> Entries:
-        return await asyncio.to_thread(list_entries, self._snapshot, family, start, end)
+        super().__init__(snapshot)
+        self._owned = snapshot
 
     def release(self) -> None:
-        self._snapshot.close()
+        self._owned.close()
 
 
 def _range(start: bytes, row: list[Any]) -> RangeDigest:

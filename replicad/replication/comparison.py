@@ -101,26 +101,39 @@ class Comparison:
     def enough(self) -> bool:
         return len(self.differences) >= self._differences_max
 
-    async def run(self, reference: Contents, others: Sequence[Contents]) -> None:
-        """Goes on from `at` to the end, or until enough differences are known."""
+    async def run(
+        self,
+        reference: Contents,
+        others: Sequence[Contents],
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Goes on from `at` to the end, or to enough differences, or to the step where it is over.
+
+        A step that an error interrupted is done again by the next call.
+        """
         named = await together(reference.families(), *(other.families() for other in others))
         self._compare_families(named)
         everywhere = set(named[0]).intersection(*named[1:])
         for family in sorted(everywhere):
-            if family >= self.at[0] and not self.enough:
-                await self._run_family(reference, others, family)
-        self.finished = not self.enough
+            if family >= self.at[0] and not await self._run_family(reference, others, family, is_over):
+                return
+        self.finished = True
 
     def _compare_families(self, named: list[dict[int, str]]) -> None:
         mine = set(named[0].items())
         for node, theirs in enumerate(named[1:]):
             for id, name in sorted(mine ^ set(theirs.items())):
                 kind = Kind.FAMILY_MISSING if named[0].get(id) == name else Kind.FAMILY_EXTRA
-                found = Difference(node, id, name.encode(), kind)
-                if found not in self.differences and not self.enough:
-                    self.differences.append(found)
+                self._add(Difference(node, id, name.encode(), kind))
 
-    async def _run_family(self, reference: Contents, others: Sequence[Contents], family: int) -> None:
+    def _add(self, found: Difference) -> None:
+        if found not in self.differences and not self.enough:
+            self.differences.append(found)
+
+    async def _run_family(
+        self, reference: Contents, others: Sequence[Contents], family: int, is_over: Callable[[], bool]
+    ) -> bool:
+        """Whether the family is done, and there is a reason to go on."""
         start = self.at[1] if family == self.at[0] else b""
         parts = await reference.split(family, start, None, PART_BYTES, PARTS)
         while True:
@@ -133,13 +146,15 @@ class Comparison:
                     if mine != theirs and not self.enough:
                         await self._descend(_Pair(reference, other, node, family), mine, theirs)
             if self.enough:
-                return
+                return False
             size_bytes = sum(part.size_bytes for part in parts)
             self.compared_bytes += size_bytes
             self.at = (family, end) if end is not None else (family + 1, b"")
             await self._pause(size_bytes)
             if end is None:
-                return
+                return True
+            if is_over():
+                return False
             parts = digested[-1]
 
     async def _descend(self, pair: _Pair, mine: RangeDigest, theirs: RangeDigest) -> None:
@@ -174,14 +189,14 @@ class Comparison:
                 pair.mine.entries(pair.family, at, end), pair.theirs.entries(pair.family, at, end)
             )
             found, horizon = differing(mine, theirs)
-            room = self._differences_max - len(self.differences)
-            self.differences += [Difference(pair.node, pair.family, key, kind) for key, kind in found[:room]]
+            for key, kind in found:
+                self._add(Difference(pair.node, pair.family, key, kind))
             if horizon is None:
                 return
             at = horizon + b"\0"
             if len(at) > BOUNDARY_BYTES_MAX:
                 if len(self.differences) == before:
-                    self.differences.append(Difference(pair.node, pair.family, horizon, Kind.RANGE))
+                    self._add(Difference(pair.node, pair.family, horizon, Kind.RANGE))
                 return
 
 

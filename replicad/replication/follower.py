@@ -41,6 +41,7 @@ from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import Dial, ReplicaData, ReplicaStore
 from replicad.replication.receiver import Receiver
 from replicad.replication.tasks import beside
+from replicad.replication.upstream import Upstream
 from replicad.state.records import BootstrapProgress
 from replicad.types import Epoch, HistoryHash, Position, Sequence
 
@@ -92,6 +93,7 @@ class Follower:
         self._options = options
         self._on_change = on_change
         self.link = Link(since=env.clock.monotonic())
+        self.upstream = Upstream()
         self.progress: BootstrapProgress | None = None
         self.progress_started_at = 0.0
         self.progress_started_bytes = 0
@@ -208,7 +210,7 @@ class Follower:
         if decided.outcome == Outcome.STREAM.value:
             if store is None or store.database_id != welcome.database:
                 raise ProtocolError("the primary streams to a replica that has not its database")
-            await self._stream(connection, store)
+            await self._stream(connection, store, welcome)
         elif decided.outcome == Outcome.BOOTSTRAP.value:
             primary = History(welcome.database, decided.position, welcome.epochs)
             refusal = may_bootstrap(mine, primary, _code(decided.code))
@@ -230,12 +232,18 @@ class Follower:
             if not isinstance(message, Heartbeat):
                 raise ProtocolError(f"{type(message).__name__} came where Decided belongs")
 
-    async def _stream(self, connection: Connection, store: ReplicaStore) -> None:
-        receiver = Receiver(store, connection, self._options, on_primary=self._heard_of_primary)
+    async def _stream(self, connection: Connection, store: ReplicaStore, welcome: Welcome) -> None:
+        receiver = Receiver(
+            store, connection, self._options, on_primary=self._heard_of_primary, upstream=self.upstream
+        )
         self._activity = receiver
         self._linked("streaming")
         log.info("replication.streaming", peer=connection.peer, position=str(store.position))
-        await receiver.run()
+        self.upstream.attach(connection, welcome.features)
+        try:
+            await receiver.run()
+        finally:
+            self.upstream.detach()
 
     async def _bootstrap(self, connection: Connection) -> None:
         self.progress = None

@@ -53,6 +53,12 @@ def sha256(name: str, value: Any) -> bytes:
     return value
 
 
+def short_bytes(name: str, value: Any) -> bytes:
+    if type(value) is not bytes or len(value) > 1024:
+        raise _wrong(name, value, "at most 1024 bytes")
+    return value
+
+
 def text(name: str, value: Any) -> str:
     if type(value) is not str or len(value) > 1024:
         raise _wrong(name, value, "a string of at most 1024 characters")

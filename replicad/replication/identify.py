@@ -13,7 +13,9 @@ from replicad.replication.messages import PROTOCOL_VERSION, Hello, Message, Refu
 
 SOFTWARE = "replicad/0.1.0"
 VERSIONS = (PROTOCOL_VERSION,)
-FEATURES: tuple[str, ...] = ()
+VERIFY = "verify"
+"""Questions and answers about the data at a mark."""
+FEATURES: tuple[str, ...] = (VERIFY,)
 
 
 @dataclass(frozen=True, slots=True)

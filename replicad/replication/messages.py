@@ -22,6 +22,8 @@ PROTOCOL_VERSION = 1
 FILES_ENTRIES_MAX = 256
 """File entries in one FILES message."""
 EPOCHS_MAX = 1024
+BOUNDS_MAX = 17
+"""Boundaries in one QUESTION."""
 
 
 class Kind(IntEnum):
@@ -42,6 +44,10 @@ class Kind(IntEnum):
     INSTALLED = 13  # R
     JOIN = 30  # R
     WANTED = 31  # R
+    WANT_MARK = 40  # R
+    QUESTION = 41  # R
+    ANSWER = 42  # P
+    VERIFIED = 43  # R
 
 
 class Message:
@@ -227,6 +233,51 @@ class Wanted(Message):
     copy: bytes = wire(headers.id16)
     files: int = wire(headers.u32)
     bytes: int = wire(headers.u64)
+
+
+@message(Kind.WANT_MARK)
+class WantMark(Message):
+    """Asks for a mark in the log, held for so long; the mark itself is the answer."""
+
+    mark: bytes = wire(headers.id16)
+    seconds: int = wire(headers.u32)
+
+
+@message(Kind.QUESTION)
+class Question(Message):
+    """Asks what the primary's data was at a mark; answer_codec.py has the subjects and the answers' payloads.
+
+    `size` is what a part should have, or what is read of a range at most, in bytes.
+    """
+
+    ask: int = wire(headers.u32)
+    mark: bytes = wire(headers.id16)
+    about: str = wire(headers.text)
+    family: int = wire(headers.u32)
+    bounds: tuple[bytes | None, ...] = wire(
+        headers.array_of(headers.optional(headers.short_bytes), BOUNDS_MAX)
+    )
+    size: int = wire(headers.u64)
+    parts: int = wire(headers.u32)
+
+
+@message(Kind.ANSWER)
+class Answer(Message):
+    """The answer to the question of that number, or why there is none."""
+
+    ask: int = wire(headers.u32)
+    trouble: str | None = wire(headers.optional(headers.text))
+    reason: str = wire(headers.text)
+    payload: bytes
+
+
+@message(Kind.VERIFIED)
+class Verified(Message):
+    """What a verification of all data found, for the primary to show."""
+
+    sequence: int = wire(headers.u64)
+    differences: int = wire(headers.u32)
+    seconds: int = wire(headers.u32)
 
 
 def encode(message: Message) -> tuple[bytes, bytes]:

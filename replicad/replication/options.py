@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from replicad.errors import InvalidArgument
 from replicad.options import GIB, KIB, MIB
@@ -63,3 +64,38 @@ class ReplicationOptions:
         for name in ("heartbeat_seconds", "chunk_bytes", "window_bytes", "file_chunk_bytes"):
             if not getattr(self, name):
                 raise InvalidArgument(f"{name} must be more than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerificationOptions:
+    """How a replica compares its data with the node it follows, in the background, and what it does then.
+
+    A pass holds no snapshot for longer than `section_seconds`: it goes on at another mark.
+    """
+
+    interval_seconds: float = 86400.0
+    """Between two passes; 0: none in the background."""
+    bytes_per_second: int = 8 * MIB
+    """What a pass reads on each side; on the side that is asked, for all replicas together."""
+    section_seconds: float = 300.0
+    differences_max: int = 10
+    """A pass ends when it knows so many keys that differ."""
+    on_divergence: Literal["refuse", "serve"] = "refuse"
+    """Whether a node whose data differs, or is damaged, refuses reads until it is mended."""
+    repair: Literal["automatic", "ordered"] = "automatic"
+    """Whether a replica whose data differs, or is damaged, bootstraps again by itself, or when told to."""
+
+    def __post_init__(self) -> None:
+        for name, values in (
+            ("on_divergence", ("refuse", "serve")),
+            ("repair", ("automatic", "ordered")),
+        ):
+            if getattr(self, name) not in values:
+                raise InvalidArgument(
+                    f'{name} is "{values[0]}" or "{values[1]}", not {getattr(self, name)!r}'
+                )
+        if self.interval_seconds < 0:
+            raise InvalidArgument(f"interval_seconds must be at least 0, not {self.interval_seconds!r}")
+        for name in ("bytes_per_second", "section_seconds", "differences_max"):
+            if not getattr(self, name) > 0:
+                raise InvalidArgument(f"{name} must be more than 0, not {getattr(self, name)!r}")

@@ -20,6 +20,7 @@ import structlog
 from replicad.env import Env
 from replicad.errors import DivergedError, LogGoneError, PeerTimeoutError, ProtocolError, ReplicadError
 from replicad.replication.agree import Code, Decision, History, Outcome, agree
+from replicad.replication.answering import Answering, AnsweringSession
 from replicad.replication.connection import Connection
 from replicad.replication.copies import Copies
 from replicad.replication.identify import (
@@ -90,6 +91,8 @@ class PrimaryNode:
         self.copies = Copies(env, source, data_dir, list_files)
         self.throttle = Throttle(env.clock, options.copy_bytes_per_second)
         self.sessions: dict[bytes, Session] = {}
+        self.answering: Answering | None = None
+        """Answers the replicas' questions about the data; set by whoever owns the budget for that."""
         self.fenced_by: int | None = None
         """A higher epoch that a replica was seen in: this node may not write any more."""
         self._ack_waiters: list[asyncio.Future[None]] = []
@@ -245,6 +248,9 @@ class PrimaryNode:
             sequence=sequence,
             durable=durable,
             on_ack=lambda ack: self._on_ack(node_id, ack),
+            answering=None
+            if self.answering is None
+            else AnsweringSession(self.answering, session.connection),
         )
         session.sender = sender
         session.state = "streaming"

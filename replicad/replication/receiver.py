@@ -17,10 +17,11 @@ from replicad.options import KIB
 from replicad.replication.connection import Connection
 from replicad.replication.history_check import HistoryCheck
 from replicad.replication.identify import RefusedError
-from replicad.replication.messages import Ack, Frames, Heartbeat, Message, Refuse
+from replicad.replication.messages import Ack, Answer, Frames, Heartbeat, Message, Refuse
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import ReplicaStore
 from replicad.replication.tasks import Wakeup, beside, in_thread
+from replicad.replication.upstream import Upstream
 
 INLINE_BYTES_MAX = 32 * KIB
 
@@ -35,12 +36,14 @@ class Receiver:
         options: ReplicationOptions,
         *,
         on_primary: Callable[[int, int | None], None],
+        upstream: Upstream | None = None,
     ) -> None:
         """`on_primary` is told the primary's durable sequence number, and its wall clock when it is known."""
         self._store = store
         self._connection = connection
         self._options = options
         self._on_primary = on_primary
+        self._upstream = upstream
         self._wakeup = Wakeup()
         self._check = HistoryCheck()
         self._acknowledged: Ack | None = None
@@ -68,6 +71,10 @@ class Receiver:
                     continue
                 if isinstance(message, Refuse):
                     raise RefusedError(message.code, message.reason, message.retry)
+                if isinstance(message, Answer) and self._upstream is not None:
+                    self._upstream.answered(message)
+                    message = self._connection.receive_ready()
+                    continue
                 if not isinstance(message, Heartbeat):
                     raise ProtocolError(f"{type(message).__name__} came in the stream")
                 self._check.heard(message.position, self._store.position)

@@ -16,9 +16,10 @@ from collections import deque
 from collections.abc import Callable
 
 from replicad.errors import ProtocolError
+from replicad.replication.answering import AnsweringSession
 from replicad.replication.connection import Connection
 from replicad.replication.history_check import check_same
-from replicad.replication.messages import Ack, Frames, Heartbeat
+from replicad.replication.messages import Ack, Frames, Heartbeat, Question, Verified, WantMark
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import LogCursor, LogSource
 from replicad.replication.tasks import Wakeup, beside, in_thread
@@ -37,11 +38,13 @@ class Sender:
         sequence: int,
         durable: int,
         on_ack: Callable[[Ack], None],
+        answering: AnsweringSession | None = None,
     ) -> None:
         self._source = source
         self._connection = connection
         self._options = options
         self._on_ack = on_ack
+        self.answering = answering
         self._wakeup = Wakeup()
         self._on_its_way: deque[tuple[int, int]] = deque()
         self.sent = sequence
@@ -56,7 +59,8 @@ class Sender:
         """Ends only by an error: the peer's, the store's (LogGoneError) or a cancellation."""
         unsubscribe = self._source.subscribe(self._wakeup.notify)
         try:
-            await beside(self._send(), self._receive())
+            answering = [] if self.answering is None else [self.answering.run()]
+            await beside(self._send(), self._receive(), *answering)
         finally:
             unsubscribe()
 
@@ -105,6 +109,8 @@ class Sender:
                 self._acknowledged(message)
             elif isinstance(message, Heartbeat):
                 await self._check(message.position)
+            elif isinstance(message, Question | WantMark | Verified) and self.answering is not None:
+                self.answering.take(message)
             else:
                 raise ProtocolError(f"{type(message).__name__} came in the stream")
 

@@ -25,7 +25,7 @@ MarkId = NewType("MarkId", bytes)
 """16 random bytes."""
 
 ID_BYTES = 16
-HELD_MAX = 4
+HELD_MAX = 16
 """Marks that hold a snapshot at one time; the oldest gives way."""
 SECONDS_MAX = 24 * 3600
 

@@ -160,9 +160,12 @@ class Snapshot:
         return scan(view, self._held(), start, end, prefix, reverse, limit)
 
     def encoded_scan(self, start: bytes | None, end: bytes | None, *, family: int = 0) -> kernels.Cursor:
-        """For digests: a cursor whose `encoded_page` gives the pairs with start <= key < end."""
+        """For digests: a cursor whose `encoded_page` gives the pairs with start <= key < end.
+
+        Blocks that it reads are not kept in the cache.
+        """
         view = view_at(self._core, family, self.sequence)
-        return view.scan(start, end, self._held(), False)
+        return view.scan(start, end, self._held(), False, fill_cache=False)
 
     @property
     def families(self) -> dict[str, int]:

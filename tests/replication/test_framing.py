@@ -16,6 +16,7 @@ from replicad.replication.framing import MessageDecoder, RawMessage
 from replicad.replication.headers import FileEntry
 from replicad.replication.messages import (
     Ack,
+    Answer,
     Claim,
     Copy,
     Data,
@@ -28,8 +29,11 @@ from replicad.replication.messages import (
     Installed,
     Join,
     Message,
+    Question,
     Refuse,
+    Verified,
     Wanted,
+    WantMark,
     Welcome,
     decode,
     encode,
@@ -62,6 +66,11 @@ MESSAGES: list[Message] = [
     Fetch(1, 512, 256),
     Join(b"n" * 16, b"p" * 16, b"c" * 16),
     Wanted(b"c" * 16, 1, 200),
+    WantMark(b"m" * 16, 330),
+    Question(7, b"m" * 16, "split", 3, (b"a", None), 1 << 20, 4),
+    Answer(7, None, "", b"ranges"),
+    Answer(8, "no-mark", "it holds no snapshot", b""),
+    Verified(1 << 40, 2, 77),
 ]
 
 

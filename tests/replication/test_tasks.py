@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from replicad.replication.tasks import Wakeup, beside, in_thread
+from replicad.replication.tasks import Wakeup, beside, in_thread, together
 
 
 async def forever() -> None:
@@ -100,3 +100,26 @@ async def test_a_wakeup_from_another_thread_is_never_lost() -> None:
                 break
             await wakeup.wait()
     thread.join()
+
+
+async def test_together_ends_with_the_first_error() -> None:
+    """Results come in order; an error ends the others and leaves the caller as it was."""
+
+    async def after(seconds: float, value: int) -> int:
+        await asyncio.sleep(seconds)
+        return value
+
+    assert await together(after(0.01, 1), after(0, 2)) == [1, 2]
+    ended = asyncio.Event()
+
+    async def until_cancelled() -> None:
+        try:
+            await forever()
+        finally:
+            ended.set()
+
+    with pytest.raises(ValueError, match="failed"):
+        await together(until_cancelled(), fail())
+    assert ended.is_set()
+    me = asyncio.current_task()
+    assert me is not None and not me.cancelling()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -18,22 +19,21 @@ class DictionaryCursor:
         self._left = pairs[::-1]
 
     def encoded_page(self, bytes_max: int) -> bytes:
-        page = b""
+        page = bytearray()
         while self._left and (not page or len(page) < bytes_max):
             key, value = self._left.pop()
             page += struct.pack("<II", len(key), len(value)) + key + value
-        return page
+        return bytes(page)
 
 
 class DictionarySnapshot:
     def __init__(self, families: Mapping[int, Pairs]) -> None:
-        self._families = families
+        self._families = {family: sorted(pairs.items()) for family, pairs in families.items()}
 
     def encoded_scan(self, start: bytes | None, end: bytes | None, *, family: int = 0) -> DictionaryCursor:
-        pairs = sorted(self._families[family].items())
-        return DictionaryCursor(
-            [pair for pair in pairs if (start or b"") <= pair[0] and (end is None or pair[0] < end)]
-        )
+        pairs = self._families[family]
+        first = bisect_left(pairs, (start or b"",))
+        return DictionaryCursor(pairs[first : None if end is None else bisect_left(pairs, (end,))])
 
 
 class DictionaryContents:

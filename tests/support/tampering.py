@@ -75,3 +75,16 @@ def _write(directory: Path, meta: TableMeta, entries: list[Entry]) -> TableMeta:
     for raw in built.blocks.values():
         writer.add_block(raw)
     return writer.finish(built.summary, meta.family, meta.level, 0)
+
+
+def flip_byte(directory: Path) -> Path:
+    """Changes one byte in the first data block of the largest table, and nothing else; which file it was.
+
+    The file is made anew: another node may have it under a hard link.
+    """
+    table = max(directory.glob("*.sst"), key=lambda path: path.stat().st_size)
+    data = bytearray(table.read_bytes())
+    data[100] ^= 1
+    table.unlink()
+    table.write_bytes(data)
+    return table
