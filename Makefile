@@ -23,7 +23,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint types format bench bench-large crash asan ubsan tsan install clean
+.PHONY: help setup demo test check lint types format bench bench-large crash faults asan ubsan tsan install clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -58,6 +58,9 @@ bench-large: $(BENCH_INSTALLED)  ## the table, opening and memory at 10^7 record
 
 crash: $(INSTALLED)  ## every state that a crash may leave opens and holds what it must (SEED=1 CASE=…)
 	$(BIN)/python -m tests.crash $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE)) $(CRASH_FLAGS)
+
+faults: $(INSTALLED)  ## every call of a scripted run fails, in every way (CASE=…, FAULTS_FLAGS='--every 10')
+	$(BIN)/python -m tests.faults $(if $(CASE),--case '$(CASE)') $(FAULTS_FLAGS)
 
 asan: $(INSTALLED)  ## the kernels' tests and a stress under AddressSanitizer (STRESS_SECONDS=60)
 	$(BIN)/python tests/native/sanitized.py address

@@ -20,7 +20,7 @@ from replicad.store.checkpoint import remove_stale_manifests
 from replicad.store.control import apply_control
 from replicad.store.core import Core, LogHolds, NumberSource, Role
 from replicad.store.manifest.edit import Edit, Parent
-from replicad.store.manifest.file import ManifestWriter, load, make_durable, manifest_name
+from replicad.store.manifest.file import ManifestWriter, load, manifest_name
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
 from replicad.store.options_file import keep_options
 from replicad.store.progress import Progress
@@ -29,6 +29,7 @@ from replicad.store.syncer import Syncer
 from replicad.store.table.file import open_table
 from replicad.store.version import Version
 from replicad.store.wal.catalog import OTHER_DATABASE, LogCatalog, find_segments
+from replicad.store.wal.doubt import sync_log
 from replicad.store.wal.recovery import Bounds, Recovered, cut_torn_tail, log_after, replay
 from replicad.store.wal.segment import Segment, is_segment_name
 from replicad.store.wal.writer import LogWriter
@@ -144,15 +145,20 @@ def _recover(
 ) -> Core:
     fs = env.fs
     wal = wal_dir_of(path, options)
+    manifest = None
     if not read_only:
         fs.make_directories(wal)
-        make_durable(fs, path)
-        remove_leftovers(env, path, state)
+        # Written whole before anything goes: the last edit of the old one may be in the page cache only.
+        manifest = ManifestWriter(fs, path, state)
+        state = manifest.state
+        remove_stale_manifests(fs, path)
+        remove_leftovers(env, path, wal, state)
         remove_stale_log(env, (wal, path / "archive"), state)
     segments, passed_over = find_segments(fs, wal, path / "archive", state.database_id, env.clock.monotonic())
     catalog = LogCatalog(fs, wal, path / "archive")
     if not read_only:
-        _make_log_durable(env, log_after(segments, state.flushed, flushed_log_is_archived=True), wal)
+        needed = log_after(segments, state.flushed, flushed_log_is_archived=True)
+        sync_log(fs, [segment.path for segment in needed], wal)
     cache = kernels.BlockCache(options.block_cache_bytes)
     tables = [open_table(fs, path, meta, cache) for meta in state.tables]
     version = Version.opened(state.families, state.flushed, tables)
@@ -170,7 +176,7 @@ def _recover(
         lock=None,
         database_id=state.database_id,
         state=state,
-        manifest=None,
+        manifest=manifest,
         catalog=catalog,
         log=LogWriter(env, catalog, state.database_id, state.flushed, 0, options.segment_bytes, write_lock),
         write_lock=write_lock,
@@ -185,11 +191,6 @@ def _recover(
         family_options=dict(families),
         notes=[f"{file}: passed over: {reason}" for file, reason in passed_over],
     )
-    if not read_only:
-        core.manifest = ManifestWriter(fs, path, state)
-        core.state = core.manifest.state
-        core.numbers.at_least(core.state.next_file)
-        remove_stale_manifests(fs, path)
     headless = tuple(file for file, reason in passed_over if file.parent == wal and reason != OTHER_DATABASE)
     recovered = _replay_into(core, segments, headless)
     _settle(core, recovered, segments)
@@ -265,19 +266,13 @@ def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
             flush_recovered(core)
 
 
-def _make_log_durable(env: Env, segments: list[Segment], wal: Path) -> None:
-    """Syncs what may be in the page cache only, after a kill: it must not be served before that."""
-    for segment in segments:
-        env.fs.sync_file(segment.path)
-    env.fs.sync_directory(wal)
-
-
-def remove_leftovers(env: Env, path: Path, state: ManifestState) -> None:
-    """Removes tables that a crash left before the manifest knew them or after it forgot them."""
+def remove_leftovers(env: Env, path: Path, wal: Path, state: ManifestState) -> None:
+    """Removes what a crash left half made, and tables that the manifest does not know yet, or any more."""
     known = {meta.name for meta in state.tables}
-    for name in env.fs.list(path):
-        if (name.endswith(".sst") and name not in known) or name.endswith(".tmp"):
-            env.fs.unlink(path / name)
+    for directory in (path, wal, path / "archive"):
+        for name in env.fs.list(directory):
+            if name.endswith(".tmp") or (directory == path and name.endswith(".sst") and name not in known):
+                env.fs.unlink(directory / name)
 
 
 def remove_stale_log(env: Env, directories: tuple[Path, ...], state: ManifestState) -> None:

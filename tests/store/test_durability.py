@@ -174,3 +174,23 @@ def test_table_waits_for_log(tmp_path: Path) -> None:
     flusher.join(20)
     assert database.stats()["tables"] >= 1
     database.close()
+
+
+def test_log_whose_sync_failed_is_written_again(tmp_path: Path) -> None:
+    """The kernel may hold its pages as clean then, so that a later sync would say that all is well: a lie."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(durability="sync"), env=Env(fs=fs))
+    database.put(b"a", b"1")
+    fs.on_sync = io_error
+    with pytest.raises(replicad.PoisonedError):
+        database.put(b"b", b"2")
+    fs.on_sync = None
+    database.close()
+    (segment,) = (tmp_path / "db" / "wal").glob("*.log")
+    in_doubt = segment.stat().st_ino
+    for synced in (True, False):
+        fs.syncs.clear()
+        with open_database(tmp_path / "db", small_options(), env=Env(fs=fs)) as again:
+            assert again.get(b"b") == b"2"
+        assert (segment.with_name(f"{segment.name}.tmp") in fs.syncs) is synced
+    assert segment.stat().st_ino != in_doubt

@@ -151,13 +151,6 @@ def _state_of(data: bytes, bound: int) -> ManifestState:
     return state
 
 
-def make_durable(fs: FileSystem, directory: Path) -> None:
-    """Makes durable what `load` reads there: after a kill, the last edit may be in the page cache only."""
-    name, _ = decode_current(fs.read_file(directory / "CURRENT"))
-    fs.sync_file(directory / name)
-    fs.sync_directory(directory)
-
-
 class ManifestWriter:
     """Appends edits, each durable before `append` returns, and starts a new file when one has grown."""
 

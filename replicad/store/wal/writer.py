@@ -16,6 +16,7 @@ from replicad import kernels
 from replicad.env import AppendFile, Env
 from replicad.errors import DiskFullError, PoisonedError
 from replicad.store.wal.catalog import LogCatalog
+from replicad.store.wal.doubt import doubt
 from replicad.store.wal.segment import HEADER_BYTES, Segment, SegmentHeader, segment_name
 from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
 
@@ -129,9 +130,11 @@ class LogWriter:
                 live.sync()
             if unnamed:
                 self._fs.sync_directory(self.catalog.live)
-        except BaseException:
+        except BaseException as error:
             with self._lock:
                 self._unnamed = self._unnamed or unnamed
+            if isinstance(error, OSError):
+                doubt(self._fs, self.catalog.live)
             raise
         for file, done, last in sealed:
             done.end = (file.size, last)

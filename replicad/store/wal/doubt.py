@@ -1,0 +1,47 @@
+"""Log in doubt: after a failed sync the kernel may hold its pages as clean, so that the next sync writes
+nothing and says that all is well.
+
+A mark in the log directory says so to the next opening, which writes that log once more, to new files. The
+mark itself needs no sync: it is needed just as long as the page cache of which it speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from replicad.env import FileSystem
+from replicad.env.atomic import copy_file
+
+MARK = "SYNC-FAILED"
+
+
+def doubt(fs: FileSystem, live: Path) -> None:
+    """Leaves the mark, if the disk lets us; there is a failure to be told already."""
+    with suppress(OSError):
+        fs.create(live / MARK).close()
+
+
+def sync_log(fs: FileSystem, paths: Iterable[Path], live: Path) -> None:
+    """Makes the content and names of these segments durable, whatever syncs of them said before."""
+    doubted = fs.exists(live / MARK)
+    try:
+        for path in paths:
+            if doubted:
+                _write_again(fs, path)
+            else:
+                fs.sync_file(path)
+        fs.sync_directory(live)
+    except OSError:
+        doubt(fs, live)
+        raise
+    if doubted:
+        fs.unlink(live / MARK)
+
+
+def _write_again(fs: FileSystem, path: Path) -> None:
+    staged = path.with_name(path.name + ".tmp")
+    fs.unlink(staged)
+    copy_file(fs, path, staged)
+    fs.rename(staged, path)

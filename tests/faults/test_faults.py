@@ -1,0 +1,62 @@
+"""A slice of `make faults`: some calls of a scripted run fail, in every way in which they can."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from replicad.env import LocalFileSystem
+from tests.faults.every import plans, play
+from tests.faults.plan import Plan
+from tests.faults.run import Run
+from tests.support.memory_filesystem import MemoryFileSystem
+
+EVERY = 8
+
+
+@pytest.mark.parametrize("first", range(2))
+def test_an_error_or_a_success_never_a_lie(first: int) -> None:
+    """What was acknowledged is there, what was refused is not, and a full disk heals."""
+    wrong = {str(plan): found for plan in plans(EVERY, first) if (found := play(plan)) is not None}
+    assert not wrong
+
+
+def test_a_sync_that_fails_in_silence_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judge catches a store that acknowledges although its sync failed."""
+    real = MemoryFileSystem.sync_inode
+
+    def silent(fs: MemoryFileSystem, path: Path, inode: object) -> None:
+        try:
+            real(fs, path, inode)  # type: ignore[arg-type]
+        except OSError:
+            pass
+
+    run = Run(None, "sync")
+    run.play()
+    syncs = [number for number, call in enumerate(run.script_calls) if call == "sync"]
+    monkeypatch.setattr(MemoryFileSystem, "sync_inode", silent)
+    assert any(play(Plan(number, "EIO", "once", "sync")) is not None for number in syncs)
+
+
+def test_a_short_write_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel may take less than it is given: the rest follows, or the append fails."""
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, bytes(data)[:3]))
+    file = LocalFileSystem().create(tmp_path / "f")
+    file.append(b"0123456789")
+    assert ((tmp_path / "f").read_bytes(), file.size) == (b"0123456789", 10)
+
+    def full(fd: int, data: bytes) -> int:
+        if (tmp_path / "f").stat().st_size > 12:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(fd, bytes(data)[:3])
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError):
+        file.append(b"abcdefghij")
+    assert ((tmp_path / "f").stat().st_size, file.size) == (13, 10)
+    file.discard_tail()
+    assert (tmp_path / "f").read_bytes() == b"0123456789"
