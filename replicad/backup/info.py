@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from replicad.backup.names import BackupId
 from replicad.types import DatabaseId, Position
@@ -29,3 +30,27 @@ class BackupInfo:
     """What its creation had to write; the rest was at the target."""
     copied_files: int
     metadata: bytes
+
+    def as_dict(self) -> dict[str, Any]:
+        """For machines. Metadata that is no text becomes {"hex": …}."""
+        return {
+            "id": self.id,
+            "database_id": self.database_id.hex(),
+            "position": str(self.position),
+            "commit_time_us": self.commit_time_us,
+            "created_us": self.created_us,
+            "size_bytes": self.size_bytes,
+            "own_bytes": self.own_bytes,
+            "files": self.file_count,
+            "attachments": self.attachment_count,
+            "copied_bytes": self.copied_bytes,
+            "copied_files": self.copied_files,
+            "metadata": _text_or_hex(self.metadata),
+        }
+
+
+def _text_or_hex(data: bytes) -> str | dict[str, str]:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"hex": data.hex()}

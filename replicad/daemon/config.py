@@ -10,6 +10,7 @@ primary = "127.0.0.1:6381"             # a replica: the replication address of i
 [store]      the fields of replicad.options.Options
 [link]       the fields of replicad.replication.options.ReplicationOptions
 [clients]    the fields of replicad.server.options.ServerOptions
+[backup]     the fields of replicad.daemon.backup_options.NodeBackupOptions
 [log]        format = "auto" | "json" | "console", level = "debug" | "info" | "warning" | "error"
 """
 
@@ -23,6 +24,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from replicad.daemon.addresses import Address, parse_address
+from replicad.daemon.backup_options import NodeBackupOptions
 from replicad.errors import ConfigError, InvalidArgument
 from replicad.options import Options
 from replicad.replication.options import ReplicationOptions
@@ -33,7 +35,12 @@ AddressText = Annotated[
     Address, BeforeValidator(lambda value: parse_address(value) if isinstance(value, str) else value)
 ]
 
-_PARTS: dict[str, type[Any]] = {"store": Options, "link": ReplicationOptions, "clients": ServerOptions}
+_PARTS: dict[str, type[Any]] = {
+    "store": Options,
+    "link": ReplicationOptions,
+    "clients": ServerOptions,
+    "backup": NodeBackupOptions,
+}
 
 
 class LogConfig(BaseModel):
@@ -57,6 +64,7 @@ class NodeConfig(BaseModel):
     store: Options = Options()
     link: ReplicationOptions = ReplicationOptions()
     clients: ServerOptions = ServerOptions()
+    backup: NodeBackupOptions = NodeBackupOptions()
     log: LogConfig = LogConfig()
 
 

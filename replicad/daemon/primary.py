@@ -8,8 +8,11 @@ from typing import Any, Literal
 import structlog
 
 from replicad.daemon.addresses import Address
+from replicad.daemon.archiving import LogArchiving
+from replicad.daemon.backups import NodeBackups
 from replicad.daemon.client_port import ClientPort
 from replicad.daemon.config import PrimaryConfig
+from replicad.daemon.holds import AllHolds
 from replicad.daemon.http_port import HttpPort
 from replicad.daemon.node import Shower, identity_of, node_state, open_store, watch_failure
 from replicad.daemon.notify import notify
@@ -46,8 +49,18 @@ class PrimaryView:
     primary_address = None
     link_state = "connected"
 
-    def __init__(self, env: Env, identity: Identity, database: Database, node: PrimaryNode) -> None:
+    def __init__(
+        self,
+        env: Env,
+        identity: Identity,
+        database: Database,
+        node: PrimaryNode,
+        backups: NodeBackups,
+        archiving: LogArchiving,
+    ) -> None:
         self._env = env
+        self._backups = backups
+        self._archiving = archiving
         self._identity = identity
         self._database = database
         self._node = node
@@ -88,6 +101,12 @@ class PrimaryView:
     async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
         return await self._node.wait_replicas(count, sequence, timeout_seconds)
 
+    async def backup(self, target: str | None, *, flush: bool, metadata: bytes) -> dict[str, Any]:
+        return await self._backups.create(self._database, target, flush=flush, metadata=metadata)
+
+    def stop_backup(self) -> bool:
+        return self._backups.stop()
+
     def status(self) -> dict[str, Any]:
         return {
             "role": "primary",
@@ -97,24 +116,34 @@ class PrimaryView:
             **self.listening,
             **store_document(self._database),
             "replicas": replicas_document(self._env, self._node, self._database),
+            "backup": self._backups.document(),
+            "log_archive": self._archiving.document(),
         }
 
 
 async def _primary(config: PrimaryConfig, env: Env, stop: Stop) -> None:
     async with node_state(env, config.data) as records:
         slots = Slots(records.state.view().slots, config.link.slot_limits)
+        archiving = LogArchiving(env, config.backup)
+        holds = AllHolds([slots] if archiving.hold is None else [slots, archiving.hold])
         database = await open_store(
-            lambda: open_database(config.data, config.store, env=env, role="owner", retention=slots)
+            lambda: open_database(config.data, config.store, env=env, role="owner", retention=holds)
         )
         try:
-            await _serve(config, env, stop, records, slots, database)
+            await _serve(config, env, stop, records, slots, database, archiving)
         finally:
             await asyncio.to_thread(database.close)
             log.info("store.closed", position=str(database.durable_position))
 
 
 async def _serve(
-    config: PrimaryConfig, env: Env, stop: Stop, records: NodeRecords, slots: Slots, database: Database
+    config: PrimaryConfig,
+    env: Env,
+    stop: Stop,
+    records: NodeRecords,
+    slots: Slots,
+    database: Database,
+    archiving: LogArchiving,
 ) -> None:
     identity = identity_of(env, records, config)
     node = PrimaryNode(
@@ -128,7 +157,8 @@ async def _serve(
         config.link,
     )
     await asyncio.to_thread(node.copies.load)
-    view = PrimaryView(env, identity, database, node)
+    backups = NodeBackups(env, config.backup)
+    view = PrimaryView(env, identity, database, node, backups, archiving)
     clients = ClientPort(config.listen, view, config.clients, lambda: stop.request("SHUTDOWN"))
     await clients.serve(database)
     replicas = ReplicationPort(node)
@@ -142,8 +172,9 @@ async def _serve(
     log.info("daemon.ready", role="primary", clients=str(clients.address), replication=str(address))
     notify("READY=1", f"STATUS=primary at {database.durable_position}")
     try:
-        await until_stopped(stop, shower.run(), _tick(node), watch_failure(database))
+        await until_stopped(stop, shower.run(), _tick(node), watch_failure(database), archiving.run(database))
     finally:
+        await backups.end()
         await http.close()
         await clients.close()
         await replicas.close(database)

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import structlog
 
+from replicad.daemon.archiving import LogArchiving
+from replicad.daemon.backups import NodeBackups
 from replicad.daemon.client_port import ClientPort
 from replicad.daemon.config import ReplicaConfig
 from replicad.daemon.http_port import HttpPort
@@ -57,6 +59,9 @@ class ReplicaNode:
         self.referrals = ReferralPort(config.primary)
         self.listening: dict[str, str] = {}
         self.shower = Shower(env, records, self._shown)
+        self._backups = NodeBackups(env, config.backup)
+        self._archiving = LogArchiving(env, config.backup)
+        self._archive_task: asyncio.Task[None] | None = None
         self.follower = Follower(
             env,
             self.identity,
@@ -116,6 +121,12 @@ class ReplicaNode:
     async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
         return 0
 
+    async def backup(self, target: str | None, *, flush: bool, metadata: bytes) -> dict[str, Any]:
+        return await self._backups.create(self.store, target, flush=flush, metadata=metadata)
+
+    def stop_backup(self) -> bool:
+        return self._backups.stop()
+
     def status(self) -> dict[str, Any]:
         document: dict[str, Any] = {
             "role": "replica",
@@ -134,6 +145,8 @@ class ReplicaNode:
         document["link"] = link_document(self._env, self.follower)
         document["bootstrap"] = bootstrap_document(self._env, self.follower)
         document["last_bootstrap"] = self._last_bootstrap
+        document["backup"] = self._backups.document()
+        document["log_archive"] = self._archiving.document()
         return document
 
     # Its life.
@@ -182,7 +195,11 @@ class ReplicaNode:
 
     async def _open_store(self) -> None:
         config, env = self._config, self._env
-        store = await open_store(lambda: open_database(config.data, config.store, env=env, role="replica"))
+        hold = self._archiving.hold
+        store = await open_store(
+            lambda: open_database(config.data, config.store, env=env, role="replica", retention=hold)
+        )
+        self._archive_task = asyncio.create_task(self._archiving.run(store))
         self._watcher = asyncio.create_task(watch_failure(store))
         self._watcher.add_done_callback(self._watched)
         self.store = store
@@ -195,6 +212,10 @@ class ReplicaNode:
         store, self.store = self.store, None
         if self._watcher is not None:
             self._watcher.cancel()
+        if self._archive_task is not None:
+            self._archive_task.cancel()
+            await asyncio.gather(self._archive_task, return_exceptions=True)
+        await self._backups.end()
         if store is not None:
             await asyncio.to_thread(store.close)
             log.info("store.closed", position=str(store.durable_position))

@@ -195,6 +195,17 @@ class Node(Protocol):
         """Waits until `count` replicas hold `sequence` durably, or the time is over; how many hold it now."""
         ...
 
+    async def backup(self, target: str | None, *, flush: bool, metadata: bytes) -> dict[str, Any]:
+        """Makes a backup, at the configured target by default; what it is, ready for JSON.
+
+        One at a time; cancelling it stops it.
+        """
+        ...
+
+    def stop_backup(self) -> bool:
+        """Whether there was one to stop."""
+        ...
+
     def status(self) -> dict[str, Any]:
         """The node's status document, ready for JSON."""
         ...

@@ -46,6 +46,15 @@ class FakeNode:
                 return holding
             await asyncio.sleep(0.005)
 
+    backups: list[tuple[str | None, bool, bytes]] = field(default_factory=list)
+
+    async def backup(self, target: str | None, *, flush: bool, metadata: bytes) -> dict[str, Any]:
+        self.backups.append((target, flush, metadata))
+        return {"id": len(self.backups)}
+
+    def stop_backup(self) -> bool:
+        return bool(self.backups)
+
     def status(self) -> dict[str, Any]:
         return {"role": self.role, "writable": self.is_writable}
 

@@ -122,6 +122,20 @@ def test_a_checkpoint_returns_its_position(
     assert client.ping()
 
 
+def test_a_backup_is_asked_of_the_node(client: redis.Redis, server: RunningServer) -> None:
+    """CREATE passes on what it is given and answers with JSON; what cannot be meant is refused."""
+    assert client.execute_command("REPLICAD.BACKUP", "STOP") == 0
+    answer = client.execute_command("REPLICAD.BACKUP", "CREATE")
+    assert json.loads(answer) == {"id": 1}
+    client.execute_command("REPLICAD.BACKUP", "create", "flush", "TARGET", "s3://b/p", "METADATA", b"\xff")
+    assert server.node.backups == [(None, False, b""), ("s3://b/p", True, b"\xff")]
+    assert client.execute_command("REPLICAD.BACKUP", "STOP") == 1
+    for wrong in (("CREATE", "TARGET"), ("CREATE", "TARGET", "relative"), ("CREATE", "NOW"), ("STOP", "1")):
+        with pytest.raises(redis.ResponseError):
+            client.execute_command("REPLICAD.BACKUP", *wrong)
+    assert len(server.node.backups) == 2
+
+
 def test_the_status_is_json(client: redis.Redis) -> None:
     """The daemon's document, as it is."""
     assert json.loads(client.execute_command("REPLICAD.STATUS")) == {"role": "primary", "writable": True}

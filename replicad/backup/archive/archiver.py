@@ -5,7 +5,7 @@
 
 Nothing is kept locally: where to go on is what the target holds, found again after a restart or an error, by
 the newest object that ends at a position of this very history. Small objects go only after the large one is
-there, so the log is complete at every moment. One thread at a time; `oldest_needed` and `document` from any.
+there, so the log is complete at every moment. One thread at a time; `document` from any.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from replicad import kernels
+from replicad.backup.archive.hold import ArchiveHold
 from replicad.backup.archive.names import LogObject, database_prefix, objects_of
 from replicad.backup.archive.options import ArchiveOptions
 from replicad.backup.target import Target
@@ -27,7 +28,15 @@ from replicad.types import Epoch, Position, Sequence
 class LogArchiver:
     """The archive of one open database. Errors of the target come out of `step`, which may be tried again."""
 
-    def __init__(self, target: Target, database: Database, options: ArchiveOptions | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        database: Database,
+        options: ArchiveOptions | None = None,
+        hold: ArchiveHold | None = None,
+    ) -> None:
+        """`hold` is told what the database must not let go of yet."""
+        self._hold = hold
         self.options = options or ArchiveOptions()
         self.archived: Position | None = None
         """Through where the target has the log; None until the target has told."""
@@ -42,12 +51,6 @@ class LogArchiver:
         """The small objects at the end, oldest first: what becomes one object later."""
 
     # From any thread
-
-    def oldest_needed(self) -> int | None:
-        """The lowest sequence number that must stay in the log; None when nothing must, or too much would."""
-        archived, group = self.archived, self._group
-        first = 1 if archived is None else group[0].first if group else archived.sequence + 1
-        return first if self._log_bytes(first) <= self.options.hold_bytes_max else None
 
     @property
     def lag_bytes(self) -> int:
@@ -75,6 +78,7 @@ class LogArchiver:
             "lag_bytes": self.lag_bytes,
             "archived_bytes": self.archived_bytes,
             "gap": None if self.gap is None else list(self.gap),
+            "holds_log": self._hold is not None and not self._hold.released,
         }
 
     # One thread at a time
@@ -85,7 +89,9 @@ class LogArchiver:
             if self.archived is None:
                 self._resume()
             self._group_up()
-            return self._archive_some()
+            more = self._archive_some()
+            self._tell_hold()
+            return more
         except LogGoneError:
             # Retention was faster: another look at the target tells what is missing.
             self._forget()
@@ -96,6 +102,11 @@ class LogArchiver:
 
     def close(self) -> None:
         self._close_cursor()
+
+    def _tell_hold(self) -> None:
+        """What small objects hold stays in the log as well: the large one is made of it."""
+        if self._hold is not None and self.archived is not None:
+            self._hold.needed = self._group[0].first if self._group else self.archived.sequence + 1
 
     def _resume(self) -> None:
         database = self._database

@@ -52,7 +52,6 @@ def create(
     progress in `replicad status`. A backup that fails or is stopped leaves the target as it was, and the
     next one uses what was copied.
     """
-    from replicad.cli.backup.show import info_document
     from replicad.cli.exits import UsageError
     from replicad.cli.output import print_json
 
@@ -77,7 +76,7 @@ def create(
                 metadata=metadata.encode("utf-8", "surrogateescape"),
                 progress=progress,
             )
-        document = {**info_document(info), "target": engine.target.url}
+        document = {**info.as_dict(), "target": engine.target.url}
     if json:
         print_json(document)
     else:

@@ -10,7 +10,6 @@ from replicad.cli.arguments import JsonOption
 from replicad.cli.backup.arguments import IdArgument, TargetArgument, open_reading
 
 if TYPE_CHECKING:
-    from replicad.backup.info import BackupInfo
     from replicad.backup.meta import BackupMeta
 
 
@@ -46,7 +45,7 @@ def list_backups(target: TargetArgument, json: JsonOption = False) -> int:
     if json:
         print_json(
             {
-                "backups": [info_document(info) for info in infos],
+                "backups": [info.as_dict() for info in infos],
                 "damaged": {str(id): str(error) for id, error in damaged.items()},
                 "log": [check.as_dict() for check in logs],
             }
@@ -128,26 +127,6 @@ def show_metadata(metadata: bytes) -> str:
     from replicad.cli.output import show_bytes
 
     return show_bytes(metadata)
-
-
-def info_document(info: BackupInfo) -> dict[str, Any]:
-    """A backup in a list, as JSON."""
-    from replicad.cli.output import json_bytes
-
-    return {
-        "id": info.id,
-        "database_id": info.database_id.hex(),
-        "position": str(info.position),
-        "commit_time_us": info.commit_time_us,
-        "created_us": info.created_us,
-        "size_bytes": info.size_bytes,
-        "own_bytes": info.own_bytes,
-        "files": info.file_count,
-        "attachments": info.attachment_count,
-        "copied_bytes": info.copied_bytes,
-        "copied_files": info.copied_files,
-        "metadata": json_bytes(info.metadata),
-    }
 
 
 def meta_document(meta: BackupMeta) -> dict[str, Any]:

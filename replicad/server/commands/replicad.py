@@ -107,6 +107,50 @@ def checkpoint(client: Connection, request: Request) -> None:
     )
 
 
+@ours.command(
+    "replicad.backup", -2, "Backups: CREATE [TARGET t] [FLUSH] [METADATA bytes], STOP.", blocking=True
+)
+def backup(client: Connection, request: Request) -> bytes | None:
+    node = client.server.node
+    match request[1].upper(), len(request):
+        case b"STOP", 2:
+            return replies.integer(int(node.stop_backup()))
+        case b"CREATE", _:
+            target, flush, metadata = _backup_arguments(request)
+
+            async def make() -> bytes:
+                document = await node.backup(target, flush=flush, metadata=metadata)
+                return replies.bulk(json.dumps(document).encode())
+
+            client.server.run_task(client, make)
+            return None
+    return refusals.unknown_subcommand("replicad.backup", request[1])
+
+
+def _backup_arguments(request: Request) -> tuple[str | None, bool, bytes]:
+    """(target, flush, metadata)."""
+    target, flush, metadata = None, False, b""
+    rest = list(request[2:])
+    while rest:
+        option = rest.pop(0).upper()
+        if option == b"FLUSH":
+            flush = True
+        elif option == b"TARGET" and rest:
+            target = _backup_target(rest.pop(0))
+        elif option == b"METADATA" and rest:
+            metadata = rest.pop(0)
+        else:
+            raise Refused(refusals.SYNTAX)
+    return target, flush, metadata
+
+
+def _backup_target(data: bytes) -> str:
+    text = data.decode("utf-8", "surrogateescape")
+    if b"\0" in data or not (text.startswith("/") or "://" in text):
+        raise Refused(replies.error("ERR a target is an absolute path or a URL"))
+    return text
+
+
 @ours.command("replicad.updates", -3, "Durable batches from the log: SINCE COUNT [BLOCK ms].", blocking=True)
 def updates(client: Connection, request: Request) -> None:
     since, count = parse_count(request[1]), parse_count(request[2])

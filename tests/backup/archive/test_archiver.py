@@ -9,11 +9,13 @@ import pytest
 from replicad import WriteBatch
 from replicad.backup.archive.archiver import LogArchiver
 from replicad.backup.archive.frames import check_object, read_line
+from replicad.backup.archive.hold import ArchiveHold
 from replicad.backup.archive.line import line_from
 from replicad.backup.archive.names import LogObject, objects_of
 from replicad.backup.archive.options import ArchiveOptions
 from replicad.errors import CorruptionError, InvalidArgument, LogGoneError
 from replicad.store.database import Database, open_database
+from replicad.store.live_files import LogFile
 from replicad.types import ORIGIN, Position, Sequence
 from tests.support.memory_target import MemoryTarget
 from tests.support.stores import fill, small_options
@@ -62,7 +64,6 @@ def test_what_is_durable_is_archived(tmp_path: Path) -> None:
         assert 2 <= len(archived(target)) < 25
         assert archiver.document()["lag_sequences"] == 0
         assert archiver.lag_bytes == 0
-        assert archiver.oldest_needed() is not None
 
 
 @pytest.mark.parametrize("parts_max", [1, 3, 600])
@@ -119,7 +120,7 @@ def test_log_that_was_gone_is_a_gap(tmp_path: Path) -> None:
     with open_database(tmp_path, options) as database:
         fill(database, 10)
         settle(database)
-        archiver = LogArchiver(target, database, ArchiveOptions(hold_bytes_max=0))
+        archiver = LogArchiver(target, database)
         catch_up(archiver)
         end = archiver.archived
         assert end is not None
@@ -127,7 +128,6 @@ def test_log_that_was_gone_is_a_gap(tmp_path: Path) -> None:
         database.flush()
         settle(database)
         eventually(lambda: database.oldest_log_sequence > end.sequence + 1)
-        assert archiver.oldest_needed() is None
         with pytest.raises(LogGoneError):
             archiver.step()
         catch_up(archiver)
@@ -202,3 +202,49 @@ def test_a_goal_within_a_batch(tmp_path: Path) -> None:
         list(read_line(target, line.pieces, ORIGIN))
     line = line_from(archived(target), {}, ORIGIN, Sequence(6))
     assert [frames.position.sequence for frames in read_line(target, line.pieces, ORIGIN)] == [6]
+
+
+def test_log_is_held_until_it_is_archived(tmp_path: Path) -> None:
+    """What is not archived stays in the log, though retention would take it; too much of it does not."""
+    target = MemoryTarget()
+    hold = ArchiveHold(bytes_max=10 << 20)
+    with open_database(tmp_path, small_options(log_retention_bytes=0), retention=hold) as database:
+        archiver = LogArchiver(target, database, ArchiveOptions(object_bytes=40_000), hold)
+        fill(database, 2000)
+        database.flush()
+        settle(database)
+        assert database.oldest_log_sequence == 1
+        catch_up(archiver)
+        catch_up(archiver)
+        assert hold.needed > 1000
+        fill(database, 500, start=2000)
+        database.flush()
+        eventually(lambda: database.oldest_log_sequence > 1000)
+        catch_up(archiver)
+        assert archiver.gap is None
+        line = line_from(archived(target), {}, ORIGIN)
+        assert (line.gaps, line.end) == ((), database.durable_sequence)
+
+
+@pytest.mark.parametrize(
+    ("needed", "flushed", "short_bytes", "bytes_max", "expected"),
+    [
+        (1, 30, 0, 300, 1),
+        (1, 30, 0, 299, None),
+        (11, 30, 0, 299, 11),
+        (1, 20, 0, 200, 1),  # the store needs the rest itself
+        (1, 30, 1, 1000, None),  # the disk is full
+        (31, 30, 1, 0, 31),  # nothing is held, so letting go would not help
+    ],
+)
+def test_how_much_is_held(
+    needed: int, flushed: int, short_bytes: int, bytes_max: int, expected: int | None
+) -> None:
+    """A hold lets go when it costs more than it may, or the disk has no room, and takes hold again after."""
+    files = [LogFile(Path(), Sequence(last - 9), Sequence(last), 100, False) for last in (10, 20, 30)]
+    hold = ArchiveHold(bytes_max)
+    hold.needed = needed
+    hold.enforce([*files], 30, flushed, short_bytes)
+    assert hold.oldest_needed() == expected
+    hold.enforce([], 30, flushed, 0)
+    assert hold.oldest_needed() == needed

@@ -1,0 +1,132 @@
+"""The log on its way to the target, for as long as the node runs; what fails is tried again.
+
+    archiving ──the target fails──► failing ──a step works──► archiving
+
+A target that is away costs nothing but log that stays here, up to a cap; status says since when, and why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from replicad.backup.archive.archiver import LogArchiver
+from replicad.backup.archive.hold import ArchiveHold
+from replicad.backup.archive.options import ArchiveOptions
+from replicad.backup.engine import BackupEngine
+from replicad.daemon.backup_options import NodeBackupOptions
+from replicad.env import Env
+from replicad.errors import ReplicadError
+from replicad.replication.tasks import in_thread
+from replicad.store.database import Database
+
+log = structlog.get_logger("replicad.daemon")
+
+TICK_SECONDS = 1.0
+BACKOFF_SECONDS_MAX = 60.0
+PURGE_SECONDS = 3600.0
+
+
+class LogArchiving:
+    """Owned by the event loop. `hold` belongs into the opening of the database."""
+
+    def __init__(self, env: Env, options: NodeBackupOptions) -> None:
+        self._env = env
+        self._options = options
+        self.hold = ArchiveHold(options.archive_hold_bytes_max) if options.archive_log else None
+        self._archiver: LogArchiver | None = None
+        self._error: str | None = None
+        self._failures = 0
+        self._failing_since = 0.0
+        self._purged_at: float | None = None
+
+    async def run(self, database: Database) -> None:
+        """Never returns; does nothing unless it is configured."""
+        if self.hold is None or self._options.target is None:
+            await asyncio.Event().wait()
+            return
+        options = ArchiveOptions(seconds=self._options.archive_seconds)
+        engine = BackupEngine(self._options.target, env=self._env)
+        self.hold.needed = 1
+        self._archiver = LogArchiver(engine.target, database, options, self.hold)
+        try:
+            await self._keep_archiving(engine, self._archiver)
+        finally:
+            self._archiver.close()
+            self._archiver = None
+            engine.close()
+
+    async def _keep_archiving(self, engine: BackupEngine, archiver: LogArchiver) -> None:
+        clock = self._env.clock
+        stepped_at = float("-inf")
+        while True:
+            if archiver.is_due(clock.monotonic() - stepped_at):
+                stepped_at = clock.monotonic()
+                try:
+                    while await in_thread(archiver.step):
+                        self._works()
+                    self._works()
+                    await self._purge(engine)
+                except Exception as error:
+                    # Whatever a target's library raises: the log stays, and the next attempt goes on.
+                    await asyncio.sleep(self._fails(error))
+                    continue
+            await asyncio.sleep(min(TICK_SECONDS, archiver.options.seconds))
+
+    def _works(self) -> None:
+        if self._failures:
+            log.info("archive.works_again", target=self._options.target, failures=self._failures)
+        self._failures, self._error = 0, None
+
+    def _fails(self, error: Exception) -> float:
+        """How long to wait before the next attempt."""
+        if not self._failures:
+            self._failing_since = self._env.clock.monotonic()
+        self._failures += 1
+        self._error = f"{type(error).__name__}: {error}"
+        wait = min(BACKOFF_SECONDS_MAX, 2.0 ** min(self._failures - 1, 10))
+        seconds = self._env.random.uniform(wait / 2, wait)
+        log.warning(
+            "archive.failed",
+            target=self._options.target,
+            reason=self._error,
+            failures=self._failures,
+            retry_seconds=round(seconds, 1),
+        )
+        return seconds
+
+    async def _purge(self, engine: BackupEngine) -> None:
+        """Once an hour, log that the limits do not ask for any more."""
+        options, now = self._options, self._env.clock.monotonic()
+        if options.keep_log_seconds is None and options.keep_log_backups is None:
+            return
+        if self._purged_at is not None and now - self._purged_at < PURGE_SECONDS:
+            return
+        self._purged_at = now
+        try:
+            gone = await in_thread(
+                engine.purge_log, keep_seconds=options.keep_log_seconds, keep_backups=options.keep_log_backups
+            )
+        except (ReplicadError, OSError) as error:
+            log.warning("archive.not_purged", target=options.target, reason=str(error))
+            return
+        if gone:
+            log.info("archive.purged", target=options.target, size_bytes=gone)
+
+    def document(self) -> dict[str, Any] | None:
+        """For the status document; None when the log is not archived."""
+        if self.hold is None:
+            return None
+        document: dict[str, Any] = {
+            "target": self._options.target,
+            "state": "failing" if self._failures else "waiting" if self._archiver is None else "archiving",
+        }
+        if self._failures:
+            document |= {
+                "failing_seconds": round(self._env.clock.monotonic() - self._failing_since, 1),
+                "failures": self._failures,
+                "last_error": self._error,
+            }
+        return document | ({} if self._archiver is None else self._archiver.document())

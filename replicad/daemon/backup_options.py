@@ -1,0 +1,59 @@
+"""The `[backup]` section: where a node's backups go, what is kept, and whether its log is archived.
+
+target = "/var/backups/replicad"       # or a URL: s3://bucket/prefix
+keep = 14                              # after a backup there, older ones go
+archive_log = true                     # continuously, for `replicad backup restore --sequence` and `--time`
+archive_seconds = 1.0                  # how old the newest durable batch may get before it is archived
+keep_log_seconds = 2_592_000           # every moment since then can still be restored
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from replicad.backup.options import BackupEngineOptions
+from replicad.errors import InvalidArgument
+from replicad.options import GIB
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeBackupOptions:
+    """Sizes in bytes, times in seconds, rates in bytes a second; None is no limit."""
+
+    target: str | None = None
+    keep: int | None = None
+    max_background_operations: int = 4
+    read_bytes_per_second: float | None = None
+    write_bytes_per_second: float | None = None
+
+    archive_log: bool = False
+    archive_seconds: float = 1.0
+    archive_hold_bytes_max: int = 4 * GIB
+    """Log that is not archived yet stays on the node, but no more than this because of it."""
+    keep_log_seconds: float | None = None
+    keep_log_backups: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.archive_log and self.target is None:
+            raise InvalidArgument("archive_log needs a target")
+        if self.target is not None and not (self.target.startswith("/") or "://" in self.target):
+            raise InvalidArgument(f"target is an absolute path or a URL, not {self.target!r}")
+        for name in ("keep", "keep_log_backups"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InvalidArgument(f"{name} must be at least 1, not {value!r}")
+        for name in ("archive_seconds", "keep_log_seconds"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InvalidArgument(f"{name} must be above zero, not {value!r}")
+        if self.archive_hold_bytes_max < 0:
+            raise InvalidArgument("archive_hold_bytes_max must not be negative")
+        self.engine_options()
+
+    def engine_options(self) -> BackupEngineOptions:
+        """Those of the engine that a node makes; raises InvalidArgument."""
+        return BackupEngineOptions(
+            max_background_operations=self.max_background_operations,
+            read_bytes_per_second=self.read_bytes_per_second,
+            write_bytes_per_second=self.write_bytes_per_second,
+        )
