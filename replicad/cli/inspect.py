@@ -25,16 +25,16 @@ Examples:
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Any file of a data directory.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Any file of a data directory or a backup.")],
     entries: Annotated[bool, typer.Option("--entries", help="Also show what each part holds.")] = False,
     limit: Annotated[int, typer.Option(metavar="N", min=0, help="Show at most N parts; 0 shows all.")] = 20,
     json: JsonOption = False,
 ) -> int:
     """Explain any file of a data directory, and check it.
 
-    Knows log segments, tables, manifests, CURRENT and OPTIONS files. Shows the header and every frame,
-    record or block with its offset, checks every checksum, and names the first damage with its offset.
-    Exits with 1 when the file is damaged.
+    Knows log segments, tables, manifests, CURRENT and OPTIONS files, and the documents of backups. Shows
+    the header and every frame, record or block with its offset, checks every checksum, and names the first
+    damage with its offset. Exits with 1 when the file is damaged.
     """
     from replicad.cli.exits import ERROR, OK
     from replicad.cli.explain import explain

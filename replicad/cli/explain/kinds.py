@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from replicad.cli.explain.backup import PREFIX as BACKUP_PREFIX
+from replicad.cli.explain.backup import explain_backup
 from replicad.cli.explain.explanation import Explanation
 from replicad.cli.explain.manifest import explain_current, explain_manifest
 from replicad.cli.explain.segment import explain_segment
@@ -27,8 +29,12 @@ def explain(path: Path, *, entries: bool = False) -> Explanation:
         return explain_manifest(data, entries=entries)
     if data[-FOOTER_BYTES:].startswith(TABLE_MAGIC) or name.endswith(".sst"):
         return explain_table(data, entries=entries)
+    if data.startswith(BACKUP_PREFIX):
+        return explain_backup(data, entries=entries)
     if name == "CURRENT":
         return explain_current(data)
     if name.startswith("OPTIONS-") and name.endswith(".toml"):
         return explain_options(data)
-    raise InvalidArgument(f"{path} is no log segment, table, manifest, CURRENT or OPTIONS file")
+    raise InvalidArgument(
+        f"{path} is no log segment, table, manifest, CURRENT or OPTIONS file, and no document of a backup"
+    )
