@@ -101,8 +101,7 @@ MergeStatus Merger::Run(size_t output_bytes) {
       throw Corruption("the entries of an input of the merge are out of order", 0);
     }
     if (order > 0) {
-      if (cut_requested_) {
-        cut_requested_ = false;
+      if (cut_requested_ || (cut_after_ && entry.key > *cut_after_)) {
         builder_.EndBlock();
         table_ended_ = true;
         return MergeStatus::kTableEnd;
@@ -164,9 +163,17 @@ void Merger::AdvanceTop() {
   if (auto* run = dynamic_cast<RunSource*>(source)) waiting_.push_back(run);
 }
 
+void Merger::RequestCutAtBoundary() {
+  if (builder_.empty()) return;
+  const auto& boundaries = options_.boundaries;
+  const auto next = std::lower_bound(boundaries.begin(), boundaries.end(), key_.view());
+  cut_after_ = next == boundaries.end() ? nullptr : &*next;
+}
+
 TableSummary Merger::FinishTable() {
   table_ended_ = false;
   cut_requested_ = false;
+  cut_after_ = nullptr;
   return builder_.Finish();
 }
 

@@ -27,6 +27,7 @@ namespace replicad {
 struct MergerOptions {
   std::vector<uint64_t> snapshots;  // ascending
   bool bottom = false;
+  std::vector<std::string> boundaries;  // good places to end a table: after these user keys, sorted
   size_t block_bytes = 16 << 10;
   uint32_t bits_per_key = 10;
 };
@@ -59,6 +60,8 @@ class Merger {
 
   // The current table ends before the next user key; nothing happens if none is open.
   void RequestCut() { cut_requested_ = !builder_.empty(); }
+  // The current table ends at the next boundary, if there is one before another request.
+  void RequestCutAtBoundary();
   TableBuilder& builder() { return builder_; }
   TableSummary FinishTable();
 
@@ -87,6 +90,7 @@ class Merger {
   uint64_t trailer_ = 0;
 
   bool cut_requested_ = false;
+  const std::string* cut_after_ = nullptr;  // one of the boundaries
   bool table_ended_ = false;
   uint32_t needed_input_ = 0;
   uint64_t entries_in_ = 0;

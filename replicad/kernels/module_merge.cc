@@ -25,8 +25,9 @@ void Require(bool condition, const char* message) {
 // The merger as Python sees it: one call at a time, checked, because run() lets other threads go on.
 class PyMerger {
  public:
-  PyMerger(std::vector<uint64_t> snapshots, bool bottom, size_t block_bytes, uint32_t bits_per_key)
-      : merger_({Sorted(std::move(snapshots)), bottom, block_bytes, bits_per_key}) {}
+  PyMerger(std::vector<uint64_t> snapshots, bool bottom, const std::vector<nb::bytes>& boundaries, size_t block_bytes,
+           uint32_t bits_per_key)
+      : merger_({Sorted(std::move(snapshots)), bottom, Sorted(Strings(boundaries)), block_bytes, bits_per_key}) {}
 
   void AddMemtable(std::shared_ptr<Memtable> memtable) {
     Require(memtable->sealed(), "only a sealed memtable can be merged");
@@ -56,6 +57,7 @@ class PyMerger {
     Require(Idle().builder().BlockWritten(offset, length), "no block was taken that is not written yet");
   }
   void RequestCut() { Idle().RequestCut(); }
+  void RequestCutAtBoundary() { Idle().RequestCutAtBoundary(); }
   // Building the filter takes milliseconds for a large table.
   TableSummary FinishTable() {
     Require(Idle().table_ended(), "the table has not ended");
@@ -84,9 +86,15 @@ class PyMerger {
       throw;
     }
   }
-  static std::vector<uint64_t> Sorted(std::vector<uint64_t> snapshots) {
-    std::sort(snapshots.begin(), snapshots.end());
-    return snapshots;
+  template <typename Value>
+  static std::vector<Value> Sorted(std::vector<Value> values) {
+    std::sort(values.begin(), values.end());
+    return values;
+  }
+  static std::vector<std::string> Strings(const std::vector<nb::bytes>& keys) {
+    std::vector<std::string> strings;
+    for (const nb::bytes& key : keys) strings.emplace_back(View(key));
+    return strings;
   }
   Merger& NotBegun() {
     Require(state_ == State::kIdle, "inputs are added before the first run");
@@ -126,10 +134,10 @@ void bind_merge(nb::module_& m) {
 
   nb::class_<PyMerger>(m, "Merger",
                        "Merges sealed memtables and runs of tables into new tables, block in, block out.")
-      .def(nb::init<std::vector<uint64_t>, bool, size_t, uint32_t>(), nb::kw_only(), "snapshots"_a, "bottom"_a,
-           "block_bytes"_a, "bits_per_key"_a,
+      .def(nb::init<std::vector<uint64_t>, bool, const std::vector<nb::bytes>&, size_t, uint32_t>(), nb::kw_only(),
+           "snapshots"_a, "bottom"_a, "boundaries"_a = nb::list(), "block_bytes"_a, "bits_per_key"_a,
            "snapshots: the sequence numbers that readers may still read at, beside the newest. bottom: nothing older\n"
-           "lies below the output, so deletions may go.")
+           "lies below the output, so deletions may go. boundaries: user keys after which a table ends well.")
       .def("add_memtable", &PyMerger::AddMemtable, "memtable"_a, "A sealed memtable as an input.")
       .def("add_run", &PyMerger::AddRun, "A run of blocks as an input; returns its number.")
       .def("feed", &PyMerger::Feed, "input"_a, "raw_block"_a,
@@ -146,6 +154,8 @@ void bind_merge(nb::module_& m) {
       .def_prop_ro("table_raw_bytes", [](PyMerger& merger) { return merger.Idle().builder().raw_bytes(); },
                    "Raw bytes of the data blocks of the current table so far.")
       .def("request_cut", &PyMerger::RequestCut, "End the current table before the next user key, if one is open.")
+      .def("request_cut_at_boundary", &PyMerger::RequestCutAtBoundary,
+           "End the current table, if one is open, after the next of the boundaries, if there is one.")
       .def("finish_table", &PyMerger::FinishTable,
            "After MERGE_TABLE_END, when the table's last blocks are taken and written.")
       .def_prop_ro("entries_in", [](PyMerger& merger) { return merger.Idle().entries_in(); })

@@ -32,7 +32,6 @@ class Background:
         self._flush_lane = flush_lane
         self._compaction_lane = compaction_lane
         self._stopping = threading.Event()
-        self._last_compacted: dict[FamilyId, dict[int, bytes]] = {}
         self._merging = threading.Lock()
         """Held by whoever compacts: the lane, or a caller of `compact`."""
 
@@ -70,7 +69,7 @@ class Background:
             if self._stopping.is_set():
                 raise ClosedError("the database was closed")
             try:
-                self._compact(family, choose_in(metas, level, {}))
+                self._compact(family, choose_in(metas, level))
             except MergeStopped:
                 raise ClosedError("the database was closed") from None
 
@@ -113,10 +112,8 @@ class Background:
                 urgent = most_urgent({id: family.metas() for id, family in live.items()}, shape)
                 if urgent is None:
                     return
-                last = self._last_compacted.setdefault(urgent, {})
-                choice = choose(live[urgent].metas(), shape, last)
+                choice = choose(live[urgent].metas(), shape)
                 assert choice is not None
-                last[choice.level] = max(table.largest for table in choice.inputs)
                 self._compact(live[urgent], choice)
 
     def _compact(self, family: FamilyVersion, choice: Choice) -> None:
@@ -154,11 +151,13 @@ def new_merge(core: Core, family: FamilyVersion, level: int, bottom: bool, stop:
     options = core.options
     if (special := core.family_options.get(family.record.name)) is not None:
         options = special.over(options)
+    below = family.levels[level + 1] if 0 < level < LEVELS - 1 else ()
     order = MergeOrder(
         family=family.record.id,
         level=level,
         snapshots=core.snapshots.sequences(),
         bottom=bottom,
+        boundaries=[table.meta.largest for table in below],
         block_bytes=options.block_bytes,
         bits_per_key=options.bloom_bits_per_key,
         table_bytes=options.table_bytes,

@@ -159,3 +159,27 @@ def test_misuse_is_an_assertion() -> None:
     merger.block_written(0, len(block))
     assert merger.finish_table().entries == 1
     assert merger.run() == kernels.MERGE_DONE
+
+
+def test_a_table_ends_at_the_next_boundary_when_asked() -> None:
+    """After the boundary's key, before the next user key; without a boundary ahead it goes on."""
+    entries = [Entry(b"%03d" % i, i + 1, PUT, b"v" * 50) for i in range(100)]
+    merger = kernels.Merger(
+        snapshots=[], bottom=False, boundaries=[b"070", b"0305", b"010"], block_bytes=100, bits_per_key=10
+    )
+    number = merger.add_run()
+    for block in split_blocks(entries, 100):
+        merger.feed(number, encode_block(block))
+    merger.finish(number)
+    merger.request_cut_at_boundary()  # No table is open: nothing happens.
+    ends = []
+    offset = 0
+    while (status := merger.run(1)) != kernels.MERGE_DONE:
+        for raw in merger.take_blocks():
+            merger.block_written(offset, len(raw))
+            offset += len(raw)
+        if status == kernels.MERGE_TABLE_END:
+            ends.append(merger.finish_table().largest)
+        elif merger.table_raw_bytes >= 400:
+            merger.request_cut_at_boundary()
+    assert ends == [b"010", b"030", b"070", b"099"]

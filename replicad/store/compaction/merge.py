@@ -22,6 +22,8 @@ STEP_BYTES = 256 * 1024
 """Of output blocks, between two calls that compress and write them."""
 INPUT_BYTES = 1024 * 1024
 """What all runs together hold ready, about; merges are outside of every budget, so it is little."""
+ALIGNED_PART = 0.6
+"""Of a table's size: from there on it ends where a table of the next level does."""
 RUN_BYTES_MIN = 32 * 1024
 RUN_BYTES_MAX = 128 * 1024
 
@@ -34,6 +36,8 @@ class MergeOrder:
     level: int
     snapshots: list[Sequence]
     bottom: bool
+    boundaries: list[bytes]
+    """Largest keys of the tables below the output: a table that ends there overlaps one less of them."""
     block_bytes: int
     bits_per_key: int
     table_bytes: int
@@ -63,6 +67,7 @@ class Merge:
         self._merger = kernels.Merger(
             snapshots=list(order.snapshots),
             bottom=order.bottom,
+            boundaries=order.boundaries,
             block_bytes=order.block_bytes,
             bits_per_key=order.bits_per_key,
         )
@@ -100,6 +105,8 @@ class Merge:
                     writer = None
                 elif writer.offset >= self._order.table_bytes:
                     self._merger.request_cut()
+                elif writer.offset >= self._order.table_bytes * ALIGNED_PART:
+                    self._merger.request_cut_at_boundary()
         except BaseException:
             if writer is not None:
                 writer.abandon()

@@ -40,8 +40,8 @@ def numbers(metas: tuple[TableMeta, ...]) -> list[int]:
 
 def test_nothing_to_do() -> None:
     """Levels within their targets are left alone."""
-    assert choose(levels_of(), SHAPE, {}) is None
-    assert choose(levels_of(table(1, 0, "a", "b"), table(2, 1, "a", "z")), SHAPE, {}) is None
+    assert choose(levels_of(), SHAPE) is None
+    assert choose(levels_of(table(1, 0, "a", "b"), table(2, 1, "a", "z")), SHAPE) is None
 
 
 def test_level0_is_taken_whole() -> None:
@@ -53,7 +53,7 @@ def test_level0_is_taken_whole() -> None:
         table(2, 1, "e", "g", 10),
         table(3, 1, "l", "m", 10),
     )
-    choice = choose(levels, SHAPE, {})
+    choice = choose(levels, SHAPE)
     assert choice is not None
     assert (choice.level, choice.output_level) == (0, 1)
     assert numbers(choice.inputs) == [5, 4] and numbers(choice.below) == [2]
@@ -63,25 +63,55 @@ def test_level0_is_taken_whole() -> None:
 def test_deletions_stay_above_older_data() -> None:
     """Where a deeper level overlaps, deletions must be kept."""
     levels = levels_of(table(5, 0, "c", "f"), table(4, 0, "d", "k"), table(1, 2, "a", "e"))
-    choice = choose(levels, SHAPE, {})
+    choice = choose(levels, SHAPE)
     assert choice is not None and not choice.bottom
 
 
-def test_round_robin() -> None:
-    """Within a level the table after the last one compacted is next, and then the first again."""
-    levels = levels_of(table(1, 1, "a", "c"), table(2, 1, "d", "f"), table(3, 1, "g", "i"))
-    for last, expected in (({}, 1), ({1: b"c"}, 2), ({1: b"f"}, 3), ({1: b"i"}, 1)):
-        choice = choose(levels, SHAPE, last)
+def test_the_table_with_least_below_it_goes_down() -> None:
+    """Within a level: what rewrites least of the next one for its own bytes, the first of equals."""
+    cases = [
+        # Nothing below the second: it only moves.
+        (["a", "c"], ["d", "f"], [("b", 60)], 2),
+        # Both over one table of the same size.
+        (["a", "c"], ["d", "f"], [("b", 60), ("e", 60)], 1),
+        # More bytes under the first.
+        (["a", "c"], ["d", "f"], [("b", 90), ("e", 60)], 2),
+    ]
+    for first, second, below, expected in cases:
+        tables = [table(10 + n, 2, key, key, size) for n, (key, size) in enumerate(below)]
+        levels = levels_of(table(1, 1, *first), table(2, 1, *second), *tables)
+        choice = choose(levels, SHAPE)
         assert choice is not None and numbers(choice.inputs) == [expected]
-        assert choice.is_move
+        assert choice.is_move == (not choice.below)
+
+
+def test_a_greater_table_pays_for_more_overlap() -> None:
+    """What counts is the bytes below for each byte that gets deeper."""
+    levels = levels_of(
+        table(1, 1, "a", "c", 40),
+        table(2, 1, "d", "f", 90),
+        table(3, 2, "b", "b", 60),
+        table(4, 2, "e", "e", 90),
+    )
+    choice = choose(levels, SHAPE)
+    assert choice is not None and numbers(choice.inputs) == [2] and numbers(choice.below) == [4]
 
 
 def test_most_urgent_level_first() -> None:
     """The level that is most over its target goes first."""
     deep = [table(number, 2, f"{number:03}", f"{number:03}", 900) for number in range(10, 13)]
     levels = levels_of(table(1, 1, "0", "9", 110), *deep)
-    choice = choose(levels, SHAPE, {})
+    choice = choose(levels, SHAPE)
     assert choice is not None and choice.level == 2
+
+
+def test_level0_waits_for_the_levels_below() -> None:
+    """It merges with all of level 1, so that goes down first, until level 0 has three times its tables."""
+    over = table(1, 1, "a", "z", 110)
+    for count, expected in ((1, 1), (2, 1), (5, 1), (6, 0), (9, 0)):
+        level0 = [table(10 + number, 0, "a", "z") for number in range(count)]
+        choice = choose(levels_of(over, *level0), SHAPE)
+        assert choice is not None and choice.level == expected
 
 
 def test_overlap_is_inclusive() -> None:
