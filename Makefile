@@ -18,6 +18,7 @@ VENV_MADE := $(VENV)/.made
 TOOLS := $(VENV)/.tools
 INSTALLED := $(VENV)/.installed
 BENCH_INSTALLED := $(VENV)/.bench-installed
+S3_INSTALLED := $(VENV)/.s3-installed
 KERNEL_SOURCES := $(wildcard replicad/kernels/*.cc replicad/kernels/*.h replicad/kernels/CMakeLists.txt)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -36,7 +37,7 @@ demo: $(INSTALLED)  ## a primary and two replicas on real data, killed and compa
 test: $(INSTALLED)  ## run the tests (TESTS=tests/store chooses, PYTEST_FLAGS=… adds)
 	$(BIN)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
 
-check: lint types test  ## what CI runs: lint, types and tests
+check: $(S3_INSTALLED) lint types test  ## what CI runs: lint, types and tests, backups to S3 too
 
 lint: $(INSTALLED)  ## ruff, formatting and the import order of the layers
 	$(BIN)/ruff check .
@@ -98,6 +99,11 @@ $(TOOLS): pyproject.toml $(VENV_MADE)
 
 $(INSTALLED): $(TOOLS) $(KERNEL_SOURCES)
 	$(PIP) install --no-build-isolation --editable '.[test,lint]'
+	@touch $@
+
+# A server of S3 to test against. It is large, so only what CI runs asks for it.
+$(S3_INSTALLED): $(INSTALLED)
+	$(PIP) install --no-build-isolation --editable '.[s3-test]'
 	@touch $@
 
 $(BENCH_INSTALLED): $(INSTALLED)

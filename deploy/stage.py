@@ -55,7 +55,7 @@ def main() -> None:
     library = f"{arguments.prefix}/lib/replicad"
     starter = STARTER.format(interpreter=base_interpreter(), library=library)
     install(staged(arguments.prefix, "bin", "replicad"), starter, 0o755)
-    for unit in sorted((DEPLOY / "systemd").glob("*.service")):
+    for unit in sorted((*(DEPLOY / "systemd").glob("*.service"), *(DEPLOY / "systemd").glob("*.timer"))):
         install(staged(arguments.unitdir, unit.name), template(unit))
     install(staged(arguments.sysusersdir, "replicad.conf"), template(DEPLOY / "systemd" / "sysusers.conf"))
     for example in sorted((DEPLOY / "config").glob("*.toml")):

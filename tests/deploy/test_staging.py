@@ -11,8 +11,23 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-UNITS = ("replicad-primary.service", "replicad-replica.service")
-TARGETS = ("sysinit", "basic", "shutdown", "multi-user", "network-online")
+UNITS = (
+    "replicad-primary.service",
+    "replicad-replica.service",
+    "replicad-backup.service",
+    "replicad-backup.timer",
+)
+TARGETS = (
+    "sysinit",
+    "basic",
+    "shutdown",
+    "multi-user",
+    "network",
+    "network-online",
+    "timers",
+    "time-sync",
+    "time-set",
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +50,7 @@ def test_tree(staged: Path) -> None:
     outside = {name for name in found if not name.startswith("usr/lib/replicad/")}
     assert outside == {
         "usr/bin/replicad",
-        "usr/lib/systemd/system/replicad-primary.service",
-        "usr/lib/systemd/system/replicad-replica.service",
+        *(f"usr/lib/systemd/system/{unit}" for unit in UNITS),
         "usr/lib/sysusers.d/replicad.conf",
         "etc/replicad/primary.toml.example",
         "etc/replicad/replica.toml.example",
