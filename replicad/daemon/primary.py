@@ -25,6 +25,7 @@ from replicad.replication.connection import TcpConnection
 from replicad.replication.identify import Identity
 from replicad.replication.primary import PrimaryNode
 from replicad.replication.slots import Slots
+from replicad.replication.waits import Waits
 from replicad.server import ReplicaView
 from replicad.state import Shown
 from replicad.store.checkpoint import list_files
@@ -98,8 +99,11 @@ class PrimaryView:
     def drop_slot(self, node_id: bytes) -> bool:
         return self._node.drop_slot(node_id)
 
-    async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
-        return await self._node.wait_replicas(count, sequence, timeout_seconds)
+    reads_refused = None
+
+    @property
+    def waits(self) -> Waits:
+        return self._node.waits
 
     async def backup(self, target: str | None, *, flush: bool, metadata: bytes) -> dict[str, Any]:
         return await self._backups.create(self._database, target, flush=flush, metadata=metadata)
@@ -113,6 +117,7 @@ class PrimaryView:
             "node_id": self._identity.node.hex(),
             "fenced_by_epoch": self._node.fenced_by,
             "copy_bytes_per_second": self.copy_bytes_per_second,
+            "synchronous": self.waits.describe(),
             **self.listening,
             **store_document(self._database),
             "replicas": replicas_document(self._env, self._node, self._database),

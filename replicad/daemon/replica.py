@@ -25,6 +25,7 @@ from replicad.errors import StoreError
 from replicad.replication.connection import dial
 from replicad.replication.follower import Follower
 from replicad.replication.tasks import in_thread
+from replicad.replication.waits import Waits
 from replicad.server import ReplicaView
 from replicad.state import BootstrapProgress, Shown
 from replicad.store.checkpoint import install, local_tables
@@ -71,6 +72,7 @@ class ReplicaNode:
             config.link,
             self._link_changed,
         )
+        self.waits = Waits(lambda: [], lambda _: None)
         self._watcher: asyncio.Task[None] | None = None
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._saved: BootstrapProgress | None = records.state.view().bootstrap
@@ -118,8 +120,9 @@ class ReplicaNode:
     def drop_slot(self, node_id: bytes) -> bool:
         return False
 
-    async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
-        return 0
+    @property
+    def reads_refused(self) -> str | None:
+        return self.follower.reads_refused
 
     async def backup(self, target: str | None, *, flush: bool, metadata: bytes) -> dict[str, Any]:
         return await self._backups.create(self.store, target, flush=flush, metadata=metadata)

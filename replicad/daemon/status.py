@@ -112,6 +112,8 @@ def _session_document(
             "lag_sequences": max(0, newest - sender.ack.applied),
             "lag_bytes": unsent + sender.window_bytes,
             "lag_seconds": round(node.upkeep.course.seconds_behind(sender.ack.applied, newest, now), 3),
+            "lag_batches": sender.lag_batches(newest),
+            **{f"{level}_age_seconds": round(now - at, 3) for level, at in sender.moved_at.items()},
             "sent_bytes": sender.sent_bytes,
         }
     elif server is not None:
@@ -153,9 +155,16 @@ def link_document(env: Env, follower: Follower) -> Document:
     }
     if link.stopped_code is not None:
         document["stopped_code"] = link.stopped_code
+    document["lag_seconds"] = _rounded(follower.lag_seconds)
+    document["staleness_seconds"] = _rounded(follower.staleness_seconds)
+    document["reads_refused"] = follower.reads_refused
     if follower.receiver is not None:
         document["received_bytes"] = follower.receiver.received_bytes
     return document
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def bootstrap_document(env: Env, follower: Follower) -> Document | None:

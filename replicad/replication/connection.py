@@ -47,6 +47,10 @@ class Connection(Protocol):
         """Since when nothing has come from the peer; 0 while we do not read."""
         ...
 
+    def stuck_seconds(self) -> float:
+        """Since when the peer has taken nothing of what waits for it; 0 when nothing waits."""
+        ...
+
     def allow_payloads(self, bytes_max: int, /) -> None:
         """Raises the limit of a message's payload, which is 0 at first."""
         ...
@@ -71,6 +75,8 @@ class TcpConnection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._loop.time()
+        self._sent_bytes = 0
+        self._taken = (0, self._heard_at)
 
     # What the event loop calls.
 
@@ -139,6 +145,7 @@ class TcpConnection(asyncio.Protocol):
         if self._error is not None or transport.is_closing():
             return
         head, payload = encode(message)
+        self._sent_bytes += len(head) + len(payload)
         if payload:
             transport.writelines((head, payload))
         else:
@@ -152,6 +159,13 @@ class TcpConnection(asyncio.Protocol):
 
     def idle_seconds(self) -> float:
         return 0.0 if self._paused else self._loop.time() - self._heard_at
+
+    def stuck_seconds(self) -> float:
+        waiting = self._transport_here().get_write_buffer_size()
+        taken, now = self._sent_bytes - waiting, self._loop.time()
+        if waiting == 0 or taken > self._taken[0]:
+            self._taken = (taken, now)
+        return now - self._taken[1]
 
     def allow_payloads(self, bytes_max: int, /) -> None:
         self._decoder.payload_bytes_max = bytes_max

@@ -234,6 +234,7 @@ class Fetcher:
                     self._position,
                     heartbeat_seconds=self._options.heartbeat_seconds,
                     idle_seconds=self._options.idle_seconds,
+                    send_seconds=self._options.send_seconds,
                 ),
             )
         except (ReplicationError, ConnectionError) as error:

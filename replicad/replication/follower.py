@@ -34,6 +34,7 @@ from replicad.replication.agree import Code, History, Outcome, may_bootstrap
 from replicad.replication.connection import Connection
 from replicad.replication.fetch import Fetcher
 from replicad.replication.framing import PAYLOAD_BYTES_MAX
+from replicad.replication.freshness import Freshness, why_refused
 from replicad.replication.identify import FEATURES, SOFTWARE, VERSIONS, Identity, RefusedError, check_welcome
 from replicad.replication.keepalive import keep_alive
 from replicad.replication.messages import Claim, Decided, Heartbeat, Hello, Installed, Refuse, Welcome
@@ -93,6 +94,7 @@ class Follower:
         self._options = options
         self._on_change = on_change
         self.link = Link(since=env.clock.monotonic())
+        self.freshness = Freshness()
         self.upstream = Upstream()
         self.progress: BootstrapProgress | None = None
         self.progress_started_at = 0.0
@@ -115,6 +117,30 @@ class Follower:
         if self._activity is not None and self._activity.waits_for:
             return self._activity.waits_for
         return self.link.waits_for
+
+    @property
+    def staleness_seconds(self) -> float | None:
+        """How long ago this replica surely had all that its primary had; None when it never had."""
+        store = self._data.store
+        if store is None:
+            return None
+        return self.freshness.staleness_seconds(store.latest_sequence, self._env.clock.monotonic())
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """How long it has been missing something that it knows of."""
+        store = self._data.store
+        if store is None:
+            return None
+        return self.freshness.lag_seconds(store.latest_sequence, self._env.clock.monotonic())
+
+    @property
+    def reads_refused(self) -> str | None:
+        """The error that reads get, by configuration, while the data is old."""
+        options = self._options
+        if options.stale_reads == "serve" and not options.max_staleness_seconds:
+            return None
+        return why_refused(self.link.state, self.staleness_seconds, options)
 
     async def run(self) -> None:
         """Runs until it is cancelled or the store failed."""
@@ -174,6 +200,7 @@ class Follower:
                     self._position,
                     heartbeat_seconds=welcome.heartbeat_ms / 1000 or self._options.heartbeat_seconds,
                     idle_seconds=self._options.idle_seconds,
+                    send_seconds=self._options.send_seconds,
                 ),
             )
         finally:
@@ -277,6 +304,7 @@ class Follower:
 
     def _heard_of_primary(self, sequence: int, clock_us: int | None) -> None:
         self.link.primary_sequence = sequence
+        self.freshness.heard(sequence, self._env.clock.monotonic())
         if clock_us is not None:
             self.link.primary_clock_us = clock_us
 

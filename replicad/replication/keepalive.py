@@ -19,11 +19,16 @@ async def keep_alive(
     *,
     heartbeat_seconds: float,
     idle_seconds: float,
+    send_seconds: float,
 ) -> None:
-    """Never returns; raises PeerTimeoutError when the peer has been silent for `idle_seconds`."""
+    """Never returns; raises PeerTimeoutError when the peer has been silent for `idle_seconds`, or has taken
+    nothing of what waits for it for `send_seconds`."""
     while True:
         connection.send(Heartbeat(position(), clock.wall_us()))
         await asyncio.sleep(heartbeat_seconds)
         idle = connection.idle_seconds()
         if idle > idle_seconds:
             raise PeerTimeoutError(f"nothing came from {connection.peer} for {idle:.1f} s")
+        stuck = connection.stuck_seconds()
+        if stuck > send_seconds:
+            raise PeerTimeoutError(f"{connection.peer} took nothing for {stuck:.1f} s")

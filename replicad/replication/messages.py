@@ -44,6 +44,7 @@ class Kind(IntEnum):
     INSTALLED = 13  # R
     JOIN = 30  # R
     WANTED = 31  # R
+    ASK = 32  # P
     WANT_MARK = 40  # R
     QUESTION = 41  # R
     ANSWER = 42  # P
@@ -233,6 +234,13 @@ class Wanted(Message):
     copy: bytes = wire(headers.id16)
     files: int = wire(headers.u32)
     bytes: int = wire(headers.u64)
+
+
+@message(Kind.ASK)
+class Ask(Message):
+    """Somebody waits: what the replica has up to `through` it acknowledges at once, and not when it suits."""
+
+    through: int = wire(headers.u64)
 
 
 @message(Kind.WANT_MARK)

@@ -8,6 +8,7 @@ from typing import Literal
 from replicad.errors import InvalidArgument
 from replicad.options import GIB, KIB, MIB
 from replicad.replication.slot_states import SlotLimits
+from replicad.replication.synchronous import Level, parse_rule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,22 @@ class ReplicationOptions:
     backoff_seconds_max: float = 5.0
     stopped_retry_seconds: float = 15.0
     """How often a replica that was stopped with an explanation asks again."""
+
+    send_seconds: float = 10.0
+    """When the peer takes nothing of what waits for it for this long, the session ends."""
+    ack_seconds: float = 0.005
+    """A replica collects acknowledgements for so long, unless somebody waits for them."""
+
+    synchronous: str = ""
+    """Which replicas a write waits for: "any 2", "first 1 of (a, b)"; empty is none."""
+    synchronous_level: Literal["received", "applied", "durable"] = "durable"
+    synchronous_seconds_max: float = 10.0
+    """A write whose replicas did not answer for so long is answered with an error that says where it is."""
+
+    stale_reads: Literal["serve", "refuse"] = "serve"
+    """What a replica does with reads while it does not stream, a bootstrap included."""
+    max_staleness_seconds: float = 0.0
+    """A replica refuses reads when its data may be older than this; 0 is no limit."""
 
     chunk_bytes: int = 256 * KIB
     """Log bytes in one FRAMES message; a single frame may be longer."""
@@ -53,8 +70,17 @@ class ReplicationOptions:
         )
 
     def __post_init__(self) -> None:
+        parse_rule(self.synchronous)
+        if self.synchronous_level not in [level.value for level in Level]:
+            raise InvalidArgument(f"synchronous_level is not {self.synchronous_level!r}")
+        if self.stale_reads not in ("serve", "refuse"):
+            raise InvalidArgument(f'stale_reads is "serve" or "refuse", not {self.stale_reads!r}')
+        if 0 < self.max_staleness_seconds < 2 * self.heartbeat_seconds:
+            raise InvalidArgument("max_staleness_seconds must be at least twice heartbeat_seconds")
         for field in fields(self):
             value = getattr(self, field.name)
+            if field.name in ("synchronous", "synchronous_level", "stale_reads"):
+                continue
             if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
                 raise InvalidArgument(f"{field.name} must be a number of at least 0, not {value!r}")
         if self.idle_seconds < 2 * self.heartbeat_seconds:

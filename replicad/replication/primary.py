@@ -48,8 +48,10 @@ from replicad.replication.sender import Sender
 from replicad.replication.serve_copy import CopyServer
 from replicad.replication.slot_upkeep import SlotUpkeep
 from replicad.replication.slots import Slots
+from replicad.replication.synchronous import Level, parse_rule
 from replicad.replication.tasks import beside, in_thread
 from replicad.replication.throttle import Throttle
+from replicad.replication.waits import Acknowledged, Waits
 
 log = structlog.get_logger("replicad.replication")
 
@@ -95,7 +97,13 @@ class PrimaryNode:
         """Answers the replicas' questions about the data; set by whoever owns the budget for that."""
         self.fenced_by: int | None = None
         """A higher epoch that a replica was seen in: this node may not write any more."""
-        self._ack_waiters: list[asyncio.Future[None]] = []
+        self.waits = Waits(
+            self._acknowledged,
+            self._ask,
+            rule=parse_rule(options.synchronous),
+            level=Level(options.synchronous_level),
+            timeout_seconds=options.synchronous_seconds_max,
+        )
 
     async def serve(self, connection: Connection) -> None:
         """Runs one session to its end; raises only a cancellation."""
@@ -135,6 +143,7 @@ class PrimaryNode:
                 del self.sessions[hello.node]
                 self.slots.end_reading(hello.node)
                 self.upkeep.release()
+                self.waits.changed()
             if session.server is not None:
                 session.server.close()
                 session.server.copy.in_use = False
@@ -155,6 +164,7 @@ class PrimaryNode:
             lambda: self._source.durable_position,
             heartbeat_seconds=self._options.heartbeat_seconds,
             idle_seconds=self._options.idle_seconds,
+            send_seconds=self._options.send_seconds,
         )
 
     async def _end_predecessor(self, hello: Hello) -> None:
@@ -248,12 +258,15 @@ class PrimaryNode:
             sequence=sequence,
             durable=durable,
             on_ack=lambda ack: self._on_ack(node_id, ack),
+            now=self._env.clock.monotonic,
+            ask_through=self.waits.asked_through,
             answering=None
             if self.answering is None
             else AnsweringSession(self.answering, session.connection),
         )
         session.sender = sender
         session.state = "streaming"
+        self.waits.changed()
         try:
             await sender.run()
         except LogGoneError as error:
@@ -302,35 +315,27 @@ class PrimaryNode:
 
     def _on_ack(self, node_id: bytes, ack: Ack) -> None:
         self.slots.advance(node_id, ack.durable, self._env.clock.wall_us())
-        waiters, self._ack_waiters = self._ack_waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        self.waits.changed()
+
+    def _acknowledged(self) -> list[Acknowledged]:
+        return [
+            (session.hello.name, node_id.hex(), session.sender.ack)
+            for node_id, session in self.sessions.items()
+            if session.sender is not None
+        ]
+
+    def _ask(self, through: int) -> None:
+        for session in self.sessions.values():
+            if session.sender is not None:
+                session.sender.ask(through)
 
     # What the daemon calls.
-
-    def holding(self, sequence: int) -> int:
-        """How many connected replicas hold `sequence` durably."""
-        senders = (session.sender for session in self.sessions.values())
-        return sum(1 for sender in senders if sender is not None and sender.ack.durable >= sequence)
 
     def is_caught_up(self) -> bool:
         """Whether every replica that streams has applied all that is durable here."""
         newest = self._source.durable_sequence
         senders = (session.sender for session in self.sessions.values())
         return all(sender is None or sender.ack.applied >= newest for sender in senders)
-
-    async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
-        """Waits until `count` replicas hold `sequence` durably, or the time is over; how many do."""
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                while self.holding(sequence) < count:
-                    waiter = asyncio.get_running_loop().create_future()
-                    self._ack_waiters.append(waiter)
-                    await waiter
-        except TimeoutError:
-            pass
-        return self.holding(sequence)
 
     async def tick(self) -> None:
         """About once a second: limits of slots, copies that nobody uses, slots to the node's state."""

@@ -3,6 +3,9 @@
     FRAMES ──> (those that are here already, up to a chunk) ──> apply_frames ──> ACK received = applied
                                                                     └─ the store's sync, later ──> ACK durable
 
+Acknowledgements are collected for a few milliseconds, unless somebody waits for them (ASK) or much came since
+the last one.
+
 The store checks that the first frame follows its position and continues its history hash. Small chunks are
 applied in line, since a thread would cost more than they do; large ones in a thread. While the store stalls
 nothing is taken from the connection, which stops reading, and so the primary stops sending.
@@ -10,20 +13,23 @@ nothing is taken from the connection, which stops reading, and so the primary st
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from replicad.errors import GapError, ProtocolError
-from replicad.options import KIB
+from replicad.options import KIB, MIB
 from replicad.replication.connection import Connection
 from replicad.replication.history_check import HistoryCheck
 from replicad.replication.identify import RefusedError
-from replicad.replication.messages import Ack, Answer, Frames, Heartbeat, Message, Refuse
+from replicad.replication.messages import Ack, Answer, Ask, Frames, Heartbeat, Message, Refuse
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import ReplicaStore
 from replicad.replication.tasks import Wakeup, beside, in_thread
 from replicad.replication.upstream import Upstream
 
 INLINE_BYTES_MAX = 32 * KIB
+ACK_BYTES = 1 * MIB
+"""After so much an acknowledgement goes out whether its time came or not: it opens the primary's window."""
 
 
 class Receiver:
@@ -47,6 +53,9 @@ class Receiver:
         self._wakeup = Wakeup()
         self._check = HistoryCheck()
         self._acknowledged: Ack | None = None
+        self._asked_through = 0
+        self._unacknowledged_bytes = 0
+        self._ack_timer: asyncio.TimerHandle | None = None
         self._applied = store.position.sequence
         self._received = int(self._applied)
         self.received_bytes = 0
@@ -59,6 +68,8 @@ class Receiver:
             await beside(self._ingest(), self._acknowledge())
         finally:
             unsubscribe()
+            if self._ack_timer is not None:
+                self._ack_timer.cancel()
 
     async def _ingest(self) -> None:
         while True:
@@ -73,6 +84,11 @@ class Receiver:
                     raise RefusedError(message.code, message.reason, message.retry)
                 if isinstance(message, Answer) and self._upstream is not None:
                     self._upstream.answered(message)
+                    message = self._connection.receive_ready()
+                    continue
+                if isinstance(message, Ask):
+                    self._asked_through = max(self._asked_through, message.through)
+                    self._send_ack()
                     message = self._connection.receive_ready()
                     continue
                 if not isinstance(message, Heartbeat):
@@ -102,6 +118,7 @@ class Receiver:
             self._received = message.last
         frames = batch[0].payload if len(batch) == 1 else b"".join(message.payload for message in batch)
         self.received_bytes += len(frames)
+        self._unacknowledged_bytes += len(frames)
         self._on_primary(batch[-1].primary, None)
         if len(frames) <= INLINE_BYTES_MAX and not self._store.stalled:
             position = self._store.apply_frames(frames)
@@ -137,9 +154,25 @@ class Receiver:
     def _send_ack(self) -> None:
         durable = min(int(self._store.durable_sequence), int(self._applied))
         ack = Ack(self._received, self._applied, durable)
-        if ack != self._acknowledged:
-            self._acknowledged = ack
-            self._connection.send(ack)
+        last = self._acknowledged
+        if ack == last:
+            return
+        awaited = last is None or self._asked_through > last.durable
+        if awaited or self._unacknowledged_bytes >= ACK_BYTES:
+            self._acknowledge_now(ack)
+        elif self._ack_timer is None:
+            loop = asyncio.get_running_loop()
+            self._ack_timer = loop.call_later(self._options.ack_seconds, self._ack_time_over)
+
+    def _ack_time_over(self) -> None:
+        self._ack_timer = None
+        durable = min(int(self._store.durable_sequence), int(self._applied))
+        self._acknowledge_now(Ack(self._received, self._applied, durable))
+
+    def _acknowledge_now(self, ack: Ack) -> None:
+        self._acknowledged = ack
+        self._unacknowledged_bytes = 0
+        self._connection.send(ack)
 
 
 def _epoch(message: Frames) -> bytes:

@@ -19,7 +19,7 @@ from replicad.errors import ProtocolError
 from replicad.replication.answering import AnsweringSession
 from replicad.replication.connection import Connection
 from replicad.replication.history_check import check_same
-from replicad.replication.messages import Ack, Frames, Heartbeat, Question, Verified, WantMark
+from replicad.replication.messages import Ack, Ask, Frames, Heartbeat, Question, Verified, WantMark
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import LogCursor, LogSource
 from replicad.replication.tasks import Wakeup, beside, in_thread
@@ -38,25 +38,53 @@ class Sender:
         sequence: int,
         durable: int,
         on_ack: Callable[[Ack], None],
+        now: Callable[[], float],
+        ask_through: int = 0,
         answering: AnsweringSession | None = None,
     ) -> None:
+        """`ask_through`: up to there the replica is asked to acknowledge at once; `now` is monotonic."""
         self._source = source
         self._connection = connection
         self._options = options
         self._on_ack = on_ack
         self.answering = answering
         self._wakeup = Wakeup()
-        self._on_its_way: deque[tuple[int, int]] = deque()
+        self._on_its_way: deque[tuple[int, int, int]] = deque()
+        self._now = now
+        self._ask_through = ask_through
+        self._asked_through = 0
         self.sent = sequence
         self.ack = Ack(sequence, sequence, min(durable, sequence))
+        self.moved_at = dict.fromkeys(("received", "applied", "durable"), now())
+        """When each level of `ack` moved last."""
+        self._sent_from = sequence
+        self._sent_batches = 0
+        self._window_batches = 0
         self.window_bytes = 0
         """Bytes sent and not yet applied."""
         self.sent_bytes = 0
         self.waits_for = ""
         self._checked: Position | None = None
 
+    def ask(self, through: int) -> None:
+        """Makes the replica acknowledge at once what it has up to `through`."""
+        if through > max(self.ack.durable, self._asked_through):
+            self._asked_through = through
+            self._connection.send(Ask(through))
+
+    def lag_batches(self, newest: int) -> int:
+        """How many the replica has not applied: exact for what is on its way, and for the rest as many as the
+        sequence numbers would be at the rate of what was sent. 0 exactly when nothing is missing."""
+        unsent = newest - self.sent
+        if unsent <= 0:
+            return self._window_batches
+        sent = self.sent - self._sent_from
+        return self._window_batches + max(1, unsent * self._sent_batches // sent if sent else unsent)
+
     async def run(self) -> None:
         """Ends only by an error: the peer's, the store's (LogGoneError) or a cancellation."""
+        if self._ask_through:
+            self.ask(self._ask_through)
         unsubscribe = self._source.subscribe(self._wakeup.notify)
         try:
             answering = [] if self.answering is None else [self.answering.run()]
@@ -91,8 +119,10 @@ class Sender:
                 continue
             size = len(chunk.frames)
             at_tail = size < chunk_bytes // 2
-            self._on_its_way.append((chunk.last_sequence, size))
+            self._on_its_way.append((chunk.last_sequence, size, chunk.batches))
             self.window_bytes += size
+            self._window_batches += chunk.batches
+            self._sent_batches += chunk.batches
             self.sent_bytes += size
             self.sent = chunk.last_sequence
             self._connection.send(
@@ -134,7 +164,12 @@ class Sender:
         if ack.received < before.received or ack.applied < before.applied or ack.durable < before.durable:
             raise ProtocolError(f"{ack} goes back behind {before}")
         self.ack = ack
+        for level in self.moved_at:
+            if getattr(ack, level) > getattr(before, level):
+                self.moved_at[level] = self._now()
         while self._on_its_way and self._on_its_way[0][0] <= ack.applied:
-            self.window_bytes -= self._on_its_way.popleft()[1]
+            _, size, batches = self._on_its_way.popleft()
+            self.window_bytes -= size
+            self._window_batches -= batches
             self._wakeup.notify()
         self._on_ack(ack)

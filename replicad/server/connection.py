@@ -167,7 +167,7 @@ class Connection(Session, asyncio.Protocol):
         handler, _, _, command = entry
         refusal = refusals.not_in_transaction(command.name) if command.blocking else None
         if handler is not command.handler:
-            refusal = refusals.READ_ONLY
+            refusal = handler(self, request)
         self.queue_bytes += sum(map(len, request)) + 64 * len(request)
         if self.queue_bytes > self.server.options.request_bytes_max:
             refusal = refusals.QUEUE_TOO_LARGE

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 from replicad.options import Options
 from replicad.store.marks import Mark, Marks
-from replicad.types import Position
+from replicad.types import EpochRecord, Position
 
 
 class Batch(Protocol):
@@ -109,6 +109,9 @@ class Store(Protocol):
     def failed(self) -> BaseException | None: ...
 
     @property
+    def epochs(self) -> tuple[EpochRecord, ...]: ...
+
+    @property
     def families(self) -> dict[str, int]:
         """Id by name, those of the newest write."""
         ...
@@ -155,6 +158,36 @@ class ReplicaView:
     acknowledged_sequence: int
 
 
+class Waits(Protocol):
+    """Who waits for acknowledgements of replicas."""
+
+    timeout_seconds: float
+    """How long a write waits for the replicas that the configuration asks for."""
+
+    def describe(self) -> str:
+        """Which replicas all writes wait for, at which level; "" for none."""
+        ...
+
+    def released(self, visible: int, /) -> int:
+        """The newest sequence number whose writes may be answered: `visible`, or less."""
+        ...
+
+    def lacking(self, sequence: int, /) -> str:
+        """Which replicas hold it and what was asked for, in words."""
+        ...
+
+    def subscribe(self, listener: Callable[[], None], /) -> Callable[[], None]:
+        """Calls back, on the loop, after `released` may have moved; returns how to end that."""
+        ...
+
+    async def wait(
+        self, level: str, count: int, sequence: int, timeout_seconds: float | None, /
+    ) -> Sequence[str]:
+        """Waits until so many replicas have it at that level ("received", "applied", "durable"), or the time
+        is over; the names of those that have it then."""
+        ...
+
+
 class Node(Protocol):
     """The node that this server answers for."""
 
@@ -191,8 +224,14 @@ class Node(Protocol):
         """Lets go of the log that is kept for a replica; whether any was."""
         ...
 
-    async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
-        """Waits until `count` replicas hold `sequence` durably, or the time is over; how many hold it now."""
+    @property
+    def waits(self) -> Waits:
+        """Acknowledgements of this node's replicas."""
+        ...
+
+    @property
+    def reads_refused(self) -> str | None:
+        """The error, with its code, that reads get while this node's data is too old to be shown."""
         ...
 
     async def backup(self, target: str | None, *, flush: bool, metadata: bytes) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from replicad import kernels
 from replicad.env import Clock, SystemClock
 from replicad.errors import CorruptionError
 from replicad.server import refusals
-from replicad.server.commands import COMMANDS, READ_ONLY, WRITABLE
+from replicad.server.commands import COMMANDS, READ_ONLY, STALE, WRITABLE
 from replicad.server.commands.table import Table
 from replicad.server.connection import Connection
 from replicad.server.cursors import CursorTable
@@ -29,7 +29,7 @@ from replicad.server.key_count import KeyCount
 from replicad.server.options import ServerOptions
 from replicad.server.session import Session
 from replicad.server.stats import ServerStats
-from replicad.server.writes import WriteGroup, write_refused
+from replicad.server.writes import WriteGroup, replicas_missing, write_refused
 from replicad.types import Position
 
 log = structlog.get_logger()
@@ -77,7 +77,8 @@ class RespServer:
         self._closing = False
         self._woken = False
         self._listener: asyncio.Server | None = None
-        self._unsubscribe: Callable[[], None] = lambda: None
+        self._unsubscribe: Callable[[], Any] = lambda: None
+        self._expiry: asyncio.TimerHandle | None = None
         self._inspection: asyncio.TimerHandle | None = None
         self._threads = ThreadPoolExecutor(self.options.threads_max, thread_name_prefix="resp")
         self._tasks: set[asyncio.Task[None]] = set()
@@ -86,7 +87,8 @@ class RespServer:
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listens; returns the address, which names the port when `port` is 0."""
-        self._unsubscribe = self.store.subscribe(self._store_moved)
+        unsubscribe = [self.store.subscribe(self._store_moved), self.node.waits.subscribe(self._release)]
+        self._unsubscribe = lambda: [end() for end in unsubscribe]
         self._listener = await self.loop.create_server(lambda: Connection(self), host, port, backlog=1024)
         self.address = self._listener.sockets[0].getsockname()[:2]
         self._inspection = self.loop.call_later(_INSPECT_SECONDS, self._inspect)
@@ -113,15 +115,18 @@ class RespServer:
                 log.warning("server.clients_aborted", clients=len(self.connections))
             for client in list(self.connections):
                 client.abort()
-            if self._inspection is not None:
-                self._inspection.cancel()
+            for timer in (self._inspection, self._expiry):
+                if timer is not None:
+                    timer.cancel()
             self._unsubscribe()
             await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
 
     @property
     def table(self) -> Table:
         """The commands as this node takes them now."""
-        return WRITABLE if self.node.is_writable else READ_ONLY
+        if self.node.is_writable:
+            return WRITABLE
+        return READ_ONLY if self.node.reads_refused is None else STALE
 
     def visible_position(self) -> Position:
         return self.store.durable_position if self.durability == "sync" else self.store.position
@@ -225,9 +230,27 @@ class RespServer:
                 client.fail_held(reply)
             return
         visible = self.store.latest_sequence
+        released = self.node.waits.released(visible)
         for client in list(self.holding):
-            if client.held[0].sequence <= visible:
-                client.release(visible)
+            limit = released if client.waits_for_replicas else visible
+            if client.held[0].sequence <= limit:
+                client.release(limit)
+        if released < visible and self.holding and self._expiry is None:
+            self._expire()
+
+    def _expire(self) -> None:
+        """Answers writes whose replicas take too long with what is true; comes again while any wait."""
+        self._expiry = None
+        waits, visible, now = self.node.waits, self.store.latest_sequence, self.now()
+        for client in list(self.holding):
+            late = [s for s in client.held if s.sequence <= visible and now - s.since > waits.timeout_seconds]
+            for segment in late:
+                here = self.store.durable_sequence >= segment.sequence
+                segment.fail(replicas_missing(waits.lacking(segment.sequence), segment.sequence, here))
+            if late and client.held[0] is late[0]:
+                client.release(0)
+        if self.holding and not self._closing:
+            self._expiry = self.loop.call_later(min(1.0, waits.timeout_seconds / 4), self._expire)
 
     def _notice_stall(self) -> None:
         """While the store cannot keep up, no socket is read."""
@@ -238,8 +261,11 @@ class RespServer:
             for client in list(self.connections):
                 client.settle()
 
-    async def wait_until(self, condition: Callable[[], bool], timeout_seconds: float) -> bool:
-        """Waits until the condition, looked at when the store moves, holds; False when the time is over."""
+    async def wait_until(self, condition: Callable[[], bool], timeout_seconds: float | None) -> bool:
+        """Waits until the condition, looked at when the store moves, holds; False when the time is over.
+
+        None is for ever.
+        """
         if condition():
             return True
         waiter = (condition, self.loop.create_future())

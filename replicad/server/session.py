@@ -36,6 +36,7 @@ class Session:
         self.annotations: list[bytes] = []
         self.family = 0
         self.last_write = 0
+        self.waits_for_replicas = True
         self.direct = True  # reads may show the visible default family: nothing is held, no EXEC is under way
         self.held: deque[Segment] = deque()
         self.segment: Segment | None = None
@@ -184,7 +185,7 @@ class Session:
         return segment
 
     def _open_segment(self, sequence: int) -> Segment:
-        segment = Segment(self, sequence)
+        segment = Segment(self, sequence, self.server.now())
         if not self.held:
             self.server.holding.add(self)
         self.held.append(segment)

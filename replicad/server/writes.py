@@ -32,17 +32,24 @@ class Segment:
 
     `dependent` are the indices of the replies that are untrue unless the group commits: those of its
     writes, and of reads that saw them. `last_batch` is the index of the connection's last batch in the
-    group.
+    group; `since` is when it was opened.
     """
 
-    __slots__ = ("connection", "dependent", "last_batch", "replies", "sequence")
+    __slots__ = ("connection", "dependent", "last_batch", "replies", "sequence", "since")
 
-    def __init__(self, connection: Session, sequence: int) -> None:
+    def __init__(self, connection: Session, sequence: int, since: float) -> None:
+        self.since = since
         self.connection = connection
         self.sequence = sequence
         self.replies: list[bytes] = []
         self.dependent: list[int] = []
         self.last_batch = -1
+
+    def fail(self, reply: bytes) -> None:
+        """What depends on its writes is answered so, at once."""
+        for index in self.dependent:
+            self.replies[index] = reply
+        self.sequence = 0
 
 
 class WriteGroup:
@@ -99,12 +106,16 @@ def write_refused(error: BaseException) -> bytes:
     return replies.error(f"ERR the write was refused: {error}")
 
 
+def replicas_missing(lacking: str, sequence: int, is_durable_here: bool) -> bytes:
+    """The reply to a write that is in the log, and not on the replicas that it had to wait for."""
+    here = "durable" if is_durable_here else "written and not durable yet"
+    return replies.error(f"NOREPLICAS {lacking}; all up to sequence {sequence} is {here} here and stays")
+
+
 def _fail(segments: list[Segment], error: BaseException) -> None:
     reply = write_refused(error)
     for segment in segments:
-        for index in segment.dependent:
-            segment.replies[index] = reply
-        segment.sequence = 0
+        segment.fail(reply)
 
 
 class Transaction:

@@ -17,6 +17,7 @@ from replicad.replication.headers import FileEntry
 from replicad.replication.messages import (
     Ack,
     Answer,
+    Ask,
     Claim,
     Copy,
     Data,
@@ -66,6 +67,7 @@ MESSAGES: list[Message] = [
     Fetch(1, 512, 256),
     Join(b"n" * 16, b"p" * 16, b"c" * 16),
     Wanted(b"c" * 16, 1, 200),
+    Ask(9),
     WantMark(b"m" * 16, 330),
     Question(7, b"m" * 16, "split", 3, (b"a", None), 1 << 20, 4),
     Answer(7, None, "", b"ranges"),

@@ -289,20 +289,23 @@ async def test_messages_out_of_order_end_the_session(tmp_path: Path, messages: l
         await until(lambda: not primary.node.sessions)
 
 
-async def test_wait_replicas_counts_durable_ones(tmp_path: Path) -> None:
-    """It returns as soon as enough replicas hold the sequence number durably, or at the timeout."""
+async def test_a_wait_tells_who_has_it(tmp_path: Path) -> None:
+    """It ends as soon as enough replicas hold the sequence number at the level, or at the timeout."""
     primary = Primary(written(1), tmp_path / "p")
     data = FakeData(FakeStore(auto_sync=False))
     replica = Replica(primary, data, tmp_path / "r")
     async with running(replica, primary):
         await until(lambda: caught_up(replica, primary))
-        assert await primary.node.wait_replicas(1, 1, 0.02) == 0
-        waiting = asyncio.create_task(primary.node.wait_replicas(1, 1, 5.0))
+        waits = primary.node.waits
+        name = (b"R" * 16).hex()[:12]
+        assert await waits.wait("applied", 1, 1, 5.0) == [name]
+        assert await waits.wait("durable", 1, 1, 0.02) == []
+        waiting = asyncio.create_task(waits.wait("durable", 1, 1, 5.0))
         await asyncio.sleep(0)
         assert data.store is not None
         data.store.sync()
-        assert await waiting == 1
-        assert await primary.node.wait_replicas(2, 1, 0.02) == 1
+        assert await waiting == [name]
+        assert await waits.wait("durable", 2, 1, 0.02) == [name]
 
 
 async def test_an_unused_copy_expires(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -38,6 +39,7 @@ class Stream:
             sequence=at,
             durable=replica.durable_sequence,
             on_ack=self.acks.append,
+            now=time.monotonic,
         )
         self.receiver = Receiver(
             replica, self.right, options, on_primary=lambda sequence, _: self.primary_seen.append(sequence)
@@ -117,10 +119,42 @@ async def test_a_stalled_replica_stops_the_primary_at_its_window() -> None:
         await until(lambda: running.sender.waits_for.startswith("the replica"))
         assert running.receiver.waits_for == "the store's flush and compaction"
         assert running.sender.window_bytes <= OPTIONS.window_bytes + OPTIONS.chunk_bytes
-        assert running.sender.ack.received > running.sender.ack.applied == 0
+        await until(lambda: running.sender.ack.received > running.sender.ack.applied == 0)
         replica.stalled = None
         replica.notify()
         await until(lambda: replica.position == primary.position)
+
+
+async def test_acknowledgements_are_collected_unless_somebody_asks() -> None:
+    """Without ASK one acknowledgement answers many batches; with it each is told at once."""
+    options = ReplicationOptions(ack_seconds=30.0)
+    primary, replica = FakeStore(), FakeStore()
+    async with stream(primary, replica, options) as running:
+        first = len(running.acks)
+        for _ in range(20):
+            primary.write(b"v")
+            await until(lambda: replica.position == primary.position)
+        assert len(running.acks) - first <= 1
+        running.sender.ask(25)
+        await until(lambda: running.sender.ack == Ack(20, 20, 20))
+        for number in range(21, 25):
+            primary.write(b"v")
+            await until(lambda last=number: running.sender.ack == Ack(last, last, last))  # type: ignore[misc]
+
+
+async def test_lag_in_batches_is_exact_on_the_way_and_zero_when_idle() -> None:
+    """What is on its way counts batch by batch; a replica that has all is at 0, whatever was sent before."""
+    primary, replica = FakeStore(), FakeStore(stalled="level 0 is full")
+    for _ in range(3):
+        primary.write(b"v", b"w")
+    async with stream(primary, replica) as running:
+        await until(lambda: running.sender.sent == 6)
+        assert running.sender.lag_batches(6) == 3
+        assert running.sender.lag_batches(10) == 5
+        replica.stalled = None
+        replica.notify()
+        await until(lambda: running.sender.ack.applied == 6)
+        assert running.sender.lag_batches(6) == 0
 
 
 async def test_a_frame_longer_than_the_window_passes() -> None:
@@ -176,7 +210,9 @@ async def test_an_impossible_acknowledgement_ends_the_session(acks: list[Ack]) -
         primary.write(b"v")
     left, right = pair()
     right.allow_payloads(1 << 20)
-    sender = Sender(primary, left, OPTIONS, sequence=0, durable=0, on_ack=lambda ack: None)
+    sender = Sender(
+        primary, left, OPTIONS, sequence=0, durable=0, on_ack=lambda ack: None, now=time.monotonic
+    )
     task = asyncio.create_task(sender.run())
     await until(lambda: sender.sent == 3)
     for ack in acks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,14 @@ class Nodes:
         at = self.replica.position.sequence
         self.session = AnsweringSession(self.answering, left)
         sender = Sender(
-            self.primary, left, LINK, sequence=at, durable=at, on_ack=lambda _: None, answering=self.session
+            self.primary,
+            left,
+            LINK,
+            sequence=at,
+            durable=at,
+            on_ack=lambda _: None,
+            now=time.monotonic,
+            answering=self.session,
         )
         receiver = Receiver(self.replica, right, LINK, on_primary=lambda *_: None, upstream=self.upstream)
         self.upstream.attach(right, (VERIFY,))

@@ -10,8 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import redis
 import uvloop
 
+from replicad.replication.synchronous import parse_rule
+from replicad.replication.waits import Acknowledged, Waits
 from replicad.server import ReplicaView, RespServer, ServerOptions
 
 DEADLINE_SECONDS = 10.0
@@ -38,13 +41,14 @@ class FakeNode:
     def drop_slot(self, node_id: bytes) -> bool:
         return False
 
-    async def wait_replicas(self, count: int, sequence: int, timeout_seconds: float | None) -> int:
-        deadline = time.monotonic() + (timeout_seconds or DEADLINE_SECONDS)
-        while True:
-            holding = sum(replica.acknowledged_sequence >= sequence for replica in self.followers)
-            if holding >= count or time.monotonic() > deadline:
-                return holding
-            await asyncio.sleep(0.005)
+    reads_refused: str | None = None
+    acknowledged: list[Acknowledged] = field(default_factory=list)
+    rule: str = ""
+
+    def __post_init__(self) -> None:
+        self.waits = Waits(
+            lambda: self.acknowledged, lambda through: None, rule=parse_rule(self.rule), timeout_seconds=0.3
+        )
 
     backups: list[tuple[str | None, bool, bytes]] = field(default_factory=list)
 
@@ -91,6 +95,13 @@ class RunningServer:
 
     def connect(self) -> RawClient:
         return RawClient(self.port)
+
+    def redis(self) -> redis.Redis:
+        return redis.Redis(port=self.port, socket_timeout=DEADLINE_SECONDS)
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Calls it on the server's loop."""
+        self.server.loop.call_soon_threadsafe(function)
 
     def close(self) -> None:
         self._stop()

@@ -88,22 +88,6 @@ def test_role_names_the_others(start: StartServer) -> None:
     assert (info["role"], info["master_link_status"], info["master_port"]) == ("slave", "up", 6381)
 
 
-def test_wait_asks_for_this_connections_writes(start: StartServer) -> None:
-    """It returns when enough replicas hold them."""
-    node = FakeNode(followers=[follower(0)])
-    server = start(node=node)
-    with server.connect() as raw:
-        raw.send(b"WAIT 0 100\r\nSET k v\r\nWAIT 1 10000\r\nPING\r\n")
-        raw.read(b":1\r\n+OK\r\n")
-        assert raw.has_nothing_to_read()
-        node.followers = [follower(1)]
-        raw.read(b":1\r\n+PONG\r\n")
-        raw.command("WAIT", "2", "20")
-        raw.read(b":1\r\n")
-        raw.command("WAIT", "1", "-1")
-        assert raw.read_line().startswith(b"-ERR ")
-
-
 def test_a_waiting_client_that_goes_is_forgotten(start: StartServer) -> None:
     """A WAIT without end ends with its connection."""
     server = start()

@@ -99,7 +99,9 @@ class Daemon:
         return document
 
     def digest(self) -> tuple[int, bytes]:
-        sequence, digest = self.ask("REPLICAD.DIGEST")
+        """Takes as long as reading all data."""
+        with redis.Redis(port=self.port, socket_timeout=600, retry=None) as client:
+            sequence, digest = client.execute_command("REPLICAD.DIGEST")
         return int(sequence), digest
 
     def kill(self) -> None:

@@ -198,6 +198,8 @@ class FakeDatabase:
         self.failed = failure
         self._tell()
 
+    epochs = ()
+
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)

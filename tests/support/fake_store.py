@@ -19,6 +19,7 @@ class FakeChunk:
     frames: bytes
     first_sequence: int
     last_sequence: int
+    batches: int
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,10 @@ class FakeCursor:
             return None
         self.next_sequence = found[-1].after.sequence + 1
         return FakeChunk(
-            b"".join(frame.data for frame in found), found[0].before.sequence + 1, found[-1].after.sequence
+            b"".join(frame.data for frame in found),
+            found[0].before.sequence + 1,
+            found[-1].after.sequence,
+            len(found),
         )
 
     def close(self) -> None:

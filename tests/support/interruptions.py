@@ -52,9 +52,10 @@ def interrupt(cluster: Cluster, size_bytes: int, kills: int, tables: dict[str, d
             victim.kill()
             victim.spawn()
         eventually(lambda: _done(replica), 600)
-        follows(replica, primary, 60)
+        sent = proxy.from_target_bytes
         assert replica.status()["last_bootstrap"]["size_bytes"] == total, "it was one copy all along"
-        return float(proxy.from_target_bytes / total)
+        follows(replica, primary, 60)
+        return float(sent / total)
     finally:
         proxy.close()
 

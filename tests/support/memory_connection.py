@@ -50,6 +50,9 @@ class MemoryConnection:
     def idle_seconds(self) -> float:
         return self.silent_for
 
+    def stuck_seconds(self) -> float:
+        return 0.0
+
     def allow_payloads(self, bytes_max: int, /) -> None:
         self.decoder.payload_bytes_max = bytes_max
 

@@ -1,11 +1,10 @@
-"""Commands on the node: INFO, ROLE, WAIT, CONFIG, SHUTDOWN."""
+"""Commands on the node: INFO, ROLE, CONFIG, SHUTDOWN."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from replicad.server import refusals, replies
-from replicad.server.commands.arguments import parse_count
 from replicad.server.commands.table import Group
 from replicad.server.glob import compile_glob
 from replicad.server.info import render_info
@@ -36,21 +35,6 @@ def role(client: Connection, request: Request) -> bytes:
     return replies.encode(
         ["slave", host, port, server.node.link_state, server.store.latest_sequence], client.protocol
     )
-
-
-@node.command("wait", 3, "Waits until replicas hold this connection's writes.", blocking=True)
-def wait(client: Connection, request: Request) -> bytes | None:
-    count, timeout_ms = parse_count(request[1]), parse_count(request[2])
-    server = client.server
-    if server.node.role != "primary":
-        return replies.error("ERR WAIT cannot be used with replica instances.")
-
-    async def held_by_replicas() -> bytes:
-        timeout_seconds = timeout_ms / 1000 if timeout_ms else None
-        return replies.integer(await server.node.wait_replicas(count, client.last_write, timeout_seconds))
-
-    server.run_task(client, held_by_replicas)
-    return None
 
 
 @node.command("config", -2, "Shows the settings that Redis clients ask for.")

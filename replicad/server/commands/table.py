@@ -41,6 +41,11 @@ class Command:
     keys: tuple[int, int, int]
 
     @property
+    def reads(self) -> bool:
+        """Whether it shows keys or values."""
+        return not self.writes and (bool(self.keys[0]) or self.name in ("scan", "keys", "dbsize"))
+
+    @property
     def flags(self) -> list[str]:
         flags = []
         if self.writes:
@@ -91,15 +96,18 @@ class Group:
         return declare
 
 
-def build_table(commands: Iterable[Command], *, refuse_writes: Handler | None = None) -> Table:
+def build_table(
+    commands: Iterable[Command], *, refuse_writes: Handler | None = None, refuse_reads: Handler | None = None
+) -> Table:
     """Entries under the upper-case and the lower-case name. With `refuse_writes`, it stands in for every
-    write.
+    write, with `refuse_reads` for every command that shows data.
     """
     table: Table = {}
     for command in commands:
         least = abs(command.arity)
         most = command.arity if command.arity > 0 else _UNBOUNDED
-        handler = refuse_writes if refuse_writes is not None and command.writes else command.handler
+        refuse = refuse_writes if command.writes else refuse_reads if command.reads else None
+        handler = refuse or command.handler
         entry = (handler, least, most, command)
         table[command.name.upper().encode()] = entry
         table[command.name.encode()] = entry

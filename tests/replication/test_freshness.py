@@ -1,0 +1,64 @@
+"""How old a replica's data may be, and when it refuses to show it."""
+
+from __future__ import annotations
+
+import pytest
+
+from replicad.replication.freshness import MARKS_MAX, Freshness, why_refused
+from replicad.replication.options import ReplicationOptions
+
+
+def test_data_is_as_old_as_the_last_word_that_it_had_everything() -> None:
+    """Idle heartbeats keep it fresh; what is not applied yet, or silence, lets it age."""
+    freshness = Freshness()
+    assert freshness.staleness_seconds(0, 0.0) is None
+    assert freshness.lag_seconds(0, 0.0) is None
+    freshness.heard(10, 1.0)
+    assert freshness.staleness_seconds(9, 2.0) is None
+    assert freshness.lag_seconds(9, 2.0) == 1.0
+    assert freshness.staleness_seconds(10, 2.0) == 1.0
+    freshness.heard(10, 5.0)
+    assert freshness.staleness_seconds(10, 5.5) == 0.5
+    assert freshness.lag_seconds(10, 5.5) == 0.0
+    freshness.heard(20, 6.0)
+    freshness.heard(30, 7.0)
+    assert freshness.staleness_seconds(15, 8.0) == 3.0
+    assert freshness.lag_seconds(15, 8.0) == 2.0
+    assert freshness.staleness_seconds(25, 8.0) == 2.0
+    assert freshness.lag_seconds(25, 8.0) == 1.0
+    assert freshness.staleness_seconds(30, 8.0) == 1.0
+    assert freshness.staleness_seconds(30, 60.0) == 53.0, "nothing was heard since"
+
+
+def test_memory_is_bounded_whatever_the_replica_does() -> None:
+    """A replica that applies nothing for long keeps few marks, and the oldest one."""
+    freshness = Freshness()
+    for number in range(100_000):
+        freshness.heard(number + 1, float(number))
+    assert len(freshness._heard) <= MARKS_MAX
+    assert freshness.lag_seconds(0, 100_000.0) == pytest.approx(100_000, rel=0.1)
+    assert freshness.staleness_seconds(100_000, 100_000.0) == 1.0
+
+
+REFUSING = ReplicationOptions(stale_reads="refuse")
+LIMITED = ReplicationOptions(max_staleness_seconds=5.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "state", "staleness", "code"),
+    [
+        (ReplicationOptions(), "bootstrapping", None, None),
+        (REFUSING, "streaming", 99.0, None),
+        (REFUSING, "bootstrapping", 0.0, "MASTERDOWN"),
+        (REFUSING, "waiting", 0.0, "MASTERDOWN"),
+        (LIMITED, "waiting", 4.9, None),
+        (LIMITED, "streaming", 5.1, "STALE"),
+        (LIMITED, "streaming", None, "STALE"),
+    ],
+)
+def test_reads_are_refused(
+    options: ReplicationOptions, state: str, staleness: float | None, code: str | None
+) -> None:
+    """By configuration only: when the link is not streaming, or the data may be too old."""
+    refusal = why_refused(state, staleness, options)
+    assert (refusal and refusal.split()[0]) == code

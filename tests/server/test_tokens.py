@@ -1,0 +1,49 @@
+"""What a position token means at a node, as a table; histories with a failover in them."""
+
+from __future__ import annotations
+
+import pytest
+
+from replicad.server.tokens import Standing, judge
+from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
+
+
+def at(epoch: int, sequence: int, history_hash: int = 7) -> Position:
+    return Position(Epoch(epoch), Sequence(sequence), HistoryHash(history_hash))
+
+
+FIRST = (EpochRecord(Epoch(1), b"1" * 16, at(0, 0)),)
+FORKED = (*FIRST, EpochRecord(Epoch(2), b"2" * 16, at(1, 100)))
+"""Epoch 2 began after sequence number 100 of epoch 1."""
+
+
+@pytest.mark.parametrize(
+    ("token", "newest", "epochs", "found", "expected"),
+    [
+        (at(1, 50), at(1, 90), FIRST, at(1, 50), Standing.THERE),
+        (at(1, 95), at(1, 90), FIRST, None, Standing.NOT_YET),
+        (at(1, 50), at(1, 90), FIRST, at(1, 50, 8), Standing.LOST),
+        (at(1, 50), at(1, 90), FIRST, None, Standing.THERE),  # its log is gone, its epoch is right
+        (at(1, 50), at(1, 90), (), None, Standing.THERE),
+        # After a failover: what epoch 1 wrote up to the fork is there, what it wrote beyond is lost.
+        (at(1, 100), at(2, 300), FORKED, None, Standing.THERE),
+        (at(1, 101), at(2, 300), FORKED, None, Standing.LOST),
+        (at(1, 400), at(2, 300), FORKED, None, Standing.LOST),
+        (at(1, 101), at(2, 300), FORKED, at(2, 101), Standing.LOST),
+        (at(2, 101), at(2, 300), FORKED, at(2, 101), Standing.THERE),
+        (at(2, 101), at(2, 300), FORKED, None, Standing.THERE),
+        (at(2, 301), at(2, 300), FORKED, None, Standing.NOT_YET),
+        # A replica that has not heard of the new epoch yet.
+        (at(2, 150), at(1, 120), FIRST, None, Standing.NOT_YET),
+        (at(2, 110), at(1, 120), FIRST, at(1, 110), Standing.LOST),
+    ],
+)
+def test_tokens(
+    token: Position,
+    newest: Position,
+    epochs: tuple[EpochRecord, ...],
+    found: Position | None,
+    expected: Standing,
+) -> None:
+    """There, not yet, or lost: the hash decides, and where the log is gone the epoch."""
+    assert judge(token, newest, epochs, found) is expected
