@@ -23,7 +23,7 @@ DatabaseId = NewType("DatabaseId", bytes)
 
 DEFAULT_FAMILY = FamilyId(0)
 
-_POSITION = re.compile(r"(\d{1,10}):(\d{1,20}):([0-9a-f]{16})")
+_POSITION = re.compile(r"(\d{1,10}):(\d{1,20}):([0-9a-f]{16})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

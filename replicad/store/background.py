@@ -80,6 +80,7 @@ class Background:
             try:
                 job()
                 if waited:
+                    self._core.disk_full = None
                     self._core.swap_version(lambda version: version)
                 return
             except MergeStopped:
@@ -89,7 +90,7 @@ class Background:
                 if not full or self._core.progress.failure is not None:
                     self._core.progress.fail(error)
                     return
-                self._core.stalled = f"the disk is full: {error}"
+                self._core.disk_full = self._core.stalled = f"the disk is full: {error}"
                 self._core.progress.moved()
                 waited = True
                 self._stopping.wait(RETRY_SECONDS)

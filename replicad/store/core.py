@@ -133,6 +133,8 @@ class Core:
     """By name; a family that is not here has the database's."""
     stalled: str | None = None
     """Why writers wait, or None."""
+    disk_full: str | None = None
+    """What background work says while it waits for room on the disk: no writer waits for that."""
     unknown_options: dict[str, Any] = field(default_factory=dict)
     """What the options file says and this version does not know."""
     leases: Leases = field(init=False)

@@ -323,8 +323,10 @@ class WritePath:
             return
         begin = core.env.clock.monotonic()
         core.counters.stalls += 1
-        self._progress.wait(lambda: core.stalled is None)
+        self._progress.wait(lambda: core.stalled is None or core.disk_full is not None)
         core.counters.stalled_seconds += core.env.clock.monotonic() - begin
+        if core.stalled is not None and core.disk_full is not None:
+            raise DiskFullError(core.disk_full)
 
     def _submit(self, batch: kernels.Batch, conditions: Iterable[Condition]) -> tuple[int, int]:
         if not batch.size:

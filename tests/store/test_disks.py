@@ -9,6 +9,7 @@ import pytest
 
 import replicad
 from replicad.env import Env
+from replicad.errors import DiskFullError
 from replicad.store.checkpoint import install
 from replicad.store.database import open_database
 from tests.support.faulty_filesystem import FaultyFileSystem, no_space
@@ -110,6 +111,26 @@ def test_no_room_for_the_manifest_heals(tmp_path: Path) -> None:
     database.close()
     with replicad.open(tmp_path / "db", small_options()) as again:
         assert sum(1 for _ in again.scan()) == 100
+
+
+def test_a_full_disk_refuses_writes_that_would_stall(tmp_path: Path) -> None:
+    """While flush waits for room, a write is refused and does not wait; with room again it goes through."""
+    fs = FaultyFileSystem()
+
+    def no_tables(path: Path) -> None:
+        if path.suffix == ".sst":
+            no_space(path)
+
+    with open_database(tmp_path / "db", small_options(), env=Env(fs=fs)) as database:
+        fs.on_append = no_tables
+        with pytest.raises(DiskFullError, match="full"):
+            fill(database, 5000)
+        acknowledged = database.latest_sequence
+        assert database.get(b"key-000000") is not None
+        fs.on_append = None
+        eventually(lambda: database.stats()["stalled"] is None)
+        assert database.put(b"later", b"") == acknowledged + 1
+        database.flush()
 
 
 def test_an_installed_copy_forgets_the_log_it_replaces(tmp_path: Path) -> None:
