@@ -76,6 +76,10 @@ class MortalFileSystem(LocalFileSystem):
         self.step(target)
         super().rename(source, target)
 
+    def link(self, source: Path, target: Path) -> None:
+        self.step(target)
+        super().link(source, target)
+
     def unlink(self, path: Path) -> None:
         self.step(path)
         super().unlink(path)

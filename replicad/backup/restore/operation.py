@@ -107,13 +107,13 @@ class Restoration:
             if name.endswith(".sst")
         }
         place = destination.attachments
-        present = (
-            {place / name: size for name, size in fs.files(place).items()} if self.meta.attachments else {}
-        )
+        present = fs.files(place) if self.meta.attachments else {}
+        staged = f"{STAGED_ATTACHMENTS}/"
+        others = {place / name: size for name, size in present.items() if not name.startswith(staged)}
         files = destination.staging / "files"
         return (
             look(self.env, files, self.meta.database_files, tables, self.workers, self.flow),
-            look(self.env, self._staged_attachments, self.meta.attachments, present, self.workers, self.flow),
+            look(self.env, self._staged_attachments, self.meta.attachments, others, self.workers, self.flow),
         )
 
     def _log(self) -> Iterable[Frames]:
