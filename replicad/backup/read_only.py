@@ -261,16 +261,23 @@ class BackupEngineReadOnly:
         )
         with self._operation("the restore", progress) as flow:
             point = find()
-            restoration = Restoration(
-                env=self._env,
-                target=self.target,
-                meta=self.get_backup(point.base.id),
-                destination=destination,
-                flow=flow,
-                workers=self._workers,
-                pieces=point.pieces,
-            )
-            return restoration.plan() if dry_run else restoration.run()
+            while True:
+                restoration = Restoration(
+                    env=self._env,
+                    target=self.target,
+                    meta=self.get_backup(point.base.id),
+                    destination=destination,
+                    flow=flow,
+                    workers=self._workers,
+                    pieces=point.pieces,
+                )
+                try:
+                    return restoration.plan() if dry_run else restoration.run()
+                except NotFoundError:
+                    # Small log objects may have become a large one meanwhile.
+                    found, point = point, find()
+                    if found == point:
+                        raise
 
     def _epochs(self, bases: list[BackupInfo]) -> tuple[EpochRecord, ...]:
         """What the backup of the newest epoch knows of the history."""

@@ -1,1 +1,1 @@
-"""The log at a target: continuous archiving, and what a restore to a point in time reads."""
+"""The log at a target: continuous archiving, and what restores to a moment read."""

@@ -1,4 +1,4 @@
-"""Objects of the archived log: all that planning needs is in their names.
+"""Objects of the archived log (`proto/log-archive.md`): all that planning needs is in their names.
 
     log/<database id>/<epoch>-<first>-<last>-<history hash>-<commit time>.log
 
