@@ -24,7 +24,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint types format bench bench-large crash faults asan ubsan tsan install clean
+.PHONY: help setup demo test check lint types format bench bench-large crash faults rot asan ubsan tsan install clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,9 @@ crash: $(INSTALLED)  ## every state that a crash may leave opens and holds what 
 
 faults: $(INSTALLED)  ## every call of a scripted run fails, in every way (CASE=…, FAULTS_FLAGS='--every 10')
 	$(BIN)/python -m tests.faults $(if $(CASE),--case '$(CASE)') $(FAULTS_FLAGS)
+
+rot: $(INSTALLED)  ## every byte of a database and its copies is another one: right or CorruptionError (SEED=1 CASE=…)
+	$(BIN)/python -m tests.rot $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE)) $(ROT_FLAGS)
 
 asan: $(INSTALLED)  ## the kernels' tests and a stress under AddressSanitizer (STRESS_SECONDS=60)
 	$(BIN)/python tests/native/sanitized.py address

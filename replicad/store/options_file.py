@@ -3,6 +3,7 @@
     # comment
     name = value        for each field of Options that is not None, in their order
     name = value        keys that this version does not know, as they were found
+    # crc32c 89abcdef   of everything before it; a file without this line is read as it is
 
 A file is never changed: when the options differ a new one with a higher number is written, and the old ones
 go. The highest number counts. Copies carry one without `wal_dir`: that is the original's log.
@@ -17,20 +18,22 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from replicad import kernels
 from replicad.env import Env, FileSystem
 from replicad.env.atomic import replace_file
-from replicad.errors import ConfigError, InvalidArgument, NotFoundError
+from replicad.errors import ConfigError, CorruptionError, InvalidArgument, NotFoundError
 from replicad.options import Options
 
 _NAME = re.compile(r"OPTIONS-(\d{6,})\.toml")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_CHECKSUM = re.compile(rb"# crc32c ([0-9a-f]{8})\n\Z")
 _HEADER = "# The options of this database on this node, as it was opened last. Written by replicad.\n"
 
 
 def load_latest_options(path: str | Path) -> tuple[Options, dict[str, Any]]:
     """The options that the database, or copy, in `path` was opened with last, and the keys not known here.
 
-    Raises NotFoundError when there is no such file, ConfigError for one that cannot be read.
+    Raises NotFoundError when there is no such file, ConfigError or CorruptionError for a bad one.
 
     >>> options, unknown = replicad.load_latest_options("/var/lib/example")     # doctest: +SKIP
     >>> db = replicad.open("/var/lib/example", options)                         # doctest: +SKIP
@@ -48,9 +51,11 @@ def option_files(fs: FileSystem, directory: Path) -> list[str]:
 
 
 def read_options(fs: FileSystem, path: Path) -> tuple[Options, dict[str, Any]]:
-    """(options, unknown keys); raises ConfigError, which names the file."""
+    """(options, unknown keys); raises ConfigError or CorruptionError, which name the file."""
+    data = fs.read_file(path)
+    _check(path, data)
     try:
-        found = tomllib.loads(fs.read_file(path).decode())
+        found = tomllib.loads(data.decode())
         known = {field.name for field in fields(Options)}
         options = Options(**{key: value for key, value in found.items() if key in known})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, InvalidArgument, TypeError) as error:
@@ -58,14 +63,23 @@ def read_options(fs: FileSystem, path: Path) -> tuple[Options, dict[str, Any]]:
     return options, {key: value for key, value in found.items() if key not in known}
 
 
+def _check(path: Path, data: bytes) -> None:
+    """A digit that rots would be another option otherwise."""
+    line = _CHECKSUM.search(data)
+    if line is not None and (got := kernels.crc32c(data[: line.start()])) != int(line[1], 16):
+        reason = "options checksum: damaged, or edited (without its last line it is read as it is)"
+        raise CorruptionError(reason, path=path, offset=0, expected=line[1].decode(), got=f"{got:08x}")
+
+
 def encode_options(options: Options, unknown: dict[str, Any]) -> bytes:
     """
-    >>> print(encode_options(Options(), {"later": [1, "two"]}).decode().splitlines()[-1])
+    >>> print(encode_options(Options(), {"later": [1, "two"]}).decode().splitlines()[-2])
     later = [1, "two"]
     """
     values = {field.name: getattr(options, field.name) for field in fields(options)} | unknown
     lines = [f"{_key(name)} = {_value(value)}\n" for name, value in values.items() if value is not None]
-    return (_HEADER + "".join(lines)).encode()
+    content = (_HEADER + "".join(lines)).encode()
+    return content + b"# crc32c %08x\n" % kernels.crc32c(content)
 
 
 def keep_options(fs: FileSystem, directory: Path, options: Options, notes: list[str]) -> dict[str, Any]:
@@ -79,7 +93,7 @@ def keep_options(fs: FileSystem, directory: Path, options: Options, notes: list[
         newest = directory / names[-1]
         try:
             known, unknown = read_options(fs, newest)
-        except ConfigError as error:
+        except (ConfigError, CorruptionError) as error:
             notes.append(f"{error}; it is replaced")
         else:
             if unknown:

@@ -111,3 +111,16 @@ def test_none(tmp_path: Path) -> None:
     (tmp_path / "db" / "OPTIONS-000001.toml").unlink()
     with open_database(tmp_path / "db", read_only=True):
         assert names(tmp_path / "db") == []
+
+
+def test_a_digit_that_rots_is_no_other_option(tmp_path: Path) -> None:
+    """A damaged file is named, with what is wrong; the next opening replaces it."""
+    replicad.open(tmp_path / "db", small_options()).close()
+    (file,) = (tmp_path / "db").glob("OPTIONS-*")
+    file.write_bytes(file.read_bytes().replace(b"memtables_max = 3", b"memtables_max = 7"))
+    with pytest.raises(replicad.CorruptionError) as caught:
+        replicad.load_latest_options(tmp_path / "db")
+    assert caught.value.path == file
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        assert any("checksum" in note for note in database.notes)
+    assert replicad.load_latest_options(tmp_path / "db") == (small_options(), {})

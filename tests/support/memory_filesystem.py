@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
-from replicad.env.filesystem import Bytes
+from replicad.env.filesystem import Bytes, FileStamp
 from replicad.errors import LockedError
 from tests.support.journal import (
     Create,
@@ -174,6 +174,14 @@ class MemoryFileSystem:
     def size(self, path: Path) -> int:
         return len(self._inode(path).content)
 
+    def files(self, path: Path) -> dict[str, int]:
+        self.before("list", path, 0)
+        try:
+            directory = self._directory(path)
+        except FileNotFoundError:
+            return {}
+        return {name: len(data) for name, data in self._walk(directory, "") if name and name[-1] != "/"}
+
     def rename(self, source: Path, target: Path) -> None:
         self.before("rename", target, 0)
         here, there = self._directory(source.parent), self._directory(target.parent)
@@ -311,6 +319,10 @@ class MemoryReadFile:
 
     def size(self) -> int:
         return len(self._inode.content)
+
+    def stamp(self) -> FileStamp:
+        size = len(self._inode.content)
+        return FileStamp(0, self._inode.number, size, size, size)
 
     def close(self) -> None:
         pass
