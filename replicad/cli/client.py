@@ -43,10 +43,11 @@ class Client:
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         try:
             self._socket = socket.create_connection((host, port), timeout=timeout_seconds)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            reached_itself = self._socket.getsockname() == self._socket.getpeername()
         except OSError as error:
             raise UnreachableError(f"{self.address}: {_reason(error)}") from None
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._socket.getsockname() == self._socket.getpeername():
+        if reached_itself:
             # A free port in the ephemeral range can connect to itself.
             self._socket.close()
             raise UnreachableError(f"{self.address}: connection refused")

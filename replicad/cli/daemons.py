@@ -39,6 +39,13 @@ DurabilityOption = Annotated[
 LogFormatOption = Annotated[
     str | None, typer.Option("--log", metavar="auto|json|console", help="How events are written to stderr.")
 ]
+TakeRoleOption = Annotated[
+    bool,
+    typer.Option(
+        "--take-role",
+        help="Be what this verb says, whatever the node was since: a replica is promoted, a primary follows.",
+    ),
+]
 
 SIGNALS = """\
 \b

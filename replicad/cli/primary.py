@@ -14,6 +14,7 @@ from replicad.cli.daemons import (
     HttpOption,
     ListenOption,
     LogFormatOption,
+    TakeRoleOption,
 )
 
 
@@ -40,6 +41,7 @@ def primary(
     config: ConfigOption = None,
     durability: DurabilityOption = None,
     log: LogFormatOption = None,
+    take_role: TakeRoleOption = False,
 ) -> None:
     """Run a primary: it owns the writes and feeds the replicas.
 
@@ -47,7 +49,7 @@ def primary(
     authentication yet.
     """
     from replicad.daemon.config import load_primary
-    from replicad.daemon.primary import run
+    from replicad.daemon.program import run
 
     run(
         load_primary(
@@ -58,5 +60,6 @@ def primary(
             replication=replication,
             store__durability=durability,
             log__format=log,
+            take_role=take_role or None,
         )
     )

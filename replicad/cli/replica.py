@@ -14,6 +14,7 @@ from replicad.cli.daemons import (
     HttpOption,
     ListenOption,
     LogFormatOption,
+    TakeRoleOption,
 )
 
 
@@ -37,12 +38,13 @@ def replica(
     listen: ListenOption = None,
     replication: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Where replicas that connect are told who the primary is."),
+        typer.Option(metavar="HOST:PORT", help="Where replicas of it connect.  [default: a free port]"),
     ] = None,
     http: HttpOption = None,
     config: ConfigOption = None,
     durability: DurabilityOption = None,
     log: LogFormatOption = None,
+    take_role: TakeRoleOption = False,
 ) -> None:
     """Run a replica: it follows a primary and serves reads.
 
@@ -50,7 +52,7 @@ def replica(
     stopped whenever it starts again. Until it has data, clients are told -LOADING.
     """
     from replicad.daemon.config import load_replica
-    from replicad.daemon.replica import run
+    from replicad.daemon.program import run
 
     run(
         load_replica(
@@ -62,5 +64,6 @@ def replica(
             http=http,
             store__durability=durability,
             log__format=log,
+            take_role=take_role or None,
         )
     )

@@ -39,6 +39,11 @@ class ClientPort:
         self.address = await server.start(self.address)
         self._server = server
 
+    def role_changed(self) -> None:
+        """Whether writes are taken, and what is said of them otherwise, is another from now on."""
+        if isinstance(self._server, RespServer):
+            self._server.role_changed()
+
     async def close(self) -> None:
         """Finishes the replies under way."""
         server, self._server = self._server, None

@@ -3,12 +3,13 @@
 data = "/var/lib/replicad/primary"
 name = "paris-1"                       # what status and `synchronous` call this node
 listen = "127.0.0.1:6380"              # Redis clients
-replication = "127.0.0.1:6381"         # where replicas connect; a replica tells them who its primary is
+replication = "127.0.0.1:6381"         # where replicas connect; of a replica, a port that the system chooses
+primary = "127.0.0.1:6381"             # a replica: the replication address of the node that it follows
 http = "127.0.0.1:6382"                # health, status and metrics; without it nothing listens
-primary = "127.0.0.1:6381"             # a replica: the replication address of its primary
 
 [store]      the fields of replicad.options.Options
 [link]       the fields of replicad.replication.options.ReplicationOptions
+[roles]      the fields of replicad.replication.options.RoleOptions
 [clients]    the fields of replicad.server.options.ServerOptions
 [backup]     the fields of replicad.daemon.backup_options.NodeBackupOptions
 [log]        format = "auto" | "json" | "console", level = "debug" | "info" | "warning" | "error"
@@ -27,7 +28,7 @@ from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.backup_options import NodeBackupOptions
 from replicad.errors import ConfigError, InvalidArgument
 from replicad.options import Options
-from replicad.replication.options import ReplicationOptions
+from replicad.replication.options import ReplicationOptions, RoleOptions
 from replicad.server import ServerOptions
 
 Part = TypeVar("Part")
@@ -38,6 +39,7 @@ AddressText = Annotated[
 _PARTS: dict[str, type[Any]] = {
     "store": Options,
     "link": ReplicationOptions,
+    "roles": RoleOptions,
     "clients": ServerOptions,
     "backup": NodeBackupOptions,
 }
@@ -63,18 +65,24 @@ class NodeConfig(BaseModel):
     http: AddressText | None = None
     store: Options = Options()
     link: ReplicationOptions = ReplicationOptions()
+    roles: RoleOptions = RoleOptions()
     clients: ServerOptions = ServerOptions()
     backup: NodeBackupOptions = NodeBackupOptions()
     log: LogConfig = LogConfig()
+    take_role: bool = False
 
 
 class PrimaryConfig(NodeConfig):
+    """Of a node that begins as a primary."""
+
     replication: AddressText = Address("127.0.0.1", 6381)
 
 
 class ReplicaConfig(NodeConfig):
+    """Of a node that begins as a replica."""
+
     primary: AddressText
-    replication: AddressText | None = None
+    replication: AddressText = Address("127.0.0.1", 0)
 
 
 Config = TypeVar("Config", bound=NodeConfig)

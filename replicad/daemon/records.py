@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from replicad.env import Env
-from replicad.state import BootstrapProgress, NodeState, Shown, Slot
+from replicad.state import BootstrapProgress, NodeState, Peer, RoleRecord, Shown, Slot
 from replicad.state.node import DIRECTORY
 
 
@@ -47,6 +47,15 @@ class NodeRecords:
 
     async def show_bootstrap(self, progress: BootstrapProgress | None) -> None:
         await self._run(self.state.show_bootstrap, progress)
+
+    async def put_role(self, role: RoleRecord) -> None:
+        await self._run(self.state.put_role, role)
+
+    async def put_peer(self, peer: Peer) -> None:
+        await self._run(self.state.put_peer, peer)
+
+    async def remove_peer(self, node_id: bytes) -> None:
+        await self._run(self.state.remove_peer, node_id)
 
     async def close(self) -> None:
         """Returns when every write under way is done."""

@@ -5,7 +5,7 @@ Bytes, seconds and microseconds are in the last word of a name.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replicad.env import Env
 from replicad.replication.follower import Follower
@@ -13,10 +13,84 @@ from replicad.replication.primary import PrimaryNode, Session
 from replicad.replication.slot_states import log_bytes_after
 from replicad.replication.slot_upkeep import SlotView
 from replicad.replication.transfer import Transfer
+from replicad.server import ReplicaView
 from replicad.state import BootstrapProgress
 from replicad.store.database import Database
 
+if TYPE_CHECKING:
+    from replicad.daemon.program import NodeProgram
+
 Document = dict[str, Any]
+
+
+def node_document(node: NodeProgram) -> Document:
+    """The whole document, whatever the node is at the moment."""
+    store, follower, feed = node.store, node.follower, node.holding.feed
+    document: Document = {
+        "role": node.standing.role,
+        "standing": node.standing.value,
+        "node_id": node.identity.node.hex(),
+        "name": node.identity.name,
+        "listen": str(node.clients.address),
+        **node.listening,
+        "database_id": None,
+        "position": None,
+        "fenced_by_epoch": None if node.record is None else node.record.fenced_by,
+        "clash": node.clashes,
+        "discarded": {"batches": node.holding.discarded.batches, "files": list(node.holding.discarded.files)},
+        "peers": [
+            {"node_id": peer.node_id.hex(), "replication": peer.replication, "clients": peer.clients}
+            for peer in node.peers
+        ],
+    }
+    if store is not None:
+        document |= store_document(store)
+    if node.standing.role == "replica":
+        document |= _replica_document(node)
+    document["backup"] = node.holding.backups.document()
+    document["log_archive"] = node.holding.archiving.document()
+    if feed is not None and store is not None:
+        document["synchronous"] = feed.waits.describe()
+        document["copy_bytes_per_second"] = node.copy_bytes_per_second
+        document["replicas"] = replicas_document(node.env, feed, store)
+    if follower is not None:
+        document["link"] = link_document(node.env, follower)
+        document["bootstrap"] = bootstrap_document(node.env, follower)
+    return document
+
+
+def _replica_document(node: NodeProgram) -> Document:
+    document: Document = {
+        "primary": None if node.primary is None else str(node.primary),
+        "primary_clients": node.primary_clients,
+        "path": [id.hex() for id in node.path],
+        "link": {"state": "none", "waits_for": "a primary to be found"},
+        "bootstrap": None,
+        "last_bootstrap": node.last_bootstrap,
+    }
+    known = None if node.follower is None else node.follower.link.primary_sequence
+    if node.store is not None and known is not None:
+        document["lag_sequences"] = max(0, known - node.store.latest_sequence)
+    return document
+
+
+def replica_views(feed: PrimaryNode) -> list[ReplicaView]:
+    """The replicas that are connected, as Redis clients are told of them."""
+    views = []
+    for session in feed.sessions.values():
+        host, _, port = session.connection.peer.rpartition(":")
+        slot = feed.slots.get(session.hello.node)
+        acknowledged = 0 if slot is None else slot.sequence
+        views.append(
+            ReplicaView(
+                node_id=session.hello.node.hex(),
+                host=host,
+                port=int(port) if port.isdigit() else 0,
+                state="online" if session.sender is not None else "wait_bgsave",
+                acknowledged_sequence=session.sender.ack.durable if session.sender else acknowledged,
+            )
+        )
+    return views
 
 
 def store_document(database: Database) -> Document:

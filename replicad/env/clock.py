@@ -13,6 +13,10 @@ class Clock(Protocol):
         """Seconds since some fixed moment; never goes back."""
         ...
 
+    def awake(self) -> float:
+        """Seconds since some fixed moment; unlike `monotonic` it goes on while the machine sleeps."""
+        ...
+
     def wall_us(self) -> int:
         """Microseconds since 1970-01-01 UTC."""
         ...
@@ -29,6 +33,9 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def awake(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def wall_us(self) -> int:
         return time.time_ns() // 1000

@@ -95,7 +95,7 @@ def agree(primary: History, replica: History | None, *, found: Position | None, 
         )
     if clash := _clash(primary, replica):
         return _stop(Code.OTHER_EPOCH_ID, f"epoch {clash} has one id at the primary, another at the replica")
-    end = here if there.epoch == here.epoch else _fork_after(primary, there.epoch)
+    end = here if there.epoch == here.epoch else _fork(primary, replica)
     if end is None:
         return _stop(Code.UNKNOWN_FORK, f"the primary does not know where epoch {there.epoch} ended")
     if there.sequence > end.sequence:
@@ -147,6 +147,15 @@ def may_bootstrap(replica: History | None, primary: History, code: Code) -> str 
     return None
 
 
+def may_start_over(replica: History, primary: History) -> str | None:
+    """Why a replica whose tail another history replaced, and is saved, must refuse the copy; or None."""
+    if replica.database_id != primary.database_id:
+        return "the copy is of another database"
+    if primary.position.epoch <= replica.position.epoch:
+        return f"the copy is of epoch {primary.position.epoch}, not of one after {replica.position.epoch}"
+    return None
+
+
 def _stop(code: Code, reason: str) -> Decision:
     return Decision(Outcome.STOP, code, reason)
 
@@ -164,9 +173,19 @@ def _clash(primary: History, replica: History) -> int | None:
     return None
 
 
-def _fork_after(primary: History, epoch: int) -> Position | None:
-    """Where the primary's history left `epoch`, or None when its list does not say."""
-    later = [record for record in primary.epochs if record.epoch > epoch]
+def _fork(primary: History, replica: History) -> Position | None:
+    """Where the histories left each other, or None when the lists do not say: the earlier of the two ends of
+    the last epoch that both went through."""
+    known = {record.epoch for record in replica.epochs} | {replica.position.epoch}
+    common = {record.epoch for record in primary.epochs} & known
+    last = max(common, default=min(known))
+    ends = [end for history in (primary, replica) if (end := _end_of(history, last)) is not None]
+    return min(ends, key=lambda end: end.sequence) if _end_of(primary, last) is not None else None
+
+
+def _end_of(history: History, epoch: int) -> Position | None:
+    """Where a history left `epoch`, or None when its list does not say."""
+    later = [record for record in history.epochs if record.epoch > epoch]
     if not later:
         return None
     first = min(later, key=lambda record: record.epoch)

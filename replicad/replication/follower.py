@@ -3,7 +3,8 @@
                  ┌─────────────── backoff with jitter <─────────────────┐
                  v                                                      │
     waiting ─> connecting ─> agreeing ─> streaming ─────────────────────┤
-                                 │ └───> bootstrapping ─> installing ─> (at once)
+                                 │ ├───> bootstrapping ─> installing ─> (at once)
+                                 │ ├───> rewinding ─> (at once)
                                  └─────> stopped: says why, asks again after long
 
 Whatever the primary proposes, this side lets nothing replace its data unless `may_bootstrap` says so. A
@@ -30,17 +31,26 @@ from replicad.errors import (
     ReplicationError,
     WrongDatabaseError,
 )
-from replicad.replication.agree import Code, History, Outcome, may_bootstrap
+from replicad.replication.agree import Code, History, Outcome, may_bootstrap, may_start_over
 from replicad.replication.connection import Connection
 from replicad.replication.fetch import Fetcher
 from replicad.replication.framing import PAYLOAD_BYTES_MAX
 from replicad.replication.freshness import Freshness, why_refused
-from replicad.replication.identify import FEATURES, SOFTWARE, VERSIONS, Identity, RefusedError, check_welcome
+from replicad.replication.identify import (
+    FEATURES,
+    SOFTWARE,
+    VERSIONS,
+    Identity,
+    RefusedError,
+    Whereabouts,
+    check_welcome,
+)
 from replicad.replication.keepalive import keep_alive
 from replicad.replication.messages import Claim, Decided, Heartbeat, Hello, Installed, Refuse, Welcome
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import Dial, ReplicaData, ReplicaStore
 from replicad.replication.receiver import Receiver
+from replicad.replication.roles import closes_loop
 from replicad.replication.tasks import beside
 from replicad.replication.upstream import Upstream
 from replicad.state.records import BootstrapProgress
@@ -84,8 +94,15 @@ class Follower:
         dial: Dial,
         options: ReplicationOptions,
         on_change: Callable[[], None],
+        *,
+        whereabouts: Callable[[], Whereabouts] = Whereabouts,
+        on_welcome: Callable[[Welcome], None] = lambda welcome: None,
     ) -> None:
-        """`on_change` is called after the link's state or the bootstrap's progress changed."""
+        """`on_change` is called after the link's state or the bootstrap's progress changed; `on_welcome` when
+        somebody was found to follow."""
+        self._whereabouts = whereabouts
+        self._on_welcome = on_welcome
+        self._start_over = False
         self._env = env
         self._identity = identity
         self._data = data
@@ -210,7 +227,20 @@ class Follower:
         store = self._data.store
         database = None if store is None else store.database_id
         me = self._identity
-        connection.send(Hello(VERSIONS, me.node, me.process, database, FEATURES, SOFTWARE, me.name))
+        at = self._whereabouts()
+        connection.send(
+            Hello(
+                VERSIONS,
+                me.node,
+                me.process,
+                database,
+                FEATURES,
+                SOFTWARE,
+                me.name,
+                at.replication,
+                at.clients,
+            )
+        )
         try:
             async with asyncio.timeout(self._options.handshake_seconds):
                 welcome = check_welcome(await connection.receive(), me)
@@ -218,14 +248,19 @@ class Follower:
             raise PeerTimeoutError("the primary did not answer HELLO in time") from None
         if self.link.state != "stopped":
             self._set("agreeing", "the primary to compare the histories")
+        if (loop := closes_loop(me.node, welcome.node, welcome.path)) is not None:
+            raise RefusedError("loop", f"following this node would close a loop: {loop}", False)
         self.link.primary_sequence = welcome.position.sequence
         self.link.primary_node = welcome.node
+        self._on_welcome(welcome)
         return welcome
 
     async def _agree(self, connection: Connection, welcome: Welcome) -> None:
         connection.allow_payloads(PAYLOAD_BYTES_MAX)
         store = self._data.store
-        mine = None if store is None else History(store.database_id, store.position, store.epochs)
+        mine = None
+        if store is not None and not self._start_over:
+            mine = History(store.database_id, store.position, store.epochs)
         connection.send(
             Claim(
                 None if mine is None else mine.position,
@@ -235,16 +270,24 @@ class Follower:
         )
         decided = await self._receive_decision(connection)
         if decided.outcome == Outcome.STREAM.value:
-            if store is None or store.database_id != welcome.database:
+            if store is None or mine is None or store.database_id != welcome.database:
                 raise ProtocolError("the primary streams to a replica that has not its database")
             await self._stream(connection, store, welcome)
         elif decided.outcome == Outcome.BOOTSTRAP.value:
             primary = History(welcome.database, decided.position, welcome.epochs)
             refusal = may_bootstrap(mine, primary, _code(decided.code))
+            if store is not None and mine is None:
+                refusal = may_start_over(History(store.database_id, store.position), primary)
             if refusal is not None:
                 raise DivergedError(f"the primary proposed to replace this replica's data: {refusal}")
             log.info("bootstrap.begins", code=decided.code, reason=decided.reason)
             await self._bootstrap(connection)
+            self._start_over = False
+        elif decided.outcome == Outcome.REWIND.value and decided.fork is not None and mine is not None:
+            self._set("rewinding", "the tail to be saved")
+            connection.close()
+            log.warning("replication.rewinding", fork=str(decided.fork), reason=decided.reason)
+            self._start_over = not await self._data.rewind(decided.fork)
         else:
             raise _stop(decided)
 
@@ -328,7 +371,7 @@ class Follower:
 def _needs_a_person(error: Exception) -> bool:
     if isinstance(error, RefusedError):
         return not error.retry
-    return isinstance(error, StoppedError | WrongDatabaseError | DivergedError | FencedError)
+    return isinstance(error, StoppedError | WrongDatabaseError | DivergedError)
 
 
 def _code(value: str) -> Code:
@@ -345,8 +388,6 @@ def _stop(decided: Decided) -> ReplicationError:
         error = DivergedError(decided.reason)
     elif decided.outcome == Outcome.FENCED.value:
         error = FencedError(decided.reason)
-    elif decided.outcome == Outcome.REWIND.value:
-        error = StoppedError(f"{decided.reason}; this replica must be rewound to {decided.fork}")
     else:
         error = StoppedError(decided.reason)
     error.code = decided.code  # type: ignore[attr-defined]

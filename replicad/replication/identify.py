@@ -28,6 +28,16 @@ class Identity:
     """What its operator calls it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What a node tells of itself beside who it is: its addresses, and the nodes that it follows through."""
+
+    replication: str = ""
+    clients: str = ""
+    path: tuple[bytes, ...] = ()
+    """From the node that it follows, to the primary; ids. Empty at a primary."""
+
+
 class RefusedError(ReplicationError):
     """The peer refused the session; `retry` says whether time can mend it."""
 

@@ -24,6 +24,7 @@ FILES_ENTRIES_MAX = 256
 EPOCHS_MAX = 1024
 BOUNDS_MAX = 17
 """Boundaries in one QUESTION."""
+PATH_MAX = 64
 
 
 class Kind(IntEnum):
@@ -42,6 +43,10 @@ class Kind(IntEnum):
     FETCH = 11  # R
     DATA = 12  # P
     INSTALLED = 13  # R
+    STANDING = 20  # both
+    HANDOVER = 21  # P
+    READY = 22  # R
+    GRANT = 23  # P
     JOIN = 30  # R
     WANTED = 31  # R
     ASK = 32  # P
@@ -102,6 +107,8 @@ class Hello(Message):
     software: str = wire(headers.text)
     name: str = wire(headers.text, default="")
     """What its operator calls the replica."""
+    replication: str = wire(headers.text, default="")
+    clients: str = wire(headers.text, default="")
 
 
 @message(Kind.WELCOME)
@@ -117,6 +124,9 @@ class Welcome(Message):
     heartbeat_ms: int = wire(headers.u32)
     position: Position = wire(headers.position)
     epochs: tuple[EpochRecord, ...] = wire(headers.array_of(headers.epoch_record, EPOCHS_MAX))
+    replication: str = wire(headers.text, default="")
+    clients: str = wire(headers.text, default="")
+    path: tuple[bytes, ...] = wire(headers.array_of(headers.id16, PATH_MAX), default=())
 
 
 @message(Kind.REFUSE)
@@ -288,13 +298,60 @@ class Verified(Message):
     seconds: int = wire(headers.u32)
 
 
+@message(Kind.STANDING)
+class Standing(Message):
+    """Who the sender is at this moment; the answer to one is another. It opens a connection of its own."""
+
+    node: bytes = wire(headers.id16)
+    process: bytes = wire(headers.id16)
+    standing: str = wire(headers.text)
+    database: bytes | None = wire(headers.optional(headers.id16))
+    position: Position | None = wire(headers.optional(headers.position))
+    epochs: tuple[EpochRecord, ...] = wire(headers.array_of(headers.epoch_record, EPOCHS_MAX))
+    replication: str = wire(headers.text)
+    clients: str = wire(headers.text)
+    primary: str = wire(headers.text)
+    primary_clients: str = wire(headers.text)
+    path: tuple[bytes, ...] = wire(headers.array_of(headers.id16, PATH_MAX))
+
+
+@message(Kind.HANDOVER)
+class Handover(Message):
+    """A primary that takes no writes asks its replica to be ready at `position`, in at most so long."""
+
+    node: bytes = wire(headers.id16)
+    database: bytes = wire(headers.id16)
+    position: Position = wire(headers.position)
+    within_ms: int = wire(headers.u32)
+
+
+@message(Kind.READY)
+class Ready(Message):
+    """The replica holds `position` durably, follows nobody else, and waits for the grant."""
+
+    position: Position = wire(headers.position)
+
+
+@message(Kind.GRANT)
+class Grant(Message):
+    """The primary has stepped down, durably: the replica begins `epoch` at `position`. May come twice."""
+
+    node: bytes = wire(headers.id16)
+    database: bytes = wire(headers.id16)
+    position: Position = wire(headers.position)
+    epoch: int = wire(headers.u32)
+
+
 def encode(message: Message) -> tuple[bytes, bytes]:
-    """Prefix with header, and payload: the two byte strings that follow each other on the wire."""
+    """Prefix with header, and payload: the two byte strings that follow each other on the wire. A field that
+    has its default has no key."""
     kind = message.KIND
     values = {name: getattr(message, name) for name in _CHECKS[kind]}
     header = headers.encode_header(
         {name: value for name, value in values.items() if value != _CHECKS[kind][name][1]}
     )
+    said = {name: value for name, value in values.items() if value != _CHECKS[kind][name][1]}
+    header = headers.encode_header(said)
     payload = getattr(message, "payload", b"")
     return encode_prefix(kind, header, payload), payload
 

@@ -125,3 +125,29 @@ class VerificationOptions:
         for name in ("bytes_per_second", "section_seconds", "differences_max"):
             if not getattr(self, name) > 0:
                 raise InvalidArgument(f"{name} must be more than 0, not {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleOptions:
+    """How a node changes its role, and what it does when it is not sure of it."""
+
+    stood_still_seconds: float = 1.0
+    """A primary that finds that it did not run for so long asks the nodes it knows for their epoch before it
+    acknowledges anything again; one that starts asks likewise."""
+    ask_seconds: float = 1.0
+    """How long a node that is asked may take to answer."""
+    when_alone: Literal["serve", "wait"] = "serve"
+    """What a primary does that asked nodes of which none answered: go on, or wait until one answers."""
+    meet_seconds: float = 1.0
+    """How often a primary tells nodes that are not connected who it is, and a replica without a link looks
+    for a primary."""
+    switchover_seconds: float = 10.0
+    """After so long a switchover is given up, and writes go on where they were."""
+
+    def __post_init__(self) -> None:
+        if self.when_alone not in ("serve", "wait"):
+            raise InvalidArgument(f'when_alone is "serve" or "wait", not {self.when_alone!r}')
+        for name in ("stood_still_seconds", "ask_seconds", "meet_seconds", "switchover_seconds"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+                raise InvalidArgument(f"{name} must be a number of more than 0, not {value!r}")

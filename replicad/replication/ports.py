@@ -133,6 +133,11 @@ class ReplicaData(Protocol):
         """Immutable files that are here already, by SHA-256. Called in a thread."""
         ...
 
+    async def rewind(self, fork: Position) -> bool:
+        """Saves the batches after `fork` and cuts them off; False when they are saved, but in tables already,
+        so that a copy must replace the data. Raises DivergedError when this history did not go through it."""
+        ...
+
     async def install(self, staging: Path) -> None:
         """Swaps the verified, durable copy in `staging` in, atomically, and serves it."""
         ...

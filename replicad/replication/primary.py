@@ -4,14 +4,15 @@
                              │    └────> copy, until INSTALLED (the replica then connects again)
                              └─────────> REFUSE
 
-A session's errors end that session only. What may end the node (a poisoned store, a higher epoch) is for the
-daemon, which watches the store and `fenced_by`.
+A session's errors end that session only. What may end the node (a poisoned store) or its role (a higher
+epoch) is for the daemon. A replica that feeds replicas runs this over its own database likewise.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from replicad.replication.identify import (
     SOFTWARE,
     VERSIONS,
     Identity,
+    Whereabouts,
     check_hello,
     common_features,
 )
@@ -82,7 +84,15 @@ class PrimaryNode:
         data_dir: Path,
         list_files: ListFiles,
         options: ReplicationOptions,
+        *,
+        whereabouts: Callable[[], Whereabouts] = Whereabouts,
+        on_replica: Callable[[Hello], None] = lambda hello: None,
+        on_higher_epoch: Callable[[int], None] = lambda epoch: None,
     ) -> None:
+        """`on_replica` is told who connects, `on_higher_epoch` of a replica in an epoch above this node's."""
+        self._whereabouts = whereabouts
+        self._on_replica = on_replica
+        self._on_higher_epoch = on_higher_epoch
         self._env = env
         self._identity = identity
         self._source = source
@@ -95,8 +105,6 @@ class PrimaryNode:
         self.sessions: dict[bytes, Session] = {}
         self.answering: Answering | None = None
         """Answers the replicas' questions about the data; set by whoever owns the budget for that."""
-        self.fenced_by: int | None = None
-        """A higher epoch that a replica was seen in: this node may not write any more."""
         self.waits = Waits(
             self._acknowledged,
             self._ask,
@@ -105,20 +113,20 @@ class PrimaryNode:
             timeout_seconds=options.synchronous_seconds_max,
         )
 
-    async def serve(self, connection: Connection) -> None:
-        """Runs one session to its end; raises only a cancellation."""
+    async def serve(self, connection: Connection, first: Message | None = None) -> None:
+        """Runs one session to its end; raises only a cancellation. `first` was received already."""
         try:
-            await self._serve(connection)
+            await self._serve(connection, first)
         except (ReplicadError, OSError) as error:
             connection.send(Refuse("error", f"{type(error).__name__}: {error}"[:1000], True))
             log.info("replication.session_ended", peer=connection.peer, reason=str(error))
         finally:
             connection.close()
 
-    async def _serve(self, connection: Connection) -> None:
+    async def _serve(self, connection: Connection, first: Message | None) -> None:
         try:
             async with asyncio.timeout(self._options.handshake_seconds):
-                hello = await connection.receive()
+                hello = first or await connection.receive()
         except TimeoutError:
             raise PeerTimeoutError("no HELLO in time") from None
         if isinstance(hello, Join):
@@ -135,6 +143,7 @@ class PrimaryNode:
             return
         session = Session(connection, hello, self._env.clock.monotonic())
         self.sessions[hello.node] = session
+        self._on_replica(hello)
         try:
             connection.send(self._welcome(hello))
             await beside(self._agreed(session), self._keep_alive(connection))
@@ -177,6 +186,7 @@ class PrimaryNode:
                     await older.ended.wait()
 
     def _welcome(self, hello: Hello) -> Welcome:
+        me = self._whereabouts()
         return Welcome(
             max(set(hello.versions) & set(VERSIONS)),
             self._identity.node,
@@ -187,6 +197,9 @@ class PrimaryNode:
             int(self._options.heartbeat_seconds * 1000),
             self._source.durable_position,
             self._source.epochs,
+            me.replication,
+            me.clients,
+            me.path,
         )
 
     async def _agreed(self, session: Session) -> None:
@@ -309,8 +322,7 @@ class PrimaryNode:
 
     def _stopped(self, session: Session, decision: Decision, replica: History | None) -> None:
         if decision.outcome is Outcome.FENCED and replica is not None:
-            self.fenced_by = replica.position.epoch
-            log.error("replication.fenced", by_epoch=self.fenced_by, reason=decision.reason)
+            self._on_higher_epoch(replica.position.epoch)
         log.warning("replication.stopped", node=session.hello.node.hex(), reason=decision.reason)
 
     def _on_ack(self, node_id: bytes, ack: Ack) -> None:

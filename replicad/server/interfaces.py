@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from replicad.errors import ReplicadError
 from replicad.options import Options
 from replicad.store.marks import Mark, Marks
 from replicad.types import EpochRecord, Position
@@ -188,6 +189,10 @@ class Waits(Protocol):
         ...
 
 
+class RoleRefused(ReplicadError):
+    """A role stays what it is; the message says why and what to do."""
+
+
 class Node(Protocol):
     """The node that this server answers for."""
 
@@ -199,9 +204,36 @@ class Node(Protocol):
         """False on a replica, and on a primary that was fenced."""
         ...
 
+    def holds_writes(self) -> bool:
+        """Writes wait: the role is about to change, or the node does not know whether it is still primary."""
+        ...
+
+    def holds_answers(self) -> bool:
+        """What is written may not be acknowledged now; looked at before every acknowledgement."""
+        ...
+
     @property
     def primary_address(self) -> tuple[str, int] | None:
-        """On a replica, where it follows."""
+        """On a replica, where clients find its primary, or where it follows when that is not known."""
+        ...
+
+    async def promote(self, *, force: bool) -> str:
+        """Makes a replica the primary; what was lost by that, in words, or "". Raises RoleRefused."""
+        ...
+
+    async def follow(self, host: str, port: int) -> None:
+        """Makes the node a replica of the one at that replication or client address. Raises RoleRefused."""
+        ...
+
+    async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
+        """Hands the primary's role to `target` (node id or address; None: any replica), without loss.
+
+        Returns the new primary's client address. Raises RoleRefused; then everything is as before.
+        """
+        ...
+
+    def cancel_switchover(self) -> bool:
+        """Whether one was under way that could still be given up."""
         ...
 
     @property

@@ -20,6 +20,7 @@ DECREMENT_OVERFLOW = error("ERR decrement would overflow")
 STRING_TOO_LONG = error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
 NO_EXPIRY = error("ERR expiry is not supported: values stay until they are deleted")
 READ_ONLY = error("READONLY You can't write against a read only replica.")
+CHANGING = error("TRYAGAIN the role of this node is changing")
 NESTED_MULTI = error("ERR MULTI calls can not be nested")
 EXEC_WITHOUT_MULTI = error("ERR EXEC without MULTI")
 DISCARD_WITHOUT_MULTI = error("ERR DISCARD without MULTI")
@@ -38,6 +39,21 @@ REPLY_TOO_LARGE = error("ERR the reply is larger than this server sends at once"
 QUEUE_TOO_LARGE = error("ERR the transaction is larger than this server accepts")
 INTERNAL = error("ERR internal error; the server's log has the details")
 SHUTTING_DOWN = error("ERR the server is shutting down")
+
+
+def read_only(primary: tuple[str, int] | None) -> bytes:
+    """The refusal of a write, naming who takes it."""
+    if primary is None:
+        return READ_ONLY
+    host, port = primary
+    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return error(f"READONLY You can't write against a read only replica. The primary is {shown}")
+
+
+def outcome_unknown(primary: tuple[str, int] | None) -> bytes:
+    """The answer to a write that was not acknowledged before another node became primary."""
+    where = "" if primary is None else f" The primary is {primary[0]}:{primary[1]}"
+    return error(f"READONLY Another node became primary; the outcome of this write is unknown.{where}")
 
 
 def wrong_arity(name: str) -> bytes:

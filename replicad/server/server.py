@@ -196,13 +196,30 @@ class RespServer:
         self.loop.call_soon(self.submit_group)
 
     def submit_group(self) -> None:
-        """Hands the group to the store; under "async" its replies go out at once."""
+        """Hands the group to the store; under "async" its replies go out at once. A held one waits."""
+        if self.node.holds_writes() and not self._closing:
+            return
+        if not self.node.is_writable:
+            self.group.refuse(refusals.read_only(self.node.primary_address))
+            self._release()
+            return
         count = len(self.group.batches)
         if self.group.submit():
             self.stats.groups += 1
             self.stats.commits += count
             self._release()
             self._notice_stall()
+
+    def role_changed(self) -> None:
+        """Writes that waited go to the store, or are refused; so are answers that waited."""
+        if not self.node.is_writable:
+            self.group.refuse(refusals.read_only(self.node.primary_address))
+            reply = refusals.outcome_unknown(self.node.primary_address)
+            for client in list(self.holding):
+                client.fail_held(reply)
+            return
+        self.submit_group()
+        self._wake()
 
     def _store_moved(self) -> None:
         """Called in any thread, often."""
@@ -228,6 +245,8 @@ class RespServer:
             reply = write_refused(failure)
             for client in list(self.holding):
                 client.fail_held(reply)
+            return
+        if self.node.holds_answers():
             return
         visible = self.store.latest_sequence
         released = self.node.waits.released(visible)

@@ -211,9 +211,10 @@ class Session:
         self.settle()
 
     def fail_held(self, reply: bytes) -> None:
-        """The store failed for good: nothing held can be vouched for any more."""
+        """Nothing held that reached the store can be vouched for any more."""
         for segment in self.held:
-            segment.replies = [reply] * len(segment.replies)
+            if segment.sequence:
+                segment.replies = [reply] * len(segment.replies)
         self.release(PENDING)
 
     # What the connection does about it.

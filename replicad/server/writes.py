@@ -72,6 +72,15 @@ class WriteGroup:
         segment.last_batch = len(self.batches)
         self.batches.append(batch)
 
+    def refuse(self, reply: bytes) -> None:
+        """Drops what waits: nothing of it is written, and `reply` says so."""
+        self._scheduled = False
+        segments, self.batches, self.segments = self.segments, [], []
+        self.overlay.clear()
+        for segment in segments:
+            segment.connection.leave_group(segment)
+        _answer(segments, reply)
+
     def submit(self) -> bool:
         """Hands the group to the store and settles its segments. True when there was anything."""
         self._scheduled = False
@@ -113,7 +122,10 @@ def replicas_missing(lacking: str, sequence: int, is_durable_here: bool) -> byte
 
 
 def _fail(segments: list[Segment], error: BaseException) -> None:
-    reply = write_refused(error)
+    _answer(segments, write_refused(error))
+
+
+def _answer(segments: list[Segment], reply: bytes) -> None:
     for segment in segments:
         segment.fail(reply)
 

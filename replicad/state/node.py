@@ -4,6 +4,8 @@
     shown             Shown              about once a second, and at each change of state
     bootstrap         BootstrapProgress  while one is under way
     slot/<node id>    Slot               on a primary, one for each replica it keeps log for
+    role              RoleRecord         what the node was told to be
+    peer/<node id>    Peer               other nodes of this database, and where they were met
 
 The store is the authority for what is applied; nothing here is ever needed to recover data. One process
 writes, any process reads. Every write is one synced LMDB transaction and takes milliseconds: callers keep it
@@ -22,13 +24,25 @@ import lmdb
 from replicad.env import Env
 from replicad.errors import CorruptionError, DiskFullError, NotFoundError, StoreError
 from replicad.options import MIB
-from replicad.state.records import BootstrapProgress, Identity, NodeView, Shown, Slot, decode, encode
+from replicad.state.records import (
+    BootstrapProgress,
+    Identity,
+    NodeView,
+    Peer,
+    Record,
+    RoleRecord,
+    Shown,
+    Slot,
+    decode,
+    encode,
+)
 
 DIRECTORY = "state"
 MAP_BYTES = 16 * MIB
 NODE_ID_BYTES = 16
 
 _NODE, _SHOWN, _BOOTSTRAP, _SLOT = b"node", b"shown", b"bootstrap", b"slot/"
+_ROLE, _PEER = b"role", b"peer/"
 
 
 class NodeState:
@@ -71,6 +85,15 @@ class NodeState:
 
     def remove_slot(self, node_id: bytes) -> None:
         self._put(_SLOT + node_id, None)
+
+    def put_role(self, role: RoleRecord) -> None:
+        self._put(_ROLE, encode(role))
+
+    def put_peer(self, peer: Peer) -> None:
+        self._put(_PEER + peer.node_id, encode(peer))
+
+    def remove_peer(self, node_id: bytes) -> None:
+        self._put(_PEER + node_id, None)
 
     def view(self) -> NodeView:
         """What `read` shows to others."""
@@ -127,21 +150,27 @@ class NodeState:
 
 def _view(environment: Any, path: Path) -> NodeView:
     with _located(path), environment.begin() as transaction:
-        identity, shown, bootstrap = (transaction.get(key) for key in (_NODE, _SHOWN, _BOOTSTRAP))
+        identity, shown, bootstrap, role = (
+            transaction.get(key) for key in (_NODE, _SHOWN, _BOOTSTRAP, _ROLE)
+        )
         if identity is None:
             raise NotFoundError(f"{path} was never finished: it has no node id")
-        slots = []
-        cursor = transaction.cursor()
-        found = cursor.set_range(_SLOT)
-        while found and cursor.key().startswith(_SLOT):
-            slots.append(decode(Slot, cursor.value()))
-            found = cursor.next()
         return NodeView(
             identity=decode(Identity, identity),
             shown=None if shown is None else decode(Shown, shown),
             bootstrap=None if bootstrap is None else decode(BootstrapProgress, bootstrap),
-            slots=tuple(slots),
+            slots=tuple(_records(transaction, _SLOT, Slot)),
+            role=None if role is None else decode(RoleRecord, role),
+            peers=tuple(_records(transaction, _PEER, Peer)),
         )
+
+
+def _records(transaction: Any, prefix: bytes, kind: type[Record]) -> Iterator[Record]:
+    cursor = transaction.cursor()
+    found = cursor.set_range(prefix)
+    while found and cursor.key().startswith(prefix):
+        yield decode(kind, cursor.value())
+        found = cursor.next()
 
 
 @contextlib.contextmanager

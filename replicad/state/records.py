@@ -69,6 +69,37 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoleRecord:
+    """What the node was told to be, by its first start or by a change since; see `replication.roles`."""
+
+    role: str
+    epoch: int
+    """The node's own, when this was written: a promotion after it is known by a later one."""
+    primary: str | None = None
+    """The replication address that it follows, where that is not what the configuration says."""
+    configured: str | None = None
+    """What the configuration said when `primary` was learned: a newer configuration counts again."""
+    fenced_by: int | None = None
+    """A higher epoch that it met and does not follow yet."""
+    granted_epoch: int | None = None
+    """A switchover: the epoch that was given away, until its new primary is known to have begun it."""
+    replication_port: int | None = None
+    """Where replicas connected last: a port that the system chose is asked for again."""
+    primary_sequence: int | None = None
+    """The highest durable sequence number that its primary told it, when this was written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Another node of this database, and where it was met last."""
+
+    node_id: bytes
+    replication: str
+    clients: str
+    seen_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
     """Everything in a node's state, as another process reads it."""
 
@@ -76,6 +107,8 @@ class NodeView:
     shown: Shown | None
     bootstrap: BootstrapProgress | None
     slots: tuple[Slot, ...]
+    role: RoleRecord | None = None
+    peers: tuple[Peer, ...] = ()
 
 
 def encode(record: Any) -> bytes:

@@ -17,11 +17,25 @@ recovery (`store.wal.recovery`), which those of a former primary never are.
 
 from __future__ import annotations
 
-from replicad.errors import DiskFullError, InvalidArgument
+from pathlib import Path
+
+from replicad.env import FileSystem
+from replicad.errors import DiskFullError, InvalidArgument, NotFoundError
 from replicad.store.core import Core
 from replicad.store.manifest.edit import Edit
+from replicad.store.manifest.file import load
 from replicad.store.write_path import WritePath
 from replicad.types import Epoch, EpochRecord, Position, Sequence
+
+
+def recorded_role(fs: FileSystem, directory: Path) -> tuple[bool, Epoch] | None:
+    """Whether the database in a directory takes writes as what it is, and its last epoch; None without one.
+    Of one that is not open."""
+    try:
+        state = load(fs, directory)
+    except NotFoundError:
+        return None
+    return not state.copy, max((record.epoch for record in state.epochs), default=Epoch(0))
 
 
 def promote(core: Core, writes: WritePath, epoch_id: bytes, at_least: int) -> EpochRecord:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-import replicad.daemon.replica
+import replicad.daemon.holding
 from replicad.daemon.config import load_replica
 from replicad.daemon.node import node_state
-from replicad.daemon.replica import ReplicaNode
+from replicad.daemon.program import NodeProgram
 from replicad.daemon.supervise import Stop
 from replicad.env import Env
 from replicad.store.database import open_database
@@ -27,11 +27,11 @@ def copy_of(path: Path, value: bytes, target: Path) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def replica(data: Path) -> AsyncIterator[ReplicaNode]:
+async def replica(data: Path) -> AsyncIterator[NodeProgram]:
     """A replica that serves but follows nobody."""
     config = load_replica(None, data=data, listen=":0", primary=":1")
     async with node_state(Env(), data) as records:
-        node = ReplicaNode(config, Env(), records, Stop())
+        node = NodeProgram(config, Env(), records, Stop())
         try:
             await node.start()
             yield node
@@ -39,7 +39,7 @@ async def replica(data: Path) -> AsyncIterator[ReplicaNode]:
             await node.close()
 
 
-async def ask(node: ReplicaNode, *parts: bytes) -> bytes:
+async def ask(node: NodeProgram, *parts: bytes) -> bytes:
     """The first line or bulk of the reply to a command on the node's client port."""
     reader, writer = await asyncio.open_connection(*node.clients.address)
     writer.write(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
@@ -83,7 +83,7 @@ async def test_an_install_that_fails_leaves_the_old_data_served(
         def full(env: Env, staging: Path, directory: Path, wal_dir: Path | None) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(replicad.daemon.replica, "install", full)
+        monkeypatch.setattr(replicad.daemon.holding, "install", full)
         with pytest.raises(OSError, match="No space"):
             await node.install(tmp_path / "second")
         assert node.store is not None

@@ -43,15 +43,16 @@ def test_nodes_answer_for_themselves(tmp_path: Path) -> None:
         replication=f"{HOST}:{feed2}",
         http=f"{HOST}:{web2}",
     )
-    lost = Daemon(tmp_path, "replica", "lost", {}, listen=f"{HOST}:{client3}", primary=f"{HOST}:{feed2}")
+    second = Daemon(tmp_path, "replica", "second", {}, listen=f"{HOST}:{client3}", primary=f"{HOST}:{feed2}")
     with contextlib.ExitStack() as stack:
-        for daemon in (primary, replica, lost):
+        for daemon in (primary, replica, second):
             stack.callback(daemon.end)
         primary.start()
         replica.start()
         eventually(lambda: fetch(web2, "/replica?lag=0")[0] == 200)
         assert fetch(web, "/primary")[0] == 200 and fetch(web2, "/primary")[0] == 503
         assert json.loads(fetch(web, "/status")[1])["role"] == "primary"
-        assert "replicad_replicas_applied_sequence{" in fetch(web, "/metrics")[1]
-        lost.spawn()
-        eventually(lambda: lost.log.exists() and f"its primary is {HOST}:{feed}" in lost.log.read_text())
+        eventually(lambda: "replicad_replicas_applied_sequence{" in fetch(web, "/metrics")[1])
+        second.start()
+        eventually(lambda: len(second.status()["path"]) == 2)
+        assert "replicad_replicas_applied_sequence{" in fetch(web2, "/metrics")[1]

@@ -83,13 +83,12 @@ STOPS = {
     ),
     "ahead": (written(30), "replica-ahead"),
     "other content": (FakeStore(position=Position(Epoch(1), Sequence(5), HistoryHash(5))), "diverged"),
-    "higher epoch": (FakeStore(position=Position(Epoch(7), Sequence(5), HistoryHash(5))), "higher-epoch"),
 }
 
 
 @pytest.mark.parametrize("name", STOPS)
 async def test_what_must_not_replicate_stops_with_the_reason(tmp_path: Path, name: str) -> None:
-    """Wrong database, replica ahead, diverged, fenced: the link stops, says why, and no data changes."""
+    """Wrong database, replica ahead, diverged: the link stops, says why, and no data changes."""
     store, code = STOPS[name]
     before = store.position
     primary, data = Primary(written(10), tmp_path / "p"), FakeData(store)
@@ -102,7 +101,18 @@ async def test_what_must_not_replicate_stops_with_the_reason(tmp_path: Path, nam
         assert data.store is store
         assert data.installed == []
         assert store.position == before
-        assert primary.node.fenced_by == (7 if code == "higher-epoch" else None)
+        assert primary.node.slots.all() == ()
+
+
+async def test_a_replica_in_a_higher_epoch_is_reported(tmp_path: Path) -> None:
+    """The primary tells who runs it, and the replica asks again: it may be a replica that will catch up."""
+    store = FakeStore(position=Position(Epoch(7), Sequence(5), HistoryHash(5)))
+    primary = Primary(written(10), tmp_path / "p")
+    replica = Replica(primary, FakeData(store), tmp_path / "r")
+    async with running(replica, primary):
+        await until(lambda: len(primary.tasks) >= 3)
+        assert set(primary.higher_epochs) == {7}
+        assert replica.follower.link.stopped_code is None
         assert primary.node.slots.all() == ()
 
 

@@ -16,6 +16,7 @@ import uvloop
 from replicad.replication.synchronous import parse_rule
 from replicad.replication.waits import Acknowledged, Waits
 from replicad.server import ReplicaView, RespServer, ServerOptions
+from replicad.server.interfaces import RoleRefused
 
 DEADLINE_SECONDS = 10.0
 
@@ -29,6 +30,31 @@ class FakeNode:
     primary_address: tuple[str, int] | None = None
     link_state: str = "connected"
     followers: list[ReplicaView] = field(default_factory=list)
+
+    held: bool = False
+    doubting: bool = False
+    promoted: list[bool] = field(default_factory=list)
+
+    def holds_writes(self) -> bool:
+        return self.held or self.doubting
+
+    def holds_answers(self) -> bool:
+        return self.doubting
+
+    async def promote(self, *, force: bool) -> str:
+        if self.role == "primary":
+            raise RoleRefused("it takes writes already")
+        self.promoted.append(force)
+        return ""
+
+    async def follow(self, host: str, port: int) -> None:
+        self.role, self.is_writable, self.primary_address = "replica", False, (host, port)
+
+    async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
+        raise RoleRefused(f"nobody is {target}")
+
+    def cancel_switchover(self) -> bool:
+        return False
 
     def replicas(self) -> list[ReplicaView]:
         return self.followers

@@ -16,6 +16,7 @@ from replicad.replication.options import ReplicationOptions
 from replicad.replication.primary import PrimaryNode
 from replicad.replication.slots import Slots
 from replicad.state.records import BootstrapProgress, Slot
+from replicad.types import Position
 from tests.support.fake_store import FakeStore, list_files
 from tests.support.memory_connection import MemoryConnection, pair
 
@@ -52,9 +53,15 @@ class FakeData:
     store: FakeStore | None = None
     local: dict[bytes, Path] = field(default_factory=dict)
     installed: list[list[str]] = field(default_factory=list)
+    rewound: list[Position] = field(default_factory=list)
 
     def local_files(self) -> Mapping[bytes, Path]:
         return self.local
+
+    async def rewind(self, fork: Position) -> bool:
+        self.rewound.append(fork)
+        assert self.store is not None
+        return self.store.cut_back(fork)
 
     async def install(self, staging: Path) -> None:
         self.installed.append(sorted(path.name for path in staging.iterdir()))
@@ -66,6 +73,7 @@ class Primary:
         self.store, self.data_dir = store, data_dir
         self.identity = Identity(b"P" * 16, b"p" * 16)
         self.records = FakeRecords()
+        self.higher_epochs: list[int] = []
         self.node = PrimaryNode(
             Env(),
             self.identity,
@@ -75,6 +83,7 @@ class Primary:
             data_dir,
             list_files,
             options,
+            on_higher_epoch=self.higher_epochs.append,
         )
         self.node.copies.load()
         self.tasks: list[asyncio.Task[None]] = []

@@ -95,6 +95,13 @@ class FakeStore:
         self.cursors: list[FakeCursor] = []
         self.applied_sizes: list[int] = []
 
+    def cut_back(self, position: Position) -> bool:
+        """Whether the tail after `position` was in the log only."""
+        kept = [frame for frame in self.frames if frame.after.sequence <= position.sequence]
+        self.frames, self.position = kept, position
+        self.durable_position = position
+        return True
+
     @property
     def durable_sequence(self) -> int:
         return self.durable_position.sequence

@@ -15,6 +15,9 @@ class ManualClock:
     def monotonic(self) -> float:
         return self.now
 
+    def awake(self) -> float:
+        return self.now
+
     def wall_us(self) -> int:
         return time.time_ns() // 1000 if self.wall is None else self.wall
 

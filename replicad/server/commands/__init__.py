@@ -10,6 +10,7 @@ from replicad.server.commands.keys import keys
 from replicad.server.commands.node import node
 from replicad.server.commands.numbers import numbers
 from replicad.server.commands.replicad import ours
+from replicad.server.commands.roles import roles
 from replicad.server.commands.session import session
 from replicad.server.commands.strings import strings
 from replicad.server.commands.table import Command, Table, build_table
@@ -21,13 +22,25 @@ from replicad.server.requests import Request
 if TYPE_CHECKING:
     from replicad.server.connection import Connection
 
-_GROUPS = (strings, numbers, keys, transactions, session, node, introspection, waiting, ours, verification)
+_GROUPS = (
+    strings,
+    numbers,
+    keys,
+    transactions,
+    session,
+    node,
+    introspection,
+    waiting,
+    roles,
+    ours,
+    verification,
+)
 
 COMMANDS: dict[str, Command] = {command.name: command for group in _GROUPS for command in group.commands}
 
 
 def _refuse_write(client: Connection, request: Request) -> bytes:
-    return refusals.READ_ONLY
+    return refusals.read_only(client.server.node.primary_address)
 
 
 def _refuse_read(client: Connection, request: Request) -> bytes:

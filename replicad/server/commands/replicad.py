@@ -199,8 +199,11 @@ def family(client: Connection, request: Request) -> bytes:
 
 def _prepare_change(client: Connection) -> None:
     """Writes of this tick go first: they may be to the family that goes."""
-    if not client.server.node.is_writable:
-        raise Refused(refusals.READ_ONLY)
+    node = client.server.node
+    if not node.is_writable:
+        raise Refused(refusals.read_only(node.primary_address))
+    if node.holds_writes():
+        raise Refused(refusals.CHANGING)
     client.server.submit_group()
 
 

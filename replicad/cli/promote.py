@@ -1,0 +1,46 @@
+"""`replicad promote`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from replicad.cli.arguments import NodeArgument
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog="""\
+\b
+Examples:
+  replicad promote :6390                the primary is dead: this replica takes its place
+  replicad promote :6390 --force        it lives, or had more: fence it, give that up"""
+    )(promote)
+
+
+def promote(
+    node: NodeArgument,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Also when writes are lost, which it tells, or when its primary still answers."
+        ),
+    ] = False,
+) -> None:
+    """Make a replica the primary.
+
+    It begins a new epoch; whoever was primary before is fenced when it hears of that, saves what the new
+    primary lacks, and follows. Refuses when it would lose writes that the old primary acknowledged, and when
+    that primary answers: replicad switchover then loses nothing.
+    """
+    from replicad.cli.client import Client
+    from replicad.cli.node import parse_address
+
+    host, port = parse_address(node)
+    with Client(host, port, timeout_seconds=60.0) as client:
+        reply = client.call("REPLICAD.PROMOTE", *(["FORCE"] if force else []))
+        status = client.call("REPLICAD.POSITION").decode()
+    print(f"{client.address} is the primary, at {status}")
+    if isinstance(reply, bytes) and reply != b"OK":
+        print(reply.decode())

@@ -1,0 +1,182 @@
+"""The data of a node and all that serves it: the store, the clients' port, the sessions of replicas.
+
+    nothing ──install──> open ──install, rewind──> open (exchanged: sessions end, clients connect again)
+                           └──promote, demote──> open (the same store: nobody notices but by its answers)
+
+Whatever role the node has, its replication port feeds replicas from this store. Not safe to exchange the
+data from two tasks at once: the follower does, and a change of role ends the follower first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from replicad.daemon.archiving import LogArchiving
+from replicad.daemon.backups import NodeBackups
+from replicad.daemon.client_port import ClientPort
+from replicad.daemon.config import NodeConfig
+from replicad.daemon.holds import AllHolds
+from replicad.daemon.node import open_store, watch_failure
+from replicad.daemon.records import NodeRecords
+from replicad.daemon.replication_port import ReplicationPort
+from replicad.env import Env
+from replicad.errors import DivergedError
+from replicad.replication.connection import TcpConnection
+from replicad.replication.primary import PrimaryNode
+from replicad.replication.slots import Slots
+from replicad.replication.tasks import in_thread
+from replicad.store.checkpoint import install, local_tables
+from replicad.store.core import Role
+from replicad.store.database import Database, open_database
+from replicad.store.rewind import cut_back
+from replicad.store.saved_log import SavedLog
+from replicad.types import Position
+
+log = structlog.get_logger("replicad.daemon")
+
+DISCARDED = "discarded"
+"""Where tails are saved that another history replaced, in the data directory."""
+
+
+@dataclass(slots=True)
+class Discarded:
+    """What was cut off since the start."""
+
+    batches: int = 0
+    files: tuple[str, ...] = ()
+
+    def add(self, saved: SavedLog) -> None:
+        self.batches += saved.batches
+        self.files += tuple(str(path) for path in saved.files)
+
+
+class Holding:
+    """Satisfies replication's `ReplicaData`."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        env: Env,
+        records: NodeRecords,
+        clients: ClientPort,
+        serve: Callable[[TcpConnection], object],
+        make_feed: Callable[[Database, Slots], PrimaryNode],
+        opened: Callable[[Database], None],
+    ) -> None:
+        """`make_feed` gives what serves replicas from a store; `opened` is told of each store that serves."""
+        self._config = config
+        self._env = env
+        self._make_feed = make_feed
+        self._opened = opened
+        self.clients = clients
+        self.replicas = ReplicationPort(serve, self._is_caught_up)  # type: ignore[arg-type]
+        self.slots = Slots(records.state.view().slots, config.link.slot_limits)
+        self.store: Database | None = None
+        self.feed: PrimaryNode | None = None
+        self.backups = NodeBackups(env, config.backup)
+        self.archiving = LogArchiving(env, config.backup)
+        self.discarded = Discarded()
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watcher: asyncio.Task[None] | None = None
+        self._archiving: asyncio.Task[None] | None = None
+
+    @property
+    def has_data(self) -> bool:
+        return self._env.fs.exists(self._config.data / "CURRENT")
+
+    async def open(self, role: Role) -> Database:
+        """Opens the data, or makes it for an owner, and serves it."""
+        config, env = self._config, self._env
+        hold = self.archiving.hold
+        holds = AllHolds([self.slots] if hold is None else [self.slots, hold])
+        store = await open_store(
+            lambda: open_database(config.data, config.store, env=env, role=role, retention=holds)
+        )
+        self._archiving = asyncio.create_task(self.archiving.run(store))
+        feed = self._make_feed(store, self.slots)
+        await asyncio.to_thread(feed.copies.load)
+        self._watcher = asyncio.create_task(watch_failure(store))
+        self._watcher.add_done_callback(self._watched)
+        self.store, self.feed = store, feed
+        await self.clients.serve(store)
+        self._opened(store)
+        return store
+
+    async def close(self) -> None:
+        await self.clients.close()
+        await self.replicas.close()
+        await self._close_store()
+
+    # What replication asks.
+
+    def local_files(self) -> Mapping[bytes, Path]:
+        tables = local_tables(self._env.fs, self._config.data)
+        return {sha256: self._config.data / name for (sha256, _), name in tables.items()}
+
+    async def install(self, staging: Path) -> None:
+        """The old store serves until here. What a crash interrupts is begun again from the staged files."""
+        await self._take_down()
+        try:
+            await in_thread(install, self._env, staging, self._config.data, self._config.store.wal_dir)
+        except Exception:
+            # Until the swap the old data is what CURRENT names: it serves on.
+            if self.has_data:
+                await self.open("replica")
+            raise
+        await self.open("replica")
+
+    async def rewind(self, fork: Position) -> bool:
+        """See `ReplicaData.rewind`. The old history serves until its tail is saved."""
+        store, config, env = self.store, self._config, self._env
+        assert store is not None
+        if (found := await in_thread(store.position_at, fork.sequence)) != fork:
+            raise DivergedError(f"the new history forks at {fork}, where this node has {found or 'no log'}")
+        saved = await in_thread(store.save_log, fork, config.data / DISCARDED)
+        self.discarded.add(saved)
+        log.warning(
+            "replication.discarded",
+            after=str(saved.after),
+            last=str(saved.last),
+            batches=saved.batches,
+            size_bytes=saved.size_bytes,
+            files=[str(path) for path in saved.files],
+        )
+        if store.flushed_position.sequence > fork.sequence:
+            return False
+        await self._take_down()
+        try:
+            await in_thread(cut_back, env, config.data, config.store, fork)
+        finally:
+            await self.open("replica")
+        return True
+
+    async def _take_down(self) -> None:
+        await self.clients.say_loading()
+        await self.replicas.end_sessions()
+        await self._close_store()
+
+    async def _close_store(self) -> None:
+        store, self.store, self.feed = self.store, None, None
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._archiving is not None:
+            self._archiving.cancel()
+            await asyncio.gather(self._archiving, return_exceptions=True)
+        await self.backups.end()
+        if store is not None:
+            await asyncio.to_thread(store.close)
+            log.info("store.closed", position=str(store.durable_position))
+
+    def _is_caught_up(self) -> bool:
+        return self.feed is None or self.feed.is_caught_up()
+
+    def _watched(self, watcher: asyncio.Task[None]) -> None:
+        if not watcher.cancelled() and not self.failure.done():
+            error = watcher.exception()
+            assert error is not None
+            self.failure.set_exception(error)

@@ -1,0 +1,67 @@
+"""The replication port: accepts connections, each a task of its own, whoever the node is at the moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from replicad.daemon.addresses import Address
+from replicad.replication.connection import TcpConnection
+
+log = structlog.get_logger("replicad.daemon")
+
+DRAIN_SECONDS = 5.0
+SESSIONS_MAX = 256
+
+
+class ReplicationPort:
+    """`serve` runs one connection to its end; `is_caught_up` is asked before the last of them are ended."""
+
+    def __init__(
+        self,
+        serve: Callable[[TcpConnection], Coroutine[Any, Any, None]],
+        is_caught_up: Callable[[], bool],
+    ) -> None:
+        self._serve = serve
+        self._is_caught_up = is_caught_up
+        self._listener: asyncio.Server | None = None
+        self._sessions: set[asyncio.Task[None]] = set()
+
+    async def start(self, address: Address) -> Address:
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._accept, address.host, address.port)
+        return Address(*self._listener.sockets[0].getsockname()[:2])
+
+    async def close(self) -> None:
+        """Takes nobody any more, and lets those that stream have what is durable, for a few seconds."""
+        if self._listener is not None:
+            self._listener.close()
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while not self._is_caught_up():  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            log.warning("replication.not_drained")
+        await self.end_sessions()
+
+    async def end_sessions(self) -> None:
+        """Ends those that are connected; they may connect again."""
+        me = asyncio.current_task()
+        sessions = [task for task in self._sessions if task is not me]
+        for task in sessions:
+            task.cancel()
+        await asyncio.gather(*sessions, return_exceptions=True)
+
+    def _accept(self) -> TcpConnection:
+        connection = TcpConnection()
+        if len(self._sessions) >= SESSIONS_MAX:
+            log.warning("replication.too_many_sessions", sessions=len(self._sessions))
+            asyncio.get_running_loop().call_soon(connection.close)
+            return connection
+        task = asyncio.get_running_loop().create_task(self._serve(connection))
+        self._sessions.add(task)
+        task.add_done_callback(self._sessions.discard)
+        return connection

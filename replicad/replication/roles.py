@@ -1,0 +1,240 @@
+"""Who a node is at this moment, what it answers to writes, and every decision about changing that.
+
+                                        promote (record durable)
+        ┌──────────── FOLLOWING ──────> PROMOTING ──────────┐
+        │              ^  ^   ^             │ refused, full  │
+        │   follows on │  │   └─────────────┘                v
+        │              │  │  stepped down             ┌── PRIMARY <──────────────┐
+        │           FENCED └──────── HANDING_OVER     │    │  ^ nobody knows of   │ rolled back
+        │              ^                   ^          │    │  │ a higher epoch    │
+        │              │ higher epoch      │ ready    │    v  │                   │
+        │              ├───────────────────│────────  │  DOUBTING                 │
+        │              │                   │          │    stood still, started   │
+        │              └───────────────────│──────────┤                           │
+        │                                  └─── PAUSED <── switchover ────────────┘
+        └─ (another primary: REPLICAOF)
+
+    standing       a write                       what is written but not answered yet
+    -------------  ----------------------------  ------------------------------------
+    PRIMARY        is taken                      is answered when it is visible
+    PAUSED         waits                         is answered when it is visible
+    HANDING_OVER   waits                         there is nothing
+    DOUBTING       waits                         waits
+    PROMOTING      is refused, as by a replica   there is nothing
+    FOLLOWING      is refused, naming the        there is nothing
+    FENCED         primary                       is answered with an error: its outcome is unknown
+
+Waiting is bounded: by the switchover's timeout, and by how long a doubting node asks.
+
+Three places remember: the manifest says whether the database takes writes (`store.roles`), and is the
+authority; the role record in the node's state says what the node was told to be; the epochs in the log say
+what history made of it. All decisions here are pure functions over those; `daemon/` has the effects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from replicad.state.records import RoleRecord
+from replicad.types import EpochRecord, Position
+
+Verb = Literal["primary", "replica"]
+
+
+class Standing(Enum):
+    """See the drawing; the values are in the status document and on the wire."""
+
+    FOLLOWING = "following"
+    PROMOTING = "promoting"
+    PRIMARY = "primary"
+    DOUBTING = "doubting"
+    PAUSED = "paused"
+    HANDING_OVER = "handing-over"
+    FENCED = "fenced"
+
+    @property
+    def role(self) -> Verb:
+        """What Redis would call it: what clients are told by ROLE."""
+        return "primary" if self in _PRIMARIES else "replica"
+
+    @property
+    def takes_writes(self) -> bool:
+        """False where a write is refused at once; one that is taken may have to wait."""
+        return self in _PRIMARIES
+
+    @property
+    def holds_writes(self) -> bool:
+        return self in _HOLDING
+
+    @property
+    def holds_answers(self) -> bool:
+        return self is Standing.DOUBTING
+
+
+_HOLDING = frozenset({Standing.PAUSED, Standing.HANDING_OVER, Standing.DOUBTING})
+_PRIMARIES = frozenset({Standing.PRIMARY}) | _HOLDING
+
+MOVES: dict[Standing, frozenset[Standing]] = {
+    Standing.FOLLOWING: frozenset({Standing.PROMOTING, Standing.FENCED}),
+    Standing.PROMOTING: frozenset({Standing.PRIMARY, Standing.FOLLOWING}),
+    Standing.PRIMARY: frozenset({Standing.DOUBTING, Standing.PAUSED, Standing.FENCED}),
+    Standing.DOUBTING: frozenset({Standing.PRIMARY, Standing.FENCED}),
+    Standing.PAUSED: frozenset({Standing.PRIMARY, Standing.HANDING_OVER, Standing.FENCED, Standing.DOUBTING}),
+    Standing.HANDING_OVER: frozenset({Standing.FOLLOWING, Standing.FENCED}),
+    Standing.FENCED: frozenset({Standing.FOLLOWING, Standing.PROMOTING}),
+}
+"""The arrows of the drawing."""
+
+
+# At the start.
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the data directory says: whether its database takes writes, and its last epoch."""
+
+    is_owner: bool
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a node begins as; `remembered` says it in words where that is not what the verb says."""
+
+    role: Verb
+    remembered: str | None = None
+
+
+def at_start(verb: Verb, record: RoleRecord | None, stored: Stored | None, *, take_role: bool) -> Start:
+    """The role that a node begins with. The cases, in the order they are tried:
+
+    take_role   record      data                          role
+    ----------  ----------  ----------------------------  ---------------------
+    yes         any         any                           the verb's
+    no          none        any                           the verb's
+    no          any         an owner in a later epoch     primary: it was promoted
+    no          any         other, or none                the record's
+    """
+    if take_role or record is None:
+        return Start(verb)
+    if stored is not None and stored.is_owner and stored.epoch > record.epoch:
+        role: Verb = "primary"
+    else:
+        role = "primary" if record.role == "primary" else "replica"
+    if role == verb:
+        return Start(role)
+    if role == "primary":
+        said = "this node was promoted since it was started as a replica"
+    elif record.fenced_by is not None:
+        said = f"this node was fenced by epoch {record.fenced_by}"
+    else:
+        said = "this node became a replica since it was started as a primary"
+    return Start(role, f"{said}: it starts as a {role} (--take-role makes it a {verb})")
+
+
+def at_start_promotes(record: RoleRecord, stored: Stored) -> bool:
+    """Whether a node that shall begin as a primary must be promoted to be one: it was told to be a replica,
+    and the data has no later epoch of its own."""
+    return record.role == "replica" and not (stored.is_owner and stored.epoch > record.epoch)
+
+
+# Promotion.
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a replica knows when it is to be promoted."""
+
+    position: Position | None
+    """None without data."""
+    primary_sequence: int | None
+    """The highest durable sequence number that its primary ever told it."""
+    primary_answers: bool
+    installing: bool = False
+
+
+def may_promote(candidate: Candidate, *, force: bool) -> tuple[str | None, str | None]:
+    """(why not, what is lost). The cases, in the order they are tried:
+
+    candidate                          without force                      with force
+    ---------------------------------  ---------------------------------  ------------------------------
+    has no data, or is swapping it     refused                            refused
+    lacks acknowledged writes          refused, with how many             promoted; says what is lost
+    has a primary that answers         refused: switch over instead       promoted; that one is fenced
+    anything else                      promoted                           promoted
+    """
+    if candidate.position is None or candidate.installing:
+        return "this node has no data of its own to serve", None
+    here, there = candidate.position.sequence, candidate.primary_sequence
+    lost = None
+    if there is not None and there > here:
+        lost = f"sequence numbers {here + 1} to {there}, which the primary acknowledged and this node lacks"
+        if not force:
+            return f"this would lose {lost}; --force accepts that", None
+    if candidate.primary_answers and not force:
+        return "its primary answers: replicad switchover loses nothing; --force fences that primary", None
+    return None, lost
+
+
+# What nodes tell each other of themselves, and what follows from it.
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A node, as it tells others; `epochs` are those of its log."""
+
+    node: bytes
+    standing: Standing
+    database_id: bytes | None
+    position: Position | None
+    epochs: tuple[EpochRecord, ...]
+
+    @property
+    def epoch(self) -> int:
+        return 0 if self.position is None else int(self.position.epoch)
+
+
+class Verdict(Enum):
+    """What a node does about another that it heard of."""
+
+    NOTHING = "nothing"
+    FENCE = "fence"
+    FOLLOW = "follow"
+    CLASH = "clash"
+
+
+def judge(me: View, other: View, *, fenced_by: int | None, linked: bool) -> Verdict:
+    """What `me` does. `linked`: it follows a primary that it hears. The cases, in the order they are tried:
+
+    me                          other                                       verdict
+    --------------------------  ------------------------------------------  -------
+    any                         another database, or none                   NOTHING
+    primary                     in a higher epoch                           FENCE
+    primary                     a primary in the same epoch                 CLASH
+    fenced                      a primary, its epoch not below the fence    FOLLOW
+    replica without a link      a primary in a higher epoch                 FOLLOW
+    any                         anything else                               NOTHING
+    """
+    if other.database_id is None or other.database_id != me.database_id:
+        return Verdict.NOTHING
+    is_primary = other.standing.role == "primary"
+    if me.standing.role == "primary":
+        if other.epoch > me.epoch:
+            return Verdict.FENCE
+        return Verdict.CLASH if is_primary and other.epoch == me.epoch else Verdict.NOTHING
+    if me.standing is Standing.FENCED:
+        least = me.epoch if fenced_by is None else fenced_by
+        return Verdict.FOLLOW if is_primary and other.epoch >= least else Verdict.NOTHING
+    if is_primary and not linked and other.epoch > me.epoch:
+        return Verdict.FOLLOW
+    return Verdict.NOTHING
+
+
+def closes_loop(me: bytes, upstream: bytes, path: tuple[bytes, ...]) -> str | None:
+    """The path that would close a loop if `me` followed `upstream`, which itself follows along `path`."""
+    if me not in path:
+        return None
+    nodes = (me, upstream, *path[: path.index(me) + 1])
+    return " -> ".join(node.hex()[:8] for node in nodes)

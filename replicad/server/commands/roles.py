@@ -1,0 +1,124 @@
+"""Commands that change who takes the writes: PROMOTE, SWITCHOVER, and Redis's REPLICAOF and FAILOVER."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from replicad.server import refusals, replies
+from replicad.server.commands.arguments import parse_count
+from replicad.server.commands.table import Group
+from replicad.server.interfaces import RoleRefused
+from replicad.server.refusals import Refused
+from replicad.server.requests import Request
+
+if TYPE_CHECKING:
+    from replicad.server.connection import Connection
+
+roles = Group("server")
+
+
+@roles.command("replicad.promote", -1, "Makes this replica the primary: [FORCE].", blocking=True)
+def promote(client: Connection, request: Request) -> bytes | None:
+    force = len(request) == 2 and request[1].upper() == b"FORCE"
+    if len(request) > 1 and not force:
+        return refusals.SYNTAX
+    _promote(client, force=force)
+    return None
+
+
+@roles.command(
+    "replicad.switchover", -1, "Hands the writes to a replica: [TO node] [TIMEOUT ms].", blocking=True
+)
+def switchover(client: Connection, request: Request) -> bytes | None:
+    target, timeout_ms = None, None
+    rest = request[1:]
+    while rest:
+        if len(rest) < 2:
+            return refusals.SYNTAX
+        match rest[0].upper():
+            case b"TO":
+                target = rest[1].decode("utf-8", "replace")
+            case b"TIMEOUT":
+                timeout_ms = parse_count(rest[1])
+            case _:
+                return refusals.SYNTAX
+        rest = rest[2:]
+    _switch_over(client, target, timeout_ms, b"")
+    return None
+
+
+@roles.command("replicaof", 3, "Follows another node, or nobody: host port | NO ONE.", blocking=True)
+def replicaof(client: Connection, request: Request) -> bytes | None:
+    if request[1].upper() == b"NO" and request[2].upper() == b"ONE":
+        if client.server.node.role == "primary":
+            return replies.OK
+        _promote(client, force=False)
+        return None
+    host, port = request[1].decode("ascii", "replace"), parse_count(request[2])
+
+    async def follow() -> bytes:
+        try:
+            await client.server.node.follow(host, port)
+        except RoleRefused as error:
+            return replies.error(f"ERR {error}")
+        return replies.OK
+
+    client.server.run_task(client, follow)
+    return None
+
+
+@roles.command("slaveof", 3, "REPLICAOF under its older name.", blocking=True)
+def slaveof(client: Connection, request: Request) -> bytes | None:
+    return replicaof(client, request)
+
+
+@roles.command(
+    "failover", -1, "Hands the writes to a replica: [TO host port] [ABORT] [TIMEOUT ms].", blocking=True
+)
+def failover(client: Connection, request: Request) -> bytes | None:
+    options = [option.upper() for option in request[1:]]
+    if options == [b"ABORT"]:
+        if client.server.node.cancel_switchover():
+            return replies.OK
+        return replies.error("ERR No failover in progress.")
+    target, timeout_ms = None, None
+    while options:
+        if options[0] == b"TO" and len(options) >= 3:
+            target = f"{options[1].decode('ascii', 'replace').lower()}:{parse_count(options[2])}"
+            options = options[3:]
+        elif options[0] == b"TIMEOUT" and len(options) >= 2:
+            timeout_ms = parse_count(options[1])
+            options = options[2:]
+        elif options[0] == b"FORCE":
+            return replies.error("ERR FORCE is not supported: a replica that cannot follow is promoted there")
+        else:
+            return refusals.SYNTAX
+    _switch_over(client, target, timeout_ms, replies.OK)
+    return None
+
+
+def _promote(client: Connection, *, force: bool) -> None:
+    async def run() -> bytes:
+        try:
+            lost = await client.server.node.promote(force=force)
+        except RoleRefused as error:
+            return replies.error(f"ERR {error}")
+        return replies.bulk(lost.encode()) if lost else replies.OK
+
+    client.server.run_task(client, run)
+
+
+def _switch_over(client: Connection, target: str | None, timeout_ms: int | None, reply: bytes) -> None:
+    node = client.server.node
+    if node.role != "primary":
+        raise Refused(refusals.read_only(node.primary_address))
+
+    async def run() -> bytes:
+        try:
+            seconds = None if timeout_ms is None else timeout_ms / 1000
+            new = await node.switch_over(target, timeout_seconds=seconds)
+        except RoleRefused as error:
+            return replies.error(f"ERR {error}")
+        return reply or replies.bulk(new.encode())
+
+    client.server.run_task(client, run)
