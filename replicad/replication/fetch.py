@@ -80,7 +80,6 @@ class Fetcher:
         self._options = options
         self._position = position
         self._on_progress = on_progress
-        self._first: Message | None = None
         self.waits_for = ""
         self.connections = 1
         self.transfer: Transfer | None = None

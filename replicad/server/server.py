@@ -272,8 +272,8 @@ class RespServer:
             self._expiry = self.loop.call_later(min(1.0, waits.timeout_seconds / 4), self._expire)
 
     def _notice_stall(self) -> None:
-        """While the store cannot keep up, no socket is read."""
-        stalled = bool(self.store.stalled)
+        """While the store cannot keep up, no socket is read; one that takes no writes is not waited for."""
+        stalled = bool(self.store.stalled) and self.node.is_writable
         if stalled is not self.stalled:
             self.stalled = stalled
             log.info("server.stalled" if stalled else "server.resumed", reason=self.store.stalled or None)

@@ -76,7 +76,7 @@ class Nodes:
             left,
             LINK,
             sequence=at,
-            durable=at,
+            durable=self.replica.durable_sequence,
             on_ack=lambda _: None,
             now=time.monotonic,
             answering=self.session,

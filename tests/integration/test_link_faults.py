@@ -1,0 +1,201 @@
+"""The stream on bad days, with real nodes: cuts anywhere, silence, stopped processes, wrong clocks."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+import redis
+
+from replicad.cli.demonstration.processes import HOST
+from tests.support.daemons import Cluster, Daemon, follows
+from tests.support.load import fill
+from tests.support.proxy import Proxy
+from tests.support.waiting import eventually
+
+
+def behind_proxy(cluster: Cluster, **link: object) -> tuple[Daemon, Daemon, Proxy]:
+    """A primary and a replica that streams from it through a proxy."""
+    primary = cluster.primary(tables={"link": link}).start()
+    replica = cluster.replica()
+    proxy = Proxy(cluster.replication_port)
+    replica.keys["primary"] = f"{HOST}:{proxy.port}"
+    replica.configure({"link": link})
+    replica.start()
+    follows(replica, primary)
+    return primary, replica, proxy
+
+
+class Writing(threading.Thread):
+    """One write after another until told to stop."""
+
+    def __init__(self, primary: Daemon) -> None:
+        super().__init__()
+        self._primary = primary
+        self.ending = threading.Event()
+        self.written = 0
+
+    def run(self) -> None:
+        with self._primary.client() as client:
+            while not self.ending.is_set():
+                client.set(f"key:{self.written % 1000}", b"%d" % self.written * 20)
+                self.written += 1
+
+    def __enter__(self) -> Writing:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.ending.set()
+        self.join()
+
+
+def test_a_link_cut_at_many_offsets_of_a_stream(cluster: Cluster) -> None:
+    """Wherever it breaks, within a header or a frame, the stream goes on from the last whole batch."""
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    primary, replica, proxy = behind_proxy(cluster)
+    try:
+        with Writing(primary) as writing:
+            for number in range(40):
+                proxy.cut_after = rng.choice([1, 15, 16, 17, 40, rng.randrange(100, 5000)])
+                eventually(lambda cuts=number + 1: proxy.cuts >= cuts)  # type: ignore[misc]
+        assert writing.written > 100
+        follows(replica, primary)
+        assert replica.status()["last_bootstrap"]["size_bytes"] >= 0
+        assert len(replica.events("bootstrap.finished")) == 1, "the log was enough every time"
+    finally:
+        proxy.close()
+
+
+def test_a_half_open_link_is_noticed_by_both_sides(cluster: Cluster) -> None:
+    """When nothing arrives any more and no connection is closed, both give up within the idle time."""
+    primary, replica, proxy = behind_proxy(cluster, idle_seconds=0.6)
+    try:
+        eventually(lambda: replica.status()["link"]["state"] == "streaming")
+        proxy.silent = True
+        fill(primary, 50)
+        eventually(lambda: replica.status()["link"]["state"] != "streaming")
+        assert "nothing came" in str(replica.status()["link"]["last_error"])
+        eventually(lambda: primary.status()["replicas"][0]["state"] == "away")
+        proxy.silent = False
+        follows(replica, primary)
+    finally:
+        proxy.close()
+
+
+@pytest.mark.parametrize("who", ["primary", "replica"])
+def test_a_side_that_is_stopped_goes_on(cluster: Cluster, who: str) -> None:
+    """SIGSTOP for longer than the idle time: the other side gives the link up and takes it up again."""
+    primary, replica, proxy = behind_proxy(cluster, idle_seconds=0.6)
+    stopped, other = (primary, replica) if who == "primary" else (replica, primary)
+    try:
+        fill(primary, 100)
+        stopped.stop()
+        try:
+            event = "replication.link_down" if who == "primary" else "replication.session_ended"
+            before = len(other.events(event))
+            eventually(lambda: len(other.events(event)) > before)
+            if who == "replica":
+                fill(primary, 500, start=100)
+        finally:
+            stopped.go_on()
+        follows(replica, primary)
+    finally:
+        proxy.close()
+
+
+def test_a_replica_stopped_for_a_whole_load(cluster: Cluster) -> None:
+    """The primary's memory stays bounded, and the replica catches up from the log if its slot may hold it."""
+    primary, replica, proxy = behind_proxy(cluster)
+    try:
+        replica.stop()
+        try:
+            before = resident_bytes(primary)
+            load_large(primary, 24_000_000)
+            assert resident_bytes(primary) - before < 60_000_000
+        finally:
+            replica.go_on()
+        follows(replica, primary, 60)
+        assert len(replica.events("bootstrap.finished")) == 1
+    finally:
+        proxy.close()
+
+
+def test_a_replica_stopped_for_a_load_over_its_cap(cluster: Cluster) -> None:
+    """Its log goes, the disk stays bounded, and it catches up with a new copy."""
+    primary = cluster.primary(
+        tables={"link": {"slot_log_bytes_max": 4_000_000}, "store": {"log_retention_bytes": 0}}
+    ).start()
+    replica = cluster.replica().start()
+    follows(replica, primary)
+    replica.stop()
+    try:
+        load_large(primary, 24_000_000)
+        eventually(lambda: primary.status()["log"]["log_bytes"] < 8_000_000)
+    finally:
+        replica.go_on()
+    eventually(lambda: len(replica.events("bootstrap.finished")) == 2)
+    follows(replica, primary, 60)
+
+
+def load_large(primary: Daemon, size_bytes: int) -> None:
+    with primary.client() as client:
+        for number in range(size_bytes // 20_000):
+            client.set(f"large:{number % 500}", random.randbytes(20_000))
+
+
+def resident_bytes(daemon: Daemon) -> int:
+    assert daemon.process is not None
+    with open(f"/proc/{daemon.process.pid}/statm") as statm:
+        return int(statm.read().split()[1]) * 4096
+
+
+@pytest.mark.skipif(shutil.which("faketime") is None, reason="needs faketime")
+@pytest.mark.parametrize("offset", ["-1d", "+1d"])
+def test_a_clock_that_is_a_day_off(cluster: Cluster, offset: str) -> None:
+    """The replica's clock says nothing about its data: it follows, is not stale, and lag is 0 when idle."""
+    primary = cluster.primary().start()
+    replica = cluster.replica(tables={"link": {"max_staleness_seconds": 2.0}})
+    replica.wrapper = ["faketime", "-f", offset]
+    replica.environment["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"
+    replica.start()
+    fill(primary, 500)
+    follows(replica, primary)
+    with replica.client() as client:
+        eventually(lambda: client.get("key:1") is not None)
+    assert replica.status()["link"]["lag_seconds"] == 0
+    eventually(lambda: primary.status()["replicas"][0]["lag_seconds"] == 0)
+    with primary.client() as client:
+        client.set("k", 1)
+        assert client.execute_command("WAITAOF", 1, 1, 5000) == [1, 1]
+
+
+def test_a_full_disk_of_a_replica(cluster: Cluster, small_disk: Path) -> None:
+    """It keeps serving what it has; when there is room it goes on, and the primary never waited."""
+    primary = cluster.primary().start()
+    replica = cluster.replica()
+    replica.data = small_disk / "replica"
+    replica.keys["data"] = str(replica.data)
+    replica.configure({"store": {"log_retention_bytes": 0, "log_disk_floor_bytes": 0}})
+    replica.start()
+    fill(primary, 10)
+    follows(replica, primary)
+    filler = small_disk / "filler"
+    with open(filler, "wb") as file:
+        free = shutil.disk_usage(small_disk).free
+        file.write(b"\0" * (free - 200_000))
+    load_large(primary, 4_000_000)
+    with replica.client() as client:
+        eventually(lambda: client.get("key:1") is not None)
+        assert replica.process is not None and replica.process.poll() is None
+    before = primary.status()["applied_sequence"]
+    assert replica.status()["applied_sequence"] < before
+    filler.unlink()
+    follows(replica, primary, 60)
+    with pytest.raises(redis.RedisError), replica.client() as client:
+        client.set("k", 1)
