@@ -87,7 +87,7 @@ class Fetcher:
     async def run(self) -> tuple[Copy, Path]:
         """Returns when the whole copy is verified and durable in the staging directory."""
         self.waits_for = "the primary to make a copy"
-        copy, entries = await self._receive_list()
+        copy, entries = await receive_list(self._connection)
         check_list(entries, copy.bytes)
         staging = Staging(self._env.fs, self._data_dir, entries)
         self.waits_for = "the files that are here already to be verified"
@@ -131,22 +131,6 @@ class Fetcher:
         self._on_progress(progress)
         return _Work(staging, entries, plan, self.transfer, progress, {})
 
-    async def _receive_list(self) -> tuple[Copy, list[FileEntry]]:
-        copy = await _receive(self._connection)
-        if not isinstance(copy, Copy):
-            raise ProtocolError(f"{type(copy).__name__} came where Copy belongs")
-        if copy.files > FILES_MAX:
-            raise ProtocolError(f"a copy of {copy.files} files; the limit is {FILES_MAX}")
-        entries: list[FileEntry] = []
-        while len(entries) < copy.files:
-            part = await _receive(self._connection)
-            if not isinstance(part, Files) or part.first != len(entries) or not part.entries:
-                raise ProtocolError("the list of files does not go on where it ended")
-            entries += part.entries
-        if len(entries) != copy.files:
-            raise ProtocolError(f"the list has {len(entries)} files, {copy.files} were announced")
-        return copy, entries
-
     # One connection.
 
     async def _fetch_over(self, connection: Connection, work: _Work) -> None:
@@ -164,7 +148,7 @@ class Fetcher:
                 return
 
     async def _take(self, connection: Connection, work: _Work) -> None:
-        message = await _receive(connection)
+        message = await receive(connection)
         piece = work.plan.expected(connection)
         assert piece is not None
         entry = work.entries[piece.entry]
@@ -263,7 +247,7 @@ class Fetcher:
             )
 
 
-async def _receive(connection: Connection) -> Message:
+async def receive(connection: Connection) -> Message:
     """The next message that is not a heartbeat; a refusal is an error."""
     while True:
         message = await connection.receive()
@@ -271,3 +255,21 @@ async def _receive(connection: Connection) -> Message:
             raise RefusedError(message.code, message.reason, message.retry)
         if not isinstance(message, Heartbeat):
             return message
+
+
+async def receive_list(connection: Connection) -> tuple[Copy, list[FileEntry]]:
+    """What a bootstrap begins with: the copy, and its files in the order that FETCH counts."""
+    copy = await receive(connection)
+    if not isinstance(copy, Copy):
+        raise ProtocolError(f"{type(copy).__name__} came where Copy belongs")
+    if copy.files > FILES_MAX:
+        raise ProtocolError(f"a copy of {copy.files} files; the limit is {FILES_MAX}")
+    entries: list[FileEntry] = []
+    while len(entries) < copy.files:
+        part = await receive(connection)
+        if not isinstance(part, Files) or part.first != len(entries) or not part.entries:
+            raise ProtocolError("the list of files does not go on where it ended")
+        entries += part.entries
+    if len(entries) != copy.files:
+        raise ProtocolError(f"the list has {len(entries)} files, {copy.files} were announced")
+    return copy, entries

@@ -15,7 +15,10 @@ SOFTWARE = "replicad/0.1.0"
 VERSIONS = (PROTOCOL_VERSION,)
 VERIFY = "verify"
 """Questions and answers about the data at a mark."""
+COPY_ONLY = "copy-only"
+"""Whoever connects is no replica: a copy is all it wants, and no log is kept for it."""
 FEATURES: tuple[str, ...] = (VERIFY,)
+"""What a replica asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +85,4 @@ def check_welcome(message: Message, me: Identity) -> Welcome:
 
 def common_features(hello: Hello) -> tuple[str, ...]:
     """What both sides can do, in this side's order."""
-    return tuple(feature for feature in FEATURES if feature in hello.features)
+    return tuple(feature for feature in (*FEATURES, COPY_ONLY) if feature in hello.features)

@@ -25,6 +25,7 @@ from replicad.replication.answering import Answering, AnsweringSession
 from replicad.replication.connection import Connection
 from replicad.replication.copies import Copies
 from replicad.replication.identify import (
+    COPY_ONLY,
     SOFTWARE,
     VERSIONS,
     Identity,
@@ -228,6 +229,8 @@ class PrimaryNode:
         if decision.outcome is Outcome.STREAM:
             assert decision.start is not None
             await self._stream(session, decision.start - 1, claim.durable)
+        elif decision.outcome is Outcome.BOOTSTRAP and COPY_ONLY in session.hello.features:
+            await self._copy_out(session)
         elif decision.outcome is Outcome.BOOTSTRAP:
             await self._bootstrap(session)
         else:
@@ -319,6 +322,22 @@ class PrimaryNode:
         session.server.close()
         session.server = None
         await in_thread(self.copies.remove, copy)
+
+    async def _copy_out(self, session: Session) -> None:
+        """A copy for somebody who is no replica: it goes with the session, and no log is kept for it."""
+        session.state = "copying"
+        copy = await in_thread(self.copies.make, session.hello.node)
+        copy.in_use = True
+        server = session.server = CopyServer(
+            copy, self._env.fs, self._env.clock, self.throttle, self._options
+        )
+        log.info("copy.serving", peer=session.connection.peer, position=str(copy.position))
+        try:
+            await server.serve(session.connection)
+            log.info("copy.served", peer=session.connection.peer, position=str(copy.position))
+        finally:
+            server.close()
+            await in_thread(self.copies.remove, copy)
 
     def _stopped(self, session: Session, decision: Decision, replica: History | None) -> None:
         if decision.outcome is Outcome.FENCED and replica is not None:

@@ -6,6 +6,8 @@ import contextlib
 import io
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -218,3 +220,44 @@ def test_a_replica_archives(cluster: Cluster, primary: Daemon, tmp_path: Path) -
     assert command_line("backup", "verify", target, "--checksums")["log"][0]["ok"]
     command_line("backup", "restore", target, tmp_path / "restored", "--sequence", 450)
     assert len(content(tmp_path / "restored")) == 450
+
+
+def test_over_the_replication_port(cluster: Cluster, primary: Daemon, tmp_path: Path) -> None:
+    """A primary's files stream to a target of this machine; no slot and no copy stays behind there."""
+    target = tmp_path / "target"
+    write(primary, 0, 3000)
+    address = f":{cluster.replication_port}"
+    first = command_line("backup", "create", "--from", address, target)
+    assert first["position"] == primary.status()["position"]
+    write(primary, 3000, 100)
+    second = command_line("backup", "create", "--from", address, target, "--workers", 8)
+    assert second["copied_bytes"] < second["size_bytes"]
+    for backup, count in ((first, 3000), (second, 3100)):
+        command_line("backup", "restore", target, tmp_path / "restored", "--id", backup["id"])
+        assert len(content(tmp_path / "restored")) == count
+    assert command_line("backup", "verify", target, "--all", "--checksums")["ok"]
+    eventually(lambda: primary.status()["replicas"] == [])
+    eventually(lambda: not list((primary.data / "bootstrap").iterdir()))
+    replica = cluster.replica()
+    command_line("backup", "restore", target, replica.data)
+    follows(replica.start(), primary)
+    assert replica.status()["last_bootstrap"] is None
+
+
+def test_a_remote_backup_that_is_killed(cluster: Cluster, primary: Daemon, tmp_path: Path) -> None:
+    """Whoever copies dies in the middle: the primary lets go of everything, and the next one is whole."""
+    write(primary, 0, 5000)
+    target = tmp_path / "target"
+    command = [sys.executable, "-m", "replicad", "backup", "create", "--from", f":{cluster.replication_port}"]
+    process = subprocess.Popen([*command, str(target), "--rate", "50K"], stdout=subprocess.DEVNULL)
+    try:
+        eventually(lambda: any(replica["state"] == "copying" for replica in primary.status()["replicas"]))
+        eventually(lambda: (target / "tmp").exists())
+    finally:
+        process.kill()
+        process.wait()
+    eventually(lambda: primary.status()["replicas"] == [])
+    eventually(lambda: not list((primary.data / "bootstrap").iterdir()))
+    command_line("backup", "create", "--from", f":{cluster.replication_port}", target)
+    assert command_line("backup", "verify", target, "--all", "--checksums")["ok"]
+    assert main(["backup", "create", "--from", ":1", str(target)]) == 3

@@ -20,7 +20,8 @@ Examples:
   replicad backup create --node :6380 /srv/backups      the running node writes it (a path on its machine)
   replicad backup create --node :6380                   to the target in the node's [backup] section
   replicad backup create --data /var/lib/replicad/primary /srv/backups         its daemon must be down
-  replicad backup create --data /srv/copies/monday /srv/backups                a checkpoint"""
+  replicad backup create --data /srv/copies/monday /srv/backups                a checkpoint
+  replicad backup create --from 127.0.0.1:6381 s3://backups/orders     streamed through this machine"""
     )(create)
 
 
@@ -34,6 +35,12 @@ def create(
     ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="A data directory, or a checkpoint.")
+    ] = None,
+    remote: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="HOST:PORT", help="A primary's replication address; this machine copies."
+        ),
     ] = None,
     flush: Annotated[
         bool,
@@ -55,24 +62,23 @@ def create(
     from replicad.cli.exits import UsageError
     from replicad.cli.output import print_json
 
-    if (node is None) == (data is None):
-        raise UsageError("say what to back up: --node HOST:PORT or --data DIR")
+    if sum(given is not None for given in (node, data, remote)) != 1:
+        raise UsageError("say what to back up: --node HOST:PORT, --data DIR or --from HOST:PORT")
     if node is not None:
         document = _by_node(node, target, flush=flush, metadata=metadata)
     else:
-        assert data is not None
         if target is None:
             raise UsageError("name the target: a directory, or a URL")
         from replicad.cli.backup.progress import bar
 
         with (
             open_engine(target, workers=workers, rate=rate) as engine,
-            _source(data) as source,
+            _source(data, remote, workers) as source,
             bar("backing up") as progress,
         ):
             info = engine.create_backup(
                 source,
-                flush_before_backup=flush,
+                flush_before_backup=flush and remote is None,
                 metadata=metadata.encode("utf-8", "surrogateescape"),
                 progress=progress,
             )
@@ -84,8 +90,15 @@ def create(
 
 
 @contextlib.contextmanager
-def _source(directory: Path) -> Any:
+def _source(directory: Path | None, remote: str | None, workers: int) -> Any:
     """A copy that nobody opens is read where it is; the directory of a node is opened in its role."""
+    if remote is not None:
+        from replicad.cli.backup.remote import RemoteSource
+        from replicad.cli.node import parse_address
+
+        yield RemoteSource(*parse_address(remote), workers)
+        return
+    assert directory is not None
     from replicad.cli.offline import open_as_it_is
     from replicad.env import LocalFileSystem
     from replicad.store.manifest.file import load
