@@ -58,12 +58,13 @@ def test_no_ok_before_the_sync_of_its_log(cluster: Cluster, tmp_path: Path) -> N
     primary.start()
     with primary.client() as client:
         for number in range(WRITES):
-            assert client.set(f"unique-key-{number}.", "value")
+            assert client.set(f"unique-key-{number}.", "value" * 500)
     assert primary.process is not None
     end = re.compile(rf"^{primary.process.pid}\s+\+\+\+ exited with 0", re.MULTILINE)
     assert primary.terminate() == 0
     eventually(lambda: end.search(trace.read_text(errors="replace")) is not None)
     calls = calls_of(trace)
+    segments: set[str] = set()
     for number in range(WRITES):
         key = f"unique-key-{number}."
         append = next(call for call in calls if call.target.endswith(".log") and key in call.data)
@@ -77,4 +78,6 @@ def test_no_ok_before_the_sync_of_its_log(cluster: Cluster, tmp_path: Path) -> N
             and call.returned < ok.begun
             and call.result == "0"
         ]
+        segments.add(append.target)
         assert syncs, f"{key}: written at line {append.begun}, OK at line {ok.begun}, no sync between"
+    assert len(segments) > 1, "the log was to rotate meanwhile"
