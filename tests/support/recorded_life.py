@@ -76,10 +76,9 @@ class RecordedFileSystem(LocalFileSystem):
         super().unlink(path)
 
     def remove_tree(self, path: Path) -> None:
-        """What is in it goes by names relative to its directories, which are opened for that."""
-        for directory in [path, *path.rglob("*")] if path.exists() else []:
-            if directory.is_dir():
-                note("open", directory)
+        """The directory is opened; what is in it goes by names relative to that."""
+        if path.exists():
+            note("open", path)
         super().remove_tree(path)
 
     def lock(self, path: Path) -> local.LocalDirectoryLock:
