@@ -10,7 +10,7 @@ backups = typer.Typer(
     rich_markup_mode=None,
     help="""Backups: copies that outlive the machine.
 
-TARGET is a directory, or a URL such as s3://bucket/prefix (pip install 'replicad[remote]'; the credentials
+TARGET is a directory, or a URL such as s3://bucket/prefix (pip install 'replicad[s3]'; the credentials
 are those that its library finds). Several databases, replicas and restored copies may share one target.""",
     epilog="""\
 \b
