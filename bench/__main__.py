@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.amplification import show_amplification
+from bench.backup import MB, show_backup
 from bench.data import VALUE_BYTES, Records, make_records
 from bench.engines import versions
 from bench.latency import show_latency
@@ -31,6 +32,7 @@ class Run:
     seed: int
     only: str
     directory: Path
+    backup_bytes: int
 
     @property
     def value_bytes(self) -> int:
@@ -50,6 +52,7 @@ SECTIONS: dict[str, Callable[[Run], None]] = {
     "memory": lambda run: show_memory(len(run.records), run.value_bytes, run.directory),
     "amplification": lambda run: show_amplification(run.records, run.seed, run.directory),
     "shipping": lambda run: show_shipping(run.records, run.directory),
+    "backup": lambda run: show_backup(run.backup_bytes, run.seed, run.directory),
 }
 
 
@@ -60,7 +63,7 @@ def main() -> int:
     print(f"seed {arguments.seed}, medians of {ROUNDS} rounds in turn, no fsync; above 1, replicad is better")
     records = make_records(arguments.records, arguments.seed, arguments.value_bytes)
     with tempfile.TemporaryDirectory(prefix="replicad-bench-", dir=arguments.directory) as directory:
-        run = Run(records, arguments.seed, arguments.only, Path(directory))
+        run = Run(records, arguments.seed, arguments.only, Path(directory), arguments.backup_megabytes * MB)
         try:
             for name in wanted:
                 SECTIONS[name](run)
@@ -74,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--records", type=_count, default=1_000_000, help="records in the database")
     parser.add_argument("--value-bytes", type=_count, default=VALUE_BYTES, help="bytes of a value")
+    parser.add_argument(
+        "--backup-megabytes", type=_count, default=1000, help="of the database that is backed up"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the random keys and values")
     parser.add_argument("--directory", type=Path, default=None, help="where databases go (a temporary one)")
     parser.add_argument(

@@ -24,8 +24,9 @@ class Result:
         return above / below if below else 0.0
 
 
-def heading(title: str) -> None:
-    print(f"\n{title:{WIDTH}}{'replicad':>14}{'rocksdict':>14}{'ratio':>8}", flush=True)
+def heading(title: str, other: str = "rocksdict") -> None:
+    """`other` is what replicad is compared with."""
+    print(f"\n{title:{WIDTH}}{'replicad':>14}{other:>14}{'ratio':>8}", flush=True)
 
 
 def show(result: Result) -> None:

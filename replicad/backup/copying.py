@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from replicad.backup.limits import RateLimiter
 from replicad.backup.progress import Meter
 from replicad.backup.source import Readable
 from replicad.backup.stop import Stop
+from replicad.env.filesystem import Bytes
 from replicad.errors import CorruptionError
 
 
@@ -24,14 +25,18 @@ class Flow:
         self._write_limit = write_limit
         self._chunk_bytes = chunk_bytes
 
-    def read(self, file: Readable, length: int, hash: hashlib._Hash) -> Iterator[bytes]:
-        """The first `length` bytes, which `hash` gets too. CorruptionError when there are fewer."""
+    def read(self, file: Readable, length: int, hash: hashlib._Hash) -> Iterator[memoryview]:
+        """The first `length` bytes, which `hash` gets too. CorruptionError when there are fewer.
+
+        Each chunk is gone when the next one is asked for: they share one buffer.
+        """
+        buffer = memoryview(bytearray(min(self._chunk_bytes, length)))
         offset = 0
         while offset < length:
             self.stop.check()
             wanted = min(self._chunk_bytes, length - offset)
             self._read_limit.take(wanted, self.stop.check)
-            data = file.read(offset, wanted)
+            data = buffer[: file.read_into(offset, buffer[:wanted])]
             if not data:
                 raise CorruptionError(
                     "the file ends too early", path=file.path, offset=offset, expected=length, got=offset
@@ -40,14 +45,14 @@ class Flow:
             yield data
             offset += len(data)
 
-    def write(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def write(self, chunks: Iterable[Bytes]) -> Iterator[Bytes]:
         """The same chunks, counted and at the rate of writing."""
         for data in chunks:
             self._write_limit.take(len(data), self.stop.check)
             yield data
             self.meter.add(len(data))
 
-    def checked(self, file: Readable, length: int, sha256: bytes) -> Iterator[bytes]:
+    def checked(self, file: Readable, length: int, sha256: bytes) -> Iterator[Bytes]:
         """Chunks for a target, which keeps them only if this ends: it raises when they are not what they
         must be, and says whether the source is bad."""
         hash = hashlib.sha256()

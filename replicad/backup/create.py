@@ -25,6 +25,7 @@ from replicad.backup.source import LogTail, Source
 from replicad.backup.target import Target
 from replicad.backup.workers import run_all
 from replicad.env import Env
+from replicad.env.filesystem import Bytes
 from replicad.errors import AttachmentError, CorruptionError, InvalidArgument, StoppedError, StoreError
 from replicad.store.checkpoint import encode_state
 from replicad.store.table.meta import TableMeta
@@ -254,14 +255,14 @@ class _Copies:
 
         return copy
 
-    def _attachment_chunks(self, attachment: OpenAttachment, sha256: bytes) -> Iterator[bytes]:
+    def _attachment_chunks(self, attachment: OpenAttachment, sha256: bytes) -> Iterator[Bytes]:
         hash = hashlib.sha256()
         yield from self._flow.write(self._attachment_bytes(attachment, hash))
         attachment.check(hash.digest())
         if hash.digest() != sha256:
             raise CorruptionError("it was read differently twice", path=attachment.file.path, offset=0)
 
-    def _attachment_bytes(self, attachment: OpenAttachment, hash: hashlib._Hash) -> Iterator[bytes]:
+    def _attachment_bytes(self, attachment: OpenAttachment, hash: hashlib._Hash) -> Iterator[Bytes]:
         try:
             yield from self._flow.read(attachment.file, attachment.size_bytes, hash)
         except CorruptionError as error:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from replicad.env import Env
+from replicad.env.filesystem import Bytes
 from replicad.errors import DiskFullError, InvalidArgument, NotFoundError
 
 UNFINISHED = "tmp"
@@ -49,7 +50,7 @@ class DirectoryTarget:
         finally:
             file.close()
 
-    def write(self, name: str, chunks: Iterable[bytes]) -> None:
+    def write(self, name: str, chunks: Iterable[Bytes]) -> None:
         fs = self._env.fs
         path = self._path(name)
         staged = self._root / UNFINISHED / self._staged_name()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from replicad.env.filesystem import Bytes
 from replicad.errors import ConfigError, InvalidArgument, NotFoundError
 
 _WHOLE_PROTOCOLS = frozenset({"memory"})
@@ -57,10 +58,10 @@ class FsspecTarget:
         except FileNotFoundError:
             raise NotFoundError(f"{self.url} holds no {name}") from None
 
-    def write(self, name: str, chunks: Iterable[bytes]) -> None:
+    def write(self, name: str, chunks: Iterable[Bytes]) -> None:
         path = self._path(name)
         if self._at_once:
-            self._fs.pipe_file(path, b"".join(chunks))
+            self._fs.pipe_file(path, b"".join(bytes(chunk) for chunk in chunks))
             return
         self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
         file = self._fs.open(path, "wb", autocommit=False)

@@ -37,6 +37,11 @@ class _BackupReadFile:
         wanted = min(length, self._file.size_bytes - offset)
         return self._target.read(self._file.name, offset, wanted) if wanted > 0 else b""
 
+    def read_into(self, offset: int, buffer: memoryview, /) -> int:
+        data = self.read(offset, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     def size(self) -> int:
         return self._file.size_bytes
 

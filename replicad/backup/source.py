@@ -32,8 +32,8 @@ class Readable(Protocol):
     path: Path
     """For messages."""
 
-    def read(self, offset: int, length: int, /) -> bytes:
-        """At most `length` bytes; fewer only at the end."""
+    def read_into(self, offset: int, buffer: memoryview, /) -> int:
+        """Fills `buffer`; how many bytes, fewer only at the end."""
         ...
 
     def close(self) -> None: ...

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from replicad.env import Env
+from replicad.env.filesystem import Bytes
 
 
 class Target(Protocol):
@@ -33,11 +34,11 @@ class Target(Protocol):
         """At most `length` bytes, fewer only at the end of the file. Raises NotFoundError."""
         ...
 
-    def write(self, name: str, chunks: Iterable[bytes]) -> None:
+    def write(self, name: str, chunks: Iterable[Bytes]) -> None:
         """Makes the chunks the content of `name`, durable when this returns, whole or not at all.
 
-        When `chunks` raises, or the process ends, a file that was there before is as it was. Raises
-        DiskFullError.
+        A chunk may be gone when the next one is asked for. When `chunks` raises, or the process ends, a file
+        that was there before is as it was. Raises DiskFullError.
         """
         ...
 

@@ -192,8 +192,10 @@ class TargetFile:
         self._target = target
         self._name = name
 
-    def read(self, offset: int, length: int, /) -> bytes:
-        return self._target.read(self._name, offset, length)
+    def read_into(self, offset: int, buffer: memoryview, /) -> int:
+        data = self._target.read(self._name, offset, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def close(self) -> None:
         pass

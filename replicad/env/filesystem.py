@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-Bytes = bytes | bytearray
-"""What is written: its `len` is its size in bytes."""
+Bytes = bytes | bytearray | memoryview
+"""What is written: its `len` is its size in bytes, so a view is one of bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,10 @@ class ReadFile(Protocol):
 
     def read(self, offset: int, length: int, /) -> bytes:
         """At most `length` bytes; fewer only at the end of the file."""
+        ...
+
+    def read_into(self, offset: int, buffer: memoryview, /) -> int:
+        """Fills `buffer`, which saves making one; how many bytes, fewer only at the end of the file."""
         ...
 
     def size(self) -> int: ...

@@ -60,6 +60,12 @@ class LocalReadFile:
             got += len(data)
         return b"".join(parts)
 
+    def read_into(self, offset: int, buffer: memoryview, /) -> int:
+        got = os.preadv(self._fd, [buffer], offset)
+        while got < len(buffer) and (more := os.preadv(self._fd, [buffer[got:]], offset + got)):
+            got += more
+        return got
+
     def size(self) -> int:
         return os.fstat(self._fd).st_size
 

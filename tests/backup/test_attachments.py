@@ -134,16 +134,16 @@ def test_changed_while_it_is_read(
         def open(self, path: Path) -> ReadFile:
             file = super().open(path)
             if path == papers / "b":
-                read = file.read
+                read = file.read_into
 
-                def read_and_change(at: int, length: int, /) -> bytes:
-                    data = read(at, length)
+                def read_and_change(at: int, buffer: memoryview, /) -> int:
+                    got = read(at, buffer)
                     if at == offset and not self.done:
                         self.done = True
                         change(path)
-                    return data
+                    return got
 
-                file.read = read_and_change  # type: ignore[method-assign]
+                file.read_into = read_and_change  # type: ignore[method-assign]
             return file
 
     engine = BackupEngine(tmp_path / "backups", env=Env(fs=Changing()))

@@ -15,6 +15,7 @@ from tests.support.backups import orphans, raise_unless_whole
 from tests.support.power_loss import Died, MortalFileSystem
 from tests.support.stores import fill, small_options
 
+QUICK = BackupEngineOptions(sync=False)
 ONE_AT_A_TIME = BackupEngineOptions(max_background_operations=1)
 Step = Callable[[BackupEngine], object]
 
@@ -79,7 +80,7 @@ def test_death_at_every_operation(prepared: Prepared, tmp_path: Path, what: str)
             ended = False
         dark = fs.left_by_power_loss(root, tmp_path / f"{at}-dark")
         for left in (root, dark):
-            engine = BackupEngine(left)
+            engine = BackupEngine(left, QUICK)
             raise_unless_whole(engine, *stay)
             prepared.create(engine)
             raise_unless_whole(engine, *stay)
@@ -108,7 +109,7 @@ def test_failure_of_every_operation(prepared: Prepared, tmp_path: Path, what: st
             failed = True
         if fs.operations <= at:
             break
-        again = BackupEngine(root)
+        again = BackupEngine(root, QUICK)
         if failed and what == "create":
             left = set(again.target.list("")) - before
             assert all(name.startswith("shared_checksum/") for name in left - {"meta/last-3"}), left

@@ -19,6 +19,7 @@ from tests.support.backups import WatchedTarget, raise_unless_whole
 from tests.support.manual_clock import ManualClock
 from tests.support.stores import fill, small_options
 
+QUICK = BackupEngineOptions(sync=False)
 ONE_AT_A_TIME = BackupEngineOptions(max_background_operations=1)
 DAY_US = 24 * 3600 * 1_000_000
 
@@ -69,8 +70,8 @@ def test_a_removal_at_every_moment_of_a_create(
     at = 0
     while True:
         root = tmp_path / f"{at}"
-        BackupEngine(root).create_backup(early)
-        beside = BackupEngine(root)
+        BackupEngine(root, QUICK).create_backup(early)
+        beside = BackupEngine(root, QUICK)
         target = Interrupting(root, at, lambda beside=beside: REMOVALS[removal](beside))
         try:
             made = BackupEngine(target, ONE_AT_A_TIME).create_backup(late).id
@@ -94,8 +95,8 @@ def test_a_create_at_every_moment_of_a_removal(
     at = 0
     while True:
         root = tmp_path / f"{at}"
-        BackupEngine(root).create_backup(early)
-        engine = BackupEngine(root)
+        BackupEngine(root, QUICK).create_backup(early)
+        engine = BackupEngine(root, QUICK)
         # What a stopped create leaves: files that nobody names, and that the next create would use.
         engine.create_backup(late)
         engine.target.write("meta/last-2", [])
@@ -121,7 +122,7 @@ def test_a_create_at_every_moment_of_a_create(checkpoints: tuple[Path, Path], tm
     at = 0
     while True:
         root = tmp_path / f"{at}"
-        engine = BackupEngine(root)
+        engine = BackupEngine(root, QUICK)
         made: list[int] = []
         target = Interrupting(
             root, at, lambda made=made, engine=engine: made.append(engine.create_backup(early).id)
@@ -206,7 +207,7 @@ def test_two_processes(checkpoints: tuple[Path, Path], tmp_path: Path, purging: 
         assert process.returncode == 0
         ids += json.loads(out)
     assert len(set(ids)) == 20
-    engine = BackupEngine(root)
+    engine = BackupEngine(root, QUICK)
     there = {info.id for info in engine.get_backup_info()}
     assert there == set(ids) if purging == "keeping" else there <= set(ids) and len(there) >= 4
     raise_unless_whole(engine)

@@ -110,9 +110,11 @@ class _RemoteFile:
         self._entry = entry
         self._size_bytes = size_bytes
 
-    def read(self, offset: int, length: int, /) -> bytes:
-        wanted = min(length, self._size_bytes - offset)
-        return self._source.read(self._entry, offset, wanted) if wanted > 0 else b""
+    def read_into(self, offset: int, buffer: memoryview, /) -> int:
+        wanted = min(len(buffer), self._size_bytes - offset)
+        data = self._source.read(self._entry, offset, wanted) if wanted > 0 else b""
+        buffer[: len(data)] = data
+        return len(data)
 
     def close(self) -> None:
         pass
