@@ -93,6 +93,21 @@ def compare_nodes(
     return asyncio.run(_compare(nodes, timeout_seconds, differences_max, progress or _line_on_terminal))
 
 
+def order_repairs(nodes: Sequence[Node], outcome: Outcome) -> list[str]:
+    """Has the running replicas that differ fetch their data again; their names.
+
+    Raises ReplyError when one cannot: it is a primary, or follows nobody.
+    """
+    different = {found.node for found in outcome.differences}
+    ordered = []
+    for node in nodes:
+        if node.name in different and isinstance(node, LiveNode):
+            node.reconnect()
+            node.client.call("REPLICAD.REPAIR")
+            ordered.append(node.name)
+    return ordered
+
+
 async def _compare(
     nodes: Sequence[Node], timeout_seconds: float, differences_max: int, say: Callable[[str], None]
 ) -> Outcome:

@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
 \b
 Examples:
   replicad verify :6380 :6390
+  replicad verify :6380 :6390 --repair
   replicad verify :6380 :6390 /srv/copies/monday --timeout 600 --json"""
     )(verify)
 
@@ -31,6 +32,10 @@ def verify(
     differences: Annotated[
         int, typer.Option(metavar="N", min=1, help="End the comparison after so many differences.")
     ] = 10,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Have replicas that differ fetch their data again."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Whether nodes hold the same data at one sequence number.
@@ -40,9 +45,10 @@ def verify(
     at one sequence number: while a replica catches up, or until writers pause.
 
     Only digests travel, and the keys that differ, which are named. Exits with 0 when the nodes are equal,
-    with 4 when they are not, and with 1 when they could not be compared in time.
+    with 4 when they are not, and with 1 when they could not be compared in time. A replica that repairs
+    itself keeps every file that its primary has as well; `replicad status` shows how far it is.
     """
-    from replicad.cli.comparison import compare_nodes
+    from replicad.cli.comparison import compare_nodes, order_repairs
     from replicad.cli.exits import DifferentError, UsageError
     from replicad.cli.node import open_node
     from replicad.cli.output import print_json, show_size
@@ -52,6 +58,7 @@ def verify(
     with contextlib.ExitStack() as stack:
         opened: list[Node] = [stack.enter_context(contextlib.closing(open_node(node))) for node in nodes]
         outcome = compare_nodes(opened, timeout, differences_max=differences)
+        repairing = order_repairs(opened, outcome) if repair else []
     if json:
         print_json(
             {
@@ -61,6 +68,7 @@ def verify(
                 "compared_bytes": outcome.compared_bytes,
                 "differences": [found.document() for found in outcome.differences],
                 "complete": outcome.complete,
+                "repairing": repairing,
             }
         )
     if not outcome.equal:
@@ -68,6 +76,8 @@ def verify(
         if not json:
             for found in outcome.differences:
                 print(found)
+            for name in repairing:
+                print(f"{name} fetches its data again")
         more = f" and {len(others)}{'' if outcome.complete else ' or more'} others" if others else ""
         raise DifferentError(f"the nodes differ at sequence number {outcome.sequence}: {first}{more}")
     if not json:

@@ -10,6 +10,7 @@ http = "127.0.0.1:6382"                # health, status and metrics; without it 
 [store]      the fields of replicad.options.Options
 [link]       the fields of replicad.replication.options.ReplicationOptions
 [roles]      the fields of replicad.replication.options.RoleOptions
+[verification]  the fields of replicad.replication.options.VerificationOptions
 [clients]    the fields of replicad.server.options.ServerOptions
 [backup]     the fields of replicad.daemon.backup_options.NodeBackupOptions
 [log]        format = "auto" | "json" | "console", level = "debug" | "info" | "warning" | "error"
@@ -28,7 +29,7 @@ from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.backup_options import NodeBackupOptions
 from replicad.errors import ConfigError, InvalidArgument
 from replicad.options import Options
-from replicad.replication.options import ReplicationOptions, RoleOptions
+from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
 from replicad.server import ServerOptions
 
 Part = TypeVar("Part")
@@ -40,6 +41,7 @@ _PARTS: dict[str, type[Any]] = {
     "store": Options,
     "link": ReplicationOptions,
     "roles": RoleOptions,
+    "verification": VerificationOptions,
     "clients": ServerOptions,
     "backup": NodeBackupOptions,
 }
@@ -66,6 +68,7 @@ class NodeConfig(BaseModel):
     store: Options = Options()
     link: ReplicationOptions = ReplicationOptions()
     roles: RoleOptions = RoleOptions()
+    verification: VerificationOptions = VerificationOptions()
     clients: ServerOptions = ServerOptions()
     backup: NodeBackupOptions = NodeBackupOptions()
     log: LogConfig = LogConfig()

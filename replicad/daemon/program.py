@@ -33,8 +33,9 @@ from replicad.daemon.records import NodeRecords
 from replicad.daemon.resolve import resolve
 from replicad.daemon.status import node_document, replica_views
 from replicad.daemon.supervise import Stop, run_node, until_stopped
+from replicad.daemon.verification import Verification
 from replicad.env import Env
-from replicad.errors import PoisonedError, ReplicadError, StoreError
+from replicad.errors import CorruptionError, PoisonedError, ReplicadError, StoreError
 from replicad.replication.connection import TcpConnection, dial
 from replicad.replication.follower import Follower
 from replicad.replication.identify import Whereabouts
@@ -83,7 +84,15 @@ async def _node(config: PrimaryConfig | ReplicaConfig, env: Env, stop: Stop) -> 
         node = NodeProgram(config, env, records, stop)
         try:
             await node.start()
-            await until_stopped(stop, node.shower.run(), node.keep(), node.tick(), node.meet(), node.pulse())
+            await until_stopped(
+                stop,
+                node.shower.run(),
+                node.keep(),
+                node.tick(),
+                node.meet(),
+                node.pulse(),
+                node.verification.run(),
+            )
         finally:
             await node.close()
 
@@ -114,6 +123,7 @@ class NodeProgram:
         self.listening: dict[str, str] = {}
         self.peers = Peers(env, records, self.identity.node, self._introduce)
         self.shower = Shower(env, records, self._shown)
+        self.verification = Verification(env, records, config.verification, self)
         self.last_bootstrap: dict[str, Any] | None = None
         self._config = config
         self._records = records
@@ -491,7 +501,7 @@ class NodeProgram:
         return Refuse("unknown", "this node takes no part in switchovers", False)
 
     def _make_feed(self, store: Database, slots: Slots) -> PrimaryNode:
-        return PrimaryNode(
+        feed = PrimaryNode(
             self.env,
             self.identity,
             store,
@@ -504,8 +514,11 @@ class NodeProgram:
             on_replica=lambda hello: self.peers.remember(hello.node, hello.replication, hello.clients),
             on_higher_epoch=self.fence,
         )
+        feed.answering = self.verification.answering
+        return feed
 
     def _opened(self, store: Database) -> None:
+        self.verification.opened(store)
         self.shower.nudge()
         log.info("daemon.ready", standing=self.standing.value, clients=str(self.clients.address))
         notify("READY=1", f"STATUS={self.standing.role} at {store.durable_position}")
@@ -529,6 +542,7 @@ class NodeProgram:
             whereabouts=self._whereabouts,
             on_welcome=self._welcomed,
         )
+        self.verification.following(self.follower)
         self._following = self.spawn(self.follower.run())
 
     async def _stop_following(self) -> None:
@@ -573,6 +587,7 @@ class NodeProgram:
         follower = self.follower
         progress = None if follower is None else follower.progress
         await self.holding.install(staging)
+        self.verification.installed()
         if progress is not None and follower is not None:
             seconds = self.env.clock.monotonic() - follower.progress_started_at
             self.last_bootstrap = {
@@ -643,7 +658,17 @@ class NodeProgram:
 
     @property
     def reads_refused(self) -> str | None:
-        return None if self.follower is None else self.follower.reads_refused
+        doubted = self.verification.reads_refused
+        return doubted or (None if self.follower is None else self.follower.reads_refused)
+
+    def fetch_again(self, reason: str) -> bool:
+        return self.follower is not None and self.follower.fetch_again(reason)
+
+    def found_corruption(self, error: CorruptionError) -> None:
+        self.verification.found_corruption(error)
+
+    def order_repair(self, reason: str) -> None:
+        self.verification.order_repair(reason)
 
     async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
         raise RoleRefused("not yet")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from replicad.env import Env
-from replicad.state import BootstrapProgress, NodeState, Peer, RoleRecord, Shown, Slot
+from replicad.state import BootstrapProgress, NodeState, Peer, RoleRecord, Shown, Slot, Verification
 from replicad.state.node import DIRECTORY
 
 
@@ -56,6 +56,9 @@ class NodeRecords:
 
     async def remove_peer(self, node_id: bytes) -> None:
         await self._run(self.state.remove_peer, node_id)
+
+    async def put_verification(self, verification: Verification) -> None:
+        await self._run(self.state.put_verification, verification)
 
     async def close(self) -> None:
         """Returns when every write under way is done."""

@@ -5,11 +5,13 @@ Bytes, seconds and microseconds are in the last word of a name.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from replicad.env import Env
 from replicad.replication.follower import Follower
 from replicad.replication.primary import PrimaryNode, Session
+from replicad.replication.sender import Sender
 from replicad.replication.slot_states import log_bytes_after
 from replicad.replication.slot_upkeep import SlotView
 from replicad.replication.transfer import Transfer
@@ -47,6 +49,7 @@ def node_document(node: NodeProgram) -> Document:
         document |= store_document(store)
     if node.standing.role == "replica":
         document |= _replica_document(node)
+    document["verification"] = node.verification.document()
     document["backup"] = node.holding.backups.document()
     document["log_archive"] = node.holding.archiving.document()
     if feed is not None and store is not None:
@@ -189,6 +192,7 @@ def _session_document(
             "lag_batches": sender.lag_batches(newest),
             **{f"{level}_age_seconds": round(now - at, 3) for level, at in sender.moved_at.items()},
             "sent_bytes": sender.sent_bytes,
+            **_verified_document(sender),
         }
     elif server is not None:
         copy = server.copy
@@ -212,6 +216,18 @@ def transfer_document(transfer: Transfer, now: float) -> Document:
         "moved_bytes": transfer.moved_bytes,
         "rate_bytes": round(transfer.bytes_per_second(now)),
         "eta_seconds": None if left is None else round(min(left, 1e9), 1),
+    }
+
+
+def _verified_document(sender: Sender) -> Document:
+    """What the replica found when it compared its data with this node's last, in this session."""
+    if sender.answering is None or sender.answering.verified is None:
+        return {}
+    verified, at = sender.answering.verified
+    return {
+        "verified_sequence": verified.sequence,
+        "verified_differences": verified.differences,
+        "verified_age_seconds": round(asyncio.get_running_loop().time() - at, 3),
     }
 
 

@@ -50,6 +50,7 @@ from replicad.replication.messages import Claim, Decided, Heartbeat, Hello, Inst
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import Dial, ReplicaData, ReplicaStore
 from replicad.replication.receiver import Receiver
+from replicad.replication.repair import may_repair
 from replicad.replication.roles import closes_loop
 from replicad.replication.tasks import beside
 from replicad.replication.upstream import Upstream
@@ -113,6 +114,8 @@ class Follower:
         self.link = Link(since=env.clock.monotonic())
         self.freshness = Freshness()
         self.upstream = Upstream()
+        self._repair: str | None = None
+        self._connection: Connection | None = None
         self.progress: BootstrapProgress | None = None
         self.progress_started_at = 0.0
         self.progress_started_bytes = 0
@@ -176,6 +179,19 @@ class Follower:
                 self._activity = None
             await asyncio.sleep(delay)
 
+    def fetch_again(self, reason: str) -> bool:
+        """Has the next session fetch all data again, because what is here is not to be trusted.
+
+        Ends the session of now; whether that is new. The old data stays until the copy is verified, and for
+        good when the primary's is older.
+        """
+        if self._repair is not None:
+            return False
+        self._repair = reason
+        if self._connection is not None:
+            self._connection.close()
+        return True
+
     def ended(self) -> None:
         """`run` was cancelled for good: what the node shows last says so."""
         self._set("down", "the daemon to be started")
@@ -207,6 +223,7 @@ class Follower:
                 connection = await self._dial()
         except TimeoutError:
             raise PeerTimeoutError("the primary did not accept the connection in time") from None
+        self._connection = connection
         try:
             welcome = await self._identify(connection)
             await beside(
@@ -221,6 +238,7 @@ class Follower:
                 ),
             )
         finally:
+            self._connection = None
             connection.close()
 
     async def _identify(self, connection: Connection) -> Welcome:
@@ -259,31 +277,36 @@ class Follower:
         connection.allow_payloads(PAYLOAD_BYTES_MAX)
         store = self._data.store
         mine = None
-        if store is not None and not self._start_over:
+        if store is not None:
             mine = History(store.database_id, store.position, store.epochs)
+        claimed = None if self._start_over or self._repair is not None else mine
         connection.send(
             Claim(
-                None if mine is None else mine.position,
+                None if claimed is None else claimed.position,
                 0 if store is None else store.durable_sequence,
-                () if mine is None else mine.epochs,
+                () if claimed is None else claimed.epochs,
             )
         )
         decided = await self._receive_decision(connection)
         if decided.outcome == Outcome.STREAM.value:
-            if store is None or mine is None or store.database_id != welcome.database:
+            if store is None or claimed is None or store.database_id != welcome.database:
                 raise ProtocolError("the primary streams to a replica that has not its database")
             await self._stream(connection, store, welcome)
         elif decided.outcome == Outcome.BOOTSTRAP.value:
             primary = History(welcome.database, decided.position, welcome.epochs)
-            refusal = may_bootstrap(mine, primary, _code(decided.code))
-            if store is not None and mine is None:
-                refusal = may_start_over(History(store.database_id, store.position), primary)
+            if mine is None or claimed is not None:
+                refusal = may_bootstrap(mine, primary, _code(decided.code))
+            elif self._start_over:
+                refusal = may_start_over(mine, primary)
+            else:
+                refusal = may_repair(mine, primary)
             if refusal is not None:
+                self._repair = None
                 raise DivergedError(f"the primary proposed to replace this replica's data: {refusal}")
             log.info("bootstrap.begins", code=decided.code, reason=decided.reason)
             await self._bootstrap(connection)
-            self._start_over = False
-        elif decided.outcome == Outcome.REWIND.value and decided.fork is not None and mine is not None:
+            self._start_over, self._repair = False, None
+        elif decided.outcome == Outcome.REWIND.value and decided.fork is not None and claimed is not None:
             self._set("rewinding", "the tail to be saved")
             connection.close()
             log.warning("replication.rewinding", fork=str(decided.fork), reason=decided.reason)

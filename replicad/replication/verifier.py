@@ -38,6 +38,7 @@ MARK_SECONDS_MAX = 15.0
 """How long a mark that is wanted may take to come through the log."""
 MARGIN_SECONDS = 30
 RETRY_SECONDS_MAX = 10.0
+POLL_SECONDS = 0.5
 FIRST_SECONDS_MAX = 600.0
 """A node that was never verified waits no longer than this for its first pass."""
 
@@ -139,9 +140,11 @@ class Verifier:
             if comparison is None or store is not self._verified:
                 comparison = self.comparison = self._new_comparison()
                 self._verified = store
+            if store is None or not self._upstream.is_there:
+                self.waits_for = "a stream from a node that can be asked"
+                await asyncio.sleep(POLL_SECONDS)
+                continue
             try:
-                if store is None:
-                    raise UpstreamError("this node has no data yet")
                 sequence = await self._section(store, comparison)
             except CorruptionError as error:
                 damage = error

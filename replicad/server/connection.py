@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 
-from replicad.errors import InvalidArgument, NotFoundError, ReplicadError
+from replicad.errors import CorruptionError, InvalidArgument, NotFoundError, ReplicadError
 from replicad.server import refusals, replies
 from replicad.server.commands.table import Command, Entry, find_entry
 from replicad.server.interfaces import Name
@@ -184,6 +184,8 @@ class Connection(Session, asyncio.Protocol):
             return error.reply
         if isinstance(error, InvalidArgument | NotFoundError):
             return replies.error(f"ERR {error}")
+        if isinstance(error, CorruptionError):
+            self.server.found_corruption(error)
         self.server.stats.errors += 1
         log.error("server.command_failed", command=command and command.name, client=self.peer, exc_info=error)
         if isinstance(error, ReplicadError):

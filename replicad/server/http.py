@@ -39,6 +39,8 @@ def is_ready(document: Document) -> Verdict:
         return alive, why
     if document.get("position") is None:
         return False, f"no data yet; waits for {document.get('link', {}).get('waits_for', 'its primary')}"
+    if document.get("verification", {}).get("refuses_reads"):
+        return False, f"refuses reads: {document['verification']['doubt']}"
     return True, f"{document['role']} at {document['position']}"
 
 

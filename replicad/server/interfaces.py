@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from replicad.errors import ReplicadError
+from replicad.errors import CorruptionError, ReplicadError
 from replicad.options import Options
 from replicad.store.marks import Mark, Marks
 from replicad.types import EpochRecord, Position
@@ -275,6 +275,14 @@ class Node(Protocol):
 
     def stop_backup(self) -> bool:
         """Whether there was one to stop."""
+        ...
+
+    def found_corruption(self, error: CorruptionError) -> None:
+        """A read met bytes that are not what was written."""
+        ...
+
+    def order_repair(self, reason: str) -> None:
+        """Has the node fetch its data again; raises InvalidArgument where that makes no sense."""
         ...
 
     def status(self) -> dict[str, Any]:

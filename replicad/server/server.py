@@ -188,7 +188,7 @@ class RespServer:
 
     def found_corruption(self, error: CorruptionError) -> None:
         """A read met bytes that are not what was written. From any thread."""
-        log.error("server.corruption", path=str(error.path), offset=error.offset, reason=error.reason)
+        self.loop.call_soon_threadsafe(self.node.found_corruption, error)
 
     # The store moves.
 

@@ -3,6 +3,7 @@
     node              Identity
     shown             Shown              about once a second, and at each change of state
     bootstrap         BootstrapProgress  while one is under way
+    verification      Verification       what was found about the data's soundness
     slot/<node id>    Slot               on a primary, one for each replica it keeps log for
     role              RoleRecord         what the node was told to be
     peer/<node id>    Peer               other nodes of this database, and where they were met
@@ -33,6 +34,7 @@ from replicad.state.records import (
     RoleRecord,
     Shown,
     Slot,
+    Verification,
     decode,
     encode,
 )
@@ -43,6 +45,9 @@ NODE_ID_BYTES = 16
 
 _NODE, _SHOWN, _BOOTSTRAP, _SLOT = b"node", b"shown", b"bootstrap", b"slot/"
 _ROLE, _PEER = b"role", b"peer/"
+
+
+_VERIFICATION = b"verification"
 
 
 class NodeState:
@@ -79,6 +84,9 @@ class NodeState:
     def show_bootstrap(self, progress: BootstrapProgress | None) -> None:
         """Replaces or removes the bootstrap that is under way."""
         self._put(_BOOTSTRAP, None if progress is None else encode(progress))
+
+    def put_verification(self, verification: Verification) -> None:
+        self._put(_VERIFICATION, encode(verification))
 
     def put_slot(self, slot: Slot) -> None:
         self._put(_SLOT + slot.node_id, encode(slot))
@@ -150,8 +158,8 @@ class NodeState:
 
 def _view(environment: Any, path: Path) -> NodeView:
     with _located(path), environment.begin() as transaction:
-        identity, shown, bootstrap, role = (
-            transaction.get(key) for key in (_NODE, _SHOWN, _BOOTSTRAP, _ROLE)
+        identity, shown, bootstrap, role, verification = (
+            transaction.get(key) for key in (_NODE, _SHOWN, _BOOTSTRAP, _ROLE, _VERIFICATION)
         )
         if identity is None:
             raise NotFoundError(f"{path} was never finished: it has no node id")
@@ -162,6 +170,7 @@ def _view(environment: Any, path: Path) -> NodeView:
             slots=tuple(_records(transaction, _SLOT, Slot)),
             role=None if role is None else decode(RoleRecord, role),
             peers=tuple(_records(transaction, _PEER, Peer)),
+            verification=None if verification is None else decode(Verification, verification),
         )
 
 

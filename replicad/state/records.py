@@ -100,6 +100,22 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What the last comparison with the node that is followed found, and what was found otherwise since.
+
+    `doubt` is why the data cannot be trusted, or None; `repairs` counts the bootstraps for that reason since
+    a comparison was good.
+    """
+
+    at_us: int = 0
+    sequence: int = 0
+    compared_bytes: int = 0
+    pass_ms: int = 0
+    doubt: str | None = None
+    repairs: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
     """Everything in a node's state, as another process reads it."""
 
@@ -109,6 +125,7 @@ class NodeView:
     slots: tuple[Slot, ...]
     role: RoleRecord | None = None
     peers: tuple[Peer, ...] = ()
+    verification: Verification | None = None
 
 
 def encode(record: Any) -> bytes:

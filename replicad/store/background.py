@@ -11,7 +11,7 @@ import threading
 
 from replicad import kernels
 from replicad.env import Lane
-from replicad.errors import ClosedError, DiskFullError
+from replicad.errors import ClosedError, CorruptionError, DiskFullError
 from replicad.store.compaction.merge import Merge, MergeOrder, MergeStopped
 from replicad.store.compaction.picker import LEVELS, Choice, choose, choose_in, most_urgent
 from replicad.store.core import Core
@@ -42,7 +42,7 @@ class Background:
         self._flush_lane.submit(lambda: self._guard(lambda: apply_retention(self._core)))
 
     def request_compaction(self) -> None:
-        self._compaction_lane.submit(lambda: self._guard(self._compact_all))
+        self._compaction_lane.submit(lambda: self._guard(self._compact_until_damage))
 
     def stop(self) -> None:
         self._stopping.set()
@@ -105,8 +105,15 @@ class Background:
             self.request_compaction()
         apply_retention(core)
 
+    def _compact_until_damage(self) -> None:
+        try:
+            self._compact_all()
+        except CorruptionError as error:
+            # A merge that failed changed nothing, and what is not damaged can be read: no reason to stop.
+            self._core.found_damage(error)
+
     def _compact_all(self) -> None:
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and self._core.damage is None:
             with self._merging:
                 live = {family.record.id: family for family in self._core.version.live()}
                 shape = self._core.shape

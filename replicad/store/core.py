@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol
 
 from replicad import kernels
 from replicad.env import DirectoryLock, Env
+from replicad.errors import CorruptionError
 from replicad.options import FamilyOptions, Options
 from replicad.store.compaction.picker import Shape
 from replicad.store.deletions import Deletions
@@ -131,6 +132,8 @@ class Core:
     counters: Counters = field(default_factory=Counters)
     family_options: dict[str, FamilyOptions] = field(default_factory=dict)
     """By name; a family that is not here has the database's."""
+    damage: CorruptionError | None = None
+    """Rot that a merge met in its inputs: nothing is compacted from then on."""
     stalled: str | None = None
     """Why writers wait, or None."""
     disk_full: str | None = None
@@ -180,6 +183,10 @@ class Core:
                 raise
             self.state = self.manifest.state
             return True
+
+    def found_damage(self, error: CorruptionError) -> None:
+        self.damage = self.damage or error
+        self.progress.moved()
 
     def forget_dropped(self, *, wait: bool = True) -> None:
         """Lets go of dropped families that no snapshot reads. Without `wait` only if nobody is in the way."""

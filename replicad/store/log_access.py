@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from replicad.errors import CorruptionError
 from replicad.options import Options
 from replicad.store.core import Core, Role
 from replicad.store.live_files import LogFile, sorted_log_files
@@ -83,6 +84,11 @@ class LogAccess:
     def failed(self) -> BaseException | None:
         """What poisoned the store, or None."""
         return self._progress.failure
+
+    @property
+    def damage(self) -> CorruptionError | None:
+        """Rot that compaction found in a table, or None. What is not damaged is served, compaction is not."""
+        return self._core.damage
 
     @property
     def closed(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -9,10 +10,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+import redis
+
 from replicad.cli.exits import DIFFERENT
 from replicad.options import Options
 from tests.support.daemons import SMALL, Cluster, Daemon, follows, sequence_of
-from tests.support.tampering import tamper
+from tests.support.tampering import flip_byte, tamper
 from tests.support.waiting import eventually
 
 VERIFY_SECONDS = 60
@@ -130,3 +134,131 @@ def test_a_mark_survives_restarts(cluster: Cluster, primary: Daemon) -> None:
         follows(replica, primary)
         assert verify(primary, replica)[0] == 0
     assert primary.digest() == replica.digest()
+
+
+QUIET = {"verification": {"interval_seconds": 0}}
+OFTEN = {"verification": {"interval_seconds": 0.3}, "store": {**SMALL["store"], "block_cache_bytes": 0}}
+TABLES = {"store": {**SMALL["store"], "block_cache_bytes": 0, "table_bytes": 65536, "compression": "none"}}
+"""Many small tables, each read from the disk."""
+
+
+def has_equal_pass(replica: Daemon) -> bool:
+    try:
+        found = replica.status()["verification"]
+    except (redis.ConnectionError, redis.TimeoutError):
+        return False  # the moment of a swap
+    return bool(found["result"] == "equal" and found["sound"])
+
+
+def test_repair_sends_what_is_needed(cluster: Cluster) -> None:
+    """`verify --repair` mends the replica that differs, which keeps the tables that are the primary's."""
+    primary = cluster.primary(tables=TABLES).start()
+    replica = cluster.replica(tables={**TABLES, **QUIET})
+    fill(primary, 5000)
+    replica.start()
+    follows(replica, primary)
+    whole = replica.status()["last_bootstrap"]["fetched_bytes"]
+    assert replica.terminate() == 0
+    tamper(replica.data, Options(**SMALL["store"]), {0: {b"key:000001": b"x"}})
+    replica.start()
+    code, document = verify(primary, replica, options=("--repair",))
+    assert code == DIFFERENT and document["repairing"] == [f"127.0.0.1:{replica.port}"]
+    eventually(lambda: replica.events("verification.repaired") != [], 30)
+    follows(replica, primary)
+    assert verify(primary, replica)[0] == 0
+    assert replica.ask("GET", "key:000001") == primary.ask("GET", "key:000001")
+    last = replica.status()["last_bootstrap"]
+    print(f"fetched {last['fetched_bytes']} of {last['size_bytes']} bytes, {whole} at first")
+    assert 0 < last["fetched_bytes"] < last["size_bytes"] / 2
+    eventually(lambda: has_equal_pass(replica))
+
+
+def test_the_background_pass_finds_a_difference_and_mends_it(cluster: Cluster, primary: Daemon) -> None:
+    """Without anybody asking: the replica says that it differs, bootstraps again, and verifies that."""
+    replica = cluster.replica(tables=OFTEN)
+    fill(primary, 2000)
+    replica.start()
+    follows(replica, primary)
+    eventually(lambda: has_equal_pass(replica))
+    eventually(lambda: primary.status()["replicas"][0].get("verified_differences") == 0)
+    assert replica.terminate() == 0
+    tamper(replica.data, Options(**SMALL["store"]), {0: {b"key:000777": None}})
+    replica.start()
+    eventually(lambda: replica.events("verification.repaired") != [], 30)
+    (doubted, *_) = replica.events("verification.doubted")
+    assert "key:000777' (missing)" in doubted["reason"]
+    follows(replica, primary)
+    eventually(lambda: has_equal_pass(replica))
+
+
+def test_a_doubted_replica_refuses_reads(cluster: Cluster, primary: Daemon) -> None:
+    """Until it is mended, also after a restart; where the configuration says serve, it serves."""
+    ordered = {"verification": {"interval_seconds": 0.3, "repair": "ordered"}}
+    replica = cluster.replica(tables=ordered)
+    fill(primary, 1000)
+    replica.start()
+    follows(replica, primary)
+    assert replica.terminate() == 0
+    tamper(replica.data, Options(**SMALL["store"]), {0: {b"key:000500": b"x"}})
+    replica.start()
+    eventually(lambda: not replica.status()["verification"]["sound"])
+    for _ in range(2):
+        for words in (("GET", "key:000001"), ("SCAN", "0"), ("DBSIZE",)):
+            with pytest.raises(redis.ResponseError, match="DAMAGED"):
+                replica.ask(*words)
+        assert replica.status()["verification"]["refuses_reads"]
+        replica.kill()
+        replica.start()
+    assert replica.ask("PING") and not replica.events("verification.repaired")
+    replica.kill()
+    replica.configure({"verification": {**ordered["verification"], "on_divergence": "serve"}})
+    replica.start()
+    assert replica.ask("GET", "key:000500") == b"x"
+    assert replica.status()["verification"]["doubt"]
+    replica.ask("REPLICAD.REPAIR")
+    eventually(lambda: has_equal_pass(replica), 30)
+    assert replica.ask("GET", "key:000500") == primary.ask("GET", "key:000500")
+
+
+@pytest.mark.parametrize("found_by", ["a read", "the background pass"])
+def test_rot_is_found_and_mended(cluster: Cluster, found_by: str) -> None:
+    """A flipped byte in a table is told with its file, and the table is fetched again."""
+    primary = cluster.primary(tables=TABLES).start()
+    replica = cluster.replica(tables={**OFTEN, **TABLES, **(QUIET if found_by == "a read" else {})})
+    fill(primary, 3000)
+    replica.start()
+    follows(replica, primary)
+    assert replica.terminate() == 0
+    damaged = flip_byte(replica.data)
+    replica.start()
+    if found_by == "a read":
+        with contextlib.suppress(redis.RedisError), replica.client() as client:
+            for number in range(3000):
+                client.get(f"key:{number:06}")
+    eventually(lambda: replica.events("verification.repaired") != [], 30)
+    (doubted, *_) = replica.events("verification.doubted")
+    assert damaged.name in doubted["reason"]
+    follows(replica, primary)
+    assert verify(primary, replica)[0] == 0
+    last = replica.status()["last_bootstrap"]
+    assert last["fetched_bytes"] < last["size_bytes"]
+
+
+def test_rot_on_the_primary_is_told(cluster: Cluster) -> None:
+    """The primary names the file in its status and goes on; its replica does not call itself wrong."""
+    primary = cluster.primary(tables={"store": {**SMALL["store"], "block_cache_bytes": 0}}).start()
+    fill(primary, 3000)
+    assert primary.terminate() == 0
+    primary.start()
+    replica = cluster.replica(tables=QUIET).start()
+    follows(replica, primary)
+    assert primary.terminate() == 0
+    damaged = flip_byte(primary.data)
+    primary.start()
+    replica.kill()
+    replica.configure(OFTEN)
+    replica.start()
+    eventually(lambda: primary.status()["verification"]["doubt"] is not None)
+    assert damaged.name in primary.status()["verification"]["doubt"]
+    assert primary.ask("SET", "still", "written")
+    assert replica.status()["verification"]["sound"]

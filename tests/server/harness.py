@@ -13,6 +13,7 @@ from typing import Any, Literal
 import redis
 import uvloop
 
+from replicad.errors import CorruptionError
 from replicad.replication.synchronous import parse_rule
 from replicad.replication.waits import Acknowledged, Waits
 from replicad.server import ReplicaView, RespServer, ServerOptions
@@ -84,6 +85,15 @@ class FakeNode:
 
     def stop_backup(self) -> bool:
         return bool(self.backups)
+
+    corruptions: list[CorruptionError] = field(default_factory=list)
+    repairs: list[str] = field(default_factory=list)
+
+    def found_corruption(self, error: CorruptionError) -> None:
+        self.corruptions.append(error)
+
+    def order_repair(self, reason: str) -> None:
+        self.repairs.append(reason)
 
     def status(self) -> dict[str, Any]:
         return {"role": self.role, "writable": self.is_writable}

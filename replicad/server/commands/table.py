@@ -20,6 +20,7 @@ Entry = tuple[Handler, int, int, "Command"]
 Table = dict[bytes, Entry]
 
 _UNBOUNDED = 1 << 62
+_READS_WITHOUT_KEYS = frozenset(["scan", "keys", "dbsize", "randomkey", "replicad.digest"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class Command:
     @property
     def reads(self) -> bool:
         """Whether it shows keys or values."""
-        return not self.writes and (bool(self.keys[0]) or self.name in ("scan", "keys", "dbsize"))
+        return not self.writes and (bool(self.keys[0]) or self.name in _READS_WITHOUT_KEYS)
 
     @property
     def flags(self) -> list[str]:

@@ -52,6 +52,12 @@ def verify(client: Connection, request: Request) -> bytes | None:
     return run(client, MarkId(bytes.fromhex(request[2].decode())), request[3:])
 
 
+@verification.command("replicad.repair", 1, "Has this replica fetch its data again.")
+def repair(client: Connection, request: Request) -> bytes:
+    client.server.node.order_repair("it was ordered by a client")
+    return replies.OK
+
+
 def _mark(client: Connection, id: MarkId, arguments: Arguments) -> bytes:
     mark = Mark(id, parse_count(arguments[0]))
     if not client.server.node.is_writable:
