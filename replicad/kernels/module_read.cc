@@ -82,6 +82,8 @@ class ScanCursor {
         if (!pair) throw nb::python_error();
         PyTuple_SET_ITEM(pair, 0, key_object.release().ptr());
         PyTuple_SET_ITEM(pair, 1, value_object.release().ptr());
+        // Two bytes are in no cycle: the collector would only walk over all pairs of a long result to find that out.
+        PyObject_GC_UnTrack(pair);
         pairs.append(nb::steal(pair));
       }
       return pairs;
