@@ -43,6 +43,7 @@ class Case:
                     "wrong": self.wrong,
                     "story": self.story,
                     "floor": expectation.floor,
+                    "loose": expectation.loose,
                     "states": states,
                     "copies": {name: _plain(position) for name, position in expectation.copies.items()},
                     "image": dict(self.image),
@@ -60,7 +61,7 @@ def load(path: Path) -> Case:
         fields["seed"],
         fields["wrong"],
         fields["story"],
-        Expectation(states, fields["floor"], copies),
+        Expectation(states, fields["floor"], copies, fields["loose"]),
         fields["image"],
     )
 

@@ -141,6 +141,15 @@ class Script:
         del self.families[name]
         self._wrote()
 
+    def promote(self) -> None:
+        """The record of the epoch is a batch that changes no content."""
+        self.database.promote(self.env.random.bytes(16))
+        self._wrote()
+
+    def demote(self) -> None:
+        self.database.demote()
+        self.promise()
+
     def apply(self, frames: bytes) -> None:
         """A replica's batch; the history is its primary's."""
         self.database.apply_frames(frames)

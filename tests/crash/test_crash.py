@@ -28,7 +28,7 @@ def told(report: Report) -> str:
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_every_state_recovers(workload: str) -> None:
     """Whatever a crash leaves opens unaided and holds the first n batches, with all that was promised."""
-    report = explore(Share(workload, SEED, part=0, parts=2, limits=SLICE))
+    report = explore(Share(workload, SEED, part=0, parts=4, limits=SLICE))
     print(f"seed {SEED}: {len(report.keys)} distinct states")
     assert not report.failures, told(report)
     assert len(report.keys) > 20

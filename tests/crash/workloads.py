@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from replicad.store.checkpoint import install
+from replicad.store.rewind import cut_back
 from replicad.types import Position
 from tests.crash.script import (
     DATA,
@@ -36,6 +37,8 @@ class Recording:
     frames: Mapping[int, bytes] = field(default_factory=dict)
     copies: Mapping[str, Path] = field(default_factory=dict)
     """Directories that must open at a position of the history wherever they exist."""
+    changes_role: bool = False
+    """The manifest says whose the database is."""
 
 
 Play = Callable[[], Recording]
@@ -276,6 +279,52 @@ def bootstrap() -> Recording:
     return Recording(arrived, frames=dict(enumerate(frames, start=1)))
 
 
+def role_change() -> Recording:
+    """A replica is promoted, writes, is demoted, and is promoted once more."""
+    primary, _, image = _primary()
+    script = Script(
+        options(),
+        role="replica",
+        image=image,
+        history=History(primary.history.states[:3]),
+    )
+    script.families = content_of(script.database)
+    script.shipped = script.database.position.sequence
+    script.promote()
+    script.put(b"d", BIG)
+    script.put(b"a", b"5")
+    script.demote()
+    script.promote()
+    script.flush()
+    script.put(b"e", b"6")
+    return Recording(script, changes_role=True)
+
+
+def rewind() -> Recording:
+    """A closed replica's log is cut back to an earlier position: the one or the other opens."""
+    primary, frames, image = _primary()
+    script = Script(options(), role="replica", image=image, history=primary.history)
+    at = script.shipped = script.database.position.sequence
+    script.apply(b"".join(frames[at : at + 3]))
+    script.run()
+    back = script.database.position
+    script.apply(b"".join(frames[at + 3 : at + 8]))
+    script.run()
+    script.close()
+    last = script.database.position
+    states = {known.position: known for known in primary.history.states}
+    closed = Script(
+        options(),
+        role="replica",
+        image=script.fs.image(),
+        history=History([states[back], states[last]]),
+    )
+    closed.database.close()
+    cut_back(closed.env, DATA, closed.options, back)
+    closed.fs.note("narrowed", {back: (0, states[back].digest)})
+    return Recording(closed)
+
+
 WORKLOADS: dict[str, Play] = {
     play.__name__: play
     for play in (
@@ -294,6 +343,8 @@ WORKLOADS: dict[str, Play] = {
         reopening,
         replica,
         bootstrap,
+        role_change,
+        rewind,
     )
 }
 

@@ -317,6 +317,11 @@ class MemoryReadFile:
         self._fs.before("read", self.path, length)
         return bytes(self._inode.content[offset : offset + length])
 
+    def read_into(self, offset: int, buffer: memoryview, /) -> int:
+        data = self.read(offset, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     def size(self) -> int:
         return len(self._inode.content)
 
