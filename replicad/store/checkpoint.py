@@ -163,8 +163,8 @@ def install(env: Env, staging: Path, directory: Path, wal_dir: Path | None = Non
     """Makes the received and verified copy in `staging` the content of the database in `directory`.
 
     The database must be closed; `wal_dir` is its option. Until CURRENT is replaced the old data is what opens
-    and afterwards the new; what a crash leaves behind the next opening removes. `staging` is removed.
-    What is there may be damaged, or nothing.
+    and afterwards the new, without any log; what a crash leaves of the old the next opening removes.
+    `staging` is removed. What is there may be damaged, or nothing.
     """
     fs = env.fs
     received = load(fs, staging)
@@ -182,11 +182,12 @@ def install(env: Env, staging: Path, directory: Path, wal_dir: Path | None = Non
         next_file=FileNumber(first + len(tables)),
         synced=received.flushed,
         log_start=received.flushed,
+        log_replaced=True,
         tables=tuple(tables),
     )
     write_state(fs, directory, state)
-    _remove_log(fs, directory / "wal" if wal_dir is None else wal_dir)
-    _remove_log(fs, directory / "archive")
+    remove_log(fs, directory / "wal" if wal_dir is None else wal_dir)
+    remove_log(fs, directory / "archive")
     for stale in old:
         fs.unlink(directory / stale)
     remove_stale_manifests(fs, directory)
@@ -204,11 +205,13 @@ def _present(fs: FileSystem, directory: Path) -> tuple[FileNumber, list[str]]:
         return FileNumber(max(numbers, default=FIRST_FILE - 1) + 1), [n for n in names if n.endswith(".sst")]
 
 
-def _remove_log(fs: FileSystem, directory: Path) -> None:
-    """Removes the segments of a history that was replaced, the newest first: what is left is never a gap."""
-    for name in reversed(fs.list(directory)):
-        if is_segment_name(name):
-            fs.unlink(directory / name)
+def remove_log(fs: FileSystem, directory: Path) -> None:
+    """Removes every segment, durably."""
+    segments = [name for name in fs.list(directory) if is_segment_name(name)]
+    for name in segments:
+        fs.unlink(directory / name)
+    if segments:
+        fs.sync_directory(directory)
 
 
 def remove_stale_manifests(fs: FileSystem, directory: Path) -> None:

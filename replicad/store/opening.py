@@ -6,17 +6,18 @@ What opening finds it either proves to be whole, or cuts back and says so in `Co
 from __future__ import annotations
 
 import errno
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from replicad import kernels
-from replicad.env import DirectoryLock, Env
+from replicad.env import DirectoryLock, Env, FileSystem
 from replicad.errors import CorruptionError, DiskFullError, NotFoundError
 from replicad.options import FamilyOptions, Options
 from replicad.store.background import flush_oldest, seal_active
-from replicad.store.checkpoint import remove_stale_manifests
+from replicad.store.checkpoint import remove_log, remove_stale_manifests
 from replicad.store.control import apply_control
 from replicad.store.core import Core, LogHolds, NumberSource, Role
 from replicad.store.manifest.edit import Edit, Parent
@@ -27,15 +28,17 @@ from replicad.store.progress import Progress
 from replicad.store.snapshots import SnapshotRegistry
 from replicad.store.syncer import Syncer
 from replicad.store.table.file import open_table
+from replicad.store.table.meta import is_table_name
 from replicad.store.version import Version
 from replicad.store.wal.catalog import OTHER_DATABASE, LogCatalog, find_segments
 from replicad.store.wal.doubt import sync_log
 from replicad.store.wal.recovery import Bounds, Recovered, cut_torn_tail, log_after, replay
-from replicad.store.wal.segment import Segment, is_segment_name
+from replicad.store.wal.segment import Segment, first_sequence_of, is_segment_name
 from replicad.store.wal.writer import LogWriter
 from replicad.types import ORIGIN, DatabaseId, EpochRecord, Position
 
 _OWN_NAMES = ("MANIFEST-", "OPTIONS-")
+_STAGED = re.compile(r"(CURRENT|OPTIONS-\d{6,}\.toml)\.tmp")
 
 
 def open_core(
@@ -152,9 +155,9 @@ def _recover(
         manifest = ManifestWriter(fs, path, state)
         state = manifest.state
         remove_stale_manifests(fs, path)
-        remove_leftovers(env, path, wal, state)
-        remove_stale_log(env, (wal, path / "archive"), state)
-    segments, passed_over = find_segments(fs, wal, path / "archive", state.database_id, env.clock.monotonic())
+        remove_leftovers(fs, path, wal, state)
+        remove_stale_log(fs, (wal, path / "archive"), state)
+    segments, passed_over = find_log(fs, wal, path / "archive", state, env.clock.monotonic())
     catalog = LogCatalog(fs, wal, path / "archive")
     if not read_only:
         needed = log_after(segments, state.flushed, flushed_log_is_archived=True)
@@ -261,28 +264,49 @@ def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
         if core.role == "owner" and not core.state.copy:
             epochs = core.state.epochs
         copy = True if core.role == "replica" else None
-        core.record(Edit(synced=position, next_file=core.numbers.next, epochs=epochs, copy=copy))
+        replaced = False if core.state.log_replaced else None
+        next_file = core.numbers.next
+        core.record(
+            Edit(synced=position, next_file=next_file, epochs=epochs, copy=copy, log_replaced=replaced)
+        )
         if core.version.dropped:
             flush_recovered(core)
 
 
-def remove_leftovers(env: Env, path: Path, wal: Path, state: ManifestState) -> None:
-    """Removes what a crash left half made, and tables that the manifest does not know yet, or any more."""
+def find_log(
+    fs: FileSystem, wal: Path, archive: Path, state: ManifestState, now: float
+) -> tuple[list[Segment], list[tuple[Path, str]]]:
+    """`find_segments` of the history that the manifest speaks of."""
+    if state.log_replaced:
+        return [], []
+    return find_segments(fs, wal, archive, state.database_id, now)
+
+
+def remove_leftovers(fs: FileSystem, path: Path, wal: Path, state: ManifestState) -> None:
+    """Removes what a crash left half made, and tables that the manifest does not know yet, or any more.
+
+    Names that the store does not give are somebody else's, and stay.
+    """
     known = {meta.name for meta in state.tables}
-    for directory in (path, wal, path / "archive"):
-        for name in env.fs.list(directory):
-            if name.endswith(".tmp") or (directory == path and name.endswith(".sst") and name not in known):
-                env.fs.unlink(directory / name)
+    for name in fs.list(path):
+        if (is_table_name(name) and name not in known) or _STAGED.fullmatch(name):
+            fs.unlink(path / name)
+    for directory in (wal, path / "archive"):
+        for name in fs.list(directory):
+            if name.endswith(".tmp") and is_segment_name(name.removesuffix(".tmp")):
+                fs.unlink(directory / name)
 
 
-def remove_stale_log(env: Env, directories: tuple[Path, ...], state: ManifestState) -> None:
-    """Removes segments that begin before this history does: what a copy that replaced the data left."""
-    if state.log_start == ORIGIN:
-        return
+def remove_stale_log(fs: FileSystem, directories: tuple[Path, ...], state: ManifestState) -> None:
+    """Removes segments of a history before this one: all, where a copy has replaced the data, or those that
+    begin before it does."""
     for directory in directories:
-        for name in env.fs.list(directory):
-            if is_segment_name(name) and int(name[11:31]) <= state.log_start.sequence:
-                env.fs.unlink(directory / name)
+        if state.log_replaced:
+            remove_log(fs, directory)
+        elif state.log_start != ORIGIN:
+            for name in fs.list(directory):
+                if is_segment_name(name) and first_sequence_of(name) <= state.log_start.sequence:
+                    fs.unlink(directory / name)
 
 
 def _become_own_database(core: Core) -> None:
@@ -311,7 +335,7 @@ def _become_own_database(core: Core) -> None:
     core.numbers.at_least(core.state.next_file)
     core.version = replace(core.version, flushed=position)
     core.catalog.replace([])
-    remove_stale_log(core.env, (core.catalog.live, core.catalog.archive), core.state)
+    remove_stale_log(core.env.fs, (core.catalog.live, core.catalog.archive), core.state)
     remove_stale_manifests(core.env.fs, core.path)
     core.log = LogWriter(
         core.env,

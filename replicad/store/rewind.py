@@ -17,9 +17,9 @@ from replicad.errors import DivergedError, InvalidArgument
 from replicad.options import Options
 from replicad.store.checkpoint import remove_stale_manifests, write_state
 from replicad.store.manifest.file import load
-from replicad.store.opening import lock_directory, wal_dir_of
-from replicad.store.wal.catalog import find_segments
+from replicad.store.opening import find_log, lock_directory, wal_dir_of
 from replicad.store.wal.cursor import frame_bytes
+from replicad.store.wal.recovery import frame_headers
 from replicad.store.wal.segment import HEADER_BYTES, Segment
 from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
 
@@ -40,15 +40,15 @@ def cut_back(env: Env, path: Path, options: Options, position: Position) -> None
         if state.flushed.sequence > position.sequence:
             raise InvalidArgument(f"the tables hold everything through {state.flushed}, beyond {position}")
         wal = wal_dir_of(path, options)
-        segments, _ = find_segments(fs, wal, path / "archive", state.database_id, 0.0)
+        segments, _ = find_log(fs, wal, path / "archive", state, 0.0)
         beyond = [segment for segment in segments if segment.header.previous.sequence >= position.sequence]
         kept = [segment for segment in segments if segment not in beyond]
-        cut_at = None
-        if position != state.flushed:
-            joins = any(segment.header.previous == position for segment in beyond)
-            cut_at = _end_of(fs, kept[-1], state.database_id, position) if kept else None
-            if cut_at is None and not joins:
+        cut_at = _end_of(fs, kept[-1], state.database_id, position) if kept else None
+        if cut_at is None and position != state.flushed:
+            if not any(segment.header.previous == position for segment in beyond):
                 raise DivergedError(f"the log did not go through {position}")
+        elif cut_at is None and kept:  # Damage to what tables hold: the chain does not lead there.
+            cut_at = _beginning_after(fs, kept[-1], state.database_id, position)
         epochs = tuple(record for record in state.epochs if record.epoch <= position.epoch)
         write_state(fs, path, replace(state, synced=position, copy=True, epochs=epochs))
         remove_stale_manifests(fs, path)
@@ -79,6 +79,20 @@ def _end_of(fs: FileSystem, segment: Segment, database_id: DatabaseId, position:
             at = Position(Epoch(scan.epoch), Sequence(scan.last_sequence), HistoryHash(scan.history_hash))
             offset += scan.end
         return offset if at == position else None
+    finally:
+        file.close()
+
+
+def _beginning_after(
+    fs: FileSystem, segment: Segment, database_id: DatabaseId, position: Position
+) -> int | None:
+    """The offset of the frame that follows `position` by its number, or None when there is none."""
+    file = fs.open(segment.path)
+    try:
+        for offset, header in frame_headers(file, HEADER_BYTES, file.size(), database_id):
+            if int.from_bytes(header[24:32], "little") == position.sequence + 1:
+                return offset
+        return None
     finally:
         file.close()
 

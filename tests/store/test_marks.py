@@ -82,12 +82,13 @@ def test_only_a_primary_writes_marks(pair: tuple[Database, Database]) -> None:
 def test_only_the_newest_hold_a_snapshot(pair: tuple[Database, Database]) -> None:
     """A log with many marks does not hold back what merges may forget."""
     primary, replica = pair
-    for number in range(1, 11):
+    newest = HELD_MAX + 4
+    for number in range(1, newest + 1):
         primary.submit_mark(mark(number))
     follow(replica, primary)
     for database in pair:
-        held = [number for number in range(1, 11) if database.marks.has(mark(number).id)]
-        assert held == list(range(11 - HELD_MAX, 11))
+        held = [number for number in range(1, newest + 1) if database.marks.has(mark(number).id)]
+        assert held == list(range(newest + 1 - HELD_MAX, newest + 1))
         assert database.stats()["snapshots"] == HELD_MAX
 
 

@@ -51,6 +51,9 @@ class Edit:
     """The log was durable through here when the edit was written."""
     log_start: Position | None = None
     """Segments that begin before the end of this position are no part of this history."""
+    log_replaced: bool | None = None
+    """Every segment that is there is of the history that this one replaced. Opening removes them all, and
+    takes this back."""
     owned: Position | None = None
     """Unless the directory is a copy, this node wrote the log after this as primary."""
     commit_time_us: int | None = None
@@ -124,6 +127,8 @@ def encode_edit(edit: Edit) -> bytes:
         position: Position | None = getattr(edit, name)
         if position is not None:
             fields[name] = _position(position)
+    if edit.log_replaced is not None:
+        fields["log_replaced"] = edit.log_replaced
     if edit.commit_time_us is not None:
         fields["commit_time_us"] = edit.commit_time_us
     if edit.families is not None:
@@ -164,6 +169,7 @@ def decode_edit(data: bytes) -> Edit:
             if epochs is None
             else tuple(EpochRecord(Epoch(epoch), id, _read_position(fork)) for epoch, id, fork in epochs),
             next_file=fields.get("next_file"),
+            log_replaced=fields.get("log_replaced"),
             commit_time_us=fields.get("commit_time_us"),
             families=_read_families(fields),
             add=tuple(_read_table(value) for value in fields.get("add", ())),

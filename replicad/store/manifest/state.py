@@ -23,6 +23,7 @@ class ManifestState:
     flushed: Position = ORIGIN
     synced: Position = ORIGIN
     log_start: Position = ORIGIN
+    log_replaced: bool = False
     owned: Position = ORIGIN
     commit_time_us: int = 0
     families: FamilyList = ONLY_DEFAULT
@@ -55,6 +56,7 @@ class ManifestState:
             flushed=flushed,
             synced=synced,
             log_start=edit.log_start or self.log_start,
+            log_replaced=self.log_replaced if edit.log_replaced is None else edit.log_replaced,
             owned=edit.owned or self.owned,
             commit_time_us=edit.commit_time_us or self.commit_time_us,
             families=families,
@@ -72,6 +74,7 @@ class ManifestState:
             flushed=self.flushed,
             synced=self.synced,
             log_start=self.log_start,
+            log_replaced=self.log_replaced or None,
             owned=None if self.owned == ORIGIN else self.owned,
             commit_time_us=self.commit_time_us,
             families=self.families,

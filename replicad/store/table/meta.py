@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from replicad.types import FamilyId, FileNumber, Sequence
@@ -29,6 +30,13 @@ class TableMeta:
     @property
     def name(self) -> str:
         return table_name(self.number)
+
+
+_NAME = re.compile(r"\d{6,18}\.sst")
+
+
+def is_table_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def table_name(number: FileNumber) -> str:

@@ -8,6 +8,7 @@ is corruption and stops the node; above it, it is a torn tail, which is cut off 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,10 @@ from replicad.store.wal.segment import HEADER_BYTES, Segment, first_sequence_of
 from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
 
 READ_BYTES = 1 << 20
+TORN_KEPT = 4
+"""Files of earlier torn tails; those of the newest one come on top."""
+
+_TORN = re.compile(r"\d{10}-\d{20}\.log(\.\d+)?\.torn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +279,13 @@ def frame_headers(
 
 
 def cut_torn_tail(fs: FileSystem, torn: TornTail, live: Path) -> list[Path]:
-    """Cuts the tail off, into a new file, and returns where what was cut is kept (`*.torn`)."""
+    """Cuts the tail off, into a new file, and returns where what was cut is kept (`*.torn`).
+
+    Of what was kept before, the last TORN_KEPT files stay.
+    """
     kept: list[Path] = []
+    for name in torn_to_forget(fs.list(live)):
+        fs.unlink(live / name)
     for path in (*torn.headless, *(segment.path for segment in reversed(torn.later))):
         aside = live / (path.name + ".torn")
         fs.rename(path, aside)
@@ -290,6 +300,15 @@ def cut_torn_tail(fs: FileSystem, torn: TornTail, live: Path) -> list[Path]:
         fs.rename(staged, torn.path)
     fs.sync_directory(live)
     return kept
+
+
+def torn_to_forget(names: list[str]) -> list[str]:
+    """All but the last TORN_KEPT of the names that `cut_torn_tail` gives, by epoch and sequence number.
+
+    >>> torn_to_forget(["a.log"] + [f"0000000001-{n:020d}.log.64.torn" for n in range(1, 7)])
+    ['0000000001-00000000000000000001.log.64.torn', '0000000001-00000000000000000002.log.64.torn']
+    """
+    return sorted(name for name in names if _TORN.fullmatch(name))[:-TORN_KEPT]
 
 
 def _copy_tail(fs: FileSystem, source: Path, target: Path, offset: int) -> None:
