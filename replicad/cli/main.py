@@ -24,6 +24,7 @@ from replicad.cli import (
     replica,
     slot,
     status,
+    switchover,
     updates,
     verify,
 )
@@ -80,6 +81,7 @@ for _module in (
     replica,
     status,
     promote,
+    switchover,
     slot,
     verify,
     digest,

@@ -33,9 +33,10 @@ from replicad.daemon.records import NodeRecords
 from replicad.daemon.resolve import resolve
 from replicad.daemon.status import node_document, replica_views
 from replicad.daemon.supervise import Stop, run_node, until_stopped
+from replicad.daemon.switchover import Switchover, deliver_grant, get_ready, reached, take_over
 from replicad.daemon.verification import Verification
 from replicad.env import Env
-from replicad.errors import CorruptionError, PoisonedError, ReplicadError, StoreError
+from replicad.errors import CorruptionError, DiskFullError, PoisonedError, ReplicadError, StoreError
 from replicad.replication.connection import TcpConnection, dial
 from replicad.replication.follower import Follower
 from replicad.replication.identify import Whereabouts
@@ -112,6 +113,7 @@ class NodeProgram:
         self.identity = identity_of(env, records, config)
         self.standing = Standing.FOLLOWING
         self.record: RoleRecord | None = view.role
+        self._record_saved = view.role is not None
         self.primary, self.primary_clients = self._remembered_primary(config), ""
         self.path: tuple[bytes, ...] = ()
         self.known_sequence = None if view.role is None else view.role.primary_sequence
@@ -124,6 +126,7 @@ class NodeProgram:
         self.peers = Peers(env, records, self.identity.node, self._introduce)
         self.shower = Shower(env, records, self._shown)
         self.verification = Verification(env, records, config.verification, self)
+        self.switchover: Switchover | None = None
         self.last_bootstrap: dict[str, Any] | None = None
         self._config = config
         self._records = records
@@ -169,7 +172,10 @@ class NodeProgram:
         if self.standing is Standing.DOUBTING:
             self.spawn(self._find_certainty("it was started"))
         elif self.standing is Standing.FOLLOWING:
-            self._start_following()
+            if self.primary is not None and self.record is not None and self.record.granted_epoch is not None:
+                self.spawn(deliver_grant(self, self.primary))
+            else:
+                self._start_following()
 
     async def _listen_for_replicas(self) -> Address:
         """Where it listened before, when the system chooses: others remember it."""
@@ -286,6 +292,10 @@ class NodeProgram:
             raise RoleRefused(
                 f"it was fenced by epoch {self._fenced_by()}, whose writes it lacks; --force gives them up"
             )
+        if self.record is not None and self.record.granted_epoch is not None and not force:
+            raise RoleRefused(
+                f"its role was given to {self.primary}, which may have taken writes; --force gives them up"
+            )
         answers = not force and await self._primary_answers()
         store, follower = self.store, self.follower
         if store is not None and store.role == "owner":
@@ -296,7 +306,7 @@ class NodeProgram:
         refusal, lost = may_promote(candidate, force=force)
         if refusal is not None:
             raise RoleRefused(refusal)
-        await self._stop_following()
+        await self.stop_following()
         await self.begin_epoch(self._above_fences())
         if lost:
             log.error("role.promoted_with_loss", lost=lost)
@@ -323,6 +333,36 @@ class NodeProgram:
             role="primary", primary=None, configured=None, fenced_by=None, granted_epoch=None
         )
 
+    @property
+    def is_paused(self) -> bool:
+        return self.standing is Standing.PAUSED
+
+    async def give_away(self, address: Address, clients: str, epoch: int) -> None:
+        """Steps down for the node there, for good; it is paused, and the other is ready. RoleRefused when
+        that could not be recorded: then it goes on."""
+        self.move(Standing.HANDING_OVER)
+        self.primary, self.primary_clients = address, clients
+        before = self.record
+        try:
+            await self._save_role(role="replica", granted_epoch=epoch, **self._learned())
+        except StoreError as error:
+            self.record, self.primary = before, None
+            self.move(Standing.PRIMARY)
+            raise RoleRefused(f"rolled back, writes go on here: {error}") from error
+        reached("given")
+        assert self.store is not None
+        await in_thread(self.store.demote)
+        reached("demoted")
+
+    async def given_away(self, address: Address, clients: str) -> None:
+        """The other has begun its epoch."""
+        await self.follow_from_now(address, clients)
+        await self._save_role(granted_epoch=None)
+
+    def refuse_writes(self) -> None:
+        """Those that wait are told where to go."""
+        self.move(Standing.FOLLOWING)
+
     def fence(self, epoch: int, where: tuple[str, str] = ("", "")) -> None:
         """A higher epoch exists: nothing is acknowledged from here on. `where` its primary is, if known:
         replication and client address."""
@@ -335,9 +375,15 @@ class NodeProgram:
 
     async def _step_down(self, epoch: int) -> None:
         async with self._changing:
-            await self._save_role(role="replica", fenced_by=epoch, **self._learned())
             assert self.store is not None
-            await in_thread(self.store.demote)
+            while True:
+                try:
+                    await self._save_role(role="replica", fenced_by=epoch, **self._learned())
+                    await in_thread(self.store.demote)
+                    break
+                except DiskFullError as error:
+                    log.error("role.not_saved", reason=str(error))
+                    await asyncio.sleep(TICK_SECONDS)
             if self.primary is None:
                 self._meet_now.set()
             elif self.standing is Standing.FENCED:
@@ -364,12 +410,12 @@ class NodeProgram:
             return ""
         if self.store is not None and other.database_id not in (None, self.store.database_id):
             raise RoleRefused(f"{found} has another database; this node's data must be removed first")
-        await self._stop_following()
         await self.follow_from_now(found, answer.clients)
         return ""
 
     async def follow_from_now(self, address: Address, clients: str) -> None:
-        """The link has ended, the store is a replica's, and this node follows that one."""
+        """The store is a replica's; this node follows that one, and nobody else any more."""
+        await self.stop_following()
         self.primary, self.primary_clients = address, clients
         await self._save_role(role="replica", **self._learned())
         self.move(Standing.FOLLOWING)
@@ -426,7 +472,6 @@ class NodeProgram:
                 self.clashes = reason
 
     async def _turn_to(self, address: Address, clients: str) -> str:
-        await self._stop_following()
         await self.follow_from_now(address, clients)
         return ""
 
@@ -498,7 +543,13 @@ class NodeProgram:
             connection.close()
 
     async def _answer(self, message: Handover | Grant) -> Message:
-        return Refuse("unknown", "this node takes no part in switchovers", False)
+        if isinstance(message, Handover):
+            return await get_ready(self, message)
+        try:
+            await take_over(self, message)
+        except RoleRefused as error:
+            return Refuse("not-taken", str(error), True)
+        return self._introduce()
 
     def _make_feed(self, store: Database, slots: Slots) -> PrimaryNode:
         feed = PrimaryNode(
@@ -545,7 +596,7 @@ class NodeProgram:
         self.verification.following(self.follower)
         self._following = self.spawn(self.follower.run())
 
-    async def _stop_following(self) -> None:
+    async def stop_following(self) -> None:
         following, self._following = self._following, None
         if following is not None:
             following.cancel()
@@ -567,7 +618,8 @@ class NodeProgram:
         store, follower, record = self.store, self.follower, self.record
         if record is None or store is None:
             return
-        if record.fenced_by is not None and store.durable_position.epoch >= record.fenced_by:
+        above = max(record.fenced_by or 0, record.granted_epoch or 0)
+        if above and store.durable_position.epoch >= above:
             await self._save_role(fenced_by=None, granted_epoch=None)
         known = None if follower is None else follower.link.primary_sequence
         if known is not None and known != self.known_sequence:
@@ -671,10 +723,18 @@ class NodeProgram:
         self.verification.order_repair(reason)
 
     async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
-        raise RoleRefused("not yet")
+        seconds = timeout_seconds or self.config.roles.switchover_seconds
+        self.switchover = Switchover(self, target, seconds)
+        try:
+            return await self.change(self.switchover.run())
+        finally:
+            self.switchover = None
 
     def cancel_switchover(self) -> bool:
-        return False
+        if self.switchover is None or self.standing is not Standing.PAUSED:
+            return False
+        self.switchover.cancel()
+        return True
 
     def status(self) -> dict[str, Any]:
         return node_document(self)
@@ -710,9 +770,10 @@ class NodeProgram:
         epoch = int(self._view().epoch)
         before = self.record or RoleRecord(role=self.verb, epoch=epoch)
         record = replace(before, **{"epoch": epoch, **changes})
-        if record != self.record:
-            self.record = record
+        if record != self.record or not self._record_saved:
+            self.record, self._record_saved = record, False
             await self._records.put_role(record)
+            self._record_saved = True
 
     async def _save_progress(self) -> None:
         progress = None if self.follower is None else self.follower.progress

@@ -82,7 +82,7 @@ MOVES: dict[Standing, frozenset[Standing]] = {
     Standing.PRIMARY: frozenset({Standing.DOUBTING, Standing.PAUSED, Standing.FENCED}),
     Standing.DOUBTING: frozenset({Standing.PRIMARY, Standing.FENCED}),
     Standing.PAUSED: frozenset({Standing.PRIMARY, Standing.HANDING_OVER, Standing.FENCED, Standing.DOUBTING}),
-    Standing.HANDING_OVER: frozenset({Standing.FOLLOWING, Standing.FENCED}),
+    Standing.HANDING_OVER: frozenset({Standing.FOLLOWING, Standing.PRIMARY}),
     Standing.FENCED: frozenset({Standing.FOLLOWING, Standing.PROMOTING}),
 }
 """The arrows of the drawing."""

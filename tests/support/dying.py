@@ -1,0 +1,26 @@
+"""Runs the program, and dies by kill -9 at a step of a switchover: python dying.py STEP … -m replicad …"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+
+def main() -> int:
+    step = sys.argv[1]
+    arguments = sys.argv[sys.argv.index("replicad") + 1 :]
+    import replicad.daemon.program
+    import replicad.daemon.switchover
+    from replicad.cli.main import main as run
+
+    def reached(here: str) -> None:
+        if here == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    replicad.daemon.switchover.reached = reached
+    replicad.daemon.program.reached = reached
+    return run(arguments)
+
+
+sys.exit(main())
