@@ -111,9 +111,10 @@ class Staging:
         linked = self.path / _temporary(entry, _LINK)
         try:
             self._fs.link(source, linked)
+            whole = self._is_whole(linked, entry)
         except OSError:
-            return False
-        if not self._is_whole(linked, entry):
+            whole = False  # Another file system, or a disk that cannot read it: the primary has it.
+        if not whole:
             self._fs.unlink(linked)
             return False
         self._fs.rename(linked, self.path / entry.name)

@@ -12,7 +12,7 @@ import pytest
 
 from replicad.env import Env
 from replicad.errors import CorruptionError, NotFoundError
-from replicad.state import BootstrapProgress, NodeState, Shown, Slot
+from replicad.state import BootstrapProgress, NodeState, Shown, Slot, Verification
 from replicad.state.records import Identity, decode, encode
 
 SHOWN = Shown(
@@ -46,17 +46,20 @@ def test_the_node_id_is_made_once(tmp_path: Path) -> None:
 
 
 def test_what_is_put_is_there_after_reopening(tmp_path: Path) -> None:
-    """Shown, bootstrap progress and slots survive a reopening, and can be removed."""
+    """Shown, bootstrap progress, a verification and slots survive a reopening; some can be removed."""
     state = NodeState(Env(), tmp_path)
     slots = [Slot(node_id=bytes([n]) * 16, sequence=n, seen_us=n) for n in (1, 2)]
     state.show(SHOWN)
     state.show_bootstrap(PROGRESS)
+    verification = Verification(at_us=1 << 50, sequence=7, doubt="damaged: 000001.sst")
+    state.put_verification(verification)
     for slot in slots:
         state.put_slot(slot)
     state.close()
     state = NodeState(Env(), tmp_path)
     view = state.view()
     assert (view.shown, view.bootstrap, list(view.slots)) == (SHOWN, PROGRESS, slots)
+    assert view.verification == verification
     state.show_bootstrap(None)
     state.remove_slot(slots[0].node_id)
     assert state.view().bootstrap is None
