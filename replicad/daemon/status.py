@@ -241,6 +241,7 @@ def link_document(env: Env, follower: Follower) -> Document:
         "attempts": link.attempts,
         "last_error": link.last_error,
         "primary_sequence": link.primary_sequence,
+        "primary_clock_ahead_seconds": link.primary_clock_ahead_seconds,
         "primary_node_id": None if link.primary_node is None else link.primary_node.hex(),
     }
     if link.stopped_code is not None:

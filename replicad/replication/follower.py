@@ -79,7 +79,8 @@ class Link:
     last_error: str | None = None
     stopped_code: str | None = None
     primary_sequence: int | None = None
-    primary_clock_us: int | None = None
+    primary_clock_ahead_seconds: float | None = None
+    """By how much the primary's wall clock was ahead of ours when its last heartbeat came."""
     primary_node: bytes | None = None
 
 
@@ -372,7 +373,7 @@ class Follower:
         self.link.primary_sequence = sequence
         self.freshness.heard(sequence, self._env.clock.monotonic())
         if clock_us is not None:
-            self.link.primary_clock_us = clock_us
+            self.link.primary_clock_ahead_seconds = (clock_us - self._env.clock.wall_us()) / 1e6
 
     def _position(self) -> Position:
         return NOWHERE if self._data.store is None else self._data.store.durable_position

@@ -185,3 +185,24 @@ def test_a_fenced_primary_stays_fenced_through_a_restart(cluster: Cluster) -> No
     fill(replica, 50, 10)
     joins(primary, replica)
     eventually(lambda: primary.status()["fenced_by_epoch"] is None)
+
+
+def test_a_tail_that_reached_tables_is_saved_and_replaced_by_a_copy(cluster: Cluster) -> None:
+    """Where the log cannot be cut the replaced primary saves its tail, fetches what differs, and follows."""
+    primary, replica = pair(cluster)
+    fill(primary, 0, 50)
+    follows(replica, primary)
+    replica.kill()
+    with primary.client() as client:
+        for number in range(1500):
+            client.set(f"tail:{number}", b"x" * 100)
+    eventually(lambda: list(primary.data.glob("*.sst")) != [])
+    primary.kill()
+    replica.start()
+    with replica.client() as client:
+        client.execute_command("REPLICAD.PROMOTE", "FORCE")
+    fill(replica, 100, 10)
+    primary.start()
+    joins(primary, replica)
+    assert primary.status()["discarded"]["batches"] == 1500
+    assert primary.status()["last_bootstrap"] is not None

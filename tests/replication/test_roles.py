@@ -1,0 +1,150 @@
+"""The decisions about roles, case by case."""
+
+from __future__ import annotations
+
+import pytest
+
+from replicad.replication.roles import (
+    MOVES,
+    Candidate,
+    Standing,
+    Stored,
+    Verdict,
+    View,
+    at_start,
+    at_start_promotes,
+    closes_loop,
+    judge,
+    may_promote,
+)
+from replicad.state import RoleRecord
+from replicad.types import Epoch, HistoryHash, Position, Sequence
+
+ME, OTHER, DATABASE = b"m" * 16, b"o" * 16, b"d" * 16
+
+
+def at(epoch: int, sequence: int = 10) -> Position:
+    return Position(Epoch(epoch), Sequence(sequence), HistoryHash(1))
+
+
+def record(role: str, epoch: int = 1, **fields: int) -> RoleRecord:
+    return RoleRecord(role=role, epoch=epoch, **fields)  # type: ignore[arg-type]
+
+
+STARTS = [
+    # verb, record, data, take_role, role, said
+    ("primary", None, None, False, "primary", None),
+    ("replica", None, Stored(True, 3), False, "replica", None),
+    ("primary", record("primary"), Stored(True, 1), False, "primary", None),
+    ("replica", record("replica"), Stored(False, 1), False, "replica", None),
+    ("replica", record("replica"), Stored(True, 2), False, "primary", "promoted"),
+    ("replica", record("primary", 2), Stored(True, 2), False, "primary", "promoted"),
+    ("primary", record("replica", 2), Stored(False, 2), False, "replica", "became a replica"),
+    ("primary", record("replica", 2, fenced_by=3), Stored(True, 2), False, "replica", "fenced by epoch 3"),
+    ("primary", record("replica", 2), Stored(False, 2), True, "primary", None),
+    ("replica", record("primary", 2), Stored(True, 2), True, "replica", None),
+    ("primary", record("replica", 1), None, False, "replica", "became a replica"),
+]
+
+
+@pytest.mark.parametrize(("verb", "remembered", "stored", "take_role", "role", "said"), STARTS)
+def test_what_a_node_begins_as(
+    verb: str,
+    remembered: RoleRecord | None,
+    stored: Stored | None,
+    take_role: bool,
+    role: str,
+    said: str | None,
+) -> None:
+    """What it remembers counts, unless its operator says otherwise or its data knows a later epoch."""
+    begin = at_start(verb, remembered, stored, take_role=take_role)  # type: ignore[arg-type]
+    assert begin.role == role
+    assert (begin.remembered is None) == (said is None)
+    assert said is None or said in (begin.remembered or "")
+
+
+def test_a_role_that_is_taken_begins_an_epoch() -> None:
+    """A replica that is started as a primary is promoted; one that was promoted already goes on."""
+    assert at_start_promotes(record("replica", 2), Stored(False, 2))
+    assert at_start_promotes(record("replica", 2, fenced_by=3), Stored(True, 2))
+    assert not at_start_promotes(record("replica", 2), Stored(True, 3))
+    assert not at_start_promotes(record("primary", 2), Stored(True, 2))
+
+
+@pytest.mark.parametrize(
+    ("candidate", "refused", "forced"),
+    [
+        (Candidate(None, None, False), "no data", None),
+        (Candidate(at(1), None, False, installing=True), "no data", None),
+        (Candidate(at(1), 15, False), "11 to 15", "11 to 15"),
+        (Candidate(at(1), 10, True), "switchover", ""),
+        (Candidate(at(1), 10, False), None, ""),
+        (Candidate(at(1), None, False), None, ""),
+    ],
+)
+def test_who_may_be_promoted(candidate: Candidate, refused: str | None, forced: str | None) -> None:
+    """Nothing known is lost without force; with it, what is lost is said. `forced` None: not even then."""
+    why, _ = may_promote(candidate, force=False)
+    assert (why is None) == (refused is None)
+    assert refused is None or refused in (why or "")
+    why, lost = may_promote(candidate, force=True)
+    assert (why is None) == (forced is not None)
+    assert (lost or "").count(forced or "never") >= (1 if forced else 0)
+
+
+def view(standing: Standing, epoch: int, *, node: bytes = OTHER, database: bytes | None = DATABASE) -> View:
+    return View(node, standing, database, at(epoch), ())
+
+
+JUDGEMENTS = [
+    # me, my epoch, other, its epoch, fenced by, linked, verdict
+    (Standing.PRIMARY, 1, Standing.PRIMARY, 2, None, False, Verdict.FENCE),
+    (Standing.PRIMARY, 1, Standing.FOLLOWING, 2, None, False, Verdict.FENCE),
+    (Standing.DOUBTING, 1, Standing.PRIMARY, 2, None, False, Verdict.FENCE),
+    (Standing.PAUSED, 1, Standing.PRIMARY, 2, None, False, Verdict.FENCE),
+    (Standing.PRIMARY, 2, Standing.PRIMARY, 2, None, False, Verdict.CLASH),
+    (Standing.PRIMARY, 2, Standing.PRIMARY, 1, None, False, Verdict.NOTHING),
+    (Standing.PRIMARY, 2, Standing.FOLLOWING, 2, None, False, Verdict.NOTHING),
+    (Standing.FENCED, 1, Standing.PRIMARY, 2, 2, False, Verdict.FOLLOW),
+    (Standing.FENCED, 1, Standing.FOLLOWING, 2, 2, False, Verdict.NOTHING),
+    (Standing.FENCED, 1, Standing.PRIMARY, 1, 2, False, Verdict.NOTHING),
+    (Standing.FOLLOWING, 1, Standing.PRIMARY, 2, None, False, Verdict.FOLLOW),
+    (Standing.FOLLOWING, 1, Standing.PRIMARY, 2, None, True, Verdict.NOTHING),
+    (Standing.FOLLOWING, 2, Standing.PRIMARY, 2, None, False, Verdict.NOTHING),
+    (Standing.FOLLOWING, 2, Standing.PRIMARY, 1, None, False, Verdict.NOTHING),
+]
+
+
+@pytest.mark.parametrize(("me", "mine", "other", "its", "fenced_by", "linked", "verdict"), JUDGEMENTS)
+def test_what_follows_from_hearing_of_another(
+    me: Standing,
+    mine: int,
+    other: Standing,
+    its: int,
+    fenced_by: int | None,
+    linked: bool,
+    verdict: Verdict,
+) -> None:
+    """A higher epoch fences a primary, and is followed by those that have nobody to follow."""
+    said = view(other, its)
+    assert judge(view(me, mine, node=ME), said, fenced_by=fenced_by, linked=linked) is verdict
+    stranger = view(other, its, database=b"x" * 16)
+    assert judge(view(me, mine, node=ME), stranger, fenced_by=fenced_by, linked=linked) is Verdict.NOTHING
+
+
+def test_a_loop_is_named_by_its_path() -> None:
+    """Nodes may follow along any chain that does not come back to them."""
+    one, two, three = (bytes([number]) * 16 for number in (1, 2, 3))
+    assert closes_loop(one, two, (three,)) is None
+    assert closes_loop(one, two, ()) is None
+    assert closes_loop(one, two, (three, one)) == "01010101 -> 02020202 -> 03030303 -> 01010101"
+
+
+def test_every_standing_can_be_left_and_answers_writes_in_one_way() -> None:
+    """What waits is taken; what is not taken does not wait; nobody is stuck."""
+    assert set(MOVES) == set(Standing)
+    for standing in Standing:
+        assert MOVES[standing]
+        assert standing.takes_writes or not standing.holds_writes
+        assert standing.holds_writes or not standing.holds_answers
+        assert (standing.role == "primary") == standing.takes_writes
