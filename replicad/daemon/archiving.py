@@ -52,22 +52,26 @@ class LogArchiving:
         self.hold.needed = 1
         self._archiver = LogArchiver(engine.target, database, options, self.hold)
         try:
-            await self._keep_archiving(engine, self._archiver)
+            await self._keep_archiving(engine, self._archiver, database)
         finally:
             self._archiver.close()
             self._archiver = None
             engine.close()
 
-    async def _keep_archiving(self, engine: BackupEngine, archiver: LogArchiver) -> None:
+    async def _keep_archiving(self, engine: BackupEngine, archiver: LogArchiver, database: Database) -> None:
         clock = self._env.clock
         stepped_at = float("-inf")
         while True:
             if archiver.is_due(clock.monotonic() - stepped_at):
                 stepped_at = clock.monotonic()
+                held = None if self.hold is None else self.hold.oldest_needed()
                 try:
                     while await in_thread(archiver.step):
                         self._works()
                     self._works()
+                    if self.hold is not None and self.hold.oldest_needed() != held:
+                        # Nobody else would look again at what may go, on a node that takes no writes.
+                        database.review_retention()
                     await self._purge(engine)
                 except Exception as error:
                     # Whatever a target's library raises: the log stays, and the next attempt goes on.

@@ -4,6 +4,7 @@ target = "/var/backups/replicad"       # or a URL: s3://bucket/prefix
 keep = 14                              # after a backup there, older ones go
 archive_log = true                     # continuously, for `replicad backup restore --sequence` and `--time`
 archive_seconds = 1.0                  # how old the newest durable batch may get before it is archived
+catch_up_from = "/var/backups/replicad"  # a replica without its primary's log looks there first
 keep_log_seconds = 2_592_000           # every moment since then can still be restored
 """
 
@@ -26,6 +27,10 @@ class NodeBackupOptions:
     read_bytes_per_second: float | None = None
     write_bytes_per_second: float | None = None
 
+    catch_up_from: str | None = None
+    """A target whose archived log this node reads, as a replica that was away for too long, before it fetches
+    a new copy."""
+
     archive_log: bool = False
     archive_seconds: float = 1.0
     archive_hold_bytes_max: int = 4 * GIB
@@ -36,8 +41,10 @@ class NodeBackupOptions:
     def __post_init__(self) -> None:
         if self.archive_log and self.target is None:
             raise InvalidArgument("archive_log needs a target")
-        if self.target is not None and not (self.target.startswith("/") or "://" in self.target):
-            raise InvalidArgument(f"target is an absolute path or a URL, not {self.target!r}")
+        for name in ("target", "catch_up_from"):
+            where = getattr(self, name)
+            if where is not None and not (where.startswith("/") or "://" in where):
+                raise InvalidArgument(f"{name} is an absolute path or a URL, not {where!r}")
         for name in ("keep", "keep_log_backups"):
             value = getattr(self, name)
             if value is not None and value < 1:

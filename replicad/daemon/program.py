@@ -22,6 +22,7 @@ from typing import Any, Literal
 import structlog
 
 from replicad.daemon.addresses import Address
+from replicad.daemon.archived_log import TargetLog
 from replicad.daemon.client_port import ClientPort
 from replicad.daemon.config import NodeConfig, PrimaryConfig, ReplicaConfig
 from replicad.daemon.holding import Holding
@@ -592,9 +593,14 @@ class NodeProgram:
             self.shower.nudge,
             whereabouts=self._whereabouts,
             on_welcome=self._welcomed,
+            archive=self._archived_log(),
         )
         self.verification.following(self.follower)
         self._following = self.spawn(self.follower.run())
+
+    def _archived_log(self) -> TargetLog | None:
+        where = self.config.backup.catch_up_from
+        return None if where is None else TargetLog(self.env, where)
 
     async def stop_following(self) -> None:
         following, self._following = self._following, None

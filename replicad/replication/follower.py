@@ -32,6 +32,7 @@ from replicad.errors import (
     WrongDatabaseError,
 )
 from replicad.replication.agree import Code, History, Outcome, may_bootstrap, may_start_over
+from replicad.replication.catch_up import CATCH_UPS_MAX, catch_up
 from replicad.replication.connection import Connection
 from replicad.replication.fetch import Fetcher
 from replicad.replication.framing import PAYLOAD_BYTES_MAX
@@ -48,7 +49,7 @@ from replicad.replication.identify import (
 from replicad.replication.keepalive import keep_alive
 from replicad.replication.messages import Claim, Decided, Heartbeat, Hello, Installed, Refuse, Welcome
 from replicad.replication.options import ReplicationOptions
-from replicad.replication.ports import Dial, ReplicaData, ReplicaStore
+from replicad.replication.ports import Dial, LogArchive, ReplicaData, ReplicaStore
 from replicad.replication.receiver import Receiver
 from replicad.replication.repair import may_repair
 from replicad.replication.roles import closes_loop
@@ -99,9 +100,12 @@ class Follower:
         *,
         whereabouts: Callable[[], Whereabouts] = Whereabouts,
         on_welcome: Callable[[Welcome], None] = lambda welcome: None,
+        archive: LogArchive | None = None,
     ) -> None:
         """`on_change` is called after the link's state or the bootstrap's progress changed; `on_welcome` when
-        somebody was found to follow."""
+        somebody was found to follow; `archive` is looked into before a new copy is fetched."""
+        self._archive = archive
+        self._catch_ups = 0
         self._whereabouts = whereabouts
         self._on_welcome = on_welcome
         self._start_over = False
@@ -304,6 +308,8 @@ class Follower:
             if refusal is not None:
                 self._repair = None
                 raise DivergedError(f"the primary proposed to replace this replica's data: {refusal}")
+            if decided.code == Code.LOG_GONE.value and await self._caught_up(primary):
+                return
             log.info("bootstrap.begins", code=decided.code, reason=decided.reason)
             await self._bootstrap(connection)
             self._start_over, self._repair = False, None
@@ -314,6 +320,17 @@ class Follower:
             self._start_over = not await self._data.rewind(decided.fork)
         else:
             raise _stop(decided)
+
+    async def _caught_up(self, primary: History) -> bool:
+        """Whether the log archive brought this replica further, so that the primary is to be asked again."""
+        store = self._data.store
+        if self._archive is None or store is None or self._catch_ups >= CATCH_UPS_MAX:
+            return False
+        self._catch_ups += 1
+        self._set("catching up", "the archived log to be applied")
+        return await catch_up(
+            store, self._archive, primary, self._env.clock, self._options.catch_up_seconds_max
+        )
 
     async def _receive_decision(self, connection: Connection) -> Decided:
         """The primary may search its log for a while: only its silence is too long."""
@@ -332,6 +349,7 @@ class Follower:
         )
         self._activity = receiver
         self._linked("streaming")
+        self._catch_ups = 0
         log.info("replication.streaming", peer=connection.peer, position=str(store.position))
         self.upstream.attach(connection, welcome.features)
         try:

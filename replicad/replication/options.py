@@ -42,6 +42,9 @@ class ReplicationOptions:
     max_staleness_seconds: float = 0.0
     """A replica refuses reads when its data may be older than this; 0 is no limit."""
 
+    catch_up_seconds_max: float = 600.0
+    """A replica reads archived log for so long before it asks its primary again."""
+
     chunk_bytes: int = 256 * KIB
     """Log bytes in one FRAMES message; a single frame may be longer."""
     window_bytes: int = 8 * MIB

@@ -5,7 +5,7 @@ The database satisfies `LogSource` and `ReplicaStore`; tests give fakes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -105,6 +105,17 @@ class ReplicaStore(Store, Protocol):
     def stalled(self) -> str | None: ...
 
     def apply_frames(self, frames: bytes, /) -> Position: ...
+
+
+class LogArchive(Protocol):
+    """Log that was archived apart from the nodes. It blocks, and may raise whatever its storage does."""
+
+    def frames_after(
+        self, database_id: bytes, epochs: Sequence[EpochRecord], start: Position, goal: int, /
+    ) -> Generator[bytes, None, None]:
+        """Whole frames, those of one epoch at a time, after `start` and through `goal` at most, as far as
+        there are any without a gap. `epochs` are the primary's."""
+        ...
 
 
 class CopyFile(Protocol):

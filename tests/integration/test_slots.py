@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from tests.support.daemons import Cluster, Daemon, follows
@@ -106,3 +107,31 @@ def test_dropping_a_slot(cluster: Cluster) -> None:
     assert primary.terminate() == 0
     assert drop(primary.data) == 0
     assert slots(primary.data) == []
+
+
+def test_archived_log_is_tried_before_a_new_copy(cluster: Cluster, tmp_path: Path) -> None:
+    """The slot let go and the log is gone: the replica reads what was archived, and streams from there."""
+    archive = str(tmp_path / "archive")
+    tables = {
+        **FORGETFUL,
+        "link": {"slot_log_bytes_max": 50_000},
+        "backup": {"target": archive, "archive_log": True, "archive_seconds": 0.1},
+    }
+    primary = cluster.primary(tables=tables).start()
+    replica = cluster.replica(tables={"backup": {"catch_up_from": archive}}).start()
+    fill(primary, 10)
+    follows(replica, primary)
+    copies = len(replica.events("bootstrap.finished"))
+    replica.kill()
+    fill(primary, 2000)
+    eventually(lambda: primary.status()["log_archive"]["lag_sequences"] == 0)
+    # Without its archiver, which also holds log, the node lets all of it go.
+    assert primary.terminate() == 0
+    primary.configure({name: table for name, table in tables.items() if name != "backup"})
+    primary.start()
+    eventually(lambda: slots(f":{primary.port}")[0]["state"] == "lost")
+    fill(primary, 10, start=2000)
+    replica.start()
+    follows(replica, primary)
+    assert replica.events("archive.applied")
+    assert len(replica.events("bootstrap.finished")) == copies

@@ -13,6 +13,7 @@ from replicad.replication.connection import Connection
 from replicad.replication.follower import Follower
 from replicad.replication.identify import Identity
 from replicad.replication.options import ReplicationOptions
+from replicad.replication.ports import LogArchive
 from replicad.replication.primary import PrimaryNode
 from replicad.replication.slots import Slots
 from replicad.state.records import BootstrapProgress, Slot
@@ -120,6 +121,7 @@ class Replica:
         *,
         node: bytes = b"R" * 16,
         process: bytes = b"r" * 16,
+        archive: LogArchive | None = None,
     ) -> None:
         self.data = data
         self.states: list[str] = []
@@ -131,6 +133,7 @@ class Replica:
             primary.dial,
             OPTIONS,
             lambda: self.states.append(self.follower.link.state),
+            archive=archive,
         )
         self.task = asyncio.create_task(self.follower.run())
 

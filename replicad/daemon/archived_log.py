@@ -1,0 +1,42 @@
+"""The log that another node archived, for a replica that lacks it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from replicad.backup.archive.frames import read_line
+from replicad.backup.archive.line import Line, Piece
+from replicad.backup.archive.log import look_at_log
+from replicad.backup.target import open_target
+from replicad.env import Env
+from replicad.types import DatabaseId, EpochRecord, Position
+from replicad.types import Sequence as SequenceNumber
+
+
+class TargetLog:
+    """The archived log in a backup target. Satisfies replication's `LogArchive`; blocks."""
+
+    def __init__(self, env: Env, where: str) -> None:
+        self._env = env
+        self._where = where
+
+    def frames_after(
+        self, database_id: bytes, epochs: Sequence[EpochRecord], start: Position, goal: int, /
+    ) -> Generator[bytes, None, None]:
+        target = open_target(self._where, self._env)
+        archived = look_at_log(target, DatabaseId(database_id), epochs)
+        pieces = joined(archived.from_base(start, SequenceNumber(goal)), start)
+        for frames in read_line(target, pieces, start):
+            yield frames.data
+
+
+def joined(line: Line, start: Position) -> list[Piece]:
+    """The pieces that go on from `start` without a gap."""
+    found: list[Piece] = []
+    at = start.sequence
+    for piece in line.pieces:
+        if piece.after != at:
+            break
+        found.append(piece)
+        at = piece.through
+    return found
