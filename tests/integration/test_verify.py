@@ -15,6 +15,7 @@ import redis
 
 from replicad.cli.exits import DIFFERENT
 from replicad.options import Options
+from replicad.state import NodeState
 from tests.support.daemons import SMALL, Cluster, Daemon, follows, sequence_of
 from tests.support.tampering import flip_byte, tamper
 from tests.support.waiting import eventually
@@ -202,6 +203,7 @@ def test_a_doubted_replica_refuses_reads(cluster: Cluster, primary: Daemon) -> N
     tamper(replica.data, Options(**SMALL["store"]), {0: {b"key:000500": b"x"}})
     replica.start()
     eventually(lambda: not replica.status()["verification"]["sound"])
+    eventually(lambda: bool((found := NodeState.read(replica.data).verification) and found.doubt))
     for _ in range(2):
         for words in (("GET", "key:000001"), ("SCAN", "0"), ("DBSIZE",)):
             with pytest.raises(redis.ResponseError, match="DAMAGED"):
@@ -242,6 +244,20 @@ def test_rot_is_found_and_mended(cluster: Cluster, found_by: str) -> None:
     assert verify(primary, replica)[0] == 0
     last = replica.status()["last_bootstrap"]
     assert last["fetched_bytes"] < last["size_bytes"]
+
+
+def test_a_cascade_verifies_each_node_against_the_one_it_follows(cluster: Cluster, primary: Daemon) -> None:
+    """A replica that feeds replicas asks its primary for the mark, and answers from its own data."""
+    middle = cluster.replica("middle", tables=QUIET).start()
+    cluster.replication_port = int(middle.status()["replication"].rpartition(":")[2])
+    last = cluster.replica("last", tables=OFTEN)
+    fill(primary, 1000)
+    last.start()
+    follows(last, primary)
+    eventually(lambda: has_equal_pass(last), 30)
+    assert verify(primary, middle, last)[0] == 0
+    (fed,) = middle.status()["replicas"]
+    assert fed["verified_differences"] == 0
 
 
 def test_rot_on_the_primary_is_told(cluster: Cluster) -> None:
