@@ -206,3 +206,24 @@ def test_a_tail_that_reached_tables_is_saved_and_replaced_by_a_copy(cluster: Clu
     joins(primary, replica)
     assert primary.status()["discarded"]["batches"] == 1500
     assert primary.status()["last_bootstrap"] is not None
+
+
+def test_a_primary_that_is_alone_waits_where_it_was_told_to(cluster: Cluster) -> None:
+    """With `when_alone = "wait"` a primary that starts acknowledges nothing until a node that it knows says
+    that nobody took its place; reads go on."""
+    primary, replica = pair(cluster)
+    primary.kill()
+    replica.kill()
+    primary.configure({"roles": {**QUICK["roles"], "when_alone": "wait"}})
+    primary.start()
+    assert standing(primary) == "doubting"
+    with socket.create_connection(("127.0.0.1", primary.port)) as writer, primary.client() as reader:
+        writer.sendall(b"SET k v\r\n")
+        eventually(lambda: primary.events("role.alone") != [])
+        assert reader.get("key:1") == b"1"
+        assert standing(primary) == "doubting"
+        replica.start()
+        writer.settimeout(15)
+        assert writer.recv(100) == b"+OK\r\n"
+    assert standing(primary) == "primary"
+    joins(replica, primary)
