@@ -24,7 +24,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint types format bench bench-large crash faults rot asan ubsan tsan install clean
+.PHONY: help setup demo test check lint types format bench bench-large crash faults rot fuzz asan ubsan tsan nightly install clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -66,6 +66,9 @@ faults: $(INSTALLED)  ## every call of a scripted run fails, in every way (CASE=
 rot: $(INSTALLED)  ## every byte of a database and its copies is another one: right or CorruptionError (SEED=1 CASE=…)
 	$(BIN)/python -m tests.rot $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE)) $(ROT_FLAGS)
 
+fuzz: $(INSTALLED)  ## every decoder under inputs that nobody meant (SECONDS=60 SEED=1 CASE=…)
+	$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE)) $(FUZZ_FLAGS)
+
 asan: $(INSTALLED)  ## the kernels' tests and a stress under AddressSanitizer (STRESS_SECONDS=60)
 	$(BIN)/python tests/native/sanitized.py address
 
@@ -74,6 +77,15 @@ ubsan: $(INSTALLED)  ## the same under UndefinedBehaviorSanitizer
 
 tsan: $(INSTALLED)  ## the same under ThreadSanitizer
 	$(BIN)/python tests/native/sanitized.py thread
+
+# The long ones, one after the other; the next one runs even when one failed.
+NIGHTLY := crash faults rot fuzz asan ubsan tsan bench-large
+
+nightly: $(BENCH_INSTALLED)  ## the long ones: crash, faults, rot, fuzz, sanitizers, the large benchmark (NIGHTLY=… chooses)
+	@failed=; for target in $(NIGHTLY); do \
+		echo "== make $$target"; \
+		$(MAKE) --no-print-directory $$target SECONDS=$(or $(SECONDS),3600) || failed="$$failed $$target"; \
+	done; test -z "$$failed" || { echo "nightly: failed:$$failed" >&2; exit 1; }; echo "nightly: all of $(NIGHTLY) went through"
 
 # The program and all its libraries go into one private directory, so that nothing on the machine can
 # change them; $(PREFIX)/bin/replicad starts it with the interpreter it was built for.

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 SHOWN_BYTES_MAX = 64
+_TIME_END_US = 253_402_300_800_000_000  # the year 10000
 
 
 def show_bytes(data: bytes, limit: int | None = SHOWN_BYTES_MAX) -> str:
@@ -55,7 +56,9 @@ def show_seconds(seconds: float) -> str:
 
 
 def show_time(time_us: int) -> str:
-    """A wall-clock time in UTC, with microseconds."""
+    """A wall-clock time in UTC, with microseconds; the bare number when no calendar has it."""
+    if not 0 <= time_us < _TIME_END_US:
+        return f"{time_us} µs"
     return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

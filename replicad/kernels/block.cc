@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "batch.h"
 #include "cursor.h"
 #include "errors.h"
 
@@ -35,6 +36,7 @@ const char* DecodeEntrySlow(const BlockView& block, const char* p, StoredEntry& 
   entry.trailer = cursor.U64("trailer");
   entry.suffix = cursor.Bytes(non_shared, "key");
   entry.value = cursor.Bytes(value_bytes, "value");
+  if (uint64_t{entry.shared} + non_shared > kKeyBytesMax) throw Corruption("a key longer than any", offset);
   if (!IsEntryKind(entry.trailer)) throw Corruption("an entry of an unknown kind", offset);
   return entry.value.data() + entry.value.size();
 }
@@ -46,6 +48,10 @@ constexpr uint32_t kPrefetchBytes = 1024;
 [[noreturn]] void ThrowShared(const BlockView& block, const StoredEntry& entry) {
   throw Corruption("an entry shares more than the key before it has",
                    static_cast<uint64_t>(entry.suffix.data() - block.data));
+}
+
+[[noreturn]] void ThrowNoRestart(uint64_t offset) {
+  throw Corruption("more entries than a restart stands before", offset);
 }
 
 // The entry at a restart: its suffix is its key.
@@ -155,6 +161,8 @@ void BlockReverseReader::Load(uint32_t interval) {
   size_t key_offset = 0, key_bytes = 0;
   StoredEntry entry;
   while (p < end) {
+    // Keys that share make a block grow in memory: no more of them than a writer puts there.
+    if (decoded_.size() == kRestartInterval) [[unlikely]] ThrowNoRestart(static_cast<uint64_t>(p - block_.data));
     p = DecodeEntry(block_, p, entry);
     if (entry.shared > key_bytes) [[unlikely]] ThrowShared(block_, entry);
     const size_t previous = key_offset;
@@ -230,13 +238,18 @@ void VisitBlock(std::string_view raw,
   uint64_t previous_trailer = 0;
   BlockReader reader;
   uint32_t restart = 0;
+  uint32_t since_restart = 0;
   uint32_t offset = 0;
   reader.Open(block);
   do {
     if (restart < block.restart_count && block.restart(restart) == offset) {
       if (reader.shared() != 0) throw Corruption("the entry at a restart shares bytes", offset);
       ++restart;
+      since_restart = 0;
+    } else if (restart < block.restart_count && block.restart(restart) < offset) {
+      break;
     }
+    if (since_restart++ == kRestartInterval) ThrowNoRestart(offset);
     if (offset > 0 && Compare(previous.view(), previous_trailer, reader.key(), reader.trailer()) >= 0) {
       throw Corruption("a data block's entries are out of order", offset);
     }

@@ -138,6 +138,7 @@ class BlockSlots {
   // The begin of the block, if it is cached.
   void PrefetchBlock(uint32_t ordinal) const {
     const char* block = reinterpret_cast<const char*>(slots_[ordinal].block.get());
+    if (!block) return;
     for (int line = 0; line < 3; ++line) __builtin_prefetch(block + 64 * line);
   }
   // Keeps the block if `fill` and the budget allow; does nothing when the slot was filled meanwhile.

@@ -13,13 +13,13 @@ from replicad import kernels
 from replicad.env import Lane
 from replicad.errors import ClosedError, CorruptionError, DiskFullError
 from replicad.store.compaction.merge import Merge, MergeOrder, MergeStopped
-from replicad.store.compaction.picker import LEVELS, Choice, choose, choose_in, most_urgent
+from replicad.store.compaction.picker import Choice, choose, choose_in, most_urgent
 from replicad.store.core import Core
 from replicad.store.log_upkeep import apply_retention
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.state import ManifestState
 from replicad.store.table.file import OpenTable, open_table
-from replicad.store.table.meta import TableMeta
+from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.store.version import FamilyVersion, SealedMemtables, at_level
 from replicad.types import FamilyId, FileNumber
 

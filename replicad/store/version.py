@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from replicad import kernels
-from replicad.store.compaction.picker import LEVELS
 from replicad.store.manifest.families import FamilyList, FamilyRecord
 from replicad.store.table.file import OpenTable
-from replicad.store.table.meta import TableMeta
+from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.types import DEFAULT_FAMILY, FamilyId, FileNumber, Position, Sequence
 
 Levels = tuple[tuple[OpenTable, ...], ...]

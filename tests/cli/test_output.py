@@ -28,3 +28,16 @@ def test_examples() -> None:
 def test_bytes(data: bytes, shown: str) -> None:
     """Bytes of a stranger cannot move the cursor, and lose nothing that matters."""
     assert output.show_bytes(data) == shown
+
+
+@pytest.mark.parametrize(
+    ("time_us", "shown"),
+    [
+        (0, "1970-01-01T00:00:00.000000Z"),
+        (1_700_000_000_000_001, "2023-11-14T22:13:20.000001Z"),
+        (2**64 - 1, "18446744073709551615 µs"),
+    ],
+)
+def test_times(time_us: int, shown: str) -> None:
+    """A time that no calendar has, as a damaged frame may hold, is shown as its number."""
+    assert output.show_time(time_us) == shown

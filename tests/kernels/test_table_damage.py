@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import struct
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from replicad import kernels
 from replicad.errors import CorruptionError
 from tests.support.log_strategies import keys
+from tests.support.oracle import varint
 from tests.support.oracle.block import Entry, encode_block
 from tests.support.oracle.index import BlockHandle, encode_index
 from tests.support.table_strategies import damaged, histories, ordered
@@ -44,6 +46,31 @@ def test_reads_of_any_block_end_well(raw: bytes, key: bytes, other: bytes) -> No
             for reverse in (False, True):
                 with contextlib.suppress(CorruptionError):
                     view.scan(lower, upper, sequence, reverse).page(1000)
+
+
+def _entry(shared: int, suffix: bytes) -> bytes:
+    return varint.encode(shared) + varint.encode(len(suffix)) + b"\0" + struct.pack("<Q", 1 << 8 | 1) + suffix
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        _entry(0, b"k" * 60_000) + b"".join(_entry(60_000, b"%06d" % number) for number in range(50_000)),
+        _entry(0, b"k" * 65_537),
+        _entry(0, b"k" * 65_530) + _entry(65_530, b"1234567"),
+    ],
+    ids=["17 entries without a restart", "a long key", "a key that grows long"],
+)
+def test_a_block_takes_no_more_memory_than_a_writer_could_mean(entries: bytes) -> None:
+    """Keys that share their beginning cannot make gigabytes of a small block, read backwards or listed."""
+    raw = entries + struct.pack("<II", 0, 1)
+    with pytest.raises(CorruptionError):
+        kernels.decode_block(raw)
+    index = encode_index([b"\xff" * 30], [BlockHandle(0, len(raw), len(raw))])
+    contents = kernels.TableContents(index, b"")
+    table = kernels.Table(1, b"", b"\xff" * 30, kernels.BlockCache(0), lambda: contents, lambda *_: raw)
+    with pytest.raises(CorruptionError):
+        kernels.ReadView([], [table], []).scan(None, None, 9, True).page(100)
 
 
 @given(any_block, any_block, histories())

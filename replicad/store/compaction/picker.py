@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from replicad.store.table.meta import TableMeta
+from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.types import FamilyId
 
-LEVELS = 7
 LEVEL0_FIRST = 3.0
 """From this many times its tables on, level 0 does not wait: readers ask each of them."""
 Levels = Sequence[Sequence[TableMeta]]

@@ -6,24 +6,17 @@ an edit that holds everything.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import msgpack
 
 from replicad.errors import CorruptionError
-from replicad.store.manifest.families import DEFAULT_RECORD, FamilyList, FamilyRecord
+from replicad.store.manifest import fields
+from replicad.store.manifest.families import DEFAULT_RECORD, FamilyList
 from replicad.store.table.meta import TableMeta
-from replicad.types import (
-    DatabaseId,
-    Epoch,
-    EpochRecord,
-    FamilyId,
-    FileNumber,
-    HistoryHash,
-    Position,
-    Sequence,
-)
+from replicad.types import DatabaseId, EpochRecord, FamilyId, FileNumber, Position
 
 RECORD_BYTES_MAX = 256 << 20
 POSITIONS = ("flushed", "synced", "log_start", "owned")
@@ -67,11 +60,6 @@ def _position(position: Position) -> list[int]:
     return [position.epoch, position.sequence, position.history_hash]
 
 
-def _read_position(value: list[int]) -> Position:
-    epoch, sequence, history_hash = value
-    return Position(Epoch(epoch), Sequence(sequence), HistoryHash(history_hash))
-
-
 def _table(meta: TableMeta) -> list[Any]:
     return [
         meta.number,
@@ -90,91 +78,81 @@ def _table(meta: TableMeta) -> list[Any]:
     ]
 
 
-def _read_table(value: list[Any]) -> TableMeta:
-    number, table_id, family, level, size, sha256, smallest, largest, first, last, entries, deletions, raw = (
-        value
-    )
-    return TableMeta(
-        number=FileNumber(number),
-        table_id=table_id,
-        family=FamilyId(family),
-        level=level,
-        size_bytes=size,
-        sha256=sha256,
-        smallest=smallest,
-        largest=largest,
-        first_sequence=Sequence(first),
-        last_sequence=Sequence(last),
-        entries=entries,
-        deletions=deletions,
-        raw_bytes=raw,
-    )
-
-
 def encode_edit(edit: Edit) -> bytes:
-    fields: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     if edit.database_id is not None:
-        fields["database_id"] = edit.database_id
+        values["database_id"] = edit.database_id
     if edit.parent is not None:
-        fields["parent"] = [edit.parent.database_id, _position(edit.parent.fork)]
+        values["parent"] = [edit.parent.database_id, _position(edit.parent.fork)]
     if edit.copy is not None:
-        fields["copy"] = edit.copy
+        values["copy"] = edit.copy
     if edit.epochs is not None:
-        fields["epochs"] = [[record.epoch, record.id, _position(record.fork)] for record in edit.epochs]
+        values["epochs"] = [[record.epoch, record.id, _position(record.fork)] for record in edit.epochs]
     if edit.next_file is not None:
-        fields["next_file"] = edit.next_file
+        values["next_file"] = edit.next_file
     for name in POSITIONS:
         position: Position | None = getattr(edit, name)
         if position is not None:
-            fields[name] = _position(position)
+            values[name] = _position(position)
     if edit.log_replaced is not None:
-        fields["log_replaced"] = edit.log_replaced
+        values["log_replaced"] = edit.log_replaced
     if edit.commit_time_us is not None:
-        fields["commit_time_us"] = edit.commit_time_us
+        values["commit_time_us"] = edit.commit_time_us
     if edit.families is not None:
-        fields["families"] = [
+        values["families"] = [
             [record.id, record.name, record.created] for record in edit.families.records[1:]
         ]
-        fields["next_family"] = edit.families.next_id
+        values["next_family"] = edit.families.next_id
     if edit.add:
-        fields["add"] = [_table(meta) for meta in edit.add]
+        values["add"] = [_table(meta) for meta in edit.add]
     if edit.drop:
-        fields["drop"] = list(edit.drop)
-    return bytes(msgpack.packb(fields, use_bin_type=True))
+        values["drop"] = list(edit.drop)
+    return bytes(msgpack.packb(values, use_bin_type=True))
 
 
-def _read_families(fields: dict[str, Any]) -> FamilyList | None:
-    if "families" not in fields:
+def _read_parent(value: Any) -> Parent:
+    database_id, fork = value
+    return Parent(database_id=DatabaseId(fields.bytes_of(database_id, 16)), fork=fields.position(fork))
+
+
+def _read_families(found: dict[str, Any]) -> FamilyList | None:
+    if "families" not in found:
         return None
-    further = [
-        FamilyRecord(FamilyId(id), name, Sequence(created)) for id, name, created in fields["families"]
-    ]
-    return FamilyList(FamilyId(fields["next_family"]), (DEFAULT_RECORD, *further))
+    records = (DEFAULT_RECORD, *map(fields.family, found["families"]))
+    next_id = fields.number(found["next_family"], (1 << 32) + 1)
+    ids = [record.id for record in records]
+    if (
+        ids != sorted(set(ids))
+        or ids[-1] >= next_id
+        or len({record.name for record in records}) < len(records)
+    ):
+        raise ValueError("the column families are out of order")
+    return FamilyList(FamilyId(next_id), records)
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "database_id": lambda value: DatabaseId(fields.bytes_of(value, 16)),
+    "parent": _read_parent,
+    "copy": fields.boolean,
+    "epochs": lambda value: tuple(map(fields.epoch_record, value)),
+    "next_file": fields.file_number,
+    "log_replaced": fields.boolean,
+    "commit_time_us": fields.number,
+    "add": lambda value: tuple(map(fields.table, value)),
+    "drop": lambda value: tuple(map(fields.file_number, value)),
+    **dict.fromkeys(POSITIONS, fields.position),
+}
 
 
 def decode_edit(data: bytes) -> Edit:
     """Reads a record whose checksum was right; raises CorruptionError if it is no edit all the same."""
     try:
-        fields = msgpack.unpackb(
-            data, raw=False, max_map_len=64, max_array_len=len(data), strict_map_key=True
+        found = msgpack.unpackb(
+            data, raw=False, max_map_len=64, max_array_len=len(data), max_ext_len=0, strict_map_key=True
         )
-        parent = fields.get("parent")
-        epochs = fields.get("epochs")
-        positions = {name: _read_position(fields[name]) for name in POSITIONS if name in fields}
-        return Edit(
-            database_id=fields.get("database_id"),
-            parent=None if parent is None else Parent(database_id=parent[0], fork=_read_position(parent[1])),
-            copy=fields.get("copy"),
-            epochs=None
-            if epochs is None
-            else tuple(EpochRecord(Epoch(epoch), id, _read_position(fork)) for epoch, id, fork in epochs),
-            next_file=fields.get("next_file"),
-            log_replaced=fields.get("log_replaced"),
-            commit_time_us=fields.get("commit_time_us"),
-            families=_read_families(fields),
-            add=tuple(_read_table(value) for value in fields.get("add", ())),
-            drop=tuple(fields.get("drop", ())),
-            **positions,
-        )
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, msgpack.UnpackException) as error:
+        if type(found) is not dict:
+            raise ValueError(f"{type(found).__name__} is no map")
+        values = {name: read(found[name]) for name, read in _READ.items() if name in found}
+        return Edit(families=_read_families(found), **values)
+    except (ValueError, TypeError, KeyError, RecursionError, msgpack.UnpackException) as error:
         raise CorruptionError(f"not a manifest edit: {error}") from error

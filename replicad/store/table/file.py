@@ -26,14 +26,15 @@ from replicad.store.table.meta import TableMeta
 class BlockReader:
     """Reads, checks and decompresses blocks of one table; any thread."""
 
-    def __init__(self, file: ReadFile, table_id: bytes) -> None:
+    def __init__(self, file: ReadFile, table_id: bytes, size_bytes: int) -> None:
         self.file = file
         self.table_id = table_id
+        self._size_bytes = size_bytes
 
     def fetch(self, offset: int, length: int, raw_length: int) -> bytes:
         """The raw block; raises CorruptionError naming file and offset."""
         try:
-            sealed = self.file.read(offset, length + TRAILER_BYTES)
+            sealed = self._read(offset, length + TRAILER_BYTES)
             return open_block(sealed, self.table_id, BlockHandle(offset, length, raw_length))
         except CorruptionError as error:
             raise error.located(self.file.path) from None
@@ -47,7 +48,7 @@ class BlockReader:
             while upto < len(handles) and handles[upto][0] + handles[upto][1] - begin <= piece_bytes:
                 upto += 1
             last = handles[upto - 1]
-            piece = self.file.read(begin, last[0] + last[1] + TRAILER_BYTES - begin)
+            piece = self._read(begin, last[0] + last[1] + TRAILER_BYTES - begin)
             for offset, length, raw_length in handles[at:upto]:
                 sealed = piece[offset - begin : offset - begin + length + TRAILER_BYTES]
                 try:
@@ -55,6 +56,11 @@ class BlockReader:
                 except CorruptionError as error:
                     raise error.located(self.file.path) from None
             at = upto
+
+    def _read(self, offset: int, length: int) -> bytes:
+        """No more than the file has, whatever an index claims."""
+        length = min(length, self._size_bytes - offset)
+        return self.file.read(offset, length) if length > 0 else b""
 
 
 class OpenTable:
@@ -83,7 +89,7 @@ def open_table(fs: FileSystem, directory: Path, meta: TableMeta, cache: kernels.
     if size != meta.size_bytes:
         end = min(size, meta.size_bytes)
         raise CorruptionError("table size", path=path, offset=end, expected=meta.size_bytes, got=size)
-    reader = BlockReader(file, meta.table_id)
+    reader = BlockReader(file, meta.table_id, size)
     load = partial(_read_contents, file, meta)
     table = kernels.Table(meta.number, meta.smallest, meta.largest, cache, load, reader.fetch)
     return OpenTable(meta, reader, table)
@@ -117,4 +123,4 @@ def read_footer(file: ReadFile, size: int) -> tuple[BlockReader, BlockHandle, Bl
         raise error.located(file.path, begin) from None
     except NewerFormatError as error:
         raise NewerFormatError(f"{file.path}: {error}") from None
-    return BlockReader(file, table_id), filter_handle, index_handle
+    return BlockReader(file, table_id, size), filter_handle, index_handle

@@ -22,6 +22,9 @@ VERSION = 1
 TRAILER_BYTES = 5
 FOOTER_BYTES = 80
 
+_LZ4_RATIO_MAX = 255
+"""A byte of LZ4 says no more than that, so no room is made for a length that cannot be true."""
+
 _TRAILER = struct.Struct("<BI")
 _FOOTER = struct.Struct("<8sI16sQIIQIIQII")
 
@@ -68,6 +71,13 @@ def open_block(sealed: bytes, table_id: bytes, handle: BlockHandle) -> bytes:
     if kind == BlockType.RAW:
         raw = sealed[:length]
     elif kind == BlockType.LZ4:
+        if handle.raw_length > length * _LZ4_RATIO_MAX:
+            raise CorruptionError(
+                "a block does not decompress to its length",
+                offset=handle.offset,
+                expected=handle.raw_length,
+                got=f"at most {length * _LZ4_RATIO_MAX}",
+            )
         try:
             raw = lz4.block.decompress(memoryview(sealed)[:length], uncompressed_size=handle.raw_length)
         except (lz4.block.LZ4BlockError, ValueError, OverflowError) as error:

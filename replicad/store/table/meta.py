@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from replicad.types import FamilyId, FileNumber, Sequence
 
+LEVELS = 7
+"""Of each column family's tree; manifests number them from 0."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableMeta:

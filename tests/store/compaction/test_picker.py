@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from replicad.store.compaction.picker import LEVELS, Shape, choose, debt_bytes, most_urgent, overlapping
-from replicad.store.table.meta import TableMeta
+from replicad.store.compaction.picker import Shape, choose, debt_bytes, most_urgent, overlapping
+from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.types import FamilyId, FileNumber, Sequence
 
 SHAPE = Shape(level0_tables=2, level_base_bytes=100, multiplier=10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from replicad.env import LocalFileSystem
@@ -43,6 +44,8 @@ def full_edit() -> Edit:
         flushed=position(10),
         synced=position(12),
         log_start=position(2),
+        log_replaced=True,
+        owned=position(9),
         commit_time_us=123,
         families=FamilyList(FamilyId(4), (DEFAULT_RECORD, FamilyRecord(FamilyId(3), "naïve", Sequence(8)))),
         add=(table(4, 2, "a", "b"),),
@@ -54,6 +57,32 @@ def test_round_trip() -> None:
     """Every field of an edit comes back, and an empty edit is empty."""
     assert decode_edit(encode_edit(full_edit())) == full_edit()
     assert decode_edit(encode_edit(Edit())) == Edit()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"database_id": b"short"},
+        {"copy": 1},
+        {"next_file": -1},
+        {"flushed": ["1", 2, 3]},
+        {"flushed": [1, 2.0, 3]},
+        {"epochs": [[1, b"short", [1, 2, 3]]]},
+        {"add": [[4, b"i" * 16, 0, 7, 1, b"s" * 32, b"a", b"b", 1, 1, 1, 0, 1]]},
+        {"add": [[4, b"i" * 16, 0, -1, 1, b"s" * 32, b"a", b"b", 1, 1, 1, 0, 1]]},
+        {"add": [[4, b"i" * 16, 0, 1, 1, b"s" * 32, b"b", b"a", 1, 1, 1, 0, 1]]},
+        {"add": [[4, "i" * 16, 0, 1, 1, b"s" * 32, b"a", b"b", 1, 1, 1, 0, 1]]},
+        {"drop": [b"4"]},
+        {"families": [[1, "", 1]], "next_family": 2},
+        {"families": [[3, "a", 1], [1, "b", 1]], "next_family": 4},
+        {"families": [[1, "default", 1]], "next_family": 2},
+        {"families": [[1, "a", 1]], "next_family": 1},
+    ],
+)
+def test_a_record_with_the_wrong_kind_of_value_is_corruption(change: dict[str, object]) -> None:
+    """A right checksum vouches for nothing: a copy's manifest comes from another node."""
+    with pytest.raises(CorruptionError, match="not a manifest edit"):
+        decode_edit(msgpack.packb({"database_id": bytes(16), **change}))
 
 
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\x81\xa3add\x91\x01", b"\xa3abc"])

@@ -12,6 +12,7 @@ from tests.support.oracle.varint import Malformed, Reader
 PUT = 1
 DELETE = 2
 RESTART_INTERVAL = 16
+KEY_BYTES_MAX = 65536
 
 
 class Entry(NamedTuple):
@@ -83,6 +84,7 @@ def decode_block(raw: bytes) -> list[Entry]:
     reader = Reader(raw[:end])
     entries: list[Entry] = []
     unseen = set(restarts)
+    since_restart = 0
     while reader:
         at_restart = reader.at in unseen
         unseen.discard(reader.at)
@@ -91,7 +93,12 @@ def decode_block(raw: bytes) -> list[Entry]:
         previous = entries[-1].key if entries else b""
         if shared > len(previous) or (at_restart and shared):
             raise Malformed("shared")
+        since_restart = 0 if at_restart else since_restart + 1
+        if since_restart == RESTART_INTERVAL:
+            raise Malformed("no restart")
         key = previous[:shared] + reader.take(non_shared)
+        if len(key) > KEY_BYTES_MAX:
+            raise Malformed("key length")
         entry = Entry(key, trailer >> 8, trailer & 0xFF, reader.take(value_length))
         if entry.kind not in (PUT, DELETE):
             raise Malformed("kind")
