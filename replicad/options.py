@@ -50,6 +50,11 @@ class Options:
     level_base_bytes: int = 256 * MIB
     level_multiplier: int = 10
 
+    # Disk.
+    disk_reserve_bytes: int = 128 * MIB
+    """While less than this is free where the tables are, writes are refused: flush, manifest and archive
+    need room to keep what was acknowledged. Looked at after each flush and each segment; 0 keeps none."""
+
     # Log.
     segment_bytes: int = 64 * MIB
     log_retention_bytes: int = 1 * GIB
@@ -78,6 +83,7 @@ class Options:
             "segment_bytes": 4 * KIB,
             "log_retention_bytes": 0,
             "log_disk_floor_bytes": 0,
+            "disk_reserve_bytes": 0,
         }
         for field in fields(self):
             value = getattr(self, field.name)

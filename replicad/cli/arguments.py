@@ -1,10 +1,13 @@
-"""Arguments that several verbs share."""
+"""Arguments that several verbs share, and how moments are written."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+
+from replicad.cli.exits import UsageError
 
 NodeArgument = Annotated[
     str, typer.Argument(metavar="NODE", help="HOST:PORT of a running node, or a data directory.")
@@ -13,3 +16,19 @@ NodesArgument = Annotated[
     list[str], typer.Argument(metavar="NODE", help="HOST:PORT of running nodes, or data directories.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def parse_time(text: str) -> int:
+    """Microseconds since 1970; without a zone the time is UTC.
+
+    >>> parse_time("1970-01-01T00:00:01.5Z")
+    1500000
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no time: write it as 2026-03-01T12:00:00Z") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+    return round(seconds * 1_000_000)

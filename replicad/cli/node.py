@@ -66,6 +66,9 @@ class Node(Protocol):
         With `wait_ms` waits as long for a batch when none follows. Raises LogGoneError.
         """
 
+    def sequence_at_time(self, commit_time_us: int) -> int:
+        """The first sequence number of the first batch committed then or later; raises LogGoneError."""
+
     def hold(self, mark: Mark) -> tuple[int, Side]:
         """The sequence number of a snapshot taken now, and what it holds; the caller releases it."""
 
@@ -137,8 +140,7 @@ class LiveNode:
             try:
                 reply = self.client.call("REPLICAD.UPDATES", since, UPDATES_PER_CALL, "BLOCK", wait_ms)
             except ReplyError as error:
-                if error.code == "LOGGONE":
-                    raise LogGoneError(since, int(str(error).split()[1])) from None
+                _raise_if_gone(error, since)
                 raise
             if not reply:
                 return
@@ -147,6 +149,13 @@ class LiveNode:
                 yield update
                 since = update.last_sequence + 1
             wait_ms = 0
+
+    def sequence_at_time(self, commit_time_us: int) -> int:
+        try:
+            return int(self.client.call("REPLICAD.SEQUENCEAT", commit_time_us))
+        except ReplyError as error:
+            _raise_if_gone(error, None)
+            raise
 
     def hold(self, mark: Mark) -> tuple[int, Side]:
         sequence = self.client.call("REPLICAD.VERIFY", "SNAPSHOT", mark.id.hex(), mark.seconds)
@@ -159,6 +168,12 @@ class LiveNode:
     def reconnect(self) -> None:
         self.client.close()
         self.client = Client(*self._address, timeout_seconds=self._timeout_seconds)
+
+
+def _raise_if_gone(error: ReplyError, sequence: int | None) -> None:
+    if error.code == "LOGGONE":
+        first = int(str(error).split()[1])
+        raise LogGoneError(first - 1 if sequence is None else sequence, first) from None
 
 
 def _update_of(element: list[Any]) -> LogUpdate:
@@ -224,6 +239,9 @@ class DirectoryNode:
         if wait_ms:
             time.sleep(wait_ms / 1000)
             self.database.refresh()
+
+    def sequence_at_time(self, commit_time_us: int) -> int:
+        return self.database.sequence_at_time(commit_time_us)
 
     def hold(self, mark: Mark) -> tuple[int, Side]:
         self.database.refresh()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from replicad.cli.arguments import JsonOption, NodeArgument
+from replicad.cli.arguments import JsonOption, NodeArgument, parse_time
+from replicad.cli.exits import UsageError
 
 if TYPE_CHECKING:
     from replicad.cli.node import LogUpdate
@@ -22,13 +23,20 @@ def register(app: typer.Typer) -> None:
 Examples:
   replicad updates :6380 --since 1              everything that the log still holds
   replicad updates :6380 --since 100 --follow   from 100 on, and then as it happens
+  replicad updates :6380 --since-time 2026-03-01T12:00:00Z
   replicad updates :6380 --since 1 --json | jq .annotations"""
     )(updates)
 
 
 def updates(
     node: NodeArgument,
-    since: Annotated[int, typer.Option(metavar="N", min=0, help="Begin at the batch that holds N.")] = 1,
+    since: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Begin at the batch that holds N; 1 by default.")
+    ] = None,
+    since_time: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Begin at the first batch committed at TIME (UTC) or later."),
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as batches become durable.")] = False,
     count: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N batches.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Show whole values, however long.")] = False,
@@ -37,20 +45,25 @@ def updates(
     """The log as lines, annotations included.
 
     Each batch is shown with its position, time, annotations and operations. Fails (and says where the log
-    begins) when N is gone from the log; never skips anything silently.
+    begins) when N is gone from the log, or when what was committed since TIME may be; never skips anything
+    silently.
     """
     from replicad.cli.node import open_node
     from replicad.cli.output import print_json
 
+    if since is not None and since_time is not None:
+        raise UsageError("give --since or --since-time, not both")
+    time_us = None if since_time is None else parse_time(since_time)
     with contextlib.closing(open_node(node)) as opened:
+        at = (1 if since is None else since) if time_us is None else opened.sequence_at_time(time_us)
         shown = 0
         while True:
-            for update in opened.updates(since, wait_ms=WAIT_MS if follow else 0):
+            for update in opened.updates(at, wait_ms=WAIT_MS if follow else 0):
                 if json:
                     print_json(_document(update))
                 else:
                     _print(update, full)
-                since = update.last_sequence + 1
+                at = update.last_sequence + 1
                 shown += 1
                 if shown == count:
                     return

@@ -1,4 +1,4 @@
-"""Two things done with a file system so often that they must be done in one way."""
+"""A few things done with a file system so often that they must be done in one way."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ COPY_CHUNK_BYTES = 1 << 20
 
 def replace_file(fs: FileSystem, path: Path, data: Bytes) -> None:
     """Makes `data` the content of `path`, durably: after a crash it is the old or the new, whole."""
+    publish_file(fs, stage_file(fs, path, data), path)
+
+
+def stage_file(fs: FileSystem, path: Path, data: Bytes) -> Path:
+    """The first half of `replace_file`: writes and syncs the new content beside `path`, which stays."""
     staged = path.with_name(path.name + ".tmp")
     fs.unlink(staged)
     file = fs.create(staged)
@@ -20,6 +25,11 @@ def replace_file(fs: FileSystem, path: Path, data: Bytes) -> None:
         file.sync()
     finally:
         file.close()
+    return staged
+
+
+def publish_file(fs: FileSystem, staged: Path, path: Path) -> None:
+    """The second half. When it fails, which of the two is there is unknown."""
     fs.rename(staged, path)
     fs.sync_directory(path.parent)
 

@@ -62,6 +62,7 @@ class Connection(Session, asyncio.Protocol):
         self.queue_bytes = 0
         self.queue_broken = False
         self.watched: dict[Name, int] = {}
+        self.watch_broken = False
         self.task: asyncio.Task[None] | None = None
         self.stopped = 0
 
@@ -74,6 +75,12 @@ class Connection(Session, asyncio.Protocol):
         self._held_input_bytes = 0
         self._large_bytes = 0
         self._output_mark = (0, 0.0)
+
+    def unwatch(self) -> None:
+        """Forgets the watched keys."""
+        self.server.watches.forget(self, self.watched)
+        self.watched = {}
+        self.watch_broken = False
 
     # The transport's side.
 
@@ -92,6 +99,7 @@ class Connection(Session, asyncio.Protocol):
         self._backlog.clear()
         self.held.clear()
         self._ending = True
+        self.unwatch()
         self.server.forget(self)
 
     def data_received(self, data: bytes) -> None:

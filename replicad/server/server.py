@@ -29,6 +29,7 @@ from replicad.server.key_count import KeyCount
 from replicad.server.options import ServerOptions
 from replicad.server.session import Session
 from replicad.server.stats import ServerStats
+from replicad.server.watches import Watches
 from replicad.server.writes import WriteGroup, replicas_missing, write_refused
 from replicad.types import Position
 
@@ -68,7 +69,8 @@ class RespServer:
         self.stats = ServerStats()
         self.connections: set[Connection] = set()
         self.holding: set[Session] = set()
-        self.group = WriteGroup(store, self._schedule_group)
+        self.watches = Watches()
+        self.group = WriteGroup(store, self.watches, self._schedule_group)
         self.cursors = CursorTable(self.options.cursors_max)
         self._key_counts: dict[int, KeyCount] = {}
         self.new_batch: Callable[[], Batch] = cast(Callable[[], Batch], kernels.Batch)
@@ -272,8 +274,9 @@ class RespServer:
             self._expiry = self.loop.call_later(min(1.0, waits.timeout_seconds / 4), self._expire)
 
     def _notice_stall(self) -> None:
-        """While the store cannot keep up, no socket is read; one that takes no writes is not waited for."""
-        stalled = bool(self.store.stalled) and self.node.is_writable
+        """While the store cannot keep up, no socket is read. One that takes no writes, or that refuses them
+        because its disk is full, is not waited for: it answers reads."""
+        stalled = bool(self.store.stalled) and self.store.refused is None and self.node.is_writable
         if stalled is not self.stalled:
             self.stalled = stalled
             log.info("server.stalled" if stalled else "server.resumed", reason=self.store.stalled or None)

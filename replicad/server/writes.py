@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from replicad.errors import DiskFullError, PoisonedError, ReplicadError
 from replicad.server import replies
 from replicad.server.interfaces import Batch, Name, Put, Reader, Store
+from replicad.server.watches import Watches
 
 if TYPE_CHECKING:
     from replicad.server.session import Session
@@ -55,11 +56,12 @@ class Segment:
 class WriteGroup:
     """The batches of this tick, and the segments whose replies wait for them."""
 
-    def __init__(self, store: Store, schedule: Callable[[], None]) -> None:
+    def __init__(self, store: Store, watches: Watches, schedule: Callable[[], None]) -> None:
         self.overlay: dict[Name, bytes | None] = {}
         self.batches: list[Batch | Put] = []
         self.segments: list[Segment] = []
         self._store = store
+        self._watches = watches
         self._schedule = schedule
         self._scheduled = False
 
@@ -88,6 +90,7 @@ class WriteGroup:
         if not batches:
             return False
         self.batches, self.segments = [], []
+        self._watches.wrote(self.overlay.keys())
         self.overlay.clear()
         for segment in segments:
             segment.connection.leave_group(segment)

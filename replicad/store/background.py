@@ -1,13 +1,14 @@
 """Flush and compaction: each on a lane of its own, each publishing a version when its tables are durable.
 
-A full disk is waited out: the job tries again every second, and writers meet the stall or the full disk
-themselves. Any other failure poisons the store.
+A full disk is waited out: the work is tried again every second, and `store.pressure` decides what writers
+meet meanwhile. Any other failure poisons the store.
 """
 
 from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Callable
 
 from replicad import kernels
 from replicad.env import Lane
@@ -18,6 +19,7 @@ from replicad.store.core import Core
 from replicad.store.log_upkeep import apply_retention
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.state import ManifestState
+from replicad.store.pressure import Work
 from replicad.store.table.file import OpenTable, open_table
 from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.store.version import FamilyVersion, SealedMemtables, at_level
@@ -34,15 +36,21 @@ class Background:
         self._stopping = threading.Event()
         self._merging = threading.Lock()
         """Held by whoever compacts: the lane, or a caller of `compact`."""
+        self._flushing: list[tuple[Work, Callable[[], None]]] = [
+            ("flush", self._flush_all),
+            ("archive", lambda: apply_retention(core)),
+            ("reserve", lambda: check_reserve(core)),
+        ]
+        self._compacting: list[tuple[Work, Callable[[], None]]] = [("compaction", self._compact_until_damage)]
 
     def request_flush(self) -> None:
-        self._flush_lane.submit(lambda: self._guard(self._flush_all))
+        self._flush_lane.submit(lambda: self._run(self._flushing))
 
-    def request_retention(self) -> None:
-        self._flush_lane.submit(lambda: self._guard(lambda: apply_retention(self._core)))
+    request_retention = request_flush
+    """What flush cannot do for want of room, retention may make possible, so they are tried together."""
 
     def request_compaction(self) -> None:
-        self._compaction_lane.submit(lambda: self._guard(self._compact_until_damage))
+        self._compaction_lane.submit(lambda: self._run(self._compacting))
 
     def stop(self) -> None:
         self._stopping.set()
@@ -73,37 +81,38 @@ class Background:
             except MergeStopped:
                 raise ClosedError("the database was closed") from None
 
-    def _guard(self, job: object) -> None:
-        assert callable(job)
-        waited = False
+    def _run(self, works: list[tuple[Work, Callable[[], None]]]) -> None:
+        """Each in turn, and all again later while one of them finds no room."""
         while not self._stopping.is_set() and self._core.progress.failure is None:
-            try:
+            found = [self._finds_room(work, job) for work, job in works]
+            if all(found):
+                return
+            self._stopping.wait(RETRY_SECONDS)
+
+    def _finds_room(self, work: Work, job: Callable[[], None]) -> bool:
+        core = self._core
+        missing = None
+        try:
+            if not self._stopping.is_set() and core.progress.failure is None:
                 job()
-                if waited:
-                    self._core.disk_full = None
-                    self._core.swap_version(lambda version: version)
-                return
-            except MergeStopped:
-                return
-            except (OSError, DiskFullError) as error:
-                full = isinstance(error, DiskFullError) or error.errno in (errno.ENOSPC, errno.EDQUOT)
-                if not full or self._core.progress.failure is not None:
-                    self._core.progress.fail(error)
-                    return
-                self._core.disk_full = self._core.stalled = f"the disk is full: {error}"
-                self._core.progress.moved()
-                waited = True
-                self._stopping.wait(RETRY_SECONDS)
-            except Exception as error:
-                self._core.progress.fail(error)
-                return
+        except MergeStopped:
+            pass
+        except (OSError, DiskFullError) as error:
+            full = isinstance(error, DiskFullError) or error.errno in (errno.ENOSPC, errno.EDQUOT)
+            if full and core.progress.failure is None:
+                missing = f"the disk is full: {error}"
+            else:
+                core.progress.fail(error)
+        except Exception as error:
+            core.progress.fail(error)
+        core.note_room(work, missing)
+        return missing is None
 
     def _flush_all(self) -> None:
         core = self._core
         while core.version.sealed and not self._stopping.is_set():
             flush_oldest(core, self._stopping.is_set)
             self.request_compaction()
-        apply_retention(core)
 
     def _compact_until_damage(self) -> None:
         try:
@@ -152,6 +161,14 @@ class Background:
         (meta,) = choice.inputs
         (table,) = (table for table in family.tables() if table.meta.number == meta.number)
         publish_compaction(self._core, family.record.id, [meta], [at_level(table, choice.output_level)])
+
+
+def check_reserve(core: Core) -> None:
+    """Raises DiskFullError when less is free than flush and manifest should find."""
+    reserve = core.options.disk_reserve_bytes
+    free = core.env.fs.free_bytes(core.path) if reserve else 0
+    if free < reserve:
+        raise DiskFullError(f"{core.path}: {free} bytes are free, and disk_reserve_bytes keeps {reserve}")
 
 
 def new_merge(core: Core, family: FamilyVersion, level: int, bottom: bool, stop: object) -> Merge:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-
+from replicad.errors import DiskFullError
 from replicad.store.background import Background
 from replicad.store.core import Core
 from replicad.store.manifest.edit import Edit
@@ -38,10 +37,8 @@ def _close_files(core: Core) -> None:
                 commit_time_us=core.log.frames.commit_time_us,
             )
             core.manifest.close(final)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        # The log is durable and the manifest before this one is whole: nothing is owed.
+    except DiskFullError:
+        pass  # The log is durable and the manifest before this one is whole: nothing is owed.
     finally:
         core.manifest.abandon()
         if core.lock is not None:

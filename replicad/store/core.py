@@ -28,6 +28,7 @@ from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.file import ManifestWriter
 from replicad.store.manifest.state import ManifestState
 from replicad.store.marks import Marks
+from replicad.store.pressure import Work, pressure
 from replicad.store.progress import Progress
 from replicad.store.snapshots import SnapshotRegistry
 from replicad.store.syncer import Syncer
@@ -136,8 +137,10 @@ class Core:
     """Rot that a merge met in its inputs: nothing is compacted from then on."""
     stalled: str | None = None
     """Why writers wait, or None."""
-    disk_full: str | None = None
-    """What background work says while it waits for room on the disk: no writer waits for that."""
+    refused: str | None = None
+    """The same when writers do not wait, but are refused: the disk is full."""
+    no_room: dict[Work, str] = field(default_factory=dict)
+    """What background work says that waits for room on the disk. Under the version lock."""
     unknown_options: dict[str, Any] = field(default_factory=dict)
     """What the options file says and this version does not know."""
     leases: Leases = field(init=False)
@@ -157,7 +160,7 @@ class Core:
     def swap_version(self, change: Callable[[Version], Version]) -> Version:
         with self.version_lock:
             self.version = change(self.version)
-            self._judge_stall()
+            self._judge_pressure()
             version = self.version
         self.progress.moved()
         return version
@@ -217,13 +220,20 @@ class Core:
             self.unpinned_later |= pinned
         self.deletions.remove([self.path / meta.name for meta in metas if meta.number not in pinned])
 
-    def _judge_stall(self) -> None:
-        options, version = self.options, self.version
-        if len(version.sealed) >= options.memtables_max - 1:
-            self.stalled = f"{len(version.sealed)} memtables wait to be flushed"
-        elif (
-            waiting := max(len(family.levels[0]) for family in version.live())
-        ) >= options.level0_stall_tables:
-            self.stalled = f"{waiting} tables in level 0 wait to be compacted"
-        else:
-            self.stalled = None
+    def note_room(self, work: Work, missing: str | None) -> None:
+        """What background work lacks on the disk, or that it lacks nothing."""
+        if self.no_room.get(work) == missing:
+            return
+        with self.version_lock:
+            if missing is None:
+                del self.no_room[work]
+            else:
+                self.no_room[work] = missing
+            self._judge_pressure()
+        self.progress.moved()
+
+    def _judge_pressure(self) -> None:
+        level0 = max(len(family.levels[0]) for family in self.version.live())
+        found = pressure(len(self.version.sealed), level0, self.options, self.no_room)
+        self.refused = found.reason if found is not None and found.refuses else None
+        self.stalled = None if found is None else found.reason

@@ -77,8 +77,13 @@ class LogAccess:
 
     @property
     def stalled(self) -> str | None:
-        """Why writes have to wait, or None."""
+        """Why writes have to wait, or are refused; None when they go on."""
         return self._core.stalled
+
+    @property
+    def refused(self) -> str | None:
+        """Why writes are refused with DiskFullError for now, or None."""
+        return self._core.refused
 
     @property
     def failed(self) -> BaseException | None:

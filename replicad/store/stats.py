@@ -67,6 +67,7 @@ def collect(core: Core) -> dict[str, Any]:
             "read": max(read_amplification(levels, memtables) for levels in families.values()),
         },
         "stalled": core.stalled,
+        "refused": core.refused,
         "snapshots": len(core.snapshots.sequences()),
         "leases": core.leases.describe(),
         "file_deletions_disabled": core.deletions.disabled,

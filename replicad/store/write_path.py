@@ -107,6 +107,8 @@ class WritePath:
 
     def submit_put(self, key: bytes, value: bytes, family: int) -> int:
         """`submit` of one put, which costs no batch and no commit object: its sequence number."""
+        if self._core.refused is not None:
+            self._raise_unwritable()
         sequence = self._put(key, value, family)
         if self._waits_for_sync:
             self._syncer.request()
@@ -318,15 +320,21 @@ class WritePath:
             return self._log.written.sequence
 
     def wait_out_stall(self) -> None:
+        """Raises DiskFullError when it is no stall, but room on the disk that is missing."""
         core = self._core
         if core.stalled is None:
             return
-        begin = core.env.clock.monotonic()
-        core.counters.stalls += 1
-        self._progress.wait(lambda: core.stalled is None or core.disk_full is not None)
-        core.counters.stalled_seconds += core.env.clock.monotonic() - begin
-        if core.stalled is not None and core.disk_full is not None:
-            raise DiskFullError(core.disk_full)
+        if core.refused is None:
+            begin = core.env.clock.monotonic()
+            core.counters.stalls += 1
+            self._progress.wait(lambda: core.stalled is None or core.refused is not None)
+            core.counters.stalled_seconds += core.env.clock.monotonic() - begin
+        self._raise_if_refused()
+
+    def _raise_if_refused(self) -> None:
+        refused = self._core.refused
+        if refused is not None:
+            raise DiskFullError(refused)
 
     def _submit(self, batch: kernels.Batch, conditions: Iterable[Condition]) -> tuple[int, int]:
         if not batch.size:
@@ -440,6 +448,7 @@ class WritePath:
         self._raise_if_ending()
         if self._core.role == "replica" or self._changing:
             raise ReadOnlyError("this database is a replica: only its primary writes to it")
+        self._raise_if_refused()
 
     def _why_refused(self, scan: kernels.FrameScan, data: bytes) -> Exception:
         at = scan.end

@@ -11,7 +11,8 @@ import pytest
 
 import replicad
 from replicad.backup.archive.archiver import LogArchiver
-from replicad.cli.backup.arguments import parse_rate, parse_span, parse_time
+from replicad.cli.arguments import parse_time
+from replicad.cli.backup.arguments import parse_rate, parse_span
 from replicad.cli.exits import ERROR, OK, USAGE, UsageError
 from replicad.store.database import open_database
 from tests.cli.conftest import RECORDS, Outcome, fill

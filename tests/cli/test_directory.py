@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import replicad
-from replicad.cli.exits import DIFFERENT, ERROR
+from replicad.cli.exits import DIFFERENT, ERROR, USAGE
+from replicad.cli.output import show_time
 from replicad.env import Env
 from replicad.state import NodeState, Shown
 from tests.cli.conftest import RECORDS, Outcome, fill
@@ -36,6 +37,20 @@ def test_updates(run: Run, filled: Path) -> None:
     assert code == 0
     assert f"put key:{RECORDS - 1:06} = value" in out
     assert f"annotation note {RECORDS - 1}" in out
+
+
+def test_updates_since_a_time(run: Run, filled: Path) -> None:
+    """From the first batch of that time or later; a time without meaning, or two beginnings, are refused."""
+    _, out, _ = run("updates", filled, "--since", 1, "--json")
+    times = [json.loads(line)["commit_time_us"] for line in out.splitlines()]
+    asked = times[60]
+    _, out, _ = run("updates", filled, "--since-time", show_time(asked), "--json")
+    assert [json.loads(line)["commit_time_us"] for line in out.splitlines()] == [
+        t for t in times if t >= asked
+    ]
+    assert run("updates", filled, "--since-time", "2100-01-01").out == ""
+    assert run("updates", filled, "--since-time", "noon").code == USAGE
+    assert run("updates", filled, "--since-time", "2026-01-01", "--since", 1).code == USAGE
 
 
 def test_follow(run: Run, tmp_path: Path) -> None:

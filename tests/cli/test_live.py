@@ -14,6 +14,7 @@ import pytest
 import replicad
 from replicad.cli.client import Client, ReplyError
 from replicad.cli.exits import DIFFERENT, ERROR, UnreachableError
+from replicad.cli.output import show_time
 from replicad.options import KIB, Options
 from replicad.server.replies import Value, bulk, encode, error
 from replicad.store.database import open_database
@@ -68,6 +69,26 @@ def test_updates(run: Run, serve: Callable[..., RunningServer]) -> None:
     batches = [json.loads(line) for line in out.splitlines()]
     assert [batch["annotations"] for batch in batches] == [[f"note {n}"] for n in range(1, 1301)]
     assert batches[0]["operations"][0]["value"] == {"hex": (b"value \xff 1").hex()}
+
+
+def test_updates_since_a_time(run: Run, serve: Callable[..., RunningServer]) -> None:
+    """A running node finds where the time begins; it says so when its log begins too late."""
+    server = serve()
+    for number in range(1, 31):
+        write(server, number)
+    server.store.wait_durable(30, 10)
+    times = [update.commit_time for update in server.store.get_updates_since(1)]
+    _, out, _ = run("updates", f":{server.port}", "--since-time", show_time(times[20]), "--json")
+    shown = [json.loads(line)["commit_time_us"] for line in out.splitlines()]
+    assert shown == [time for time in times if time >= times[20]]
+    server.store.create_base_copy(server.store.path.with_name("copy"))
+    copy = RunningServer(open_database(server.store.path.with_name("copy"), Options()))
+    try:
+        code, out, err = run("updates", f":{copy.port}", "--since-time", show_time(times[20]))
+    finally:
+        copy.close()
+    assert (code, out) == (ERROR, "")
+    assert "31" in err
 
 
 def test_follow(run: Run, serve: Callable[..., RunningServer]) -> None:

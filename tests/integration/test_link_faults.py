@@ -181,7 +181,9 @@ def test_a_full_disk_of_a_replica(cluster: Cluster, small_disk: Path) -> None:
     replica = cluster.replica()
     replica.data = small_disk / "replica"
     replica.keys["data"] = str(replica.data)
-    replica.configure({"store": {"log_retention_bytes": 0, "log_disk_floor_bytes": 0}})
+    replica.configure(
+        {"store": {"log_retention_bytes": 0, "log_disk_floor_bytes": 0, "disk_reserve_bytes": 0}}
+    )
     replica.start()
     fill(primary, 10)
     follows(replica, primary)

@@ -108,6 +108,26 @@ def test_updates_that_are_gone_are_an_error(start: StartServer) -> None:
         client.execute_command("REPLICAD.UPDATES", 1, 10)
 
 
+def test_the_first_sequence_number_of_a_time(client: redis.Redis, server: RunningServer) -> None:
+    """That of the first batch committed then or later, the next one's when there is none."""
+    client.mset({"a": "1", "b": "2"})
+    client.set("c", "3")
+    wait_for(lambda: server.store.durable_sequence == 3)
+    time_us = client.execute_command("REPLICAD.UPDATES", 1, 1)[0][3]
+    assert client.execute_command("REPLICAD.SEQUENCEAT", 0) == 1
+    assert client.execute_command("REPLICAD.SEQUENCEAT", time_us) == 1
+    assert client.execute_command("REPLICAD.SEQUENCEAT", time_us + 3_600_000_000) == 4
+
+
+def test_a_time_before_the_log_is_an_error(start: StartServer) -> None:
+    """It says where the log begins."""
+    server = start()
+    client = redis.Redis(port=server.port)
+    server.store.oldest_log_sequence = 3
+    with pytest.raises(redis.ResponseError, match="LOGGONE 3"):
+        client.execute_command("REPLICAD.SEQUENCEAT", 0)
+
+
 def test_a_checkpoint_returns_its_position(
     client: redis.Redis, server: RunningServer, tmp_path: Path
 ) -> None:

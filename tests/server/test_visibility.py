@@ -132,6 +132,21 @@ def test_nothing_is_read_while_the_store_stalls(start: StartServer) -> None:
         client.read(b"+OK\r\n")
 
 
+def test_a_store_that_refuses_writes_is_read(start: StartServer) -> None:
+    """With a full disk sockets are read on: writes are told why they fail, reads are answered."""
+    server = start()
+    with server.connect() as client:
+        client.command("SET", "k", "v")
+        client.read(b"+OK\r\n")
+        server.store.refused = "the disk is full"
+        server.store.refuse_with = DiskFullError("the disk is full")
+        server.store.stall("the disk is full")
+        client.command("SET", "k", "w")
+        assert client.read_line().startswith(b"-ERR no room on disk")
+        client.command("GET", "k")
+        client.read(b"$1\r\nv\r\n")
+
+
 def test_replies_under_way_survive_a_clean_end(start: StartServer) -> None:
     """A client that closes its side still gets every reply."""
     server = start()

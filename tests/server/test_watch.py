@@ -12,7 +12,7 @@ import redis
 from replicad import Options
 from replicad.store.database import open_database
 from tests.server.conftest import StartServer
-from tests.server.harness import RunningServer
+from tests.server.harness import RunningServer, wait_for
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -41,6 +41,33 @@ def test_a_change_makes_exec_answer_nil(server: RunningServer, other: redis.Redi
             change()
             raw.send(b"MULTI\r\nSET quiet changed\r\nEXEC\r\nMULTI\r\nGET quiet\r\nEXEC\r\n")
             raw.read(b"+OK\r\n+QUEUED\r\n*-1\r\n+OK\r\n+QUEUED\r\n*1\r\n$1\r\n1\r\n")
+
+
+def test_what_was_created_and_deleted_is_a_change(server: RunningServer, other: redis.Redis) -> None:
+    """In two steps, in one transaction and in one tick, flushed and compacted; deleting nothing is none."""
+    for key, change, broken in [
+        ("steps", lambda: (other.set("steps", "1"), other.delete("steps")), True),
+        ("atomic", lambda: other.pipeline().set("atomic", "1").delete("atomic").execute(), True),
+        ("tick", lambda: other.pipeline(False).set("tick", "1").delete("tick").execute(), True),
+        ("nothing", lambda: other.delete("nothing"), False),
+    ]:
+        with server.connect() as raw:
+            raw.command("WATCH", key)
+            raw.read(b"+OK\r\n")
+            change()
+            server.store.compact()
+            raw.send(b"MULTI\r\nGET %b\r\nEXEC\r\n" % key.encode())
+            raw.read(b"+OK\r\n+QUEUED\r\n" + (b"*-1\r\n" if broken else b"*1\r\n$-1\r\n"))
+
+
+def test_nobody_is_remembered_who_watches_no_more(server: RunningServer, other: redis.Redis) -> None:
+    """EXEC, DISCARD, UNWATCH, RESET and the end of a connection forget its keys."""
+    for ending in (b"MULTI\r\nEXEC", b"MULTI\r\nDISCARD", b"UNWATCH", b"RESET", b""):
+        with server.connect() as raw:
+            raw.send(b"WATCH a b\r\nWATCH b\r\n%b\r\nPING\r\n" % ending)
+            while not raw.read_line().startswith(b"+PONG"):
+                assert ending or server.server.watches._watchers.keys() == {b"a", b"b"}
+        wait_for(lambda: not server.server.watches._watchers)
 
 
 def test_without_a_change_exec_happens(server: RunningServer, other: redis.Redis) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import replicad
 from replicad.env import Env
 from replicad.errors import DiskFullError
 from replicad.store.checkpoint import install
-from replicad.store.database import open_database
+from replicad.store.database import Database, open_database
 from tests.support.faulty_filesystem import FaultyFileSystem, no_space
 from tests.support.stores import fill, small_options
 from tests.support.waiting import eventually
@@ -123,14 +124,85 @@ def test_a_full_disk_refuses_writes_that_would_stall(tmp_path: Path) -> None:
 
     with open_database(tmp_path / "db", small_options(), env=Env(fs=fs)) as database:
         fs.on_append = no_tables
-        with pytest.raises(DiskFullError, match="full"):
+        with pytest.raises(DiskFullError, match="memtables wait to be flushed, and the disk is full"):
             fill(database, 5000)
+        for write in refused_writes(database):
+            with pytest.raises(DiskFullError):
+                write()
         acknowledged = database.latest_sequence
         assert database.get(b"key-000000") is not None
         fs.on_append = None
         eventually(lambda: database.stats()["stalled"] is None)
         assert database.put(b"later", b"") == acknowledged + 1
         database.flush()
+
+
+def refused_writes(database: Database) -> list[Callable[[], object]]:
+    batch = replicad.WriteBatch()
+    batch.put(b"a", b"")
+    return [
+        lambda: database.put(b"a", b""),
+        lambda: database.delete(b"a"),
+        lambda: database.write(batch),
+        lambda: database.submit(batch),
+        lambda: database.submit_put(b"a", b""),
+        lambda: database.submit_many([batch]),
+        lambda: database.create_family("more"),
+    ]
+
+
+def test_a_flush_without_room_refuses_nothing_yet(tmp_path: Path) -> None:
+    """While there is room in memtables, a write neither waits nor is refused."""
+    fs = FaultyFileSystem()
+
+    def no_tables(path: Path) -> None:
+        if path.suffix == ".sst":
+            no_space(path)
+
+    options = small_options(memtables_max=3)
+    with open_database(tmp_path / "db", options, env=Env(fs=fs)) as database:
+        fs.on_append = no_tables
+        fill(database, 600)
+        eventually(lambda: "flush" in database._core.no_room)
+        assert len(database._core.version.sealed) == 1
+        assert database.stalled is None
+        database.put(b"more", b"")
+        fs.on_append = None
+        database.flush()
+        eventually(lambda: not database._core.no_room)
+
+
+class Gauge(FaultyFileSystem):
+    """Says that so much is free."""
+
+    free = 1 << 40
+
+    def free_bytes(self, path: Path) -> int:
+        return self.free
+
+
+def test_room_is_kept_in_reserve(tmp_path: Path) -> None:
+    """Below the reserve writes are refused, reads and flushes go on; above it again so do writes."""
+    fs = Gauge()
+    options = small_options(disk_reserve_bytes=1000)
+    with open_database(tmp_path / "db", options, env=Env(fs=fs)) as database:
+        database.put(b"a", b"1")
+        fs.free = 999
+        database.flush()
+        eventually(lambda: database.refused is not None)
+        for write in refused_writes(database):
+            with pytest.raises(DiskFullError, match="999 bytes are free, and disk_reserve_bytes keeps 1000"):
+                write()
+        assert database.get(b"a") == b"1" and database.stats()["refused"] == database.stalled
+        database.create_checkpoint(tmp_path / "copy", flush=True)
+        fs.free = 1000
+        eventually(lambda: database.refused is None and database.stalled is None)
+        assert database.put(b"a", b"2") == 2
+    with open_database(tmp_path / "db", small_options(disk_reserve_bytes=0), env=Env(fs=fs)) as database:
+        fs.free = 0
+        database.put(b"a", b"3")
+        database.flush()
+        database.put(b"a", b"4")
 
 
 def test_an_installed_copy_forgets_the_log_it_replaces(tmp_path: Path) -> None:

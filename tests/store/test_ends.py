@@ -117,8 +117,8 @@ def test_a_closed_loop_does_not_stop_the_store(tmp_path: Path) -> None:
     database.close()
 
 
-def test_a_full_disk_that_heals_lets_writers_go_on(tmp_path: Path) -> None:
-    """A job that has nothing left to do after the disk was full ends the stall all the same."""
+def test_an_archive_without_room_stops_nobody(tmp_path: Path) -> None:
+    """Flushes go on beside it, and so do writers; with room again the log is archived."""
 
     class FullArchive(FaultyFileSystem):
         full = False
@@ -130,18 +130,18 @@ def test_a_full_disk_that_heals_lets_writers_go_on(tmp_path: Path) -> None:
 
     fs = FullArchive()
     database = open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
-    heard = threading.Event()
-    database.subscribe(lambda: heard.set() if database.stalled else None)
     fs.full = True
-    fill(database, 300)
+    fill(database, 600)
     database.flush()
-    assert heard.wait(20)
-    with pytest.raises(replicad.DiskFullError):
-        database.put(b"refused", b"")
+    eventually(lambda: "archive" in database._core.no_room)
+    fill(database, 3000, start=600)
+    database.flush()
+    assert database.refused is None and database.failed is None
+    assert not any(file.archived for file in database.get_sorted_wal_files())
     fs.full = False
-    eventually(lambda: database.stalled is None)
-    fill(database, 300, start=300)
-    assert database.failed is None and database.get(b"refused") is None
+    eventually(lambda: any(file.archived for file in database.get_sorted_wal_files()))
+    eventually(lambda: not database._core.no_room)
+    assert sum(1 for _ in database.scan()) == 3600
     database.close()
 
 

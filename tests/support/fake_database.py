@@ -75,6 +75,7 @@ class FakeDatabase:
     def __init__(self, durability: Literal["sync", "async"] = "sync") -> None:
         self.options = Options(durability=durability)
         self.stalled: str | None = None
+        self.refused: str | None = None
         self.failed: BaseException | None = None
         self.refuse_with: Exception | None = None
         self.checkpoints: list[Path] = []
@@ -210,6 +211,12 @@ class FakeDatabase:
         for update in list(self._log):
             if sequence <= update.position.sequence <= self.durable_sequence:
                 yield update
+
+    def sequence_at_time(self, commit_time_us: int) -> int:
+        if commit_time_us < self.oldest_log_sequence - 1:
+            raise LogGoneError(self.oldest_log_sequence - 1, self.oldest_log_sequence)
+        late = (update.first_sequence for update in self._log if update.commit_time >= commit_time_us)
+        return next(late, self.durable_sequence + 1)
 
     def create_checkpoint(self, path: Path) -> FakeCheckpoint:
         if path in self.checkpoints:

@@ -85,6 +85,7 @@ class FakeStore:
     auto_sync: bool = True
     epochs: tuple[EpochRecord, ...] = ()
     stalled: str | None = None
+    refused: str | None = None
     failed: BaseException | None = None
     frames: list[Frame] = field(default_factory=list)
     oldest: int = 1

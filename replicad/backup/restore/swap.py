@@ -28,6 +28,7 @@ NO_COMPACTION = Options(
     level0_compaction_tables=1 << 30,
     level0_stall_tables=1 << 31,
     level_base_bytes=1 << 62,
+    disk_reserve_bytes=0,
 )
 """For replaying: what follows compacts when it is opened for good."""
 

@@ -1,9 +1,8 @@
-"""What the backup verbs share: their target, their engine, and how moments are written."""
+"""What the backup verbs share: their target, their engine, and how rates and spans are written."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,22 +57,6 @@ def parse_span(text: str | None) -> float | None:
     if match is None:
         raise UsageError(f"{text!r} is no span of time: write 90s, 15m, 36h, 7d or 4w")
     return float(match[1]) * _SECONDS[match[2]]
-
-
-def parse_time(text: str) -> int:
-    """Microseconds since 1970; without a zone the time is UTC.
-
-    >>> parse_time("1970-01-01T00:00:01.5Z")
-    1500000
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is no time: write it as 2026-03-01T12:00:00Z") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
-    return round(seconds * 1_000_000)
 
 
 def parse_database(text: str | None) -> bytes | None:

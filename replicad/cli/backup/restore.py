@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from replicad.cli.arguments import JsonOption
+from replicad.cli.arguments import JsonOption, parse_time
 from replicad.cli.backup.arguments import (
     RateOption,
     TargetArgument,
     WorkersOption,
     open_reading,
     parse_database,
-    parse_time,
 )
 
 if TYPE_CHECKING:

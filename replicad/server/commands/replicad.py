@@ -178,6 +178,24 @@ def updates(client: Connection, request: Request) -> None:
     server.run_task(client, read_when_there)
 
 
+@ours.command(
+    "replicad.sequenceat",
+    2,
+    "The first number committed at a time (microseconds) or later.",
+    blocking=True,
+)
+def sequence_at(client: Connection, request: Request) -> None:
+    commit_time_us, store = parse_count(request[1]), client.server.store
+
+    def find() -> bytes:
+        try:
+            return replies.integer(store.sequence_at_time(commit_time_us))
+        except LogGoneError as error:
+            return replies.error(f"LOGGONE {error.first_available}")
+
+    client.server.run_in_thread(client, find)
+
+
 @ours.command("replicad.family", -2, "Column families: CREATE name, DROP number, LIST.", blocking=True)
 def family(client: Connection, request: Request) -> bytes:
     store = client.server.store

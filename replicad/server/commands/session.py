@@ -57,7 +57,7 @@ def reset(client: Connection, request: Request) -> bytes:
     client.queue = None
     client.queue_bytes = 0
     client.annotations = []
-    client.watched = {}
+    client.unwatch()
     client.select(0)
     client.name = b""
     _speak(client, 2)

@@ -36,7 +36,7 @@ def discard(client: Connection, request: Request) -> bytes:
         return refusals.DISCARD_WITHOUT_MULTI
     client.queue = None
     client.queue_bytes = 0
-    client.watched = {}
+    client.unwatch()
     return replies.OK
 
 
@@ -46,7 +46,13 @@ def exec_(client: Connection, request: Request) -> bytes:
     client.queue_bytes = 0
     if queue is None:
         return refusals.EXEC_WITHOUT_MULTI
-    watched, client.watched = client.watched, {}
+    try:
+        return _exec(client, queue)
+    finally:
+        client.unwatch()
+
+
+def _exec(client: Connection, queue: list) -> bytes:  # type: ignore[type-arg]
     if client.queue_broken:
         return refusals.EXEC_ABORTED
     server = client.server
@@ -55,13 +61,21 @@ def exec_(client: Connection, request: Request) -> bytes:
     # Only this thread appends on a writable node, so the newest state stands still during EXEC; elsewhere
     # only a snapshot does.
     still = nullcontext(server.store.newest) if server.node.is_writable else closing(server.store.snapshot())
-    if watched:
+    if client.watched:
         server.submit_group()
     with still as reader:
-        if any(_version(reader, name) != version for name, version in watched.items()):
+        if _is_broken(client, reader):
             client.hold(server.store.appended_sequence)
             return replies.nil_array(client.protocol)
         return _execute(client, queue, Transaction(reader, client.begin_batch))
+
+
+def _is_broken(client: Connection, reader: Reader) -> bool:
+    """What was written here breaks a watch by itself; what a replica applied shows by its number only, and so
+    does a family that was dropped."""
+    if client.watch_broken or not client.server.group.overlay.keys().isdisjoint(client.watched):
+        return True
+    return any(_version(reader, name) != version for name, version in client.watched.items())
 
 
 def _execute(client: Connection, queue: list, transaction: Transaction) -> bytes:  # type: ignore[type-arg]
@@ -94,7 +108,7 @@ def _execute(client: Connection, queue: list, transaction: Transaction) -> bytes
     "watch", -2, "Makes the next EXEC depend on these keys.", immediate=True, keys=(1, -1, 1)
 )
 def watch(client: Connection, request: Request) -> bytes:
-    """What is watched is a key's commit sequence number; a key that is absent has 0.
+    """What is watched is a key's commit sequence number (a key that is absent has 0), and every write to it.
 
     The reply waits until the state that was looked at is visible, so what the client reads from now on is not
     older than what it watches.
@@ -108,6 +122,7 @@ def watch(client: Connection, request: Request) -> bytes:
         return refusals.TOO_MUCH_WATCHED
     server.submit_group()
     newest = server.store.newest
+    server.watches.add(client, added)
     for name in added:
         client.watched.setdefault(name, _version(newest, name))
     client.hold(server.store.appended_sequence)
@@ -129,5 +144,5 @@ def _version(reader: Reader, name: Name) -> int:
 
 @transactions.command("unwatch", 1, "Forgets the watched keys.")
 def unwatch(client: Connection, request: Request) -> bytes:
-    client.watched = {}
+    client.unwatch()
     return replies.OK

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from replicad import kernels
 from replicad.env import AppendFile, FileSystem
-from replicad.env.atomic import replace_file
+from replicad.env.atomic import publish_file, stage_file
 from replicad.errors import CorruptionError, DiskFullError, NewerFormatError, NotFoundError
 from replicad.store.manifest.edit import RECORD_BYTES_MAX, Edit, decode_edit, encode_edit
 from replicad.store.manifest.state import ManifestState
@@ -160,9 +160,11 @@ class ManifestWriter:
         self._fs = fs
         self._directory = directory
         self._file: AppendFile | None = None
+        self._rotate_bytes = ROTATE_BYTES
+        """Beyond the least, twice what the state itself takes: else each edit would write it whole."""
         self.remove: Callable[[list[Path]], None] = self._unlink
         """What is done with the files that are superseded."""
-        self._start_file()
+        self._start_file(state)
 
     @property
     def path(self) -> Path:
@@ -180,14 +182,12 @@ class ManifestWriter:
         state = self.state.apply(edit)
         file = self._file
         assert file is not None
-        if file.size > ROTATE_BYTES:
-            self.state = state
-            self._start_file()
+        if file.size > self._rotate_bytes and self._could_start_file(state):
             return
         try:
             file.append(encode_record(state.database_id, file.size, encode_edit(edit)))
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not _is_full(error):
                 raise
             file.discard_tail()
             raise DiskFullError(f"{file.path}: no room for an edit") from error
@@ -196,8 +196,7 @@ class ManifestWriter:
 
     def close(self, final: Edit) -> None:
         """Writes a last file, whole and durable, so that any later damage to it is known for what it is."""
-        self.state = self.state.apply(final)
-        self._start_file()
+        self._start_file(self.state.apply(final))
         self.abandon()
 
     def abandon(self) -> None:
@@ -206,13 +205,32 @@ class ManifestWriter:
             self._file.close()
             self._file = None
 
-    def _start_file(self) -> None:
+    def _could_start_file(self, state: ManifestState) -> bool:
+        """False, with nothing changed, when there is no room: the old file grows on, and the next edit tries
+        again."""
+        try:
+            self._start_file(state)
+        except DiskFullError:
+            return False
+        return True
+
+    def _start_file(self, state: ManifestState) -> None:
+        """DiskFullError leaves the old file as the one that counts."""
         previous = self._file
-        number = self.state.next_file
-        self.state = self.state.apply(Edit(next_file=FileNumber(number + 1)))
-        file = write_manifest(self._fs, self._directory, number, self.state)
-        self._file = file
-        replace_file(self._fs, self._directory / "CURRENT", encode_current(file.path.name, file.size))
+        number = state.next_file
+        state = state.apply(Edit(next_file=FileNumber(number + 1)))
+        current = self._directory / "CURRENT"
+        try:
+            file = write_manifest(self._fs, self._directory, number, state)
+            staged = stage_file(self._fs, current, encode_current(file.path.name, file.size))
+        except OSError as error:
+            if not _is_full(error):
+                raise
+            self._fs.unlink(self._directory / manifest_name(number))
+            raise DiskFullError(f"{self._directory / manifest_name(number)}: no room") from error
+        self._file, self.state = file, state
+        publish_file(self._fs, staged, current)
+        self._rotate_bytes = max(ROTATE_BYTES, 2 * file.size)
         if previous is not None:
             previous.close()
             self.remove([previous.path])
@@ -220,6 +238,10 @@ class ManifestWriter:
     def _unlink(self, paths: list[Path]) -> None:
         for path in paths:
             self._fs.unlink(path)
+
+
+def _is_full(error: OSError) -> bool:
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def encode_manifest(state: ManifestState) -> bytes:
@@ -233,7 +255,11 @@ def write_manifest(fs: FileSystem, directory: Path, number: FileNumber, state: M
     path = directory / manifest_name(number)
     fs.unlink(path)
     file = fs.create(path)
-    file.append(encode_manifest(state))
-    file.sync()
-    fs.sync_directory(directory)
+    try:
+        file.append(encode_manifest(state))
+        file.sync()
+        fs.sync_directory(directory)
+    except BaseException:
+        file.close()
+        raise
     return file
