@@ -82,6 +82,7 @@ def _edit(edit: Edit, entries: bool) -> dict[str, Any]:
 def _table(meta: TableMeta) -> dict[str, Any]:
     return {
         "name": meta.name,
+        "family": meta.family,
         "level": meta.level,
         "size_bytes": meta.size_bytes,
         "sha256": meta.sha256.hex(),
