@@ -83,7 +83,7 @@ class MessageDecoder:
                 if end >= middle and crc32c(view[body:middle], crc32c(view[offset + 8 : body])) != header_crc:
                     raise ProtocolError(f"message of kind {kind}: the header's checksum is wrong")
                 if end < after:
-                    self._wanted = after - offset
+                    self._wanted = (after if end >= middle else middle) - offset
                     break
                 payload = bytes(view[middle:after])
                 if crc32c(payload) != payload_crc:

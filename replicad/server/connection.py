@@ -110,6 +110,8 @@ class Connection(Session, asyncio.Protocol):
         server.stats.input_bytes += len(data)
         parser = self._parser
         requests = parser.feed(data)
+        if parser.unfinished and server.stats.input_bytes > server.relieve_at:
+            server.relieve()
         if self.held:
             self._held_input_bytes += len(data)
         if self._backlog or self.stopped:
@@ -138,6 +140,7 @@ class Connection(Session, asyncio.Protocol):
         table = self.server.table
         find = table.get
         rest = iter(requests)
+        replied_bytes = 0
         for request in rest:
             entry = find(request[0]) or find_entry(table, request[0])
             if entry is None:
@@ -156,6 +159,12 @@ class Connection(Session, asyncio.Protocol):
                         reply = self.explain(error, command)
             if reply is not None:
                 self.sink(reply)
+                replied_bytes += len(reply)
+                if replied_bytes > _LARGE_BYTES_MAX:
+                    # Many small replies to one chunk of input: the client takes these before there are more.
+                    self._large_bytes += replied_bytes
+                    replied_bytes = 0
+                    self.stopped |= CHOKED
             if self.stopped:
                 self.command = entry[3] if entry else None
                 self._backlog.extend(rest)
@@ -300,6 +309,10 @@ class Connection(Session, asyncio.Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
+
+    @property
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
 
     @property
     def is_busy(self) -> bool:

@@ -101,8 +101,8 @@ class RequestParser:
                 and _ONLY_BYTES.issuperset(map(type, chain.from_iterable(requests)))
             ):
                 return requests
-        except (hiredis.HiredisError, MemoryError, ValueError):
-            pass
+        except (hiredis.HiredisError, MemoryError, ValueError, TypeError):
+            pass  # TypeError: a map or set whose key is an array
         self._reader = hiredis.Reader()
         return None
 

@@ -68,6 +68,8 @@ class RespServer:
         self.started_at = self.now()
         self.stats = ServerStats()
         self.connections: set[Connection] = set()
+        self.relieve_at = self.options.buffered_bytes_max // 4
+        """Of input bytes: when that many have come, what clients have buffered is looked at again."""
         self.holding: set[Session] = set()
         self.watches = Watches()
         self.group = WriteGroup(store, self.watches, self._schedule_group)
@@ -171,17 +173,24 @@ class RespServer:
         much.
         """
         now = self.now()
-        buffered_bytes = 0
         for client in list(self.connections):
             reason = client.overdue(now)
             if reason is not None:
                 self._close_for(client, reason)
-            else:
-                buffered_bytes += client.buffered_bytes
-        if buffered_bytes > self.options.buffered_bytes_max:
-            largest = max(self.connections, key=lambda client: client.buffered_bytes)
-            self._close_for(largest, "takes the most of too much memory")
+        self.relieve()
         self._inspection = self.loop.call_later(_INSPECT_SECONDS, self._inspect)
+
+    def relieve(self) -> None:
+        """Closes the largest clients until the rest together take no more than they may."""
+        limit = self.options.buffered_bytes_max
+        self.relieve_at = self.stats.input_bytes + limit // 4
+        sizes = {client: client.buffered_bytes for client in self.connections if not client.is_closing}
+        excess = sum(sizes.values()) - limit
+        for client in sorted(sizes, key=sizes.__getitem__, reverse=True) if excess > 0 else ():
+            if excess <= 0:
+                break
+            self._close_for(client, "takes the most of too much memory")
+            excess -= sizes[client]
 
     def _close_for(self, client: Connection, reason: str) -> None:
         self.stats.closed_for_limits += 1

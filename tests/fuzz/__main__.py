@@ -11,24 +11,13 @@ import argparse
 import multiprocessing
 import os
 import sys
-import traceback
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fuzz import native
-from tests.fuzz.corpus import corpus_of, keep, target_of
+from tests.fuzz.corpus import target_of
 from tests.fuzz.readers import READERS
-from tests.fuzz.search import search
-
-
-@dataclass(frozen=True)
-class Share:
-    """One target, and how long it is fuzzed."""
-
-    target: str
-    seconds: float
-    seed: int
+from tests.fuzz.share import Share, fuzz
 
 
 def main() -> int:
@@ -59,17 +48,6 @@ def main() -> int:
                 print(f"{ran.report}\nagain: make fuzz CASE={ran.case}", flush=True)
     print(f"seed {arguments.seed}: {inputs} inputs read by {len(targets)} targets, {failed} failed")
     return 1 if failed else 0
-
-
-def fuzz(share: Share) -> native.Ran:
-    if share.target in native.TARGETS:
-        return native.run(share.target, seconds=share.seconds, seed=share.seed)
-    corpus = corpus_of(share.target)
-    found = search(READERS[share.target], corpus, seconds=share.seconds, first_seed=share.seed)
-    if found.failing is None or found.error is None:
-        return native.Ran(found.inputs, None, "")
-    report = "".join(traceback.format_exception(found.error))
-    return native.Ran(found.inputs, keep(share.target, found.failing), report)
 
 
 def replay(case: Path) -> int:

@@ -291,7 +291,7 @@ READERS: dict[str, Reader] = {
     "manifest": Reader(_manifest, (StoreError,), repair.manifest),
     "segment": Reader(_segment, (StoreError,), repair.segment_file),
     "table": Reader(_table, repair=repair.table),
-    "options": Reader(_options, (ConfigError,)),
+    "options": Reader(_options, (ConfigError, CorruptionError), repair.options),
     "document": Reader(_document, repair=repair.document),
     "state": Reader(_state),
     "archived": Reader(_archived, repair=repair.segment_file),

@@ -79,6 +79,12 @@ def current(data: bytes) -> bytes:
     return text + b" %08x\n" % kernels.crc32c(text)
 
 
+def options(data: bytes) -> bytes:
+    """The last line, which is the checksum of what stands before it."""
+    content = re.sub(rb"# crc32c [0-9a-f]{8}\n\Z", b"", data)
+    return content + b"# crc32c %08x\n" % kernels.crc32c(content)
+
+
 def table(data: bytes) -> bytes:
     """Footer, the blocks that it names, and the data blocks that the index names."""
     made = bytearray(data)

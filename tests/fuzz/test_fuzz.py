@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 
 from tests.fuzz import native, seeds
 from tests.fuzz.__main__ import replay
-from tests.fuzz.corpus import CORPUS, corpus_of, target_of
+from tests.fuzz.corpus import CORPUS, REPOSITORY, corpus_of, target_of
 from tests.fuzz.readers import READERS, Reader
 from tests.fuzz.search import search
 
@@ -66,6 +69,25 @@ def test_the_search_finds_a_failure_behind_a_checksum() -> None:
     assert found.failing is not None
     with pytest.raises(AssertionError, match="a seven"):
         reader.run(found.failing)
+
+
+def test_the_command_runs_a_target_and_tells_seed_and_counts() -> None:
+    """`make fuzz` gives each target a process of its own, and ends with 0 when nothing failed."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.fuzz",
+        "--seconds",
+        "1",
+        "--seed",
+        "3",
+        "--targets",
+        "state",
+        "name",
+    ]
+    ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert re.search(r"seed 3: \d+ inputs read by 2 targets, 0 failed", ran.stdout)
 
 
 def test_a_case_is_read_again_by_its_name(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import msgpack
 import pytest
 
 from replicad.errors import ProtocolError
-from replicad.replication.framing import MessageDecoder, RawMessage
+from replicad.replication.framing import MessageDecoder, RawMessage, encode_prefix
 from replicad.replication.headers import FileEntry
 from replicad.replication.messages import (
     Ack,
@@ -235,3 +235,14 @@ def test_the_plain_twin_agrees_with_the_vectors() -> None:
         data = bytes.fromhex(vector["bytes"])
         assert decode_messages(data) == [message]
         assert encode_message(message) == data
+
+
+def test_a_wrong_header_is_noticed_before_its_payload_comes() -> None:
+    """Byte by byte the error comes with the header's last one, not with the end of an announced payload."""
+    prefix = bytearray(encode_prefix(1, b"header", b"p" * 1000))
+    prefix[0] ^= 1
+    decoder = MessageDecoder(payload_bytes_max=1000)
+    for at in range(len(prefix) - 1):
+        assert decoder.feed(bytes(prefix[at : at + 1])) == []
+    with pytest.raises(ProtocolError, match="header's checksum"):
+        decoder.feed(bytes(prefix[-1:]))

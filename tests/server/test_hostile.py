@@ -75,6 +75,19 @@ def test_a_client_that_does_not_read_is_closed(start: StartServer) -> None:
     assert server.server.stats.commands < 200
 
 
+def test_replies_to_one_chunk_of_input_are_not_made_all_at_once(start: StartServer) -> None:
+    """A few bytes ask for much each: what the client does not take yet is not executed yet."""
+    server = start(output_bytes_max=1_000_000)
+    redis.Redis(port=server.port).set("k", b"v" * 10_000)
+    before = server.server.stats.commands
+    with server.connect() as client:
+        client.send(encode_request("GET", "k") * 9000)
+        wait_for(lambda: server.server.stats.commands > before)
+        client.command("ECHO", "end")
+        assert server.server.stats.commands - before < 6000
+        client.read((b"$10000\r\n" + b"v" * 10_000 + b"\r\n") * 9000 + b"$3\r\nend\r\n")
+
+
 def test_a_slow_client_gets_everything(start: StartServer) -> None:
     """One that reads late, but reads, loses nothing."""
     server = start()

@@ -142,3 +142,11 @@ def test_empty_requests_are_passed_over() -> None:
 def test_inline_commands_are_split_as_redis_does(line: bytes, words: list[bytes] | None) -> None:
     """Blanks part words; quotes keep them together; escapes work in double quotes."""
     assert split_words(line) == words
+
+
+def test_types_that_no_request_has_are_read_as_words() -> None:
+    """A set or map of arrays, which Python cannot hold as such, is neither request nor crash."""
+    for aggregate in (b"~1", b"%1"):
+        parser = RequestParser(ServerOptions())
+        assert parser.feed(aggregate + b"\r\n*1\r\n$4\r\nPING\r\n") == [[aggregate], [b"PING"]]
+        assert parser.error is None
