@@ -12,6 +12,19 @@ from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.types import Epoch, EpochRecord, FamilyId, FileNumber, HistoryHash, Position, Sequence
 
 
+class Count:
+    """Lets so many values pass, then raises ValueError."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    def __call__(self, value: Any) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError("more arrays and maps than its bytes could mean")
+        return value
+
+
 def number(value: Any, limit: int = 1 << 64) -> int:
     """Below `limit`."""
     if type(value) is not int or not 0 <= value < limit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +91,17 @@ def test_no_edit(data: bytes) -> None:
     """Bytes that are no edit are corruption, not a crash."""
     with pytest.raises(CorruptionError):
         decode_edit(data)
+
+
+def test_a_record_of_empty_arrays_does_not_unfold() -> None:
+    """A megabyte of them would take sixty: it is refused on the way."""
+    data = b"\x81\xa3add\xdd" + (1 << 20).to_bytes(4, "big") + b"\x90" * (1 << 20)
+    tracemalloc.start()
+    with pytest.raises(CorruptionError, match="more arrays and maps"):
+        decode_edit(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 32 << 20
 
 
 def test_tables_have_a_family() -> None:
