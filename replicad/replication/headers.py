@@ -114,6 +114,16 @@ def encode_header(values: dict[str, Any]) -> bytes:
 
 def decode_header(data: bytes) -> dict[str, Any]:
     """The header map under its limits."""
+    arrays_left = 64 + len(data) // 16
+
+    def count(array: list[Any]) -> list[Any]:
+        # Empty arrays would grow 60-fold in memory; long lists are of files, which take more than this each.
+        nonlocal arrays_left
+        arrays_left -= 1
+        if arrays_left < 0:
+            raise ValueError("more arrays than its bytes could mean")
+        return array
+
     try:
         header = msgpack.unpackb(
             data,
@@ -124,6 +134,7 @@ def decode_header(data: bytes) -> dict[str, Any]:
             max_array_len=1024,
             max_map_len=32,
             max_ext_len=0,
+            list_hook=count,
         )
     except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
         raise ProtocolError(f"a header is not a msgpack map within the limits: {error}") from None
