@@ -5,9 +5,10 @@ Sizes are bytes and times are seconds, as the last word of each name says.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from replicad.errors import InvalidArgument
 
@@ -62,6 +63,9 @@ class Options:
     log_disk_floor_bytes: int = 256 * MIB
     """While less than this is free, archived log that nobody holds goes before its size or age would ask."""
 
+    families: Mapping[str, FamilyOptions] | None = field(default=None, hash=False)
+    """By name, the column families whose tables are written otherwise. None: as at the last opening."""
+
     def __post_init__(self) -> None:
         if self.durability not in ("sync", "async"):
             raise InvalidArgument(f'durability is "sync" or "async", not {self.durability!r}')
@@ -69,6 +73,8 @@ class Options:
             raise InvalidArgument(f'compression is "lz4" or "none", not {self.compression!r}')
         if self.wal_dir is not None:
             object.__setattr__(self, "wal_dir", Path(self.wal_dir))
+        if self.families is not None:
+            object.__setattr__(self, "families", _families(self.families))
         least = {
             "memtable_bytes": 64 * KIB,
             "memtables_max": 2,
@@ -85,19 +91,17 @@ class Options:
             "log_disk_floor_bytes": 0,
             "disk_reserve_bytes": 0,
         }
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in least and (not isinstance(value, int) or value < least[field.name]):
-                raise InvalidArgument(
-                    f"{field.name} must be a whole number of at least {least[field.name]}, not {value!r}"
-                )
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < bound:
+                raise InvalidArgument(f"{name} must be a whole number of at least {bound}, not {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyOptions:
     """How one column family's tables are written, where it is not as `Options` says.
 
-    Local to this node and this opening: neither the log nor the manifest holds them.
+    Local to this node: neither the log nor the manifest holds them, but the options file does.
     """
 
     block_bytes: int | None = None
@@ -111,3 +115,14 @@ class FamilyOptions:
         """`options` with what is set here."""
         chosen = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(options, **{name: value for name, value in chosen.items() if value is not None})
+
+
+def _families(families: Mapping[str, Any]) -> dict[str, FamilyOptions]:
+    """Each as it is, or made of its fields by name."""
+    try:
+        return {
+            name: one if isinstance(one, FamilyOptions) else FamilyOptions(**one)
+            for name, one in families.items()
+        }
+    except (TypeError, AttributeError) as error:
+        raise InvalidArgument(f"families has the options of a column family by its name: {error}") from error

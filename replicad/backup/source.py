@@ -158,7 +158,7 @@ class DirectorySource:
 def _open_copy(env: Env, path: Path) -> Core:
     names = option_files(env.fs, path)
     options, unknown = read_options(env.fs, path / names[-1]) if names else (Options(), {})
-    core = open_beside_writer(path, options, env, "replica", {})
+    core = open_beside_writer(path, options, env, "replica", None)
     core.unknown_options = unknown
     if not core.state.copy:
         close_core(core, None, None)

@@ -7,7 +7,7 @@ replication = "127.0.0.1:6381"         # where replicas connect; of a replica, a
 primary = "127.0.0.1:6381"             # a replica: the replication address of the node that it follows
 http = "127.0.0.1:6382"                # health, status and metrics; without it nothing listens
 
-[store]      the fields of replicad.options.Options
+[store]      the fields of replicad.options.Options; [store.families.NAME] those of FamilyOptions
 [link]       the fields of replicad.replication.options.ReplicationOptions
 [roles]      the fields of replicad.replication.options.RoleOptions
 [verification]  the fields of replicad.replication.options.VerificationOptions
@@ -28,7 +28,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, 
 from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.backup_options import NodeBackupOptions
 from replicad.errors import ConfigError, InvalidArgument
-from replicad.options import Options
+from replicad.options import FamilyOptions, Options
 from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
 from replicad.server import ServerOptions
 
@@ -138,6 +138,10 @@ def _part(kind: type[Part], name: str, table: Any) -> Part:
     for key in table:
         if key not in known:
             raise ConfigError(f"{name}.{key} is not a key")
+    for family, one in table.get("families", {}).items() if kind is Options else ():
+        for key in one if isinstance(one, dict) else ():
+            if key not in {field.name for field in fields(FamilyOptions)}:
+                raise ConfigError(f"{name}.families.{family}.{key} is not a key")
     try:
         return TypeAdapter(kind).validate_python(table)
     except ValidationError as error:

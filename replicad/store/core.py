@@ -10,16 +10,17 @@ Readers take none of them: they read `version` once and then a sequence number.
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from replicad import kernels
 from replicad.env import DirectoryLock, Env
-from replicad.errors import CorruptionError
+from replicad.errors import CorruptionError, DiskFullError
 from replicad.options import FamilyOptions, Options
 from replicad.store.compaction.picker import Shape
 from replicad.store.deletions import Deletions
@@ -28,6 +29,7 @@ from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.file import ManifestWriter
 from replicad.store.manifest.state import ManifestState
 from replicad.store.marks import Marks
+from replicad.store.options_file import keep_options
 from replicad.store.pressure import Work, pressure
 from replicad.store.progress import Progress
 from replicad.store.snapshots import SnapshotRegistry
@@ -219,6 +221,19 @@ class Core:
             pinned = {meta.number for meta in metas if self.pins[meta.number] > 0}
             self.unpinned_later |= pinned
         self.deletions.remove([self.path / meta.name for meta in metas if meta.number not in pinned])
+
+    def keep_family_options(self, name: str, options: FamilyOptions) -> None:
+        """For this opening and, by the options file, for those after it. Raises DiskFullError."""
+        with self.manifest_lock:
+            families = {**self.family_options, name: options}
+            kept = replace(self.options, families=families)
+            try:
+                keep_options(self.env.fs, self.path, kept, [])
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise DiskFullError(f"{self.path}: no room for the options file") from error
+            self.family_options, self.options = families, kept
 
     def note_room(self, work: Work, missing: str | None) -> None:
         """What background work lacks on the disk, or that it lacks nothing."""

@@ -46,11 +46,11 @@ def open_database(
     the opening, until `refresh`.
 
     `retention` says which log the node's replicas still need; `families`, by name, which column families have
-    tables other than `options` says.
+    tables other than `options` says. Without it those of `options` hold, else those of the last opening.
 
     Raises NotFoundError, LockedError, CorruptionError, NewerFormatError or DiskFullError.
     """
-    options, env, families = options or Options(), env or Env(), families or {}
+    options, env = options or Options(), env or Env()
     if read_only:
         return Database(open_beside_writer(Path(path), options, env, role, families))
     core = open_core(Path(path), options, env, role=role, read_only=False, holds=retention, families=families)
@@ -258,15 +258,15 @@ class Database(LogAccess):
     def create_family(self, name: str, options: FamilyOptions | None = None) -> FamilyId:
         """A new, empty column family, and its id, which is never used again; visible when this returns.
 
-        A name has 1 to 255 bytes in UTF-8. `options` hold until the database is closed: give them to `open`
-        from then on. Raises InvalidArgument for a name that is taken, and what `put` raises.
+        A name has 1 to 255 bytes in UTF-8. `options` are of this node, which keeps them in its options file.
+        Raises InvalidArgument for a name that is taken, and what `put` raises.
 
         >>> orders = db.create_family("orders")                     # doctest: +SKIP
         >>> db.put(b"17", b"two of the blue ones", family=orders)   # doctest: +SKIP
         """
         writer = self._writer()
         if options is not None and name not in self.families:
-            self._core.family_options[name] = options
+            self._core.keep_family_options(name, options)
         return writer.create_family(name)
 
     def drop_family(self, family: int) -> int:

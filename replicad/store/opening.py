@@ -23,7 +23,7 @@ from replicad.store.core import Core, LogHolds, NumberSource, Role
 from replicad.store.manifest.edit import Edit, Parent
 from replicad.store.manifest.file import ManifestWriter, load, manifest_name
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
-from replicad.store.options_file import keep_options
+from replicad.store.options_file import keep_options, recorded_families
 from replicad.store.progress import Progress
 from replicad.store.snapshots import SnapshotRegistry
 from replicad.store.syncer import Syncer
@@ -49,11 +49,14 @@ def open_core(
     role: Role,
     read_only: bool,
     holds: LogHolds | None,
-    families: Mapping[str, FamilyOptions],
+    families: Mapping[str, FamilyOptions] | None,
 ) -> Core:
     """Raises NotFoundError, LockedError, CorruptionError, NewerFormatError, DiskFullError."""
     path = path.absolute()
     fs = env.fs
+    if families is None:
+        families = options.families if options.families is not None else recorded_families(fs, path)
+    options = replace(options, families=families or None)
     lock = None
     if not read_only:
         if not fs.exists(path) and not options.create_if_missing:

@@ -1,7 +1,8 @@
 """OPTIONS-n.toml: the options that a database was opened with last, beside its data.
 
     # comment
-    name = value        for each field of Options that is not None, in their order
+    name = value        for each field of Options that is not None, in their order; `families` is a table
+                        of tables, by name
     name = value        keys that this version does not know, as they were found
     # crc32c 89abcdef   of everything before it; a file without this line is read as it is
 
@@ -14,7 +15,8 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from replicad import kernels
 from replicad.env import Env, FileSystem
 from replicad.env.atomic import replace_file
 from replicad.errors import ConfigError, CorruptionError, InvalidArgument, NotFoundError
-from replicad.options import Options
+from replicad.options import FamilyOptions, Options
 
 _NAME = re.compile(r"OPTIONS-(\d{6,})\.toml")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -56,11 +58,22 @@ def read_options(fs: FileSystem, path: Path) -> tuple[Options, dict[str, Any]]:
     _check(path, data)
     try:
         found = tomllib.loads(data.decode())
-        known = {field.name for field in fields(Options)}
-        options = Options(**{key: value for key, value in found.items() if key in known})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, InvalidArgument, TypeError) as error:
+        known, unknown = _split(found, Options)
+        if "families" in known:
+            parts = {name: _split(one, FamilyOptions) for name, one in known["families"].items()}
+            known["families"] = {name: part[0] for name, part in parts.items()}
+            if later := {name: part[1] for name, part in parts.items() if part[1]}:
+                unknown["families"] = later
+        return Options(**known), unknown
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, InvalidArgument, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    return options, {key: value for key, value in found.items() if key not in known}
+
+
+def _split(values: dict[str, Any], kind: type[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(what the class has a field for, the rest)."""
+    names = {field.name for field in fields(kind)}
+    known = {key: value for key, value in values.items() if key in names}
+    return known, {key: value for key, value in values.items() if key not in names}
 
 
 def _check(path: Path, data: bytes) -> None:
@@ -77,9 +90,30 @@ def encode_options(options: Options, unknown: dict[str, Any]) -> bytes:
     later = [1, "two"]
     """
     values = {field.name: getattr(options, field.name) for field in fields(options)} | unknown
+    if options.families is not None:
+        values["families"] = _plain_families(options.families, unknown.get("families", {}))
     lines = [f"{_key(name)} = {_value(value)}\n" for name, value in values.items() if value is not None]
     content = (_HEADER + "".join(lines)).encode()
     return content + b"# crc32c %08x\n" % kernels.crc32c(content)
+
+
+def _plain_families(
+    families: Mapping[str, FamilyOptions], unknown: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    known = {
+        name: {key: value for key, value in asdict(one).items() if value is not None}
+        for name, one in families.items()
+    }
+    return {name: known.get(name, {}) | unknown.get(name, {}) for name in known.keys() | unknown.keys()}
+
+
+def recorded_families(fs: FileSystem, directory: Path) -> Mapping[str, FamilyOptions]:
+    """The options of column families that the directory was opened with last; none when it does not tell."""
+    names = option_files(fs, directory)
+    try:
+        return (read_options(fs, directory / names[-1])[0].families or {}) if names else {}
+    except (ConfigError, CorruptionError, FileNotFoundError):
+        return {}  # `keep_options` says so.
 
 
 def keep_options(fs: FileSystem, directory: Path, options: Options, notes: list[str]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ ATTEMPTS_MAX = 50
 
 
 def open_beside_writer(
-    path: Path, options: Options, env: Env, role: Role, families: Mapping[str, FamilyOptions]
+    path: Path, options: Options, env: Env, role: Role, families: Mapping[str, FamilyOptions] | None
 ) -> Core:
     """The state of a moment during the call; raises NotFoundError, CorruptionError or NewerFormatError."""
     path = path.absolute()

@@ -9,6 +9,7 @@ import pytest
 from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.config import load_primary, load_replica
 from replicad.errors import ConfigError
+from replicad.options import FamilyOptions
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -114,3 +115,15 @@ def test_what_is_no_address(text: str) -> None:
     """Anything else is not HOST:PORT."""
     with pytest.raises(ConfigError, match="HOST:PORT"):
         parse_address(text)
+
+
+def test_options_of_column_families(tmp_path: Path) -> None:
+    """Each is a table by its name; a key that there is not, or a bad value, is named."""
+    file = tmp_path / "node.toml"
+    file.write_text('data = "/srv"\n[store.families."my orders"]\nblock_bytes = 4096\n')
+    families = load_primary(file).store.families
+    assert families == {"my orders": FamilyOptions(block_bytes=4096)}
+    for line, wrong in [("blocks = 1", "store.families.a.blocks"), ("block_bytes = 1", "block_bytes")]:
+        file.write_text(f'data = "/srv"\n[store.families.a]\n{line}\n')
+        with pytest.raises(ConfigError, match=wrong):
+            load_primary(file)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import replicad
-from replicad import Options
+from replicad import FamilyOptions, Options
 from replicad.errors import ConfigError
 from replicad.store.database import open_database
 from replicad.store.options_file import encode_options
@@ -43,6 +43,7 @@ def test_every_option_is_kept(tmp_path: Path) -> None:
         create_if_missing=False,
         compression="none",
         log_retention_seconds=0.1,
+        families={"odd name": FamilyOptions(block_bytes=1024, compression="none"), "plain": FamilyOptions()},
         **{
             field.name: getattr(Options(), field.name) + 1
             for field in fields(Options)
@@ -72,6 +73,41 @@ def test_unknown_keys_are_told_and_kept(tmp_path: Path) -> None:
         db.create_checkpoint(tmp_path / "copy")
     for directory in ("db", "copy"):
         assert replicad.load_latest_options(tmp_path / directory) == (small_options(block_bytes=4096), later)
+
+
+def test_options_of_families_are_kept(tmp_path: Path) -> None:
+    """Given at creation or at opening, they hold at later openings, and in copies, until others are given."""
+    orders, notes = FamilyOptions(block_bytes=2048), FamilyOptions(compression="none")
+    with replicad.open(tmp_path / "db", small_options()) as db:
+        db.create_family("orders", orders)
+        db.create_family("notes", notes)
+    assert replicad.load_latest_options(tmp_path / "db")[0].families == {"orders": orders, "notes": notes}
+    with replicad.open(tmp_path / "db", small_options(segment_bytes=8192)) as db:
+        assert db._core.family_options == {"orders": orders, "notes": notes}
+        db.create_checkpoint(tmp_path / "copy")
+    with replicad.open(tmp_path / "copy", replicad.load_latest_options(tmp_path / "copy")[0]) as copy:
+        assert copy._core.family_options == {"orders": orders, "notes": notes}
+    with replicad.open(tmp_path / "db", small_options(families={"notes": notes})) as db:
+        assert db._core.family_options == {"notes": notes}
+    with replicad.open(tmp_path / "db", small_options(), read_only=True) as db:
+        assert db._core.family_options == {"notes": notes}
+    with replicad.open(tmp_path / "db", small_options(), families={}):
+        pass
+    assert replicad.load_latest_options(tmp_path / "db") == (small_options(), {})
+
+
+def test_unknown_keys_of_families_are_kept(tmp_path: Path) -> None:
+    """A newer version's option of one family survives an opening with other options."""
+    replicad.open(tmp_path / "db", small_options(families={"a": FamilyOptions(block_bytes=1024)})).close()
+    (file,) = (tmp_path / "db").glob("OPTIONS-*")
+    text = file.read_text().replace("block_bytes = 1024 }", "block_bytes = 1024, later = 7 }")
+    file.write_text("".join(line for line in text.splitlines(True) if "crc32c" not in line))
+    options, unknown = replicad.load_latest_options(tmp_path / "db")
+    assert options.families == {"a": FamilyOptions(block_bytes=1024)}
+    assert unknown == {"families": {"a": {"later": 7}}}
+    with replicad.open(tmp_path / "db", small_options(block_bytes=4096)) as db:
+        assert any("families" in note for note in db.notes)
+    assert replicad.load_latest_options(tmp_path / "db")[1] == unknown
 
 
 def test_copies_do_not_point_to_the_log_of_the_original(tmp_path: Path) -> None:
