@@ -27,7 +27,7 @@ Document = dict[str, Any]
 
 def node_document(node: NodeProgram) -> Document:
     """The whole document, whatever the node is at the moment."""
-    store, follower, feed = node.store, node.follower, node.holding.feed
+    store, follower, feed = node.store, node.link.follower, node.holding.feed
     document: Document = {
         "role": node.standing.role,
         "standing": node.standing.value,
@@ -37,8 +37,8 @@ def node_document(node: NodeProgram) -> Document:
         **node.listening,
         "database_id": None,
         "position": None,
-        "fenced_by_epoch": None if node.record is None else node.record.fenced_by,
-        "clash": node.clashes,
+        "fenced_by_epoch": node.memory.fenced_by,
+        "clash": node.certainty.clashes,
         "discarded": {"batches": node.holding.discarded.batches, "files": list(node.holding.discarded.files)},
         "peers": [
             {"node_id": peer.node_id.hex(), "replication": peer.replication, "clients": peer.clients}
@@ -63,15 +63,16 @@ def node_document(node: NodeProgram) -> Document:
 
 
 def _replica_document(node: NodeProgram) -> Document:
+    primary = node.memory.primary
     document: Document = {
-        "primary": None if node.primary is None else str(node.primary),
-        "primary_clients": node.primary_clients,
-        "path": [id.hex() for id in node.path],
+        "primary": None if primary is None else str(primary),
+        "primary_clients": node.memory.primary_clients,
+        "path": [id.hex() for id in node.link.path],
         "link": {"state": "none", "waits_for": "a primary to be found"},
         "bootstrap": None,
-        "last_bootstrap": node.last_bootstrap,
+        "last_bootstrap": node.link.last_bootstrap,
     }
-    known = None if node.follower is None else node.follower.link.primary_sequence
+    known = None if node.link.follower is None else node.link.follower.link.primary_sequence
     if node.store is not None and known is not None:
         document["lag_sequences"] = max(0, known - node.store.latest_sequence)
     return document

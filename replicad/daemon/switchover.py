@@ -96,18 +96,18 @@ class Switchover:
             raise RoleRefused("the replica did not say where its own replication listens")
         clock = node.env.clock
         began, deadline = clock.monotonic(), clock.monotonic() + self._timeout_seconds
-        node.move(Standing.PAUSED)
+        node.roles.move(Standing.PAUSED)
         reached("paused")
         try:
             position = await self._until_ready(node.store, address, deadline)
         except BaseException as error:
-            if node.is_paused:
-                node.move(Standing.PRIMARY)
+            if node.roles.is_paused:
+                node.roles.move(Standing.PRIMARY)
             log.warning("switchover.rolled_back", reason=str(error) or type(error).__name__)
             if isinstance(error, ReplicadError | OSError):
                 raise RoleRefused(f"rolled back, writes go on here: {error}") from error
             raise
-        await node.give_away(address, hello.clients, position.epoch + 1)
+        await node.roles.give_away(address, hello.clients, position.epoch + 1)
         await deliver_grant(node, address, deadline)
         log.warning("switchover.done", target=str(address), seconds=round(clock.monotonic() - began, 4))
         return hello.clients
@@ -141,7 +141,7 @@ class Switchover:
             raise RoleRefused(f"the replica answered {answer}")
         reached("ready")
         left()
-        if not node.is_paused or store.durable_position != position:
+        if not node.roles.is_paused or store.durable_position != position:
             raise RoleRefused("the node changed meanwhile")
         return position
 
@@ -152,23 +152,21 @@ async def deliver_grant(node: NodeProgram, address: Address, deadline: float | N
     After `deadline` writes that waited are refused, naming the target, and the telling goes on beside.
     """
     roles, clock = node.config.roles, node.env.clock
-    while node.record is not None and node.record.granted_epoch is not None and node.store is not None:
+    while (epoch := node.memory.granted_epoch) is not None and node.store is not None:
         store = node.store
-        grant = Grant(
-            node.identity.node, store.database_id, store.durable_position, node.record.granted_epoch
-        )
+        grant = Grant(node.identity.node, store.database_id, store.durable_position, epoch)
         try:
             answer = await exchange(*address, grant, seconds=roles.switchover_seconds)
             if isinstance(answer, StandingMessage) and view_of(answer).epoch >= grant.epoch:
                 reached("taken")
-                await node.given_away(address, answer.clients)
+                await node.roles.given_away(address, answer.clients)
                 return
             reason = answer.reason if isinstance(answer, Refuse) else f"{type(answer).__name__} came"
         except (OSError, ReplicadError) as error:
             reason = str(error)
         log.warning("switchover.not_taken", target=str(address), reason=reason)
         if deadline is not None and clock.monotonic() > deadline:
-            node.refuse_writes()
+            node.roles.refuse_writes()
             node.spawn(deliver_grant(node, address))
             raise RoleRefused(f"given to {address}, which takes over when it answers: {reason}")
         await asyncio.sleep(min(0.1, roles.meet_seconds))
@@ -198,14 +196,14 @@ async def take_over(node: NodeProgram, message: Grant) -> None:
     if not await _until_at(store, message.position, node.config.roles.switchover_seconds):
         raise RoleRefused(f"this node is at {store.durable_position}, not at {message.position}")
     reached("granted")
-    await node.change(_take_over(node, message.epoch))
+    await node.roles.change(_take_over(node, message.epoch))
 
 
 async def _take_over(node: NodeProgram, epoch: int) -> str:
     if node.standing is Standing.FOLLOWING:
-        await node.stop_following()
+        await node.link.stop()
         reached("alone")
-        await node.begin_epoch(epoch)
+        await node.roles.begin_epoch(epoch)
         reached("begun")
     return ""
 

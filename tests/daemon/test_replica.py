@@ -57,7 +57,7 @@ async def test_an_installed_copy_is_served_on_the_same_port(tmp_path: Path) -> N
     async with replica(tmp_path / "r") as node:
         port = node.clients.address.port
         assert (await ask(node, b"GET", b"k")).startswith(b"-LOADING")
-        await node.install(staging)
+        await node.link.install(staging)
         assert node.clients.address.port == port
         assert await ask(node, b"GET", b"k") == b"one"
         assert node.store is not None
@@ -68,8 +68,8 @@ async def test_an_installed_copy_is_served_on_the_same_port(tmp_path: Path) -> N
 async def test_a_second_copy_replaces_the_first(tmp_path: Path) -> None:
     """A re-bootstrap serves the new data; the old tables are gone."""
     async with replica(tmp_path / "r") as node:
-        await node.install(copy_of(tmp_path / "p", b"one", tmp_path / "first"))
-        await node.install(copy_of(tmp_path / "p", b"two", tmp_path / "second"))
+        await node.link.install(copy_of(tmp_path / "p", b"one", tmp_path / "first"))
+        await node.link.install(copy_of(tmp_path / "p", b"two", tmp_path / "second"))
         assert await ask(node, b"GET", b"k") == b"two"
 
 
@@ -78,14 +78,14 @@ async def test_an_install_that_fails_leaves_the_old_data_served(
 ) -> None:
     """When the swap cannot be made the replica goes on with what it has."""
     async with replica(tmp_path / "r") as node:
-        await node.install(copy_of(tmp_path / "p", b"one", tmp_path / "first"))
+        await node.link.install(copy_of(tmp_path / "p", b"one", tmp_path / "first"))
 
         def full(env: Env, staging: Path, directory: Path, wal_dir: Path | None) -> None:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(replicad.daemon.holding, "install", full)
         with pytest.raises(OSError, match="No space"):
-            await node.install(tmp_path / "second")
+            await node.link.install(tmp_path / "second")
         assert node.store is not None
         assert await ask(node, b"GET", b"k") == b"one"
 
@@ -93,8 +93,8 @@ async def test_an_install_that_fails_leaves_the_old_data_served(
 async def test_local_files_are_named_by_their_digest(tmp_path: Path) -> None:
     """The tables of the present data can be linked into a new copy."""
     async with replica(tmp_path / "r") as node:
-        assert node.local_files() == {}
-        await node.install(copy_of(tmp_path / "p", b"one", tmp_path / "first"))
-        (path,) = node.local_files().values()
+        assert node.link.local_files() == {}
+        await node.link.install(copy_of(tmp_path / "p", b"one", tmp_path / "first"))
+        (path,) = node.link.local_files().values()
         assert path.parent == tmp_path / "r"
         assert path.suffix == ".sst"

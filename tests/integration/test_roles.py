@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import time
 from dataclasses import replace
@@ -44,16 +43,6 @@ def joins(node: Daemon, primary: Daemon) -> None:
 
     eventually(has_joined)
     assert node.digest() == primary.digest()
-
-
-def stop(daemon: Daemon) -> None:
-    assert daemon.process is not None
-    daemon.process.send_signal(signal.SIGSTOP)
-
-
-def go_on(daemon: Daemon) -> None:
-    assert daemon.process is not None
-    daemon.process.send_signal(signal.SIGCONT)
 
 
 def pair(cluster: Cluster) -> tuple[Daemon, Daemon]:
@@ -137,7 +126,7 @@ def test_a_primary_that_stood_still_acknowledges_nothing_more(cluster: Cluster, 
     with primary.client() as client:
         for number in range(5):
             client.set(f"tail:{number}", number)
-    stop(primary)
+    primary.stop()
     stopped = time.monotonic()
     replica.start()
     with replica.client() as client:
@@ -149,7 +138,7 @@ def test_a_primary_that_stood_still_acknowledges_nothing_more(cluster: Cluster, 
         connection.sendall(b"SET late:%d x\r\n" % number)
         waiting.append(connection)
     eventually(lambda: time.monotonic() - stopped > 2 * QUICK["roles"]["stood_still_seconds"])
-    go_on(primary)
+    primary.go_on()
     for connection in waiting:
         connection.settimeout(15)
         answer = connection.recv(4096)

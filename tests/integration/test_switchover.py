@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from replicad.cli.main import main
-from tests.integration.test_roles import QUICK, fill, go_on, joins, pair, standing, stop
+from tests.integration.test_roles import QUICK, fill, joins, pair, standing
 from tests.support.daemons import Cluster, Daemon, follows
 from tests.support.waiting import eventually
 
@@ -113,7 +113,7 @@ def test_under_load_nothing_is_lost_or_doubled(cluster: Cluster, tmp_path: Path)
 def test_a_target_that_does_not_answer_changes_nothing(cluster: Cluster) -> None:
     """The time is over: writes that waited go on where they were, in the same epoch."""
     primary, replica = pair(cluster)
-    stop(replica)
+    replica.stop()
     try:
         with primary.client() as client:
             waited = threading.Thread(target=lambda: fill(primary, 100, 1))
@@ -123,7 +123,7 @@ def test_a_target_that_does_not_answer_changes_nothing(cluster: Cluster) -> None
             waited.join()
             assert client.get("key:100") == b"100"
     finally:
-        go_on(replica)
+        replica.go_on()
     assert standing(primary) == "primary"
     assert primary.status()["epoch"] == 1
     follows(replica, primary)

@@ -69,6 +69,7 @@ class Daemon:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **self.environment},
+                start_new_session=True,  # so that a wrapper that stays beside the node gets its signals too
             )
 
     def start(self) -> Daemon:
@@ -107,24 +108,29 @@ class Daemon:
     def kill(self) -> None:
         """kill -9."""
         assert self.process is not None
-        self.process.kill()
+        self._signal(signal.SIGKILL)
         self.process.wait()
         self.process = None
 
     def stop(self) -> None:
         """SIGSTOP: it stands still."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
         """SIGCONT."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(self.process.pid, number)
 
     def terminate(self) -> int:
         """SIGTERM; the exit code."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
+        self._signal(signal.SIGTERM)
         code = self.process.wait(STOP_SECONDS)
         self.process = None
         return code

@@ -10,7 +10,7 @@ import sys
 def main() -> int:
     step = sys.argv[1]
     arguments = sys.argv[sys.argv.index("replicad") + 1 :]
-    import replicad.daemon.program
+    import replicad.daemon.role_changes
     import replicad.daemon.switchover
     from replicad.cli.main import main as run
 
@@ -19,7 +19,7 @@ def main() -> int:
             os.kill(os.getpid(), signal.SIGKILL)
 
     replicad.daemon.switchover.reached = reached
-    replicad.daemon.program.reached = reached
+    replicad.daemon.role_changes.reached = reached
     return run(arguments)
 
 

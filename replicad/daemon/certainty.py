@@ -1,0 +1,160 @@
+"""Who is primary, as far as nodes can tell each other: what this one says of itself, and what it hears.
+
+    it stood still, or was started as a primary that others know   -> it asks them before it answers anything
+    a node says who it is, asked or not                            -> `replication.roles.judge`
+
+Nobody votes: a higher epoch wins wherever it is heard of. Belongs to the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import structlog
+
+from replicad.daemon.addresses import Address
+from replicad.daemon.peers import address_of
+from replicad.replication.meeting import view_of
+from replicad.replication.messages import Standing as StandingMessage
+from replicad.replication.roles import Standing, Verdict, View, judge
+
+if TYPE_CHECKING:
+    from replicad.daemon.program import NodeProgram
+
+log = structlog.get_logger("replicad.daemon")
+
+
+class Certainty:
+    def __init__(self, node: NodeProgram) -> None:
+        self.clashes: str | None = None
+        """Another primary of this epoch, in words: that must not be, and is for the operator."""
+        self._node = node
+        self._alive_at = node.env.clock.awake()
+        self._meet_now = asyncio.Event()
+
+    # Itself.
+
+    async def pulse(self) -> None:
+        """Never returns: finds out that it did not run for a while."""
+        while True:
+            self.beat()
+            await asyncio.sleep(self._node.config.roles.stood_still_seconds / 4)
+
+    def beat(self) -> None:
+        """Called often, and before every acknowledgement."""
+        node = self._node
+        now = node.env.clock.awake()
+        stood_still, self._alive_at = now - self._alive_at, now
+        if stood_still > node.config.roles.stood_still_seconds:
+            log.warning("role.stood_still", seconds=round(stood_still, 3))
+            if node.standing in (Standing.PRIMARY, Standing.PAUSED) and len(node.peers):
+                node.roles.doubt()
+                node.spawn(self.find(f"it stood still for {stood_still:.1f} s"))
+
+    async def find(self, why: str) -> None:
+        """Asks the nodes it knows; one of a higher epoch fences this one."""
+        node, roles = self._node, self._node.config.roles
+        log.info("role.doubts", reason=why, nodes=len(node.peers))
+        while node.standing is Standing.DOUBTING:
+            until = node.env.clock.monotonic() + roles.ask_seconds
+            answers = await node.peers.ask_all(node.peers.addresses(), roles.ask_seconds)
+            for answer in answers:
+                self.heard(answer)
+            if not answers:
+                # They may live elsewhere now, and have left word here while this node stood still.
+                await asyncio.sleep(max(0.0, until - node.env.clock.monotonic()))
+            if node.standing is Standing.DOUBTING and (answers or roles.when_alone == "serve"):
+                log.info("role.certain", answers=len(answers))
+                node.roles.move(Standing.PRIMARY)
+            elif node.standing is Standing.DOUBTING:
+                log.warning("role.alone", reason=f"{why}, and none of {len(node.peers)} nodes answers")
+                await asyncio.sleep(roles.meet_seconds)
+
+    # The others.
+
+    async def meet(self) -> None:
+        """Never returns: tells nodes that are not connected who this one is, and looks for a primary."""
+        node, roles = self._node, self._node.config.roles
+        while True:
+            self._meet_now.clear()
+            for answer in await node.peers.ask_all(self._whom_to_meet(), roles.ask_seconds):
+                self.heard(answer)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(roles.meet_seconds):
+                    await self._meet_now.wait()
+
+    def meet_soon(self) -> None:
+        self._meet_now.set()
+
+    def heard(self, answer: StandingMessage) -> None:
+        """What another node says of itself, whoever asked."""
+        node, other = self._node, view_of(answer)
+        node.peers.remember(answer.node, answer.replication, answer.clients)
+        fenced_by = node.memory.fenced_by
+        match judge(self.view(), other, fenced_by=fenced_by, linked=node.link.is_linked):
+            case Verdict.FENCE:
+                is_primary = other.standing.role == "primary"
+                mine = (answer.replication, answer.clients)
+                node.roles.fence(
+                    other.epoch, mine if is_primary else (answer.primary, answer.primary_clients)
+                )
+            case Verdict.FOLLOW:
+                address = address_of(answer.replication)
+                if address is not None and (
+                    address != node.memory.primary or node.standing is Standing.FENCED
+                ):
+                    node.roles.turn_to(address, answer.clients)
+            case Verdict.CLASH:
+                reason = f"{answer.node.hex()} is a primary in epoch {other.epoch} as well"
+                if reason != self.clashes:
+                    log.critical("role.clash", reason=reason)
+                self.clashes = reason
+
+    def view(self) -> View:
+        node = self._node
+        store = node.store
+        if store is None:
+            return View(node.identity.node, node.standing, None, None, ())
+        return View(
+            node.identity.node, node.standing, store.database_id, store.durable_position, store.epochs
+        )
+
+    def introduce(self) -> StandingMessage:
+        """What the others are told."""
+        node, view = self._node, self.view()
+        primary = node.memory.primary
+        return StandingMessage(
+            node=node.identity.node,
+            process=node.identity.process,
+            standing=node.standing.value,
+            database=view.database_id,
+            position=view.position,
+            epochs=view.epochs,
+            replication=node.listening.get("replication", ""),
+            clients=str(node.clients.address),
+            primary="" if primary is None else str(primary),
+            primary_clients=node.memory.primary_clients,
+            path=node.link.path,
+        )
+
+    async def primary_answers(self) -> bool:
+        """Whether the node that is followed is there, and a primary."""
+        node = self._node
+        if node.memory.primary is None:
+            return False
+        answer = await node.peers.ask(node.memory.primary, node.config.roles.ask_seconds)
+        return answer is not None and view_of(answer).standing.role == "primary"
+
+    def _whom_to_meet(self) -> set[Address]:
+        node = self._node
+        feed = node.holding.feed
+        if node.standing.role == "primary":
+            return node.peers.addresses(but=() if feed is None else feed.sessions)
+        if node.link.is_linked:
+            return set()
+        mine = address_of(node.listening.get("replication", ""))
+        primary = node.memory.primary
+        wanted = node.peers.addresses() | ({primary} if primary is not None else set())
+        return {address for address in wanted if address != mine}

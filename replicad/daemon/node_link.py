@@ -1,0 +1,153 @@
+"""The link of a node to its primary: begun, ended, and what it does to the node's data.
+
+While nobody is followed there is no follower. Belongs to the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from replicad.daemon.archived_log import TargetLog
+from replicad.errors import StoreError
+from replicad.replication.connection import dial
+from replicad.replication.follower import Follower
+from replicad.replication.identify import Whereabouts
+from replicad.replication.messages import Welcome
+from replicad.state import BootstrapProgress
+from replicad.store.database import Database
+from replicad.types import Position
+
+if TYPE_CHECKING:
+    from replicad.daemon.program import NodeProgram
+    from replicad.daemon.records import NodeRecords
+
+log = structlog.get_logger("replicad.daemon")
+
+LINKED = frozenset({"streaming", "bootstrapping", "installing"})
+"""The states of the link in which the primary is heard."""
+ROLE_WORDS = {"streaming": "connected", "bootstrapping": "sync", "installing": "sync", "waiting": "connect"}
+"""ROLE's words for the states of the link; the others are "connecting"."""
+
+
+class NodeLink:
+    """Satisfies replication's `ReplicaData`."""
+
+    def __init__(self, node: NodeProgram, records: NodeRecords) -> None:
+        view = records.state.view()
+        self.follower: Follower | None = None
+        self.path: tuple[bytes, ...] = ()
+        """The nodes above this one, nearest first."""
+        self.known_sequence = None if view.role is None else view.role.primary_sequence
+        """The highest durable sequence number that a primary ever told."""
+        self.last_bootstrap: dict[str, Any] | None = None
+        self._node = node
+        self._records = records
+        self._saved: BootstrapProgress | None = view.bootstrap
+        self._following: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        node = self._node
+        primary, where = node.memory.primary, node.config.backup.catch_up_from
+        assert primary is not None
+        self.follower = Follower(
+            node.env,
+            node.identity,
+            self,
+            node.config.data,
+            lambda: dial(*primary),
+            node.config.link,
+            node.shower.nudge,
+            whereabouts=self.whereabouts,
+            on_welcome=self._welcomed,
+            archive=None if where is None else TargetLog(node.env, where),
+        )
+        node.verification.following(self.follower)
+        self._following = node.spawn(self.follower.run())
+
+    async def stop(self) -> None:
+        following, self._following = self._following, None
+        if following is not None:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        if self.follower is not None:
+            self.known_sequence = max(self.known_sequence or 0, self.follower.link.primary_sequence or 0)
+            self.follower = None
+
+    def forget(self) -> None:
+        """This node is the primary itself now."""
+        self.path, self.known_sequence = (), None
+
+    @property
+    def is_linked(self) -> bool:
+        return self.follower is not None and self.follower.link.state in LINKED
+
+    @property
+    def role_word(self) -> str:
+        return "connect" if self.follower is None else ROLE_WORDS.get(self.follower.link.state, "connecting")
+
+    def whereabouts(self) -> Whereabouts:
+        node = self._node
+        return Whereabouts(node.listening.get("replication", ""), str(node.clients.address), self.path)
+
+    def _welcomed(self, welcome: Welcome) -> None:
+        node = self._node
+        path = (welcome.node, *welcome.path)
+        node.peers.remember(welcome.node, welcome.replication, welcome.clients)
+        node.memory.primary_clients = welcome.clients
+        if path != self.path:
+            self.path = path
+            node.spawn(node.holding.replicas.end_sessions())  # they learn the path when they connect again
+
+    async def note_progress(self) -> None:
+        """What is remembered of the primary, for the day on which it does not answer."""
+        store, follower, memory = self.store, self.follower, self._node.memory
+        if memory.record is None or store is None:
+            return
+        above = max(memory.fenced_by or 0, memory.granted_epoch or 0)
+        if above and store.durable_position.epoch >= above:
+            await memory.save(self._node.epoch, fenced_by=None, granted_epoch=None)
+        known = None if follower is None else follower.link.primary_sequence
+        if known is not None and known != self.known_sequence:
+            self.known_sequence = max(known, self.known_sequence or 0)
+            await memory.save(self._node.epoch, primary_sequence=self.known_sequence)
+
+    async def save_progress(self) -> None:
+        """How far the bootstrap that is under way has come."""
+        progress = None if self.follower is None else self.follower.progress
+        if progress != self._saved:
+            self._saved = progress
+            try:
+                await self._records.show_bootstrap(progress)
+            except StoreError as error:
+                log.warning("state.not_saved", reason=str(error))
+
+    # What replication asks of the data.
+
+    @property
+    def store(self) -> Database | None:
+        return self._node.holding.store
+
+    def local_files(self) -> Any:
+        return self._node.holding.local_files()
+
+    async def install(self, staging: Path) -> None:
+        follower = self.follower
+        progress = None if follower is None else follower.progress
+        await self._node.holding.install(staging)
+        self._node.verification.installed()
+        if progress is not None and follower is not None:
+            seconds = self._node.env.clock.monotonic() - follower.progress_started_at
+            self.last_bootstrap = {
+                "position": progress.position,
+                "files": progress.files_total,
+                "size_bytes": progress.size_bytes_total,
+                "fetched_bytes": progress.size_bytes_total - follower.progress_started_bytes,
+                "seconds": round(seconds, 3),
+            }
+
+    async def rewind(self, fork: Position) -> bool:
+        return await self._node.holding.rewind(fork)

@@ -1,0 +1,256 @@
+"""Changes of role, in place: a node follows, is promoted, hands over, is fenced.
+
+`replication.roles` draws the standings and decides; here are the effects, in the order that keeps promises:
+
+    promote     end the link; the store begins its epoch; writes are taken; the record
+    fence       refuse writes at once; the record; the store takes none any more; follow
+    follow      the record; a link to the new primary
+
+One change at a time holds `_changing`. Fencing does not wait for it: the standing moves at once, and whatever
+was under way finds that out when it looks again. Belongs to the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from replicad.daemon.addresses import Address
+from replicad.daemon.notify import notify
+from replicad.daemon.peers import address_of
+from replicad.daemon.resolve import resolve
+from replicad.daemon.switchover import Switchover, reached
+from replicad.errors import DiskFullError, ReplicadError, StoreError
+from replicad.replication.meeting import view_of
+from replicad.replication.roles import MOVES, Candidate, Standing, Verdict, closes_loop, judge, may_promote
+from replicad.replication.tasks import in_thread
+from replicad.server.interfaces import RoleRefused
+
+if TYPE_CHECKING:
+    from replicad.daemon.program import NodeProgram
+
+log = structlog.get_logger("replicad.daemon")
+
+RETRY_SECONDS = 1.0
+COPYING = frozenset({"bootstrapping", "installing", "rewinding"})
+
+
+class RoleChanges:
+    def __init__(self, node: NodeProgram) -> None:
+        self.standing = Standing.FOLLOWING
+        self._node = node
+        self._changing = asyncio.Lock()
+        self._switchover: Switchover | None = None
+
+    def begin_as(self, standing: Standing) -> None:
+        """At the start of the node; every other change is a move."""
+        self.standing = standing
+
+    def move(self, standing: Standing) -> None:
+        """Takes an arrow of the drawing; clients feel it before this returns."""
+        if standing is self.standing:
+            return
+        assert standing in MOVES[self.standing], (self.standing, standing)
+        log.info("role.changed", before=self.standing.value, now=standing.value)
+        self.standing = standing
+        self._node.clients.role_changed()
+        self._node.shower.nudge()
+
+    def doubt(self) -> None:
+        """Clients are not told: this is called while they are answered, and answers wait from now on."""
+        assert Standing.DOUBTING in MOVES[self.standing], self.standing
+        self.standing = Standing.DOUBTING
+
+    @property
+    def is_paused(self) -> bool:
+        return self.standing is Standing.PAUSED
+
+    async def change(self, job: Coroutine[Any, Any, str]) -> str:
+        """Runs a change of role to its end, also when whoever asked for it goes away."""
+        if self._changing.locked():
+            job.close()
+            raise RoleRefused("another change of role is under way")
+
+        async def alone() -> str:
+            async with self._changing:
+                return await job
+
+        result: str = await asyncio.shield(self._node.spawn(alone()))
+        return result
+
+    # Promotion.
+
+    async def promote(self, *, force: bool) -> str:
+        return await self.change(self._promote(force))
+
+    async def _promote(self, force: bool) -> str:
+        node, memory = self._node, self._node.memory
+        if self.standing.role == "primary":
+            raise RoleRefused("this node takes writes already")
+        if self.standing is Standing.FENCED and not force:
+            raise RoleRefused(
+                f"it was fenced by epoch {memory.fenced_by}, whose writes it lacks; --force gives them up"
+            )
+        if memory.granted_epoch is not None and not force:
+            raise RoleRefused(
+                f"its role was given to {memory.primary}, which may have taken writes; --force gives them up"
+            )
+        began = node.env.clock.monotonic()
+        answers = not force and await node.certainty.primary_answers()
+        store, follower = node.store, node.link.follower
+        if store is not None and store.role == "owner":
+            raise RoleRefused("this node is stepping down; ask again")
+        busy = follower is not None and follower.link.state in COPYING
+        known = max(node.link.known_sequence or 0, (follower and follower.link.primary_sequence) or 0)
+        candidate = Candidate(None if store is None else store.position, known, answers, busy)
+        refusal, lost = may_promote(candidate, force=force)
+        if refusal is not None:
+            raise RoleRefused(refusal)
+        await node.link.stop()
+        await self.begin_epoch(memory.above_fences)
+        log.info("role.promotion_done", seconds=round(node.env.clock.monotonic() - began, 4))
+        if lost:
+            log.error("role.promoted_with_loss", lost=lost)
+        return "" if lost is None else f"lost: {lost}"
+
+    async def begin_epoch(self, at_least: int) -> None:
+        """The link has ended; takes writes when it returns."""
+        node = self._node
+        store = node.store
+        assert store is not None
+        self.move(Standing.PROMOTING)
+        try:
+            record = await in_thread(store.promote, node.env.random.bytes(16), at_least=at_least)
+        except ReplicadError as error:
+            self.move(Standing.FOLLOWING)
+            if store.failed is None and node.memory.primary is not None:
+                node.link.start()
+            raise RoleRefused(f"nothing has changed: {error}") from error
+        node.link.forget()
+        self.move(Standing.PRIMARY)
+        log.warning("role.promoted", epoch=record.epoch, fork=str(record.fork))
+        notify(f"STATUS=primary at {store.durable_position}")
+        node.certainty.meet_soon()
+        await node.memory.save(
+            node.epoch, role="primary", primary=None, configured=None, fenced_by=None, granted_epoch=None
+        )
+
+    # Switchover: `daemon.switchover` has the story.
+
+    async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
+        seconds = timeout_seconds or self._node.config.roles.switchover_seconds
+        self._switchover = Switchover(self._node, target, seconds)
+        try:
+            return await self.change(self._switchover.run())
+        finally:
+            self._switchover = None
+
+    def cancel_switchover(self) -> bool:
+        if self._switchover is None or not self.is_paused:
+            return False
+        self._switchover.cancel()
+        return True
+
+    async def give_away(self, address: Address, clients: str, epoch: int) -> None:
+        """Steps down for the node there, for good; it is paused, and the other is ready. RoleRefused when
+        that could not be recorded: then it goes on."""
+        node, memory = self._node, self._node.memory
+        self.move(Standing.HANDING_OVER)
+        memory.primary, memory.primary_clients = address, clients
+        before = memory.record
+        try:
+            await memory.save_following(node.epoch, granted_epoch=epoch)
+        except StoreError as error:
+            memory.record, memory.primary = before, None
+            self.move(Standing.PRIMARY)
+            raise RoleRefused(f"rolled back, writes go on here: {error}") from error
+        reached("given")
+        assert node.store is not None
+        await in_thread(node.store.demote)
+        reached("demoted")
+
+    async def given_away(self, address: Address, clients: str) -> None:
+        """The other has begun its epoch."""
+        await self.follow_from_now(address, clients)
+        await self._node.memory.save(self._node.epoch, granted_epoch=None)
+
+    def refuse_writes(self) -> None:
+        """Those that wait are told where to go."""
+        self.move(Standing.FOLLOWING)
+
+    # Fencing.
+
+    def fence(self, epoch: int, where: tuple[str, str] = ("", "")) -> None:
+        """A higher epoch exists: nothing is acknowledged from here on. `where` its primary is, if known:
+        replication and client address."""
+        if self.standing.role != "primary" or self.standing is Standing.HANDING_OVER:
+            return
+        memory = self._node.memory
+        memory.primary, memory.primary_clients = address_of(where[0]), where[1]
+        log.error("role.fenced", by_epoch=epoch, primary=where[0] or None)
+        self.move(Standing.FENCED)
+        self._node.spawn(self._step_down(epoch))
+
+    async def _step_down(self, epoch: int) -> None:
+        node = self._node
+        async with self._changing:
+            assert node.store is not None
+            while True:
+                try:
+                    await node.memory.save_following(node.epoch, fenced_by=epoch)
+                    await in_thread(node.store.demote)
+                    break
+                except DiskFullError as error:
+                    log.error("role.not_saved", reason=str(error))
+                    await asyncio.sleep(RETRY_SECONDS)
+            if node.memory.primary is None:
+                node.certainty.meet_soon()
+            elif self.standing is Standing.FENCED:
+                self.move(Standing.FOLLOWING)
+                node.link.start()
+
+    # Following.
+
+    async def follow(self, host: str, port: int) -> None:
+        await self.change(self._follow(Address(host, port)))
+
+    async def _follow(self, address: Address) -> str:
+        node = self._node
+        found = await resolve(address, node.config.roles.ask_seconds)
+        answer = await node.peers.ask(found, node.config.roles.ask_seconds)
+        if answer is None:
+            raise RoleRefused(f"nobody answers at {found}, or it is this node")
+        other = view_of(answer)
+        if (loop := closes_loop(node.identity.node, answer.node, answer.path)) is not None:
+            raise RoleRefused(f"that would close a loop: {loop}; replicad switchover exchanges the roles")
+        if self.standing.role == "primary":
+            if judge(node.certainty.view(), other, fenced_by=None, linked=False) is not Verdict.FENCE:
+                raise RoleRefused(f"this node is the primary of epoch {node.epoch}, {found} is not above")
+            node.certainty.heard(answer)
+            return ""
+        if node.store is not None and other.database_id not in (None, node.store.database_id):
+            raise RoleRefused(f"{found} has another database; this node's data must be removed first")
+        await self.follow_from_now(found, answer.clients)
+        return ""
+
+    def turn_to(self, address: Address, clients: str) -> None:
+        """Follows that node soon, unless another change of role is under way."""
+
+        async def turn() -> str:
+            await self.follow_from_now(address, clients)
+            return ""
+
+        if not self._changing.locked():
+            self._node.spawn(self.change(turn()))
+
+    async def follow_from_now(self, address: Address, clients: str) -> None:
+        """The store is a replica's; this node follows that one, and nobody else any more."""
+        node = self._node
+        await node.link.stop()
+        node.memory.primary, node.memory.primary_clients = address, clients
+        await node.memory.save_following(node.epoch)
+        self.move(Standing.FOLLOWING)
+        node.link.start()
