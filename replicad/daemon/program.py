@@ -358,6 +358,10 @@ class NodeProgram:
         doubted, follower = self.verification.reads_refused, self.link.follower
         return doubted or (None if follower is None else follower.reads_refused)
 
+    @property
+    def stale_because(self) -> str | None:
+        return None if self.link.follower is None else self.link.follower.stale_because
+
     def fetch_again(self, reason: str) -> bool:
         return self.link.follower is not None and self.link.follower.fetch_again(reason)
 

@@ -249,6 +249,7 @@ def link_document(env: Env, follower: Follower) -> Document:
         document["stopped_code"] = link.stopped_code
     document["lag_seconds"] = _rounded(follower.lag_seconds)
     document["staleness_seconds"] = _rounded(follower.staleness_seconds)
+    document["stale_because"] = follower.stale_because
     document["reads_refused"] = follower.reads_refused
     if follower.receiver is not None:
         document["received_bytes"] = follower.receiver.received_bytes

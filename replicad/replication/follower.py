@@ -36,7 +36,7 @@ from replicad.replication.catch_up import CATCH_UPS_MAX, catch_up
 from replicad.replication.connection import Connection
 from replicad.replication.fetch import Fetcher
 from replicad.replication.framing import PAYLOAD_BYTES_MAX
-from replicad.replication.freshness import Freshness, why_refused
+from replicad.replication.freshness import Freshness, why_refused, why_stale
 from replicad.replication.identify import (
     FEATURES,
     SOFTWARE,
@@ -166,6 +166,13 @@ class Follower:
         if options.stale_reads == "serve" and not options.max_staleness_seconds:
             return None
         return why_refused(self.link.state, self.staleness_seconds, options)
+
+    @property
+    def stale_because(self) -> str | None:
+        """Why what is here is older than it should be, as far as is known; None also without data."""
+        if self._data.store is None:
+            return None
+        return why_stale(self.link.state, self.staleness_seconds, self._options)
 
     async def run(self) -> None:
         """Runs until it is cancelled or the store failed."""

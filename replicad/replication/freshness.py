@@ -45,12 +45,32 @@ class Freshness:
         return 0.0 if self._heard else None
 
 
+OLD_STATES = {
+    "bootstrapping": "a new copy of the primary's data is fetched; what is here is from before",
+    "installing": "a new copy of the primary's data is put in place; what is here is from before",
+    "catching up": "archived log is applied; what is here is from before",
+    "rewinding": "the primary's history is another from here on; a tail is about to be cut off",
+}
+"""The states of the link in which the data is known to be old, and why."""
+
+
+def why_stale(link_state: str, staleness_seconds: float | None, options: ReplicationOptions) -> str | None:
+    """Why a replica's data is older than it should be, whether reads are refused for it or not; None when
+    nothing says so."""
+    return OLD_STATES.get(link_state) or _too_old(staleness_seconds, options)
+
+
 def why_refused(link_state: str, staleness_seconds: float | None, options: ReplicationOptions) -> str | None:
     """The error, with its code, that a read gets; None when it is answered."""
     if options.stale_reads == "refuse" and link_state != "streaming":
         return f"MASTERDOWN this replica does not follow its primary ({link_state}): reads are refused"
+    old = _too_old(staleness_seconds, options)
+    return None if old is None else f"STALE {old}"
+
+
+def _too_old(staleness_seconds: float | None, options: ReplicationOptions) -> str | None:
     most = options.max_staleness_seconds
     if most and (staleness_seconds is None or staleness_seconds > most):
         age = "of unknown age" if staleness_seconds is None else f"{staleness_seconds:.1f} s old"
-        return f"STALE this replica's data may be {age}, and at most {most:g} s is configured"
+        return f"this replica's data may be {age}, and at most {most:g} s is configured"
     return None

@@ -86,7 +86,7 @@ def _stats(server: RespServer) -> Fields:
 
 def _replication(server: RespServer) -> Fields:
     node = server.node
-    position = server.visible_position()
+    position = server.store.visible_position
     fields: Fields = {"role": "master" if node.role == "primary" else "slave"}
     if node.role == "primary":
         replicas = node.replicas()
@@ -103,6 +103,10 @@ def _replication(server: RespServer) -> Fields:
             "master_port": port,
             "master_link_status": "up" if node.link_state == "connected" else "down",
             "master_link_state": node.link_state,
+            "master_sync_in_progress": int(node.link_state == "sync"),
+            "slave_data_stale": int(node.stale_because is not None),
+            "slave_data_stale_reason": node.stale_because or "",
+            "slave_reads_refused": int(node.reads_refused is not None),
             "slave_read_only": int(not node.is_writable),
             "slave_repl_offset": position.sequence,
         }

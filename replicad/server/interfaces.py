@@ -102,6 +102,11 @@ class Store(Protocol):
     @property
     def durable_position(self) -> Position: ...
     @property
+    def visible_position(self) -> Position:
+        """What readers see is not after it."""
+        ...
+
+    @property
     def stalled(self) -> object:
         """True, or a reason, while writes should wait or are refused."""
         ...
@@ -265,6 +270,11 @@ class Node(Protocol):
     @property
     def waits(self) -> Waits:
         """Acknowledgements of this node's replicas."""
+        ...
+
+    @property
+    def stale_because(self) -> str | None:
+        """Why a replica's data is known to be older than it should be, whether reads are refused or not."""
         ...
 
     @property

@@ -31,7 +31,6 @@ from replicad.server.session import Session
 from replicad.server.stats import ServerStats
 from replicad.server.watches import Watches
 from replicad.server.writes import WriteGroup, replicas_missing, write_refused
-from replicad.types import Position
 
 log = structlog.get_logger()
 
@@ -131,9 +130,6 @@ class RespServer:
         if self.node.is_writable:
             return WRITABLE
         return READ_ONLY if self.node.reads_refused is None else STALE
-
-    def visible_position(self) -> Position:
-        return self.store.durable_position if self.durability == "sync" else self.store.position
 
     def key_count(self, family: int) -> KeyCount:
         counter = self._key_counts.get(family)

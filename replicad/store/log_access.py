@@ -71,6 +71,14 @@ class LogAccess:
         return self._progress.durable_position
 
     @property
+    def visible_position(self) -> Position:
+        """Nothing that a reader was shown is after it, and it is visible itself when the call returns.
+
+        A replica shows what is not durable there yet; an owner does under "async" only.
+        """
+        return self.durable_position if self._progress.visible_when_durable else self.position
+
+    @property
     def flushed_position(self) -> Position:
         """The tables hold everything through here, and nothing after it."""
         return self._core.version.flushed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replicad.replication.freshness import MARKS_MAX, Freshness, why_refused
+from replicad.replication.freshness import MARKS_MAX, Freshness, why_refused, why_stale
 from replicad.replication.options import ReplicationOptions
 
 
@@ -62,3 +62,25 @@ def test_reads_are_refused(
     """By configuration only: when the link is not streaming, or the data may be too old."""
     refusal = why_refused(state, staleness, options)
     assert (refusal and refusal.split()[0]) == code
+
+
+@pytest.mark.parametrize(
+    ("options", "state", "staleness", "said"),
+    [
+        (ReplicationOptions(), "streaming", 99.0, None),
+        (ReplicationOptions(), "waiting", None, None),
+        (ReplicationOptions(), "bootstrapping", 0.0, "a new copy"),
+        (ReplicationOptions(), "rewinding", 0.0, "another from here on"),
+        (REFUSING, "streaming", 99.0, None),
+        (LIMITED, "streaming", 4.9, None),
+        (LIMITED, "streaming", 5.1, "5.1 s old"),
+        (LIMITED, "waiting", None, "of unknown age"),
+        (LIMITED, "bootstrapping", 9.0, "a new copy"),
+    ],
+)
+def test_data_is_said_to_be_stale(
+    options: ReplicationOptions, state: str, staleness: float | None, said: str | None
+) -> None:
+    """Over its limit of age, or while other data is on its way, whether reads are refused or not."""
+    why = why_stale(state, staleness, options)
+    assert why is None if said is None else why is not None and said in why

@@ -69,6 +69,7 @@ class FakeNode:
         return False
 
     reads_refused: str | None = None
+    stale_because: str | None = None
     acknowledged: list[Acknowledged] = field(default_factory=list)
     rule: str = ""
 

@@ -87,6 +87,10 @@ def test_role_names_the_others(start: StartServer) -> None:
     assert redis.Redis(port=replica.port).role() == [b"slave", b"10.0.0.1", 6381, b"connected", 0]
     info = redis.Redis(port=replica.port).info("replication")
     assert (info["role"], info["master_link_status"], info["master_port"]) == ("slave", "up", 6381)
+    assert (info["slave_data_stale"], info["slave_data_stale_reason"]) == (0, "")
+    replica.node.stale_because = "a copy is fetched"
+    info = redis.Redis(port=replica.port).info("replication")
+    assert (info["slave_data_stale"], info["slave_data_stale_reason"]) == (1, "a copy is fetched")
 
 
 def test_a_waiting_client_that_goes_is_forgotten(start: StartServer) -> None:

@@ -7,6 +7,7 @@ import pytest
 from replicad.replication.messages import Ack
 from tests.server.conftest import StartServer
 from tests.server.harness import FakeNode
+from tests.support.waiting import eventually
 
 
 def holding(node: FakeNode, *acks: tuple[str, int, int, int]) -> None:
@@ -133,3 +134,39 @@ def test_reads_of_old_data_are_refused_and_the_rest_goes_on(start: StartServer) 
         node.reads_refused = None
         raw.command("GET", "k")
         raw.read(b"$-1\r\n")
+
+
+def test_what_was_queued_before_it_was_refused_is_refused_at_exec(start: StartServer) -> None:
+    """Reads when the data became doubtful or old, writes when the role changed, naming the primary; nothing
+    of the transaction happens."""
+    node = FakeNode(role="replica", is_writable=False)
+    server = start(node=node)
+    with server.connect() as raw:
+        raw.send(b"MULTI\r\nPING\r\nGET k\r\n")
+        raw.read(b"+OK\r\n" + b"+QUEUED\r\n" * 2)
+        node.reads_refused = "DAMAGED not to be trusted"
+        raw.send(b"EXEC\r\nMULTI\r\nPING\r\nEXEC\r\n")
+        raw.read(b"-DAMAGED not to be trusted\r\n+OK\r\n+QUEUED\r\n*1\r\n+PONG\r\n")
+        node.reads_refused, node.role, node.is_writable = None, "primary", True
+        raw.send(b"MULTI\r\nGET k\r\nSET k v\r\n")
+        raw.read(b"+OK\r\n" + b"+QUEUED\r\n" * 2)
+        node.role, node.is_writable, node.primary_address = "replica", False, ("10.0.0.1", 6381)
+        raw.send(b"EXEC\r\nGET k\r\n")
+        raw.read(b"-READONLY You can't write against a read only replica. The primary is 10.0.0.1:6381\r\n")
+        raw.read(b"$-1\r\n")
+
+
+def test_a_token_taken_on_a_replica_covers_what_was_read_there(start: StartServer) -> None:
+    """Also for a connection that wrote here when the node was primary: its own write may be older."""
+    node = FakeNode()
+    server = start(node=node)
+    with server.connect() as raw:
+        raw.send(b"SET k v\r\n")
+        raw.read(b"+OK\r\n")
+        sequence = server.store.submit_many([(b"k", b"newer")])
+        eventually(lambda: server.store.latest_sequence >= sequence)
+        node.role, node.is_writable = "replica", False
+        raw.send(b"GET k\r\nREPLICAD.POSITION\r\n")
+        raw.read(b"$5\r\nnewer\r\n")
+        raw.read_line()
+        assert raw.read_line().decode().strip() == str(server.store.visible_position)

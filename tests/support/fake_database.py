@@ -144,6 +144,10 @@ class FakeDatabase:
     def durable_position(self) -> Position:
         return self._durable
 
+    @property
+    def visible_position(self) -> Position:
+        return self._durable if self.options.durability == "sync" else self._appended
+
     def position_at(self, sequence: int) -> Position | None:
         for update in self._log:
             if update.first_sequence <= sequence <= update.position.sequence:

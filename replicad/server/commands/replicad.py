@@ -42,13 +42,15 @@ def logdata(client: Connection, request: Request) -> bytes:
     "replicad.position", 1, "The position of the last write here, or the visible one.", blocking=True
 )
 def position(client: Connection, request: Request) -> None:
+    """On a replica always the visible one, also when this connection wrote while the node was primary: a
+    token taken after a read covers what was read."""
     server = client.server
     store = server.store
+    sequence = client.last_write if server.node.role == "primary" else 0
 
     def find() -> bytes:
-        sequence = client.last_write
         if not sequence:
-            return replies.bulk(str(server.visible_position()).encode())
+            return replies.bulk(str(store.visible_position).encode())
         newest = store.position
         found = newest if newest.sequence == sequence else store.position_at(sequence)
         if found is None:

@@ -56,8 +56,9 @@ def _exec(client: Connection, queue: list) -> bytes:  # type: ignore[type-arg]
     if client.queue_broken:
         return refusals.EXEC_ABORTED
     server = client.server
-    if not server.node.is_writable and any(command.writes for command, _ in queue):
-        return refusals.READ_ONLY
+    refusal = _refusal(client, queue)
+    if refusal is not None:
+        return refusal
     # Only this thread appends on a writable node, so the newest state stands still during EXEC; elsewhere
     # only a snapshot does.
     still = nullcontext(server.store.newest) if server.node.is_writable else closing(server.store.snapshot())
@@ -68,6 +69,18 @@ def _exec(client: Connection, queue: list) -> bytes:  # type: ignore[type-arg]
             client.hold(server.store.appended_sequence)
             return replies.nil_array(client.protocol)
         return _execute(client, queue, Transaction(reader, client.begin_batch))
+
+
+def _refusal(client: Connection, queue: list) -> bytes | None:  # type: ignore[type-arg]
+    """What the node refuses now, though it was queued before: its role or its data may be others since."""
+    if client.server.node.is_writable:
+        return None
+    table = client.server.table
+    for command, request in queue:
+        handler = table[command.name.encode()][0]
+        if handler is not command.handler:
+            return handler(client, request)
+    return None
 
 
 def _is_broken(client: Connection, reader: Reader) -> bool:

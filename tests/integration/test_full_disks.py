@@ -1,0 +1,98 @@
+"""Nodes whose disk fills up: writes are refused, reads go on, and all resumes when there is room."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import redis
+
+from tests.integration.test_roles import QUICK
+from tests.support.daemons import Cluster, Daemon, follows
+from tests.support.load import fill
+from tests.support.waiting import eventually
+
+STORE = {"log_retention_bytes": 0, "log_disk_floor_bytes": 0}
+
+
+def on(directory: Path, node: Daemon, **store: int) -> Daemon:
+    node.data = directory / "node"
+    node.keys["data"] = str(node.data)
+    node.configure({**QUICK, "store": {**STORE, **store}})
+    return node.start()
+
+
+def fill_up(directory: Path, leave_bytes: int) -> Path:
+    """Leaves so much room; the file to remove again."""
+    filler = directory / "filler"
+    with open(filler, "wb") as file:
+        file.write(b"\0" * (shutil.disk_usage(directory).free - leave_bytes))
+    return filler
+
+
+def write_until_refused(primary: Daemon) -> tuple[int, str]:
+    """How many writes were acknowledged, and the refusal."""
+    with primary.client() as client:
+        for number in range(10_000):
+            try:
+                client.set(f"large:{number}", b"%d" % number * 4000)
+            except redis.ResponseError as error:
+                return number, str(error)
+    raise AssertionError("no write was refused")
+
+
+def refuses_and_resumes(primary: Daemon, replica: Daemon, filler: Path) -> None:
+    written, refusal = write_until_refused(primary)
+    assert "no room on disk" in refusal
+    with primary.client() as writer, primary.client() as reader:
+        # On the same connection as the refusals, and on another, in answer to every one.
+        for number in range(20):
+            pipeline = writer.pipeline(transaction=False)
+            pipeline.set("refused", number)
+            pipeline.get("key:1")
+            refused, read = pipeline.execute(raise_on_error=False)
+            if isinstance(refused, redis.ResponseError):
+                assert "no room on disk" in str(refused)
+            assert read is not None
+            assert reader.get("key:1") is not None
+        assert reader.get(f"large:{written - 1}") == b"%d" % (written - 1) * 4000
+        filler.unlink()
+
+        def resumes() -> bool:
+            try:
+                return bool(writer.set("resumed", 1))
+            except redis.ResponseError:
+                return False
+
+        eventually(resumes)
+        for number in range(written):
+            assert reader.get(f"large:{number}") == b"%d" % number * 4000
+    follows(replica, primary, 60)
+
+
+def test_a_primary_without_room_for_its_log(cluster: Cluster, small_disk: Path) -> None:
+    """A write that the log has no room for is refused at once; what was acknowledged stays."""
+    primary = on(small_disk, cluster.primary(), disk_reserve_bytes=0, memtable_bytes=8_000_000)
+    replica = cluster.replica(tables=QUICK).start()
+    fill(primary, 10)
+    follows(replica, primary)
+    refuses_and_resumes(primary, replica, fill_up(small_disk, 400_000))
+
+
+def test_a_primary_without_room_for_its_tables(cluster: Cluster, small_disk: Path) -> None:
+    """Writes that would wait for a flush that finds no room are refused; nobody's socket is left unread."""
+    primary = on(small_disk, cluster.primary(), disk_reserve_bytes=0, memtable_bytes=300_000)
+    replica = cluster.replica(tables=QUICK).start()
+    fill(primary, 10)
+    follows(replica, primary)
+    refuses_and_resumes(primary, replica, fill_up(small_disk, 900_000))
+
+
+def test_a_primary_that_reaches_its_reserve(cluster: Cluster, small_disk: Path) -> None:
+    """Below the reserve writes are refused before anything fails."""
+    primary = on(small_disk, cluster.primary(), disk_reserve_bytes=2_000_000)
+    replica = cluster.replica(tables=QUICK).start()
+    fill(primary, 10)
+    follows(replica, primary)
+    refuses_and_resumes(primary, replica, fill_up(small_disk, 2_500_000))
+    assert not primary.events("state.not_saved")
