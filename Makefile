@@ -24,7 +24,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint types format bench bench-large crash faults rot fuzz asan ubsan tsan nightly install clean
+.PHONY: help setup demo test check lint types format bench bench-large crash faults rot sim fuzz asan ubsan tsan nightly install clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -68,6 +68,9 @@ rot: $(INSTALLED)  ## every byte of a database and its copies is another one: ri
 
 fuzz: $(INSTALLED)  ## every decoder under inputs that nobody meant (SECONDS=60 SEED=1 CASE=…)
 	$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE)) $(FUZZ_FLAGS)
+
+sim: $(INSTALLED)  ## clusters in virtual time: power, partitions, promotions (SEED=1 shows one; RUNS=2000 FIRST=0)
+	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),200) --first $(or $(FIRST),0)) $(SIM_FLAGS)
 
 asan: $(INSTALLED)  ## the kernels' tests and a stress under AddressSanitizer (STRESS_SECONDS=60)
 	$(BIN)/python tests/native/sanitized.py address

@@ -79,11 +79,24 @@ class Certainty:
         node, roles = self._node, self._node.config.roles
         while True:
             self._meet_now.clear()
-            for answer in await node.peers.ask_all(self._whom_to_meet(), roles.ask_seconds):
-                self.heard(answer)
+            answers = await self._ask(self._whom_to_meet())
+            if node.standing.role == "primary":
+                await self._ask(self._followed_instead(answers))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(roles.meet_seconds):
                     await self._meet_now.wait()
+
+    async def _ask(self, addresses: set[Address]) -> list[StandingMessage]:
+        answers = await self._node.peers.ask_all(addresses, self._node.config.roles.ask_seconds)
+        for answer in answers:
+            self.heard(answer)
+        return answers
+
+    def _followed_instead(self, answers: list[StandingMessage]) -> set[Address]:
+        """Whom the others follow instead of this primary: maybe nobody else knows of both of them."""
+        mine = address_of(self._node.listening.get("replication", ""))
+        found = {address_of(answer.primary) for answer in answers} - self._node.peers.addresses()
+        return {address for address in found if address is not None and address != mine}
 
     def meet_soon(self) -> None:
         self._meet_now.set()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from replicad.daemon.addresses import Address
 from replicad.daemon.loading import LoadingServer
+from replicad.env import Clock
 from replicad.server import Node, RespServer, ServerOptions
 from replicad.store.database import Database
 
@@ -17,18 +18,26 @@ DRAIN_SECONDS = 5.0
 
 class ClientPort:
     def __init__(
-        self, address: Address, node: Node, options: ServerOptions, shutdown: Callable[[], None]
+        self,
+        address: Address,
+        node: Node,
+        options: ServerOptions,
+        clock: Clock,
+        shutdown: Callable[[], None],
     ) -> None:
         self.address = address
         self._node = node
         self._options = options
+        self._clock = clock
         self._shutdown = shutdown
         self._server: RespServer | LoadingServer | None = None
 
     async def serve(self, database: Database) -> None:
         """Clients read (and write, where the node lets them) this database from now on."""
         await self.close()
-        server = RespServer(database, self._node, shutdown=self._shutdown, options=self._options)
+        server = RespServer(
+            database, self._node, shutdown=self._shutdown, options=self._options, clock=self._clock
+        )
         self.address = Address(*await server.start(*self.address))
         self._server = server
 

@@ -135,7 +135,8 @@ class Holding:
         store, config, env = self.store, self._config, self._env
         assert store is not None
         if (found := await in_thread(store.position_at, fork.sequence)) != fork:
-            raise DivergedError(f"the new history forks at {fork}, where this node has {found or 'no log'}")
+            here = found or "no log, so its tail cannot be saved; remove its data to have it fetch a copy"
+            raise DivergedError(f"the new history forks at {fork}, where this node has {here}")
         saved = await in_thread(store.save_log, fork, config.data / DISCARDED)
         self.discarded.add(saved)
         log.warning(

@@ -88,7 +88,9 @@ class NodeProgram:
         self.identity = identity_of(env, records, config)
         self.memory = RoleMemory(config, records)
         self.roles = RoleChanges(self)
-        self.clients = ClientPort(config.listen, self, config.clients, lambda: stop.request("SHUTDOWN"))
+        self.clients = ClientPort(
+            config.listen, self, config.clients, env.clock, lambda: stop.request("SHUTDOWN")
+        )
         self.holding = Holding(config, env, records, self.clients, self._serve, self._make_feed, self._opened)
         self.http = HttpPort(self.status)
         self.listening: dict[str, str] = {}

@@ -27,7 +27,7 @@ class CopyServer:
         self._clock = clock
         self._throttle = throttle
         self._options = options
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}
         self.transfer: Transfer | None = None
         """Of what the replica said that it lacks; None before it did."""
 
@@ -39,11 +39,11 @@ class CopyServer:
 
     async def join(self, connection: Connection) -> None:
         """A connection more; ends only by an error or a cancellation."""
-        self.connections.add(connection)
+        self.connections[connection] = None
         try:
             await self._serve(connection)
         finally:
-            self.connections.discard(connection)
+            self.connections.pop(connection, None)
 
     def close(self) -> None:
         """Ends the connections that joined."""

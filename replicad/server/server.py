@@ -66,10 +66,11 @@ class RespServer:
         self.address: tuple[str, int] = ("", 0)
         self.started_at = self.now()
         self.stats = ServerStats()
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}
+        """In the order in which they came, which is the order in which they are served."""
         self.relieve_at = self.options.buffered_bytes_max // 4
         """Of input bytes: when that many have come, what clients have buffered is looked at again."""
-        self.holding: set[Session] = set()
+        self.holding: dict[Session, None] = {}
         self.watches = Watches()
         self.group = WriteGroup(store, self.watches, self._schedule_group)
         self.cursors = CursorTable(self.options.cursors_max)
@@ -155,12 +156,12 @@ class RespServer:
             return refusals.SHUTTING_DOWN if self._closing else refusals.TOO_MANY_CLIENTS
         client.id = self._next_id
         self._next_id += 1
-        self.connections.add(client)
+        self.connections[client] = None
         return None
 
     def forget(self, client: Connection) -> None:
-        self.connections.discard(client)
-        self.holding.discard(client)
+        self.connections.pop(client, None)
+        self.holding.pop(client, None)
         if self._closing:
             self._settle_waiters()
 

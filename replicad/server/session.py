@@ -187,7 +187,7 @@ class Session:
     def _open_segment(self, sequence: int) -> Segment:
         segment = Segment(self, sequence, self.server.now())
         if not self.held:
-            self.server.holding.add(self)
+            self.server.holding[self] = None
         self.held.append(segment)
         self.sink = segment.replies.append
         self.direct = False
@@ -204,7 +204,7 @@ class Session:
         while held and held[0].sequence <= visible:
             ready += held.popleft().replies
         if not held:
-            self.server.holding.discard(self)
+            self.server.holding.pop(self, None)
             self.sink = ready.append
             self.settle_direct()
             self.all_released()

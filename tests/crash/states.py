@@ -188,6 +188,19 @@ class Medium:
         contents = dict(self._synced)
         return {path: contents[inode].data for path, inode in self._names((), contents)}
 
+    def draw(self, draw: random.Random) -> State:
+        """One of the states of a crash now."""
+        changes = self._changes
+        if draw.random() < 0.5:
+            kept = tuple(changes[: draw.randint(0, len(changes))])
+        else:
+            kept = tuple(change for change in changes if draw.random() < 0.5)
+        chosen = {}
+        for inode in self._cached:
+            options = list(self._possible(inode))
+            chosen[inode] = draw.choice((options[0], options[-1], draw.choice(options)))
+        return self._state(kept, chosen)
+
     def states(self, thoroughness: Thoroughness, draw: random.Random) -> Iterator[State]:
         """The states of a crash now; some of them more than once, and not in the order of anything."""
         choices = {inode: self._choices(inode, thoroughness.contents) for inode in self._cached}

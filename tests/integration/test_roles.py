@@ -216,3 +216,17 @@ def test_a_primary_that_is_alone_waits_where_it_was_told_to(cluster: Cluster) ->
         assert writer.recv(100) == b"+OK\r\n"
     assert standing(primary) == "primary"
     joins(replica, primary)
+
+
+def test_two_primaries_that_only_a_replica_of_one_knows_meet(cluster: Cluster) -> None:
+    """A replica of a replica is promoted, and knows nothing of the primary but what its own says: that one is
+    told, and fenced."""
+    primary, replica = pair(cluster)
+    cluster.replication_port = int(replica.status()["replication"].rpartition(":")[2])
+    last = cluster.replica("last", tables=QUICK).start()
+    follows(last, primary)
+    last.ask("REPLICAD.PROMOTE", "FORCE")
+    eventually(lambda: standing(primary) == "following")
+    fill(last, 50, 10)
+    joins(primary, last)
+    joins(replica, last)

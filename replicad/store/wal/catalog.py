@@ -103,10 +103,15 @@ class LogCatalog:
         self.fs.unlink(source)
 
     def drop_oldest(self, segment: Segment) -> None:
+        """Its names are gone durably before the next one's go: a crash must not leave a hole between
+        segments, since `oldest_sequence` promises everything from there on."""
         with self._lock:
             assert self._segments[0] is segment
             del self._segments[0]
+        if segment.archived:
+            self.fs.sync_directory(self.live)
         self.fs.unlink(segment.path)
+        self.fs.sync_directory(segment.path.parent)
 
     def _first_sequence(self, default: Sequence) -> Sequence:
         return self._segments[0].first_sequence if self._segments else Sequence(default + 1)

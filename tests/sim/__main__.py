@@ -1,0 +1,81 @@
+"""`make sim`: plays seeds; one, with its trace, or many on all cores.
+
+python -m tests.sim --seed 42
+python -m tests.sim --runs 2000 --first 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+
+from tests.sim.world import Outcome, play
+
+CHUNK = 4
+TRACE_LINES = 60
+
+
+def outcomes(seeds: range, processes: int) -> Iterator[Outcome]:
+    if processes == 1:
+        yield from map(play, seeds)
+        return
+    with ProcessPoolExecutor(processes) as pool:
+        yield from pool.map(play, seeds, chunksize=CHUNK)
+
+
+def run(seeds: range, processes: int) -> int:
+    """Plays seeds; says what failed, with the command that shows it again. The exit status."""
+    began = time.monotonic()
+    failed = frames = acknowledged = 0
+    virtual = 0.0
+    for outcome in outcomes(seeds, processes):
+        frames += outcome.frames
+        acknowledged += outcome.acknowledged
+        virtual += outcome.virtual_seconds
+        if outcome.failure is not None:
+            failed += 1
+            lines = outcome.trace.splitlines()[-TRACE_LINES:]
+            print(f"\nseed {outcome.seed} failed: {outcome.failure}", *lines, sep="\n")
+            print(f"\n    make sim SEED={outcome.seed}\n", flush=True)
+    seconds = time.monotonic() - began
+    rate = len(seeds) / seconds
+    print(
+        f"{len(seeds)} seeds from {seeds.start}: {failed} failed; {acknowledged} writes acknowledged, "
+        f"{frames} batches, {virtual:.0f} s of virtual time in {seconds:.0f} s ({rate:.1f} seeds a second)"
+    )
+    return 1 if failed else 0
+
+
+def show(seed: int) -> int:
+    """Plays one seed and prints all of it."""
+    outcome = play(seed, keep_trace=True)
+    print(outcome.trace)
+    print(f"seed {seed}: {outcome.failure or 'nothing failed'}")
+    print(
+        f"hash {outcome.digest} of {outcome.events} events, {outcome.virtual_seconds:.1f} s of virtual time"
+    )
+    return 1 if outcome.failure else 0
+
+
+def main() -> int:
+    # Sets of names are walked in the same order in every process then.
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-m", "tests.sim", *sys.argv[1:]])
+    parser = argparse.ArgumentParser(prog="make sim")
+    parser.add_argument("--seed", type=int, help="play this one and print what happened")
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0, help="the first seed of the runs")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    if options.seed is not None:
+        return show(options.seed)
+    return run(range(options.first, options.first + options.runs), options.processes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,331 @@
+"""A machine with one node on it: its disk, its clocks, and the node's process, which comes and goes.
+
+    start ──> a process ──stop──> ends by itself, having said goodbye
+                  ├──kill──> gone; the page cache stays
+                  ├──power──> gone; of the disk what was durable, and some of the rest
+                  └──pause──> stands still, goes on later
+
+A process is the daemon's own program, on a file system in memory and records that are durable at once. It
+may be told to die at its n-th operation on the disk: then it dies in the middle of a step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextvars import copy_context
+from pathlib import Path
+from typing import Any, cast
+
+from replicad.daemon.config import PrimaryConfig, ReplicaConfig
+from replicad.daemon.program import NodeProgram
+from replicad.daemon.records import NodeRecords
+from replicad.daemon.supervise import Stop, until_stopped
+from replicad.env import Env
+from replicad.state import NodeState, RoleRecord
+from replicad.state.records import decode
+from replicad.store.database import Database
+from tests.crash.states import Medium
+from tests.sim.loop import PROCESS, VirtualLoop
+from tests.sim.network import Network
+from tests.support.inline_runner import InlineRunner, SeededRandom
+from tests.support.memory_filesystem import MemoryFileSystem
+from tests.support.memory_state import MemoryNodeState
+
+LANE_SECONDS_MAX = 0.01
+CHANGES = frozenset(
+    ("create", "append", "sync", "sync_directory", "mkdir", "rename", "link", "unlink", "truncate")
+)
+"""The operations at which a process may be told to die."""
+
+
+class Died(BaseException):
+    """Not an Exception: nothing of the process runs on."""
+
+
+class NodeClock:
+    """One machine's clock: it runs a little wrong, and its wall time jumps."""
+
+    def __init__(self, loop: VirtualLoop, draw: random.Random) -> None:
+        self._loop = loop
+        self.rate = 1.0 + draw.uniform(-0.02, 0.02)
+        self.offset = draw.uniform(0, 1000.0)
+        self.wall_offset = 1.7e9 + draw.uniform(-100.0, 100.0)
+
+    def local(self, now: float) -> float:
+        return self.offset + now * self.rate
+
+    def world(self, local: float) -> float:
+        return (local - self.offset) / self.rate
+
+    def monotonic(self) -> float:
+        return self.local(self._loop.now)
+
+    def awake(self) -> float:
+        return self.local(self._loop.now)
+
+    def wall_us(self) -> int:
+        return int((self.wall_offset + self.local(self._loop.now)) * 1e6)
+
+    def wall_ns(self) -> int:
+        return self.wall_us() * 1000
+
+
+class LoopRunner(InlineRunner):
+    """Runs the store's background jobs from the loop, each a random moment after it was asked for."""
+
+    def __init__(self, loop: VirtualLoop, draw: random.Random) -> None:
+        super().__init__(draw)
+        self._loop = loop
+        self._moments = draw
+
+    def submit(self, name: str, job: Callable[[], None]) -> None:
+        super().submit(name, job)
+        delay = self._moments.random() ** 3 * LANE_SECONDS_MAX
+        self._loop.call_at(self._loop.time() + delay, self.run_one, name)
+
+
+class _NeverWaits:
+    """In place of the event on which the syncer paces itself: here a thread's waiting takes no time."""
+
+    def set(self) -> None:
+        pass
+
+    def wait(self, timeout: float) -> bool:
+        return False
+
+
+class SimulatedNode(NodeProgram):
+    """The program as it is; whoever waits in a thread runs the background's jobs meanwhile."""
+
+    runner: LoopRunner
+    on_open: Callable[[Database], None]
+
+    def _opened(self, store: Database) -> None:
+        self.runner.adopt(store)
+        syncer = store._core.syncer
+        assert syncer is not None
+        syncer._closing = cast(Any, _NeverWaits())
+        self.on_open(store)
+        super()._opened(store)
+
+
+class NodeProcess:
+    """One life of a node. `ended` tells how it ended by itself: None for a stop, or the error."""
+
+    def __init__(self, machine: Machine, loop: VirtualLoop, draw: random.Random) -> None:
+        self.machine = machine
+        self.host = machine.host
+        self.name = machine.name
+        self.alive = True
+        self.paused = False
+        self.backlog: list[asyncio.Handle] = []
+        self.node: SimulatedNode | None = None
+        self.stop: Stop | None = None
+        self.serving = False
+        self.context = copy_context()
+        self.context.run(PROCESS.set, self)
+        self._loop = loop
+        self._draw = draw
+        self.task = loop.create_task(self._run(), context=self.context)
+
+    def local_time(self, now: float) -> float:
+        return self.machine.clock.local(now)
+
+    def world_time(self, local: float) -> float:
+        return self.machine.clock.world(local)
+
+    @property
+    def store(self) -> Database | None:
+        return None if self.node is None else self.node.store
+
+    def spawn(self, job: Any) -> asyncio.Task[Any]:
+        """Runs something as this process would."""
+        return self._loop.create_task(job, context=self.context)
+
+    async def _run(self) -> None:
+        machine = self.machine
+        error: BaseException | None = None
+        try:
+            await self._live()
+        except (Died, GeneratorExit):
+            return
+        except BaseException as caught:
+            error = caught
+        if self.alive:
+            machine.process_ended(error)
+
+    async def _live(self) -> None:
+        """What `daemon.supervise` and `daemon.program` do around a node."""
+        machine = self.machine
+        runner = LoopRunner(self._loop, self._draw)
+        env = Env(
+            fs=machine.fs,
+            clock=machine.clock,
+            random=SeededRandom(self._draw.getrandbits(64)),
+            runner=runner,
+        )
+        stop = self.stop = Stop()
+        env.fs.make_directories(machine.config.data / "state")
+        state = MemoryNodeState(env, machine.kept, lambda: machine.step("record"))
+        records = NodeRecords(cast(NodeState, state))
+        node = self.node = SimulatedNode(machine.config, env, records, stop)
+        node.runner = runner
+        node.on_open = lambda store: machine.on_open(self, store)
+        try:
+            await node.start()
+            self.serving = True
+            await until_stopped(
+                stop,
+                node.shower.run(),
+                node.keep(),
+                node.tick(),
+                node.certainty.meet(),
+                node.certainty.pulse(),
+                node.verification.run(),
+            )
+        finally:
+            if self.alive:
+                await node.close()
+        await records.close()
+
+
+class Machine:
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        config: PrimaryConfig | ReplicaConfig,
+        loop: VirtualLoop,
+        network: Network,
+        draw: random.Random,
+        note: Callable[..., None],
+        on_open: Callable[[NodeProcess, Database], None],
+    ) -> None:
+        self.on_open = on_open
+        self.name, self.host, self.config = name, host, config
+        self.clock = NodeClock(loop, draw)
+        self.kept: dict[bytes, bytes] = {}
+        self.process: NodeProcess | None = None
+        self.failure: BaseException | None = None
+        self.lives = 0
+        self.power_losses = 0
+        self._loop, self._network, self._draw, self._note = loop, network, draw, note
+        self._dies_in: int | None = None
+        self._dies_of = ""
+        self.fs = MemoryFileSystem()
+        self._medium = Medium(self.fs)
+        self._use(self.fs, self._medium)
+
+    def _use(self, fs: MemoryFileSystem, medium: Medium) -> None:
+        self.fs, self._medium = fs, medium
+
+        def before(call: str, path: Path, size: int) -> None:
+            if self.fs is not fs:
+                raise Died
+            if call in CHANGES:
+                self.step(call)
+
+        fs.before = before
+
+    def step(self, what: str) -> None:
+        """Something is about to become durable, or to change; this may be where the process dies."""
+        if self._dies_in is None:
+            return
+        self._dies_in -= 1
+        if self._dies_in <= 0:
+            self._note(self.name, "dies", at=what, of=self._dies_of)
+            how, self._dies_in = self._dies_of, None
+            (self.lose_power if how == "power" else self.kill)()
+            raise Died
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None
+
+    @property
+    def node(self) -> SimulatedNode | None:
+        return None if self.process is None else self.process.node
+
+    @property
+    def store(self) -> Database | None:
+        return None if self.process is None else self.process.store
+
+    def start(self) -> None:
+        assert self.process is None
+        self.lives += 1
+        self._network.down.discard(self.host)
+        self._note(self.name, "start", life=self.lives)
+        self.process = NodeProcess(self, self._loop, random.Random(self._draw.getrandbits(64)))
+
+    def stop(self) -> None:
+        """As SIGTERM does."""
+        if self.process is not None and self.process.stop is not None:
+            self._note(self.name, "stop")
+            self._loop.call_soon(self.process.stop.request, "SIGTERM", context=self.process.context)
+
+    def process_ended(self, error: BaseException | None) -> None:
+        self._note(self.name, "ended", error=repr(error))
+        self.failure = self.failure or error
+        self._end(power_lost=False)
+        self._after_kill()
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self._note(self.name, "kill")
+            self._end(power_lost=False)
+            self._after_kill()
+
+    def lose_power(self) -> None:
+        self._note(self.name, "power lost")
+        if self.process is not None:
+            self._end(power_lost=True)
+        self.power_losses += 1
+        self._network.down.add(self.host)
+        self._catch_up()
+        state = self._medium.draw(self._draw)
+        fs = MemoryFileSystem(state.image)
+        self._use(fs, Medium(fs))
+
+    def replace_disk(self, config: ReplicaConfig) -> None:
+        """The disk is another one; what it was is told to its node in another configuration."""
+        self.config = config
+        self.kept.clear()
+        fs = MemoryFileSystem()
+        self._use(fs, Medium(fs))
+
+    def record_says_granted(self) -> bool:
+        role = self.kept.get(b"role")
+        return role is not None and decode(RoleRecord, role).granted_epoch is not None
+
+    def die_soon(self, how: str, operations: int) -> None:
+        """At the so-manyth operation on the disk from now on: "kill" or "power"."""
+        self._dies_in, self._dies_of = operations, how
+
+    def pause(self) -> None:
+        if self.process is not None and not self.process.paused:
+            self._note(self.name, "pause")
+            self.process.paused = True
+
+    def go_on(self) -> None:
+        if self.process is not None and self.process.paused:
+            self._note(self.name, "go on")
+            self._loop.wake(self.process)
+
+    def _end(self, *, power_lost: bool) -> None:
+        process, self.process = self.process, None
+        assert process is not None
+        process.alive = False
+        process.backlog.clear()
+        self._dies_in = None
+        self._network.process_ended(process, power_lost=power_lost)
+
+    def _after_kill(self) -> None:
+        self._catch_up()
+        self._use(*self._medium.killed())
+
+    def _catch_up(self) -> None:
+        for operation in self.fs.journal:
+            self._medium.apply(operation)
+        self.fs.journal.clear()

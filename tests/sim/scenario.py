@@ -1,0 +1,140 @@
+"""What one seed decides before anything happens: the cluster, what it promises, and what will befall it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from replicad.daemon.addresses import Address
+from replicad.daemon.config import PrimaryConfig, ReplicaConfig
+from replicad.options import KIB, Options
+from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
+
+Promise = Literal["sync", "synchronous", "async"]
+"""What an acknowledged write survives:
+
+sync          whatever happens to processes and power; the role changes by switchover only
+synchronous   that, and promotions by force while the primary is away: all replicas acknowledged it
+async         kills, and no loss of power or promotion: what is lost then is a tail
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    seed: int
+    promise: Promise
+    cascade: bool
+    faults: tuple[str, ...]
+    """The kinds that are drawn from."""
+    fault_seconds: float
+    """Between two of them, on average."""
+    chaos_seconds: float
+    store: Options
+    link: ReplicationOptions
+    roles: RoleOptions
+    verification: VerificationOptions
+    keys: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("one", "two", "three")
+
+
+MILD = ("kill", "die", "stop", "pause", "reset", "partition", "half-open", "slow", "clock")
+
+
+def draw_scenario(seed: int) -> Scenario:
+    draw = random.Random(f"scenario {seed}")
+    promise: Promise = draw.choices(("sync", "synchronous", "async"), (4, 4, 3))[0]
+    kinds: list[str] = [*MILD, "power", "die-power", "switchover"]
+    if promise != "sync":
+        kinds += ["promote", "promote"]
+    if promise != "synchronous":
+        kinds += ["wipe"]
+    chosen = tuple(draw.sample(kinds, draw.randint(2, min(7, len(kinds)))))
+    quick = draw.random() < 0.5
+    store: dict[str, Any] = {
+        "durability": "async" if promise == "async" and draw.random() < 0.6 else "sync",
+        "memtable_bytes": 64 * KIB,
+        "block_cache_bytes": 256 * KIB,
+        "block_bytes": 1024,
+        "table_bytes": 16 * KIB,
+        "level0_compaction_tables": 2,
+        "level_base_bytes": 32 * KIB,
+        "level_multiplier": 4,
+        "segment_bytes": draw.choice((4, 8, 32)) * KIB,
+        "log_retention_bytes": draw.choice((0, 8 * KIB, 1 << 30)),
+        "log_disk_floor_bytes": 0,
+    }
+    link: dict[str, Any] = {
+        "heartbeat_seconds": draw.choice((0.25, 0.5)),
+        "idle_seconds": draw.choice((1.0, 2.0)),
+        "connect_seconds": 1.0,
+        "handshake_seconds": 2.0,
+        "backoff_seconds_min": 0.05,
+        "backoff_seconds_max": 0.5,
+        "stopped_retry_seconds": 0.5,
+        "send_seconds": 2.0,
+        "synchronous": "any 2" if promise == "synchronous" else "",
+        "synchronous_seconds_max": 1.5,
+        "chunk_bytes": draw.choice((2, 16, 256)) * KIB,
+        "window_bytes": draw.choice((4, 64, 1024)) * KIB,
+        "file_chunk_bytes": draw.choice((2, 16)) * KIB,
+        "copy_window_bytes": draw.choice((8, 64)) * KIB,
+        "slot_log_bytes_max": draw.choice((1, 16 * KIB, 1 << 30)),
+        "copy_keep_seconds": draw.choice((3.0, 3600.0)),
+        "free_bytes_min": 0,
+    }
+    return Scenario(
+        seed=seed,
+        promise=promise,
+        cascade=draw.random() < 0.3,
+        faults=chosen,
+        fault_seconds=draw.choice((0.3, 0.8, 1.5)),
+        chaos_seconds=draw.choice((5.0, 10.0, 15.0)),
+        store=Options(**store),
+        link=ReplicationOptions(**link),
+        roles=RoleOptions(
+            stood_still_seconds=0.6 if quick else 1.0,
+            ask_seconds=0.3,
+            meet_seconds=0.3,
+            switchover_seconds=draw.choice((1.0, 3.0)),
+            when_alone="serve" if promise != "synchronous" else draw.choice(("serve", "wait")),
+        ),
+        verification=VerificationOptions(
+            interval_seconds=draw.choice((0.0, 2.0)), section_seconds=2.0, bytes_per_second=1 << 20
+        ),
+        keys=draw.choice((10, 60, 300)),
+    )
+
+
+def host_of(index: int) -> str:
+    return f"127.0.0.{index + 1}"
+
+
+def config_of(scenario: Scenario, index: int) -> PrimaryConfig | ReplicaConfig:
+    if index == 0:
+        return PrimaryConfig(**_common(scenario, index))
+    upstream = 1 if index == 2 and scenario.cascade and not scenario.link.synchronous else 0
+    return replica_config(scenario, scenario.names[index], host_of(upstream))
+
+
+def replica_config(scenario: Scenario, name: str, primary_host: str) -> ReplicaConfig:
+    values = _common(scenario, scenario.names.index(name))
+    return ReplicaConfig(**values, primary=Address(primary_host, 6381))
+
+
+def _common(scenario: Scenario, index: int) -> dict[str, Any]:
+    host = host_of(index)
+    return {
+        "data": Path(f"/{scenario.names[index]}"),
+        "name": scenario.names[index],
+        "listen": Address(host, 6380),
+        "replication": Address(host, 6381),
+        "store": scenario.store,
+        "link": scenario.link,
+        "roles": scenario.roles,
+        "verification": scenario.verification,
+    }

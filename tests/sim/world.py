@@ -1,0 +1,314 @@
+"""One seed, played: a cluster, its applications, what befalls it, and what must hold."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from replicad.errors import LogGoneError
+from replicad.replication.roles import Standing
+from replicad.store.database import Database
+from replicad.types import Position
+from tests.sim import loop as loop_module
+from tests.sim.applications import Applications
+from tests.sim.faults import Faults
+from tests.sim.ledger import Frame, Ledger, Violation, contents, number_of, numbers
+from tests.sim.loop import PROCESS, VirtualLoop
+from tests.sim.machine import Died, Machine, NodeProcess
+from tests.sim.network import Network, SimTransport
+from tests.sim.scenario import Scenario, config_of, draw_scenario, host_of, replica_config
+from tests.sim.trace import Trace, capture_logs, keep_logs_quiet
+
+CALM_SECONDS = 1.5
+"""Before anything happens to the cluster."""
+EQUAL_SECONDS_MAX = 40.0
+"""How long after the last fault everything may take to be equal again."""
+NO_LOG = "remove its data to have it fetch a copy"
+LOOK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    seed: int
+    digest: str
+    events: int
+    virtual_seconds: float
+    acknowledged: int
+    frames: int
+    failure: str | None
+    trace: str
+
+
+class World:
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.draw = random.Random(f"world {scenario.seed}")
+        self.errors: list[str] = []
+        self.loop = VirtualLoop(self._stream("order"), self._loop_error)
+        self.trace = Trace(self.loop)
+        self.network = Network(self.loop, self._stream("network"), self._delivered)
+        self.loop.network = self.network
+        self.ledger = Ledger()
+        self.machines = [
+            Machine(
+                name,
+                host_of(index),
+                config_of(scenario, index),
+                self.loop,
+                self.network,
+                self._stream(name),
+                self.trace.note,
+                self._opened,
+            )
+            for index, name in enumerate(scenario.names)
+        ]
+        self.applications = Applications(self, self._stream("applications"))
+        self.faults = Faults(self, self._stream("faults"))
+
+    def _stream(self, name: str) -> random.Random:
+        return random.Random(f"{self.scenario.seed} {name}")
+
+    def _delivered(self, transport: SimTransport, what: str, checksum: int) -> None:
+        self.trace.hash_only(transport.there, transport.here, what, checksum)
+
+    def _loop_error(self, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        process = PROCESS.get()
+        if isinstance(error, Died) or (process is not None and not process.alive):
+            return
+        if isinstance(error, Violation):
+            self.errors.append(str(error))
+        elif "never retrieved" not in context["message"] or isinstance(error, AssertionError):
+            self.errors.append(f"{context['message']}: {error!r}")
+
+    # Looking at the logs.
+
+    def _opened(self, process: NodeProcess, store: Database) -> None:
+        """From now on every frame that becomes durable there is looked at, at that moment."""
+        before: list[Position | None] = [None]
+        oldest = store.oldest_log_sequence
+        at = [oldest]
+
+        def look() -> None:
+            if not process.alive or process.store not in (None, store) or store.durable_sequence < at[0]:
+                return
+            try:
+                cursor = store.read_log(at[0])
+                try:
+                    while (chunk := cursor.next(LOOK_BYTES)) is not None:
+                        before[0] = self.ledger.add(process.name, chunk.frames, before[0])
+                        at[0] = chunk.last_sequence + 1
+                finally:
+                    cursor.close()
+            except LogGoneError as error:
+                self.fail(f"{process.name}: the log has a hole: {error}")
+            except Violation as error:
+                self.fail(str(error))
+
+        if oldest <= store.durable_sequence:
+            found = store.position_at(oldest - 1) if oldest > 1 else None
+            before[0] = found
+        else:
+            before[0] = store.durable_position
+        look()
+        try:
+            self.ledger.check_known(process.name, store.durable_position)
+        except Violation as error:
+            self.fail(str(error))
+        store.subscribe(look)
+
+    def fail(self, reason: str) -> None:
+        self.trace.note("world", "VIOLATION", reason=reason)
+        self.errors.append(reason)
+
+    def newest_epoch(self) -> int:
+        return max(self.ledger.writers, default=1)
+
+    def primary(self) -> Machine | None:
+        """The one node that takes writes, if it is only one."""
+        found = [m for m in self.machines if m.node is not None and m.node.standing is Standing.PRIMARY]
+        return found[0] if len(found) == 1 else None
+
+    # The play.
+
+    async def play(self) -> None:
+        self.machines[0].start()
+        for machine in self.machines[1:]:
+            machine.start()
+        await asyncio.sleep(CALM_SECONDS)
+        applications = self.applications
+        tasks = [
+            asyncio.create_task(job()) for job in (applications.write, applications.write, applications.read)
+        ]
+        chaos = asyncio.create_task(self.faults.run())
+        while not chaos.done():
+            await asyncio.sleep(0.2)
+            self._check_ended()
+        await chaos
+        await asyncio.sleep(self.draw.uniform(0.0, 1.0))
+        applications.stopping = True
+        await asyncio.gather(*tasks)
+        await self._until_equal()
+        self._check_end()
+
+    def _check_ended(self) -> None:
+        for machine in self.machines:
+            if machine.failure is not None:
+                raise Violation(f"{machine.name} ended: {machine.failure!r}") from machine.failure
+        if self.errors:
+            raise Violation(self.errors[0])
+
+    async def _until_equal(self) -> None:
+        deadline = self.loop.now + EQUAL_SECONDS_MAX
+        while True:
+            self._check_ended()
+            self._help_out()
+            reason = self._not_equal()
+            if reason is None:
+                return
+            if self.loop.now > deadline:
+                raise Violation(f"{EQUAL_SECONDS_MAX:.0f} s after the last fault {reason}")
+            await asyncio.sleep(0.1)
+
+    def _help_out(self) -> None:
+        """A tail whose log is not here is not thrown away without a person."""
+        primary = self.primary()
+        if primary is None:
+            return
+        for machine in self.machines:
+            follower = None if machine.node is None else machine.node.link.follower
+            if follower is not None and (follower.link.last_error or "").endswith(NO_LOG):
+                self.trace.note("world", "gives up a tail", machine=machine.name)
+                machine.kill()
+                machine.replace_disk(replica_config(self.scenario, machine.name, primary.host))
+
+    def _not_equal(self) -> str | None:
+        standings = {}
+        for machine in self.machines:
+            if not machine.is_running:
+                machine.start()
+        for machine in self.machines:
+            if machine.node is None or machine.store is None:
+                return f"{machine.name} has no data"
+            standings[machine.name] = machine.node.standing
+        primaries = [name for name, standing in standings.items() if standing is Standing.PRIMARY]
+        if len(primaries) != 1 or set(standings.values()) != {Standing.PRIMARY, Standing.FOLLOWING}:
+            return f"the nodes stand like this: { {n: s.value for n, s in standings.items()} }"
+        positions = {m.name: str(m.store.durable_position) for m in self.machines if m.store is not None}
+        if len(set(positions.values())) != 1:
+            return f"the nodes are at {positions}"
+        return None
+
+    # What must hold at the end.
+
+    def _check_end(self) -> None:
+        newest = self.machines[0].store.durable_position  # type: ignore[union-attr]
+        history = self.ledger.history(newest)
+        expected = contents(history)
+        digests = set()
+        for machine in self.machines:
+            store = machine.store
+            assert store is not None
+            found = dict(store.scan())
+            if found != expected:
+                wrong = sorted(
+                    key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)
+                )
+                raise Violation(f"{machine.name} at {newest} differs from its history in {wrong[:5]}")
+            digests.add(store.digest())
+            if machine.node is not None and machine.node.verification.record.doubt is not None:
+                raise Violation(f"{machine.name} doubts: {machine.node.verification.record.doubt}")
+        if len(digests) != 1:
+            raise Violation(f"digests at {newest} differ: {digests}")
+        self._check_acknowledged(history)
+        self._check_seen()
+
+    def _check_acknowledged(self, history: list[Frame]) -> None:
+        there = {number for frame in history for number in numbers(frame)}
+        everywhere = {number for frame in self.ledger.frames.values() for number in numbers(frame)}
+        for write in self.applications.acknowledged:
+            if write.token is not None and write.number in everywhere:
+                frame = self.ledger.frames.get(write.token)
+                if frame is None or write.number not in numbers(frame):
+                    raise Violation(f"write {write.number} got token {write.token}, where it is not")
+            if write.number in there:
+                continue
+            if self.scenario.promise != "async":
+                raise Violation(
+                    f"write {write.number}, acknowledged by {write.node} at {write.at:.4f}, is lost"
+                )
+            if write.number in everywhere:
+                continue  # A promotion took it back.
+            (machine,) = (m for m in self.machines if m.name == write.node)
+            if self.scenario.store.durability == "sync" or machine.power_losses == write.power_losses:
+                raise Violation(
+                    f"write {write.number}, acknowledged by {write.node} at {write.at:.4f}, was never durable"
+                )
+
+    def _check_seen(self) -> None:
+        """What was read after a token is from its history, and not older than what that says."""
+        writes: dict[int, Frame] = {n: f for f in self.ledger.frames.values() for n in numbers(f)}
+        last_at: dict[Position, dict[bytes, tuple[int, bool]]] = {}
+        for seen in self.applications.seen:
+            if seen.token.sequence and seen.token not in self.ledger.frames:
+                continue  # Under "async", of a write that was lost before it was durable.
+            if seen.token not in last_at:
+                last: dict[bytes, tuple[int, bool]] = {}
+                for frame in self.ledger.history(seen.token) if seen.token.sequence else []:
+                    for kind, _, key, _ in frame.records:
+                        if kind in (1, 2):
+                            last[key] = (int(frame.position.sequence), kind == 1)
+                last_at[seen.token] = last
+            at, is_put = last_at[seen.token].get(seen.key, (0, False))
+            if seen.value is None:
+                if is_put and not any(
+                    frame.position.sequence > at and (2, 0, seen.key, None) in frame.records
+                    for frame in self.ledger.frames.values()
+                ):
+                    raise Violation(f"{seen.node} lacked {seen.key!r} after token {seen.token}, put at {at}")
+                continue
+            frame_seen = writes.get(number_of(seen.value))
+            if frame_seen is None:
+                continue
+            if frame_seen.position.sequence < at:
+                raise Violation(
+                    f"{seen.node} showed {seen.key!r} of {frame_seen.position} after token {seen.token}, "
+                    f"whose history wrote it at {at}"
+                )
+
+
+def play(seed: int, *, keep_trace: bool = False) -> Outcome:
+    """Plays a seed to its end. The trace is kept of what failed, or when it is asked for."""
+    with loop_module.torn_down():
+        outcome = _play(seed, keep_trace)
+        keep_logs_quiet()
+        return outcome
+
+
+def _play(seed: int, keep_trace: bool) -> Outcome:
+    loop_module.begin()
+    world = World(draw_scenario(seed))
+    capture_logs(world.trace)
+    scenario = world.scenario
+    world.trace.note("world", "scenario", promise=scenario.promise, faults=scenario.faults)
+    world.loop.ends_at = CALM_SECONDS + scenario.chaos_seconds + EQUAL_SECONDS_MAX + 60.0
+    failure: str | None = None
+    try:
+        loop_module.run(world.loop, world.play())
+    except (Violation, loop_module.Deadlock, loop_module.OutOfTime, AssertionError) as error:
+        failure = f"{type(error).__name__}: {error}"
+        error.__traceback__ = error.__cause__ = None
+    if failure is None and world.errors:
+        failure = world.errors[0]
+    return Outcome(
+        seed,
+        world.trace.digest,
+        world.trace.events,
+        world.loop.now,
+        len(world.applications.acknowledged),
+        len(world.ledger.frames),
+        failure,
+        world.trace.text() if failure is not None or keep_trace else "",
+    )
