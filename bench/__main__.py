@@ -18,6 +18,7 @@ from bench.latency import show_latency
 from bench.measure import ROUNDS, Disagreement
 from bench.memory import show_memory
 from bench.opening import show_opening
+from bench.roles import show_role_changes
 from bench.shipping import show_shipping
 from bench.table import show_ratios, show_table
 
@@ -52,6 +53,7 @@ SECTIONS: dict[str, Callable[[Run], None]] = {
     "memory": lambda run: show_memory(len(run.records), run.value_bytes, run.directory),
     "amplification": lambda run: show_amplification(run.records, run.seed, run.directory),
     "shipping": lambda run: show_shipping(run.records, run.directory),
+    "roles": lambda run: show_role_changes(run.directory),
     "backup": lambda run: show_backup(run.backup_bytes, run.seed, run.directory),
 }
 

@@ -110,6 +110,30 @@ def test_under_load_nothing_is_lost_or_doubled(cluster: Cluster, tmp_path: Path)
     assert len(paused) == 4
 
 
+def test_a_promotion_by_command_reports_its_pause(cluster: Cluster, tmp_path: Path) -> None:
+    """From the command to the first acknowledged write, with a replica that is caught up and a primary that
+    is dead; what was acknowledged is there."""
+    primary, replica = pair(cluster)
+    writers = [Writer(f"writer:{number}", [primary]) for number in range(4)]
+    for writer in writers:
+        writer.start()
+    eventually(lambda: all(len(writer.acknowledged) > 50 for writer in writers))
+    for writer in writers:
+        writer.ending.set()
+        writer.join()
+    follows(replica, primary)
+    primary.kill()
+    with replica.client() as client:
+        began = time.monotonic()
+        client.execute_command("REPLICAD.PROMOTE")
+        client.set("first", 1)
+        seconds = time.monotonic() - began
+    check(writers, replica)
+    (promoted,) = replica.events("role.promotion_done")
+    print(f"paused {seconds * 1000:.1f} ms, {promoted['seconds'] * 1000:.1f} ms of it in the node, ")
+    print(f"fdatasync median {fdatasync_median(tmp_path) * 1000:.2f} ms")
+
+
 def test_a_target_that_does_not_answer_changes_nothing(cluster: Cluster) -> None:
     """The time is over: writes that waited go on where they were, in the same epoch."""
     primary, replica = pair(cluster)
