@@ -24,7 +24,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint types format bench bench-large crash faults rot sim fuzz asan ubsan tsan nightly install clean
+.PHONY: help setup demo test check lint types format bench bench-large crash faults rot sim teeth fuzz asan ubsan tsan nightly install clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +63,9 @@ crash: $(INSTALLED)  ## every state that a crash may leave opens and holds what 
 faults: $(INSTALLED)  ## every call of a scripted run fails, in every way (CASE=…, FAULTS_FLAGS='--every 10')
 	$(BIN)/python -m tests.faults $(if $(CASE),--case '$(CASE)') $(FAULTS_FLAGS)
 
+teeth: $(INSTALLED)  ## our code made wrong, place after place: the tests notice each time (TEETH_FLAGS='--traps 1')
+	$(BIN)/python -m tests.teeth $(TEETH_FLAGS)
+
 rot: $(INSTALLED)  ## every byte of a database and its copies is another one: right or CorruptionError (SEED=1 CASE=…)
 	$(BIN)/python -m tests.rot $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE)) $(ROT_FLAGS)
 
@@ -82,9 +85,9 @@ tsan: $(INSTALLED)  ## the same under ThreadSanitizer
 	$(BIN)/python tests/native/sanitized.py thread
 
 # The long ones, one after the other; the next one runs even when one failed.
-NIGHTLY := crash faults rot fuzz asan ubsan tsan bench-large
+NIGHTLY := crash faults teeth rot fuzz asan ubsan tsan bench-large
 
-nightly: $(BENCH_INSTALLED)  ## the long ones: crash, faults, rot, fuzz, sanitizers, the large benchmark (NIGHTLY=… chooses)
+nightly: $(BENCH_INSTALLED)  ## the long ones: crash, faults, teeth, rot, fuzz, sanitizers, the large benchmark (NIGHTLY=… chooses)
 	@failed=; for target in $(NIGHTLY); do \
 		echo "== make $$target"; \
 		$(MAKE) --no-print-directory $$target SECONDS=$(or $(SECONDS),3600) || failed="$$failed $$target"; \

@@ -89,7 +89,7 @@ def replay(path: Path) -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make crash", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--second", type=int, default=40, help="states of a second crash for each of a first")
+    parser.add_argument("--second", type=int, default=60, help="states of a second crash for each of a first")
     parser.add_argument("--workloads", nargs="*", choices=WORKLOADS, help="all by default")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--keep", type=Path, default=Path("build/crash"), help="where failing cases are kept")

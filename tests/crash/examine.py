@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from replicad.store.database import open_database
 from replicad.store.manifest.file import load
 from replicad.types import Position
+from tests.crash.recording import Copy, Recording
 from tests.crash.script import Script, content_of, digest_of
 from tests.crash.states import Medium
-from tests.crash.workloads import Recording
 from tests.support.inline_runner import InlineRunner, inline_env
 from tests.support.journal import Note, Operation
 from tests.support.memory_filesystem import Image, MemoryFileSystem
@@ -62,6 +61,9 @@ class Expectation:
         if note.what == "copy":
             name, position = note.value
             return replace(self, copies={**self.copies, name: position})
+        if note.what == "leaving":
+            left = {name: position for name, position in self.copies.items() if name != note.value}
+            return replace(self, copies=left)
         assert note.what == "narrowed"
         return replace(self, states=note.value, floor=min(rank for rank, _ in note.value.values()))
 
@@ -106,7 +108,7 @@ def examine_in(
 ) -> Opened:
     """The same of what `fs` shows, of which `medium` says how much is durable."""
     script = recording.script
-    copies = {name: _position_of_copy(path, fs, script) for name, path in recording.copies.items()}
+    copies = {name: _position_of_copy(name, copy, fs, script) for name, copy in recording.copies.items()}
     runner = InlineRunner()
     try:
         role = script.role
@@ -171,17 +173,17 @@ def _read_log(database: object, position: Position) -> None:
         raise Wrong(f"its log leads to {reached}, not to {position}")
 
 
-def _position_of_copy(path: Path, fs: MemoryFileSystem, script: Script) -> Position | None:
-    """None when there is no such directory. One that is there must be whole."""
-    if not fs.exists(path):
-        return None
+def _position_of_copy(name: str, copy: Copy, fs: MemoryFileSystem, script: Script) -> Position | None:
+    """None when there is no such copy. One that is there must be whole."""
     env = inline_env(MemoryFileSystem(fs.image()), InlineRunner(), 3)
     try:
-        with open_database(path, script.options, env=env, read_only=True) as copy:
-            position, digest = copy.position, digest_of(content_of(copy))
+        if (opened := copy.open(env, script.options)) is None:
+            return None
+        with opened:
+            position, digest = opened.position, digest_of(content_of(opened))
     except Exception as error:
-        raise Wrong(f"{path} does not open: {error!r}") from error
+        raise Wrong(f"the copy {name!r} does not open: {error!r}") from error
     rank = script.history.rank(position)
     if rank is None or script.history.states[rank].digest != digest:
-        raise Wrong(f"{path} opens at {position}, and holds something else")
+        raise Wrong(f"the copy {name!r} opens at {position}, and holds something else")
     return position

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from tests.crash.cases import Case
 from tests.crash.examine import Expectation, Opened, Outcome, Wrong, examine, examine_in
+from tests.crash.recording import Recording
 from tests.crash.states import Medium, State, Thoroughness
-from tests.crash.workloads import WORKLOADS, Recording
+from tests.crash.workloads import WORKLOADS
 from tests.support.journal import Note, Operation
 from tests.support.memory_filesystem import Image
 
@@ -27,7 +28,7 @@ class Limits:
 
     first: Thoroughness = FIRST
     second: Thoroughness = SECOND
-    second_states: int = 40
+    second_states: int = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 The script keeps a model of what the store must hold after each batch. Its notes in the journal mark promises:
 "floor" (the history through that rank was acknowledged, shipped or reported durable), "copy" (a copy was
-reported complete), "served" and "narrowed" (see `examine.py`).
+reported complete), "leaving" (one that may go from now on), and "narrowed" (see `examine.py`).
 """
 
 from __future__ import annotations

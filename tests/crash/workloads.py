@@ -5,13 +5,13 @@ To add one, write a function that plays it on a Script and put it in WORKLOADS.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 from replicad.store.checkpoint import install
 from replicad.store.rewind import cut_back
-from replicad.types import Position
+from tests.crash.backup_workloads import backup, purge, restore
+from tests.crash.recording import Checkpoint, Recording
 from tests.crash.script import (
     DATA,
     BesideBackground,
@@ -27,18 +27,6 @@ from tests.support.memory_filesystem import Image
 
 BIG = b"big " * 300
 """More than two sectors, so that an append of it tears in several places."""
-
-
-@dataclass
-class Recording:
-    """A played script; for a replica also its primary's frames, by sequence number, to go on with."""
-
-    script: Script
-    frames: Mapping[int, bytes] = field(default_factory=dict)
-    copies: Mapping[str, Path] = field(default_factory=dict)
-    """Directories that must open at a position of the history wherever they exist."""
-    changes_role: bool = False
-    """The manifest says whose the database is."""
 
 
 Play = Callable[[], Recording]
@@ -116,8 +104,13 @@ def flush_beside_writer() -> Recording:
     script = Script(options(durability="async"))
     for number in range(5):
         script.submit((b"key-%d" % number, BIG))
-    numbers = iter(range(1000))
-    with BesideBackground(script, lambda: script.submit((b"beside-%d" % next(numbers), BIG[:700]))):
+    turns = iter(range(1000))
+
+    def beside() -> None:
+        if (turn := next(turns)) % 3 == 0:
+            script.submit((b"beside-%d" % turn, BIG[:700]))
+
+    with BesideBackground(script, beside):
         script.flush()
     script.run()
     return Recording(script)
@@ -180,7 +173,8 @@ def checkpoint() -> Recording:
     script.copied("flushed", script.database.create_checkpoint("/copies/flushed", flush=True).position)
     script.put(b"a", b"4")
     script.run()
-    return Recording(script, copies={"with log": Path("/copies/log"), "flushed": Path("/copies/flushed")})
+    log, flushed = (Checkpoint(Path("/copies") / name) for name in ("log", "flushed"))
+    return Recording(script, copies={"with log": log, "flushed": flushed})
 
 
 def copy_opened_for_writing() -> Recording:
@@ -345,7 +339,8 @@ WORKLOADS: dict[str, Play] = {
         bootstrap,
         role_change,
         rewind,
+        backup,
+        purge,
+        restore,
     )
 }
-
-__all__ = ["WORKLOADS", "Position", "Recording", "content_of"]

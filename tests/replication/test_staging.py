@@ -10,7 +10,8 @@ import pytest
 from replicad.env import LocalFileSystem
 from replicad.errors import CorruptionError, DiskFullError, ProtocolError
 from replicad.replication.headers import FileEntry
-from replicad.replication.staging import Staging, check_list
+from replicad.replication.staging import DIRECTORY, Staging, check_list
+from tests.support.power_loss import MortalFileSystem
 
 FS = LocalFileSystem()
 
@@ -150,3 +151,15 @@ def test_a_copy_that_does_not_fit_is_refused_before_it_is_fetched(tmp_path: Path
         Staging(FS, tmp_path, [huge]).prepare({}, 0)
     with pytest.raises(DiskFullError, match="reserve"):
         Staging(FS, tmp_path, LIST).prepare({}, 1 << 60)
+
+
+def test_what_is_staged_survives_a_loss_of_power(tmp_path: Path) -> None:
+    """A finished staging directory is durable, names and content, before anybody is told."""
+    fs = MortalFileSystem()
+    staging = Staging(fs, tmp_path, LIST)
+    staging.prepare({}, 0)
+    for index in range(len(LIST)):
+        receive(staging, index)
+    staging.finish()
+    left = fs.left_by_power_loss(tmp_path, tmp_path / "left") / DIRECTORY
+    assert {path.name: path.read_bytes() for path in left.iterdir()} == CONTENT

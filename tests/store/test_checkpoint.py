@@ -12,6 +12,8 @@ import replicad
 from replicad.env import Env, LocalFileSystem
 from replicad.store.checkpoint import install, list_files
 from replicad.store.database import open_database
+from tests.support.inline_runner import InlineRunner, inline_env
+from tests.support.memory_filesystem import MemoryFileSystem
 from tests.support.stores import fill, small_options
 
 
@@ -208,3 +210,17 @@ def test_install_replaces_data(tmp_path: Path) -> None:
         assert replica.database_id == database_id
     known = len(list((tmp_path / "replica").glob("*.sst")))
     assert known == len([file for file in files if file.name.endswith(".sst")])
+
+
+def test_a_cut_waits_until_its_position_is_durable() -> None:
+    """Also under "async": what is copied never holds what the log could lose."""
+    runner = InlineRunner()
+    env = inline_env(MemoryFileSystem(), runner)
+    database = runner.adopt(open_database(Path("/db"), small_options(durability="async"), env=env))
+    batch = replicad.WriteBatch()
+    batch.put(b"a", b"1")
+    database.submit(batch)
+    assert database.durable_sequence == 0
+    with database.cut() as cut:
+        assert database.durable_sequence == cut.position.sequence == 1
+    database.close()

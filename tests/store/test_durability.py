@@ -12,6 +12,8 @@ from replicad import WriteBatch
 from replicad.env import Env
 from replicad.store.database import open_database
 from tests.support.faulty_filesystem import FaultyFileSystem, Gate, io_error, no_space
+from tests.support.inline_runner import InlineRunner, inline_env
+from tests.support.memory_filesystem import MemoryFileSystem
 from tests.support.stores import fill, small_options
 
 
@@ -94,6 +96,42 @@ def test_failed_sync_poisons(tmp_path: Path) -> None:
     with replicad.open(tmp_path / "db", small_options()) as again:
         assert again.get(b"good") == b"1"
         assert again.get(b"later") is None
+
+
+def test_a_failed_sync_is_not_tried_again(tmp_path: Path) -> None:
+    """The second one would succeed, for the pages that were lost are clean by then."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(durability="sync"), env=Env(fs=fs))
+
+    def once(path: Path) -> None:
+        fs.on_sync = None
+        io_error(path)
+
+    fs.on_sync = once
+    with pytest.raises(replicad.PoisonedError):
+        database.put(b"lost", b"1")
+    assert database.failed is not None
+    database.close()
+
+
+def test_what_is_written_during_a_sync_waits_for_the_next() -> None:
+    """Durable is what was written when the sync began: later pages may not be in it."""
+    fs, runner = MemoryFileSystem(), InlineRunner()
+    env = inline_env(fs, runner)
+    database = runner.adopt(open_database(Path("/db"), small_options(durability="sync"), env=env))
+    batch = replicad.WriteBatch()
+    batch.put(b"later", b"2")
+
+    def write_beside(call: str, path: Path, size: int) -> None:
+        if call == "sync" and is_log(path) and database.appended_sequence == 1:
+            database.submit(batch)
+
+    fs.before = write_beside
+    database.put(b"first", b"1")
+    assert (database.appended_sequence, database.durable_sequence) == (2, 1)
+    runner.run_all()
+    assert database.durable_sequence == 2
+    database.close()
 
 
 def test_full_disk_refuses_and_heals(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import replicad
 from replicad.env import Env, LocalFileSystem
+from replicad.store.core import HeldSegment
 from replicad.store.database import open_database
 from tests.support.manual_clock import ManualClock
 from tests.support.stores import fill, small_options
@@ -87,3 +88,25 @@ def test_annotations_are_in_no_table(tmp_path: Path) -> None:
             kinds = [operation.kind.name for operation in update.batch.operations]
             assert kinds == ["LOG_DATA", "PUT", "LOG_DATA", "LOG_DATA"]
             assert update.batch.operations[2].value == note + bytes(range(256))
+
+
+def test_holds_are_asked_before_log_goes(tmp_path: Path) -> None:
+    """Who holds log hears, before any of it goes, what there is and how much room is missing."""
+
+    class Asked:
+        def __init__(self) -> None:
+            self.firsts: list[int] = []
+
+        def oldest_needed(self) -> int | None:
+            return None if self.firsts else 1
+
+        def enforce(self, files: list[HeldSegment], newest: int, flushed: int, short_bytes: int, /) -> None:
+            self.firsts.append(files[0].first_sequence)
+
+    holds = Asked()
+    options = small_options(log_retention_bytes=0)
+    with open_database(tmp_path / "db", options, retention=holds) as db:
+        fill(db, 1000)
+        db.flush()
+        eventually(lambda: db.oldest_log_sequence > 1)
+    assert holds.firsts[0] == 1

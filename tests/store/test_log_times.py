@@ -99,3 +99,31 @@ def test_reads_little(tmp_path: Path, clock: ManualClock) -> None:
         fs.open = counting  # type: ignore[method-assign]
         assert sequence_at_time(db._core, 1_000_000 + 12_000) > 1000
         assert read < 1 << 20 < db.stats()["log"]["bytes"] / 4
+
+
+def test_commit_times_never_go_back(tmp_path: Path, clock: ManualClock) -> None:
+    """Whatever the wall clock does: after a reopening without log, and after another node's log."""
+    env = Env(clock=clock)
+    with open_database(tmp_path / "db", small_options(), env=env) as db:
+        write(db, clock, 5)
+        db.flush()
+        db.create_checkpoint(tmp_path / "copy")
+        db.create_checkpoint(tmp_path / "tables", flush=True)
+        last = clock.wall
+    clock.wall = 500
+    with open_database(tmp_path / "tables", small_options(), env=env) as copy:
+        write(copy, clock, 1)
+        assert last is not None and next(copy.get_updates_since(11)).commit_time >= last
+    with open_database(tmp_path / "db", small_options(), env=env) as db:
+        write(db, clock, 5)
+        times = [update.commit_time for update in db.get_updates_since(1)]
+        assert len(times) == 10 and times == sorted(times)
+        with open_database(tmp_path / "copy", small_options(), env=env, role="replica") as replica:
+            cursor = db.read_log(replica.position.sequence + 1)
+            while (chunk := cursor.next()) is not None:
+                replica.apply_frames(chunk.frames)
+            cursor.close()
+            replica.promote(b"e" * 16)
+            write(replica, clock, 1)
+            times = [update.commit_time for update in replica.get_updates_since(11)]
+            assert len(times) == 7 and times == sorted(times)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import shutil
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 
 import replicad
-from replicad.env import Env, LocalFileSystem
+from replicad.env import Env, LocalFileSystem, ReadFile
+from replicad.store.core import Role
 from replicad.store.database import open_database
+from replicad.store.wal.segment import HEADER_BYTES
 from tests.support.stores import as_after_kill, fill, small_options
 
 
@@ -187,3 +190,38 @@ def test_nothing_goes_before_a_new_manifest(tmp_path: Path) -> None:
     open_database(tmp_path / "db", small_options(), env=Env(fs=Recorded())).close()
     gone = calls.index(f"unlink {stray.name}")
     assert "sync db" in calls[calls.index("rename CURRENT") : gone]
+
+
+def test_an_unreadable_log_is_no_torn_tail(tmp_path: Path) -> None:
+    """A disk that cannot read says nothing about what is written there: nothing is cut."""
+
+    class Unreadable(LocalFileSystem):
+        """Once."""
+
+        failed = False
+
+        def open(self, path: Path) -> ReadFile:
+            file = super().open(path)
+            if path.suffix == ".log":
+                file.read = self._read  # type: ignore[method-assign]
+            return file
+
+        def _read(self, offset: int, length: int, /) -> bytes:
+            if offset >= HEADER_BYTES and not self.failed:
+                self.failed = True
+                raise OSError(errno.EIO, "Input/output error")
+            return before[offset : offset + length]
+
+    database = replicad.open(tmp_path / "db", small_options(durability="sync"))
+    fill(database, 10)
+    left = as_after_kill(tmp_path / "db", tmp_path / "left")
+    database.close()
+    (segment,) = log_files(left)
+    before = segment.read_bytes()
+    roles: tuple[Role, ...] = ("owner", "replica")
+    for role in roles:
+        with pytest.raises(OSError, match="Input/output error"):
+            open_database(left, small_options(), env=Env(fs=Unreadable()), role=role)
+    assert log_files(left) == [segment] and segment.read_bytes() == before
+    with replicad.open(left, small_options()) as again:
+        assert again.latest_sequence == 10 and not again.notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,21 @@ def test_an_epoch_whose_first_frame_was_lost_has_not_begun(tmp_path: Path) -> No
     log_files(lost)[-1].write_bytes(b"")
     with open_database(lost, small_options(), role="replica") as again:
         assert again.position == fork and [record.epoch for record in again.epochs] == [1]
+
+
+def test_log_of_another_history_is_refused(tmp_path: Path) -> None:
+    """The manifest's position decides: frames of the right numbers that follow another one are corruption."""
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        fill(database, 5)
+    shutil.copytree(tmp_path / "db", tmp_path / "other")
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        fill(database, 5, start=5)
+        database.flush()
+    with replicad.open(tmp_path / "other", small_options()) as database:
+        fill(database, 5, start=100)
+    with replicad.open(tmp_path / "other", small_options()) as database:
+        fill(database, 5, start=105)
+    shutil.rmtree(tmp_path / "db" / "wal")
+    shutil.copytree(tmp_path / "other" / "wal", tmp_path / "db" / "wal")
+    with pytest.raises(replicad.CorruptionError, match="not the continuation of the manifest"):
+        replicad.open(tmp_path / "db", small_options())

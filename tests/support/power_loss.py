@@ -88,8 +88,9 @@ class MortalFileSystem(LocalFileSystem):
         self.step(path)
         super().remove_tree(path)
 
-    def note_synced(self, path: Path, inode: int) -> None:
-        self._synced[inode] = path.read_bytes()
+    def note_synced(self, fd: int) -> None:
+        """By descriptor: the file may have got another name since it was made."""
+        self._synced[os.fstat(fd).st_ino] = Path(f"/proc/self/fd/{fd}").read_bytes()
 
     def _note_directory(self, path: Path) -> None:
         with os.scandir(path) as entries:
@@ -112,4 +113,4 @@ class _MortalFile(LocalAppendFile):
     def sync(self) -> None:
         self._fs.step(self.path)
         super().sync()
-        self._fs.note_synced(self.path, self.path.stat().st_ino)
+        self._fs.note_synced(self._fd)
