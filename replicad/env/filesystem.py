@@ -33,6 +33,13 @@ class AppendFile(Protocol):
     size: int
     """Bytes appended so far, whole appends only."""
 
+    def write(self, data: Bytes, /) -> int:
+        """One write of the system at the end: takes some of `data` and returns how much, or raises OSError.
+
+        `size` is the caller's to raise, when a whole piece is there: `append` without what it costs.
+        """
+        ...
+
     def append(self, data: Bytes, /) -> int:
         """Writes all of `data` and returns the new `size`, or raises OSError; then part of it may be there,
         beyond `size`."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from replicad.env.filesystem import AppendFile, Bytes, DirectoryLock, FileStamp, ReadFile
@@ -13,18 +15,23 @@ from replicad.errors import LockedError
 
 
 class LocalAppendFile:
+    __slots__ = ("_fd", "path", "size", "write")
+
+    write: Callable[[Bytes], int]
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size = 0
         self._fd = -1
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self.write = partial(os.write, self._fd)
 
     def append(self, data: Bytes, /) -> int:
-        written = os.write(self._fd, data)
+        written = self.write(data)
         if written != len(data):
             view = memoryview(data)
             while written < len(data):
-                written += os.write(self._fd, view[written:])
+                written += self.write(view[written:])
         self.size = size = self.size + written
         return size
 

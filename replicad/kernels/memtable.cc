@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kFanout = 64;
 constexpr int kInnerLevelsMax = 16;     // 32^16 leaves
+constexpr size_t kCacheLineBytes = 64;
 constexpr uint32_t kSkipStepBytes = 4;  // less gain than this is not worth computing a node's slots again
 
 using Record = Memtable::Record;
@@ -160,6 +161,11 @@ void Memtable::Add(std::string_view key, uint64_t trailer, std::string_view valu
   data_bytes_ += key.size() + value.size();
   first_sequence_ = std::min(first_sequence_, TrailerSequence(trailer));
   last_sequence_ = std::max(last_sequence_, TrailerSequence(trailer));
+}
+
+void Memtable::Prefetch(std::string_view key) const {
+  const auto* leaf = reinterpret_cast<const char*>(FindLeaf({key, 0}));
+  for (size_t offset = 0; offset < sizeof(Leaf); offset += kCacheLineBytes) __builtin_prefetch(leaf + offset, 1);
 }
 
 void Memtable::Insert(const Record* record) {

@@ -54,6 +54,10 @@ class Memtable {
   // Copies key and value. (key, trailer) must not be there yet; the memtable must not be sealed.
   void Add(std::string_view key, uint64_t trailer, std::string_view value);
 
+  // Asks for the memory that an Add of `key` will search, so that it comes while something else is done. A hint: adds
+  // in between do no harm.
+  void Prefetch(std::string_view key) const;
+
   // The newest version of `key` at or below `sequence`, a deletion included; null when there is none.
   const Record* Get(std::string_view key, uint64_t sequence) const;
 

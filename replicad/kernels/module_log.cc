@@ -97,13 +97,19 @@ void BindBatch(nb::module_& m) {
 }
 
 // The whole of a single put in one call from Python: the order (encode, append, insert) is FrameWriter's, and between
-// the three there is nothing to decide. `append` is the file's own: what it raises leaves the frame pending.
-nb::tuple Put(FrameWriter& writer, const nb::bytes& key, const nb::bytes& value, uint32_t family, uint64_t now_us,
-              uint64_t durable_sequence, nb::handle append, MemtableSet& memtables) {
-  const uint64_t sequence = writer.AddPut(family, View(key), View(value), now_us, durable_sequence);
-  const nb::object file_bytes = append(ToBytes(writer.view()));
+// the three there is nothing to decide. `write` is the file's own, which may take less than it is given; what it raises
+// leaves the frame pending.
+nb::tuple Put(FrameWriter& writer, const nb::bytes& key, const nb::bytes& value, uint32_t family, uint64_t now_ns,
+              uint64_t durable_sequence, nb::handle write, MemtableSet& memtables) {
+  const uint64_t sequence = writer.AddPut(family, View(key), View(value), now_ns / 1000, durable_sequence);
+  // What the insertion will search comes from memory while the system writes.
+  if (const Memtable* memtable = memtables.Find(family)) memtable->Prefetch(View(key));
+  const size_t frame_bytes = writer.view().size();
+  for (size_t written = 0; written < frame_bytes;) {
+    written += nb::cast<size_t>(write(ToBytes(writer.view().substr(written))));
+  }
   writer.Commit(memtables);
-  return nb::make_tuple(sequence, file_bytes, memtables.memory_bytes());
+  return nb::make_tuple(sequence, frame_bytes, memtables.memory_bytes());
 }
 
 void BindFrameWriter(nb::module_& m) {
@@ -124,11 +130,11 @@ void BindFrameWriter(nb::module_& m) {
           },
           "key"_a, "value"_a, "family"_a, "now_us"_a, "durable_sequence"_a,
           "One frame of one put; returns its sequence number.")
-      .def("put", &Put, "key"_a, "value"_a, "family"_a, "now_us"_a, "durable_sequence"_a, "append"_a, "memtables"_a,
-           nb::sig("def put(self, key: bytes, value: bytes, family: int, now_us: int, durable_sequence: int, "
-                   "append: collections.abc.Callable[[bytes], int], memtables: MemtableSet) -> tuple[int, int, int]"),
-           "add_put, append(pending()) and commit in one call. Returns the sequence number, what append returned, and "
-           "the memtables' memory_bytes. What append raises leaves the frame pending: for the caller to roll back, or to stop at.")
+      .def("put", &Put, "key"_a, "value"_a, "family"_a, "now_ns"_a, "durable_sequence"_a, "write"_a, "memtables"_a,
+           nb::sig("def put(self, key: bytes, value: bytes, family: int, now_ns: int, durable_sequence: int, "
+                   "write: collections.abc.Callable[[bytes], int], memtables: MemtableSet) -> tuple[int, int, int]"),
+           "add_put, write(pending()) until all is taken, and commit, in one call. Returns the sequence number, the "
+           "frame's bytes, and the memtables' memory_bytes. What write raises leaves the frame pending: for the caller to roll back, or to stop at.")
       .def(
           "add_delete",
           [](FrameWriter& writer, const nb::bytes& key, uint32_t family, uint64_t now_us, uint64_t durable_sequence) {

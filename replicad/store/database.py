@@ -203,7 +203,7 @@ class Database(LogAccess):
 
     def submit_put(self, key: bytes, value: bytes, *, family: int = 0) -> int:
         """`submit` of a single put; its sequence number, to be compared with `latest_sequence`."""
-        return self._writer().submit_put(key, value, family)
+        return self._writer().put(key, value, family, wait=False)
 
     def submit_many(self, items: Iterable[kernels.Batch | tuple[bytes, bytes]]) -> int:
         """`submit` of many batches and single puts with one write: all of them or, when it raises, none.

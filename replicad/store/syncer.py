@@ -16,7 +16,7 @@ from replicad.store.progress import Progress
 from replicad.store.wal.writer import LogWriter
 from replicad.types import Sequence
 
-PACE_SECONDS = 0.01
+PACE_SECONDS = 0.02
 
 
 class Syncer:

@@ -64,12 +64,48 @@ class WritePath:
         assert core.syncer is not None
         self._syncer = core.syncer
 
-    def put(self, key: bytes, value: bytes, family: int) -> int:
-        if self._core.stalled is not None:
+    def put(self, key: bytes, value: bytes, family: int, *, wait: bool = True) -> int:
+        """One put, numbered, in the log, in its memtable, and told of; its sequence number.
+
+        Blocks through stalls and until it is visible, or with `wait=False` for nothing.
+
+        A batch takes three calls of the kernel, and this takes one: what runs right after the system's write
+        finds cold caches, and a line of Python costs several times there what it does elsewhere.
+        """
+        core, progress, log = self._core, self._progress, self._log
+        if core.stalled is not None and wait:
             self.wait_out_stall()
-        sequence = self._put(key, value, family)
+        with self._lock:
+            if progress.ended or self._refuses or core.refused is not None:
+                self._raise_unwritable()
+            if family:
+                self._check_family(family)
+            try:
+                file = log.live_file or log.start_segment()
+                try:
+                    sequence, frame_bytes, memory_bytes = self._frames_put(
+                        key, value, family, self._wall_ns(), progress.durable, file.write, self._memtables
+                    )
+                except OSError as error:
+                    log.refuse(error)
+                file.size = log_bytes = file.size + frame_bytes
+                progress.appended = sequence  # What advance_appended does, without the call.
+                if not progress.visible_when_durable:
+                    progress.visible = sequence
+                    if progress.watched:
+                        progress.moved()
+                if not self._waits_for_sync and not self._syncer.requested:
+                    self._syncer.request()
+                if log_bytes >= self._segment_bytes or memory_bytes >= self._memtable_bytes:
+                    self._make_room()
+            except BaseException as error:
+                self._fail_if_half_done(error)
+                raise
         if self._waits_for_sync:
-            self._syncer.sync_through(Sequence(sequence))
+            if wait:
+                self._syncer.sync_through(Sequence(sequence))
+            else:
+                self._syncer.request()
         return sequence
 
     def delete(self, key: bytes, family: int) -> int:
@@ -104,15 +140,6 @@ class WritePath:
         if self._waits_for_sync:
             self._syncer.request()
         return Commit(self._progress, Sequence(first), Sequence(last))
-
-    def submit_put(self, key: bytes, value: bytes, family: int) -> int:
-        """`submit` of one put, which costs no batch and no commit object: its sequence number."""
-        if self._core.refused is not None:
-            self._raise_unwritable()
-        sequence = self._put(key, value, family)
-        if self._waits_for_sync:
-            self._syncer.request()
-        return sequence
 
     def submit_many(self, items: Iterable[kernels.Batch | tuple[bytes, bytes]]) -> int:
         """`submit` of many at once: every batch and every (key, value) in a frame of its own, one write for
@@ -351,45 +378,6 @@ class WritePath:
                 self._fail_if_half_done(error)
                 raise
         return first, sequence
-
-    def _put(self, key: bytes, value: bytes, family: int) -> int:
-        """One put, numbered, in the log, in its memtable, and told of; its sequence number.
-
-        A batch takes three calls of the kernel, and this takes one: what runs right after the system's write
-        finds cold caches, and a line of Python costs several times there what it does elsewhere.
-        """
-        progress, log = self._progress, self._log
-        with self._lock:
-            if progress.ended or self._refuses:
-                self._raise_unwritable()
-            if family:
-                self._check_family(family)
-            try:
-                try:
-                    sequence, log_bytes, memory_bytes = self._frames_put(
-                        key,
-                        value,
-                        family,
-                        self._wall_ns() // 1000,
-                        progress.durable,
-                        log.append,
-                        self._memtables,
-                    )
-                except OSError as error:
-                    log.refuse(error)
-                progress.appended = sequence  # What advance_appended does, without the call.
-                if not progress.visible_when_durable:
-                    progress.visible = sequence
-                    if progress.watched:
-                        progress.moved()
-                if not self._waits_for_sync and not self._syncer.requested:
-                    self._syncer.request()
-                if log_bytes >= self._segment_bytes or memory_bytes >= self._memtable_bytes:
-                    self._make_room()
-            except BaseException as error:
-                self._fail_if_half_done(error)
-                raise
-        return sequence
 
     def _write_pending(self, sequence: int) -> None:
         full = self._log.append_pending()

@@ -38,17 +38,18 @@ class _FaultyAppendFile(LocalAppendFile):
     def __init__(self, fs: FaultyFileSystem, path: Path) -> None:
         super().__init__(path)
         self._fs = fs
+        write = self.write
 
-    def append(self, data: Bytes, /) -> int:
-        if self._fs.on_append is not None:
-            try:
-                self._fs.on_append(self.path)
-            except OSError:
-                before = self.size
-                super().append(data[: len(data) // 2])
-                self.size = before
-                raise
-        return super().append(data)
+        def faulty(data: Bytes, /) -> int:
+            if fs.on_append is not None:
+                try:
+                    fs.on_append(path)
+                except OSError:
+                    write(data[: len(data) // 2])
+                    raise
+            return write(data)
+
+        self.write = faulty
 
     def sync(self) -> None:
         if self._fs.on_sync is not None:

@@ -287,9 +287,12 @@ class MemoryAppendFile:
         self._fs = fs
         self._inode = inode
 
-    def append(self, data: Bytes, /) -> int:
+    def write(self, data: Bytes, /) -> int:
         self._fs.write(self.path, self._inode, bytes(data))
-        self.size += len(data)
+        return len(data)
+
+    def append(self, data: Bytes, /) -> int:
+        self.size += self.write(data)
         return self.size
 
     def sync(self) -> None:

@@ -28,10 +28,13 @@ class RecordedAppendFile(local.LocalAppendFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         note("open", path)
+        write = self.write
 
-    def append(self, data: Bytes, /) -> int:
-        note("write", self.path)
-        return super().append(data)
+        def noted(data: Bytes, /) -> int:
+            note("write", path)
+            return write(data)
+
+        self.write = noted
 
     def sync(self) -> None:
         note("sync", self.path)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -47,7 +46,8 @@ class LogWriter:
         """A segment that has reached it is full: the next frame should go to a new one."""
         self._before_pending = position
         """Where the next segment begins, while there is no live one."""
-        self._file: AppendFile | None = None
+        self.live_file: AppendFile | None = None
+        """Who writes to it, under the lock, adds to its `size`; OSError goes to `refuse`."""
         self._segment: Segment | None = None
         self._unsynced: list[tuple[AppendFile, Segment, Sequence]] = []
         """Sealed, but not yet durable: (file, segment, its last sequence number), oldest first."""
@@ -55,14 +55,11 @@ class LogWriter:
         """A segment was made since the directory was synced last."""
         self._rotated_bytes = 0
         self._lock = lock
-        self.append: Callable[[bytes], int] = self._begin_and_append
-        """The live segment's own append, bound once a segment; makes one first while there is none. Under the
-        lock, with the frames that are pending; OSError goes to `refuse`."""
 
     @property
     def appended_bytes(self) -> int:
         """Bytes of frames written since opening."""
-        file = self._file
+        file = self.live_file
         return self._rotated_bytes + (file.size - HEADER_BYTES if file is not None else 0)
 
     @property
@@ -77,14 +74,15 @@ class LogWriter:
         On failure nothing of it is kept and the position is what it was.
         Raises DiskFullError, or PoisonedError when it is unknown what the file holds now.
         """
+        file = self.live_file or self.start_segment()
         try:
-            return self.append(self.frames.pending()) >= self.segment_bytes
+            return file.append(self.frames.pending()) >= self.segment_bytes
         except OSError as error:
             self.refuse(error)
 
     def refuse(self, error: OSError) -> NoReturn:
         """Takes back what is pending after its append failed; raises as `append_pending`."""
-        file = self._file
+        file = self.live_file
         assert file is not None
         self.frames.rollback()
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -99,7 +97,7 @@ class LogWriter:
         """Writes another node's frames, all of one epoch, which end at `position`."""
         if self.frames.epoch != position.epoch:
             self.rotate()
-        file = self._file or self._start_segment(position.epoch)
+        file = self.live_file or self.start_segment(position.epoch)
         try:
             file.append(data)
         except OSError as error:
@@ -108,7 +106,7 @@ class LogWriter:
 
     def restart(self, position: Position, commit_time_us: int) -> None:
         """Goes on after what recovery read. There is no live segment yet."""
-        assert self._file is None
+        assert self.live_file is None
         self._before_pending = position
         self.frames.reset(position.epoch, position.sequence, position.history_hash, commit_time_us)
 
@@ -120,7 +118,7 @@ class LogWriter:
         with self._lock:
             target = self.written
             sealed = list(self._unsynced)
-            live, segment = self._file, self._segment
+            live, segment = self.live_file, self._segment
             live_size = live.size if live is not None else 0
             unnamed, self._unnamed = self._unnamed, False
         try:
@@ -150,29 +148,29 @@ class LogWriter:
     def extent(self) -> list[tuple[Segment, int]]:
         """Every segment with the bytes of it that are written now. Under the lock."""
         sizes = {id(segment): file.size for file, segment, _ in self._unsynced}
-        if self._file is not None:
-            sizes[id(self._segment)] = self._file.size
+        if self.live_file is not None:
+            sizes[id(self._segment)] = self.live_file.size
         return [(segment, sizes.get(id(segment), segment.size_bytes)) for segment in self.catalog.segments()]
 
     def close(self) -> None:
         """Closes files; does not sync."""
         for file, _, _ in self._unsynced:
             file.close()
-        if self._file is not None:
-            self._file.close()
+        if self.live_file is not None:
+            self.live_file.close()
             self._leave_segment()
 
     def rotate(self) -> None:
         """The next frame goes to a new segment. Under the lock, nothing pending."""
-        if self._file is not None and self._segment is not None:
-            self._rotated_bytes += self._file.size - HEADER_BYTES
+        if self.live_file is not None and self._segment is not None:
+            self._rotated_bytes += self.live_file.size - HEADER_BYTES
             self._before_pending = self.written
-            self._unsynced.append((self._file, self._segment, self._before_pending.sequence))
+            self._unsynced.append((self.live_file, self._segment, self._before_pending.sequence))
             self._leave_segment()
 
     def rotate_when_full(self) -> bool:
         """Whether it was full. Under the lock, nothing pending."""
-        if self._file is not None and self._file.size >= self.segment_bytes:
+        if self.live_file is not None and self.live_file.size >= self.segment_bytes:
             self.rotate()
             return True
         return False
@@ -182,17 +180,15 @@ class LogWriter:
 
         Under the lock, nothing pending.
         """
-        if self._file is not None and self._file.size >= WORTH_A_SEGMENT_BYTES:
+        if self.live_file is not None and self.live_file.size >= WORTH_A_SEGMENT_BYTES:
             self.rotate()
 
     def _leave_segment(self) -> None:
-        self._file = self._segment = None
-        self.append = self._begin_and_append
+        self.live_file = self._segment = None
 
-    def _begin_and_append(self, frames: bytes) -> int:
-        return self._start_segment(Epoch(self.frames.epoch)).append(frames)
-
-    def _start_segment(self, epoch: Epoch) -> AppendFile:
+    def start_segment(self, epoch: Epoch | None = None) -> AppendFile:
+        """For a frame of `epoch`, by default that of `frames`; raises as `append_pending`."""
+        epoch = Epoch(self.frames.epoch) if epoch is None else epoch
         previous = self._before_pending
         path = self.catalog.live / segment_name(epoch, Sequence(previous.sequence + 1))
         header = SegmentHeader(self._database_id, epoch, previous)
@@ -202,8 +198,7 @@ class LogWriter:
             self.frames.rollback()
             raise _as_store_error(error, path) from error
         segment = Segment(path, header, (HEADER_BYTES, previous.sequence), sealed=False)
-        self._file, self._segment, self._unnamed = file, segment, True
-        self.append = file.append
+        self.live_file, self._segment, self._unnamed = file, segment, True
         self.catalog.add(segment)
         return file
 
