@@ -33,7 +33,9 @@ def backup() -> Recording:
     """Two backups that share a table, both with log of their own, while the database goes on."""
     script = _two_backups()
     script.put(b"c", b"4")
-    return Recording(script, copies={"first": Backup(ROOT, 1), "second": Backup(ROOT, 2)})
+    return Recording(
+        script, copies={"first": Backup(ROOT, 1), "second": Backup(ROOT, 2)}, second_states_max=8
+    )
 
 
 def purge() -> Recording:
@@ -44,7 +46,9 @@ def purge() -> Recording:
         script.copied(name, info.position)
     script.fs.note("leaving", "first")
     engine.purge_old_backups(1)
-    return Recording(script, copies={"first": Backup(ROOT, 1), "second": Backup(ROOT, 2)})
+    return Recording(
+        script, copies={"first": Backup(ROOT, 1), "second": Backup(ROOT, 2)}, second_states_max=8
+    )
 
 
 def restore() -> Recording:
@@ -62,7 +66,9 @@ def restore() -> Recording:
     script.fs.note("narrowed", {last: known[last], first: known[first]})
     engine.restore_backup(1, DATA)
     script.fs.note("narrowed", {first: known[first]})
-    return Recording(script, copies={"first": Backup(ROOT, 1), "second": Backup(ROOT, 2)})
+    return Recording(
+        script, copies={"first": Backup(ROOT, 1), "second": Backup(ROOT, 2)}, second_states_max=8
+    )
 
 
 def _reopened(origin: Script) -> Script:

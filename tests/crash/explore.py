@@ -113,8 +113,9 @@ class _Explorer:
                     both = f"{story}\nthen, as it opened, {moment.story}"
                     found[state.key] = (both, moment.expectation, state)
         chosen = list(found.values())
-        if len(chosen) > limits.second_states:
-            chosen = self.draw.sample(chosen, limits.second_states)
+        most = min(limits.second_states, self._recording.second_states_max)
+        if len(chosen) > most:
+            chosen = self.draw.sample(chosen, most)
         for again in chosen:
             self._examine(*again)
 

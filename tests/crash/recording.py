@@ -58,3 +58,5 @@ class Recording:
     """What must open at a position of the history wherever it exists."""
     changes_role: bool = False
     """The manifest says whose the database is."""
+    second_states_max: int = 1 << 30
+    """Of each recovery, where there are many states and the recoveries are those of other workloads."""
