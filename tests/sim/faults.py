@@ -143,7 +143,10 @@ class Faults:
             return
         for machine in self._world.machines:
             node = machine.node
-            if node is not None and node.standing is Standing.PRIMARY and not machine.process.paused:  # type: ignore[union-attr]
+            if node is None or node.store is None or machine.process is None or machine.process.paused:
+                continue
+            is_newest = node.store.durable_position.epoch >= self._world.newest_epoch()
+            if node.standing is Standing.PRIMARY and is_newest:
                 seconds = self._draw.choice((0.5, 2.0))
                 self._begin(machine, "switchover", node.switch_over(None, timeout_seconds=seconds))
                 return

@@ -230,9 +230,10 @@ class World:
         everywhere = {number for frame in self.ledger.frames.values() for number in numbers(frame)}
         for write in self.applications.acknowledged:
             if write.token is not None and write.number in everywhere:
-                frame = self.ledger.frames.get(write.token)
-                if frame is None or write.number not in numbers(frame):
-                    raise Violation(f"write {write.number} got token {write.token}, where it is not")
+                # Whoever was fenced between the two answers gives a later position, of the same history.
+                led_to = reversed(self.ledger.history(write.token))
+                if not any(write.number in numbers(frame) for frame in led_to):
+                    raise Violation(f"write {write.number} is not in the history of its token {write.token}")
             if write.number in there:
                 continue
             if self.scenario.promise != "async":
