@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import replicad
-from replicad.env import Env
+from replicad.env import Env, LocalFileSystem
 from replicad.errors import DiskFullError
 from replicad.store.checkpoint import install
 from replicad.store.database import Database, open_database
@@ -252,3 +252,34 @@ def test_a_copy_cannot_open_with_its_originals_log(tmp_path: Path) -> None:
             assert copy.latest_sequence == 50
     with replicad.open(tmp_path / "db", options) as again:
         assert again.latest_sequence == 100
+
+
+def test_a_segment_keeps_its_name_until_the_archive_is_durable(tmp_path: Path) -> None:
+    """At every moment one of its two names is on the medium."""
+    calls: list[str] = []
+
+    class Recorded(LocalFileSystem):
+        def sync_directory(self, path: Path) -> None:
+            super().sync_directory(path)
+            calls.append(f"sync {path.name}")
+
+        def unlink(self, path: Path) -> None:
+            super().unlink(path)
+            if path.parent.name == "wal" and path.suffix == ".log":
+                calls.append("unlink")
+
+        def rename(self, source: Path, target: Path) -> None:
+            super().rename(source, target)
+            if target.parent.name == "archive":
+                calls.append("rename")
+
+    options = small_options(segment_bytes=4096)
+    with open_database(tmp_path / "db", options, env=Env(fs=Recorded())) as database:
+        fill(database, 300)
+        database.flush()
+        eventually(lambda: any(file.archived for file in database.get_sorted_wal_files()))
+    gone = [at for at, call in enumerate(calls) if call == "unlink" and "rename" in calls[:at]]
+    assert gone
+    for at in gone:
+        renamed = max(before for before in range(at) if calls[before] == "rename")
+        assert "sync archive" in calls[renamed:at]
