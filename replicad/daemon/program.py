@@ -39,6 +39,7 @@ from replicad.replication.messages import Standing as StandingMessage
 from replicad.replication.primary import PrimaryNode
 from replicad.replication.roles import Standing, Stored, at_start, at_start_promotes
 from replicad.replication.slots import Slots
+from replicad.replication.synchronous import parse_rule
 from replicad.replication.tasks import in_thread
 from replicad.replication.waits import Waits
 from replicad.server import ReplicaView
@@ -101,7 +102,8 @@ class NodeProgram:
         self.link = NodeLink(self, records)
         self._records = records
         self._listen_at = config.replication
-        self._no_waits = Waits(lambda: [], lambda _: None)
+        # While the data is exchanged nobody acknowledges, which is not the same as nobody being asked.
+        self._no_waits = Waits(lambda: [], lambda _: None, rule=parse_rule(config.link.synchronous))
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # Its life.

@@ -112,6 +112,8 @@ class RespServer:
         for client in list(self.connections):
             client.end()
         self.submit_group()
+        if not self.node.is_writable:
+            self._fail_held()
         try:
             await self.wait_until(lambda: not self.connections, drain_seconds)
         finally:
@@ -222,12 +224,15 @@ class RespServer:
         """Writes that waited go to the store, or are refused; so are answers that waited."""
         if not self.node.is_writable:
             self.group.refuse(refusals.read_only(self.node.primary_address))
-            reply = refusals.outcome_unknown(self.node.primary_address)
-            for client in list(self.holding):
-                client.fail_held(reply)
+            self._fail_held()
             return
         self.submit_group()
         self._wake()
+
+    def _fail_held(self) -> None:
+        reply = refusals.outcome_unknown(self.node.primary_address)
+        for client in list(self.holding):
+            client.fail_held(reply)
 
     def _store_moved(self) -> None:
         """Called in any thread, often."""

@@ -98,3 +98,12 @@ async def test_local_files_are_named_by_their_digest(tmp_path: Path) -> None:
         (path,) = node.link.local_files().values()
         assert path.parent == tmp_path / "r"
         assert path.suffix == ".sst"
+
+
+async def test_without_data_no_write_counts_as_held_by_replicas(tmp_path: Path) -> None:
+    """While a node's data is exchanged, a write that waits for replicas is not answered as if none were asked
+    for."""
+    config = load_replica(None, data=tmp_path / "data", listen=":0", primary=":1", link__synchronous="any 1")
+    async with node_state(Env(), config.data) as records:
+        node = NodeProgram(config, Env(), records, Stop())
+        assert node.waits.released(5) == 0
