@@ -11,8 +11,10 @@ import pytest
 
 import replicad
 from replicad import BackupEngine, Database
+from replicad.store.database import open_database
 from tests.support.backups import brought_back
 from tests.support.stores import fill, small_options
+from tests.support.waiting import eventually
 
 
 @contextmanager
@@ -65,7 +67,6 @@ def test_the_content_is_the_cuts(tmp_path: Path, flush: bool) -> None:
 
 def test_a_stream_goes_on_where_the_backup_ends(tmp_path: Path) -> None:
     """A replica on what was brought back takes its original's log at exactly the next sequence number."""
-    from replicad.store.database import open_database
 
     with (
         replicad.open(tmp_path / "db", small_options()) as database,
@@ -78,5 +79,6 @@ def test_a_stream_goes_on_where_the_backup_ends(tmp_path: Path) -> None:
         with open_database(path, small_options(), role="replica") as replica:
             assert replica.database_id == database.database_id
             assert replica.position == info.position
+            eventually(lambda: database.durable_sequence == database.latest_sequence)
             updates = list(database.get_updates_since(info.position.sequence + 1))
             assert updates[0].position.sequence == info.position.sequence + 1
