@@ -101,7 +101,7 @@ def test_holds_are_asked_before_log_goes(tmp_path: Path) -> None:
             return None if self.firsts else 1
 
         def enforce(self, files: list[HeldSegment], newest: int, flushed: int, short_bytes: int, /) -> None:
-            self.firsts.append(files[0].first_sequence)
+            self.firsts += [file.first_sequence for file in files[:1]]
 
     holds = Asked()
     options = small_options(log_retention_bytes=0)
