@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from replicad.env import Env
+from replicad.env import Env, is_no_room
 from replicad.env.filesystem import Bytes
 from replicad.errors import DiskFullError, InvalidArgument, NotFoundError
 
@@ -73,7 +72,7 @@ class DirectoryTarget:
             if self._sync:
                 fs.sync_directory(path.parent)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if is_no_room(error):
                 raise DiskFullError(f"{path}: no room at the target") from error
             raise
 

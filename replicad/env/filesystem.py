@@ -6,12 +6,18 @@ directory, content only after the file's `sync`. Errors are OSError; the caller 
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 Bytes = bytes | bytearray | memoryview
 """What is written: its `len` is its size in bytes, so a view is one of bytes."""
+
+
+def is_no_room(error: OSError) -> bool:
+    """Whether a call failed because the disk, or somebody's share of it, is full: that heals."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)

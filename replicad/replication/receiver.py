@@ -137,7 +137,7 @@ class Receiver:
         if self._store.failed is not None:
             raise self._store.failed
         while self._store.stalled:
-            self.waits_for = "the store's flush and compaction"
+            self.waits_for = f"the store: {self._store.stalled}"
             self._wakeup.clear()
             if not self._store.stalled:
                 break

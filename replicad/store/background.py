@@ -6,12 +6,11 @@ meet meanwhile. Any other failure poisons the store.
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections.abc import Callable
 
 from replicad import kernels
-from replicad.env import Lane
+from replicad.env import Lane, is_no_room
 from replicad.errors import ClosedError, CorruptionError, DiskFullError
 from replicad.store.compaction.merge import Merge, MergeOrder, MergeStopped
 from replicad.store.compaction.picker import Choice, choose, choose_in, most_urgent
@@ -60,11 +59,19 @@ class Background:
             pass  # Nobody merges any more.
 
     def compact_everything(self) -> None:
-        """Merges each family downwards, level after level, until one holds all; on the caller's thread."""
+        """Merges each family downwards, level after level, until one holds all; on the caller's thread.
+
+        Raises DiskFullError; what was merged by then stays merged.
+        """
         with self._merging:
-            for family in self._core.version.live():
-                for level in range(LEVELS - 1):
-                    self._compact_out_of(family.record.id, level)
+            try:
+                for family in self._core.version.live():
+                    for level in range(LEVELS - 1):
+                        self._compact_out_of(family.record.id, level)
+            except OSError as error:
+                if not is_no_room(error):
+                    raise
+                raise DiskFullError(f"{self._core.path}: no room to compact: {error}") from error
 
     def _compact_out_of(self, id: FamilyId, level: int) -> None:
         while True:
@@ -98,7 +105,7 @@ class Background:
         except MergeStopped:
             pass
         except (OSError, DiskFullError) as error:
-            full = isinstance(error, DiskFullError) or error.errno in (errno.ENOSPC, errno.EDQUOT)
+            full = isinstance(error, DiskFullError) or is_no_room(error)
             if full and core.progress.failure is None:
                 missing = f"the disk is full: {error}"
             else:

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from replicad.env import Env, FileSystem
+from replicad.env import Env, FileSystem, is_no_room
 from replicad.env.atomic import copy_file, link_or_copy, replace_file
-from replicad.errors import CorruptionError, InvalidArgument, NotFoundError
+from replicad.errors import CorruptionError, DiskFullError, InvalidArgument, NotFoundError
 from replicad.store.cut import Cut
 from replicad.store.manifest.file import encode_current, encode_manifest, load, manifest_name, write_manifest
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
@@ -58,7 +58,8 @@ def write_checkpoint(
 
     It opens at the cut's position, or without the log at the one that the tables hold. With `copy` nothing
     is linked. With `families` only those are in it, and the default one; the log would bring others back,
-    so it has to be left out. Raises ClosedError when the cut's lease ended before all was there.
+    so it has to be left out. Raises DiskFullError, and ClosedError when the cut's lease ended before all was
+    there; nothing is left at `target` then.
     """
     assert families is None or not with_log
     fs = env.fs
@@ -77,8 +78,10 @@ def write_checkpoint(
         write_state(fs, staging, state)
         fs.rename(staging, target)
         fs.sync_directory(target.parent)
-    except BaseException:
+    except BaseException as error:
         fs.remove_tree(staging)
+        if isinstance(error, OSError) and is_no_room(error):
+            raise DiskFullError(f"{target}: no room for a checkpoint: {error}") from error
         raise
     return Checkpoint(target, position, linked, copied)
 

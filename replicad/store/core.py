@@ -10,7 +10,6 @@ Readers take none of them: they read `version` once and then a sequence number.
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from replicad import kernels
-from replicad.env import DirectoryLock, Env
+from replicad.env import DirectoryLock, Env, is_no_room
 from replicad.errors import CorruptionError, DiskFullError
 from replicad.options import FamilyOptions, Options
 from replicad.store.compaction.picker import Shape
@@ -30,7 +29,7 @@ from replicad.store.manifest.file import ManifestWriter
 from replicad.store.manifest.state import ManifestState
 from replicad.store.marks import Marks
 from replicad.store.options_file import keep_options
-from replicad.store.pressure import Work, pressure
+from replicad.store.pressure import Pressure, Work, pressure
 from replicad.store.progress import Progress
 from replicad.store.snapshots import SnapshotRegistry
 from replicad.store.syncer import Syncer
@@ -140,9 +139,13 @@ class Core:
     stalled: str | None = None
     """Why writers wait, or None."""
     refused: str | None = None
-    """The same when writers do not wait, but are refused: the disk is full."""
+    """The same when writers do not wait, but are refused."""
+    pressure: Pressure | None = None
+    """What `stalled` and `refused` are taken from."""
     no_room: dict[Work, str] = field(default_factory=dict)
     """What background work says that waits for room on the disk. Under the version lock."""
+    found_no_room: Counter[Work] = field(default_factory=Counter)
+    """How often it looked for some in vain."""
     unknown_options: dict[str, Any] = field(default_factory=dict)
     """What the options file says and this version does not know."""
     leases: Leases = field(init=False)
@@ -190,7 +193,9 @@ class Core:
             return True
 
     def found_damage(self, error: CorruptionError) -> None:
-        self.damage = self.damage or error
+        with self.version_lock:
+            self.damage = self.damage or error
+            self._judge_pressure()
         self.progress.moved()
 
     def forget_dropped(self, *, wait: bool = True) -> None:
@@ -230,25 +235,27 @@ class Core:
             try:
                 keep_options(self.env.fs, self.path, kept, [])
             except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                if not is_no_room(error):
                     raise
                 raise DiskFullError(f"{self.path}: no room for the options file") from error
             self.family_options, self.options = families, kept
 
     def note_room(self, work: Work, missing: str | None) -> None:
         """What background work lacks on the disk, or that it lacks nothing."""
-        if self.no_room.get(work) == missing:
+        if missing is None and work not in self.no_room:
             return
         with self.version_lock:
             if missing is None:
                 del self.no_room[work]
             else:
                 self.no_room[work] = missing
+                self.found_no_room[work] += 1
             self._judge_pressure()
         self.progress.moved()
 
     def _judge_pressure(self) -> None:
         level0 = max(len(family.levels[0]) for family in self.version.live())
-        found = pressure(len(self.version.sealed), level0, self.options, self.no_room)
+        found = pressure(len(self.version.sealed), level0, self.options, self.no_room, self.damage)
+        self.pressure = found
         self.refused = found.reason if found is not None and found.refuses else None
         self.stalled = None if found is None else found.reason

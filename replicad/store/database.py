@@ -7,7 +7,7 @@ from pathlib import Path
 
 from replicad import kernels
 from replicad.env import Env
-from replicad.errors import ReadOnlyError
+from replicad.errors import DiskFullError, ReadOnlyError
 from replicad.options import FamilyOptions, Options
 from replicad.store.background import Background, seal_active
 from replicad.store.checkpoint import Checkpoint, write_checkpoint
@@ -312,19 +312,27 @@ class Database(LogAccess):
         return snapshot.sequence
 
     def flush(self) -> None:
-        """Returns when everything written before the call is in tables."""
-        writer = self._writer()
-        with self._core.write_lock:
+        """Returns when everything written before the call is in tables.
+
+        Raises DiskFullError when there is no room for them: it is tried again in the background.
+        """
+        writer, core = self._writer(), self._core
+        with core.write_lock:
             self._progress.raise_if_ended()
-            target = self._core.log.written.sequence
-            version = self._core.version
+            refused = core.found_no_room["flush"]
+            target = core.log.written.sequence
+            version = core.version
             newest_sealed = version.sealed[0].position if version.sealed else version.flushed
             if target > newest_sealed.sequence:
                 writer.seal()
-        self._progress.wait(lambda: self._core.version.flushed.sequence >= target)
+        self._progress.wait(
+            lambda: core.version.flushed.sequence >= target or core.found_no_room["flush"] > refused
+        )
+        if core.version.flushed.sequence < target:
+            raise DiskFullError(f"{core.path}: not flushed: {core.no_room.get('flush', 'the disk was full')}")
 
     def compact(self) -> None:
-        """Flushes, then merges everything into one level; returns when that is done."""
+        """Flushes, then merges everything into one level; returns when that is done. Raises DiskFullError."""
         self.flush()
         assert self._background is not None
         self._background.compact_everything()

@@ -90,7 +90,7 @@ class LogAccess:
 
     @property
     def refused(self) -> str | None:
-        """Why writes are refused with DiskFullError for now, or None."""
+        """Why writes are refused, with DiskFullError or CorruptionError, or None."""
         return self._core.refused
 
     @property

@@ -5,7 +5,6 @@ What opening finds it either proves to be whole, or cuts back and says so in `Co
 
 from __future__ import annotations
 
-import errno
 import re
 import threading
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from replicad import kernels
-from replicad.env import DirectoryLock, Env, FileSystem
+from replicad.env import DirectoryLock, Env, FileSystem, is_no_room
 from replicad.errors import CorruptionError, DiskFullError, NotFoundError
 from replicad.options import FamilyOptions, Options
 from replicad.store.background import flush_oldest, seal_active
@@ -75,7 +74,7 @@ def open_core(
         return core
     except OSError as error:
         _release(lock)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_no_room(error):
             raise DiskFullError(f"{path}: no room to open the database: {error}") from error
         raise
     except BaseException:

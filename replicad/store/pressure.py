@@ -1,7 +1,8 @@
 """Whether writes go on, wait, or are refused: one decision over plain values.
 
-Writes wait while flush or compaction are behind. They are refused when waiting would be for room on the disk:
-when what they wait for found none, or when what is kept in reserve for it is being used up.
+Writes wait while flush or compaction are behind. They are refused when waiting would be for a person: for
+room on the disk, when what they wait for found none or what is kept in reserve for it is used up, and for
+tables that compaction cannot read.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from replicad.errors import CorruptionError, DiskFullError
 from replicad.options import Options
 
 Work = Literal["flush", "compaction", "archive", "reserve"]
@@ -19,14 +21,21 @@ Work = Literal["flush", "compaction", "archive", "reserve"]
 @dataclass(frozen=True, slots=True)
 class Pressure:
     reason: str
-    refuses: bool
+    refuses: type[DiskFullError] | type[CorruptionError] | None = None
+    """What a write is refused with; None: it waits."""
 
 
-def pressure(sealed: int, level0: int, options: Options, no_room: Mapping[Work, str]) -> Pressure | None:
+def pressure(
+    sealed: int,
+    level0: int,
+    options: Options,
+    no_room: Mapping[Work, str],
+    damage: CorruptionError | None = None,
+) -> Pressure | None:
     """`sealed` memtables wait to be flushed, `level0` tables of one family to be compacted; `no_room` says
-    what background work lacks. None: writes go on."""
+    what background work lacks, `damage` what compaction stopped at. None: writes go on."""
     if "reserve" in no_room:
-        return Pressure(no_room["reserve"], refuses=True)
+        return Pressure(no_room["reserve"], DiskFullError)
     waiting: str | None = None
     work: Work = "flush"
     if sealed >= options.memtables_max - 1:
@@ -36,5 +45,8 @@ def pressure(sealed: int, level0: int, options: Options, no_room: Mapping[Work, 
     if waiting is None:
         return None
     if work in no_room:
-        return Pressure(f"{waiting}, and {no_room[work]}", refuses=True)
-    return Pressure(waiting, refuses=False)
+        return Pressure(f"{waiting}, and {no_room[work]}", DiskFullError)
+    if work == "compaction" and damage is not None:
+        stopped = f"compaction stopped at damage, {damage.reason}; restore a backup or promote a replica"
+        return Pressure(f"{waiting}, and {stopped}", CorruptionError)
+    return Pressure(waiting)

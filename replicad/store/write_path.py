@@ -347,7 +347,7 @@ class WritePath:
             return self._log.written.sequence
 
     def wait_out_stall(self) -> None:
-        """Raises DiskFullError when it is no stall, but room on the disk that is missing."""
+        """Raises when it is no stall, but a refusal: DiskFullError or CorruptionError."""
         core = self._core
         if core.stalled is None:
             return
@@ -359,9 +359,12 @@ class WritePath:
         self._raise_if_refused()
 
     def _raise_if_refused(self) -> None:
-        refused = self._core.refused
-        if refused is not None:
-            raise DiskFullError(refused)
+        pressure, damage = self._core.pressure, self._core.damage
+        if pressure is None or pressure.refuses is None:
+            return
+        if pressure.refuses is CorruptionError and damage is not None:
+            raise CorruptionError(pressure.reason, path=damage.path, offset=damage.offset)
+        raise pressure.refuses(pressure.reason)
 
     def _submit(self, batch: kernels.Batch, conditions: Iterable[Condition]) -> tuple[int, int]:
         if not batch.size:

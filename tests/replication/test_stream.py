@@ -117,7 +117,7 @@ async def test_a_stalled_replica_stops_the_primary_at_its_window() -> None:
         primary.write(b"v" * 200)
     async with stream(primary, replica) as running:
         await until(lambda: running.sender.waits_for.startswith("the replica"))
-        assert running.receiver.waits_for == "the store's flush and compaction"
+        assert running.receiver.waits_for == "the store: level 0 is full"
         assert running.sender.window_bytes <= OPTIONS.window_bytes + OPTIONS.chunk_bytes
         await until(lambda: running.sender.ack.received > running.sender.ack.applied == 0)
         replica.stalled = None

@@ -17,6 +17,7 @@ from tests.sim.world import Outcome, play
 
 CHUNK = 4
 TRACE_LINES = 60
+PROGRESS_SECONDS = 30.0
 
 
 def outcomes(seeds: range, processes: int) -> Iterator[Outcome]:
@@ -32,7 +33,11 @@ def run(seeds: range, processes: int) -> int:
     began = time.monotonic()
     failed = frames = acknowledged = 0
     virtual = 0.0
-    for outcome in outcomes(seeds, processes):
+    told = began
+    for played, outcome in enumerate(outcomes(seeds, processes)):
+        if time.monotonic() - told > PROGRESS_SECONDS:
+            told = time.monotonic()
+            print(f"{played} of {len(seeds)} seeds in {told - began:.0f} s, {failed} failed", flush=True)
         frames += outcome.frames
         acknowledged += outcome.acknowledged
         virtual += outcome.virtual_seconds

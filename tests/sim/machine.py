@@ -23,13 +23,15 @@ from replicad.daemon.program import NodeProgram
 from replicad.daemon.records import NodeRecords
 from replicad.daemon.supervise import Stop, until_stopped
 from replicad.env import Env
+from replicad.replication.primary import PrimaryNode
+from replicad.replication.slots import Slots
 from replicad.state import NodeState, RoleRecord
 from replicad.state.records import decode
 from replicad.store.database import Database
 from tests.crash.states import Medium
 from tests.sim.loop import PROCESS, VirtualLoop
 from tests.sim.network import Network
-from tests.support.inline_runner import InlineRunner, SeededRandom
+from tests.support.inline_runner import InlineLane, InlineRunner, SeededRandom
 from tests.support.memory_filesystem import MemoryFileSystem
 from tests.support.memory_state import MemoryNodeState
 
@@ -73,15 +75,33 @@ class NodeClock:
 
 
 class LoopRunner(InlineRunner):
-    """Runs the store's background jobs from the loop, each a random moment after it was asked for."""
+    """Runs the store's background jobs from the loop, each a random moment after it was asked for, and none
+    before the store is known to the world."""
 
     def __init__(self, loop: VirtualLoop, draw: random.Random) -> None:
         super().__init__(draw)
         self._loop = loop
         self._moments = draw
+        self._early: list[str] | None = None
+
+    def lane(self, name: str) -> InlineLane:
+        """A store is being opened."""
+        self._early = self._early or []
+        return super().lane(name)
 
     def submit(self, name: str, job: Callable[[], None]) -> None:
         super().submit(name, job)
+        if self._early is not None:
+            self._early.append(name)
+        else:
+            self._run_later(name)
+
+    def begin(self) -> None:
+        early, self._early = self._early or [], None
+        for name in early:
+            self._run_later(name)
+
+    def _run_later(self, name: str) -> None:
         delay = self._moments.random() ** 3 * LANE_SECONDS_MAX
         self._loop.call_at(self._loop.time() + delay, self.run_one, name)
 
@@ -102,13 +122,15 @@ class SimulatedNode(NodeProgram):
     runner: LoopRunner
     on_open: Callable[[Database], None]
 
-    def _opened(self, store: Database) -> None:
+    def _make_feed(self, store: Database, slots: Slots) -> PrimaryNode:
+        """The first that is done with a store that was opened."""
         self.runner.adopt(store)
         syncer = store._core.syncer
         assert syncer is not None
         syncer._closing = cast(Any, _NeverWaits())
         self.on_open(store)
-        super()._opened(store)
+        self.runner.begin()
+        return super()._make_feed(store, slots)
 
 
 class NodeProcess:

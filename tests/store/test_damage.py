@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from replicad import WriteBatch
 from replicad.errors import CorruptionError
 from replicad.store.database import open_database
 from tests.support.stores import fill, small_options
@@ -31,3 +32,24 @@ def test_compaction_stops_and_the_store_goes_on(tmp_path: Path) -> None:
         assert database.get(b"written") == b"after"
         with pytest.raises(CorruptionError):
             list(database.scan())
+
+
+def test_writes_that_would_wait_for_a_damaged_table_are_refused(tmp_path: Path) -> None:
+    """Nobody waits for a compaction that cannot be: the write says which file is damaged, and reads go on."""
+    options = small_options(level0_compaction_tables=4, level0_stall_tables=8, block_cache_bytes=0)
+    with open_database(tmp_path / "db", options) as database:
+        fill(database, 200)
+        database.flush()
+    damaged = flip_byte(tmp_path / "db")
+    with open_database(tmp_path / "db", options) as database:
+        with pytest.raises(CorruptionError, match="promote a replica") as refused:
+            for number in range(100_000):
+                database.put(b"written-%06d" % number, b"v" * 100)
+        assert refused.value.path == damaged and refused.value.offset is not None
+        batch = WriteBatch()
+        batch.put(b"refused", b"")
+        for write in (database.write, database.submit):
+            with pytest.raises(CorruptionError):
+                write(batch)
+        assert database.failed is None and database.refused is not None
+        assert database.get(b"written-000000") is not None

@@ -106,6 +106,8 @@ def test_no_room_for_the_manifest_heals(tmp_path: Path) -> None:
 
     fill(database, 100)
     fs.on_append = no_edits
+    with pytest.raises(DiskFullError):
+        database.flush()
     database.flush()
     assert refused and database.failed is None
     assert len(list((tmp_path / "db").glob("*.sst"))) == database.stats()["tables"] > 0

@@ -15,6 +15,7 @@ from tests.support.faulty_filesystem import FaultyFileSystem, Gate, io_error, no
 from tests.support.inline_runner import InlineRunner, inline_env
 from tests.support.memory_filesystem import MemoryFileSystem
 from tests.support.stores import fill, small_options
+from tests.support.waiting import eventually
 
 
 def is_log(path: Path) -> bool:
@@ -154,7 +155,7 @@ def test_full_disk_refuses_and_heals(tmp_path: Path) -> None:
 
 
 def test_full_disk_while_flushing(tmp_path: Path) -> None:
-    """A flush that finds no room is tried again and loses nothing."""
+    """A flush that finds no room says so, is tried again, and loses nothing."""
     fs = FaultyFileSystem()
     database = open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
     fill(database, 100)
@@ -166,13 +167,14 @@ def test_full_disk_while_flushing(tmp_path: Path) -> None:
             no_space(path)
 
     fs.on_append = no_room_for_tables
-    flusher = threading.Thread(target=database.flush)
-    flusher.start()
-    assert failed.wait(10)
+    for _ in range(2):
+        with pytest.raises(replicad.DiskFullError, match="not flushed: the disk is full"):
+            database.flush()
+    assert failed.is_set()
     assert database.get(b"key-000001") is not None
     fs.on_append = None
-    flusher.join(20)
-    assert not flusher.is_alive()
+    eventually(lambda: database.flushed_sequence == 100)
+    database.flush()
     assert sum(1 for _ in database.scan()) == 100
     assert database.failed is None
     database.close()

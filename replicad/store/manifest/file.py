@@ -11,14 +11,13 @@ after it is the tail of an edit that nobody was told of. Owned by the store's ve
 
 from __future__ import annotations
 
-import errno
 import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
 from replicad import kernels
-from replicad.env import AppendFile, FileSystem
+from replicad.env import AppendFile, FileSystem, is_no_room
 from replicad.env.atomic import publish_file, stage_file
 from replicad.errors import CorruptionError, DiskFullError, NewerFormatError, NotFoundError
 from replicad.store.manifest.edit import RECORD_BYTES_MAX, Edit, decode_edit, encode_edit
@@ -187,7 +186,7 @@ class ManifestWriter:
         try:
             file.append(encode_record(state.database_id, file.size, encode_edit(edit)))
         except OSError as error:
-            if not _is_full(error):
+            if not is_no_room(error):
                 raise
             file.discard_tail()
             raise DiskFullError(f"{file.path}: no room for an edit") from error
@@ -224,7 +223,7 @@ class ManifestWriter:
             file = write_manifest(self._fs, self._directory, number, state)
             staged = stage_file(self._fs, current, encode_current(file.path.name, file.size))
         except OSError as error:
-            if not _is_full(error):
+            if not is_no_room(error):
                 raise
             self._fs.unlink(self._directory / manifest_name(number))
             raise DiskFullError(f"{self._directory / manifest_name(number)}: no room") from error
@@ -238,10 +237,6 @@ class ManifestWriter:
     def _unlink(self, paths: list[Path]) -> None:
         for path in paths:
             self._fs.unlink(path)
-
-
-def _is_full(error: OSError) -> bool:
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def encode_manifest(state: ManifestState) -> bytes:

@@ -6,13 +6,12 @@ at a time does. What is durable is told to the catalog, so that tailing readers 
 
 from __future__ import annotations
 
-import errno
 import threading
 from pathlib import Path
 from typing import NoReturn
 
 from replicad import kernels
-from replicad.env import AppendFile, Env
+from replicad.env import AppendFile, Env, is_no_room
 from replicad.errors import DiskFullError, PoisonedError
 from replicad.store.wal.catalog import LogCatalog
 from replicad.store.wal.doubt import doubt
@@ -85,7 +84,7 @@ class LogWriter:
         file = self.live_file
         assert file is not None
         self.frames.rollback()
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_no_room(error):
             raise PoisonedError(f"{file.path}: append failed: {error}") from error
         try:
             file.discard_tail()
@@ -214,6 +213,6 @@ class LogWriter:
 
 
 def _as_store_error(error: OSError, path: Path) -> DiskFullError | PoisonedError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_no_room(error):
         return DiskFullError(f"{path}: no room to write the log; free some and try again")
     return PoisonedError(f"{path}: {error}")
