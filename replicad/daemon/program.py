@@ -98,7 +98,7 @@ class NodeProgram:
         self.certainty = Certainty(self)
         self.peers = Peers(env, records, self.identity.node, self.certainty.introduce)
         self.shower = Shower(env, records, self._shown)
-        self.verification = Verification(env, records, config.verification, self)
+        self.verification = Verification(env, records, config.verification, self, config.data)
         self.link = NodeLink(self, records)
         self._records = records
         self._listen_at = config.replication

@@ -5,6 +5,8 @@
                                                                         └─ reads are refused meanwhile, if so
                                                                            configured
 
+A table that rotted is put into quarantine before its repair begins.
+
 A repair is automatic once: data that differs again right after it waits for the operator, because then the
 other node, or the machine, is as likely the reason. Rot on a primary is told and nothing else: its replicas
 have the data, and one of them can take the writes. Belongs to the event loop.
@@ -16,10 +18,12 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import structlog
 
+from replicad.daemon.quarantine import is_table_of, keep_aside
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
 from replicad.errors import CorruptionError, InvalidArgument, StoreError
@@ -28,6 +32,7 @@ from replicad.replication.budget import Budget
 from replicad.replication.comparison import Difference, Kind
 from replicad.replication.follower import Follower
 from replicad.replication.options import VerificationOptions
+from replicad.replication.tasks import in_thread
 from replicad.replication.upstream import Upstream
 from replicad.replication.verifier import Result, Verifier
 from replicad.state import Verification as Record
@@ -55,13 +60,20 @@ class Node(Protocol):
 
 
 class Verification:
-    def __init__(self, env: Env, records: NodeRecords, options: VerificationOptions, node: Node) -> None:
+    def __init__(
+        self, env: Env, records: NodeRecords, options: VerificationOptions, node: Node, data: Path
+    ) -> None:
         self._env = env
+        self._data = data
         self._records = records
         self._options = options
         self._node = node
         self._changed = asyncio.Event()
         self._unsubscribe: Callable[[], None] = lambda: None
+        self._rotten: list[Path] = []
+        """Tables that are not in quarantine yet."""
+        self._quarantined: dict[Path, Path | None] = {}
+        """Where the tables of now are kept that rotted; None for one that could not be."""
         self.record = records.state.view().verification or Record()
         self.upstream = Upstream()
         """Asks over the link of now."""
@@ -82,7 +94,7 @@ class Verification:
         """Never returns: passes while a node is followed, and saves what they find."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.verifier.run())
-            group.create_task(self._save())
+            group.create_task(self._keep())
 
     # What the node tells.
 
@@ -106,6 +118,7 @@ class Verification:
 
     def installed(self) -> None:
         """A bootstrap replaced all data, every file of it verified: what was doubted is gone."""
+        self._quarantined.clear()
         if self.record.doubt is not None:
             log.info("verification.repaired", doubt=self.record.doubt)
             self._set(doubt=None, repairs=self.record.repairs + 1)
@@ -113,7 +126,17 @@ class Verification:
 
     def found_corruption(self, error: CorruptionError) -> None:
         """A read of this node's own data met rot."""
-        self._doubt(f"damaged: {error}")
+        doubt = f"damaged: {error}"
+        path = error.path
+        if self._node.role == "primary" or path is None or not is_table_of(self._data, path):
+            self._doubt(doubt)
+            return
+        self._note_doubt(doubt)
+        if path in self._quarantined:
+            self._repair_if_it_may_help(doubt)
+        elif path not in self._rotten:
+            self._rotten.append(path)
+            self._changed.set()
 
     def order_repair(self, reason: str) -> None:
         """Fetches the data again, whatever is known of it; raises InvalidArgument on a primary."""
@@ -138,6 +161,7 @@ class Verification:
             "doubt": record.doubt,
             "sound": record.doubt is None,
             "refuses_reads": self.reads_refused is not None,
+            "quarantined": [str(kept) for kept in self._quarantined.values() if kept is not None],
             "repairs": record.repairs,
             "age_seconds": None if age_seconds is None else round(age_seconds, 3),
             "sequence": record.sequence,
@@ -184,10 +208,13 @@ class Verification:
             self.found_corruption(database.damage)
 
     def _doubt(self, doubt: str) -> None:
+        self._note_doubt(doubt)
+        self._repair_if_it_may_help(doubt)
+
+    def _note_doubt(self, doubt: str) -> None:
         if self.record.doubt is None:
             log.error("verification.doubted", role=self._node.role, reason=doubt, repairs=self.record.repairs)
             self._set(doubt=doubt[:1000])
-        self._repair_if_it_may_help(doubt)
 
     def _repair_if_it_may_help(self, doubt: str) -> None:
         may_help = self._options.repair == "automatic" and not self.record.repairs
@@ -225,14 +252,30 @@ class Verification:
             self.record = record
             self._changed.set()
 
-    async def _save(self) -> None:
+    async def _keep(self) -> None:
+        """What is on disk: the record, and the tables in quarantine."""
         while True:
             await self._changed.wait()
             self._changed.clear()
+            while self._rotten:
+                await self._quarantine(self._rotten.pop(0))
             try:
                 await self._records.put_verification(self.record)
             except StoreError as error:
                 log.warning("state.not_saved", reason=str(error))
+
+    async def _quarantine(self, table: Path) -> None:
+        kept = None
+        try:
+            kept = await in_thread(keep_aside, self._env.fs, table)
+        except OSError as error:
+            # It is wanted for looking at only: the repair does not wait for room.
+            log.warning("verification.not_quarantined", table=str(table), reason=str(error))
+        else:
+            log.error("verification.quarantined", table=str(table), kept=str(kept))
+        self._quarantined[table] = kept
+        if self.record.doubt is not None:
+            self._repair_if_it_may_help(self.record.doubt)
 
 
 def describe(differences: tuple[Difference, ...], names: dict[int, str]) -> str:

@@ -224,7 +224,7 @@ def test_a_doubted_replica_refuses_reads(cluster: Cluster, primary: Daemon) -> N
 
 @pytest.mark.parametrize("found_by", ["a read", "the background pass"])
 def test_rot_is_found_and_mended(cluster: Cluster, found_by: str) -> None:
-    """A flipped byte in a table is told with its file, and the table is fetched again."""
+    """A flipped byte in a table is told with its file; the table is set aside, and fetched again alone."""
     primary = cluster.primary(tables=TABLES).start()
     replica = cluster.replica(tables={**OFTEN, **TABLES, **(QUIET if found_by == "a read" else {})})
     fill(primary, 3000)
@@ -232,6 +232,7 @@ def test_rot_is_found_and_mended(cluster: Cluster, found_by: str) -> None:
     follows(replica, primary)
     assert replica.terminate() == 0
     damaged = flip_byte(replica.data)
+    rotten = damaged.read_bytes()
     replica.start()
     if found_by == "a read":
         with contextlib.suppress(redis.RedisError), replica.client() as client:
@@ -240,6 +241,9 @@ def test_rot_is_found_and_mended(cluster: Cluster, found_by: str) -> None:
     eventually(lambda: replica.events("verification.repaired") != [], 30)
     (doubted, *_) = replica.events("verification.doubted")
     assert damaged.name in doubted["reason"]
+    (kept,) = (event["kept"] for event in replica.events("verification.quarantined"))
+    assert Path(kept) == replica.data / "quarantine" / damaged.name
+    assert Path(kept).read_bytes() == rotten
     follows(replica, primary)
     assert verify(primary, replica)[0] == 0
     last = replica.status()["last_bootstrap"]
