@@ -24,7 +24,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint types format bench bench-large crash faults rot sim teeth fuzz asan ubsan tsan nightly install clean
+.PHONY: help setup demo test check lint types format bench bench-large crash faults rot sim torture teeth fuzz asan ubsan tsan nightly install clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -75,6 +75,9 @@ fuzz: $(INSTALLED)  ## every decoder under inputs that nobody meant (SECONDS=60 
 sim: $(INSTALLED)  ## clusters in virtual time: power, partitions, promotions (SEED=1 shows one; RUNS=2000 FIRST=0)
 	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),200) --first $(or $(FIRST),0)) $(SIM_FLAGS)
 
+torture: $(INSTALLED)  ## real nodes killed, stopped, cut off, filled up, promoted (MINUTES=5 SEED=1 ROUND=…)
+	$(BIN)/python -m tests.torture $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(ROUND),--round $(ROUND)) $(TORTURE_FLAGS)
+
 asan: $(INSTALLED)  ## the kernels' tests and a stress under AddressSanitizer (STRESS_SECONDS=60)
 	$(BIN)/python tests/native/sanitized.py address
 
@@ -85,12 +88,12 @@ tsan: $(INSTALLED)  ## the same under ThreadSanitizer
 	$(BIN)/python tests/native/sanitized.py thread
 
 # The long ones, one after the other; the next one runs even when one failed.
-NIGHTLY := crash faults teeth rot sim fuzz asan ubsan tsan bench-large
+NIGHTLY := crash faults teeth rot sim torture fuzz asan ubsan tsan bench-large
 
-nightly: $(BENCH_INSTALLED)  ## the long ones: crash, faults, teeth, rot, sim, fuzz, sanitizers, the large benchmark (NIGHTLY=… chooses)
+nightly: $(BENCH_INSTALLED)  ## the long ones: crash, faults, teeth, rot, sim, torture, fuzz, sanitizers, the large benchmark (NIGHTLY=… chooses)
 	@failed=; for target in $(NIGHTLY); do \
 		echo "== make $$target"; \
-		$(MAKE) --no-print-directory $$target SECONDS=$(or $(SECONDS),3600) RUNS=$(or $(RUNS),2000) || failed="$$failed $$target"; \
+		$(MAKE) --no-print-directory $$target SECONDS=$(or $(SECONDS),3600) RUNS=$(or $(RUNS),2000) MINUTES=$(or $(MINUTES),60) || failed="$$failed $$target"; \
 	done; test -z "$$failed" || { echo "nightly: failed:$$failed" >&2; exit 1; }; echo "nightly: all of $(NIGHTLY) went through"
 
 # The program and all its libraries go into one private directory, so that nothing on the machine can

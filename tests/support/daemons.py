@@ -40,9 +40,11 @@ class Daemon:
 
     def __init__(self, directory: Path, role: str, name: str, tables: Tables, **keys: Any) -> None:
         self.role = role
+        self.name = name
         self.data = directory / name
         self.log = directory / f"{name}.log"
-        self.port = int(keys["listen"].rpartition(":")[2])
+        self.host, _, port = keys["listen"].rpartition(":")
+        self.port = int(port)
         self.config = directory / f"{name}.toml"
         self.keys: dict[str, Any] = {"data": str(self.data), **keys}
         self.configure(tables)
@@ -89,7 +91,7 @@ class Daemon:
             return False
 
     def client(self) -> redis.Redis:
-        return redis.Redis(port=self.port, socket_timeout=10, retry=None)
+        return redis.Redis(host=self.host, port=self.port, socket_timeout=10, retry=None)
 
     def ask(self, *command: str) -> Any:
         with self.client() as client:
@@ -101,7 +103,7 @@ class Daemon:
 
     def digest(self) -> tuple[int, bytes]:
         """Takes as long as reading all data."""
-        with redis.Redis(port=self.port, socket_timeout=600, retry=None) as client:
+        with redis.Redis(host=self.host, port=self.port, socket_timeout=600, retry=None) as client:
             sequence, digest = client.execute_command("REPLICAD.DIGEST")
         return int(sequence), digest
 
