@@ -10,7 +10,10 @@ from replicad.store.write_path import WritePath
 
 
 def close_core(core: Core, background: Background | None, writes: WritePath | None) -> None:
-    """What is in memtables is read back from the log at the next opening."""
+    """What is in memtables is read back from the log at the next opening.
+
+    Open tables go with the last reader, whoever else still has the database: they may be large, and removed.
+    """
     if core.progress.closed:
         return
     if background is not None and writes is not None and core.syncer is not None:
@@ -24,6 +27,10 @@ def close_core(core: Core, background: Background | None, writes: WritePath | No
             core.syncer.close()
             _close_files(core)
     core.progress.close()
+    core.marks.close()
+    core.leases.end_all("the database was closed")
+    with core.version_lock:
+        core.version = core.version.closed()
 
 
 def _close_files(core: Core) -> None:

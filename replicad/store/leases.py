@@ -78,6 +78,10 @@ class Leases:
             self._open.remove(lease)
         lease.end(why)
 
+    def end_all(self, why: str) -> None:
+        for lease in self._listed():
+            self.end(lease, why)
+
     def check(self, lease: Lease) -> None:
         """Raises ClosedError, which says why, when it has ended or must end now."""
         why = lease.ended or lease.over(self._clock.monotonic())

@@ -100,6 +100,13 @@ class Marks:
         self._leases.check(entry[1])
         return entry[0]
 
+    def close(self) -> None:
+        """Lets go of all."""
+        with self._lock:
+            held, self._held = self._held, {}
+        for _, lease in held.values():
+            self._leases.end(lease, "the database was closed")
+
     def release(self, id: MarkId) -> None:
         """Does nothing for a mark that is not held."""
         with self._lock:

@@ -1,5 +1,6 @@
 """Reading at a sequence number. A reader takes the version first and the number second: a version made later
-may have dropped what an older number sees, unless a snapshot holds it."""
+may have dropped what an older number sees, unless a snapshot holds it. It looks after the version whether the
+database was closed, for then that is empty."""
 
 from __future__ import annotations
 
@@ -21,9 +22,9 @@ DIGEST_BYTES = 128 * 1024
 
 def view_of(core: Core, family: int) -> kernels.ReadView:
     """Raises NotFoundError for a family that is not there, or no longer, and ClosedError."""
+    version = core.version
     if core.progress.closed:
         core.progress.raise_if_ended()
-    version = core.version
     if family == DEFAULT_FAMILY:
         return version.view
     known = version.families.get(FamilyId(family))
@@ -36,8 +37,8 @@ def view_at(core: Core, family: int, sequence: Sequence) -> kernels.ReadView:
     """For a snapshot of `sequence`, which sees the families of then."""
     if family == DEFAULT_FAMILY:
         return view_of(core, family)
-    core.progress.raise_if_ended()
     version = core.version
+    core.progress.raise_if_ended()
     known = version.families.get(FamilyId(family))
     if known is None or not known.exists_at(sequence):
         raise no_such_family(version, family)
@@ -111,9 +112,10 @@ def digest(core: Core, sequence: Sequence) -> str:
     The default family comes first, then each further one that there was at `sequence`, by id, after its id as
     u32. A snapshot of `sequence` must be held meanwhile.
     """
+    version = core.version
     core.progress.raise_if_ended()
     hash = sha256()
-    for id, family in core.version.families.items():
+    for id, family in version.families.items():
         if not family.exists_at(sequence):
             continue
         if id != DEFAULT_FAMILY:

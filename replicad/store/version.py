@@ -156,6 +156,14 @@ class Version:
             if known.dropped is None or id in needed or not may_go(known.dropped)
         )
 
+    def closed(self) -> Version:
+        """With nothing in any family, so that files and memory go with whoever reads the last of them."""
+        families = [
+            make_family(known.record, kernels.Memtable(), (), arrange([], id), known.dropped)
+            for id, known in self.families.items()
+        ]
+        return Version.make(families, self.next_family, (), self.flushed, self.recorded)
+
     def _with(self, families: Iterable[FamilyVersion]) -> Version:
         return Version.make(families, self.next_family, self.sealed, self.flushed, self.recorded)
 

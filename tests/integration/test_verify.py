@@ -172,6 +172,9 @@ def test_repair_sends_what_is_needed(cluster: Cluster) -> None:
     print(f"fetched {last['fetched_bytes']} of {last['size_bytes']} bytes, {whole} at first")
     assert 0 < last["fetched_bytes"] < last["size_bytes"] / 2
     eventually(lambda: has_equal_pass(replica))
+    assert replica.process is not None
+    opened = [str(path.readlink()) for path in Path(f"/proc/{replica.process.pid}/fd").iterdir()]
+    assert not [path for path in opened if "(deleted)" in path]
 
 
 def test_the_background_pass_finds_a_difference_and_mends_it(cluster: Cluster, primary: Daemon) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -183,3 +184,33 @@ def test_a_snapshot_collected_inside_the_registry(tmp_path: Path) -> None:
         thread.start()
         thread.join(10)
         assert not thread.is_alive() and registry.sequences() == []
+
+
+def open_files(directory: Path) -> list[str]:
+    """The tables below the directory that this process has open, removed ones too."""
+    found = []
+    for file in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.append(str(file.readlink()))
+    return [path for path in found if path.startswith(str(directory)) and ".sst" in path]
+
+
+def test_closing_lets_go_of_tables(tmp_path: Path) -> None:
+    """Whoever still has the closed database, or a snapshot or a cut of it, is told so, and tables that are
+    removed afterwards give back their space."""
+    database = replicad.open(tmp_path / "db", small_options())
+    fill(database, 100)
+    database.flush()
+    snapshot, cut = database.snapshot(), database.cut(holder="test")
+    pairs = database.scan()
+    assert next(pairs)[0] == b"key-000000"
+    database.close()
+    with pytest.raises(replicad.ClosedError):
+        database.get(b"key-000000")
+    with pytest.raises(replicad.ClosedError):
+        snapshot.get(b"key-000000")
+    with pytest.raises(replicad.ClosedError, match="the database was closed"):
+        cut.raise_if_closed()
+    assert sum(1 for _ in pairs) == 99  # a reader that had begun goes on to its end
+    del pairs
+    assert open_files(tmp_path) == []
