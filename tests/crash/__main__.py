@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import sys
 import time
 import traceback
 from collections import defaultdict
@@ -20,6 +19,7 @@ from tests.crash.cases import load
 from tests.crash.examine import Wrong, examine
 from tests.crash.explore import Limits, Report, Share, explore
 from tests.crash.workloads import WORKLOADS
+from tests.support.command import run
 
 PARTS = 8
 """Shares of a workload, so that the last one to end does not keep everybody waiting."""
@@ -98,4 +98,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

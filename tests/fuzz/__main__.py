@@ -18,6 +18,7 @@ from tests.fuzz import native
 from tests.fuzz.corpus import target_of
 from tests.fuzz.readers import READERS
 from tests.fuzz.share import Share, fuzz
+from tests.support.command import run
 
 
 def main() -> int:
@@ -80,4 +81,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

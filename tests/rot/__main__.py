@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import sys
 import time
 import traceback
 from collections import Counter
@@ -20,6 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from tests.rot.check import Wrong, check
 from tests.rot.damage import Damage, flips, judge, swaps
 from tests.rot.subject import subject
+from tests.support.command import run
 
 SHOWN = 10
 PIECE = 50
@@ -88,4 +88,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

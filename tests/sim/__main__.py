@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 from tests.sim.world import Outcome, play
+from tests.support.command import run
 
 CHUNK = 4
 TRACE_LINES = 60
@@ -28,7 +29,7 @@ def outcomes(seeds: range, processes: int) -> Iterator[Outcome]:
         yield from pool.map(play, seeds, chunksize=CHUNK)
 
 
-def run(seeds: range, processes: int) -> int:
+def play_all(seeds: range, processes: int) -> int:
     """Plays seeds; says what failed, with the command that shows it again. The exit status."""
     began = time.monotonic()
     failed = frames = acknowledged = 0
@@ -79,8 +80,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.seed is not None:
         return show(options.seed)
-    return run(range(options.first, options.first + options.runs), options.processes)
+    return play_all(range(options.first, options.first + options.runs), options.processes)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

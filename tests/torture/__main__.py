@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.support.command import run
 from tests.torture.judge import Violation
 from tests.torture.places import ISOLATED, isolate
 from tests.torture.plan import draw_plan
@@ -105,4 +106,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)
