@@ -1,7 +1,7 @@
 """Applications: writers that look for the primary, and readers that carry tokens from one node to another.
 
 Each write is one transaction: an annotation, its number appended to a list, and a key of its own. One that
-has no answer is never tried again, so a number that is there twice, or out of order, is the store's doing.
+has no answer is never tried again, so a number that is there twice is the store's doing.
 """
 
 from __future__ import annotations

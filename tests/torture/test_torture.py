@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.torture.judge import Violation, check_order
 from tests.torture.plan import NODES, draw_plan
 
 
@@ -26,3 +29,23 @@ def test_a_plan_is_drawn_from_its_seed() -> None:
         assert plan == draw_plan(seed, 20.0)
         assert all(0 <= strike.at < 20 and 0 <= strike.node < NODES for strike in plan.strikes)
         assert {strike.node for strike in plan.strikes if strike.kind == "fill"} <= {plan.disk_of}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "acknowledged", "wrong"),
+    [
+        ([0, 1, 2], {0, 1, 2}, None),
+        ([0, 2, 1, 3], {0, 2, 3}, None),
+        ([0, 2, 1, 3], {0, 1, 2, 3}, "2 stands before 1"),
+        ([0, 3, 1], {0, 1}, "3 stands before 1"),
+        ([0, 2], {0, 1, 2}, r"lost: \[1\]"),
+        ([0, 1, 1], {0}, r"twice: \[1\]"),
+    ],
+)
+def test_the_judge_of_order(numbers: list[int], acknowledged: set[int], wrong: str | None) -> None:
+    """What was given up may come late, but never before what had an answer when it was sent."""
+    if wrong is None:
+        check_order("w", numbers, acknowledged)
+        return
+    with pytest.raises(Violation, match=wrong):
+        check_order("w", numbers, acknowledged)
