@@ -1,4 +1,4 @@
-"""A slice of `make asan`, `make ubsan` and `make tsan`: they compile, so they run where SANITIZERS names them."""
+"""A slice of `make asan`, `make ubsan` and `make tsan`, where SANITIZERS names them: they compile first."""
 
 from __future__ import annotations
 
