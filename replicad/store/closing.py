@@ -14,8 +14,12 @@ def close_core(core: Core, background: Background | None, writes: WritePath | No
 
     Open tables go with the last reader, whoever else still has the database: they may be large, and removed.
     """
-    if core.progress.closed:
-        return
+    with core.closing:
+        if not core.progress.closed:
+            _close(core, background, writes)
+
+
+def _close(core: Core, background: Background | None, writes: WritePath | None) -> None:
     if background is not None and writes is not None and core.syncer is not None:
         background.stop()
         last = writes.end()

@@ -55,7 +55,7 @@ def apply_control(core: Core, operation: ControlOperation) -> None:
         _begin_epoch(core, value)
     elif kind == OperationKind.MARK:
         assert value is not None
-        if (mark := decode_mark(value)) is not None:
+        if not core.read_only and (mark := decode_mark(value)) is not None:
             core.marks.hold(mark, Snapshot(core, Sequence(sequence)))
 
 

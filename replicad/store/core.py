@@ -128,6 +128,8 @@ class Core:
     write_lock: threading.Lock
     manifest_lock: threading.Lock = field(default_factory=threading.Lock)
     version_lock: threading.Lock = field(default_factory=threading.Lock)
+    closing: threading.RLock = field(default_factory=threading.RLock)
+    """Held by who closes; whoever else does waits for it."""
     pins: Counter[FileNumber] = field(default_factory=Counter)
     unpinned_later: set[FileNumber] = field(default_factory=set)
     log_pins: Counter[Sequence] = field(default_factory=Counter)

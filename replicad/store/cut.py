@@ -52,6 +52,7 @@ class Cut:
         self.directory = core.path
         with core.write_lock, core.version_lock:
             version = core.version
+            core.progress.raise_if_ended()
             self.position = core.log.written
             self.commit_time_us = core.log.frames.commit_time_us
             """Of the batch that ends at the position; 0 in an empty database."""
@@ -66,6 +67,7 @@ class Cut:
             parts = core.log.extent()
         self._lease = core.leases.take(holder, seconds, bytes_max, self._held_bytes, self._let_go)
         try:
+            core.progress.raise_if_ended()  # Who closes ends the leases that are there.
             core.syncer.sync_through(self.position.sequence)
         except BaseException:
             self.close()

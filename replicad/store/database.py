@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from replicad import kernels
 from replicad.env import Env
-from replicad.errors import DiskFullError, ReadOnlyError
+from replicad.errors import DiskFullError, ReadOnlyError, StoreError
 from replicad.options import FamilyOptions, Options
 from replicad.store.background import Background, seal_active
 from replicad.store.checkpoint import Checkpoint, write_checkpoint
@@ -88,7 +89,7 @@ class Database(LogAccess):
             self._background = Background(core, runner.lane("flush"), runner.lane("compaction"))
             self._writes = WritePath(core, self._memtable_full, self._background.request_retention)
             if core.role == "owner":
-                finish_promotion(core, self._writes)
+                self._finish_promotion(self._writes)
             self._background.request_flush()
             self._background.request_compaction()
 
@@ -437,6 +438,15 @@ class Database(LogAccess):
     def close(self) -> None:
         """Syncs the log and ends. What is in memtables is read back from the log at the next opening."""
         close_core(self._core, self._background, self._writes)
+
+    def _finish_promotion(self, writes: WritePath) -> None:
+        """Whatever it raises, the directory is free again and no thread is left."""
+        try:
+            finish_promotion(self._core, writes)
+        except BaseException:
+            with suppress(StoreError):
+                self.close()
+            raise
 
     def _open_for_copies(self) -> None:
         self._writer()

@@ -50,10 +50,11 @@ class Progress:
     def advance_durable(self, position: Position) -> None:
         with self.changed:
             if position.sequence >= self.durable:
-                self.durable_position = position
-                self.durable = position.sequence
+                # Visible first: a flush waits for what is durable, and then drops what older readers saw.
                 if self.visible_when_durable:
                     self.visible = position.sequence
+                self.durable_position = position
+                self.durable = position.sequence
         self.moved()
 
     def fail(self, failure: BaseException) -> None:

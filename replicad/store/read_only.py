@@ -13,6 +13,7 @@ from replicad.env import Env, FileSystem
 from replicad.errors import CorruptionError
 from replicad.options import FamilyOptions, Options
 from replicad.store.core import Core, Role
+from replicad.store.manifest.file import load
 from replicad.store.opening import open_core
 
 ATTEMPTS_MAX = 50
@@ -29,7 +30,10 @@ def open_beside_writer(
         before = _traces(env.fs, path, wal)
         attempts += 1
         try:
-            return open_core(path, options, env, role=role, read_only=True, holds=None, families=families)
+            core = open_core(path, options, env, role=role, read_only=True, holds=None, families=families)
+            # Log that was flushed and removed before it was found looks as if it had never been.
+            if load(env.fs, path).flushed.sequence <= core.log.written.sequence or attempts == ATTEMPTS_MAX:
+                return core
         except (CorruptionError, FileNotFoundError):
             if attempts == ATTEMPTS_MAX or _traces(env.fs, path, wal) == before:
                 raise

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import replicad
+from replicad import kernels
 from replicad.env import Env
+from replicad.errors import LockedError
 from replicad.store.commit import Commit
-from replicad.store.database import open_database
+from replicad.store.cut import Cut
+from replicad.store.database import Database, open_database
+from replicad.store.leases import Lease
 from tests.support.faulty_filesystem import FaultyFileSystem, Gate, no_space
 from tests.support.stores import fill, small_options
 from tests.support.waiting import eventually
@@ -214,3 +220,102 @@ def test_closing_lets_go_of_tables(tmp_path: Path) -> None:
     assert sum(1 for _ in pairs) == 99  # a reader that had begun goes on to its end
     del pairs
     assert open_files(tmp_path) == []
+
+
+def test_frames_that_are_half_applied_stop_a_replica(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are in its log and not all in its memtables: what it would show and apply next is another history,
+    and the next opening has them all."""
+    with replicad.open(tmp_path / "db", small_options()) as primary:
+        fill(primary, 5)
+        primary.create_checkpoint(tmp_path / "copy")
+        fill(primary, 5, start=5)
+        primary.wait_durable(10)
+        chunk = primary.read_log(6).next()
+        assert chunk is not None
+
+    def interrupted(*arguments: object) -> tuple[int, list[object]]:
+        raise MemoryError
+
+    replica = open_database(tmp_path / "copy", small_options(), role="replica")
+    with monkeypatch.context() as patched:
+        patched.setattr(kernels, "apply_frames", interrupted)
+        with pytest.raises(MemoryError):
+            replica.apply_frames(chunk.frames)
+    assert replica.failed is not None
+    with pytest.raises(replicad.PoisonedError):
+        replica.apply_frames(chunk.frames)
+    replica.close()
+    with open_database(tmp_path / "copy", small_options(), role="replica") as again:
+        assert again.position == chunk.position and sum(1 for _ in again.scan()) == 10
+
+
+def test_a_cut_beside_a_close_is_whole_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never a copy of nothing: at whichever moment the database is closed, the cut says so."""
+    database = open_database(tmp_path / "db", small_options())
+    fill(database, 100)
+    database.flush()
+    leases = database._core.leases
+    take = leases.take
+
+    def close_first(*arguments: Any) -> Lease:
+        database.close()
+        return take(*arguments)
+
+    monkeypatch.setattr(leases, "take", close_first)
+    for _ in range(2):  # closed while the cut is taken, and before
+        with pytest.raises(replicad.ClosedError):
+            Cut(database._core, holder="late")
+    assert leases.describe() == []
+
+
+def test_two_threads_close_one_database(tmp_path: Path) -> None:
+    """The second waits for the first, and when either returns the directory is free."""
+    failures: list[Exception] = []
+
+    def close(database: Database, barrier: threading.Barrier) -> None:
+        barrier.wait()
+        try:
+            database.close()
+            database._core.env.fs.lock(tmp_path / "db" / "LOCK").release()
+        except LockedError:
+            pass  # by the other of the two
+        except Exception as error:
+            failures.append(error)
+
+    for _ in range(20):
+        database = open_database(tmp_path / "db", small_options())
+        fill(database, 20)
+        barrier = threading.Barrier(2)
+        threads = [threading.Thread(target=close, args=(database, barrier)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures
+
+
+def test_an_opening_that_fails_late_lets_go_of_the_directory(tmp_path: Path) -> None:
+    """A promotion that a crash cut short, and whose first frame finds no room at the next opening."""
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        database.put(b"a", b"1")
+        database.create_checkpoint(tmp_path / "copy")
+    replica = open_database(tmp_path / "copy", small_options(), role="replica")
+    assert replica._writes is not None
+
+    def crash(record: object) -> None:
+        shutil.copytree(tmp_path / "copy", tmp_path / "crashed")
+        raise KeyboardInterrupt
+
+    replica._writes.begin_epoch = crash  # type: ignore[method-assign,assignment]
+    with pytest.raises(KeyboardInterrupt):
+        replica.promote(b"i" * 16)
+    replica.close()
+    fs = FaultyFileSystem()
+    fs.on_append = lambda path: no_space(path) if path.suffix == ".log" else None
+    threads = set(threading.enumerate())
+    with pytest.raises(replicad.DiskFullError):
+        open_database(tmp_path / "crashed", small_options(), env=Env(fs=fs))
+    assert set(threading.enumerate()) <= threads
+    fs.on_append = None
+    with open_database(tmp_path / "crashed", small_options(), env=Env(fs=fs)) as again:
+        assert again.position.epoch == 2

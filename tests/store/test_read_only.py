@@ -9,6 +9,8 @@ import pytest
 
 import replicad
 from replicad.store.database import open_database
+from tests.support.inline_runner import InlineRunner, inline_env
+from tests.support.memory_filesystem import MemoryFileSystem
 from tests.support.stores import fill, small_options
 
 
@@ -93,3 +95,30 @@ def test_damage_is_still_damage(tmp_path: Path) -> None:
     next((tmp_path / "db").glob("*.sst")).unlink()
     with pytest.raises(replicad.CorruptionError, match="missing"):
         replicad.open(tmp_path / "db", read_only=True)
+
+
+def test_log_that_goes_while_a_reader_opens(tmp_path: Path) -> None:
+    """What is flushed and removed between the manifest and the log is not missed: the reader looks again."""
+    options = small_options(log_retention_bytes=0, durability="sync", level0_compaction_tables=8)
+    fs, runner = MemoryFileSystem(), InlineRunner()
+    writer = runner.adopt(open_database(Path("/db"), options, env=inline_env(fs, runner)))
+    writer.put(b"before", b"1")
+    writer.flush()
+    runner.run_all()
+    writer.put(b"acknowledged", b"2")
+    looks = 0
+
+    def flush_meanwhile(call: str, path: Path, size: int) -> None:
+        nonlocal looks
+        if call == "list" and path.name == "wal":
+            looks += 1
+            if looks == 2:  # the first looks for changes, the second for the log
+                writer.put(b"large", b"v" * 100_000)
+                writer.flush()
+                runner.run_all()
+
+    fs.before = flush_meanwhile
+    with open_database(Path("/db"), options, env=inline_env(fs, InlineRunner()), read_only=True) as reader:
+        assert reader.get(b"acknowledged") == b"2"
+    assert looks > 2 and fs.list(Path("/db/wal")) == []
+    writer.close()
