@@ -22,7 +22,7 @@ from replicad.backup.copying import Flow
 from replicad.backup.meta import BackupFile, BackupMeta, encode_meta
 from replicad.backup.options import METADATA_BYTES_MAX, BackupEngineOptions
 from replicad.backup.source import LogTail, Source
-from replicad.backup.target import Target
+from replicad.backup.target import Target, settle
 from replicad.backup.workers import run_all
 from replicad.env import Env
 from replicad.env.filesystem import Bytes
@@ -122,6 +122,7 @@ class _Copies:
         jobs += [self._small_job(path, data) for path, data in self._small_files().items()]
         self._expect([meta for meta, place in placed if place is None or not self._there_at(place)], extra)
         done += run_all(self._env, self._creation.options.max_background_operations, jobs)
+        settle(target, [copied.file.name for copied in done if not copied.written])
         self.raise_unless_all_there([copied.file for copied in done])
         written = {copied.file.name: copied.file.size_bytes for copied in done if copied.written}
         return BackupMeta(

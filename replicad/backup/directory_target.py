@@ -91,6 +91,17 @@ class DirectoryTarget:
         for parent in parents:
             self._prune(parent)
 
+    def settle(self, names: Iterable[str]) -> None:
+        """See `SettlingTarget`."""
+        fs = self._env.fs
+        parents = set()
+        for path in map(self._path, names) if self._sync else ():
+            with contextlib.suppress(FileNotFoundError):
+                fs.sync_file(path)
+                parents.add(path.parent)
+        for parent in parents:
+            fs.sync_directory(parent)
+
     def _prune(self, parent: Path) -> None:
         """Removes the directory of a backup that has nothing left; nobody writes into one again."""
         parts = parent.relative_to(self._root).parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from replicad.backup.shelf import backup_ids, keep_catalog, read_shelf
 from replicad.backup.source import Source, open_source
 from replicad.backup.target import Target
 from replicad.env import Env
-from replicad.errors import InvalidArgument, NotFoundError
+from replicad.errors import InvalidArgument, NotFoundError, StoreError
 from replicad.store.cut import Cut
 from replicad.store.database import Database
 
@@ -86,8 +87,12 @@ class BackupEngine(BackupEngineReadOnly):
                 ).run()
             finally:
                 opened.close()
-        infos = {info.id: info for info in self._refresh()}
-        return infos.get(meta.id) or summary(meta, 0)
+        with contextlib.suppress(
+            OSError, StoreError
+        ):  # The backup is there, whoever cannot be told more of it.
+            infos = {info.id: info for info in self._refresh()}
+            return infos.get(meta.id) or summary(meta, 0)
+        return summary(meta, 0)
 
     # Removing
 

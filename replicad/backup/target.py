@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from replicad.env import Env
 from replicad.env.filesystem import Bytes
@@ -49,6 +49,22 @@ class Target(Protocol):
     def remove_unfinished(self, before_us: int) -> int:
         """Removes what writes begun before that wall-clock time left when they were cut short; how many."""
         ...
+
+
+@runtime_checkable
+class SettlingTarget(Target, Protocol):
+    """A target that may show a file before it is durable: one that was written without `sync`, or by a
+    process that died, or whose disk failed, before the name was synced."""
+
+    def settle(self, names: Iterable[str]) -> None:
+        """Makes those of these files durable that are there, whoever wrote them."""
+        ...
+
+
+def settle(target: Target, names: Iterable[str]) -> None:
+    """Before anything is published that relies on files which somebody else wrote."""
+    if isinstance(target, SettlingTarget):
+        target.settle(names)
 
 
 def open_target(where: str | Path | Target, env: Env, *, sync: bool = True) -> Target:

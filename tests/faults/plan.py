@@ -11,6 +11,7 @@ from tests.support.memory_filesystem import ShortWrite
 
 Kind = Literal["EIO", "ENOSPC", "short EIO", "short ENOSPC"]
 Duration = Literal["once", "for ever"]
+Durability = Literal["sync", "async"]
 
 _ROOM_NEEDED: tuple[Kind, ...] = ("EIO", "ENOSPC")
 KINDS: dict[str, tuple[Kind, ...]] = {
@@ -32,24 +33,30 @@ KINDS: dict[str, tuple[Kind, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`number` counts the calls of the run from 0. For ever means: all such calls, until the disk heals."""
+    """`number` counts the calls of the script's run from 0. For ever means: all such calls, until the disk
+    heals."""
 
+    script: str
+    durability: Durability
     number: int
     kind: Kind
     duration: Duration
-    durability: Literal["sync", "async"]
 
     def __str__(self) -> str:
-        return f"{self.durability}:{self.number}:{self.kind}:{self.duration}"
+        return f"{self.script}:{self.durability}:{self.number}:{self.kind}:{self.duration}"
 
     @classmethod
     def parse(cls, text: str) -> Plan:
-        durability, number, kind, duration = text.split(":")
-        return cls(int(number), kind, duration, durability)  # type: ignore[arg-type]
+        script, durability, number, kind, duration = text.split(":")
+        return cls(script, durability, int(number), kind, duration)  # type: ignore[arg-type]
 
     @property
     def is_full_disk(self) -> bool:
         return self.kind.endswith("ENOSPC")
+
+    def lasts_for(self, call: str) -> bool:
+        """Whether every such call fails once the first one did."""
+        return self.duration == "for ever" and self.kind in KINDS[call]
 
 
 class Faults:

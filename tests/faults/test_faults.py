@@ -1,4 +1,4 @@
-"""A slice of `make faults`: some calls of a scripted run fail, in every way in which they can."""
+"""A slice of `make faults`: some calls of each scripted run fail, in every way in which they can."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from replicad.env import LocalFileSystem
-from tests.faults.every import plans, play
+from tests.faults.every import SCRIPTS, calls, plans, play
 from tests.faults.plan import Plan
-from tests.faults.run import Run
 from tests.support.memory_filesystem import MemoryFileSystem
 
-EVERY = 8
+EVERY = {"store": 7, "backup": 19, "restore": 29, "replica": 19, "rejoin": 23}
 
 
-@pytest.mark.parametrize("first", range(2))
-def test_an_error_or_a_success_never_a_lie(first: int) -> None:
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_an_error_or_a_success_never_a_lie(script: str) -> None:
     """What was acknowledged is there, what was refused is not, and a full disk heals."""
-    wrong = {str(plan): found for plan in plans(EVERY, first) if (found := play(plan)) is not None}
+    slice = plans(script, EVERY[script])
+    wrong = {str(plan): found for plan in slice if (found := play(plan)) is not None}
     assert not wrong
 
 
@@ -34,11 +34,9 @@ def test_a_sync_that_fails_in_silence_is_noticed(monkeypatch: pytest.MonkeyPatch
         except OSError:
             pass
 
-    run = Run(None, "sync")
-    run.play()
-    syncs = [number for number, call in enumerate(run.script_calls) if call == "sync"]
+    syncs = [number for number, call in enumerate(calls("store", "sync")) if call == "sync"]
     monkeypatch.setattr(MemoryFileSystem, "sync_inode", silent)
-    assert any(play(Plan(number, "EIO", "once", "sync")) is not None for number in syncs)
+    assert any(play(Plan("store", "sync", number, "EIO", "once")) is not None for number in syncs)
 
 
 def test_a_short_write_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
