@@ -246,3 +246,33 @@ def test_a_wrong_header_is_noticed_before_its_payload_comes() -> None:
         assert decoder.feed(bytes(prefix[at : at + 1])) == []
     with pytest.raises(ProtocolError, match="header's checksum"):
         decoder.feed(bytes(prefix[-1:]))
+
+
+def test_a_header_of_empty_arrays_does_not_unfold() -> None:
+    """Each takes a byte of the 64 KiB that a header has, and sixty in memory: so many mean nothing."""
+    thousand = b"\xdc\x03\xe8" + b"\x90" * 1000
+    header = b"\x81\xa1a\xdc\x00\x3c" + thousand * 60
+    with pytest.raises(ProtocolError, match="more arrays than its bytes could mean"):
+        decode(RawMessage(Ack.KIND, header, b""))
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        msgpack.packb([0] * 1025),
+        msgpack.packb("x" * 4097),
+        msgpack.packb(b"x" * 4097),
+        msgpack.packb(msgpack.ExtType(1, b"x")),
+        msgpack.packb({str(number): number for number in range(33)}),
+        b"\x91" * 1200 + b"\x00",
+    ],
+    ids=["array", "string", "bytes", "extension", "map", "depth"],
+)
+def test_limits_hold_for_what_no_version_knows(later: bytes) -> None:
+    """A header that is right but for a field that would be ignored is refused when that is over a limit."""
+    right = msgpack.packb({"received": 3, "applied": 2, "durable": 1})
+    assert right[:1] == b"\x83"
+    more = b"\x84" + right[1:] + msgpack.packb("later")
+    assert decode(RawMessage(Ack.KIND, more + msgpack.packb([0] * 1000), b"")) == Ack(3, 2, 1)
+    with pytest.raises(ProtocolError, match="within the limits"):
+        decode(RawMessage(Ack.KIND, more + later, b""))

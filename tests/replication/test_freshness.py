@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from pathlib import Path
+
 import pytest
 
+from replicad.env import Env
+from replicad.replication.follower import Follower
 from replicad.replication.freshness import MARKS_MAX, Freshness, why_refused, why_stale
+from replicad.replication.identify import Identity
 from replicad.replication.options import ReplicationOptions
+from tests.support.fake_nodes import OPTIONS, FakeData, Primary, running
+from tests.support.fake_store import FakeStore
+from tests.support.manual_clock import ManualClock
+from tests.support.memory_connection import until
 
 
 def test_data_is_as_old_as_the_last_word_that_it_had_everything() -> None:
@@ -84,3 +95,21 @@ def test_data_is_said_to_be_stale(
     """Over its limit of age, or while other data is on its way, whether reads are refused or not."""
     why = why_stale(state, staleness, options)
     assert why is None if said is None else why is not None and said in why
+
+
+async def test_no_wall_clock_says_how_old_data_is(tmp_path: Path) -> None:
+    """One that jumps by years, on either side, makes nothing older or fresher."""
+    clock, primary = ManualClock(), Primary(FakeStore(), tmp_path / "p")
+    clock.wall = 1_700_000_000_000_000
+    identity, data = Identity(b"R" * 16, b"r" * 16), FakeData(FakeStore())
+    follower = Follower(Env(clock=clock), identity, data, tmp_path / "r", primary.dial, OPTIONS, lambda: None)
+    task = asyncio.create_task(follower.run())
+    async with running(primary):
+        await until(lambda: follower.staleness_seconds == 0.0)
+        clock.wall *= 2
+        clock.now += 3.0
+        await until(lambda: follower.staleness_seconds == 0.0)
+        assert follower.link.state == "streaming"
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -6,7 +6,7 @@ import redis
 
 from replicad.errors import DiskFullError, PoisonedError
 from tests.server.conftest import StartServer
-from tests.server.harness import wait_for
+from tests.server.harness import FakeNode, wait_for
 
 
 def test_a_write_is_acknowledged_when_it_is_durable(start: StartServer) -> None:
@@ -157,3 +157,36 @@ def test_replies_under_way_survive_a_clean_end(start: StartServer) -> None:
         wait_for(lambda: server.store.appended_sequence == 1)
         server.store.release_sync()
         assert client.read_to_end() == b"+OK\r\n$1\r\nv\r\n"
+
+
+def test_a_fenced_primary_acknowledges_nothing_that_waits(start: StartServer) -> None:
+    """What is in its log and was not answered is answered as unknown, also when it becomes durable then."""
+    node = FakeNode()
+    server = start(node=node)
+    server.store.hold_sync()
+    with server.connect() as client:
+        client.command("SET", "k", "v")
+        wait_for(lambda: server.store.appended_sequence == 1)
+        node.role, node.is_writable, node.primary_address = "replica", False, ("10.0.0.1", 6381)
+        server.call(server.server.role_changed)
+        server.store.release_sync()
+        assert client.read_line().startswith(b"-READONLY Another node became primary; the outcome of this")
+
+
+def test_a_primary_that_doubts_answers_no_write(start: StartServer) -> None:
+    """Until it knows that nobody took its place, what is durable waits as well; reads are answered."""
+    node = FakeNode()
+    server = start(node=node)
+    server.store.hold_sync()
+    with server.connect() as writer, server.connect() as reader:
+        writer.command("SET", "k", "v")
+        wait_for(lambda: server.store.appended_sequence == 1)
+        node.doubting = True
+        server.store.release_sync()
+        wait_for(lambda: server.store.latest_sequence == 1)
+        assert writer.has_nothing_to_read()
+        reader.command("GET", "k")
+        reader.read(b"$1\r\nv\r\n")
+        node.doubting = False
+        server.call(server.server.role_changed)
+        writer.read(b"+OK\r\n")

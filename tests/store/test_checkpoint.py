@@ -12,6 +12,8 @@ import replicad
 from replicad.env import Env, LocalFileSystem
 from replicad.store.checkpoint import install, list_files
 from replicad.store.database import open_database
+from replicad.store.manifest.edit import Parent
+from replicad.store.manifest.file import load
 from tests.support.inline_runner import InlineRunner, inline_env
 from tests.support.memory_filesystem import MemoryFileSystem
 from tests.support.stores import fill, small_options
@@ -224,3 +226,17 @@ def test_a_cut_waits_until_its_position_is_durable() -> None:
     with database.cut() as cut:
         assert database.durable_sequence == cut.position.sequence == 1
     database.close()
+
+
+def test_a_copy_that_is_written_says_of_what_it_was_one(tmp_path: Path) -> None:
+    """Its manifest has the other database, and where it left it; none of that one's log is there any more."""
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        fill(database, 20)
+        fork = database.create_checkpoint(tmp_path / "copy").position
+    for number in range(2):
+        with replicad.open(tmp_path / "copy", small_options()) as copy:
+            assert copy.notes == []
+            copy.put(b"own-%d" % number, b"")
+        parent = load(Env().fs, tmp_path / "copy").parent
+        assert parent == Parent(database_id=database.database_id, fork=fork)
+    assert [int(path.name[11:31]) for path in sorted((tmp_path / "copy" / "wal").glob("*.log"))] == [21, 22]

@@ -9,7 +9,9 @@ import pytest
 
 import replicad
 from replicad import AtSequence, ConditionFailed, WriteBatch
+from replicad.env import Env
 from replicad.store.database import open_database
+from tests.support.faulty_filesystem import FaultyFileSystem, Gate
 from tests.support.stores import small_options
 
 
@@ -120,3 +122,19 @@ def test_counting_beside_each_other(db: replicad.Database) -> None:
     for thread in threads:
         thread.join()
     assert db.get(b"n") == b"400"
+
+
+def test_what_is_not_durable_yet_counts(tmp_path: Path) -> None:
+    """A condition is about what the next batch follows, which under "sync" no reader sees yet."""
+    fs, gate = FaultyFileSystem(), Gate()
+    with open_database(tmp_path / "db", small_options(durability="sync"), env=Env(fs=fs)) as db:
+        fs.on_sync = gate
+        db.submit(one_put(b"a", b"1"))
+        assert gate.reached.wait(10)
+        try:
+            assert db.get(b"a") is None
+            with pytest.raises(ConditionFailed):
+                db.submit(one_put(b"a", b"2"), [(b"a", None)])
+            assert db.submit(one_put(b"a", b"3"), [(b"a", b"1")]).sequence == 2
+        finally:
+            gate.open.set()

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from replicad import WriteBatch
+from replicad.env import LocalFileSystem
 from replicad.errors import CorruptionError
 from replicad.store.database import open_database
+from tests.support.inline_runner import InlineRunner, inline_env
 from tests.support.stores import fill, small_options
 from tests.support.tampering import flip_byte
 from tests.support.waiting import eventually
@@ -53,3 +55,26 @@ def test_writes_that_would_wait_for_a_damaged_table_are_refused(tmp_path: Path) 
                 write(batch)
         assert database.failed is None and database.refused is not None
         assert database.get(b"written-000000") is not None
+
+
+def test_writers_that_wait_when_the_damage_is_found_are_refused(tmp_path: Path) -> None:
+    """Compaction comes across it only after they began to wait: nothing else would wake them."""
+    options = small_options(level0_compaction_tables=4, level0_stall_tables=8, block_cache_bytes=0)
+    with open_database(tmp_path / "db", options) as database:
+        fill(database, 200)
+        database.flush()
+    damaged = flip_byte(tmp_path / "db")
+    runner = InlineRunner()
+    env = inline_env(LocalFileSystem(), runner)
+    database = runner.adopt(open_database(tmp_path / "db", options, env=env))
+    while database.stalled is None:
+        database.submit_put(b"key-000001", b"v")
+        with database._core.write_lock:
+            database._writer().seal()
+        while runner.run_one("flush"):
+            pass
+    assert database.damage is None and database.refused is None
+    with pytest.raises(CorruptionError) as refused:
+        database.put(b"key-000002", b"v")
+    assert refused.value.path == damaged
+    database.close()

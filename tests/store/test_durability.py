@@ -154,6 +154,20 @@ def test_full_disk_refuses_and_heals(tmp_path: Path) -> None:
         assert list(again.scan()) == [(b"a", b"1"), (b"b", b"2")]
 
 
+def test_full_disk_at_a_new_segment(tmp_path: Path) -> None:
+    """No room for its header refuses the write that it was made for, and leaves no file of that name."""
+    fs = FaultyFileSystem()
+    with open_database(tmp_path / "db", small_options(segment_bytes=4096), env=Env(fs=fs)) as database:
+        for expected in (1, 2):
+            fs.on_append = lambda path: no_space(path) if is_log(path) else None
+            before = sorted((tmp_path / "db" / "wal").iterdir())
+            with pytest.raises(replicad.DiskFullError, match="no room to write the log"):
+                database.put(b"refused", b"")
+            assert sorted((tmp_path / "db" / "wal").iterdir()) == before and database.failed is None
+            fs.on_append = None
+            assert database.put(b"k", b"v" * 5000) == expected
+
+
 def test_full_disk_while_flushing(tmp_path: Path) -> None:
     """A flush that finds no room says so, is tried again, and loses nothing."""
     fs = FaultyFileSystem()
@@ -233,4 +247,57 @@ def test_log_whose_sync_failed_is_written_again(tmp_path: Path) -> None:
         with open_database(tmp_path / "db", small_options(), env=Env(fs=fs)) as again:
             assert again.get(b"b") == b"2"
         assert (segment.with_name(f"{segment.name}.tmp") in fs.syncs) is synced
+    assert segment.stat().st_ino != in_doubt
+
+
+@pytest.mark.parametrize("what", ["wal", "MANIFEST"])
+def test_a_sync_that_failed_elsewhere_poisons(tmp_path: Path, what: str) -> None:
+    """The name of a new segment, an edit of the manifest: what was to be durable with it nobody knows."""
+    fs = FaultyDirectories()
+    database = open_database(tmp_path / "db", small_options(durability="sync"), env=Env(fs=fs))
+    if what == "MANIFEST":
+        database.put(b"a", b"1")
+        fs.on_sync = lambda path: io_error(path) if path.name.startswith(what) else None
+        with pytest.raises(replicad.PoisonedError):
+            database.flush()
+    else:
+        fs.failing = tmp_path / "db" / what
+        with pytest.raises(replicad.PoisonedError):
+            database.put(b"a", b"1")
+    fs.failing = fs.on_sync = None
+    assert database.failed is not None
+    with pytest.raises(replicad.PoisonedError):
+        database.put(b"later", b"2")
+    database.close()
+
+
+class FaultyDirectories(FaultyFileSystem):
+    """Syncs of the directory `failing` fail, and so do those of files within it that were there before."""
+
+    failing: Path | None = None
+
+    def sync_directory(self, path: Path) -> None:
+        if path == self.failing:
+            io_error(path)
+        super().sync_directory(path)
+
+    def sync_file(self, path: Path) -> None:
+        if path.parent == self.failing:
+            io_error(path)
+        super().sync_file(path)
+
+
+def test_recovered_log_whose_sync_failed_is_written_again(tmp_path: Path) -> None:
+    """An opening that could not sync what it found leaves the same doubt behind as a writer."""
+    fs = FaultyDirectories()
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        database.put(b"a", b"1")
+    (segment,) = (tmp_path / "db" / "wal").glob("*.log")
+    in_doubt = segment.stat().st_ino
+    fs.failing = tmp_path / "db" / "wal"
+    with pytest.raises(OSError, match="Input/output error"):
+        open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
+    fs.failing = None
+    with open_database(tmp_path / "db", small_options(), env=Env(fs=fs)) as again:
+        assert again.get(b"a") == b"1"
     assert segment.stat().st_ino != in_doubt

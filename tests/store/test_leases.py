@@ -11,6 +11,7 @@ from replicad.env import Env
 from replicad.store.database import open_database
 from tests.support.manual_clock import ManualClock
 from tests.support.stores import fill, small_options
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -127,3 +128,18 @@ def test_checkpoint_of_an_ended_lease(db: replicad.Database, clock: ManualClock,
     with pytest.raises(replicad.ClosedError, match="5 s is over"):
         write_checkpoint(Env(), cut, tmp_path / "copy")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["db"]
+
+
+def test_log_of_an_expired_lease_goes(tmp_path: Path, clock: ManualClock) -> None:
+    """Nobody has to ask here either: the next flush ends a lease that is over, without any compaction."""
+    options = small_options(log_retention_bytes=0, level0_compaction_tables=50, level0_stall_tables=100)
+    with open_database(tmp_path / "db", options, env=Env(clock=clock)) as db:
+        fill(db, 100)
+        db.cut(seconds=5)
+        fill(db, 1000)
+        db.flush()
+        assert db.oldest_log_sequence == 1
+        clock.now += 6
+        fill(db, 1000)
+        db.flush()
+        eventually(lambda: db.oldest_log_sequence > 1000)

@@ -225,3 +225,28 @@ def test_an_unreadable_log_is_no_torn_tail(tmp_path: Path) -> None:
     assert log_files(left) == [segment] and segment.read_bytes() == before
     with replicad.open(left, small_options()) as again:
         assert again.latest_sequence == 10 and not again.notes
+
+
+def test_a_torn_tail_is_cut_off_into_a_new_file(tmp_path: Path) -> None:
+    """A copy may have the segment as a hard link: what it has stays as it is."""
+    database = replicad.open(tmp_path / "db", small_options(durability="sync"))
+    fill(database, 10)
+    left = as_after_kill(tmp_path / "db", tmp_path / "left")
+    database.close()
+    (segment,) = log_files(left)
+    torn = segment.read_bytes()[:-10]
+    segment.write_bytes(torn)
+    (tmp_path / "linked.log").hardlink_to(segment)
+    with replicad.open(left, small_options()) as again:
+        assert again.latest_sequence == 9 and again.notes
+    assert (tmp_path / "linked.log").read_bytes() == torn
+
+
+def test_only_the_log_is_left(tmp_path: Path) -> None:
+    """Where the data is gone and the log, which lies elsewhere, is not, no new database begins beside it."""
+    options = small_options(wal_dir=tmp_path / "log")
+    with replicad.open(tmp_path / "db", options) as database:
+        fill(database, 10)
+    shutil.rmtree(tmp_path / "db")
+    with pytest.raises(replicad.CorruptionError, match=r"CURRENT is missing, but .*\.log"):
+        replicad.open(tmp_path / "db", options)

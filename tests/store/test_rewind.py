@@ -13,7 +13,9 @@ from replicad.env import Env
 from replicad.errors import DivergedError, InvalidArgument, LogGoneError
 from replicad.store.database import open_database
 from replicad.store.rewind import cut_back
-from replicad.types import HistoryHash, Position
+from replicad.types import ORIGIN, HistoryHash, Position
+from tests.store.test_replaced_log import Killed
+from tests.support.power_loss import MortalFileSystem
 from tests.support.stores import fill, small_options
 
 
@@ -99,3 +101,48 @@ def test_inspect_reads_a_saved_tail(tmp_path: Path) -> None:
     assert explained.kind == "log segment"
     assert explained.damage is None
     assert len(explained.parts) == 6
+
+
+def test_a_saved_tail_survives_a_loss_of_power(tmp_path: Path) -> None:
+    """Its only other copy is cut off next: name and content are durable before `save_log` returns."""
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        fill(database, 10)
+    fs = MortalFileSystem()
+    with open_database(tmp_path / "db", small_options(), env=Env(fs=fs)) as database:
+        (file,) = database.save_log(ORIGIN, tmp_path / "discarded").files
+    left = fs.left_by_power_loss(tmp_path / "discarded", tmp_path / "left")
+    assert (left / file.relative_to(tmp_path / "discarded")).read_bytes() == file.read_bytes()
+
+
+def test_a_tail_is_cut_off_into_a_new_file(tmp_path: Path) -> None:
+    """A copy may have the segment as a hard link: what it has stays as it is."""
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        fill(database, 10)
+        database.wait_durable(10)
+        position = database.position_at(5)
+        assert position is not None
+    (segment,) = (tmp_path / "db" / "wal").glob("*.log")
+    (tmp_path / "linked.log").hardlink_to(segment)
+    before = segment.read_bytes()
+    cut_back(Env(), tmp_path / "db", small_options(), position)
+    assert segment.stat().st_size < len(before)
+    assert (tmp_path / "linked.log").read_bytes() == before
+
+
+@pytest.mark.parametrize("kill_at", range(4))
+def test_a_kill_while_segments_go_leaves_no_gap(tmp_path: Path, kill_at: int) -> None:
+    """The manifest no longer wants what goes, and the newest goes first: what is left opens as it is."""
+    options = small_options(memtable_bytes=8 << 20, segment_bytes=4096)
+    with replicad.open(tmp_path / "db", options) as database:
+        fill(database, 200)
+        database.wait_durable(200)
+        position = database.position_at(40)
+        assert position is not None
+        ends = {file.last_sequence for file in database.get_sorted_wal_files()}
+    with pytest.raises(KeyboardInterrupt):
+        cut_back(Env(fs=Killed(kill_at)), tmp_path / "db", options, position)
+    with open_database(tmp_path / "db", options, role="replica") as again:
+        assert again.notes == [] and again.position.sequence in ends
+    cut_back(Env(), tmp_path / "db", options, position)
+    with open_database(tmp_path / "db", options, role="replica") as again:
+        assert again.position == position

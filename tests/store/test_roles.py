@@ -9,11 +9,14 @@ import pytest
 import replicad
 from replicad.env import Env
 from replicad.errors import CorruptionError, DiskFullError, InvalidArgument, ReadOnlyError
+from replicad.store.checkpoint import write_checkpoint
 from replicad.store.control import decode_epoch
+from replicad.store.core import Role
 from replicad.store.database import Database, open_database
 from replicad.store.manifest.file import load
+from replicad.store.roles import recorded_role
 from replicad.types import EpochRecord, OperationKind
-from tests.support.faulty_filesystem import FaultyFileSystem, no_space
+from tests.support.faulty_filesystem import FaultyFileSystem, io_error, no_space
 from tests.support.stores import as_after_kill, fill, small_options
 
 ID = b"e" * 16
@@ -191,3 +194,88 @@ def test_only_frames_of_its_own_are_bounds(tmp_path: Path) -> None:
         assert "torn tail" in again.notes[0]
     with pytest.raises(CorruptionError, match="durable through"):
         open_database(promoted, small_options())
+
+
+def test_a_cut_of_before_a_promotion_knows_nothing_of_it(tmp_path: Path) -> None:
+    """Whatever the node has become until its copy is made: its epochs are those that led to its position."""
+    with replicad.open(tmp_path / "p", small_options()) as primary:
+        fill(primary, 5)
+        with replica_of(primary, tmp_path / "r") as replica, replica.cut() as cut:
+            replica.promote(ID)
+            write_checkpoint(Env(), cut, tmp_path / "copy")
+            assert [record.epoch for record in replica.epochs] == [1, 2]
+    copy = load(Env().fs, tmp_path / "copy")
+    assert [record.epoch for record in copy.epochs] == [1] and copy.synced.epoch == 1
+
+
+def test_an_applied_epoch_is_known_after_its_log_is_in_tables(tmp_path: Path) -> None:
+    """The manifest keeps it then, on the nodes that followed it as on the one that began it."""
+    with replicad.open(tmp_path / "p", small_options()) as one, replica_of(one, tmp_path / "r") as two:
+        fill(one, 5)
+        stream(one, two)
+        one.demote()
+        two.promote(ID)
+        fill(two, 5, start=5)
+        stream(two, one)
+        one.flush()
+        epochs = two.epochs
+    with open_database(tmp_path / "p", small_options(), role="replica") as again:
+        assert again.epochs == epochs and again.epochs[-1].id == ID
+
+
+@pytest.mark.parametrize("how", ["demoted", "opened as a replica"])
+def test_who_followed_does_not_write_on_in_that_database(tmp_path: Path, how: str) -> None:
+    """Its manifest says so from then on: started for writing, it is a database of its own, and never a second
+    primary of the one that it followed."""
+    with replicad.open(tmp_path / "p", small_options()) as primary:
+        fill(primary, 5)
+        identity = primary.database_id
+        if how == "demoted":
+            primary.demote()
+            assert recorded_role(Env().fs, tmp_path / "p") == (False, 1)
+    if how != "demoted":
+        open_database(tmp_path / "p", small_options(), role="replica").close()
+    assert recorded_role(Env().fs, tmp_path / "p") == (False, 1)
+    with replicad.open(tmp_path / "p", small_options()) as other:
+        assert other.database_id != identity
+
+
+@pytest.mark.parametrize("change", ["promote", "demote"])
+def test_a_manifest_in_doubt_stops_the_store(tmp_path: Path, change: str) -> None:
+    """Whether it says replica or owner now nobody knows: it is neither, until it is opened again."""
+    fs = FaultyFileSystem()
+    with replicad.open(tmp_path / "db", small_options()) as primary:
+        fill(primary, 5)
+        if change == "promote":
+            primary.demote()
+    role: Role = "replica" if change == "promote" else "owner"
+    database = open_database(tmp_path / "db", small_options(), env=Env(fs=fs), role=role)
+    fs.on_sync = lambda path: io_error(path) if path.name.startswith("MANIFEST") else None
+    with pytest.raises(OSError, match="Input/output error"):
+        database.promote(ID) if change == "promote" else database.demote()
+    fs.on_sync = None
+    assert database.failed is not None
+    for use in (lambda: database.put(b"k", b"v"), lambda: database.apply_frames(b"")):
+        with pytest.raises(replicad.PoisonedError):
+            use()
+    database.close()
+
+
+def test_a_crash_before_the_epoch_is_in_the_log_leaves_it_begun(tmp_path: Path) -> None:
+    """The manifest has made the node an owner by then, and says of which epoch: never of the old one."""
+    fs = FaultyFileSystem()
+    left = tmp_path / "left"
+
+    def crash(path: Path) -> None:
+        if path.suffix == ".log" and not left.exists():
+            as_after_kill(tmp_path / "r", left)
+
+    with replicad.open(tmp_path / "p", small_options()) as primary:
+        fill(primary, 5)
+        primary.create_checkpoint(tmp_path / "r")
+    with open_database(tmp_path / "r", small_options(), env=Env(fs=fs), role="replica") as replica:
+        fs.on_append = crash
+        record = replica.promote(ID)
+    with open_database(left, small_options()) as again:
+        assert again.database_id == primary.database_id
+        assert again.durable_position.epoch == 2 and again.epochs[-1] == record

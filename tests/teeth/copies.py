@@ -1,4 +1,4 @@
-"""Copies: checkpoints, bootstraps, backups and restores, and what tells one file from another."""
+"""Copies: what is linked and held, and what tells one file from another."""
 
 from __future__ import annotations
 
@@ -8,23 +8,6 @@ from tests.teeth.mutation import Mutation
 STAGING = "tests/replication/test_staging.py::"
 
 COPIES = (
-    # 5: two stores cannot commit together
-    Mutation(
-        trap=5,
-        name="log that does not join the manifest is replayed",
-        file="replicad/store/wal/recovery.py",
-        old="        if found != self.position:\n",
-        new="        if False:\n",
-        caught_by=("tests/store/test_torn_segments.py::test_log_of_another_history_is_refused",),
-    ),
-    Mutation(
-        trap=5,
-        name="a manifest is replayed without its log",
-        file="replicad/store/opening.py",
-        old="    recovered = _replay_into(core, segments, headless)\n",
-        new="    recovered = _replay_into(core, [], headless)\n",
-        caught_by=("tests/store/test_recovery.py::test_kill_at_any_moment",),
-    ),
     # 6: hard-linked copies
     Mutation(
         trap=6,
@@ -82,6 +65,43 @@ COPIES = (
         new="",
         caught_by=(crash("checkpoint"),),
     ),
+    Mutation(
+        trap=6,
+        name="a torn tail is cut where it lies",
+        file="replicad/store/wal/recovery.py",
+        old="        fs.unlink(staged)\n"
+        "        copy_file(fs, torn.path, staged, torn.offset)\n"
+        "        fs.rename(staged, torn.path)\n",
+        new="        content = fs.read_file(torn.path)[: torn.offset]\n"
+        "        torn.path.write_bytes(content)\n",
+        caught_by=("tests/store/test_recovery.py::test_a_torn_tail_is_cut_off_into_a_new_file",),
+    ),
+    Mutation(
+        trap=6,
+        name="a rewound log is cut where it lies",
+        file="replicad/store/rewind.py",
+        old="    fs.unlink(staged)\n    copy_file(fs, path, staged, size_bytes)\n"
+        "    fs.rename(staged, path)\n",
+        new="    content = fs.read_file(path)[:size_bytes]\n    path.write_bytes(content)\n",
+        caught_by=("tests/store/test_rewind.py::test_a_tail_is_cut_off_into_a_new_file",),
+    ),
+    Mutation(
+        trap=6,
+        name="a copy knows epochs that began after it",
+        file="replicad/store/cut.py",
+        old="            epochs=tuple(record for record in known.epochs if record.epoch <= "
+        "self.position.epoch),\n",
+        new="            epochs=known.epochs,\n",
+        caught_by=("tests/store/test_roles.py::test_a_cut_of_before_a_promotion_knows_nothing_of_it",),
+    ),
+    Mutation(
+        trap=6,
+        name="a lease that is over does not close its cut",
+        file="replicad/store/leases.py",
+        old="        if self.seconds is not None and now - self.taken_at >= self.seconds:\n",
+        new="        if False:\n",
+        caught_by=("tests/store/test_leases.py::test_an_expired_lease_closes_its_cut",),
+    ),
     # 7: file numbers are not identities
     Mutation(
         trap=7,
@@ -126,78 +146,28 @@ COPIES = (
         new="        if False:\n",
         caught_by=("tests/backup/restore/test_restore.py::test_a_damaged_target",),
     ),
-    # 14: restoring never deletes first
     Mutation(
-        trap=14,
-        name="installing removes the old tables first",
-        file="replicad/store/checkpoint.py",
-        old="    fs.make_directories(directory)\n    tables = []\n",
-        new="    fs.make_directories(directory)\n    tables = []\n"
-        "    for stale in old:\n        fs.unlink(directory / stale)\n",
-        caught_by=(crash("bootstrap"),),
+        trap=7,
+        name="a table's id in its footer is not checked",
+        file="replicad/store/table/file.py",
+        old="    if reader.table_id != meta.table_id:\n",
+        new="    if False:\n",
+        caught_by=("tests/store/table/test_identity.py::test_a_table_under_the_name_of_another_is_damage",),
     ),
     Mutation(
-        trap=14,
-        name="installing removes the old log first",
-        file="replicad/store/checkpoint.py",
-        old="    write_state(fs, directory, state)\n"
-        '    remove_log(fs, directory / "wal" if wal_dir is None else wal_dir)\n',
-        new='    remove_log(fs, directory / "wal" if wal_dir is None else wal_dir)\n'
-        "    write_state(fs, directory, state)\n",
-        caught_by=(crash("bootstrap"),),
+        trap=7,
+        name="a block's checksum says nothing of its table",
+        file="replicad/store/table/format.py",
+        old='    return kernels.crc32c(table_id + offset.to_bytes(8, "little"))\n',
+        new='    return kernels.crc32c(offset.to_bytes(8, "little"))\n',
+        caught_by=("tests/store/table/test_identity.py::test_a_block_in_another_place_is_damage",),
     ),
     Mutation(
-        trap=14,
-        name="an installed copy does not say that it replaced the log",
-        file="replicad/store/checkpoint.py",
-        old="        log_replaced=True,\n",
-        new="",
-        caught_by=("tests/store/test_replaced_log.py::test_a_copy_takes_the_place_of_a_longer_history",),
-    ),
-    Mutation(
-        trap=14,
-        name="opening does not remove the log that a copy replaced",
-        file="replicad/store/opening.py",
-        old='        remove_stale_log(fs, (wal, path / "archive"), state)\n',
-        new="",
-        caught_by=("tests/store/test_replaced_log.py::test_a_copy_takes_the_place_of_a_longer_history",),
-    ),
-    Mutation(
-        trap=14,
-        name="a copy that is opened for writing keeps its id",
-        file="replicad/store/opening.py",
-        old='        if core.state.copy and role == "owner" and not read_only:\n',
-        new="        if False:\n",
-        caught_by=("tests/store/test_checkpoint.py::test_opens_beside_the_original",),
-    ),
-    Mutation(
-        trap=14,
-        name="a restore clears the destination first",
-        file="replicad/backup/restore/operation.py",
-        old='            built = destination.staging / "database"\n',
-        new="            for name in env.fs.list(destination.path):\n"
-        '                if name.endswith(".sst"):\n'
-        "                    env.fs.unlink(destination.path / name)\n"
-        '            built = destination.staging / "database"\n',
-        caught_by=("tests/backup/restore/test_crashes.py::test_death_at_every_operation",),
-    ),
-    Mutation(
-        trap=14,
-        name="a restore removes CURRENT first",
-        file="replicad/backup/restore/operation.py",
-        old="            put_in_place(env, built, destination, files / options[0] if options else None)\n"
-        "            place_attachments(env, staged, destination.attachments, paths, replacing=True)\n",
-        new='            env.fs.remove_tree(destination.path / "CURRENT")\n'
-        "            put_in_place(env, built, destination, files / options[0] if options else None)\n"
-        "            place_attachments(env, staged, destination.attachments, paths, replacing=True)\n",
-        caught_by=("tests/backup/restore/test_crashes.py::test_death_at_every_operation",),
-    ),
-    Mutation(
-        trap=14,
-        name="a replaced file is removed before its successor is there",
-        file="replicad/env/atomic.py",
-        old="    fs.rename(staged, path)\n    fs.sync_directory(path.parent)\n",
-        new="    fs.unlink(path)\n    fs.rename(staged, path)\n    fs.sync_directory(path.parent)\n",
-        caught_by=(crash("put"),),
+        trap=7,
+        name="a block's checksum says nothing of its place",
+        file="replicad/store/table/format.py",
+        old='    return kernels.crc32c(table_id + offset.to_bytes(8, "little"))\n',
+        new="    return kernels.crc32c(table_id)\n",
+        caught_by=("tests/store/table/test_identity.py::test_a_block_in_another_place_is_damage",),
     ),
 )

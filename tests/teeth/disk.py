@@ -1,4 +1,4 @@
-"""The disk: names, syncs of files that are not log, and room."""
+"""The disk: names, and syncs of files that are not log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from tests.teeth.log import crash
 from tests.teeth.mutation import Mutation
 
 BACKUP_CREATE = "tests/backup/test_crashes.py::test_death_at_every_operation[create]"
-FAULTS = "tests/faults/test_faults.py::test_an_error_or_a_success_never_a_lie"
 
 DISK = (
     # 1: directory entries
@@ -148,56 +147,46 @@ DISK = (
         new="    core.remove_tables(dropped)\n    if not core.record_made(edit):\n        return False\n",
         caught_by=(crash("compaction"),),
     ),
-    # 13: a full disk
     Mutation(
-        trap=13,
-        name="a full disk stops the store",
-        file="replicad/store/wal/writer.py",
-        old="        if error.errno not in (errno.ENOSPC, errno.EDQUOT):\n            raise PoisonedError",
-        new="        if True:\n            raise PoisonedError",
-        caught_by=("tests/store/test_durability.py::test_full_disk_refuses_and_heals",),
+        trap=1,
+        name="the names of the log in a checkpoint are not synced",
+        file="replicad/store/checkpoint.py",
+        old='    cut.raise_if_closed()\n    fs.sync_directory(staging / "wal")\n',
+        new="    cut.raise_if_closed()\n",
+        caught_by=(crash("checkpoint"),),
     ),
     Mutation(
-        trap=13,
-        name="no room for a new segment stops the store",
-        file="replicad/store/wal/writer.py",
-        old="    if error.errno in (errno.ENOSPC, errno.EDQUOT):\n        return DiskFullError",
-        new="    if False:\n        return DiskFullError",
-        caught_by=(FAULTS,),
-    ),
-    Mutation(
-        trap=13,
-        name="a flush that finds no room stops the store",
-        file="replicad/store/background.py",
-        old="            if full and core.progress.failure is None:\n",
-        new="            if False:\n",
-        caught_by=("tests/store/test_durability.py::test_full_disk_while_flushing",),
-    ),
-    Mutation(
-        trap=13,
-        name="a store whose disk has room again goes on refusing",
-        file="replicad/store/core.py",
-        old="            if missing is None:\n                del self.no_room[work]\n",
-        new="            if missing is None:\n                pass\n",
-        caught_by=("tests/store/test_disks.py::test_room_is_kept_in_reserve",),
-        hangs=True,
-    ),
-    Mutation(
-        trap=13,
-        name="a copy is fetched without room for it",
-        file="replicad/replication/staging.py",
-        old="        if needed + free_bytes_min > free:\n",
-        new="        if False:\n",
+        trap=1,
+        name="the name that old log had in wal/ may come back",
+        file="replicad/store/wal/catalog.py",
+        old="        if segment.archived:\n            self.fs.sync_directory(self.live)\n",
+        new="",
         caught_by=(
-            "tests/replication/test_staging.py::test_a_copy_that_does_not_fit_is_refused_before_it_is_fetched",
+            "tests/store/test_log_holes.py::test_a_crash_while_log_goes_that_was_archived_just_before_leaves_no_hole_in_it",
         ),
     ),
     Mutation(
-        trap=13,
-        name="a restore begins without room for it",
-        file="replicad/backup/restore/staging.py",
-        old="    if found.missing_bytes + RESERVE_BYTES > free:\n",
-        new="    if False:\n",
-        caught_by=("tests/backup/restore/test_restore.py::test_no_room",),
+        trap=1,
+        name="a saved tail is not synced",
+        file="replicad/store/saved_log.py",
+        old="        writer.sync()\n",
+        new="",
+        caught_by=("tests/store/test_rewind.py::test_a_saved_tail_survives_a_loss_of_power",),
+    ),
+    Mutation(
+        trap=1,
+        name="the name of a saved tail is not synced",
+        file="replicad/store/saved_log.py",
+        old="    fs.sync_directory(directory)\n",
+        new="",
+        caught_by=("tests/store/test_rewind.py::test_a_saved_tail_survives_a_loss_of_power",),
+    ),
+    Mutation(
+        trap=1,
+        name="the names of restored attachments are not synced",
+        file="replicad/backup/restore/swap.py",
+        old="    for parent in parents:\n        fs.sync_directory(parent)\n",
+        new="",
+        caught_by=("tests/backup/restore/test_crashes.py::test_death_at_every_operation",),
     ),
 )

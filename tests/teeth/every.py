@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from tests.teeth.copies import COPIES
 from tests.teeth.disk import DISK
+from tests.teeth.held import HELD
 from tests.teeth.log import LOG
 from tests.teeth.mutation import Mutation
 from tests.teeth.nodes import NODES
+from tests.teeth.reading import READING
+from tests.teeth.restoring import RESTORING
+from tests.teeth.roles import ROLES
+from tests.teeth.room import ROOM
+from tests.teeth.wire import WIRE
 
+LISTS = (DISK, LOG, READING, ROOM, COPIES, RESTORING, ROLES, NODES, HELD, WIRE)
 MUTATIONS: tuple[Mutation, ...] = tuple(
-    sorted((*DISK, *LOG, *COPIES, *NODES), key=lambda mutation: mutation.trap)
+    sorted((mutation for each in LISTS for mutation in each), key=lambda mutation: mutation.trap)
 )

@@ -1,4 +1,4 @@
-"""The log: when it is durable, what recovery makes of it, and what readers of it are told."""
+"""The log: when it is durable, and what recovery makes of it."""
 
 from __future__ import annotations
 
@@ -52,6 +52,35 @@ LOG = (
         old="STORAGE_FAILED = 74\n",
         new="STORAGE_FAILED = 1\n",
         caught_by=("tests/integration/test_processes.py::test_a_failed_sync_ends_the_primary_with_74",),
+    ),
+    Mutation(
+        trap=2,
+        name="a manifest in doubt does not stop the store",
+        file="replicad/store/core.py",
+        old="            except OSError as error:\n"
+        "                self.progress.fail(error)\n                raise\n"
+        "            self.state = self.manifest.state\n",
+        new="            except OSError:\n                raise\n"
+        "            self.state = self.manifest.state\n",
+        caught_by=("tests/store/test_roles.py::test_a_manifest_in_doubt_stops_the_store",),
+    ),
+    Mutation(
+        trap=2,
+        name="a failed sync of the log's directory counts as a success",
+        file="replicad/store/wal/writer.py",
+        old="            if unnamed:\n                self._fs.sync_directory(self.catalog.live)\n",
+        new="            if unnamed:\n                try:\n"
+        "                    self._fs.sync_directory(self.catalog.live)\n"
+        "                except OSError:\n                    pass\n",
+        caught_by=("tests/store/test_durability.py::test_a_sync_that_failed_elsewhere_poisons",),
+    ),
+    Mutation(
+        trap=2,
+        name="recovered log that could not be synced leaves no mark",
+        file="replicad/store/wal/doubt.py",
+        old="    except OSError:\n        doubt(fs, live)\n        raise\n",
+        new="    except OSError:\n        raise\n",
+        caught_by=("tests/store/test_durability.py::test_recovered_log_whose_sync_failed_is_written_again",),
     ),
     # 3: recovered is not durable
     Mutation(
@@ -131,6 +160,23 @@ LOG = (
         new="        pass\n",
         caught_by=("tests/store/test_leftovers.py::test_torn_tails_do_not_pile_up",),
     ),
+    Mutation(
+        trap=4,
+        name="a clean close does not say how far the log was durable",
+        file="replicad/store/closing.py",
+        old="                synced=core.log.written,\n",
+        new="",
+        caught_by=("tests/store/test_recovery.py::test_missing_tail_is_noticed",),
+    ),
+    Mutation(
+        trap=4,
+        name="a record of the manifest may be in any place",
+        file="replicad/store/manifest/file.py",
+        old="    return kernels.crc32c(payload, kernels.crc32c(database_id + offset.to_bytes(8, "
+        '"little")))\n',
+        new="    return kernels.crc32c(payload, kernels.crc32c(database_id))\n",
+        caught_by=("tests/store/manifest/test_manifest.py::test_a_record_in_another_place_is_damage",),
+    ),
     # 9: acknowledged and shipped is only what is durable
     Mutation(
         trap=9,
@@ -177,70 +223,10 @@ LOG = (
     ),
     Mutation(
         trap=9,
-        name="a promotion does not wait for the record of its epoch",
-        file="replicad/store/roles.py",
-        old="            _sync_through(core, writes.begin_epoch(record))\n        except DiskFullError:\n",
-        new="            writes.begin_epoch(record)\n        except DiskFullError:\n",
-        caught_by=("tests/store/test_roles.py::test_a_promoted_replica_takes_writes_in_a_new_epoch",),
-    ),
-    # 11: gaps
-    Mutation(
-        trap=11,
-        name="frames that do not follow are applied as far as they go",
-        file="replicad/store/write_path.py",
-        old="            if scan.stop != kernels.SCAN_END:\n"
-        "                raise self._why_refused(scan, data)\n",
-        new="",
-        caught_by=("tests/store/test_checkpoint.py::test_replica_refuses_gaps_and_other_histories",),
-    ),
-    Mutation(
-        trap=11,
-        name="recovery goes on after a missing segment",
-        file="replicad/store/wal/recovery.py",
-        old="        if segment.header.previous.sequence > position.sequence:\n",
-        new="        if False:\n",
-        caught_by=("tests/store/test_recovery.py::test_missing_segment_is_a_gap",),
-    ),
-    Mutation(
-        trap=11,
-        name="who asks for log that is gone gets what there is",
-        file="replicad/store/wal/catalog.py",
-        old="            if at < 0:\n"
-        "                raise LogGoneError(sequence, self._first_sequence(sequence))\n",
-        new="            if at < 0:\n                return self._segments[0]\n",
-        caught_by=("tests/store/test_updates.py::test_gone",),
-    ),
-    # 12: cancellation and partial appends
-    Mutation(
-        trap=12,
-        name="after a failed append the store goes on",
-        file="replicad/store/wal/writer.py",
-        old='            raise PoisonedError(f"{file.path}: append failed: {error}") from error\n',
-        new='            raise DiskFullError(f"{file.path}: append failed: {error}") from error\n',
-        caught_by=("tests/store/test_durability.py::test_append_error_poisons",),
-    ),
-    Mutation(
-        trap=12,
-        name="half a frame stays in the log",
-        file="replicad/store/wal/writer.py",
-        old="            file.discard_tail()\n        except OSError as second:\n",
-        new="            pass\n        except OSError as second:\n",
-        caught_by=("tests/faults/test_faults.py::test_an_error_or_a_success_never_a_lie",),
-    ),
-    Mutation(
-        trap=12,
-        name="a refused frame stays pending",
-        file="replicad/store/wal/writer.py",
-        old="        assert file is not None\n        self.frames.rollback()\n",
-        new="        assert file is not None\n",
-        caught_by=("tests/store/test_durability.py::test_full_disk_refuses_and_heals",),
-    ),
-    Mutation(
-        trap=12,
-        name="a cancelled caller does not wait for its thread",
-        file="replicad/replication/tasks.py",
-        old="        while not job.done():\n",
-        new="        while False:\n",
-        caught_by=("tests/replication/test_tasks.py::test_a_cancelled_caller_waits_for_its_thread",),
+        name="conditions are judged by what is visible",
+        file="replicad/store/conditions.py",
+        old="    newest = core.progress.appended\n",
+        new="    newest = core.progress.visible\n",
+        caught_by=("tests/store/test_conditions.py::test_what_is_not_durable_yet_counts",),
     ),
 )

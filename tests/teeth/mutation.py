@@ -1,6 +1,6 @@
 """A named mutation: one place of our code made wrong on purpose, and the tests that must notice.
 
-The list of them is in `log.py`, `disk.py`, `copies.py` and `nodes.py`, by the trap that each one falls into.
+The lists of them, one for each idea, are put together in `every.py`, by the trap that each one falls into.
 """
 
 from __future__ import annotations

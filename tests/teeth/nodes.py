@@ -1,4 +1,4 @@
-"""Nodes: what they tell each other, what they believe, how long they keep log, and what clients may do."""
+"""Nodes: clocks, acknowledgements, and whose history replaces whose."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ from tests.teeth.mutation import Mutation
 
 AGREE = "tests/replication/test_agree.py::"
 STREAM = "tests/replication/test_stream.py::"
-SESSIONS = "tests/replication/test_sessions.py::"
-SLOTS = "tests/replication/test_slots.py::"
-STATES = "tests/replication/test_slot_states.py::"
-STAGING = "tests/replication/test_staging.py::"
 
 NODES = (
     # 8: clocks
@@ -56,7 +52,23 @@ NODES = (
         new="        steps = int(self._env.clock.wall_us() / 1e6 - self._idle_from) // IDLE_STEP_SECONDS\n",
         caught_by=("tests/replication/test_slot_upkeep.py::test_absence_is_counted_by_no_wall_clock",),
     ),
-    # 9: acknowledged is only what is durable
+    Mutation(
+        trap=8,
+        name="commit times begin anew in a copy that is written",
+        file="replicad/store/opening.py",
+        old="        core.log.frames.commit_time_us,\n        core.options.segment_bytes,\n",
+        new="        0,\n        core.options.segment_bytes,\n",
+        caught_by=("tests/store/test_log_times.py::test_commit_times_never_go_back",),
+    ),
+    Mutation(
+        trap=8,
+        name="the wall clock says how old a replica's data is",
+        file="replicad/replication/follower.py",
+        old="        self.freshness.heard(sequence, self._env.clock.monotonic())\n",
+        new="        self.freshness.heard(sequence, self._env.clock.wall_us() / 1e6)\n",
+        caught_by=("tests/replication/test_freshness.py::test_no_wall_clock_says_how_old_data_is",),
+    ),
+    # 9: acknowledged and shipped is only what is durable
     Mutation(
         trap=9,
         name="a replica acknowledges as durable what it applied",
@@ -73,6 +85,66 @@ NODES = (
         old="        return Standing.THERE if found == token else Standing.LOST\n",
         new="        return Standing.THERE\n",
         caught_by=("tests/server/test_tokens.py",),
+    ),
+    Mutation(
+        trap=9,
+        name="a slot begins after what its replica could lose",
+        file="replicad/replication/primary.py",
+        old="            min(sequence, durable),\n",
+        new="            sequence,\n",
+        caught_by=("tests/replication/test_held_log.py::test_a_slot_follows_what_its_replica_holds_durably",),
+    ),
+    Mutation(
+        trap=9,
+        name="a slot follows what was received",
+        file="replicad/replication/primary.py",
+        old="        self.slots.advance(node_id, ack.durable, self._env.clock.wall_us())\n",
+        new="        self.slots.advance(node_id, ack.received, self._env.clock.wall_us())\n",
+        caught_by=("tests/replication/test_held_log.py::test_a_slot_follows_what_its_replica_holds_durably",),
+    ),
+    Mutation(
+        trap=9,
+        name="a write is answered before its replicas have it",
+        file="replicad/server/server.py",
+        old="            limit = released if client.waits_for_replicas else visible\n",
+        new="            limit = visible\n",
+        caught_by=("tests/server/test_waiting.py::test_writes_wait_for_the_replicas_that_the_rule_asks_for",),
+    ),
+    Mutation(
+        trap=9,
+        name="a position is waited for by its number alone",
+        file="replicad/server/commands/waiting.py",
+        old="            found = await server.in_thread(lambda: store.position_at(token.sequence))\n",
+        new="            found = token\n",
+        caught_by=("tests/server/test_waiting.py::test_waitpos_makes_the_next_read_see_a_write",),
+    ),
+    Mutation(
+        trap=9,
+        name="a command is judged by what is visible",
+        file="replicad/server/session.py",
+        old="        value = store.newest.get(key, family=self.family)\n",
+        new="        value = store.get(key, family=self.family)\n",
+        caught_by=(
+            "tests/server/test_visibility.py::test_a_condition_is_evaluated_against_the_newest_state",
+        ),
+    ),
+    Mutation(
+        trap=9,
+        name="a primary that doubts itself answers writes",
+        file="replicad/server/server.py",
+        old="        if self.node.holds_answers():\n            return\n",
+        new="",
+        caught_by=("tests/server/test_visibility.py::test_a_primary_that_doubts_answers_no_write",),
+    ),
+    Mutation(
+        trap=9,
+        name="a fenced primary acknowledges what waited",
+        file="replicad/server/server.py",
+        old="            self.group.refuse(refusals.read_only(self.node.primary_address))\n"
+        "            self._fail_held()\n            return\n",
+        new="            self.group.refuse(refusals.read_only(self.node.primary_address))\n"
+        "            return\n",
+        caught_by=("tests/server/test_visibility.py::test_a_fenced_primary_acknowledges_nothing_that_waits",),
     ),
     # 10: the empty or older primary
     Mutation(
@@ -125,139 +197,47 @@ NODES = (
         caught_by=("tests/replication/test_history_check.py",),
         hangs=True,
     ),
-    # 11: gaps
     Mutation(
-        trap=11,
-        name="a replica takes frames that begin later",
-        file="replicad/replication/receiver.py",
-        old="            if message.first != self._received + 1:\n",
-        new="            if message.first <= self._received:\n",
-        caught_by=(f"{STREAM}test_a_gap_is_an_error",),
-    ),
-    Mutation(
-        trap=11,
-        name="no log is held while a copy is fetched",
-        file="replicad/replication/primary.py",
-        old="        slot = self.slots.hold(\n"
-        "            node_id, copy.position.sequence, self._env.clock.wall_us(), name=session.hello.name\n"
-        "        )\n",
-        new="        self.slots.drop(node_id)\n        slot = Slot(node_id=node_id, sequence=0, seen_us=0)\n",
-        caught_by=(f"{SESSIONS}test_an_empty_replica_bootstraps_and_streams",),
-    ),
-    Mutation(
-        trap=11,
-        name="retention takes log that somebody holds",
-        file="replicad/store/wal/retention.py",
-        old="        if held or not (old or short or total > rules.bytes_max):\n",
-        new="        if not (old or short or total > rules.bytes_max):\n",
-        caught_by=("tests/store/wal/test_retention.py::test_choice",),
-    ),
-    # 12: cancellation
-    # 15: slots
-    Mutation(
-        trap=15,
-        name="a slot's cap is ignored",
-        file="replicad/replication/slot_states.py",
-        old="    if held > limits.log_bytes_max:\n",
+        trap=10,
+        name="history hashes are compared at the end of the log only",
+        file="replicad/replication/agree.py",
+        old="    if there.sequence < end.sequence and found is not None and found != there:\n",
         new="    if False:\n",
-        caught_by=(f"{STATES}test_limits",),
+        caught_by=("tests/replication/test_agree.py::test_cases",),
     ),
     Mutation(
-        trap=15,
-        name="the disk's floor is ignored",
-        file="replicad/replication/slot_states.py",
-        old="    return over + _over_floor(within, log)\n",
-        new="    return over\n",
-        caught_by=(f"{STATES}test_limits",),
+        trap=10,
+        name="a replica installs whatever its primary proposes",
+        file="replicad/replication/follower.py",
+        old="            if refusal is not None:\n",
+        new="            if False:\n",
+        caught_by=(
+            "tests/replication/test_proposals.py::test_a_copy_that_must_not_replace_its_data_is_refused",
+        ),
     ),
     Mutation(
-        trap=15,
-        name="a slot that let go holds on",
-        file="replicad/replication/slots.py",
-        old="            if slot.invalid is None or slot.node_id in self._ending\n",
-        new="            if True\n",
-        caught_by=(f"{SLOTS}test_a_slot_over_its_cap_holds_nothing",),
-    ),
-    Mutation(
-        trap=15,
-        name="log goes while a session reads it",
-        file="replicad/replication/slots.py",
-        old="            if slot.invalid is None or slot.node_id in self._ending\n",
-        new="            if slot.invalid is None\n",
-        caught_by=(f"{SLOTS}test_log_that_is_read_stays_until_the_session_ended",),
-    ),
-    Mutation(
-        trap=15,
-        name="a slot lets go in silence",
-        file="replicad/replication/slots.py",
-        old="        self._unreported.append(invalid)\n",
-        new="",
-        caught_by=(f"{SLOTS}test_a_slot_over_its_cap_holds_nothing",),
-    ),
-    Mutation(
-        trap=15,
-        name="a slot that let go never holds again",
-        file="replicad/replication/slots.py",
-        old="                if slot.invalid is not None and reads and there and within:\n",
-        new="                if False:\n",
-        caught_by=(f"{SLOTS}test_a_replica_that_caught_up_gets_its_slot_back",),
-    ),
-    Mutation(
-        trap=15,
-        name="the store does not ask the slots at a rotation",
-        file="replicad/store/log_upkeep.py",
-        old="    _enforce_holds(core, segments)\n",
-        new="",
-        caught_by=("tests/store/test_log_retention.py::test_holds_are_asked_before_log_goes",),
-    ),
-    # 16: hostile input
-    Mutation(
-        trap=16,
-        name="any file name is taken",
-        file="replicad/replication/staging.py",
-        old="        if NAME.fullmatch(entry.name) is None:\n",
-        new="        if NAME.match(entry.name) is None:\n",
-        caught_by=(f"{STAGING}test_names_outside_the_pattern_are_refused",),
-    ),
-    Mutation(
-        trap=16,
-        name="a file may be longer than the list says",
-        file="replicad/replication/staging.py",
-        old="        if self.offset + len(data) > self._entry.size:\n",
-        new="        if False:\n",
-        caught_by=(f"{STAGING}test_a_file_of_another_content_is_refused",),
-    ),
-    Mutation(
-        trap=16,
-        name="files of a list may take more than was announced",
-        file="replicad/replication/staging.py",
-        old="    if total != size_bytes:\n",
+        trap=10,
+        name="a replica starts over for a copy of its own epoch",
+        file="replicad/replication/agree.py",
+        old="    if primary.position.epoch <= replica.position.epoch:\n",
         new="    if False:\n",
-        caught_by=(f"{STAGING}test_lists_that_do_not_add_up_are_refused",),
+        caught_by=("tests/replication/test_proposals.py::test_who_may_start_over",),
     ),
     Mutation(
-        trap=16,
-        name="an acknowledgement above what was sent is believed",
-        file="replicad/replication/sender.py",
-        old="        if not self.sent >= ack.received >= ack.applied >= ack.durable:\n",
-        new="        if not ack.received >= ack.applied >= ack.durable:\n",
-        caught_by=(f"{STREAM}test_an_impossible_acknowledgement_ends_the_session",),
-        hangs=True,
+        trap=10,
+        name="a directory that lost CURRENT is taken for an empty one",
+        file="replicad/store/opening.py",
+        old="    if ours and ours != [manifest_name(FIRST_FILE)]:",
+        new="    if False:",
+        caught_by=("tests/store/test_recovery.py::test_missing_current",),
     ),
     Mutation(
-        trap=16,
-        name="names at a backup's target may lead elsewhere",
-        file="replicad/backup/directory_target.py",
-        old='        if any(part in ("", ".", "..") or "\\0" in part for part in parts):\n',
-        new="        if False:\n",
-        caught_by=("tests/backup/test_targets.py::test_names_stay_beneath",),
-    ),
-    Mutation(
-        trap=16,
-        name="a request may declare more than it brings",
-        file="replicad/server/requests.py",
-        old="        if declared and sum(map(int, declared)) * _ELEMENT_BYTES_MIN > len(data):\n",
-        new="        if False:\n",
-        caught_by=("tests/server/test_requests.py",),
+        trap=10,
+        name="a directory of which the log is left is taken for an empty one",
+        file="replicad/store/opening.py",
+        old="    ours += [name for name in env.fs.list(wal_dir_of(path, options)) if "
+        "is_segment_name(name)]\n",
+        new="",
+        caught_by=("tests/store/test_recovery.py::test_only_the_log_is_left",),
     ),
 )

@@ -26,6 +26,8 @@ DIRECTORIES = ("replicad", "tests", "proto", "deploy")
 FILES = ("pyproject.toml", "README.md", "Makefile")
 SECONDS_MAX = 120.0
 """For the tests of one mutation."""
+HANGING_SECONDS_MAX = 60.0
+"""For those of one that may make the code wait for ever: they are quick without it."""
 
 _SITE = """\
 import sys
@@ -48,8 +50,9 @@ class Verdict:
         return self.test is not None
 
 
-def try_out(mutation: Mutation, seconds_max: float = SECONDS_MAX) -> Verdict:
+def try_out(mutation: Mutation) -> Verdict:
     """Applies the mutation to a new copy and runs its tests. Raises Stale."""
+    seconds_max = HANGING_SECONDS_MAX if mutation.hangs else SECONDS_MAX
     with tempfile.TemporaryDirectory(prefix="teeth-") as directory:
         tree = copy_tree(Path(directory))
         mutation.apply(tree)

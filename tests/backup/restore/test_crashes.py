@@ -30,6 +30,11 @@ def content(directory: Path) -> Content:
         return dict(database.scan())
 
 
+def attachments(directory: Path) -> dict[str, bytes]:
+    """Files beside the database, by name."""
+    return {path.name: path.read_bytes() for path in (directory / "attachments").iterdir() if path.is_file()}
+
+
 class Prepared:
     """Two backups with attachments and the log after them; and another database, which has some of their
     tables and attachments."""
@@ -94,6 +99,8 @@ def test_death_at_every_operation(prepared: Prepared, tmp_path: Path) -> None:
             found = content(left)
             assert found in (prepared.before, prepared.states[2])
             assert not ended or found == prepared.states[2]
+            assert not ended or attachments(left) == {"same": b"0", "changing": b"2"}
+            assert found != prepared.before or attachments(left)["changing"] == b"1"
             outcomes.add(len(found))
             BackupEngineReadOnly(prepared.target).restore_backup(2, left)
             assert content(left) == prepared.states[2]

@@ -10,10 +10,18 @@ import msgpack
 import pytest
 
 from replicad.env import LocalFileSystem
-from replicad.errors import CorruptionError, NotFoundError
+from replicad.errors import CorruptionError, DiskFullError, NotFoundError
 from replicad.store.manifest.edit import Edit, Parent, decode_edit, encode_edit
 from replicad.store.manifest.families import DEFAULT_RECORD, FamilyList, FamilyRecord
-from replicad.store.manifest.file import ManifestWriter, decode_current, encode_current, load
+from replicad.store.manifest.file import (
+    HEADER_BYTES,
+    ManifestWriter,
+    decode_current,
+    decode_records,
+    encode_current,
+    encode_record,
+    load,
+)
 from replicad.store.manifest.state import ManifestState
 from replicad.types import (
     DatabaseId,
@@ -26,6 +34,7 @@ from replicad.types import (
     Sequence,
 )
 from tests.store.compaction.test_picker import table
+from tests.support.faulty_filesystem import FaultyFileSystem, no_space
 
 FS = LocalFileSystem()
 ID = DatabaseId(bytes(range(16)))
@@ -177,3 +186,31 @@ def test_edit_that_does_not_fit() -> None:
     with pytest.raises(CorruptionError):
         state.apply(Edit(add=(table(1, 0, "a", "b"),)))
     assert state.apply(Edit(drop=(FileNumber(1),), add=(table(1, 1, "a", "b"),))).tables[0].level == 1
+
+
+def test_a_record_in_another_place_is_damage() -> None:
+    """A whole record of another database, or of another place, has the right bytes."""
+    other = DatabaseId(bytes(16))
+    header = bytes(HEADER_BYTES)
+    for database_id, offset, damage in (
+        (ID, HEADER_BYTES, None),
+        (ID, HEADER_BYTES + 8, "record checksum"),
+        (other, HEADER_BYTES, "record checksum"),
+    ):
+        record = encode_record(database_id, offset, b"payload")
+        assert decode_records(header + record, ID)[2] == damage
+
+
+def test_half_an_edit_is_taken_back(tmp_path: Path) -> None:
+    """An edit that found no room leaves nothing of itself: the next one follows the last whole one."""
+    fs = FaultyFileSystem()
+    writer = ManifestWriter(fs, tmp_path, ManifestState(database_id=ID))
+    writer.append(Edit(flushed=position(5)))
+    fs.on_append = no_space
+    with pytest.raises(DiskFullError):
+        writer.append(Edit(flushed=position(6)))
+    fs.on_append = None
+    assert load(FS, tmp_path).flushed == writer.state.flushed == position(5)
+    writer.append(Edit(flushed=position(7)))
+    writer.abandon()
+    assert load(FS, tmp_path).flushed == position(7)

@@ -1,0 +1,156 @@
+"""Hostile input: requests, messages, lists of files, tables and documents that mean harm."""
+
+from __future__ import annotations
+
+from tests.teeth.mutation import Mutation
+
+STREAM = "tests/replication/test_stream.py::"
+STAGING = "tests/replication/test_staging.py::"
+
+WIRE = (
+    # 16: hostile input
+    Mutation(
+        trap=16,
+        name="any file name is taken",
+        file="replicad/replication/staging.py",
+        old="        if NAME.fullmatch(entry.name) is None:\n",
+        new="        if NAME.match(entry.name) is None:\n",
+        caught_by=(f"{STAGING}test_names_outside_the_pattern_are_refused",),
+    ),
+    Mutation(
+        trap=16,
+        name="a file may be longer than the list says",
+        file="replicad/replication/staging.py",
+        old="        if self.offset + len(data) > self._entry.size:\n",
+        new="        if False:\n",
+        caught_by=(f"{STAGING}test_a_file_of_another_content_is_refused",),
+    ),
+    Mutation(
+        trap=16,
+        name="files of a list may take more than was announced",
+        file="replicad/replication/staging.py",
+        old="    if total != size_bytes:\n",
+        new="    if False:\n",
+        caught_by=(f"{STAGING}test_lists_that_do_not_add_up_are_refused",),
+    ),
+    Mutation(
+        trap=16,
+        name="an acknowledgement above what was sent is believed",
+        file="replicad/replication/sender.py",
+        old="        if not self.sent >= ack.received >= ack.applied >= ack.durable:\n",
+        new="        if not ack.received >= ack.applied >= ack.durable:\n",
+        caught_by=(f"{STREAM}test_an_impossible_acknowledgement_ends_the_session",),
+        hangs=True,
+    ),
+    Mutation(
+        trap=16,
+        name="names at a backup's target may lead elsewhere",
+        file="replicad/backup/directory_target.py",
+        old='        if any(part in ("", ".", "..") or "\\0" in part for part in parts):\n',
+        new="        if False:\n",
+        caught_by=("tests/backup/test_targets.py::test_names_stay_beneath",),
+    ),
+    Mutation(
+        trap=16,
+        name="a request may declare more than it brings",
+        file="replicad/server/requests.py",
+        old="        if declared and sum(map(int, declared)) * _ELEMENT_BYTES_MIN > len(data):\n",
+        new="        if False:\n",
+        caught_by=("tests/server/test_requests.py",),
+    ),
+    Mutation(
+        trap=16,
+        name="a request has any number of arguments",
+        file="replicad/server/requests.py",
+        old="        if count is None or count > self._options.arguments_max:\n",
+        new="        if count is None:\n",
+        caught_by=("tests/server/test_requests.py::test_what_is_no_request_is_named",),
+    ),
+    Mutation(
+        trap=16,
+        name="room is made for the length that a client declares",
+        file="replicad/server/requests.py",
+        old="        self._bulk_bytes = length\n        return end + 2\n",
+        new="        self._bulk_bytes = length\n        self._room = bytearray(length)\n"
+        "        return end + 2\n",
+        caught_by=("tests/server/test_requests.py::test_nothing_is_allocated_from_a_declared_length",),
+    ),
+    Mutation(
+        trap=16,
+        name="a glob may take exponential time",
+        file="replicad/server/glob.py",
+        old='b"(?>.*?" + run',
+        new='b"(?:.*?" + run',
+        caught_by=("tests/server/test_glob.py::test_many_stars_end_soon",),
+        hangs=True,
+    ),
+    Mutation(
+        trap=16,
+        name="a header's array has any length",
+        file="replicad/replication/headers.py",
+        old="            max_array_len=1024,\n",
+        new="            max_array_len=1 << 16,\n",
+        caught_by=("tests/replication/test_framing.py::test_limits_hold_for_what_no_version_knows",),
+    ),
+    Mutation(
+        trap=16,
+        name="a header has any number of arrays",
+        file="replicad/replication/headers.py",
+        old="            list_hook=count,\n",
+        new="",
+        caught_by=("tests/replication/test_framing.py::test_a_header_of_empty_arrays_does_not_unfold",),
+    ),
+    Mutation(
+        trap=16,
+        name="a replica may ask for a file that is not in the list",
+        file="replicad/replication/serve_copy.py",
+        old="        if fetch.entry >= len(entries):\n",
+        new="        if False:\n",
+        caught_by=("tests/replication/test_held_log.py::test_only_bytes_of_the_list_are_sent",),
+    ),
+    Mutation(
+        trap=16,
+        name="a replica may ask for bytes outside of a file",
+        file="replicad/replication/serve_copy.py",
+        old="        if not fetch.offset <= end <= entry.size:\n",
+        new="        if False:\n",
+        caught_by=("tests/replication/test_held_log.py::test_only_bytes_of_the_list_are_sent",),
+    ),
+    Mutation(
+        trap=16,
+        name="a primary may send bytes that nobody asked for",
+        file="replicad/replication/fetch.py",
+        old="        if not isinstance(message, Data) or (message.entry, message.offset) != "
+        "(piece.entry, piece.offset):\n",
+        new="        if not isinstance(message, Data):\n",
+        caught_by=("tests/replication/test_fetch.py::test_bytes_that_nobody_asked_for_are_refused",),
+    ),
+    Mutation(
+        trap=16,
+        name="a list of files may never end",
+        file="replicad/replication/fetch.py",
+        old="        if not isinstance(part, Files) or part.first != len(entries) or not part.entries:\n",
+        new="        if not isinstance(part, Files):\n",
+        caught_by=(
+            "tests/replication/test_proposals.py::test_a_list_that_does_not_go_on_or_never_ends_is_refused",
+        ),
+    ),
+    Mutation(
+        trap=16,
+        name="a block decompresses to what its index claims",
+        file="replicad/store/table/format.py",
+        old="        if handle.raw_length > length * _LZ4_RATIO_MAX:\n",
+        new="        if False:\n",
+        caught_by=(
+            "tests/store/table/test_declared_sizes.py::test_a_block_that_claims_to_decompress_to_gigabytes_is_refused",
+        ),
+    ),
+    Mutation(
+        trap=16,
+        name="unknown keys of the configuration are ignored",
+        file="replicad/daemon/config.py",
+        old='    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)\n',
+        new='    model_config = ConfigDict(extra="ignore", frozen=True, arbitrary_types_allowed=True)\n',
+        caught_by=("tests/daemon/test_config.py::test_what_is_wrong_is_named",),
+    ),
+)
