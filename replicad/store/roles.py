@@ -20,7 +20,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from replicad.env import FileSystem
-from replicad.errors import DiskFullError, InvalidArgument, NotFoundError
+from replicad.errors import CorruptionError, DiskFullError, InvalidArgument, NotFoundError
 from replicad.store.core import Core
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.file import load
@@ -67,7 +67,13 @@ def finish_promotion(core: Core, writes: WritePath) -> None:
     pending = [record for record in core.state.epochs if record.epoch > position.epoch]
     if not pending:
         return
-    assert pending[0].fork == position, (pending, position)
+    if pending[0].fork != position:
+        raise CorruptionError(
+            f"the manifest's epoch {pending[0].epoch} does not begin where the log ends",
+            path=core.catalog.live,
+            expected=pending[0].fork,
+            got=position,
+        )
     writes.begin_change()
     _sync_through(core, writes.begin_epoch(pending[0]))
     writes.end_change("owner")

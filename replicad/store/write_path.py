@@ -327,14 +327,15 @@ class WritePath:
             raise no_such_family(self._core.version, family)
 
     def _check_batch(self, batch: kernels.Batch) -> None:
-        """Refuses a batch of a family that is not there, and one that makes or drops families."""
+        """Refuses a batch of a family that is not there, and one that changes the database itself."""
         unknown = self._memtables.unknown_family(batch)
         if unknown is not None:
             raise no_such_family(self._core.version, unknown)
         if batch.has_control:
-            for kind, _, _, _ in kernels.decode_batch(batch.data):
-                if kind in (OperationKind.CREATE_FAMILY, OperationKind.DROP_FAMILY):
-                    raise InvalidArgument("column families come and go by create_family and drop_family only")
+            raise InvalidArgument(
+                "column families, epochs and marks are made by create_family, drop_family, promote and "
+                "submit_mark only: leave these operations out of the batch"
+            )
 
     def seal(self) -> None:
         """Starts a new memtable. Under the write lock."""

@@ -64,6 +64,25 @@ def test_batches_and_annotations(db: replicad.Database) -> None:
 
 
 @pytest.mark.parametrize(
+    "add",
+    [
+        lambda batch: batch.add_create_family(1, b"f"),
+        lambda batch: batch.add_drop_family(1),
+        lambda batch: batch.add_epoch(bytes(40)),
+        lambda batch: batch.add_mark(bytes(21)),
+    ],
+)
+def test_control_operations(db: replicad.Database, add: Callable[[WriteBatch], None]) -> None:
+    """What changes the database itself is refused in an ordinary batch, as copied updates may hold it."""
+    batch = one_put()
+    add(batch)
+    for write in (db.write, db.submit, lambda batch: db.submit_many([(b"b", b""), batch])):
+        with pytest.raises(replicad.InvalidArgument, match="submit_mark"):
+            write(batch)
+    assert db.appended_sequence == 0
+
+
+@pytest.mark.parametrize(
     "use",
     [
         lambda db: db.get(b"a"),

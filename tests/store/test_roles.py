@@ -13,9 +13,10 @@ from replicad.store.checkpoint import write_checkpoint
 from replicad.store.control import decode_epoch
 from replicad.store.core import Role
 from replicad.store.database import Database, open_database
-from replicad.store.manifest.file import load
+from replicad.store.manifest.edit import Edit
+from replicad.store.manifest.file import ManifestWriter, load
 from replicad.store.roles import recorded_role
-from replicad.types import EpochRecord, OperationKind
+from replicad.types import ORIGIN, Epoch, EpochRecord, OperationKind
 from tests.support.faulty_filesystem import FaultyFileSystem, io_error, no_space
 from tests.support.stores import as_after_kill, fill, small_options
 
@@ -143,6 +144,19 @@ def test_a_crash_between_manifest_and_log_is_finished_by_opening(tmp_path: Path)
             assert again.durable_position.epoch == 2
             assert again.durable_sequence == record.fork.sequence + 1
             assert again.database_id == primary.database_id
+
+
+def test_an_epoch_that_begins_elsewhere(tmp_path: Path) -> None:
+    """An owner whose manifest names an epoch of another place in the log is damaged, and says where."""
+    with replicad.open(tmp_path / "p", small_options()) as primary:
+        primary.put(b"k", b"v")
+    fs = FaultyFileSystem()
+    state = load(fs, tmp_path / "p")
+    writer = ManifestWriter(fs, tmp_path / "p", state)
+    writer.append(Edit(epochs=(*state.epochs, EpochRecord(Epoch(2), ID, ORIGIN))))
+    writer.abandon()
+    with pytest.raises(CorruptionError, match="epoch 2 does not begin where the log ends"):
+        replicad.open(tmp_path / "p", small_options())
 
 
 def test_a_full_disk_leaves_a_replica_that_follows_on(tmp_path: Path) -> None:
