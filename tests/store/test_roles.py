@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,71 @@ def test_a_full_disk_leaves_a_replica_that_follows_on(tmp_path: Path) -> None:
             assert replica.position == primary.position
             replica.promote(ID)
             replica.put(b"k", b"v")
+
+
+def frame_without_room(fs: FaultyFileSystem, meanwhile: Callable[[], object] = int) -> None:
+    """From now on the header of a new segment fits on the disk, and no frame after it does."""
+    appends = 0
+
+    def full(path: Path) -> None:
+        nonlocal appends
+        if path.suffix == ".log":
+            appends += 1
+            if appends > 1:
+                meanwhile()
+                no_space(path)
+
+    fs.on_append = full
+
+
+def test_a_promotion_that_finds_no_room_can_be_made_again(tmp_path: Path) -> None:
+    """The segment that got no epoch record is gone: the next try makes it, and older epochs never fill it."""
+    fs = FaultyFileSystem()
+    with replicad.open(tmp_path / "p", small_options()) as primary:
+        fill(primary, 5)
+        primary.create_checkpoint(tmp_path / "r")
+        with open_database(tmp_path / "r", small_options(), env=Env(fs=fs), role="replica") as replica:
+            follower = replica.read_log(1)
+            assert follower.next() is not None
+            for _ in range(2):
+                frame_without_room(fs, meanwhile=follower.next)
+                with pytest.raises(DiskFullError):
+                    replica.promote(ID)
+                fs.on_append = None
+                assert follower.next() is None
+            primary.put(b"k", b"v")
+            stream(primary, replica)
+            replica.wait_durable(replica.position.sequence)
+            assert [path.name[:10] for path in log_files(tmp_path / "r")] == ["0000000001", "0000000001"]
+            frame_without_room(fs)
+            with pytest.raises(DiskFullError):
+                replica.promote(ID)
+            fs.on_append = None
+            assert replica.promote(ID).epoch == 2
+            shipped = [follower.next(), follower.next()]
+            assert [chunk.position.epoch for chunk in shipped if chunk is not None] == [1, 2]
+    with open_database(tmp_path / "r", small_options()) as again:
+        assert again.position.epoch == 2
+        assert again.notes == []
+
+
+def test_a_replica_without_room_for_its_new_primary(tmp_path: Path) -> None:
+    """The first frame of an epoch that found no room is applied when there is some."""
+    fs = FaultyFileSystem()
+    with (
+        replicad.open(tmp_path / "p", small_options()) as primary,
+        replica_of(primary, tmp_path / "n") as promoted,
+    ):
+        promoted.promote(ID)
+        promoted.put(b"k", b"v")
+        primary.create_checkpoint(tmp_path / "r")
+        with open_database(tmp_path / "r", small_options(), env=Env(fs=fs), role="replica") as replica:
+            frame_without_room(fs)
+            with pytest.raises(DiskFullError):
+                stream(promoted, replica)
+            fs.on_append = None
+            stream(promoted, replica)
+            assert replica.position == promoted.position
 
 
 def test_only_frames_of_its_own_are_bounds(tmp_path: Path) -> None:

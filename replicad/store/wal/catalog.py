@@ -48,6 +48,13 @@ class LogCatalog:
             )
             self._segments.append(segment)
 
+    def take_back(self, segment: Segment) -> None:
+        """The newest one, which got no frame. Who has come to its end goes on with the one added next."""
+        with self._lock:
+            assert self._segments[-1] is segment
+            del self._segments[-1]
+        segment.sealed = True
+
     def holding(self, sequence: Sequence) -> Segment:
         """The segment that holds `sequence`, or that will; raises LogGoneError."""
         with self._lock:
@@ -67,7 +74,8 @@ class LogCatalog:
                     return None
                 raise LogGoneError(segment.last_sequence + 1, self._first_sequence(Sequence(0)))
             following = self._segments[at - 1]
-            return None if following is segment else following
+            continues = following.header.previous.sequence == segment.last_sequence
+            return following if continues and following is not segment else None
 
     def open(self, segment: Segment) -> ReadFile:
         """Opens it wherever it is now: archiving may move it meanwhile."""

@@ -88,6 +88,8 @@ class LogWriter:
             raise PoisonedError(f"{file.path}: append failed: {error}") from error
         try:
             file.discard_tail()
+            if file.size == HEADER_BYTES:
+                self.rotate()
         except OSError as second:
             raise PoisonedError(f"{file.path}: a partial append could not be cut back: {second}") from second
         raise _as_store_error(error, file.path) from error
@@ -160,12 +162,22 @@ class LogWriter:
             self._leave_segment()
 
     def rotate(self) -> None:
-        """The next frame goes to a new segment. Under the lock, nothing pending."""
-        if self.live_file is not None and self._segment is not None:
-            self._rotated_bytes += self.live_file.size - HEADER_BYTES
+        """The next frame goes to a new segment. Under the lock, nothing pending.
+
+        A segment that got no frame goes: the next one may have its name, or be of an earlier epoch.
+        """
+        file, segment = self.live_file, self._segment
+        if file is None or segment is None:
+            return
+        if file.size > HEADER_BYTES:
+            self._rotated_bytes += file.size - HEADER_BYTES
             self._before_pending = self.written
-            self._unsynced.append((self.live_file, self._segment, self._before_pending.sequence))
-            self._leave_segment()
+        else:
+            self._fs.unlink(file.path)
+            self.catalog.take_back(segment)
+            self._unnamed = True
+        self._unsynced.append((file, segment, self._before_pending.sequence))
+        self._leave_segment()
 
     def rotate_when_full(self) -> bool:
         """Whether it was full. Under the lock, nothing pending."""
