@@ -227,8 +227,8 @@ class Database(LogAccess):
 
         `epoch_id` is 16 random bytes. The epoch's number is one more than the last, or `at_least`, where a
         higher one was heard of. What is durable is kept, and its end is where the epoch forks; a crash leaves
-        a replica, or an owner in the new epoch. Raises InvalidArgument for an owner, DiskFullError (nothing
-        has changed then) and PoisonedError.
+        a replica, or an owner in the new epoch. Raises InvalidArgument for an owner, and for an id or epoch
+        that cannot be, DiskFullError (nothing has changed then either) and PoisonedError.
         """
         return promote(self._core, self._writer(), epoch_id, at_least)
 

@@ -27,6 +27,9 @@ from replicad.store.manifest.file import load
 from replicad.store.write_path import WritePath
 from replicad.types import Epoch, EpochRecord, Position, Sequence
 
+EPOCH_ID_BYTES = 16
+EPOCH_MAX = (1 << 32) - 1
+
 
 def recorded_role(fs: FileSystem, directory: Path) -> tuple[bool, Epoch] | None:
     """Whether the database in a directory takes writes as what it is, and its last epoch; None without one.
@@ -42,10 +45,15 @@ def promote(core: Core, writes: WritePath, epoch_id: bytes, at_least: int) -> Ep
     """Makes a replica's database one that takes writes, in a new epoch; see `Database.promote`."""
     if core.role == "owner":
         raise InvalidArgument("the database takes writes already")
+    if len(epoch_id) != EPOCH_ID_BYTES:
+        raise InvalidArgument(f"an epoch's id has {EPOCH_ID_BYTES} bytes, not {len(epoch_id)}")
     last = writes.begin_change()
     try:
+        epoch = max(last.epoch + 1, at_least)
+        if epoch > EPOCH_MAX:
+            raise InvalidArgument(f"the last epoch is {EPOCH_MAX}; there is no {epoch}")
         _sync(core, last)
-        record = EpochRecord(Epoch(max(last.epoch + 1, at_least)), epoch_id, last)
+        record = EpochRecord(Epoch(epoch), epoch_id, last)
         epochs = core.state.epochs
         core.record(Edit(copy=False, owned=last, synced=last, epochs=(*epochs, record)))
         try:

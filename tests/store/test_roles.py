@@ -86,6 +86,21 @@ def test_an_epoch_that_was_heard_of_is_passed_over(tmp_path: Path) -> None:
             replica.promote(ID)
 
 
+@pytest.mark.parametrize(("id", "at_least"), [(b"short", 0), (ID, 1 << 32)])
+def test_an_epoch_that_cannot_be(tmp_path: Path, id: bytes, at_least: int) -> None:
+    """An id or a number that no log can hold is refused before anything is recorded."""
+    with (
+        replicad.open(tmp_path / "p", small_options()) as primary,
+        replica_of(primary, tmp_path / "r") as replica,
+    ):
+        with pytest.raises(InvalidArgument):
+            replica.promote(id, at_least=at_least)
+        primary.put(b"k", b"v")
+        stream(primary, replica)
+    with open_database(tmp_path / "r", small_options(), role="replica") as replica:
+        assert replica.promote(ID, at_least=(1 << 32) - 1).epoch == (1 << 32) - 1
+
+
 def test_a_demoted_owner_follows_the_promoted_one(tmp_path: Path) -> None:
     """Roles change hands there and back, in place: no write of either epoch is missing anywhere."""
     with (

@@ -6,7 +6,7 @@
     CURRENT  = name, " ", length, " ", crc32c of "name length" in 8 hex digits, "\\n"
 
 The length in CURRENT is a lower bound of what was durable: damage within it is corruption, a record cut short
-after it is the tail of an edit that nobody was told of. Owned by the store's version lock.
+after it is the tail of an edit that nobody was told of. Owned by the store's manifest lock.
 """
 
 from __future__ import annotations
@@ -14,12 +14,19 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from replicad import kernels
 from replicad.env import AppendFile, FileSystem, is_no_room
 from replicad.env.atomic import publish_file, stage_file
-from replicad.errors import CorruptionError, DiskFullError, NewerFormatError, NotFoundError
+from replicad.errors import (
+    CorruptionError,
+    DiskFullError,
+    InvalidArgument,
+    NewerFormatError,
+    NotFoundError,
+)
 from replicad.store.manifest.edit import RECORD_BYTES_MAX, Edit, decode_edit, encode_edit
 from replicad.store.manifest.state import ManifestState
 from replicad.types import DatabaseId, FileNumber
@@ -28,6 +35,8 @@ MAGIC = b"RPLCDMAN"
 VERSION = 1
 HEADER_BYTES = 32
 ROTATE_BYTES = 4 << 20
+TABLES_A_RECORD = 1000
+"""Even with the longest keys they take half of what a record may have."""
 
 _HEADER = struct.Struct("<8sI16s")
 _RECORD = struct.Struct("<II")
@@ -57,7 +66,17 @@ def decode_header(data: bytes) -> DatabaseId:
     return DatabaseId(database_id)
 
 
-def encode_record(database_id: DatabaseId, offset: int, payload: bytes) -> bytes:
+def encode_record(database_id: DatabaseId, offset: int, edit: Edit) -> bytes:
+    """Raises InvalidArgument for what could not be read back: written, it would take the database along."""
+    payload = encode_edit(edit)
+    if len(payload) > RECORD_BYTES_MAX:
+        raise InvalidArgument(
+            f"an edit of the manifest has at most {RECORD_BYTES_MAX} bytes, not {len(payload)}"
+        )
+    try:
+        decode_edit(payload)
+    except CorruptionError as error:
+        raise InvalidArgument(f"the manifest cannot hold this: {error.reason}") from error
     return _RECORD.pack(len(payload), _record_checksum(database_id, offset, payload)) + payload
 
 
@@ -177,14 +196,14 @@ class ManifestWriter:
 
     def append(self, edit: Edit) -> None:
         """Makes the edit durable. Raises OSError, after which the manifest must not be written any more, or
-        DiskFullError, and then nothing has changed."""
+        DiskFullError or InvalidArgument, and then nothing has changed."""
         state = self.state.apply(edit)
         file = self._file
         assert file is not None
         if file.size > self._rotate_bytes and self._could_start_file(state):
             return
         try:
-            file.append(encode_record(state.database_id, file.size, encode_edit(edit)))
+            file.append(encode_record(state.database_id, file.size, edit))
         except OSError as error:
             if not is_no_room(error):
                 raise
@@ -240,9 +259,15 @@ class ManifestWriter:
 
 
 def encode_manifest(state: ManifestState) -> bytes:
-    """A manifest of one record."""
-    header = encode_header(state.database_id)
-    return header + encode_record(state.database_id, len(header), encode_edit(state.whole()))
+    """A manifest of that state: one record, and more for tables beyond TABLES_A_RECORD."""
+    whole = state.whole()
+    data = encode_header(state.database_id)
+    edit = replace(whole, add=whole.add[:TABLES_A_RECORD])
+    data += encode_record(state.database_id, len(data), edit)
+    for begin in range(TABLES_A_RECORD, len(whole.add), TABLES_A_RECORD):
+        edit = Edit(add=whole.add[begin : begin + TABLES_A_RECORD])
+        data += encode_record(state.database_id, len(data), edit)
+    return data
 
 
 def write_manifest(fs: FileSystem, directory: Path, number: FileNumber, state: ManifestState) -> AppendFile:

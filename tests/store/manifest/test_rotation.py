@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from replicad.env import Env
-from replicad.errors import DiskFullError
+from replicad.errors import DiskFullError, InvalidArgument
 from replicad.store.database import open_database
 from replicad.store.manifest import file as manifest_file
 from replicad.store.manifest.edit import Edit
-from replicad.store.manifest.file import ManifestWriter, load
+from replicad.store.manifest.file import ManifestWriter, decode_current, decode_records, load
 from replicad.store.manifest.state import ManifestState
-from replicad.types import DatabaseId, Epoch, EpochRecord
+from replicad.types import DatabaseId, Epoch, EpochRecord, FileNumber
 from tests.store.compaction.test_picker import table
 from tests.store.manifest.test_manifest import position
 from tests.support.faulty_filesystem import Fault, FaultyFileSystem, io_error, no_space
@@ -120,3 +120,37 @@ def test_the_store_lives_through_it(tmp_path: Path) -> None:
         database.flush()
     with open_database(tmp_path / "db", small_options()) as again:
         assert sum(1 for _ in again.scan()) == 1601 and again.notes == []
+
+
+def test_more_tables_than_a_record_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new file holds them in several records, all of them durable when CURRENT names it."""
+    monkeypatch.setattr(manifest_file, "TABLES_A_RECORD", 3)
+    fs = FaultyFileSystem()
+    tables = tuple(table(number, 1, f"{number:03}", f"{number:03}") for number in range(2, 10))
+    state = ManifestState(database_id=ID, tables=tables, next_file=FileNumber(10))
+    writer = ManifestWriter(fs, tmp_path, state)
+    assert load(fs, tmp_path) == writer.state
+    assert writer.state.tables == tables
+    data = writer.path.read_bytes()
+    assert len(decode_records(data, ID)[0]) == 3
+    assert decode_current((tmp_path / "CURRENT").read_bytes()) == (writer.path.name, len(data))
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (Edit(epochs=(EpochRecord(Epoch(2), b"short", position(1)),)), "not 16 bytes"),
+        (Edit(epochs=LARGE), "at most 1000 bytes"),
+    ],
+)
+def test_what_could_not_be_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edit: Edit, reason: str
+) -> None:
+    """It is not written, and the writer goes on."""
+    monkeypatch.setattr(manifest_file, "RECORD_BYTES_MAX", 1000)
+    fs = FaultyFileSystem()
+    writer = ManifestWriter(fs, tmp_path, ManifestState(database_id=ID))
+    with pytest.raises(InvalidArgument, match=reason):
+        writer.append(edit)
+    writer.append(Edit(flushed=position(7)))
+    assert load(fs, tmp_path) == writer.state
