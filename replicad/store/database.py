@@ -49,7 +49,8 @@ def open_database(
     `retention` says which log the node's replicas still need; `families`, by name, which column families have
     tables other than `options` says. Without it those of `options` hold, else those of the last opening.
 
-    Raises NotFoundError, LockedError, CorruptionError, NewerFormatError or DiskFullError.
+    Raises NotFoundError, LockedError, CorruptionError, NewerFormatError, DiskFullError, or ConfigError when
+    the log was left in another `wal_dir`.
     """
     options, env = options or Options(), env or Env()
     if read_only:

@@ -19,6 +19,7 @@ from replicad.store.background import flush_oldest, seal_active
 from replicad.store.checkpoint import remove_log, remove_stale_manifests
 from replicad.store.control import apply_control
 from replicad.store.core import Core, LogHolds, NumberSource, Role
+from replicad.store.log_place import check_log_is_here, check_wal_dir, wal_dir_of
 from replicad.store.manifest.edit import Edit, Parent
 from replicad.store.manifest.file import ManifestWriter, load, manifest_name
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
@@ -50,9 +51,10 @@ def open_core(
     holds: LogHolds | None,
     families: Mapping[str, FamilyOptions] | None,
 ) -> Core:
-    """Raises NotFoundError, LockedError, CorruptionError, NewerFormatError, DiskFullError."""
+    """Raises NotFoundError, LockedError, CorruptionError, NewerFormatError, DiskFullError, ConfigError."""
     path = path.absolute()
     fs = env.fs
+    check_wal_dir(path, options)
     if families is None:
         families = options.families if options.families is not None else recorded_families(fs, path)
     options = replace(options, families=families or None)
@@ -65,7 +67,9 @@ def open_core(
     try:
         if not read_only and not fs.exists(path / "CURRENT"):
             _create(env, path, options)
-        core = _recover(env, path, options, load(fs, path), role, read_only, holds, families)
+        state = load(fs, path)
+        check_log_is_here(fs, path, options, state)
+        core = _recover(env, path, options, state, role, read_only, holds, families)
         core.lock = lock
         if core.state.copy and role == "owner" and not read_only:
             _become_own_database(core)
@@ -132,10 +136,6 @@ def _create(env: Env, path: Path, options: Options) -> None:
         epochs=(EpochRecord(ORIGIN.epoch, env.random.bytes(16), ORIGIN),),
     )
     ManifestWriter(env.fs, path, state).abandon()
-
-
-def wal_dir_of(path: Path, options: Options) -> Path:
-    return path / "wal" if options.wal_dir is None else options.wal_dir.absolute()
 
 
 def _recover(
@@ -216,7 +216,7 @@ def _replay_into(core: Core, segments: list[Segment], headless: tuple[Path, ...]
             flush_recovered(core)
 
     owned_after = None if core.role == "replica" or core.state.copy else core.state.owned.sequence
-    bounds = Bounds(core.state.synced.sequence, owned_after)
+    bounds = Bounds(core.state.synced, owned_after)
     return replay(
         core.env.fs,
         segments,

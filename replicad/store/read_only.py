@@ -13,6 +13,7 @@ from replicad.env import Env, FileSystem
 from replicad.errors import CorruptionError
 from replicad.options import FamilyOptions, Options
 from replicad.store.core import Core, Role
+from replicad.store.log_place import wal_dir_of
 from replicad.store.manifest.file import load
 from replicad.store.opening import open_core
 
@@ -24,7 +25,7 @@ def open_beside_writer(
 ) -> Core:
     """The state of a moment during the call; raises NotFoundError, CorruptionError or NewerFormatError."""
     path = path.absolute()
-    wal = path / "wal" if options.wal_dir is None else options.wal_dir.absolute()
+    wal = wal_dir_of(path, options)
     attempts = 0
     while True:
         before = _traces(env.fs, path, wal)

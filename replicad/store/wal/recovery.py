@@ -48,15 +48,13 @@ class Recovered:
     position: Position
     commit_time_us: int
     torn: TornTail | None
-    used: tuple[Segment, ...]
-    """The segments after the manifest's position, whose ends are now exact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What is known to have been durable."""
 
-    synced: Sequence
+    synced: Position
     """From the manifest."""
     owned_after: Sequence | None
     """This node wrote the frames after this as primary, so their durable sequence numbers speak of it; None
@@ -111,16 +109,17 @@ def replay(
         _raise_if_it_was_durable(fs, torn, headless, database_id, position, bounds)
         if torn.segment is None and not torn.later and not torn.headless:
             torn = None
-    if position.sequence < bounds.synced:
-        where = needed[-1].path if needed else None
+    synced = bounds.synced
+    if position != synced and position.sequence <= synced.sequence:
+        reason = "before" if position.sequence < synced.sequence else "in another history than"
         raise CorruptionError(
-            "the log ends before what was synced",
-            path=where,
+            f"the log ends {reason} what was synced",
+            path=needed[-1].path if needed else None,
             offset=needed[-1].end[0] if needed else None,
-            expected=bounds.synced,
-            got=position.sequence,
+            expected=synced,
+            got=position,
         )
-    return Recovered(position, commit_time_us, torn, tuple(needed))
+    return Recovered(position, commit_time_us, torn)
 
 
 def log_after(segments: list[Segment], start: Position, *, flushed_log_is_archived: bool) -> list[Segment]:
@@ -234,7 +233,7 @@ def _raise_if_it_was_durable(
     bounds: Bounds,
 ) -> None:
     damaged = position.sequence + 1
-    proof = bounds.synced
+    proof = bounds.synced.sequence
     owned_after = bounds.owned_after
     if owned_after is not None and damaged > proof:
         places = [(path, 0) for path in (*(segment.path for segment in torn.later), *headless)]

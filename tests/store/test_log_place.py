@@ -1,0 +1,86 @@
+"""Where the log is: an opening that names another directory never loses what only the log holds."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import replicad
+from replicad.env import LocalFileSystem
+from replicad.errors import ConfigError, CorruptionError, InvalidArgument
+from replicad.store.manifest.edit import Edit
+from replicad.store.manifest.file import ManifestWriter, load
+from replicad.types import HistoryHash, Position
+from tests.support.stores import as_after_kill, fill, small_options
+
+
+def killed_with_a_log_apart(tmp_path: Path) -> tuple[Path, Path]:
+    """(database, its log): the last of three writes is in the log only."""
+    with replicad.open(tmp_path / "db", small_options(durability="sync", wal_dir=tmp_path / "log")) as db:
+        db.put(b"a", b"1")
+        db.flush()
+        db.put(b"b", b"2")
+        killed = as_after_kill(tmp_path / "db", tmp_path / "killed")
+        shutil.copytree(tmp_path / "log", tmp_path / "killed-log")
+    return killed, tmp_path / "killed-log"
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_log_left_in_another_directory(tmp_path: Path, read_only: bool) -> None:
+    """Without the log's directory the opening is refused, and the error names both; with it all is there."""
+    killed, log = killed_with_a_log_apart(tmp_path)
+    both = f"{re.escape(str(tmp_path / 'log'))}, not in {re.escape(str(killed / 'wal'))}"
+    with pytest.raises(ConfigError, match=both):
+        replicad.open(killed, small_options(), read_only=read_only)
+    with replicad.open(killed, small_options(wal_dir=log), read_only=read_only) as db:
+        assert list(db.scan()) == [(b"a", b"1"), (b"b", b"2")]
+
+
+def test_log_that_was_moved(tmp_path: Path) -> None:
+    """A log whose segments were moved is found at its new place, which is remembered."""
+    killed, log = killed_with_a_log_apart(tmp_path)
+    shutil.rmtree(killed / "wal", ignore_errors=True)
+    shutil.rmtree(tmp_path / "log")
+    log.rename(killed / "wal")
+    with replicad.open(killed, small_options()) as db:
+        assert db.get(b"b") == b"2"
+        fill(db, 5)
+    with pytest.raises(ConfigError):
+        replicad.open(killed, small_options(wal_dir=tmp_path / "log"))
+
+
+def test_log_that_tables_hold(tmp_path: Path) -> None:
+    """A flushed database may go on with a log elsewhere: the old log is needed for nothing."""
+    with replicad.open(tmp_path / "db", small_options(wal_dir=tmp_path / "log")) as db:
+        fill(db, 20)
+        db.flush()
+    for wal_dir in (None, tmp_path / "log"):
+        with replicad.open(tmp_path / "db", small_options(wal_dir=wal_dir)) as db:
+            assert sum(1 for _ in db.scan()) == 20
+            db.put(b"key-000000", b"")
+            db.flush()
+
+
+def test_log_of_another_history(tmp_path: Path) -> None:
+    """A log that ends where it should, and is not the one that was synced, is corruption."""
+    with replicad.open(tmp_path / "db", small_options()) as db:
+        fill(db, 5)
+    fs = LocalFileSystem()
+    state = load(fs, tmp_path / "db")
+    writer = ManifestWriter(fs, tmp_path / "db", state)
+    writer.append(Edit(synced=Position(state.synced.epoch, state.synced.sequence, HistoryHash(1))))
+    writer.abandon()
+    with pytest.raises(CorruptionError, match="another history"):
+        replicad.open(tmp_path / "db", small_options())
+
+
+@pytest.mark.parametrize("wal_dir", [".", "archive", os.fsdecode(b"log\xff")])
+def test_directories_that_cannot_be_the_logs(tmp_path: Path, wal_dir: str) -> None:
+    """They are refused before anything is made."""
+    with pytest.raises(InvalidArgument, match="wal_dir"):
+        replicad.open(tmp_path / "db", small_options(wal_dir=tmp_path / "db" / wal_dir))
+    assert not (tmp_path / "db").exists()
