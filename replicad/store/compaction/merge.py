@@ -20,6 +20,8 @@ from replicad.types import FamilyId, FileNumber, Sequence
 
 STEP_BYTES = 256 * 1024
 """Of output blocks, between two calls that compress and write them."""
+STEPS_A_TABLE = 4
+"""At least, because a table's size is looked at after each."""
 INPUT_BYTES = 1024 * 1024
 """What all runs together hold ready, about; merges are outside of every budget, so it is little."""
 ALIGNED_PART = 0.6
@@ -87,9 +89,10 @@ class Merge:
         """The tables made, synced, with their names durable; on failure none of them is left."""
         made: list[TableMeta] = []
         writer: TableWriter | None = None
+        step_bytes = min(STEP_BYTES, self._order.table_bytes // STEPS_A_TABLE)
         self._open_runs()
         try:
-            while (event := self._merger.run(STEP_BYTES)) != kernels.MERGE_DONE:
+            while (event := self._merger.run(step_bytes)) != kernels.MERGE_DONE:
                 if self._stop():
                     raise MergeStopped
                 if event == kernels.MERGE_NEED_INPUT:
