@@ -67,8 +67,8 @@ def write_checkpoint(
     if fs.exists(target):
         raise InvalidArgument(f"{target} exists; a checkpoint needs a path of its own")
     staging = target.with_name(f"{target.name}.tmp-{env.random.bytes(4).hex()}")
-    fs.make_directories(staging / "wal")
     try:
+        fs.make_directories(staging / "wal")
         position = cut.position if with_log else cut.flushed
         state = replace(cut.state, synced=position)
         if families is not None:

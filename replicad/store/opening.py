@@ -59,14 +59,14 @@ def open_core(
         families = options.families if options.families is not None else recorded_families(fs, path)
     options = replace(options, families=families or None)
     lock = None
-    if not read_only:
-        if not fs.exists(path) and not options.create_if_missing:
-            raise NotFoundError(f"{path} does not exist")
-        fs.make_directories(path)
-        lock = lock_directory(env, path, options)
     try:
-        if not read_only and not fs.exists(path / "CURRENT"):
-            _create(env, path, options)
+        if not read_only:
+            if not fs.exists(path) and not options.create_if_missing:
+                raise NotFoundError(f"{path} does not exist")
+            fs.make_directories(path)
+            lock = lock_directory(env, path, options)
+            if not fs.exists(path / "CURRENT"):
+                _create(env, path, options)
         state = load(fs, path)
         check_log_is_here(fs, path, options, state)
         core = _recover(env, path, options, state, role, read_only, holds, families)

@@ -20,7 +20,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from replicad.env import FileSystem
-from replicad.errors import CorruptionError, DiskFullError, InvalidArgument, NotFoundError
+from replicad.errors import CorruptionError, DiskFullError, InvalidArgument, NotFoundError, PoisonedError
 from replicad.store.core import Core
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.file import load
@@ -108,6 +108,9 @@ def _take_back(core: Core, epochs: tuple[EpochRecord, ...]) -> None:
     """The manifest of a promotion that found no room; when that cannot be written either, opening decides."""
     try:
         core.record(Edit(copy=True, epochs=epochs))
+    except (OSError, DiskFullError) as error:
+        core.progress.fail(error)
+        raise PoisonedError(f"the promotion found no room, and could not be taken back: {error}") from error
     except BaseException as error:
         core.progress.fail(error)
         raise

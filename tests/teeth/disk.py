@@ -85,8 +85,8 @@ DISK = (
         trap=1,
         name="a segment leaves wal/ before its name in the archive is durable",
         file="replicad/store/wal/catalog.py",
-        old="        self.fs.sync_directory(self.archive)\n",
-        new="",
+        old="        self.fs.sync_directory(self.archive)\n        source, segment.path",
+        new="        source, segment.path",
         caught_by=("tests/store/test_disks.py::test_a_segment_keeps_its_name_until_the_archive_is_durable",),
     ),
     Mutation(

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from replicad import kernels
 from replicad.env import AppendFile, FileSystem, is_no_room
-from replicad.env.atomic import publish_file, stage_file
+from replicad.env.atomic import stage_file
 from replicad.errors import (
     CorruptionError,
     DiskFullError,
@@ -241,13 +241,14 @@ class ManifestWriter:
         try:
             file = write_manifest(self._fs, self._directory, number, state)
             staged = stage_file(self._fs, current, encode_current(file.path.name, file.size))
+            self._fs.rename(staged, current)
         except OSError as error:
             if not is_no_room(error):
                 raise
             self._fs.unlink(self._directory / manifest_name(number))
             raise DiskFullError(f"{self._directory / manifest_name(number)}: no room") from error
         self._file, self.state = file, state
-        publish_file(self._fs, staged, current)
+        self._fs.sync_directory(self._directory)
         self._rotate_bytes = max(ROTATE_BYTES, 2 * file.size)
         if previous is not None:
             previous.close()

@@ -112,12 +112,16 @@ class LogCatalog:
 
     def drop_oldest(self, segment: Segment) -> None:
         """Its names are gone durably before the next one's go: a crash must not leave a hole between
-        segments, since `oldest_sequence` promises everything from there on."""
+        segments, since `oldest_sequence` promises everything from there on. A crash while it was archived may
+        have left it both."""
         with self._lock:
             assert self._segments[0] is segment
             del self._segments[0]
         if segment.archived:
             self.fs.sync_directory(self.live)
+        elif self.fs.exists(second := self.archive / segment.path.name):
+            self.fs.unlink(second)
+            self.fs.sync_directory(self.archive)
         self.fs.unlink(segment.path)
         self.fs.sync_directory(segment.path.parent)
 

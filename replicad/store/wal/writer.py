@@ -96,7 +96,7 @@ class LogWriter:
 
     def append_frames(self, data: bytes, position: Position, commit_time_us: int) -> None:
         """Writes another node's frames, all of one epoch, which end at `position`."""
-        if self.frames.epoch != position.epoch:
+        if self._segment is not None and self._segment.header.epoch != position.epoch:
             self.rotate()
         file = self.live_file or self.start_segment(position.epoch)
         try:

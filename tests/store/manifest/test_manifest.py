@@ -197,7 +197,7 @@ def test_a_record_in_another_place_is_damage() -> None:
         (ID, HEADER_BYTES + 8, "record checksum"),
         (other, HEADER_BYTES, "record checksum"),
     ):
-        record = encode_record(database_id, offset, b"payload")
+        record = encode_record(database_id, offset, Edit(flushed=position(5)))
         assert decode_records(header + record, ID)[2] == damage
 
 
