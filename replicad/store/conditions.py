@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from replicad.errors import ConditionFailed, InvalidArgument
 from replicad.store.core import Core
-from replicad.store.reading import view_of
+from replicad.store.reading import view_at
 from replicad.types import DEFAULT_FAMILY
 
 
@@ -32,7 +32,7 @@ def check_conditions(core: Core, conditions: Iterable[Condition]) -> None:
     newest = core.progress.appended
     for condition in conditions:
         key, expected = condition[:2]
-        view = view_of(core, condition[2] if len(condition) > 2 else DEFAULT_FAMILY)
+        view = view_at(core, condition[2] if len(condition) > 2 else DEFAULT_FAMILY, newest)
         got: Expected
         if isinstance(expected, AtSequence):
             sequence = view.sequence_of(key, newest)

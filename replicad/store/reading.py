@@ -21,24 +21,23 @@ DIGEST_BYTES = 128 * 1024
 
 
 def view_of(core: Core, family: int) -> kernels.ReadView:
-    """Raises NotFoundError for a family that is not there, or no longer, and ClosedError."""
+    """For a reader of what is visible now. Raises NotFoundError for a family that is not there, or no longer,
+    and ClosedError."""
+    if family != DEFAULT_FAMILY:
+        return view_at(core, family, core.progress.visible)
     version = core.version
     if core.progress.closed:
         core.progress.raise_if_ended()
-    if family == DEFAULT_FAMILY:
-        return version.view
-    known = version.families.get(FamilyId(family))
-    if known is None or known.dropped is not None:
-        raise no_such_family(version, family)
-    return known.view
+    return version.view
 
 
-def view_at(core: Core, family: int, sequence: Sequence) -> kernels.ReadView:
-    """For a snapshot of `sequence`, which sees the families of then."""
+def view_at(core: Core, family: int, sequence: int) -> kernels.ReadView:
+    """The same as of `sequence`: that of a snapshot, or for a writer of what is appended."""
     if family == DEFAULT_FAMILY:
         return view_of(core, family)
     version = core.version
-    core.progress.raise_if_ended()
+    if core.progress.closed:
+        core.progress.raise_if_ended()
     known = version.families.get(FamilyId(family))
     if known is None or not known.exists_at(sequence):
         raise no_such_family(version, family)
@@ -210,20 +209,20 @@ class Newest:
         self._core = core
 
     def get(self, key: bytes, *, family: int = 0) -> bytes | None:
-        view = view_of(self._core, family)
+        view = self._view(family)
         return view.get(key, self._core.progress.appended)
 
     def multi_get(self, keys: list[bytes], *, family: int = 0) -> list[bytes | None]:
-        view = view_of(self._core, family)
+        view = self._view(family)
         return view.multi_get(keys, self._core.progress.appended)
 
     def contains(self, key: bytes, *, family: int = 0) -> bool:
-        view = view_of(self._core, family)
+        view = self._view(family)
         return view.contains(key, self._core.progress.appended)
 
     def sequence_of(self, key: bytes, *, family: int = 0) -> int:
         """The commit sequence number of the newest version; 0 when there is none or it was deleted."""
-        view = view_of(self._core, family)
+        view = self._view(family)
         return view.sequence_of(key, self._core.progress.appended)
 
     def scan(
@@ -236,5 +235,8 @@ class Newest:
         limit: int | None = None,
         family: int = 0,
     ) -> Iterator[Pair]:
-        view = view_of(self._core, family)
+        view = self._view(family)
         return scan(view, self._core.progress.appended, start, end, prefix, reverse, limit)
+
+    def _view(self, family: int) -> kernels.ReadView:
+        return view_at(self._core, family, self._core.progress.appended)

@@ -13,6 +13,7 @@ from replicad.store.checkpoint import install, list_files
 from replicad.store.database import open_database
 from replicad.store.manifest.file import ManifestWriter
 from replicad.store.manifest.state import ManifestState
+from tests.support.faulty_filesystem import FaultyFileSystem, Gate
 from tests.support.stores import as_after_kill, small_options
 from tests.support.waiting import eventually
 
@@ -45,6 +46,32 @@ def test_families_share_nothing_but_the_log(tmp_path: Path) -> None:
         assert sum(1 for _ in database.scan(family=orders)) == 301
         assert list(database.scan(family=notes)) == [(b"later", b"")]
         assert database.stats()["families"]["orders"]["id"] == orders
+
+
+def test_families_come_and_go_when_it_is_visible(tmp_path: Path) -> None:
+    """Under "sync" readers meet a creation or a drop when it is durable; the writer at once."""
+    fs = FaultyFileSystem()
+    with open_database(tmp_path / "db", small_options(durability="sync"), env=Env(fs=fs)) as database:
+        old = database.create_family("old")
+        database.put(b"a", b"1", family=old)
+        gate = Gate()
+        fs.on_sync = lambda path: gate(path) if path.suffix == ".log" else None
+        new, created = database.submit_create_family("new")
+        dropped = database.submit_drop_family(old)
+        assert database.latest_sequence < created
+        assert database.get(b"a", family=old) == b"1"
+        assert list(database.scan(family=old)) == [(b"a", b"1")]
+        assert database.newest.get(b"a", family=new) is None
+        for read in (lambda: database.get(b"a", family=new), lambda: database.newest.get(b"a", family=old)):
+            with pytest.raises(replicad.NotFoundError):
+                read()
+        with pytest.raises(replicad.NotFoundError, match="was dropped"):
+            database.submit_put(b"a", b"2", family=old)
+        gate.open.set()
+        database.wait_durable(dropped)
+        assert database.get(b"a", family=new) is None
+        with pytest.raises(replicad.NotFoundError, match="was dropped"):
+            database.get(b"a", family=old)
 
 
 def test_a_batch_is_atomic_across_families(tmp_path: Path) -> None:
