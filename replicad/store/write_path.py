@@ -145,6 +145,7 @@ class WritePath:
         """`submit` of many at once: every batch and every (key, value) in a frame of its own, one write for
         all. All of them are in the log afterwards or, when it raises, none."""
         frames = self._frames
+        items = list(items)  # What the caller computes them from may need the lock.
         with self._lock:
             self._raise_unwritable()
             now_us = self._wall_us()
@@ -370,6 +371,7 @@ class WritePath:
     def _submit(self, batch: kernels.Batch, conditions: Iterable[Condition]) -> tuple[int, int]:
         if not batch.size:
             raise InvalidArgument("the batch is empty")
+        conditions = tuple(conditions)  # As in `submit_many`.
         with self._lock:
             self._raise_unwritable()
             check_conditions(self._core, conditions)

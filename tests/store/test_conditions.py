@@ -138,3 +138,25 @@ def test_what_is_not_durable_yet_counts(tmp_path: Path) -> None:
             assert db.submit(one_put(b"a", b"3"), [(b"a", b"1")]).sequence == 2
         finally:
             gate.open.set()
+
+
+def test_iterables_that_use_the_database(db: replicad.Database) -> None:
+    """Batches and conditions may come from generators that read or write: they run before the write lock."""
+
+    def items():
+        for name in (b"a", b"b"):
+            db.put(b"asked", name)
+            yield name, b"%d" % db.position.sequence
+
+    def conditions():
+        yield b"a", db.get(b"a") if db.position.sequence else None
+
+    def write() -> None:
+        db.submit_many(items())
+        db.write(one_put(b"c", b""), conditions=conditions())
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    writer.join(10)
+    assert not writer.is_alive()
+    assert list(db.scan()) == [(b"a", b"1"), (b"asked", b"b"), (b"b", b"2"), (b"c", b"")]
