@@ -43,14 +43,20 @@ def test_every_option_is_kept(tmp_path: Path) -> None:
         create_if_missing=False,
         compression="none",
         log_retention_seconds=0.1,
-        families={"odd name": FamilyOptions(block_bytes=1024, compression="none"), "plain": FamilyOptions()},
+        families={
+            "odd name": FamilyOptions(block_bytes=1024, compression="none"),
+            "plain": FamilyOptions(),
+            '\U0001f600 \x7f\t"é': FamilyOptions(block_bytes=2048),
+        },
         **{
             field.name: getattr(Options(), field.name) + 1
             for field in fields(Options)
             if isinstance(getattr(Options(), field.name), int) and field.name != "create_if_missing"
         },
     )
-    found = tomllib.loads(encode_options(unusual, {}).decode())
+    unknown = {"\U0001f600": [{"\x7f": {"\U0001f601": "\U0001f602"}}]}
+    found = tomllib.loads(encode_options(unusual, unknown).decode())
+    assert {name: found.pop(name) for name in unknown} == unknown
     assert Options(**found) == unusual
     assert set(found) == {field.name for field in fields(Options)}
 
