@@ -235,7 +235,7 @@ class Core:
             families = {**self.family_options, name: options}
             kept = replace(self.options, families=families)
             try:
-                keep_options(self.env.fs, self.path, kept, [])
+                keep_options(self.env.fs, self.path, kept, [], self.deletions.remove)
             except OSError as error:
                 if not is_no_room(error):
                     raise

@@ -74,7 +74,7 @@ def open_core(
         if core.state.copy and role == "owner" and not read_only:
             _become_own_database(core)
         if not read_only:
-            core.unknown_options = keep_options(fs, path, options, core.notes)
+            core.unknown_options = keep_options(fs, path, options, core.notes, core.deletions.remove)
         return core
     except OSError as error:
         _release(lock)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -116,10 +116,16 @@ def recorded_families(fs: FileSystem, directory: Path) -> Mapping[str, FamilyOpt
         return {}  # `keep_options` says so.
 
 
-def keep_options(fs: FileSystem, directory: Path, options: Options, notes: list[str]) -> dict[str, Any]:
+def keep_options(
+    fs: FileSystem,
+    directory: Path,
+    options: Options,
+    notes: list[str],
+    remove: Callable[[Iterable[Path]], None],
+) -> dict[str, Any]:
     """Writes a new file when the newest one says something else; returns the keys that are not known here.
 
-    `notes` learns of those, and of a file that could not be read.
+    `notes` learns of those, and of a file that could not be read; `remove` does away with the old files.
     """
     names = option_files(fs, directory)
     unknown: dict[str, Any] = {}
@@ -136,8 +142,7 @@ def keep_options(fs: FileSystem, directory: Path, options: Options, notes: list[
                 return unknown
     number = _number(names[-1]) + 1 if names else 1
     write_options(fs, directory, number, encode_options(options, unknown))
-    for name in names:
-        fs.unlink(directory / name)
+    remove([directory / name for name in names])
     return unknown
 
 

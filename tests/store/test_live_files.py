@@ -52,6 +52,17 @@ def test_a_copy_opens_at_the_position(db: replicad.Database, tmp_path: Path, flu
         assert copy.digest() == digest
 
 
+def test_options_stay_while_deletions_are_disabled(db: replicad.Database) -> None:
+    """A family with options of its own makes a new options file; the listed one goes when it may."""
+    db.disable_file_deletions()
+    live = db.get_live_files()
+    for name in ("one", "two"):
+        db.create_family(name, replicad.FamilyOptions(block_bytes=2048))
+    assert [file.name for file in live.files if not (db.path / file.name).exists()] == []
+    assert db.enable_file_deletions()
+    assert [path.name for path in db.path.glob("OPTIONS-*")] == ["OPTIONS-000003.toml"]
+
+
 def test_nothing_is_held(db: replicad.Database) -> None:
     """Without disabled deletions the files may go as soon as the call has returned."""
     fill(db, 700)
