@@ -32,6 +32,7 @@ class Certainty:
         """Another primary of this epoch, in words: that must not be, and is for the operator."""
         self._node = node
         self._alive_at = node.env.clock.awake()
+        self._standstills = 0
         self._meet_now = asyncio.Event()
 
     # Itself.
@@ -49,22 +50,29 @@ class Certainty:
         stood_still, self._alive_at = now - self._alive_at, now
         if stood_still > node.config.roles.stood_still_seconds:
             log.warning("role.stood_still", seconds=round(stood_still, 3))
+            self._standstills += 1
             if node.standing in (Standing.PRIMARY, Standing.PAUSED) and len(node.peers):
                 node.roles.doubt()
                 node.spawn(self.find(f"it stood still for {stood_still:.1f} s"))
 
     async def find(self, why: str) -> None:
-        """Asks the nodes it knows; one of a higher epoch fences this one."""
+        """Asks the nodes it knows; one of a higher epoch fences this one.
+
+        What was answered before the newest standstill says nothing of that time: they are asked again.
+        """
         node, roles = self._node, self._node.config.roles
         log.info("role.doubts", reason=why, nodes=len(node.peers))
         while node.standing is Standing.DOUBTING:
-            until = node.env.clock.monotonic() + roles.ask_seconds
+            standstills, until = self._standstills, node.env.clock.monotonic() + roles.ask_seconds
             answers = await node.peers.ask_all(node.peers.addresses(), roles.ask_seconds)
             for answer in answers:
                 self.heard(answer)
             if not answers:
                 # They may live elsewhere now, and have left word here while this node stood still.
                 await asyncio.sleep(max(0.0, until - node.env.clock.monotonic()))
+            self.beat()
+            if standstills != self._standstills:
+                continue
             if node.standing is Standing.DOUBTING and (answers or roles.when_alone == "serve"):
                 log.info("role.certain", answers=len(answers))
                 node.roles.move(Standing.PRIMARY)
