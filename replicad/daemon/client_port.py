@@ -48,6 +48,10 @@ class ClientPort:
         self.address = await server.start(self.address)
         self._server = server
 
+    @property
+    def is_serving(self) -> bool:
+        return isinstance(self._server, RespServer)
+
     def role_changed(self) -> None:
         """Whether writes are taken, and what is said of them otherwise, is another from now on."""
         if isinstance(self._server, RespServer):

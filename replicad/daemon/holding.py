@@ -4,7 +4,8 @@
                            └──promote, demote──> open (the same store: nobody notices but by its answers)
 
 Whatever role the node has, its replication port feeds replicas from this store. Not safe to exchange the
-data from two tasks at once: the follower does, and a change of role ends the follower first.
+data from two tasks at once: the follower does, each time to its end, and a change of role ends the follower
+first.
 """
 
 from __future__ import annotations
@@ -77,6 +78,8 @@ class Holding:
         self.replicas = ReplicationPort(serve, self._is_caught_up)  # type: ignore[arg-type]
         self.slots = Slots(records.state.view().slots, config.link.slot_limits)
         self.store: Database | None = None
+        self.database_id: bytes | None = None
+        """The database of which there is data here; it stays what it is while the data is exchanged."""
         self.feed: PrimaryNode | None = None
         self.backups = NodeBackups(env, config.backup)
         self.archiving = LogArchiving(env, config.backup)
@@ -97,15 +100,29 @@ class Holding:
         store = await open_store(
             lambda: open_database(config.data, config.store, env=env, role=role, retention=holds)
         )
-        self._archiving = asyncio.create_task(self.archiving.run(store))
-        feed = self._make_feed(store, self.slots)
-        await asyncio.to_thread(feed.copies.load)
-        self._watcher = asyncio.create_task(watch_failure(store))
-        self._watcher.add_done_callback(self._watched)
-        self.store, self.feed = store, feed
-        await self.clients.serve(store)
+        self.database_id = store.database_id
+        try:
+            self._archiving = asyncio.create_task(self.archiving.run(store))
+            feed = self._make_feed(store, self.slots)
+            await asyncio.to_thread(feed.copies.load)
+            self._watcher = asyncio.create_task(watch_failure(store))
+            self._watcher.add_done_callback(self._watched)
+            self.store, self.feed = store, feed
+            await self.clients.serve(store)
+        except (Exception, asyncio.CancelledError):
+            self.store = store
+            await self._close_store()
+            raise
         self._opened(store)
         return store
+
+    async def resume(self) -> None:
+        """See `ReplicaData.resume`."""
+        if self.store is None:
+            if self.has_data:
+                await self.open("replica")
+        elif not self.clients.is_serving:
+            await self.clients.serve(self.store)
 
     async def close(self) -> None:
         await self.clients.close()
@@ -120,15 +137,8 @@ class Holding:
 
     async def install(self, staging: Path) -> None:
         """The old store serves until here. What a crash interrupts is begun again from the staged files."""
-        await self._take_down()
-        try:
-            await in_thread(install, self._env, staging, self._config.data, self._config.store.wal_dir)
-        except Exception:
-            # Until the swap the old data is what CURRENT names: it serves on.
-            if self.has_data:
-                await self.open("replica")
-            raise
-        await self.open("replica")
+        config = self._config
+        await self._exchange(lambda: install(self._env, staging, config.data, config.store.wal_dir))
 
     async def rewind(self, fork: Position) -> bool:
         """See `ReplicaData.rewind`. The old history serves until its tail is saved."""
@@ -149,17 +159,18 @@ class Holding:
         )
         if store.flushed_position.sequence > fork.sequence:
             return False
-        await self._take_down()
-        try:
-            await in_thread(cut_back, env, config.data, config.store, fork)
-        finally:
-            await self.open("replica")
+        await self._exchange(lambda: cut_back(env, config.data, config.store, fork))
         return True
 
-    async def _take_down(self) -> None:
-        await self.clients.say_loading()
-        await self.replicas.end_sessions()
-        await self._close_store()
+    async def _exchange(self, change: Callable[[], object]) -> None:
+        """Changes the data while it is closed, and serves what is there then, also when that failed."""
+        try:
+            await self.clients.say_loading()
+            await self.replicas.end_sessions()
+            await self._close_store()
+            await in_thread(change)
+        finally:
+            await self.resume()
 
     async def _close_store(self) -> None:
         store, self.store, self.feed = self.store, None, None

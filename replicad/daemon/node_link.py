@@ -134,6 +134,9 @@ class NodeLink:
     def local_files(self) -> Any:
         return self._node.holding.local_files()
 
+    async def resume(self) -> None:
+        await self._node.holding.resume()
+
     async def install(self, staging: Path) -> None:
         follower = self.follower
         progress = None if follower is None else follower.progress

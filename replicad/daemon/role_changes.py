@@ -25,7 +25,16 @@ from replicad.daemon.resolve import resolve
 from replicad.daemon.switchover import Switchover, reached
 from replicad.errors import DiskFullError, ReplicadError, StoreError
 from replicad.replication.meeting import view_of
-from replicad.replication.roles import MOVES, Candidate, Standing, Verdict, closes_loop, judge, may_promote
+from replicad.replication.roles import (
+    MOVES,
+    Candidate,
+    Standing,
+    Verdict,
+    View,
+    closes_loop,
+    judge,
+    may_promote,
+)
 from replicad.replication.tasks import in_thread
 from replicad.server.interfaces import RoleRefused
 
@@ -231,10 +240,21 @@ class RoleChanges:
                 raise RoleRefused(f"this node is the primary of epoch {node.epoch}, {found} is not above")
             node.certainty.heard(answer)
             return ""
-        if node.store is not None and other.database_id not in (None, node.store.database_id):
-            raise RoleRefused(f"{found} has another database; this node's data must be removed first")
+        self._check_database(found, other)
+        await node.link.stop()
+        try:
+            self._check_database(found, other)  # the first copy may have been put in place meanwhile
+        except RoleRefused:
+            if node.memory.primary is not None:
+                node.link.start()
+            raise
         await self.follow_from_now(found, answer.clients)
         return ""
+
+    def _check_database(self, address: Address, other: View) -> None:
+        mine = self._node.holding.database_id
+        if mine is not None and other.database_id not in (None, mine):
+            raise RoleRefused(f"{address} has another database; this node's data must be removed first")
 
     def turn_to(self, address: Address, clients: str) -> None:
         """Follows that node soon, unless another change of role is under way."""

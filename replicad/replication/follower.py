@@ -7,8 +7,9 @@
                                  │ ├───> rewinding ─> (at once)
                                  └─────> stopped: says why, asks again after long
 
-Whatever the primary proposes, this side lets nothing replace its data unless `may_bootstrap` says so. A
-failed store is no link error: it ends `run`.
+Whatever the primary proposes, this side lets nothing replace its data unless `may_bootstrap` says so. An
+exchange of the data that has begun is done to its end, also when the session or `run` ends meanwhile, and a
+session begins with the store open if there is data. A failed store is no link error: it ends `run`.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ from replicad.replication.ports import Dial, LogArchive, ReplicaData, ReplicaSto
 from replicad.replication.receiver import Receiver
 from replicad.replication.repair import may_repair
 from replicad.replication.roles import closes_loop
-from replicad.replication.tasks import beside
+from replicad.replication.tasks import beside, to_its_end
 from replicad.replication.upstream import Upstream
 from replicad.state.records import BootstrapProgress
 from replicad.types import Epoch, HistoryHash, Position, Sequence
@@ -228,6 +229,7 @@ class Follower:
         return delay
 
     async def _session(self) -> None:
+        await to_its_end(self._data.resume())
         if self.link.state != "stopped":
             self._set("connecting", "the primary to accept the connection")
         try:
@@ -319,12 +321,11 @@ class Follower:
                 return
             log.info("bootstrap.begins", code=decided.code, reason=decided.reason)
             await self._bootstrap(connection)
-            self._start_over, self._repair = False, None
         elif decided.outcome == Outcome.REWIND.value and decided.fork is not None and claimed is not None:
             self._set("rewinding", "the tail to be saved")
             connection.close()
             log.warning("replication.rewinding", fork=str(decided.fork), reason=decided.reason)
-            self._start_over = not await self._data.rewind(decided.fork)
+            await to_its_end(self._rewind(decided.fork))
         else:
             raise _stop(decided)
 
@@ -382,11 +383,18 @@ class Follower:
         copy, staging = await fetcher.run()
         self._set("installing", "the store to open the copy")
         self._activity = None
-        await self._data.install(staging)
+        await to_its_end(self._install(staging))
         connection.send(Installed(copy.copy))
         log.info("bootstrap.finished", position=str(copy.position), size_bytes=copy.bytes)
+
+    async def _install(self, staging: Path) -> None:
+        await self._data.install(staging)
+        self._start_over, self._repair = False, None
         self.progress = None
         self._on_change()
+
+    async def _rewind(self, fork: Position) -> None:
+        self._start_over = not await self._data.rewind(fork)
 
     def _on_progress(self, progress: BootstrapProgress) -> None:
         if self.progress is None:

@@ -137,7 +137,12 @@ class ReplicaData(Protocol):
 
     @property
     def store(self) -> ReplicaStore | None:
-        """None while there is no data."""
+        """None while there is no data, and while it is exchanged."""
+        ...
+
+    async def resume(self) -> None:
+        """Serves the data that is here if an exchange of it left it closed: there is a store afterwards, or
+        there is no data. Raises what opening it does."""
         ...
 
     def local_files(self) -> Mapping[bytes, Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 Result = TypeVar("Result")
@@ -14,7 +14,13 @@ async def in_thread(function: Callable[Args, Result], /, *args: Args.args, **kwa
     """Runs a blocking call in a thread. When the caller is cancelled it first waits for the call to end, so
     that whatever the call uses can be closed afterwards."""
     loop = asyncio.get_running_loop()
-    job = loop.run_in_executor(None, lambda: function(*args, **kwargs))
+    return await to_its_end(loop.run_in_executor(None, lambda: function(*args, **kwargs)))
+
+
+async def to_its_end(work: Awaitable[Result]) -> Result:
+    """Awaits what must not be left half done. A caller that is cancelled first waits for the end of it, and
+    does not learn which end that was."""
+    job = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(job)
     except asyncio.CancelledError:

@@ -34,6 +34,7 @@ async def replica(data: Path) -> AsyncIterator[NodeProgram]:
         node = NodeProgram(config, Env(), records, Stop())
         try:
             await node.start()
+            await node.link.stop()
             yield node
         finally:
             await node.close()

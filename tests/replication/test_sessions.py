@@ -76,6 +76,29 @@ async def test_a_replica_whose_log_is_gone_keeps_its_data_until_the_copy_is_veri
         assert data.store is not old
 
 
+async def test_a_copy_is_put_in_place_also_when_the_link_is_ended(tmp_path: Path) -> None:
+    """Who ends it while the copy is installed waits, and finds the data there."""
+    primary = Primary(written(10), tmp_path / "p")
+    data = FakeData()
+    replica = Replica(primary, data, tmp_path / "r")
+    go, install = asyncio.Event(), data.install
+
+    async def installing(staging: Path) -> None:
+        replica.task.cancel()
+        await go.wait()
+        await install(staging)
+
+    data.install = installing  # type: ignore[method-assign]
+    async with running(primary):
+        await until(lambda: replica.task.cancelling() > 0)
+        assert not replica.task.done()
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await replica.task
+        assert data.store is not None
+        assert data.store.position == primary.store.position
+
+
 STOPS = {
     "another database": (
         FakeStore(database_id=b"x" * 16, position=Position(Epoch(1), Sequence(5), HistoryHash(5))),

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from replicad.replication.tasks import Wakeup, beside, in_thread, together
+from replicad.replication.tasks import Wakeup, beside, in_thread, to_its_end, together
 
 
 async def forever() -> None:
@@ -78,6 +78,29 @@ async def test_a_cancelled_caller_waits_for_its_thread() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert done.is_set()
+
+
+async def test_a_cancelled_caller_waits_for_what_must_not_be_half_done() -> None:
+    """The work runs on, also through a second cancellation; the caller ends as cancelled, also when the work
+    failed."""
+    go, ended = asyncio.Event(), []
+
+    async def work() -> None:
+        await go.wait()
+        ended.append(True)
+        raise ValueError("failed")
+
+    task = asyncio.create_task(to_its_end(work()))
+    for _ in range(2):
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+    await asyncio.sleep(0)
+    assert not task.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended == [True]
 
 
 async def test_a_wakeup_from_another_thread_is_never_lost() -> None:

@@ -59,6 +59,9 @@ class FakeData:
     def local_files(self) -> Mapping[bytes, Path]:
         return self.local
 
+    async def resume(self) -> None:
+        pass
+
     async def rewind(self, fork: Position) -> bool:
         self.rewound.append(fork)
         assert self.store is not None

@@ -1,0 +1,183 @@
+"""A replica's data while it is exchanged: whatever ends the link then, it is there afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import replicad.daemon.holding
+from replicad.daemon.config import load_primary, load_replica
+from replicad.daemon.node import node_state
+from replicad.daemon.program import NodeProgram
+from replicad.daemon.supervise import Stop
+from replicad.env import Env
+from replicad.server.interfaces import RoleRefused
+
+
+class Gate:
+    """Holds the exchange of the data, once it has begun, until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached = asyncio.Event()
+        self._go = threading.Event()
+        loop, install = asyncio.get_running_loop(), replicad.daemon.holding.install
+
+        def gated(*arguments: Any) -> None:
+            loop.call_soon_threadsafe(self.reached.set)
+            assert self._go.wait(20)
+            install(*arguments)
+
+        monkeypatch.setattr(replicad.daemon.holding, "install", gated)
+
+    async def until_reached(self) -> None:
+        async with asyncio.timeout(20):
+            await self.reached.wait()
+
+    def open(self) -> None:
+        self._go.set()
+
+
+@contextlib.asynccontextmanager
+async def started(config: Any) -> AsyncIterator[NodeProgram]:
+    async with node_state(Env(), config.data) as records:
+        node = NodeProgram(config, Env(), records, Stop())
+        try:
+            await node.start()
+            yield node
+        finally:
+            await node.close()
+
+
+@contextlib.asynccontextmanager
+async def primary(data: Path) -> AsyncIterator[NodeProgram]:
+    """One whose database holds its name."""
+    async with started(load_primary(None, data=data, listen=":0", replication=":0")) as node:
+        assert node.store is not None
+        node.store.put(b"of", data.name.encode())
+        yield node
+
+
+def replica_of(node: NodeProgram, data: Path) -> contextlib.AbstractAsyncContextManager[NodeProgram]:
+    address = node.listening["replication"]
+    return started(load_replica(None, data=data, listen=":0", primary=address, link__free_bytes_min=0))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+
+
+def holds(node: NodeProgram, name: bytes) -> bool:
+    return node.store is not None and node.store.get(b"of") == name
+
+
+def streams(node: NodeProgram, name: bytes) -> bool:
+    return holds(node, name) and node.link.role_word == "connected"
+
+
+async def test_an_exchange_that_has_begun_is_done_before_the_link_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever ends the link finds the data in place and served, and the next link goes on from there."""
+    gate = Gate(monkeypatch)
+    async with primary(tmp_path / "p") as p, replica_of(p, tmp_path / "r") as node:
+        await gate.until_reached()
+        ending = asyncio.ensure_future(node.link.stop())
+        gate.open()
+        await ending
+        assert holds(node, b"p")
+        assert node.clients.is_serving
+        node.link.start()
+        await until(lambda: streams(node, b"p"))
+
+
+async def test_a_replica_is_not_overwritten_by_another_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Following a node of another database is refused at every moment, also while a copy is put in place."""
+    async with (
+        primary(tmp_path / "p") as p,
+        primary(tmp_path / "q") as q,
+        replica_of(p, tmp_path / "r") as node,
+    ):
+        await until(lambda: streams(node, b"p"))
+        gate = Gate(monkeypatch)
+        node.verification.order_repair("for a test")
+        await gate.until_reached()
+        assert node.store is None
+        with pytest.raises(RoleRefused, match="another database"):
+            await node.follow("127.0.0.1", q.clients.address.port)
+        gate.open()
+        await until(lambda: streams(node, b"p"))
+
+
+async def test_the_first_copy_decides_also_when_it_was_asked_for_another_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that has no data yet may follow anybody; once it has some, it goes on where it was."""
+    gate = Gate(monkeypatch)
+    async with (
+        primary(tmp_path / "p") as p,
+        primary(tmp_path / "q") as q,
+        replica_of(p, tmp_path / "r") as node,
+    ):
+        await gate.until_reached()
+        asked = asyncio.ensure_future(node.follow("127.0.0.1", q.clients.address.port))
+        await until(lambda: node.link.follower is not None and node.link.follower.link.state == "installing")
+        gate.open()
+        with pytest.raises(RoleRefused, match="another database"):
+            await asked
+        await until(lambda: streams(node, b"p"))
+
+
+async def test_data_that_could_not_be_opened_is_opened_by_the_next_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that is closed after a failed exchange is no reason to fetch a copy as if there was no data."""
+    async with primary(tmp_path / "p") as p, replica_of(p, tmp_path / "r") as node:
+        await until(lambda: streams(node, b"p"))
+        first = node.link.last_bootstrap
+        await node.link.stop()
+        opens = replicad.daemon.holding.open_database
+        refusals = 2
+
+        def open_database(*arguments: Any, **options: Any) -> Any:
+            nonlocal refusals
+            refusals -= 1
+            if refusals >= 0:
+                raise OSError(24, "Too many open files")
+            return opens(*arguments, **options)
+
+        monkeypatch.setattr(replicad.daemon.holding, "open_database", open_database)
+        with pytest.raises(OSError, match="Too many open files"):
+            await node.link.install(tmp_path / "nothing")
+        assert node.store is None
+        node.link.start()
+        await until(lambda: streams(node, b"p"))
+        assert node.link.last_bootstrap is first
+
+
+async def test_an_exchange_that_could_not_begin_leaves_clients_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients are served again when the exchange failed before the store was closed."""
+    async with primary(tmp_path / "p") as p, replica_of(p, tmp_path / "r") as node:
+        await until(lambda: streams(node, b"p"))
+        await node.link.stop()
+
+        async def say_loading() -> None:
+            await node.clients.close()
+            raise OSError(24, "Too many open files")
+
+        monkeypatch.setattr(node.clients, "say_loading", say_loading)
+        with pytest.raises(OSError, match="Too many open files"):
+            await node.link.install(tmp_path / "nothing")
+        assert holds(node, b"p")
+        assert node.clients.is_serving
