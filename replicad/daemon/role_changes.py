@@ -90,6 +90,14 @@ class RoleChanges:
         result: str = await asyncio.shield(self._node.spawn(alone()))
         return result
 
+    async def in_turn(self, job: Coroutine[Any, Any, None]) -> None:
+        """Runs a change that nobody waits for when those under way have ended."""
+        try:
+            async with self._changing:
+                await job
+        finally:
+            job.close()
+
     # Promotion.
 
     async def promote(self, *, force: bool) -> str:
@@ -181,10 +189,14 @@ class RoleChanges:
         await in_thread(node.store.demote)
         reached("demoted")
 
-    async def given_away(self, address: Address, clients: str) -> None:
-        """The other has begun its epoch."""
-        await self.follow_from_now(address, clients)
-        await self._node.memory.save(self._node.epoch, granted_epoch=None)
+    async def given_away(self, epoch: int, address: Address, clients: str) -> None:
+        """The other has begun the epoch. Nothing, when this node took its role back meanwhile."""
+        node, memory = self._node, self._node.memory
+        if memory.granted_epoch != epoch or self.standing not in (Standing.HANDING_OVER, Standing.FOLLOWING):
+            return
+        if memory.primary == address:  # and was not told to follow another since
+            await self.follow_from_now(address, clients)
+        await memory.save(node.epoch, granted_epoch=None)
 
     def refuse_writes(self) -> None:
         """Those that wait are told where to go."""
@@ -260,7 +272,8 @@ class RoleChanges:
         """Follows that node soon, unless another change of role is under way."""
 
         async def turn() -> str:
-            await self.follow_from_now(address, clients)
+            if self.standing.role == "replica":  # it may have been promoted before its turn came
+                await self.follow_from_now(address, clients)
             return ""
 
         if not self._changing.locked():

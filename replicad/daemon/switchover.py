@@ -107,8 +107,15 @@ class Switchover:
             if isinstance(error, ReplicadError | OSError):
                 raise RoleRefused(f"rolled back, writes go on here: {error}") from error
             raise
-        await node.roles.give_away(address, hello.clients, position.epoch + 1)
-        await deliver_grant(node, address, deadline)
+        epoch = position.epoch + 1
+        await node.roles.give_away(address, hello.clients, epoch)
+        while isinstance(answer := await _grant(node, address, epoch), str):
+            if clock.monotonic() > deadline:
+                node.roles.refuse_writes()
+                node.spawn(deliver_grant(node, address))
+                raise RoleRefused(f"given to {address}, which takes over when it answers: {answer}")
+            await asyncio.sleep(_pause_seconds(node))
+        await node.roles.given_away(epoch, address, answer.clients)
         log.warning("switchover.done", target=str(address), seconds=round(clock.monotonic() - began, 4))
         return hello.clients
 
@@ -146,30 +153,39 @@ class Switchover:
         return position
 
 
-async def deliver_grant(node: NodeProgram, address: Address, deadline: float | None = None) -> None:
-    """Tells the target that the role is its own, until it has it; then follows it.
+async def deliver_grant(node: NodeProgram, address: Address) -> None:
+    """Goes on telling the target that the role is its own, beside all else, until it has it or this node took
+    the role back; then follows it."""
+    epoch = node.memory.granted_epoch
+    while epoch is not None and node.memory.granted_epoch == epoch:
+        answer = await _grant(node, address, epoch)
+        if not isinstance(answer, str):
+            await node.roles.in_turn(node.roles.given_away(epoch, address, answer.clients))
+            return
+        await asyncio.sleep(_pause_seconds(node))
 
-    After `deadline` writes that waited are refused, naming the target, and the telling goes on beside.
-    """
-    roles, clock = node.config.roles, node.env.clock
-    while (epoch := node.memory.granted_epoch) is not None and node.store is not None:
-        store = node.store
-        grant = Grant(node.identity.node, store.database_id, store.durable_position, epoch)
-        try:
-            answer = await exchange(*address, grant, seconds=roles.switchover_seconds)
-            if isinstance(answer, StandingMessage) and view_of(answer).epoch >= grant.epoch:
-                reached("taken")
-                await node.roles.given_away(address, answer.clients)
-                return
-            reason = answer.reason if isinstance(answer, Refuse) else f"{type(answer).__name__} came"
-        except (OSError, ReplicadError) as error:
-            reason = str(error)
-        log.warning("switchover.not_taken", target=str(address), reason=reason)
-        if deadline is not None and clock.monotonic() > deadline:
-            node.roles.refuse_writes()
-            node.spawn(deliver_grant(node, address))
-            raise RoleRefused(f"given to {address}, which takes over when it answers: {reason}")
-        await asyncio.sleep(min(0.1, roles.meet_seconds))
+
+async def _grant(node: NodeProgram, address: Address, epoch: int) -> StandingMessage | str:
+    """Tells it once; what the target says of itself when it has begun the epoch, or why it has not."""
+    store = node.store
+    if store is None:
+        return "the data of this node is being exchanged"
+    grant = Grant(node.identity.node, store.database_id, store.durable_position, epoch)
+    try:
+        answer = await exchange(*address, grant, seconds=node.config.roles.switchover_seconds)
+        if isinstance(answer, StandingMessage) and view_of(answer).epoch >= epoch:
+            reached("taken")
+            return answer
+        reason = answer.reason if isinstance(answer, Refuse) else f"{type(answer).__name__} came"
+    except (OSError, ReplicadError) as error:
+        reason = str(error)
+    log.warning("switchover.not_taken", target=str(address), reason=reason)
+    return reason
+
+
+def _pause_seconds(node: NodeProgram) -> float:
+    """Between two grants."""
+    return min(0.1, node.config.roles.meet_seconds)
 
 
 # The target's side.
@@ -196,14 +212,20 @@ async def take_over(node: NodeProgram, message: Grant) -> None:
     if not await _until_at(store, message.position, node.config.roles.switchover_seconds):
         raise RoleRefused(f"this node is at {store.durable_position}, not at {message.position}")
     reached("granted")
-    await node.roles.change(_take_over(node, message.epoch))
+    await node.roles.change(_take_over(node, message))
 
 
-async def _take_over(node: NodeProgram, epoch: int) -> str:
+async def _take_over(node: NodeProgram, message: Grant) -> str:
     if node.standing is Standing.FOLLOWING:
         await node.link.stop()
+        # Until here it followed, maybe another than the node that gives its role.
+        store = node.store
+        if store is None or store.database_id != message.database or store.position != message.position:
+            if node.memory.primary is not None:
+                node.link.start()
+            raise RoleRefused(f"this node is not at {message.position} any more")
         reached("alone")
-        await node.roles.begin_epoch(epoch)
+        await node.roles.begin_epoch(message.epoch)
         reached("begun")
     return ""
 

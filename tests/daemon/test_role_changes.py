@@ -1,0 +1,121 @@
+"""Changes of role that meet each other: what was begun before another change does not undo that one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import replicad.daemon.switchover
+from replicad.daemon.addresses import Address
+from replicad.daemon.peers import address_of
+from replicad.daemon.program import NodeProgram
+from replicad.daemon.switchover import deliver_grant, take_over
+from replicad.replication.messages import Grant
+from replicad.replication.roles import Standing
+from replicad.server.interfaces import RoleRefused
+from tests.support.programs import primary, replica_of, streams, until
+
+
+def spawned_by(node: NodeProgram, monkeypatch: pytest.MonkeyPatch) -> list[asyncio.Task[Any]]:
+    """What the node does beside, from now on."""
+    spawned: list[asyncio.Task[Any]] = []
+    spawn = node.spawn
+
+    def spawning(job: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        spawned.append(spawn(job))
+        return spawned[-1]
+
+    monkeypatch.setattr(node, "spawn", spawning)
+    return spawned
+
+
+async def test_a_grant_that_is_answered_after_a_promotion_by_force_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A switchover's time is over, the old primary is promoted again, and only then the target answers: the
+    node stays primary, and remembers to be it."""
+    exchange = replicad.daemon.switchover.exchange
+    sent, arrives = asyncio.Event(), asyncio.Event()
+
+    async def late(host: str, port: int, message: Any, *, seconds: float) -> Any:
+        answer = await exchange(host, port, message, seconds=seconds)
+        sent.set()
+        await arrives.wait()
+        return answer
+
+    monkeypatch.setattr(replicad.daemon.switchover, "exchange", late)
+    async with primary(tmp_path / "a") as a, replica_of(a, tmp_path / "b") as b:
+        await until(lambda: streams(b, b"a"))
+        target = address_of(b.listening["replication"])
+        assert target is not None
+        a.roles.move(Standing.PAUSED)
+        await a.roles.give_away(target, "", 2)
+        a.roles.refuse_writes()
+        spawned = spawned_by(a, monkeypatch)
+        a.spawn(deliver_grant(a, target))
+        await sent.wait()
+        assert b.standing is Standing.PRIMARY
+        await a.promote(force=True)
+        arrives.set()
+        await until(lambda: all(task.done() for task in spawned))
+        assert not a.holding.failure.done()
+        assert a.standing is Standing.PRIMARY
+        assert a.memory.record is not None
+        assert a.memory.record.role == "primary"
+
+
+async def test_a_node_that_was_told_to_follow_another_does_not_turn_to_whom_it_gave_its_role(
+    tmp_path: Path,
+) -> None:
+    """The late answer to a grant is noted, and that is all."""
+    async with primary(tmp_path / "p") as p, replica_of(p, tmp_path / "r") as node:
+        await until(lambda: streams(node, b"p"))
+        followed = node.memory.primary
+        await node.memory.save(node.epoch, granted_epoch=2)
+        await node.roles.given_away(2, Address("127.0.0.1", 1), "")
+        assert node.memory.granted_epoch is None
+        assert node.memory.primary == followed
+        assert streams(node, b"p")
+
+
+async def test_a_target_that_moved_on_does_not_take_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was at the granted position, and has followed further when its turn comes: it follows on."""
+    async with primary(tmp_path / "p") as p, replica_of(p, tmp_path / "r") as node:
+        await until(lambda: streams(node, b"p"))
+        assert p.store is not None
+        store = node.store
+        assert store is not None
+        position = store.durable_position
+
+        async def until_at(*_: Any) -> bool:
+            assert p.store is not None
+            p.store.put(b"one", b"more")
+            await until(lambda: store.durable_sequence > position.sequence)
+            return True
+
+        monkeypatch.setattr(replicad.daemon.switchover, "_until_at", until_at)
+        with pytest.raises(RoleRefused, match="any more"):
+            await take_over(node, Grant(p.identity.node, p.store.database_id, position, 2))
+        assert node.standing is Standing.FOLLOWING
+        await until(lambda: streams(node, b"p"))
+
+
+async def test_a_promotion_goes_before_a_primary_that_was_found_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whom to follow is looked at again when the turn comes."""
+    async with primary(tmp_path / "p") as p, replica_of(p, tmp_path / "r") as node:
+        await until(lambda: streams(node, b"p"))
+        spawned = spawned_by(node, monkeypatch)
+        promoted = asyncio.ensure_future(node.promote(force=True))
+        node.roles.turn_to(Address("127.0.0.1", 1), "")
+        await promoted
+        await until(lambda: all(task.done() for task in spawned))
+        assert not node.holding.failure.done()
+        assert node.standing is Standing.PRIMARY

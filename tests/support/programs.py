@@ -1,0 +1,54 @@
+"""Node programs in the test's own process: what they do by themselves once a second is not done."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from replicad.daemon.config import load_primary, load_replica
+from replicad.daemon.node import node_state
+from replicad.daemon.program import NodeProgram
+from replicad.daemon.supervise import Stop
+from replicad.env import Env
+
+
+@contextlib.asynccontextmanager
+async def started(config: Any) -> AsyncIterator[NodeProgram]:
+    async with node_state(Env(), config.data) as records:
+        node = NodeProgram(config, Env(), records, Stop())
+        try:
+            await node.start()
+            yield node
+        finally:
+            await node.close()
+
+
+@contextlib.asynccontextmanager
+async def primary(data: Path, **flags: Any) -> AsyncIterator[NodeProgram]:
+    """One whose database holds its name."""
+    async with started(load_primary(None, data=data, listen=":0", replication=":0", **flags)) as node:
+        assert node.store is not None
+        node.store.put(b"of", data.name.encode())
+        yield node
+
+
+def replica_of(node: NodeProgram, data: Path) -> contextlib.AbstractAsyncContextManager[NodeProgram]:
+    address = node.listening["replication"]
+    return started(load_replica(None, data=data, listen=":0", primary=address, link__free_bytes_min=0))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+
+
+def holds(node: NodeProgram, name: bytes) -> bool:
+    return node.store is not None and node.store.get(b"of") == name
+
+
+def streams(node: NodeProgram, name: bytes) -> bool:
+    return holds(node, name) and node.link.role_word == "connected"
