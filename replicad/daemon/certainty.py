@@ -116,11 +116,7 @@ class Certainty:
         fenced_by = node.memory.fenced_by
         match judge(self.view(), other, fenced_by=fenced_by, linked=node.link.is_linked):
             case Verdict.FENCE:
-                is_primary = other.standing.role == "primary"
-                mine = (answer.replication, answer.clients)
-                node.roles.fence(
-                    other.epoch, mine if is_primary else (answer.primary, answer.primary_clients)
-                )
+                node.roles.fence(other.epoch, self._where_its_primary_is(answer, other))
             case Verdict.FOLLOW:
                 address = address_of(answer.replication)
                 if address is not None and (
@@ -132,6 +128,14 @@ class Certainty:
                 if reason != self.clashes:
                     log.critical("role.clash", reason=reason)
                 self.clashes = reason
+
+    def _where_its_primary_is(self, answer: StandingMessage, other: View) -> tuple[str, str]:
+        """The primary of a higher epoch, as far as the answer says: replication and client address."""
+        if other.standing.role == "primary":
+            return answer.replication, answer.clients
+        if answer.primary == self._node.listening.get("replication"):
+            return "", ""  # it is being promoted, and followed this node until now
+        return answer.primary, answer.primary_clients
 
     def view(self) -> View:
         node = self._node

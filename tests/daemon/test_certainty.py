@@ -1,9 +1,11 @@
-"""What a primary that stood still believes: nothing that it heard before it stood still again."""
+"""What a primary believes of others; nothing, above all, that it heard before it stood still."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, cast
+
+import pytest
 
 from replicad.daemon.addresses import Address
 from replicad.daemon.certainty import Certainty
@@ -21,7 +23,7 @@ def position(epoch: int) -> Position:
     return Position(Epoch(epoch), Sequence(7), HistoryHash(7))
 
 
-def told(epoch: int, standing: Standing) -> StandingMessage:
+def told(epoch: int, standing: Standing, primary: str = "") -> StandingMessage:
     """What the other node says of itself."""
     return StandingMessage(
         node=b"B" * 16,
@@ -32,7 +34,7 @@ def told(epoch: int, standing: Standing) -> StandingMessage:
         epochs=(),
         replication="127.0.0.1:7001",
         clients="127.0.0.1:7002",
-        primary="",
+        primary=primary,
         primary_clients="",
         path=(),
     )
@@ -69,6 +71,8 @@ class Primary:
         self.node, self.database_id, self.epochs = b"A" * 16, DATABASE, ()
         self.durable_position = position(1)
         self.fenced_by, self.is_linked = None, False
+        self.listening = {"replication": "127.0.0.1:6001"}
+        self.where: tuple[str, str] | None = None
         self.finding: asyncio.Task[Any] | None = None
         self.stood_still_seconds, self.ask_seconds = OPTIONS.stood_still_seconds, OPTIONS.ask_seconds
         self.meet_seconds, self.when_alone = OPTIONS.meet_seconds, OPTIONS.when_alone
@@ -85,7 +89,7 @@ class Primary:
         self.standing = standing
 
     def fence(self, epoch: int, where: tuple[str, str]) -> None:
-        self.standing = Standing.FENCED
+        self.standing, self.where = Standing.FENCED, where
 
     def stand_still(self) -> None:
         self.clock.now += 2 * OPTIONS.stood_still_seconds
@@ -139,3 +143,20 @@ async def test_a_standstill_that_somebody_else_noticed_counts_as_well() -> None:
     again.set_result([told(1, Standing.FOLLOWING)])
     await ended(primary)
     assert primary.standing is Standing.PRIMARY
+
+
+@pytest.mark.parametrize(
+    ("answer", "where"),
+    [
+        (told(2, Standing.PRIMARY), ("127.0.0.1:7001", "127.0.0.1:7002")),
+        (told(2, Standing.FOLLOWING, "127.0.0.1:8001"), ("127.0.0.1:8001", "")),
+        (told(2, Standing.PROMOTING, "127.0.0.1:6001"), ("", "")),
+    ],
+)
+async def test_whom_a_fenced_node_is_sent_to(answer: StandingMessage, where: tuple[str, str]) -> None:
+    """To the primary of the higher epoch, to whom its replica follows, and never to itself: a replica that is
+    being promoted still names whom it followed."""
+    primary = Primary()
+    primary.certainty.heard(answer)
+    assert primary.standing is Standing.FENCED
+    assert primary.where == where
