@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from replicad.daemon.addresses import Address
+from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.notify import notify
 from replicad.daemon.peers import address_of
 from replicad.daemon.resolve import resolve
 from replicad.daemon.switchover import Switchover, reached
-from replicad.errors import DiskFullError, ReplicadError, StoreError
+from replicad.errors import ConfigError, DiskFullError, ReplicadError, StoreError
 from replicad.replication.meeting import view_of
 from replicad.replication.roles import (
     MOVES,
@@ -236,7 +236,12 @@ class RoleChanges:
     # Following.
 
     async def follow(self, host: str, port: int) -> None:
-        await self.change(self._follow(Address(host, port)))
+        """Raises RoleRefused, also for an address that this node may not connect to."""
+        try:
+            address = parse_address(str(Address(host, port)))
+        except ConfigError as error:
+            raise RoleRefused(str(error)) from None
+        await self.change(self._follow(address))
 
     async def _follow(self, address: Address) -> str:
         node = self._node

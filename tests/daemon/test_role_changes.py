@@ -119,3 +119,17 @@ async def test_a_promotion_goes_before_a_primary_that_was_found_meanwhile(
         await until(lambda: all(task.done() for task in spawned))
         assert not node.holding.failure.done()
         assert node.standing is Standing.PRIMARY
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 80, "\0", "example.org", "192.0.2.1", "[::1]", "a b"])
+async def test_an_address_that_is_none_to_follow_is_refused(tmp_path: Path, host: str) -> None:
+    """What a client mistypes is told to the client, and goes no further."""
+    async with primary(tmp_path / "p") as node:
+        with pytest.raises(RoleRefused, match=r"loopback|HOST:PORT"):
+            await node.follow(host, 6379)
+        with pytest.raises(RoleRefused, match="HOST:PORT"):
+            await node.follow("127.0.0.1", 99999)
+        with pytest.raises(RoleRefused, match="nobody answers"):
+            await node.follow("", 0)
+        assert not node.holding.failure.done()
+        assert node.standing is Standing.PRIMARY
