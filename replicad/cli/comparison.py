@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from replicad.cli.client import ReplyError
 from replicad.cli.exits import UnreachableError
 from replicad.cli.node import LiveNode, Node, Side
 from replicad.cli.output import json_bytes, show_bytes
@@ -198,7 +199,7 @@ def _hold_mark(
     primary, *others = nodes
     assert isinstance(primary, LiveNode)
     id = MarkId(os.urandom(16))
-    sequence = int(primary.client.call("REPLICAD.VERIFY", "MARK", id.hex(), HELD_SECONDS))
+    sequence = _write_mark(primary, id, deadline, say)
     sides.append(primary.side(id))
     for node in others:
         assert isinstance(node, LiveNode)
@@ -217,6 +218,18 @@ def _hold_mark(
                     time.sleep(PAUSE_SECONDS)
         sides.append(side)
     return sequence
+
+
+def _write_mark(primary: LiveNode, id: MarkId, deadline: _Deadline, say: Callable[[str], None]) -> int:
+    """The mark's sequence number."""
+    while True:
+        try:
+            return int(primary.client.call("REPLICAD.VERIFY", "MARK", id.hex(), HELD_SECONDS))
+        except ReplyError as error:
+            if error.code != "TRYAGAIN" or deadline.over:
+                raise
+            say(f"waiting for {primary.name}: {error}")
+            time.sleep(PAUSE_SECONDS)
 
 
 def _hold_snapshots(

@@ -54,6 +54,10 @@ class Node(Protocol):
     @property
     def store(self) -> Database | None: ...
 
+    def holds_writes(self) -> bool:
+        """Whether nothing may be written at the moment, though this is the primary."""
+        ...
+
     def fetch_again(self, reason: str) -> bool:
         """Has the link fetch all data again; False when nobody is followed."""
         ...
@@ -230,15 +234,18 @@ class Verification:
         return store.marks
 
     def _write_mark(self, mark: Mark) -> None:
-        """On the primary into the log; a replica that feeds replicas asks its own primary for it."""
-        store = self._node.store
+        """On the primary into the log; a replica that feeds replicas asks its own primary for it.
+
+        Whoever wants the mark asks again where none is written, as while the primary hands over its role.
+        """
+        node, store = self._node, self._node.store
         try:
-            if self._node.role == "primary" and store is not None:
-                store.submit_mark(mark)
+            if node.role == "primary" and store is not None:
+                if not node.holds_writes():
+                    store.submit_mark(mark)
             elif self.upstream.is_there:
                 self.upstream.want_mark(mark)
         except StoreError as error:
-            # Whoever wants the mark asks again.
             log.warning("verification.no_mark", reason=str(error))
 
     def _followed_store(self) -> Database | None:

@@ -13,13 +13,16 @@ import pytest
 
 import replicad
 from replicad.cli.client import Client, ReplyError
+from replicad.cli.comparison import _Deadline, _write_mark
 from replicad.cli.exits import DIFFERENT, ERROR, UnreachableError
+from replicad.cli.node import LiveNode
 from replicad.cli.output import show_time
 from replicad.options import KIB, Options
 from replicad.server.replies import Value, bulk, encode, error
 from replicad.store.database import open_database
+from replicad.store.marks import MarkId
 from tests.cli.conftest import RECORDS
-from tests.server.harness import RunningServer
+from tests.server.harness import FakeNode, RunningServer
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -121,6 +124,31 @@ def test_verify_waits(run: Run, serve: Callable[..., RunningServer]) -> None:
     later.join()
     assert code == 0
     assert out.startswith("equal at sequence number 4: ")
+
+
+def test_a_mark_waits_for_a_role_that_changes(tmp_path: Path) -> None:
+    """A primary that hands over its role writes no mark: it is asked again, until the time is over."""
+
+    class Changing(FakeNode):
+        changes_for = 2
+
+        def holds_writes(self) -> bool:
+            self.changes_for -= 1
+            return self.changes_for >= 0
+
+    node = Changing()
+    server = RunningServer(open_database(tmp_path / "node", Options()), node)
+    said: list[str] = []
+    try:
+        live = LiveNode("127.0.0.1", server.port)
+        assert _write_mark(live, MarkId(b"m" * 16), _Deadline(20), said.append) == 1
+        node.changes_for = 1 << 30
+        with pytest.raises(ReplyError, match="TRYAGAIN"):
+            _write_mark(live, MarkId(b"n" * 16), _Deadline(0), said.append)
+        live.close()
+    finally:
+        server.close()
+    assert len(said) == 2
 
 
 def test_verify_differs(run: Run, serve: Callable[..., RunningServer]) -> None:

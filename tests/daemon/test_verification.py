@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from replicad.daemon.verification import describe
 from replicad.replication.comparison import Difference, Kind
+from replicad.replication.messages import WantMark
+from replicad.replication.roles import Standing
+from tests.support.programs import primary
 
 
 def test_differences_in_words() -> None:
@@ -22,3 +27,16 @@ def test_differences_in_words() -> None:
         f"differs from its primary: 'a' (value), '{'k' * 64}' of column family 'orders' (missing), "
         "'old' (family-extra) and 2 more"
     )
+
+
+async def test_no_mark_is_written_while_the_role_is_handed_over(tmp_path: Path) -> None:
+    """What was durable when the writes were paused is all that there is, until they go on."""
+    async with primary(tmp_path / "p") as node:
+        assert node.store is not None
+        before = node.store.appended_sequence
+        node.roles.move(Standing.PAUSED)
+        node.verification.answering.want_mark(WantMark(b"m" * 16, 10))
+        assert node.store.appended_sequence == before
+        node.roles.move(Standing.PRIMARY)
+        node.verification.answering.want_mark(WantMark(b"m" * 16, 10))
+        assert node.store.appended_sequence == before + 1

@@ -74,6 +74,16 @@ def test_a_node_without_writes_holds_a_snapshot(start: StartServer, tmp_path: Pa
         assert ask(client, "FAMILIES", ID, 0)[1] == [[0, b"default"]]
 
 
+def test_no_mark_is_written_while_the_role_changes(client: redis.Redis, server: RunningServer) -> None:
+    """A mark is a batch in the log: where writes wait it is refused, and may be asked for again."""
+    before = server.store.latest_sequence
+    server.node.held = True
+    with pytest.raises(redis.exceptions.TryAgainError):
+        ask(client, "MARK", ID, 60)
+    server.node.held = False
+    assert ask(client, "MARK", ID, 60) == server.store.latest_sequence == before + 1
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -60,8 +60,11 @@ def repair(client: Connection, request: Request) -> bytes:
 
 def _mark(client: Connection, id: MarkId, arguments: Arguments) -> bytes:
     mark = Mark(id, parse_count(arguments[0]))
-    if not client.server.node.is_writable:
+    node = client.server.node
+    if not node.is_writable:
         raise Refused(refusals.READ_ONLY)
+    if node.holds_writes():
+        raise Refused(refusals.CHANGING)
     client.server.submit_group()
     sequence = client.server.store.submit_mark(mark)
     client.hold(sequence)
