@@ -159,9 +159,12 @@ class RoleChanges:
 
     async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
         seconds = timeout_seconds or self._node.config.roles.switchover_seconds
-        self._switchover = Switchover(self._node, target, seconds)
+        return await self.change(self._switch_over(Switchover(self._node, target, seconds)))
+
+    async def _switch_over(self, switchover: Switchover) -> str:
+        self._switchover = switchover
         try:
-            return await self.change(self._switchover.run())
+            return await switchover.run()
         finally:
             self._switchover = None
 

@@ -20,6 +20,11 @@ from replicad.server.interfaces import RoleRefused
 from tests.support.programs import primary, replica_of, streams, until
 
 
+def feeds(node: NodeProgram) -> bool:
+    feed = node.holding.feed
+    return feed is not None and any(session.sender is not None for session in feed.sessions.values())
+
+
 def spawned_by(node: NodeProgram, monkeypatch: pytest.MonkeyPatch) -> list[asyncio.Task[Any]]:
     """What the node does beside, from now on."""
     spawned: list[asyncio.Task[Any]] = []
@@ -133,3 +138,31 @@ async def test_an_address_that_is_none_to_follow_is_refused(tmp_path: Path, host
             await node.follow("", 0)
         assert not node.holding.failure.done()
         assert node.standing is Standing.PRIMARY
+
+
+async def test_a_switchover_can_be_aborted_whoever_else_asked_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second one that was refused, or an asker that went away, does not hide the one that is under way."""
+
+    async def silent(host: str, port: int, message: Any, *, seconds: float) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(replicad.daemon.switchover, "exchange", silent)
+    async with primary(tmp_path / "a") as a, replica_of(a, tmp_path / "b") as b:
+        await until(lambda: streams(b, b"a") and feeds(a))
+        assert not a.cancel_switchover()
+        first = asyncio.ensure_future(a.switch_over(None, timeout_seconds=60))
+        await until(lambda: a.standing is Standing.PAUSED)
+        with pytest.raises(RoleRefused, match="under way"):
+            await a.switch_over(None, timeout_seconds=60)
+        assert a.cancel_switchover()
+        with pytest.raises(RoleRefused, match="cancelled"):
+            await first
+        second = asyncio.ensure_future(a.switch_over(None, timeout_seconds=60))
+        await until(lambda: a.standing is Standing.PAUSED)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        assert a.cancel_switchover()
+        await until(lambda: a.standing is Standing.PRIMARY)
+        assert not a.cancel_switchover()
