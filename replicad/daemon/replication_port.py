@@ -59,9 +59,14 @@ class ReplicationPort:
         connection = TcpConnection()
         if len(self._sessions) >= SESSIONS_MAX:
             log.warning("replication.too_many_sessions", sessions=len(self._sessions))
-            asyncio.get_running_loop().call_soon(connection.close)
+            connection.close()
             return connection
         task = asyncio.get_running_loop().create_task(self._serve(connection))
         self._sessions.add(task)
-        task.add_done_callback(self._sessions.discard)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._sessions.discard(task)
+            connection.close()  # also when it was cancelled before it began
+
+        task.add_done_callback(ended)
         return connection

@@ -66,6 +66,7 @@ class TcpConnection(asyncio.Protocol):
     def __init__(self) -> None:
         self.peer = "?"
         self._transport: asyncio.Transport | None = None
+        self._closed_early = False
         self._decoder = MessageDecoder()
         self._unread: deque[tuple[Message, int]] = deque()
         self._unread_bytes = 0
@@ -90,6 +91,8 @@ class TcpConnection(asyncio.Protocol):
         address = transport.get_extra_info("peername")
         self.peer = f"{address[0]}:{address[1]}" if address else "?"
         self._heard_at = self._loop.time()
+        if self._closed_early:
+            self.close()
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
@@ -171,8 +174,11 @@ class TcpConnection(asyncio.Protocol):
         self._decoder.payload_bytes_max = bytes_max
 
     def close(self) -> None:
-        """A peer that takes nothing is not waited for longer than `LINGER_SECONDS`."""
-        if self._transport is not None and not self._transport.is_closing():
+        """A peer that takes nothing is not waited for longer than `LINGER_SECONDS`. What is not connected yet
+        is closed when it is."""
+        if self._transport is None:
+            self._closed_early = True
+        elif not self._transport.is_closing():
             self._transport.close()
             self._loop.call_later(LINGER_SECONDS, self._transport.abort)
 
