@@ -17,7 +17,8 @@ from replicad.replication.connection import dial
 from replicad.replication.follower import Follower
 from replicad.replication.identify import Whereabouts
 from replicad.replication.messages import Welcome
-from replicad.state import BootstrapProgress
+from replicad.replication.roles import Told
+from replicad.state import BootstrapProgress, RoleRecord
 from replicad.store.database import Database
 from replicad.types import Position
 
@@ -33,6 +34,14 @@ ROLE_WORDS = {"streaming": "connected", "bootstrapping": "sync", "installing": "
 """ROLE's words for the states of the link; the others are "connecting"."""
 
 
+def told_in(record: RoleRecord) -> Told | None:
+    """What is remembered of what primaries told."""
+    if record.primary_sequence is None:
+        return None
+    epoch = record.epoch if record.primary_epoch is None else record.primary_epoch
+    return Told(epoch, record.primary_sequence)
+
+
 class NodeLink:
     """Satisfies replication's `ReplicaData`."""
 
@@ -41,8 +50,8 @@ class NodeLink:
         self.follower: Follower | None = None
         self.path: tuple[bytes, ...] = ()
         """The nodes above this one, nearest first."""
-        self.known_sequence = None if view.role is None else view.role.primary_sequence
-        """The highest durable sequence number that a primary ever told."""
+        self.told = None if view.role is None else told_in(view.role)
+        """The greatest of what primaries told, as far as it was noted."""
         self.last_bootstrap: dict[str, Any] | None = None
         self._node = node
         self._records = records
@@ -74,12 +83,18 @@ class NodeLink:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
         if self.follower is not None:
-            self.known_sequence = max(self.known_sequence or 0, self.follower.link.primary_sequence or 0)
+            self.told = self.told_at_most
             self.follower = None
 
     def forget(self) -> None:
         """This node is the primary itself now."""
-        self.path, self.known_sequence = (), None
+        self.path, self.told = (), None
+
+    @property
+    def told_at_most(self) -> Told | None:
+        """The greatest of what primaries told."""
+        heard = None if self.follower is None else self.follower.link.told
+        return max((told for told in (heard, self.told) if told is not None), default=None)
 
     @property
     def is_linked(self) -> bool:
@@ -104,16 +119,16 @@ class NodeLink:
 
     async def note_progress(self) -> None:
         """What is remembered of the primary, for the day on which it does not answer."""
-        store, follower, memory = self.store, self.follower, self._node.memory
+        store, memory = self.store, self._node.memory
         if memory.record is None or store is None:
             return
         above = max(memory.fenced_by or 0, memory.granted_epoch or 0)
         if above and store.durable_position.epoch >= above:
             await memory.save(self._node.epoch, fenced_by=None, granted_epoch=None)
-        known = None if follower is None else follower.link.primary_sequence
-        if known is not None and known != self.known_sequence:
-            self.known_sequence = max(known, self.known_sequence or 0)
-            await memory.save(self._node.epoch, primary_sequence=self.known_sequence)
+        told = self.told = self.told_at_most
+        if told is not None and told != told_in(memory.record):
+            epoch, sequence = told
+            await memory.save(self._node.epoch, primary_sequence=sequence, primary_epoch=epoch)
 
     async def save_progress(self) -> None:
         """How far the bootstrap that is under way has come."""

@@ -121,8 +121,8 @@ class RoleChanges:
         if store is not None and store.role == "owner":
             raise RoleRefused("this node is stepping down; ask again")
         busy = follower is not None and follower.link.state in COPYING
-        known = max(node.link.known_sequence or 0, (follower and follower.link.primary_sequence) or 0)
-        candidate = Candidate(None if store is None else store.position, known, answers, busy)
+        position = None if store is None else store.position
+        candidate = Candidate(position, node.link.told_at_most, answers, busy)
         refusal, lost = may_promote(candidate, force=force)
         if refusal is not None:
             raise RoleRefused(refusal)
@@ -151,9 +151,8 @@ class RoleChanges:
         log.warning("role.promoted", epoch=record.epoch, fork=str(record.fork))
         notify(f"STATUS=primary at {store.durable_position}")
         node.certainty.meet_soon()
-        await node.memory.save(
-            node.epoch, role="primary", primary=None, configured=None, fenced_by=None, granted_epoch=None
-        )
+        nothing = ("primary", "configured", "fenced_by", "granted_epoch", "primary_sequence", "primary_epoch")
+        await node.memory.save(node.epoch, role="primary", **dict.fromkeys(nothing))
 
     # Switchover: `daemon.switchover` has the story.
 

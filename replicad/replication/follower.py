@@ -53,7 +53,7 @@ from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import Dial, LogArchive, ReplicaData, ReplicaStore
 from replicad.replication.receiver import Receiver
 from replicad.replication.repair import may_repair
-from replicad.replication.roles import closes_loop
+from replicad.replication.roles import Told, closes_loop
 from replicad.replication.tasks import beside, to_its_end
 from replicad.replication.upstream import Upstream
 from replicad.state.records import BootstrapProgress
@@ -84,6 +84,8 @@ class Link:
     primary_clock_ahead_seconds: float | None = None
     """By how much the primary's wall clock was ahead of ours when its last heartbeat came."""
     primary_node: bytes | None = None
+    told: Told | None = None
+    """How far the primary is, once this replica follows its history."""
 
 
 class Follower:
@@ -305,6 +307,7 @@ class Follower:
         if decided.outcome == Outcome.STREAM.value:
             if store is None or claimed is None or store.database_id != welcome.database:
                 raise ProtocolError("the primary streams to a replica that has not its database")
+            self.link.told = Told(welcome.position.epoch, welcome.position.sequence)
             await self._stream(connection, store, welcome)
         elif decided.outcome == Outcome.BOOTSTRAP.value:
             primary = History(welcome.database, decided.position, welcome.epochs)
@@ -319,6 +322,8 @@ class Follower:
                 raise DivergedError(f"the primary proposed to replace this replica's data: {refusal}")
             if decided.code == Code.LOG_GONE.value and await self._caught_up(primary):
                 return
+            if not self._start_over:
+                self.link.told = Told(welcome.position.epoch, welcome.position.sequence)
             log.info("bootstrap.begins", code=decided.code, reason=decided.reason)
             await self._bootstrap(connection)
         elif decided.outcome == Outcome.REWIND.value and decided.fork is not None and claimed is not None:
@@ -404,6 +409,7 @@ class Follower:
 
     def _heard_of_primary(self, sequence: int, clock_us: int | None) -> None:
         self.link.primary_sequence = sequence
+        self.link.told = max(Told(self._position().epoch, sequence), self.link.told or Told(0, 0))
         self.freshness.heard(sequence, self._env.clock.monotonic())
         if clock_us is not None:
             self.link.primary_clock_ahead_seconds = (clock_us - self._env.clock.wall_us()) / 1e6

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from replicad.state.records import RoleRecord
 from replicad.types import EpochRecord, Position
@@ -143,14 +143,22 @@ def at_start_promotes(record: RoleRecord, stored: Stored) -> bool:
 # Promotion.
 
 
+class Told(NamedTuple):
+    """How far a primary said that it is durable, in which epoch. Of two the greater counts: whoever follows a
+    higher epoch has given up what the lower ones have beyond it."""
+
+    epoch: int
+    sequence: int
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """What a replica knows when it is to be promoted."""
 
     position: Position | None
     """None without data."""
-    primary_sequence: int | None
-    """The highest durable sequence number that its primary ever told it."""
+    told: Told | None
+    """The greatest of what the primaries that it followed told it."""
     primary_answers: bool
     installing: bool = False
 
@@ -167,10 +175,13 @@ def may_promote(candidate: Candidate, *, force: bool) -> tuple[str | None, str |
     """
     if candidate.position is None or candidate.installing:
         return "this node has no data of its own to serve", None
-    here, there = candidate.position.sequence, candidate.primary_sequence
+    here, there = candidate.position, candidate.told
     lost = None
-    if there is not None and there > here:
-        lost = f"sequence numbers {here + 1} to {there}, which the primary acknowledged and this node lacks"
+    if there is not None and there.epoch >= here.epoch and there.sequence > here.sequence:
+        lost = (
+            f"sequence numbers {here.sequence + 1} to {there.sequence}, which the primary acknowledged and "
+            "this node lacks"
+        )
         if not force:
             return f"this would lose {lost}; --force accepts that", None
     if candidate.primary_answers and not force:

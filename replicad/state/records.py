@@ -86,7 +86,9 @@ class RoleRecord:
     replication_port: int | None = None
     """Where replicas connected last: a port that the system chose is asked for again."""
     primary_sequence: int | None = None
-    """The highest durable sequence number that its primary told it, when this was written."""
+    """The highest durable sequence number that its primary told it, when this was written …"""
+    primary_epoch: int | None = None
+    """… and the epoch in which it did: what is known of a lower one counts no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

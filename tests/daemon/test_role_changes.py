@@ -11,12 +11,14 @@ import pytest
 
 import replicad.daemon.switchover
 from replicad.daemon.addresses import Address
+from replicad.daemon.node_link import told_in
 from replicad.daemon.peers import address_of
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.switchover import deliver_grant, take_over
 from replicad.replication.messages import Grant
-from replicad.replication.roles import Standing
+from replicad.replication.roles import Standing, Told
 from replicad.server.interfaces import RoleRefused
+from replicad.state import RoleRecord
 from tests.support.programs import primary, replica_of, streams, until
 
 
@@ -166,3 +168,42 @@ async def test_a_switchover_can_be_aborted_whoever_else_asked_for_one(
         assert a.cancel_switchover()
         await until(lambda: a.standing is Standing.PRIMARY)
         assert not a.cancel_switchover()
+
+
+async def test_what_was_lost_with_an_epoch_is_no_reason_against_later_promotions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the primary of a lower epoch acknowledged counts until a higher one is followed, through restarts;
+    then what that one acknowledged does."""
+
+    async def nobody_answers() -> bool:
+        return False
+
+    async with (
+        primary(tmp_path / "p") as p,
+        replica_of(p, tmp_path / "b") as b,
+        replica_of(p, tmp_path / "r") as node,
+    ):
+        await until(lambda: streams(b, b"p") and streams(node, b"p"))
+        monkeypatch.setattr(node.certainty, "primary_answers", nobody_answers)
+        node.link.told = Told(1, 1000)
+        with pytest.raises(RoleRefused, match="to 1000"):
+            await node.promote(force=False)
+        await node.link.note_progress()
+        assert node.memory.record is not None
+        assert told_in(node.memory.record) == Told(1, 1000)
+        await b.promote(force=True)
+        await node.follow("127.0.0.1", b.clients.address.port)
+        await until(lambda: streams(node, b"p") and node.epoch == 2)
+        await node.link.note_progress()
+        assert b.store is not None
+        assert told_in(node.memory.record) == Told(2, b.store.durable_sequence)
+        assert await node.promote(force=False) == ""
+        assert told_in(node.memory.record) is None
+
+
+def test_what_was_told_before_epochs_were_noted() -> None:
+    """A record of then says it of the epoch in which it was written."""
+    assert told_in(RoleRecord(role="replica", epoch=3, primary_sequence=7)) == Told(3, 7)
+    assert told_in(RoleRecord(role="replica", epoch=3, primary_sequence=7, primary_epoch=2)) == Told(2, 7)
+    assert told_in(RoleRecord(role="replica", epoch=3)) is None

@@ -9,6 +9,7 @@ from replicad.replication.roles import (
     Candidate,
     Standing,
     Stored,
+    Told,
     Verdict,
     View,
     at_start,
@@ -76,9 +77,11 @@ def test_a_role_that_is_taken_begins_an_epoch() -> None:
     [
         (Candidate(None, None, False), "no data", None),
         (Candidate(at(1), None, False, installing=True), "no data", None),
-        (Candidate(at(1), 15, False), "11 to 15", "11 to 15"),
-        (Candidate(at(1), 10, True), "switchover", ""),
-        (Candidate(at(1), 10, False), None, ""),
+        (Candidate(at(1), Told(1, 15), False), "11 to 15", "11 to 15"),
+        (Candidate(at(1), Told(2, 15), False), "11 to 15", "11 to 15"),
+        (Candidate(at(2), Told(1, 15), False), None, ""),
+        (Candidate(at(1), Told(1, 10), True), "switchover", ""),
+        (Candidate(at(1), Told(1, 10), False), None, ""),
         (Candidate(at(1), None, False), None, ""),
     ],
 )
