@@ -11,13 +11,20 @@ import json
 from collections.abc import Callable
 from typing import Any, cast
 
-import hiredis
-
 from replicad.daemon.addresses import Address
+from replicad.options import KIB, MIB
+from replicad.server import ServerOptions, replies
+from replicad.server.requests import RequestParser
 
 VERSION = b"7.2.0"
 """The version of Redis whose commands ours follow."""
-BUFFERED_BYTES_MAX = 64 * 1024
+LIMITS = ServerOptions(
+    arguments_max=1024,
+    bulk_bytes_max=64 * KIB,
+    request_bytes_max=64 * KIB,
+    output_bytes_max=MIB,
+)
+"""Of one client. One that leaves more output unread is closed."""
 LOADING = b"-LOADING this replica has no data yet; REPLICAD.STATUS says how far it is\r\n"
 
 
@@ -71,8 +78,7 @@ def _bulk(data: bytes) -> bytes:
 class _Client(asyncio.Protocol):
     def __init__(self, server: LoadingServer) -> None:
         self._server = server
-        self._reader = hiredis.Reader()
-        self._buffered = 0
+        self._parser = RequestParser(LIMITS)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -82,21 +88,18 @@ class _Client(asyncio.Protocol):
         self._server.clients.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        self._buffered += len(data)
-        if self._buffered > BUFFERED_BYTES_MAX:
-            self._transport.abort()
+        transport = self._transport
+        if transport.is_closing():
             return
-        try:
-            self._reader.feed(data)
-            while (command := self._reader.gets()) is not False:
-                self._buffered = 0
-                if not isinstance(command, list) or not command or not isinstance(command[0], bytes):
-                    raise hiredis.ProtocolError("not a command")
-                if command[0].upper() == b"QUIT":
-                    self._transport.write(b"+OK\r\n")
-                    self._transport.close()
-                    return
-                self._transport.write(self._server.reply(command))
-        except hiredis.ProtocolError:
-            self._transport.write(b"-ERR Protocol error\r\n")
-            self._transport.close()
+        for command in self._parser.feed(data):
+            if command[0].upper() == b"QUIT":
+                transport.write(b"+OK\r\n")
+                transport.close()
+                return
+            transport.write(self._server.reply(command))
+            if transport.get_write_buffer_size() > LIMITS.output_bytes_max:
+                transport.abort()
+                return
+        if self._parser.error is not None:
+            transport.write(replies.error(f"ERR Protocol error: {self._parser.error}"))
+            transport.close()

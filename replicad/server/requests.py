@@ -4,9 +4,10 @@
     inline  := words separated by blanks, with "quoted \\n words" and 'quoted words', ending with LF
 
 hiredis reads the whole requests of a chunk at once. It would also accept every other type of RESP, and makes
-room for as many elements as a header declares, so a chunk goes to it only when its headers do not declare
-more than its bytes can hold, and what comes back is used only when it is arrays of bulk strings from the
-chunk's first byte to its last (a sentinel request that is fed behind the chunk must come back as it is).
+room for as many elements as a header declares, so a chunk goes to it only when its arrays do not declare
+more than its bytes can hold, when nothing in it looks like the header of another large aggregate, and what
+comes back is used only when it is arrays of bulk strings from the chunk's first byte to its last (a sentinel
+request that is fed behind the chunk must come back as it is).
 Whatever is not like that (a request cut off by the chunk's end, inline commands, nonsense) is read by the
 exact parser below, which keeps nothing but bytes that came, and knows each limit.
 """
@@ -24,6 +25,8 @@ Request = list[bytes]
 
 _DECLARED = re.compile(rb"\*(\d{2,10})")
 _ELEMENT_BYTES_MIN = 6  # "$0\r\n\r\n"
+# Also in the middle of a value: hiredis does not look at the two bytes that should end one.
+_OTHER_AGGREGATES = [(mark, re.compile(re.escape(mark) + rb"\d{5}")) for mark in (b">", b"~", b"%", b"|")]
 _SENTINEL = b"*0\r\n"
 _HEADER_BYTES_MAX = 32
 _DIGITS = re.compile(rb"-?[0-9]{1,19}")
@@ -87,6 +90,9 @@ class RequestParser:
         declared = _DECLARED.findall(data)
         if declared and sum(map(int, declared)) * _ELEMENT_BYTES_MIN > len(data):
             return None
+        for mark, header in _OTHER_AGGREGATES:
+            if mark in data and header.search(data):
+                return None
         reader = self._reader
         try:
             reader.feed(data)

@@ -103,6 +103,7 @@ def _resp() -> Seeds:
         "in-pieces": b"\x03" + commands + b"*0\r\n*-1\r\n*1\r\n$4\r\nPING\r\n",
         "inline": b"\x05" + b"SET k \"a \\x41\\n\" 'it\\'s'\r\nPING\n" + commands,
         "declared": b"\xff*1000000000\r\n$99999999999\r\n",
+        "declared-of-other-types": b"\xff>1000000000\r\n~1000000000\r\n*2\r\n$1\r\naXY%1000000000\r\n",
         "other-types": b"\xff*1\r\n:5\r\n%1\r\n+a\r\n-b\r\n~2\r\n#t\r\n,1.5\r\n_\r\n",
     }
 

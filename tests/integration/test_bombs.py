@@ -100,6 +100,14 @@ def test_declared_sizes_cost_nothing(small: Daemon) -> None:
             client.send(b"*1048576\r\n$3\r\nSET\r\n$67108864\r\nv")
 
 
+@pytest.mark.parametrize("kind", [b">", b"~", b"%", b"|", b"*"])
+def test_declared_elements_of_any_type_cost_nothing(small: Daemon, kind: bytes) -> None:
+    """A client announces a thousand million elements of a type that no request has, or of one too many."""
+    with bounded(small), RawClient(small.port) as client:
+        client.send(kind + b"1000000000\r\n")
+        assert client.read_line().startswith(b"-ERR ")
+
+
 def test_many_unfinished_commands_share_one_budget(small: Daemon) -> None:
     """Sixty clients stop 2 MiB into their values: when all together are too large, the largest go."""
     with bounded(small), _connected(small.port, 60) as clients:

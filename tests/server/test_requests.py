@@ -100,6 +100,17 @@ def test_nothing_is_allocated_from_a_declared_length() -> None:
     assert peak < 300_000
 
 
+@pytest.mark.parametrize("before", [b"", b"*2\r\n$1\r\na\r\n", b"*2\r\n$1\r\naXY"])
+def test_nothing_is_allocated_whatever_type_declares_it(before: bytes) -> None:
+    """Arrays, pushes, sets, maps and what else there may be, behind a bulk string that does not end too."""
+    tracemalloc.start()
+    for kind in range(256):
+        parser().feed(before + b"%c50000000\r\n" % kind)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
+
+
 def test_a_request_has_a_limit_as_a_whole() -> None:
     """Bulks that are allowed one by one are refused together before they came."""
     reader = parser(bulk_bytes_max=1000, request_bytes_max=2500)
