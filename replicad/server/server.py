@@ -207,7 +207,7 @@ class RespServer:
 
     def submit_group(self) -> None:
         """Hands the group to the store; under "async" its replies go out at once. A held one waits."""
-        if self.node.holds_writes() and not self._closing:
+        if self.node.holds_writes() and not self._closing and self.store.failed is None:
             return
         if not self.node.is_writable:
             self.group.refuse(refusals.read_only(self.node.primary_address))
@@ -256,6 +256,7 @@ class RespServer:
         failure = self.store.failed
         if failure is not None:
             reply = write_refused(failure)
+            self.group.refuse(reply)
             for client in list(self.holding):
                 client.fail_held(reply)
             return
@@ -275,7 +276,11 @@ class RespServer:
         self._expiry = None
         waits, visible, now = self.node.waits, self.store.latest_sequence, self.now()
         for client in list(self.holding):
-            late = [s for s in client.held if s.sequence <= visible and now - s.since > waits.timeout_seconds]
+            late = [
+                segment
+                for segment in client.held
+                if 0 < segment.sequence <= visible and now - segment.since > waits.timeout_seconds
+            ]
             for segment in late:
                 here = self.store.durable_sequence >= segment.sequence
                 segment.fail(replicas_missing(waits.lacking(segment.sequence), segment.sequence, here))

@@ -117,6 +117,24 @@ def test_a_failed_store_acknowledges_nothing(start: StartServer) -> None:
         assert client.read_line().startswith(b"-ERR storage failed, the outcome of this write is unknown")
 
 
+def test_writes_that_waited_when_the_store_failed_are_refused(start: StartServer) -> None:
+    """Those that were held back, and each one after them on the same connection; the server ends cleanly."""
+    server = start()
+    server.node.held = True
+    with server.connect() as client:
+        client.command("SET", "k", "1")
+        assert client.has_nothing_to_read()
+        server.store.refuse_with = PoisonedError("fdatasync: EIO")
+        server.store.fail(server.store.refuse_with)
+        assert client.read_line().startswith(b"-ERR storage failed")
+        for _ in range(2):
+            client.send(b"SET k 2\r\nGET k\r\n")
+            assert client.read_line().startswith(b"-ERR storage failed")
+            assert client.read_line().startswith(b"-ERR storage failed")
+    assert server.store.appended_sequence == 0
+    assert not server.server.group.segments
+
+
 def test_nothing_is_read_while_the_store_stalls(start: StartServer) -> None:
     """Commands that come during a stall are executed after it."""
     server = start()

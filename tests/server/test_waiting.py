@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from replicad.errors import DiskFullError
 from replicad.replication.messages import Ack
 from tests.server.conftest import StartServer
 from tests.server.harness import FakeNode
@@ -92,6 +93,22 @@ def test_a_write_whose_replicas_do_not_come_is_no_success(start: StartServer) ->
         )
         rest = raw.read_line()
         assert rest.startswith((b"$1", b"-NOREPLICAS"))
+
+
+def test_a_refused_write_stays_refused_while_others_wait_for_replicas(start: StartServer) -> None:
+    """The write before it is in the log and lacks replicas; it is not, and is never said to be."""
+    node = FakeNode(rule="any 1")
+    server = start(node=node)
+    server.store.hold_sync()
+    with server.connect() as raw:
+        raw.send(b"SET a 1\r\n")
+        eventually(lambda: server.store.appended_sequence == 1)
+        server.store.refuse_with = DiskFullError("no room")
+        raw.send(b"SET b 2\r\n")
+        eventually(lambda: any(s.sequence == 0 for client in server.server.holding for s in client.held))
+        server.store.release_sync()
+        assert raw.read_line().startswith(b"-NOREPLICAS ")
+        assert raw.read_line().startswith(b"-ERR no room on disk, nothing was written")
 
 
 def test_a_connection_may_choose_not_to_wait(start: StartServer) -> None:
