@@ -6,8 +6,9 @@ A reply that must wait (a write that is not visible yet, or anything that showed
 held segment; from then on everything the connection says goes behind it. Replies that need not wait are
 collected in `ready` and written once for each chunk read.
 
-While `stopped` is not 0 the commands that came stay in the backlog and no more is read: a command is under
-way in a thread, or the client does not take its output. The loop's thread owns everything here.
+While `stopped` is not 0 the commands that came stay in the backlog and no more is read: the client does not
+take its output, or a command is under way elsewhere. Then a little more is read, so that the client's end is
+noticed. The loop's thread owns everything here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
@@ -40,6 +41,8 @@ QUITTING = 8  # nothing more will be executed
 
 _LARGE_BYTES_MAX = 8 << 20
 _HELD_INPUT_BYTES_MAX = 4 << 20
+_BACKLOG_BYTES_MAX = 64 << 10
+_ARGUMENT_BYTES = 64  # what Python adds to each
 _NOT_FOR_BROWSERS = frozenset([b"POST", b"HOST:"])
 
 
@@ -63,12 +66,14 @@ class Connection(Session, asyncio.Protocol):
         self.queue_broken = False
         self.watched: dict[Name, int] = {}
         self.watch_broken = False
-        self.task: asyncio.Task[None] | None = None
+        self.work: asyncio.Future[Any] | None = None  # the command under way elsewhere
+        self.gone = False  # read in threads, too
         self.stopped = 0
 
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._parser = RequestParser(server.options)
         self._backlog: deque[Request] = deque()
+        self._backlog_bytes = 0  # at most
         self._when_released: Callable[[], None] | None = None
         self._ending = False
         self._reading = True
@@ -96,14 +101,17 @@ class Connection(Session, asyncio.Protocol):
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.gone = self._ending = True
         self._backlog.clear()
         self.held.clear()
-        self._ending = True
+        self._when_released = None
+        if self.work is not None:
+            self.work.cancel()
         self.unwatch()
         self.server.forget(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._ending:
+        if self._ending or self._parser.error is not None:
             return
         server = self.server
         self.last_input_at = server.now()
@@ -118,6 +126,8 @@ class Connection(Session, asyncio.Protocol):
             self._backlog.extend(requests)
         else:
             self._execute(requests)
+        if self._backlog:
+            self._backlog_bytes += len(data) + _ARGUMENT_BYTES * sum(map(len, requests))
         self.settle()
 
     def eof_received(self) -> bool:
@@ -215,13 +225,14 @@ class Connection(Session, asyncio.Protocol):
             requests = list(self._backlog)
             self._backlog.clear()
             self._execute(requests)
+            if not self._backlog:
+                self._backlog_bytes = 0
 
     # Commands that take longer than the loop may wait.
 
     def run_when_released(self, then: Callable[[], None]) -> None:
-        """Stops executing until every reply held so far is out, then calls `then`, then `finish` must be
-        called.
-        """
+        """Stops executing until every reply held so far is out; then calls `then`, which leads to
+        `finish`."""
         self.stopped |= BUSY
         if not self.held:
             then()
@@ -232,14 +243,25 @@ class Connection(Session, asyncio.Protocol):
         else:
             then()
 
-    def finish(self, reply: bytes | None) -> None:
+    def began(self, work: asyncio.Future[Any]) -> None:
+        """The command under way is `work`; a client that has ended by now does not wait for it."""
+        self.work = work
+        if self._ending:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Ends the wait of a command on the loop. What runs in a thread comes to an end by itself."""
+        if isinstance(self.work, asyncio.Task):
+            self.work.cancel()
+
+    def finish(self, reply: bytes) -> None:
         """The command under way is done."""
+        self.work = None
         self.stopped &= ~BUSY
         if self._transport.is_closing():
             return
-        if reply is not None:
-            self.weigh(len(reply))
-            self.sink(reply)
+        self.weigh(len(reply))
+        self.sink(reply)
         self._pump()
         self.settle()
 
@@ -278,11 +300,10 @@ class Connection(Session, asyncio.Protocol):
         if self._ending and not (self.held or self._backlog or self.stopped & BUSY):
             transport.close()
             return
-        # During a command that runs elsewhere the socket is read once more, so that its end is noticed.
         reading = not (
             self._ending
             or self.stopped & ~BUSY
-            or self._backlog
+            or self._backlog_bytes > _BACKLOG_BYTES_MAX
             or self.server.stalled
             or self._held_input_bytes > _HELD_INPUT_BYTES_MAX
         )
@@ -295,9 +316,8 @@ class Connection(Session, asyncio.Protocol):
 
     def end(self) -> None:
         """Reads nothing more; the connection closes when what came is done and said."""
-        if self.task is not None:
-            self.task.cancel()
         self._ending = True
+        self._give_up()
         self.server.loop.call_soon(self.settle)
 
     def quit(self) -> None:

@@ -38,6 +38,7 @@ TOO_MANY_CLIENTS = error("ERR max number of clients reached")
 REPLY_TOO_LARGE = error("ERR the reply is larger than this server sends at once")
 QUEUE_TOO_LARGE = error("ERR the transaction is larger than this server accepts")
 INTERNAL = error("ERR internal error; the server's log has the details")
+GIVEN_UP = error("ERR this connection ends before the command does; what came of it is unknown")
 SHUTTING_DOWN = error("ERR the server is shutting down")
 
 

@@ -35,6 +35,7 @@ from replicad.server.writes import WriteGroup, replicas_missing, write_refused
 log = structlog.get_logger()
 
 _INSPECT_SECONDS = 1.0
+_LOOK_UP_THREADS = 2
 
 Result = TypeVar("Result")
 
@@ -85,7 +86,8 @@ class RespServer:
         self._expiry: asyncio.TimerHandle | None = None
         self._inspection: asyncio.TimerHandle | None = None
         self._threads = ThreadPoolExecutor(self.options.threads_max, thread_name_prefix="resp")
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._look_ups = ThreadPoolExecutor(_LOOK_UP_THREADS, thread_name_prefix="resp-look-up")
+        self._tasks: set[asyncio.Task[bytes]] = set()
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._next_id = 1
 
@@ -107,8 +109,6 @@ class RespServer:
         self._closing = True
         if self._listener is not None:
             self._listener.close()
-        for task in self._tasks:
-            task.cancel()
         for client in list(self.connections):
             client.end()
         self.submit_group()
@@ -125,7 +125,8 @@ class RespServer:
                 if timer is not None:
                     timer.cancel()
             self._unsubscribe()
-            await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+            for threads in (self._threads, self._look_ups):
+                await asyncio.to_thread(threads.shutdown, cancel_futures=True)
 
     @property
     def table(self) -> Table:
@@ -328,12 +329,20 @@ class RespServer:
 
     # Commands that take long.
 
+    async def look_up(self, work: Callable[[], Result]) -> Result:
+        """What a thread finds in moments; it does not stand behind those that walk over the data."""
+        return await self.loop.run_in_executor(self._look_ups, work)
+
     async def in_thread(self, work: Callable[[], Result]) -> Result:
         return await self.loop.run_in_executor(self._threads, work)
 
+    def run_look_up(self, client: Connection, work: Callable[[], bytes]) -> None:
+        """The command's reply is what `work` finds in moments, once the replies before it are out."""
+        self._answer(client, lambda: self.loop.run_in_executor(self._look_ups, work), _as_it_is)
+
     def run_in_thread(self, client: Connection, work: Callable[[], bytes]) -> None:
-        """The command's reply is what `work` returns in a thread, once the replies before it are out."""
-        self._run_work(client, work, _as_it_is)
+        """The same for work of any length. It never begins when the client is gone by then."""
+        self._answer(client, lambda: self.loop.run_in_executor(self._threads, work), _as_it_is)
 
     def run_on_snapshot(
         self,
@@ -350,43 +359,40 @@ class RespServer:
             finally:
                 snapshot.close()
 
-        self._run_work(client, on_snapshot, encode or _as_it_is)
+        self._answer(
+            client, lambda: self.loop.run_in_executor(self._threads, on_snapshot), encode or _as_it_is
+        )
 
     def run_task(self, client: Connection, work: Callable[[], Coroutine[Any, Any, bytes]]) -> None:
-        """The same for what waits on the loop. It is cancelled when the client goes."""
+        """The same for what waits on the loop. It is cancelled when the client says or shows that it goes."""
 
-        async def run() -> None:
-            reply: bytes | None = None
-            try:
-                reply = await work()
-            except Exception as error:
-                reply = client.explain(error, client.command)
-            finally:
-                client.task = None
-                client.finish(reply)
+        def start() -> asyncio.Task[bytes]:
+            task = self.loop.create_task(work())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return task
 
-        def start() -> None:
-            client.task = self.loop.create_task(run())
-            self._tasks.add(client.task)
-            client.task.add_done_callback(self._tasks.discard)
+        self._answer(client, start, _as_it_is)
 
-        client.run_when_released(start)
-
-    def _run_work(self, client: Connection, work: Callable[[], Any], encode: Callable[[Any], bytes]) -> None:
-        def start() -> None:
-            self.loop.run_in_executor(self._threads, work).add_done_callback(finish)
+    def _answer(
+        self, client: Connection, start: Callable[[], asyncio.Future[Any]], encode: Callable[[Any], bytes]
+    ) -> None:
+        def begin() -> None:
+            work = start()
+            work.add_done_callback(finish)
+            client.began(work)
 
         def finish(done: asyncio.Future[Any]) -> None:
             if done.cancelled():
-                client.finish(None)
-                return
-            try:
-                reply = encode(done.result())
-            except Exception as error:
-                reply = client.explain(error, client.command)
+                reply = refusals.GIVEN_UP
+            else:
+                try:
+                    reply = encode(done.result())
+                except Exception as error:
+                    reply = client.explain(error, client.command)
             client.finish(reply)
 
-        client.run_when_released(start)
+        client.run_when_released(begin)
 
 
 def _as_it_is(reply: bytes) -> bytes:

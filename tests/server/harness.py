@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -196,6 +197,11 @@ class RawClient:
             return True
         finally:
             self.socket.settimeout(DEADLINE_SECONDS)
+
+    def reset(self) -> None:
+        """Ends the connection without a word."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
 
     def close(self) -> None:
         self.socket.close()

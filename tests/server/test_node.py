@@ -93,15 +93,6 @@ def test_role_names_the_others(start: StartServer) -> None:
     assert (info["slave_data_stale"], info["slave_data_stale_reason"]) == (1, "a copy is fetched")
 
 
-def test_a_waiting_client_that_goes_is_forgotten(start: StartServer) -> None:
-    """A WAIT without end ends with its connection."""
-    server = start()
-    with server.connect() as raw:
-        raw.send(b"WAIT 1 0\r\n")
-        wait_for(lambda: server.server._tasks)
-    wait_for(lambda: not server.server.connections and not server.server._tasks)
-
-
 def test_shutdown_asks_the_daemon(server: RunningServer) -> None:
     """The connection ends without a reply; the daemon is told once."""
     with server.connect() as raw:

@@ -6,6 +6,7 @@ Whatever walks over many keys does so on a snapshot, in a thread.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from replicad.server import refusals, replies
@@ -72,7 +73,7 @@ def keys_(client: Connection, request: Request) -> None:
     def collect(snapshot: Snapshot) -> bytes:
         found: list[bytes] = []
         size = 0
-        for key, _ in snapshot.scan(prefix=prefix or None, family=family):
+        for key, _ in _wanted(client, snapshot.scan(prefix=prefix or None, family=family)):
             if matches is None or matches(key):
                 found.append(key)
                 size += len(key)
@@ -99,7 +100,7 @@ def scan(client: Connection, request: Request) -> bytes | None:
         start = max(prefix, resumed)
 
     def page(snapshot: Snapshot) -> tuple[list[bytes], bytes | None]:
-        return _page(snapshot.scan(start, prefix_end(prefix), family=family), count)
+        return _page(_wanted(client, snapshot.scan(start, prefix_end(prefix), family=family)), count)
 
     def reply(result: tuple[list[bytes], bytes | None]) -> bytes:
         found, resume = result
@@ -138,6 +139,11 @@ def _scan_options(options: list[bytes]) -> tuple[bytes, int, bytes]:
         else:
             raise Refused(refusals.SYNTAX)
     return pattern, count, wanted
+
+
+def _wanted(client: Connection, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """The pairs, until the client is gone and nobody takes the reply."""
+    return takewhile(lambda _: not client.gone, pairs)
 
 
 def _page(pairs: Iterator[tuple[bytes, bytes]], count: int) -> tuple[list[bytes], bytes | None]:

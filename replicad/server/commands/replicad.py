@@ -57,7 +57,7 @@ def position(client: Connection, request: Request) -> None:
             return replies.error("LOGGONE the log no longer holds this connection's last write")
         return replies.bulk(str(found).encode())
 
-    server.run_in_thread(client, find)
+    server.run_look_up(client, find)
 
 
 @ours.command("replicad.digest", 1, "Sequence number and digest of a snapshot taken now.", blocking=True)

@@ -77,7 +77,7 @@ def wait_at(client: Connection, request: Request) -> bytes | None:
             await _durable_here(client, timeout_seconds)
         holders = await node.waits.wait(level, count, client.last_write, timeout_seconds)
         here = _is_durable_here(client)
-        position = await server.in_thread(lambda: store.position_at(client.last_write))
+        position = await server.look_up(lambda: store.position_at(client.last_write))
         where = f"sequence {client.last_write}" if position is None else str(position)
         if len(holders) < count or (level == "durable" and not here):
             return replies.error(
@@ -118,7 +118,7 @@ def waitpos(client: Connection, request: Request) -> bytes | None:
         await server.wait_until(lambda: store.latest_sequence >= token.sequence, timeout_seconds)
         found = None
         if store.latest_sequence >= token.sequence:
-            found = await server.in_thread(lambda: store.position_at(token.sequence))
+            found = await server.look_up(lambda: store.position_at(token.sequence))
         # A replica shows what is not durable there yet: what is visible is told by the sequence number alone.
         newest = replace(store.position, sequence=Sequence(store.latest_sequence))
         match judge(token, newest, store.epochs, found):
