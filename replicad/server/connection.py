@@ -40,7 +40,8 @@ UNREAD = 4  # the client does not take its output
 QUITTING = 8  # nothing more will be executed
 
 _LARGE_BYTES_MAX = 8 << 20
-_HELD_INPUT_BYTES_MAX = 4 << 20
+_HELD_BYTES_MAX = 4 << 20
+_HELD_BYTES_MAX_WHILE_WRITES_WAIT = 64 << 10
 _BACKLOG_BYTES_MAX = 64 << 10
 _ARGUMENT_BYTES = 64  # what Python adds to each
 _NOT_FOR_BROWSERS = frozenset([b"POST", b"HOST:"])
@@ -78,6 +79,7 @@ class Connection(Session, asyncio.Protocol):
         self._ending = False
         self._reading = True
         self._held_input_bytes = 0
+        self._held_reply_bytes = 0
         self._large_bytes = 0
         self._output_mark = (0, 0.0)
 
@@ -118,7 +120,7 @@ class Connection(Session, asyncio.Protocol):
         server.stats.input_bytes += len(data)
         parser = self._parser
         requests = parser.feed(data)
-        if parser.unfinished and server.stats.input_bytes > server.relieve_at:
+        if server.stats.input_bytes > server.relieve_at:
             server.relieve()
         if self.held:
             self._held_input_bytes += len(data)
@@ -173,13 +175,14 @@ class Connection(Session, asyncio.Protocol):
                 if replied_bytes > _LARGE_BYTES_MAX:
                     # Many small replies to one chunk of input: the client takes these before there are more.
                     self._large_bytes += replied_bytes
-                    replied_bytes = 0
                     self.stopped |= CHOKED
             if self.stopped:
                 self.command = entry[3] if entry else None
                 self._backlog.extend(rest)
                 if self.stopped & QUITTING:
                     self._backlog.clear()
+        if self.held:
+            self._held_reply_bytes += replied_bytes + _ARGUMENT_BYTES * len(requests)
         self.server.stats.commands += len(requests) - len(self._backlog)
 
     def _not_a_command(self, request: Request) -> bytes:
@@ -266,7 +269,7 @@ class Connection(Session, asyncio.Protocol):
         self.settle()
 
     def all_released(self) -> None:
-        self._held_input_bytes = 0
+        self._held_input_bytes = self._held_reply_bytes = 0
         if self._when_released is not None:
             then, self._when_released = self._when_released, None
             then()
@@ -305,7 +308,7 @@ class Connection(Session, asyncio.Protocol):
             or self.stopped & ~BUSY
             or self._backlog_bytes > _BACKLOG_BYTES_MAX
             or self.server.stalled
-            or self._held_input_bytes > _HELD_INPUT_BYTES_MAX
+            or self._holds_enough()
         )
         if reading is not self._reading:
             self._reading = reading
@@ -313,6 +316,12 @@ class Connection(Session, asyncio.Protocol):
                 transport.resume_reading()
             else:
                 transport.pause_reading()
+
+    def _holds_enough(self) -> bool:
+        held = self._held_input_bytes + self._held_reply_bytes
+        if held <= _HELD_BYTES_MAX_WHILE_WRITES_WAIT:
+            return False
+        return held > _HELD_BYTES_MAX or self.server.node.holds_writes()
 
     def end(self) -> None:
         """Reads nothing more; the connection closes when what came is done and said."""
@@ -341,8 +350,11 @@ class Connection(Session, asyncio.Protocol):
 
     @property
     def buffered_bytes(self) -> int:
-        """What waits here for more input, for EXEC, or for the client to read."""
-        return self._parser.buffered_bytes + self.queue_bytes + self._transport.get_write_buffer_size()
+        """What waits here for more input, for EXEC, for other commands, for the store, or for the client to
+        read. Writes count in their group.
+        """
+        waiting = self.queue_bytes + self._backlog_bytes + self._held_reply_bytes
+        return waiting + self._parser.buffered_bytes + self._transport.get_write_buffer_size()
 
     def overdue(self, now: float) -> str | None:
         """Why this client should be closed by now, if it should."""

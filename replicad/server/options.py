@@ -16,7 +16,7 @@ class ServerOptions:
     reply. While more than `output_bytes_max` waits for a client, its commands are not executed and no more
     is read from it. It is closed when it takes nothing of that for `output_seconds_max`, or when its
     unfinished command does not grow for `input_seconds_max`. When all clients together take more than
-    `buffered_bytes_max`, the largest is closed.
+    `buffered_bytes_max`, writes that wait for a change of roles are refused, then the largest is closed.
     """
 
     clients_max: int = 10_000

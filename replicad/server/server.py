@@ -181,11 +181,18 @@ class RespServer:
         self._inspection = self.loop.call_later(_INSPECT_SECONDS, self._inspect)
 
     def relieve(self) -> None:
-        """Closes the largest clients until the rest together take no more than they may."""
+        """Refuses the writes that are held, then closes the largest clients, until the rest together take no
+        more than they may.
+        """
         limit = self.options.buffered_bytes_max
         self.relieve_at = self.stats.input_bytes + limit // 4
         sizes = {client: client.buffered_bytes for client in self.connections if not client.is_closing}
         excess = sum(sizes.values()) - limit
+        waiting = self.group.weigh() if self.node.holds_writes() else 0
+        if waiting and excess + waiting > 0:
+            log.warning("server.writes_refused", batches=len(self.group.batches), size_bytes=waiting)
+            self.group.refuse(refusals.TOO_MUCH_WAITS)
+            self._release()
         for client in sorted(sizes, key=sizes.__getitem__, reverse=True) if excess > 0 else ():
             if excess <= 0:
                 break
@@ -261,9 +268,7 @@ class RespServer:
             for client in list(self.holding):
                 client.fail_held(reply)
             return
-        if self.node.holds_answers():
-            return
-        visible = self.store.latest_sequence
+        visible = 0 if self.node.holds_answers() else self.store.latest_sequence
         released = self.node.waits.released(visible)
         for client in list(self.holding):
             limit = released if client.waits_for_replicas else visible

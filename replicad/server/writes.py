@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PENDING = 1 << 64
 """Above every sequence number: the group is not in the log yet."""
+_BATCH_BYTES = 256  # what Python adds to each
 
 
 class Segment:
@@ -60,6 +61,8 @@ class WriteGroup:
         self.overlay: dict[Name, bytes | None] = {}
         self.batches: list[Batch | Put] = []
         self.segments: list[Segment] = []
+        self._weighed = 0
+        self._weight = 0
         self._store = store
         self._watches = watches
         self._schedule = schedule
@@ -74,10 +77,19 @@ class WriteGroup:
         segment.last_batch = len(self.batches)
         self.batches.append(batch)
 
+    def weigh(self) -> int:
+        """The bytes that its batches take, about; each is looked at once, and only when somebody asks."""
+        for batch in self.batches[self._weighed :]:
+            size = len(batch[0]) + len(batch[1]) if isinstance(batch, tuple) else batch.size
+            self._weight += size + _BATCH_BYTES
+        self._weighed = len(self.batches)
+        return self._weight
+
     def refuse(self, reply: bytes) -> None:
         """Drops what waits: nothing of it is written, and `reply` says so."""
         self._scheduled = False
         segments, self.batches, self.segments = self.segments, [], []
+        self._weighed = self._weight = 0
         self.overlay.clear()
         for segment in segments:
             segment.connection.leave_group(segment)
@@ -90,6 +102,7 @@ class WriteGroup:
         if not batches:
             return False
         self.batches, self.segments = [], []
+        self._weighed = self._weight = 0
         self._watches.wrote(self.overlay.keys())
         self.overlay.clear()
         for segment in segments:

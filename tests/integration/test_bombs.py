@@ -116,6 +116,25 @@ def test_many_unfinished_commands_share_one_budget(small: Daemon) -> None:
         eventually(lambda: int(small.ask("INFO")["clients_closed_for_limits"]) > 0)
 
 
+def test_writes_that_wait_share_one_budget(cluster: Cluster) -> None:
+    """A hundred clients write as much as they can to a primary that waits to hear who is primary."""
+    settings = {"clients": CLIENTS, "roles": {"when_alone": "wait"}}
+    primary, replica = cluster.primary(tables=settings).start(), cluster.replica().start()
+    follows(replica, primary)
+    replica.kill()
+    primary.kill()
+    primary.spawn()
+    eventually(primary.serves)
+    assert primary.status()["standing"] == "doubting"
+    before = _memory(primary, "VmRSS:")
+    with _connected(primary.port, 100) as clients:
+        for client in clients:
+            client.socket.settimeout(0.05)
+            with contextlib.suppress(TimeoutError):
+                client.send(encode_request("SET", "k", "v" * 16_000) * 500)
+    assert _memory(primary, "VmHWM:") - before < BOUND_BYTES
+
+
 def test_slow_writers_are_no_trouble(small: Daemon) -> None:
     """Three hundred clients who send a command byte by byte, all at once, get their answers."""
     request = encode_request("SET", "slow", "v" * 20)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 
 import pytest
 import redis
 
+from replicad.server import refusals
 from tests.server.conftest import StartServer
 from tests.server.harness import RunningServer, encode_request, wait_for
 
@@ -175,6 +177,43 @@ def test_all_clients_together_have_a_limit(start: StartServer) -> None:
         assert large.read_to_end() == b""
         small.send(b"c\r\n")
         small.read(b"$3\r\nabc\r\n")
+
+
+def test_little_is_read_of_a_client_whose_writes_wait(start: StartServer) -> None:
+    """While a role is settled; what it sent counts when it has left, too."""
+    server = start()
+    server.node.doubting = True
+    write = encode_request("SET", "k", b"v" * 5000)
+    with server.connect() as leaving:
+        leaving.send(write)
+        wait_for(lambda: server.server.group.weigh() > 5000)
+        leaving.reset()
+    wait_for(lambda: not server.server.connections)
+    assert server.server.group.weigh() > 5000
+    with server.connect() as client:
+        client.socket.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            client.send(write * 5000)
+        assert server.server.stats.input_bytes < 1_000_000
+    server.node.doubting = False
+    server.call(server.server.role_changed)
+
+
+def test_writes_that_wait_have_a_limit_together(start: StartServer) -> None:
+    """They are refused when they take too much; nobody is closed, and later ones are taken."""
+    server = start(buffered_bytes_max=4_000_000)
+    server.node.doubting = True
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(100)]
+        for client in clients:
+            client.send(encode_request("SET", "k", b"v" * 50_000))
+        clients[0].read(refusals.TOO_MUCH_WAITS)
+        wait_for(lambda: server.server.stats.input_bytes > 5_000_000)
+        server.node.doubting = False
+        server.call(server.server.role_changed)
+        clients[-1].read(b"+OK\r\n")
+    assert 0 < server.store.appended_sequence < 100
+    assert server.server.stats.closed_for_limits == 0
 
 
 def test_a_client_may_send_much_before_it_reads(start: StartServer) -> None:
