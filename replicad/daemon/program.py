@@ -34,6 +34,7 @@ from replicad.daemon.verification import Verification
 from replicad.env import Env
 from replicad.errors import CorruptionError, PoisonedError, ReplicadError, StoreError
 from replicad.replication.connection import TcpConnection
+from replicad.replication.freshness import why_refused, why_stale
 from replicad.replication.messages import Grant, Handover, Message, Refuse
 from replicad.replication.messages import Standing as StandingMessage
 from replicad.replication.primary import PrimaryNode
@@ -275,9 +276,18 @@ class NodeProgram:
             whereabouts=self.link.whereabouts,
             on_replica=lambda hello: self.peers.remember(hello.node, hello.replication, hello.clients),
             on_higher_epoch=self.roles.fence,
+            age_seconds=self._age_seconds,
         )
         feed.answering = self.verification.answering
         return feed
+
+    def _age_seconds(self) -> float | None:
+        """How long ago the primary of all surely had nothing that is not durable here; None: not known."""
+        self.certainty.beat()
+        follower = self.link.follower
+        if self.standing is Standing.PRIMARY or self.standing is Standing.PAUSED:
+            return 0.0
+        return None if follower is None else follower.durable_age_seconds
 
     # What its parts and the server ask.
 
@@ -360,11 +370,16 @@ class NodeProgram:
     @property
     def reads_refused(self) -> str | None:
         doubted, follower = self.verification.reads_refused, self.link.follower
-        return doubted or (None if follower is None else follower.reads_refused)
+        if doubted is not None or self.standing.role == "primary":
+            return doubted
+        return why_refused("down", None, self.config.link) if follower is None else follower.reads_refused
 
     @property
     def stale_because(self) -> str | None:
-        return None if self.link.follower is None else self.link.follower.stale_because
+        follower = self.link.follower
+        if self.standing.role == "primary":
+            return None
+        return why_stale("down", None, self.config.link) if follower is None else follower.stale_because
 
     def fetch_again(self, reason: str) -> bool:
         return self.link.follower is not None and self.link.follower.fetch_again(reason)

@@ -20,7 +20,17 @@ from replicad.replication.framing import PAYLOAD_BYTES_MAX
 from replicad.replication.headers import FileEntry
 from replicad.replication.identify import COPY_ONLY, SOFTWARE, VERSIONS, Identity, check_welcome
 from replicad.replication.keepalive import keep_alive
-from replicad.replication.messages import Claim, Copy, Data, Decided, Fetch, Hello, Installed, Join
+from replicad.replication.messages import (
+    Claim,
+    Copy,
+    Data,
+    Decided,
+    Fetch,
+    Heartbeat,
+    Hello,
+    Installed,
+    Join,
+)
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import Dial
 from replicad.replication.staging import check_list
@@ -134,8 +144,7 @@ class CopyClient:
             try:
                 await keep_alive(
                     connection,
-                    self._env.clock,
-                    lambda: ORIGIN,
+                    lambda: Heartbeat(ORIGIN, self._env.clock.wall_us()),
                     heartbeat_seconds=options.heartbeat_seconds,
                     idle_seconds=options.idle_seconds,
                     send_seconds=options.send_seconds,

@@ -213,8 +213,7 @@ class Fetcher:
                 self._fetch_over(connection, work),
                 keep_alive(
                     connection,
-                    self._env.clock,
-                    self._position,
+                    lambda: Heartbeat(self._position(), self._env.clock.wall_us()),
                     heartbeat_seconds=self._options.heartbeat_seconds,
                     idle_seconds=self._options.idle_seconds,
                     send_seconds=self._options.send_seconds,

@@ -37,7 +37,7 @@ from replicad.replication.catch_up import CATCH_UPS_MAX, catch_up
 from replicad.replication.connection import Connection
 from replicad.replication.fetch import Fetcher
 from replicad.replication.framing import PAYLOAD_BYTES_MAX
-from replicad.replication.freshness import Freshness, why_refused, why_stale
+from replicad.replication.freshness import Freshness, fresh_at, why_refused, why_stale
 from replicad.replication.identify import (
     FEATURES,
     SOFTWARE,
@@ -121,6 +121,8 @@ class Follower:
         self._on_change = on_change
         self.link = Link(since=env.clock.monotonic())
         self.freshness = Freshness()
+        self._asked_at = 0.0
+        """When the session's HELLO went out; the clocks of freshness go on while the machine sleeps."""
         self.upstream = Upstream()
         self._repair: str | None = None
         self._connection: Connection | None = None
@@ -148,11 +150,19 @@ class Follower:
 
     @property
     def staleness_seconds(self) -> float | None:
-        """How long ago this replica surely had all that its primary had; None when it never had."""
+        """How long ago what readers see here surely was all that there was; None when that is not known."""
         store = self._data.store
         if store is None:
             return None
-        return self.freshness.staleness_seconds(store.latest_sequence, self._env.clock.monotonic())
+        return self.freshness.staleness_seconds(store.latest_sequence, self._env.clock.awake())
+
+    @property
+    def durable_age_seconds(self) -> float | None:
+        """The same of what is durable here."""
+        store = self._data.store
+        if store is None:
+            return None
+        return self.freshness.staleness_seconds(store.durable_sequence, self._env.clock.awake())
 
     @property
     def lag_seconds(self) -> float | None:
@@ -160,7 +170,7 @@ class Follower:
         store = self._data.store
         if store is None:
             return None
-        return self.freshness.lag_seconds(store.latest_sequence, self._env.clock.monotonic())
+        return self.freshness.lag_seconds(store.latest_sequence, self._env.clock.awake())
 
     @property
     def reads_refused(self) -> str | None:
@@ -246,8 +256,7 @@ class Follower:
                 self._agree(connection, welcome),
                 keep_alive(
                     connection,
-                    self._env.clock,
-                    self._position,
+                    self._beat,
                     heartbeat_seconds=welcome.heartbeat_ms / 1000 or self._options.heartbeat_seconds,
                     idle_seconds=self._options.idle_seconds,
                     send_seconds=self._options.send_seconds,
@@ -262,6 +271,7 @@ class Follower:
         database = None if store is None else store.database_id
         me = self._identity
         at = self._whereabouts()
+        self._asked_at = self._env.clock.awake()
         connection.send(
             Hello(
                 VERSIONS,
@@ -303,11 +313,14 @@ class Follower:
                 () if claimed is None else claimed.epochs,
             )
         )
-        decided = await self._receive_decision(connection)
+        decided, heartbeat = await self._receive_decision(connection)
         if decided.outcome == Outcome.STREAM.value:
             if store is None or claimed is None or store.database_id != welcome.database:
                 raise ProtocolError("the primary streams to a replica that has not its database")
             self.link.told = Told(welcome.position.epoch, welcome.position.sequence)
+            self.freshness.follow(decided.position.epoch)
+            if heartbeat is not None:
+                self._heard_of_primary(heartbeat.position.sequence, heartbeat)
             await self._stream(connection, store, welcome)
         elif decided.outcome == Outcome.BOOTSTRAP.value:
             primary = History(welcome.database, decided.position, welcome.epochs)
@@ -345,16 +358,19 @@ class Follower:
             store, self._archive, primary, self._env.clock, self._options.catch_up_seconds_max
         )
 
-    async def _receive_decision(self, connection: Connection) -> Decided:
-        """The primary may search its log for a while: only its silence is too long."""
+    async def _receive_decision(self, connection: Connection) -> tuple[Decided, Heartbeat | None]:
+        """With the last heartbeat before it. The primary may search its log for a while: only its silence is
+        too long."""
+        heartbeat = None
         while True:
             message = await connection.receive()
             if isinstance(message, Decided):
-                return message
+                return message, heartbeat
             if isinstance(message, Refuse):
                 raise RefusedError(message.code, message.reason, message.retry)
             if not isinstance(message, Heartbeat):
                 raise ProtocolError(f"{type(message).__name__} came where Decided belongs")
+            heartbeat = message
 
     async def _stream(self, connection: Connection, store: ReplicaStore, welcome: Welcome) -> None:
         receiver = Receiver(
@@ -407,12 +423,20 @@ class Follower:
             self.progress_started_bytes = progress.size_bytes
         self.progress = progress
 
-    def _heard_of_primary(self, sequence: int, clock_us: int | None) -> None:
+    def _heard_of_primary(self, sequence: int, heartbeat: Heartbeat | None) -> None:
+        clock = self._env.clock
         self.link.primary_sequence = sequence
         self.link.told = max(Told(self._position().epoch, sequence), self.link.told or Told(0, 0))
-        self.freshness.heard(sequence, self._env.clock.monotonic())
-        if clock_us is not None:
-            self.link.primary_clock_ahead_seconds = (clock_us - self._env.clock.wall_us()) / 1e6
+        now = clock.awake()
+        if heartbeat is None:
+            self.freshness.heard(sequence, now)
+        else:
+            self.freshness.heard(sequence, now, fresh_at(heartbeat, self._asked_at, now))
+            self.link.primary_clock_ahead_seconds = (heartbeat.clock_us - clock.wall_us()) / 1e6
+
+    def _beat(self) -> Heartbeat:
+        clock = self._env.clock
+        return Heartbeat(self._position(), clock.wall_us(), sent_us=int(clock.awake() * 1e6))
 
     def _position(self) -> Position:
         return NOWHERE if self._data.store is None else self._data.store.durable_position

@@ -1,48 +1,101 @@
-"""How old a replica's data may be: what it knows, from when it heard where its primary was.
+"""How old a replica's data may be: what it knows, from where its primary said it was.
 
-Monotonic time and the primary's sequence numbers only: no clock of another machine is believed.
+        this replica      heartbeat, sent_us ──────────┐                 ┌──> age = now - asked + age_us
+        the one above                                  └──> echo_us, ────┘
+                                                            age_us: how old its own data was
+
+This node's monotonic time and the primary's sequence numbers only: no clock of another machine is believed. A
+message was sent after it was asked for, however long it was on its way; and a node in between says how long
+ago it had all that there was.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right
 
+from replicad.replication.messages import Heartbeat
 from replicad.replication.options import ReplicationOptions
 
 MARKS_MAX = 1024
+"""Even, so that the first and the last stay when every second one goes."""
+
+
+class _Marks:
+    """Times by sequence number; both only grow."""
+
+    def __init__(self) -> None:
+        self.sequences: list[int] = []
+        self.times: list[float] = []
+
+    def add(self, sequence: int, time: float) -> None:
+        self.sequences.append(sequence)
+        self.times.append(time)
+        if len(self.times) > MARKS_MAX:
+            self.sequences, self.times = self.sequences[::2], self.times[::2]
+
+    def after(self, sequence: int) -> int:
+        """Where the marks begin that are after it."""
+        if not self.sequences or sequence >= self.sequences[-1]:
+            return len(self.sequences)  # As on most reads of a replica that follows.
+        return bisect_right(self.sequences, sequence)
 
 
 class Freshness:
     """Owned by the event loop. Kept over breaks of the link: data gets older while nothing is heard."""
 
     def __init__(self) -> None:
-        self._heard: deque[tuple[int, float]] = deque()
-        self._fresh_at: float | None = None
+        self._epoch: int | None = None
+        self._forget()
 
-    def heard(self, primary_sequence: int, now: float) -> None:
-        """The primary was at that sequence number, durably, not before this message was sent."""
-        if self._heard and primary_sequence <= self._heard[-1][0]:
-            self._heard[-1] = (self._heard[-1][0], now)
+    def _forget(self) -> None:
+        self._known, self._fresh = _Marks(), _Marks()
+
+    def follow(self, epoch: int) -> None:
+        """A stream begins, of a node in that epoch: in another what was heard may be of another history."""
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._forget()
+
+    def heard(self, sequence: int, now: float, fresh_at: float | None = None) -> None:
+        """The node above has that sequence number, durably. `fresh_at`: when the primary of all surely had
+        nothing after it; None: nobody knows."""
+        if self._known.after(sequence) < len(self._known.times):
+            self._forget()  # It went back to an earlier state: what it said before is true no more.
+        if sequence not in self._known.sequences[-1:]:
+            self._known.add(sequence, now)
+        if fresh_at is None:
             return
-        self._heard.append((primary_sequence, now))
-        if len(self._heard) > MARKS_MAX:
-            self._heard = deque(mark for at, mark in enumerate(self._heard) if at % 2 == 0)
+        fresh = self._fresh
+        if fresh.times:
+            fresh_at = max(fresh_at, fresh.times[-1])
+        if sequence in fresh.sequences[-1:]:
+            fresh.times[-1] = fresh_at
+        else:
+            fresh.add(sequence, fresh_at)
 
     def staleness_seconds(self, applied: int, now: float) -> float | None:
-        """How long ago this replica surely had everything; None when it never had, since it started."""
-        while self._heard and self._heard[0][0] <= applied:
-            self._fresh_at = self._heard[0][1]
-            if len(self._heard) == 1:
-                break
-            self._heard.popleft()
-        return None if self._fresh_at is None else now - self._fresh_at
+        """How long ago who has all up to `applied` surely had everything; None when that is not known."""
+        after = self._fresh.after(applied)
+        return now - self._fresh.times[after - 1] if after else None
 
     def lag_seconds(self, applied: int, now: float) -> float | None:
         """How long it has been missing something that it knows of; 0 when it has all that it knows of."""
-        for sequence, at in self._heard:
-            if sequence > applied:
-                return now - at
-        return 0.0 if self._heard else None
+        after, times = self._known.after(applied), self._known.times
+        if after < len(times):
+            return now - times[after]
+        return 0.0 if times else None
+
+
+def fresh_at(heartbeat: Heartbeat, asked_at: float, now: float) -> float | None:
+    """When, by this node's clock, there surely was nothing after the heartbeat's position. `asked_at`: when
+    its sender was first heard of in this session, at the latest."""
+    if heartbeat.age_us is None:
+        return None
+    if heartbeat.echo_us == 0:
+        asked_at = now  # A node of an older version: how long its word was on its way is not known.
+    elif heartbeat.echo_us is not None:
+        asked_at = min(heartbeat.echo_us / 1e6, now)
+    return asked_at - heartbeat.age_us / 1e6
 
 
 OLD_STATES = {

@@ -170,10 +170,19 @@ class Frames(Message):
 
 @message(Kind.HEARTBEAT)
 class Heartbeat(Message):
-    """Sent by both sides every heartbeat interval: durable position (0:0:0 without data) and wall clock."""
+    """Sent by both sides every heartbeat interval: durable position (0:0:0 without data) and wall clock.
+
+    The other keys tell a replica how old its data is: its own clock comes back to it.
+    """
 
     position: Position = wire(headers.position)
     clock_us: int = wire(headers.u64)
+    sent_us: int = wire(headers.u64, default=0)
+    """The replica's clock, which only it reads; 0: it asks for nothing."""
+    echo_us: int | None = wire(headers.optional(headers.u64), default=0)
+    """`sent_us` of the last heartbeat that was taken here; None before the first, 0 by who does not tell."""
+    age_us: int | None = wire(headers.optional(headers.u64), default=0)
+    """How long ago the primary of all surely had no more than `position`; None: that is not known."""
 
 
 @message(Kind.ACK)
@@ -347,9 +356,6 @@ def encode(message: Message) -> tuple[bytes, bytes]:
     has its default has no key."""
     kind = message.KIND
     values = {name: getattr(message, name) for name in _CHECKS[kind]}
-    header = headers.encode_header(
-        {name: value for name, value in values.items() if value != _CHECKS[kind][name][1]}
-    )
     said = {name: value for name, value in values.items() if value != _CHECKS[kind][name][1]}
     header = headers.encode_header(said)
     payload = getattr(message, "payload", b"")

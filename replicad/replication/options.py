@@ -40,7 +40,8 @@ class ReplicationOptions:
     stale_reads: Literal["serve", "refuse"] = "serve"
     """What a replica does with reads while it does not stream, a bootstrap included."""
     max_staleness_seconds: float = 0.0
-    """A replica refuses reads when its data may be older than this; 0 is no limit."""
+    """A replica refuses reads when its data may be older than this; 0 is no limit. With each node on the way
+    from the primary, data of replicas that follow well is up to heartbeat_seconds older."""
 
     catch_up_seconds_max: float = 600.0
     """A replica reads archived log for so long before it asks its primary again."""

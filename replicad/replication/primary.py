@@ -33,7 +33,7 @@ from replicad.replication.identify import (
     check_hello,
     common_features,
 )
-from replicad.replication.keepalive import keep_alive
+from replicad.replication.keepalive import Echo, keep_alive
 from replicad.replication.messages import (
     Ack,
     Claim,
@@ -66,6 +66,7 @@ class Session:
     connection: Connection
     hello: Hello
     connected_at: float
+    echo: Echo
     state: str = "agreeing"
     sender: Sender | None = None
     server: CopyServer | None = None
@@ -89,8 +90,11 @@ class PrimaryNode:
         whereabouts: Callable[[], Whereabouts] = Whereabouts,
         on_replica: Callable[[Hello], None] = lambda hello: None,
         on_higher_epoch: Callable[[int], None] = lambda epoch: None,
+        age_seconds: Callable[[], float | None] = lambda: 0.0,
     ) -> None:
-        """`on_replica` is told who connects, `on_higher_epoch` of a replica in an epoch above this node's."""
+        """`on_replica` is told who connects, `on_higher_epoch` of a replica in an epoch above this node's.
+        `age_seconds`: how long ago the primary of all surely had nothing that is not durable here."""
+        self._age_seconds = age_seconds
         self._whereabouts = whereabouts
         self._on_replica = on_replica
         self._on_higher_epoch = on_higher_epoch
@@ -142,12 +146,12 @@ class PrimaryNode:
             log.warning("replication.refused", peer=connection.peer, code=refusal.code, reason=refusal.reason)
             connection.send(refusal)
             return
-        session = Session(connection, hello, self._env.clock.monotonic())
+        session = Session(connection, hello, self._env.clock.monotonic(), self._echo(connection))
         self.sessions[hello.node] = session
         self._on_replica(hello)
         try:
             connection.send(self._welcome(hello))
-            await beside(self._agreed(session), self._keep_alive(connection))
+            await beside(self._agreed(session), self._keep_alive(connection, session.echo))
         finally:
             if self.sessions.get(hello.node) is session:
                 del self.sessions[hello.node]
@@ -165,13 +169,21 @@ class PrimaryNode:
         server = None if session is None or session.hello.process != join.process else session.server
         if server is None or server.copy.copy_id != join.copy:
             raise ProtocolError("no session of this replica offers that copy")
-        await beside(server.join(connection), self._keep_alive(connection))
+        await beside(server.join(connection), self._keep_alive(connection, self._echo(connection)))
 
-    async def _keep_alive(self, connection: Connection) -> None:
-        await keep_alive(
+    def _echo(self, connection: Connection) -> Echo:
+        return Echo(
             connection,
             self._env.clock,
             lambda: self._source.durable_position,
+            self._age_seconds,
+            answer_seconds=self._options.heartbeat_seconds / 2,
+        )
+
+    async def _keep_alive(self, connection: Connection, echo: Echo) -> None:
+        await keep_alive(
+            connection,
+            echo.beat,
             heartbeat_seconds=self._options.heartbeat_seconds,
             idle_seconds=self._options.idle_seconds,
             send_seconds=self._options.send_seconds,
@@ -275,6 +287,7 @@ class PrimaryNode:
             durable=durable,
             on_ack=lambda ack: self._on_ack(node_id, ack),
             now=self._env.clock.monotonic,
+            echo=session.echo,
             ask_through=self.waits.asked_through,
             answering=None
             if self.answering is None

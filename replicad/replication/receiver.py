@@ -41,10 +41,10 @@ class Receiver:
         connection: Connection,
         options: ReplicationOptions,
         *,
-        on_primary: Callable[[int, int | None], None],
+        on_primary: Callable[[int, Heartbeat | None], None],
         upstream: Upstream | None = None,
     ) -> None:
-        """`on_primary` is told the primary's durable sequence number, and its wall clock when it is known."""
+        """`on_primary` is told the primary's durable sequence number, and the heartbeat if one said it."""
         self._store = store
         self._connection = connection
         self._options = options
@@ -94,7 +94,7 @@ class Receiver:
                 if not isinstance(message, Heartbeat):
                     raise ProtocolError(f"{type(message).__name__} came in the stream")
                 self._check.heard(message.position, self._store.position)
-                self._on_primary(message.position.sequence, message.clock_us)
+                self._on_primary(message.position.sequence, message)
                 message = self._connection.receive_ready()
 
     def _gather(self, first: Frames) -> tuple[list[Frames], Message | None]:

@@ -19,6 +19,7 @@ from replicad.errors import ProtocolError
 from replicad.replication.answering import AnsweringSession
 from replicad.replication.connection import Connection
 from replicad.replication.history_check import check_same
+from replicad.replication.keepalive import Echo
 from replicad.replication.messages import Ack, Ask, Frames, Heartbeat, Question, Verified, WantMark
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import LogCursor, LogSource
@@ -39,6 +40,7 @@ class Sender:
         durable: int,
         on_ack: Callable[[Ack], None],
         now: Callable[[], float],
+        echo: Echo | None = None,
         ask_through: int = 0,
         answering: AnsweringSession | None = None,
     ) -> None:
@@ -47,6 +49,7 @@ class Sender:
         self._connection = connection
         self._options = options
         self._on_ack = on_ack
+        self._echo = echo
         self.answering = answering
         self._wakeup = Wakeup()
         self._on_its_way: deque[tuple[int, int, int]] = deque()
@@ -138,6 +141,8 @@ class Sender:
             if isinstance(message, Ack):
                 self._acknowledged(message)
             elif isinstance(message, Heartbeat):
+                if self._echo is not None:
+                    self._echo.answer(message)
                 await self._check(message.position)
             elif isinstance(message, Question | WantMark | Verified) and self.answering is not None:
                 self.answering.take(message)

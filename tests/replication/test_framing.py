@@ -95,6 +95,9 @@ MESSAGES: list[Message] = [
     Handover(b"m" * 16, b"d" * 16, AT, 10_000),
     Ready(AT),
     Grant(b"m" * 16, b"d" * 16, AT, 3),
+    Heartbeat(AT, 1_700_000_000_000_000, sent_us=5_000_000),
+    Heartbeat(AT, 1_700_000_000_000_000, echo_us=5_000_000, age_us=250_000),
+    Heartbeat(AT, 1_700_000_000_000_000, echo_us=None, age_us=None),
 ]
 
 

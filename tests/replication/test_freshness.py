@@ -10,9 +10,11 @@ import pytest
 
 from replicad.env import Env
 from replicad.replication.follower import Follower
-from replicad.replication.freshness import MARKS_MAX, Freshness, why_refused, why_stale
+from replicad.replication.freshness import MARKS_MAX, Freshness, fresh_at, why_refused, why_stale
 from replicad.replication.identify import Identity
+from replicad.replication.messages import Heartbeat
 from replicad.replication.options import ReplicationOptions
+from replicad.types import ORIGIN
 from tests.support.fake_nodes import OPTIONS, FakeData, Primary, running
 from tests.support.fake_store import FakeStore
 from tests.support.manual_clock import ManualClock
@@ -24,29 +26,79 @@ def test_data_is_as_old_as_the_last_word_that_it_had_everything() -> None:
     freshness = Freshness()
     assert freshness.staleness_seconds(0, 0.0) is None
     assert freshness.lag_seconds(0, 0.0) is None
-    freshness.heard(10, 1.0)
+    freshness.heard(10, 1.0, 1.0)
     assert freshness.staleness_seconds(9, 2.0) is None
     assert freshness.lag_seconds(9, 2.0) == 1.0
     assert freshness.staleness_seconds(10, 2.0) == 1.0
-    freshness.heard(10, 5.0)
+    freshness.heard(10, 5.0, 5.0)
     assert freshness.staleness_seconds(10, 5.5) == 0.5
     assert freshness.lag_seconds(10, 5.5) == 0.0
-    freshness.heard(20, 6.0)
-    freshness.heard(30, 7.0)
+    freshness.heard(20, 6.0, 6.0)
+    freshness.heard(30, 7.0, 7.0)
     assert freshness.staleness_seconds(15, 8.0) == 3.0
     assert freshness.lag_seconds(15, 8.0) == 2.0
     assert freshness.staleness_seconds(25, 8.0) == 2.0
     assert freshness.lag_seconds(25, 8.0) == 1.0
     assert freshness.staleness_seconds(30, 8.0) == 1.0
     assert freshness.staleness_seconds(30, 60.0) == 53.0, "nothing was heard since"
+    freshness.heard(30, 60.0, 60.0)
+    assert freshness.lag_seconds(25, 61.0) == 54.0, "hearing of it again does not make it newer"
+
+
+def test_a_word_is_as_old_as_who_said_it_knew() -> None:
+    """Where nobody says when there was nothing more, data gets no fresher; nor by an older word."""
+    freshness = Freshness()
+    freshness.heard(10, 5.0)
+    assert freshness.staleness_seconds(10, 6.0) is None
+    assert freshness.lag_seconds(9, 6.0) == 1.0
+    freshness.heard(10, 7.0, 4.0)
+    freshness.heard(20, 8.0)
+    freshness.heard(30, 8.5, 3.0)
+    assert freshness.staleness_seconds(20, 9.0) == 5.0
+    assert freshness.staleness_seconds(30, 9.0) == 5.0, "it has all that 10 has"
+
+
+def test_what_was_heard_of_another_history_is_forgotten() -> None:
+    """A primary that is at an earlier position than before, or in another epoch, begins anew."""
+    freshness = Freshness()
+    freshness.follow(1)
+    freshness.heard(50, 1.0, 1.0)
+    freshness.heard(20, 2.0, 2.0)
+    assert freshness.staleness_seconds(20, 2.5) == 0.5
+    assert freshness.lag_seconds(20, 2.5) == 0.0
+    freshness.follow(1)
+    assert freshness.staleness_seconds(20, 3.0) == 1.0
+    freshness.follow(2)
+    assert freshness.staleness_seconds(20, 3.0) is None
+    assert freshness.lag_seconds(20, 3.0) is None
+
+
+@pytest.mark.parametrize(
+    ("echo_us", "age_us", "expected"),
+    [
+        (7_000_000, 0, 7.0),
+        (7_000_000, 2_000_000, 5.0),
+        (99_000_000, 0, 9.0),  # What nobody sent proves nothing beyond this moment.
+        (None, 500_000, 2.5),  # Ours was not taken yet: as old as the session.
+        (0, 1_000_000, 8.0),  # It does not tell.
+        (7_000_000, None, None),
+    ],
+)
+def test_a_heartbeat_is_as_new_as_what_it_answers(
+    echo_us: int | None, age_us: int | None, expected: float | None
+) -> None:
+    """Its time on the way counts, and the age of the sender's data: it came at 9, in a session since 3."""
+    heartbeat = Heartbeat(ORIGIN, 1, echo_us=echo_us, age_us=age_us)
+    assert fresh_at(heartbeat, 3.0, 9.0) == expected
 
 
 def test_memory_is_bounded_whatever_the_replica_does() -> None:
     """A replica that applies nothing for long keeps few marks, and the oldest one."""
     freshness = Freshness()
     for number in range(100_000):
-        freshness.heard(number + 1, float(number))
-    assert len(freshness._heard) <= MARKS_MAX
+        freshness.heard(number + 1, float(number), float(number))
+    assert len(freshness._known.times) <= MARKS_MAX
+    assert len(freshness._fresh.times) <= MARKS_MAX
     assert freshness.lag_seconds(0, 100_000.0) == pytest.approx(100_000, rel=0.1)
     assert freshness.staleness_seconds(100_000, 100_000.0) == 1.0
 

@@ -78,6 +78,7 @@ class Primary:
         self.identity = Identity(b"P" * 16, b"p" * 16)
         self.records = FakeRecords()
         self.higher_epochs: list[int] = []
+        self.age_seconds: float | None = 0.0
         self.node = PrimaryNode(
             Env(),
             self.identity,
@@ -88,6 +89,7 @@ class Primary:
             list_files,
             options,
             on_higher_epoch=self.higher_epochs.append,
+            age_seconds=lambda: self.age_seconds,
         )
         self.node.copies.load()
         self.tasks: list[asyncio.Task[None]] = []
