@@ -5,7 +5,8 @@ Sizes are bytes and times are seconds, as the last word of each name says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,31 @@ KEY_BYTES_MAX = 64 * KIB
 VALUE_BYTES_MAX = 64 * MIB
 BATCH_BYTES_MAX = 128 * MIB
 ANNOTATION_BYTES_MAX = 1 * MIB
+
+
+def check_number(name: str, value: object, *, least: float | None = None, whole: bool = False) -> None:
+    """Raises InvalidArgument, naming the option, for what is no finite number of at least `least`, or above 0
+    without one; `whole`: no fraction either."""
+    is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if is_number and not (isinstance(value, float) and not math.isfinite(value)):
+        assert isinstance(value, int | float)
+        if value > 0 if least is None else value >= least:
+            return
+    bound = "above 0" if least is None else f"of at least {least}"
+    kind = "whole" if whole else "finite"
+    raise InvalidArgument(f"{name} must be a {kind} number {bound}, not {value!r}")
+
+
+def check_numbers(
+    options: Any, *, may_be_zero: Collection[str] = (), least: Mapping[str, float] | None = None
+) -> None:
+    """`check_number` of each field whose default is a number, a whole one where that is; above 0 unless it is
+    said here."""
+    bounds = dict.fromkeys(may_be_zero, 0) | dict(least or {})
+    for one in fields(options):
+        if isinstance(one.default, int | float) and not isinstance(one.default, bool):
+            whole = isinstance(one.default, int)
+            check_number(one.name, getattr(options, one.name), least=bounds.get(one.name), whole=whole)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +109,6 @@ class Options:
             "bloom_bits_per_key": 0,
             "table_bytes": 16 * KIB,
             "level0_compaction_tables": 2,
-            "level0_stall_tables": self.level0_compaction_tables + 1,
             "level_base_bytes": 16 * KIB,
             "level_multiplier": 2,
             "segment_bytes": 4 * KIB,
@@ -91,10 +116,11 @@ class Options:
             "log_disk_floor_bytes": 0,
             "disk_reserve_bytes": 0,
         }
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < bound:
-                raise InvalidArgument(f"{name} must be a whole number of at least {bound}, not {value!r}")
+        check_numbers(self, least=least)
+        if self.level0_stall_tables <= self.level0_compaction_tables:
+            raise InvalidArgument("level0_stall_tables must be more than level0_compaction_tables")
+        if self.log_retention_seconds is not None:
+            check_number("log_retention_seconds", self.log_retention_seconds, least=0)
 
 
 @dataclass(frozen=True, kw_only=True)

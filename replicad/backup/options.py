@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from replicad.errors import InvalidArgument
-from replicad.options import KIB, MIB
+from replicad.options import KIB, MIB, check_number, check_numbers
 
 METADATA_BYTES_MAX = 1 * MIB
 DAY_SECONDS = 24 * 3600.0
@@ -37,14 +36,7 @@ class BackupEngineOptions:
     """A create that has not been heard of for this long is over, for a collection of garbage."""
 
     def __post_init__(self) -> None:
-        least = {"max_background_operations": 1, "chunk_bytes": 4 * KIB, "progress_bytes": 1}
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < bound:
-                raise InvalidArgument(f"{name} must be a whole number of at least {bound}, not {value!r}")
+        check_numbers(self, may_be_zero=("grace_seconds",), least={"chunk_bytes": 4 * KIB})
         for name in ("read_bytes_per_second", "write_bytes_per_second"):
-            rate = getattr(self, name)
-            if rate is not None and not rate > 0:
-                raise InvalidArgument(f"{name} must be more than 0, or None, not {rate!r}")
-        if not self.grace_seconds >= 0:
-            raise InvalidArgument(f"grace_seconds must be at least 0, not {self.grace_seconds!r}")
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from replicad.backup.options import BackupEngineOptions
 from replicad.errors import InvalidArgument
-from replicad.options import GIB
+from replicad.options import GIB, check_number, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,16 +45,10 @@ class NodeBackupOptions:
             where = getattr(self, name)
             if where is not None and not (where.startswith("/") or "://" in where):
                 raise InvalidArgument(f"{name} is an absolute path or a URL, not {where!r}")
-        for name in ("keep", "keep_log_backups"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InvalidArgument(f"{name} must be at least 1, not {value!r}")
-        for name in ("archive_seconds", "keep_log_seconds"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InvalidArgument(f"{name} must be above zero, not {value!r}")
-        if self.archive_hold_bytes_max < 0:
-            raise InvalidArgument("archive_hold_bytes_max must not be negative")
+        check_numbers(self, may_be_zero=("archive_hold_bytes_max",))
+        for name in ("keep", "keep_log_backups", "keep_log_seconds"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), whole=name != "keep_log_seconds")
         self.engine_options()
 
     def engine_options(self) -> BackupEngineOptions:

@@ -21,13 +21,21 @@ from __future__ import annotations
 import tomllib
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.backup_options import NodeBackupOptions
-from replicad.errors import ConfigError, InvalidArgument
+from replicad.errors import ConfigError
 from replicad.options import FamilyOptions, Options
 from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
 from replicad.server import ServerOptions
@@ -74,6 +82,18 @@ class NodeConfig(BaseModel):
     log: LogConfig = LogConfig()
     take_role: bool = False
 
+    @model_validator(mode="after")
+    def _check_addresses(self) -> Self:
+        addresses = {name: getattr(self, name, None) for name in ("listen", "replication", "http")}
+        taken: dict[Address, str] = {}
+        for name, address in addresses.items():
+            if address is None or address.port == 0:
+                continue
+            if address in taken:
+                raise ConfigError(f"{name} is {address}, as {taken[address]} is: each needs its own port")
+            taken[address] = name
+        return self
+
 
 class PrimaryConfig(NodeConfig):
     """Of a node that begins as a primary."""
@@ -86,6 +106,12 @@ class ReplicaConfig(NodeConfig):
 
     primary: AddressText
     replication: AddressText = Address("127.0.0.1", 0)
+
+    @model_validator(mode="after")
+    def _check_primary(self) -> Self:
+        if self.primary.port == 0:
+            raise ConfigError(f"primary is {self.primary}: nothing is reached at port 0")
+        return self
 
 
 Config = TypeVar("Config", bound=NodeConfig)
@@ -118,7 +144,7 @@ def _load(kind: type[Config], file: Path | None, flags: dict[str, Any]) -> Confi
         return kind.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{where}: {_first(error)}") from None
-    except (ConfigError, InvalidArgument) as error:
+    except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
 
 
@@ -134,18 +160,24 @@ def _read(file: Path) -> dict[str, Any]:
 def _part(kind: type[Part], name: str, table: Any) -> Part:
     if not isinstance(table, dict):
         raise ConfigError(f"{name} is a table")
-    known = {field.name for field in fields(kind)} - {"create_if_missing"}  # type: ignore[arg-type]
-    for key in table:
-        if key not in known:
-            raise ConfigError(f"{name}.{key} is not a key")
-    for family, one in table.get("families", {}).items() if kind is Options else ():
-        for key in one if isinstance(one, dict) else ():
-            if key not in {field.name for field in fields(FamilyOptions)}:
-                raise ConfigError(f"{name}.families.{family}.{key} is not a key")
+    _check_keys(kind, name, table)
+    families = table.get("families", {}) if kind is Options else {}
+    for family, one in families.items() if isinstance(families, dict) else ():
+        if isinstance(one, dict):
+            _check_keys(FamilyOptions, f"{name}.families.{family}", one)
     try:
         return TypeAdapter(kind).validate_python(table)
     except ValidationError as error:
         raise ConfigError(f"{name}.{_first(error)}") from None
+
+
+def _check_keys(kind: type[Any], name: str, table: dict[str, Any]) -> None:
+    known = {field.name: field for field in fields(kind) if field.name != "create_if_missing"}
+    for key, value in table.items():
+        if key not in known:
+            raise ConfigError(f"{name}.{key} is not a key")
+        if isinstance(value, bool) and not isinstance(known[key].default, bool):
+            raise ConfigError(f"{name}.{key} is not {str(value).lower()}: it is no switch")
 
 
 def _first(error: ValidationError) -> str:
@@ -154,4 +186,7 @@ def _first(error: ValidationError) -> str:
     text = "is not a key" if problem["type"] == "extra_forbidden" else problem["msg"]
     if problem["type"] == "missing":
         text = "is missing"
+    if problem["type"] == "value_error":
+        key, text = f"{key}." if key else "", str(problem["ctx"]["error"])  # It names the option.
+        return key + text
     return f"{key} {text}" if key else text

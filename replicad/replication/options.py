@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 from replicad.errors import InvalidArgument
-from replicad.options import GIB, KIB, MIB
+from replicad.options import GIB, KIB, MIB, check_numbers
 from replicad.replication.slot_states import SlotLimits
 from replicad.replication.synchronous import Level, parse_rule
 
@@ -74,26 +74,32 @@ class ReplicationOptions:
         )
 
     def __post_init__(self) -> None:
-        parse_rule(self.synchronous)
+        check_numbers(
+            self,
+            may_be_zero=(
+                "ack_seconds",
+                "max_staleness_seconds",
+                "catch_up_seconds_max",
+                "copy_bytes_per_second",
+                "slot_log_bytes_max",
+                "slot_idle_seconds_max",
+                "copy_keep_seconds",
+                "free_bytes_min",
+            ),
+            least={"heartbeat_seconds": 0.001, "copy_window_bytes": 2},
+        )
+        try:
+            parse_rule(self.synchronous)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"synchronous: {error}") from None
         if self.synchronous_level not in [level.value for level in Level]:
             raise InvalidArgument(f"synchronous_level is not {self.synchronous_level!r}")
         if self.stale_reads not in ("serve", "refuse"):
             raise InvalidArgument(f'stale_reads is "serve" or "refuse", not {self.stale_reads!r}')
         if 0 < self.max_staleness_seconds < 2 * self.heartbeat_seconds:
             raise InvalidArgument("max_staleness_seconds must be at least twice heartbeat_seconds")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in ("synchronous", "synchronous_level", "stale_reads"):
-                continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-                raise InvalidArgument(f"{field.name} must be a number of at least 0, not {value!r}")
         if self.idle_seconds < 2 * self.heartbeat_seconds:
             raise InvalidArgument("idle_seconds must be at least twice heartbeat_seconds")
-        if self.copy_window_bytes < 2:
-            raise InvalidArgument("copy_window_bytes must be at least 2")
-        for name in ("heartbeat_seconds", "chunk_bytes", "window_bytes", "file_chunk_bytes"):
-            if not getattr(self, name):
-                raise InvalidArgument(f"{name} must be more than 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +130,7 @@ class VerificationOptions:
                 raise InvalidArgument(
                     f'{name} is "{values[0]}" or "{values[1]}", not {getattr(self, name)!r}'
                 )
-        if self.interval_seconds < 0:
-            raise InvalidArgument(f"interval_seconds must be at least 0, not {self.interval_seconds!r}")
-        for name in ("bytes_per_second", "section_seconds", "differences_max"):
-            if not getattr(self, name) > 0:
-                raise InvalidArgument(f"{name} must be more than 0, not {getattr(self, name)!r}")
+        check_numbers(self, may_be_zero=("interval_seconds",))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +153,4 @@ class RoleOptions:
     def __post_init__(self) -> None:
         if self.when_alone not in ("serve", "wait"):
             raise InvalidArgument(f'when_alone is "serve" or "wait", not {self.when_alone!r}')
-        for name in ("stood_still_seconds", "ask_seconds", "meet_seconds", "switchover_seconds"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-                raise InvalidArgument(f"{name} must be a number of more than 0, not {value!r}")
+        check_numbers(self)

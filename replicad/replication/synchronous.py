@@ -18,7 +18,7 @@ from typing import Literal
 from replicad.errors import InvalidArgument
 
 _RULE = re.compile(
-    r"\s*(?P<kind>any|first)\s+(?P<count>[0-9]{1,4})(?:\s+of)?(?:\s*\((?P<names>[^()]*)\))?\s*", re.IGNORECASE
+    r"\s*(?P<kind>any|first)\s+(?P<count>[0-9]{1,4})(?:\s+of\s*\((?P<names>[^()]*)\))?\s*", re.IGNORECASE
 )
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 

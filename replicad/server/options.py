@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from replicad.errors import InvalidArgument
-from replicad.options import BATCH_BYTES_MAX, GIB, KIB, MIB, VALUE_BYTES_MAX
+from replicad.options import BATCH_BYTES_MAX, GIB, KIB, MIB, VALUE_BYTES_MAX, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +32,4 @@ class ServerOptions:
     threads_max: int = 4
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-                raise InvalidArgument(f"{field.name} must be above zero, not {value!r}")
+        check_numbers(self)

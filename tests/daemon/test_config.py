@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from replicad.backup.archive.options import ArchiveOptions
+from replicad.backup.options import BackupEngineOptions
 from replicad.daemon.addresses import Address, parse_address
+from replicad.daemon.backup_options import NodeBackupOptions
 from replicad.daemon.config import load_primary, load_replica
-from replicad.errors import ConfigError
-from replicad.options import FamilyOptions
+from replicad.errors import ConfigError, InvalidArgument
+from replicad.options import FamilyOptions, Options
+from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
+from replicad.server import ServerOptions
+
+OPTIONS = (
+    Options,
+    FamilyOptions,
+    ReplicationOptions,
+    RoleOptions,
+    VerificationOptions,
+    ServerOptions,
+    NodeBackupOptions,
+    BackupEngineOptions,
+    ArchiveOptions,
+)
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -70,6 +90,21 @@ def test_flags_are_enough(tmp_path: Path) -> None:
         ('data = "/d"\nlisten = "0.0.0.0:6380"', "no authentication yet"),
         ('data = "/d"\nlisten = 6380', "listen"),
         ("data = ", "node.toml"),
+        ('data = "/d"\n[link]\nheartbeat_seconds = true', "link.heartbeat_seconds is not true"),
+        ('data = "/d"\n[store.families.a]\nbloom_bits_per_key = true', "store.families.a.bloom_bits_per_key"),
+        ('data = "/d"\n[store]\nfamilies = 3', "store.families"),
+        ('data = "/d"\n[link]\nmax_staleness_seconds = nan', "link.max_staleness_seconds must be a finite"),
+        ('data = "/d"\n[link]\nheartbeat_seconds = inf\nidle_seconds = inf', "link.heartbeat_seconds"),
+        ('data = "/d"\n[link]\nconnect_seconds = 0', "link.connect_seconds must be a finite number above 0"),
+        ('data = "/d"\n[roles]\nstood_still_seconds = nan', "roles.stood_still_seconds"),
+        ('data = "/d"\n[link]\nsynchronous = "any 1 of"', "link.synchronous: 'any 1 of' is not"),
+        ('data = "/d"\n[backup]\nread_bytes_per_second = nan', "backup.read_bytes_per_second"),
+        (
+            'data = "/d"\nlisten = ":7000"\nreplication = ":7000"',
+            "replication is 127.0.0.1:7000, as listen",
+        ),
+        ('data = "/d"\nlisten = ":7000"\nhttp = ":7000"', "http is 127.0.0.1:7000, as listen is"),
+        ('data = "/d"\nreplication = ":7000"\nhttp = ":7000"', "http is 127.0.0.1:7000, as replication is"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
@@ -78,6 +113,24 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
         load_primary(written(tmp_path, text))
     assert said in str(raised.value)
     assert "node.toml" in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", OPTIONS, ids=lambda kind: kind.__name__)
+def test_numbers_are_numbers(kind: type[Any]) -> None:
+    """In every class of options a field that is a number takes nothing else, and not NaN."""
+    numbers = [one.name for one in fields(kind) if re.search(r"\b(int|float)\b", str(one.type))]
+    assert numbers
+    for name in numbers:
+        for bad in (float("nan"), float("inf"), -1, True, "1"):
+            with pytest.raises(InvalidArgument, match=name):
+                kind(**{name: bad})
+
+
+def test_addresses_that_the_system_chooses_may_look_the_same(tmp_path: Path) -> None:
+    """Port 0 is another one each time when a node listens, and none when it connects."""
+    load_primary(None, data=tmp_path, listen=":0", replication=":0", http=":0")
+    with pytest.raises(ConfigError, match=r"primary is 127\.0\.0\.1:0"):
+        load_replica(None, data=tmp_path, primary=":0")
 
 
 def test_a_replica_needs_its_primary(tmp_path: Path) -> None:

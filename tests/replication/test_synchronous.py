@@ -20,12 +20,12 @@ from tests.support.memory_connection import until
         (" off ", None),
         ("any 2", Rule("any", 2)),
         ("ANY 1 of (a, b)", Rule("any", 1, ("a", "b"))),
-        ("any 2 (a,b)", Rule("any", 2, ("a", "b"))),
+        ("any 2 of(a,b)", Rule("any", 2, ("a", "b"))),
         ("first 1 of (paris-1, paris_2.x)", Rule("first", 1, ("paris-1", "paris_2.x"))),
     ],
 )
 def test_rules_are_read(text: str, expected: Rule | None) -> None:
-    """Spaces, case and "of" do not matter, and what is printed reads the same again."""
+    """Spaces and case do not matter, and what is printed reads the same again."""
     assert parse_rule(text) == expected
     if expected is not None:
         assert parse_rule(str(expected)) == expected
@@ -45,6 +45,8 @@ def test_rules_are_read(text: str, expected: Rule | None) -> None:
         ("any 1 of (a b)", "'a b' is not a name"),
         ("any 1 of ()", "'' is not a name"),
         ("any 1 of (a", "is not"),
+        ("any 1 of", "is not"),
+        ("any 1 (a)", "is not"),
         ("first 1", "needs the names"),
         ("any 99999", "is not"),
     ],

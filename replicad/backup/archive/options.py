@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from replicad.errors import InvalidArgument
-from replicad.options import MIB
+from replicad.options import MIB, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +18,4 @@ class ArchiveOptions:
     parts_max: int = 600
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "object_bytes", "parts_max"):
-            if not getattr(self, name) > 0:
-                raise InvalidArgument(f"{name} must be above zero, not {getattr(self, name)!r}")
+        check_numbers(self)
