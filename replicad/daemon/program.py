@@ -110,7 +110,11 @@ class NodeProgram:
     # Its life.
 
     async def start(self) -> None:
-        """Becomes what `at_start` says, and listens."""
+        """Becomes what `at_start` says, and listens; what it hears meanwhile takes effect afterwards."""
+        async with self.roles.starting():
+            await self._start()
+
+    async def _start(self) -> None:
         config, holding, memory = self.config, self.holding, self.memory
         found = recorded_role(self.env.fs, config.data)
         stored = None if found is None else Stored(*found)

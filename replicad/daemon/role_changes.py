@@ -58,6 +58,10 @@ class RoleChanges:
         """At the start of the node; every other change is a move."""
         self.standing = standing
 
+    def starting(self) -> asyncio.Lock:
+        """Held while the node starts: others hear of it, and it of them, before its record is written."""
+        return self._changing
+
     def move(self, standing: Standing) -> None:
         """Takes an arrow of the drawing; clients feel it before this returns."""
         if standing is self.standing:

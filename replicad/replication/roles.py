@@ -115,12 +115,13 @@ def at_start(verb: Verb, record: RoleRecord | None, stored: Stored | None, *, ta
     yes         any         any                           the verb's
     no          none        any                           the verb's
     no          any         an owner in a later epoch     primary: it was promoted
+    no          any         a replica's, of a later one   replica: it followed a node that was promoted
     no          any         other, or none                the record's
     """
     if take_role or record is None:
         return Start(verb)
-    if stored is not None and stored.is_owner and stored.epoch > record.epoch:
-        role: Verb = "primary"
+    if stored is not None and stored.epoch > record.epoch:
+        role: Verb = "primary" if stored.is_owner else "replica"
     else:
         role = "primary" if record.role == "primary" else "replica"
     if role == verb:

@@ -11,7 +11,7 @@ import pytest
 
 import replicad.daemon.switchover
 from replicad.daemon.addresses import Address
-from replicad.daemon.node_link import told_in
+from replicad.daemon.node_link import NodeLink, told_in
 from replicad.daemon.peers import address_of
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.switchover import deliver_grant, take_over
@@ -19,7 +19,7 @@ from replicad.replication.messages import Grant
 from replicad.replication.roles import Standing, Told
 from replicad.server.interfaces import RoleRefused
 from replicad.state import RoleRecord
-from tests.support.programs import primary, replica_of, streams, until
+from tests.support.programs import again, primary, replica_of, streams, until
 
 
 def feeds(node: NodeProgram) -> bool:
@@ -207,3 +207,38 @@ def test_what_was_told_before_epochs_were_noted() -> None:
     assert told_in(RoleRecord(role="replica", epoch=3, primary_sequence=7)) == Told(3, 7)
     assert told_in(RoleRecord(role="replica", epoch=3, primary_sequence=7, primary_epoch=2)) == Told(2, 7)
     assert told_in(RoleRecord(role="replica", epoch=3)) is None
+
+
+async def test_what_a_node_hears_while_it_starts_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A primary that comes back is fenced before it has written down as what it starts: it follows, over one
+    link, and remembers that."""
+    before = primary(tmp_path / "a")
+    a = await before.__aenter__()
+    async with replica_of(a, tmp_path / "b") as b:
+        await until(lambda: streams(b, b"a"))
+        await before.__aexit__(None, None, None)
+        await b.promote(force=True)
+        there = b.listening["replication"], str(b.clients.address)
+        listen, start = NodeProgram._listen_for_replicas, NodeLink.start
+        links: list[NodeLink] = []
+
+        async def fenced_meanwhile(node: NodeProgram) -> Any:
+            node.roles.fence(2, there)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            return await listen(node)
+
+        def counted(link: NodeLink) -> None:
+            links.append(link)
+            start(link)
+
+        monkeypatch.setattr(NodeProgram, "_listen_for_replicas", fenced_meanwhile)
+        monkeypatch.setattr(NodeLink, "start", counted)
+        async with again(tmp_path / "a") as back:
+            await until(lambda: streams(back, b"a"))
+            assert back.standing is Standing.FOLLOWING
+            record = back.memory.record
+            assert record is not None and (record.role, record.primary) == ("replica", there[0])
+            assert len(links) == 1

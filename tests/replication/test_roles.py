@@ -45,6 +45,8 @@ STARTS = [
     ("primary", record("replica", 2), Stored(False, 2), True, "primary", None),
     ("replica", record("primary", 2), Stored(True, 2), True, "replica", None),
     ("primary", record("replica", 1), None, False, "replica", "became a replica"),
+    ("primary", record("primary", 1), Stored(False, 2), False, "replica", "became a replica"),
+    ("primary", record("primary", 1), Stored(False, 2), True, "primary", None),
 ]
 
 

@@ -35,6 +35,11 @@ async def primary(data: Path, **flags: Any) -> AsyncIterator[NodeProgram]:
         yield node
 
 
+def again(data: Path) -> contextlib.AbstractAsyncContextManager[NodeProgram]:
+    """The node of that directory, started as a primary once more."""
+    return started(load_primary(None, data=data, listen=":0", replication=":0"))
+
+
 def replica_of(node: NodeProgram, data: Path) -> contextlib.AbstractAsyncContextManager[NodeProgram]:
     address = node.listening["replication"]
     return started(load_replica(None, data=data, listen=":0", primary=address, link__free_bytes_min=0))
