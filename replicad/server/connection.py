@@ -308,7 +308,7 @@ class Connection(Session, asyncio.Protocol):
             or self.stopped & ~BUSY
             or self._backlog_bytes > _BACKLOG_BYTES_MAX
             or self.server.stalled
-            or self._holds_enough()
+            or (self.held and self._holds_enough())
         )
         if reading is not self._reading:
             self._reading = reading

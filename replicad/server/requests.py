@@ -26,7 +26,7 @@ Request = list[bytes]
 _DECLARED = re.compile(rb"\*(\d{2,10})")
 _ELEMENT_BYTES_MIN = 6  # "$0\r\n\r\n"
 # Also in the middle of a value: hiredis does not look at the two bytes that should end one.
-_OTHER_AGGREGATES = [(mark, re.compile(re.escape(mark) + rb"\d{5}")) for mark in (b">", b"~", b"%", b"|")]
+_OTHER_AGGREGATES = [re.compile(header) for header in (rb">\d{5}", rb"~\d{5}", rb"%\d{5}", rb"\|\d{5}")]
 _SENTINEL = b"*0\r\n"
 _HEADER_BYTES_MAX = 32
 _DIGITS = re.compile(rb"-?[0-9]{1,19}")
@@ -90,9 +90,10 @@ class RequestParser:
         declared = _DECLARED.findall(data)
         if declared and sum(map(int, declared)) * _ELEMENT_BYTES_MIN > len(data):
             return None
-        for mark, header in _OTHER_AGGREGATES:
-            if mark in data and header.search(data):
-                return None
+        if (0x3E in data or 0x7E in data or 0x25 in data or 0x7C in data) and any(
+            header.search(data) for header in _OTHER_AGGREGATES
+        ):
+            return None
         reader = self._reader
         try:
             reader.feed(data)
