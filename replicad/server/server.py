@@ -271,9 +271,9 @@ class RespServer:
         visible = 0 if self.node.holds_answers() else self.store.latest_sequence
         released = self.node.waits.released(visible)
         for client in list(self.holding):
-            limit = released if client.waits_for_replicas else visible
-            if client.held[0].sequence <= limit:
-                client.release(limit)
+            first = client.held[0]
+            if first.sequence <= (released if first.for_replicas else visible):
+                client.release(visible, released)
         if released < visible and self.holding and self._expiry is None:
             self._expire()
 
@@ -281,19 +281,21 @@ class RespServer:
         """Answers writes whose replicas take too long with what is true; comes again while any wait."""
         self._expiry = None
         waits, visible, now = self.node.waits, self.store.latest_sequence, self.now()
-        for client in list(self.holding):
-            late = [
-                segment
-                for segment in client.held
-                if 0 < segment.sequence <= visible and now - segment.since > waits.timeout_seconds
-            ]
-            for segment in late:
-                here = self.store.durable_sequence >= segment.sequence
-                segment.fail(replicas_missing(waits.lacking(segment.sequence), segment.sequence, here))
-            if late and client.held[0] is late[0]:
-                client.release(0)
+        late = [
+            segment
+            for client in self.holding
+            for segment in client.held
+            if segment.for_replicas
+            and 0 < segment.sequence <= visible
+            and now - segment.since > waits.timeout_seconds
+        ]
+        for segment in late:
+            here = self.store.durable_sequence >= segment.sequence
+            segment.fail(replicas_missing(waits.lacking(segment.sequence), segment.sequence, here))
         if self.holding and not self._closing:
             self._expiry = self.loop.call_later(min(1.0, waits.timeout_seconds / 4), self._expire)
+        if late:
+            self._release()
 
     def _notice_stall(self) -> None:
         """While the store cannot keep up, no socket is read. One that takes no writes, or that refuses them

@@ -127,6 +127,11 @@ class Session:
         self.family = family
         self.settle_direct()
 
+    def wait_for_replicas(self, wanted: bool) -> None:
+        """Whether writes from now on wait for the replicas that the rule asks for."""
+        self.waits_for_replicas = wanted
+        self.segment = None
+
     def check_family(self) -> None:
         """Refuses to write to a family that was dropped since it was selected: its group would fail."""
         if self.family and self.family not in self.server.store.families.values():
@@ -185,7 +190,7 @@ class Session:
         return segment
 
     def _open_segment(self, sequence: int) -> Segment:
-        segment = Segment(self, sequence, self.server.now())
+        segment = Segment(self, sequence, self.server.now(), self.waits_for_replicas)
         if not self.held:
             self.server.holding[self] = None
         self.held.append(segment)
@@ -197,11 +202,11 @@ class Session:
         """The group went to the store: later writes belong to another one."""
         self.segment = None
 
-    def release(self, visible: int) -> None:
-        """Sends the replies whose sequence numbers are visible."""
+    def release(self, visible: int, released: int) -> None:
+        """Sends the replies whose sequence numbers are visible, and `released` where they wait for replicas."""
         held = self.held
         ready = self.ready
-        while held and held[0].sequence <= visible:
+        while held and held[0].sequence <= (released if held[0].for_replicas else visible):
             ready += held.popleft().replies
         if not held:
             self.server.holding.pop(self, None)
@@ -215,7 +220,7 @@ class Session:
         for segment in self.held:
             if segment.sequence:
                 segment.replies = [reply] * len(segment.replies)
-        self.release(PENDING)
+        self.release(PENDING, PENDING)
 
     # What the connection does about it.
 

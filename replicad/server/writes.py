@@ -34,13 +34,14 @@ class Segment:
 
     `dependent` are the indices of the replies that are untrue unless the group commits: those of its
     writes, and of reads that saw them. `last_batch` is the index of the connection's last batch in the
-    group; `since` is when it was opened.
+    group; `since` is when it was opened. One that does not wait `for_replicas` waits for the store only.
     """
 
-    __slots__ = ("connection", "dependent", "last_batch", "replies", "sequence", "since")
+    __slots__ = ("connection", "dependent", "for_replicas", "last_batch", "replies", "sequence", "since")
 
-    def __init__(self, connection: Session, sequence: int, since: float) -> None:
+    def __init__(self, connection: Session, sequence: int, since: float, for_replicas: bool) -> None:
         self.since = since
+        self.for_replicas = for_replicas
         self.connection = connection
         self.sequence = sequence
         self.replies: list[bytes] = []

@@ -122,6 +122,21 @@ def test_a_connection_may_choose_not_to_wait(start: StartServer) -> None:
         raw.read(b"+OK\r\n+OK\r\n")
 
 
+@pytest.mark.parametrize("again", [b"REPLICAD.SYNCHRONOUS ON", b"RESET"])
+def test_a_choice_counts_for_the_writes_after_it(start: StartServer, again: bytes) -> None:
+    """OFF lets go of no write before it, ON and RESET of none after them, in one pipeline or many."""
+    node = FakeNode(rule="any 1")
+    server = start(node=node)
+    with server.connect() as raw:
+        raw.send(b"SET a 1\r\nREPLICAD.SYNCHRONOUS OFF\r\nSET b 2\r\n")
+        assert raw.read_line().startswith(b"-NOREPLICAS ")
+        raw.read(b"+OK\r\n+OK\r\n")
+        raw.send(b"SET c 3\r\n" + again + b"\r\nSET d 4\r\n")
+        raw.read(b"+OK\r\n")
+        assert raw.read_line() in (b"+OK\r\n", b"+RESET\r\n")
+        assert raw.read_line().startswith(b"-NOREPLICAS ")
+
+
 def test_waitpos_makes_the_next_read_see_a_write(start: StartServer) -> None:
     """A token that is there is answered at once, one to come when it came, a lost one never."""
     server = start()

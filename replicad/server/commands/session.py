@@ -59,6 +59,7 @@ def reset(client: Connection, request: Request) -> bytes:
     client.annotations = []
     client.unwatch()
     client.select(0)
+    client.wait_for_replicas(True)
     client.name = b""
     _speak(client, 2)
     return b"+RESET\r\n"

@@ -99,7 +99,7 @@ def synchronous(client: Connection, request: Request) -> bytes:
     setting = request[1].upper()
     if len(request) > 2 or setting not in (b"ON", b"OFF"):
         return refusals.SYNTAX
-    client.waits_for_replicas = setting == b"ON"
+    client.wait_for_replicas(setting == b"ON")
     return replies.OK
 
 
