@@ -1,9 +1,10 @@
 """HTTP for those that watch a node: health, status and metrics. It changes nothing.
 
     GET /liveness          200 while the process answers and its store has not failed, else 503
-    GET /readiness         200 while clients are served, else 503
-    GET /primary           200 on a primary that takes writes, else 503
-    GET /replica[?lag=N]   200 on a replica that streams and is at most N sequence numbers behind, else 503
+    GET /readiness         200 while clients read, else 503
+    GET /primary           200 on a primary that takes writes, else 503; also while they wait for its role
+    GET /replica[?lag=N]   200 on a replica that is ready, streams and is at most N sequence numbers behind,
+                           else 503
     GET /status            the status document, JSON
     GET /metrics           its numbers as Prometheus text
 
@@ -41,6 +42,8 @@ def is_ready(document: Document) -> Verdict:
         return False, f"no data yet; waits for {document.get('link', {}).get('waits_for', 'its primary')}"
     if document.get("verification", {}).get("refuses_reads"):
         return False, f"refuses reads: {document['verification']['doubt']}"
+    if refusal := document.get("link", {}).get("reads_refused"):
+        return False, f"refuses reads: {refusal}"
     return True, f"{document['role']} at {document['position']}"
 
 
@@ -48,8 +51,13 @@ def is_primary(document: Document) -> Verdict:
     ready, why = is_ready(document)
     if not ready or document["role"] != "primary":
         return False, why if not ready else "a replica"
-    fenced = document.get("fenced_by_epoch")
-    return (True, why) if fenced is None else (False, f"fenced by epoch {fenced}")
+    if (fenced := document.get("fenced_by_epoch")) is not None:
+        return False, f"fenced by epoch {fenced}"
+    if document["standing"] != "primary":
+        return False, f"writes wait: {document['standing']}"
+    if refusal := document.get("store", {}).get("refused"):
+        return False, f"refuses writes: {refusal}"
+    return True, why
 
 
 def is_replica(document: Document, lag_max: int | None) -> Verdict:

@@ -203,7 +203,7 @@ class Session:
         self.segment = None
 
     def release(self, visible: int, released: int) -> None:
-        """Sends the replies whose sequence numbers are visible, and `released` where they wait for replicas."""
+        """Sends the replies that are visible, or `released` where they wait for replicas."""
         held = self.held
         ready = self.ready
         while held and held[0].sequence <= (released if held[0].for_replicas else visible):

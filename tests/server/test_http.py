@@ -15,6 +15,7 @@ from replicad.server.http import HttpServer, is_alive, is_primary, is_ready, is_
 
 PRIMARY: dict[str, Any] = {
     "role": "primary",
+    "standing": "primary",
     "position": "1:5:00000000000000ff",
     "failure": None,
     "fenced_by_epoch": None,
@@ -32,6 +33,8 @@ REPLICA: dict[str, Any] = {
     "lag_sequences": 3,
     "link": {"state": "streaming", "waits_for": "the next frames"},
 }
+STALE: dict[str, Any] = {**REPLICA["link"], "reads_refused": "STALE not heard of the primary for 9 s"}
+DAMAGED: dict[str, Any] = {"refuses_reads": True, "doubt": "a table is damaged"}
 EMPTY: dict[str, Any] = {
     "role": "replica",
     "position": None,
@@ -45,7 +48,15 @@ EMPTY: dict[str, Any] = {
         (PRIMARY, True, True, True, False, False),
         ({**PRIMARY, "failure": "sync"}, False, False, False, False, False),
         ({**PRIMARY, "fenced_by_epoch": 7}, True, True, False, False, False),
+        *[
+            ({**PRIMARY, "standing": standing}, True, True, False, False, False)
+            for standing in ("doubting", "paused", "handing-over")
+        ],
+        ({**PRIMARY, "store": {"refused": "no room on the disk"}}, True, True, False, False, False),
+        ({**PRIMARY, "store": {"refused": None}}, True, True, True, False, False),
         (REPLICA, True, True, False, True, False),
+        ({**REPLICA, "lag_sequences": 0, "link": STALE}, True, False, False, False, False),
+        ({**REPLICA, "verification": DAMAGED}, True, False, False, False, False),
         ({**REPLICA, "lag_sequences": 2}, True, True, False, True, True),
         ({**REPLICA, "link": {"state": "waiting", "waits_for": "x"}}, True, True, False, False, False),
         (EMPTY, True, False, False, False, False),
