@@ -83,6 +83,12 @@ class Connection(Session, asyncio.Protocol):
         self._large_bytes = 0
         self._output_mark = (0, 0.0)
 
+    def discard(self) -> None:
+        """Forgets the queued commands and the watched keys."""
+        self.queue = None
+        self.queue_bytes = 0
+        self.unwatch()
+
     def unwatch(self) -> None:
         """Forgets the watched keys."""
         self.server.watches.forget(self, self.watched)
@@ -160,8 +166,7 @@ class Connection(Session, asyncio.Protocol):
             else:
                 handler, least, most, command = entry
                 if not least <= len(request) <= most:
-                    self.queue_broken = True
-                    reply = refusals.wrong_arity(command.name)
+                    reply = self._wrong_arity(command)
                 elif self.queue is not None and not command.immediate:
                     reply = self._enqueue(entry, request)
                 else:
@@ -191,6 +196,13 @@ class Connection(Session, asyncio.Protocol):
             self.quit()
         self.queue_broken = True
         return refusals.unknown_command(request)
+
+    def _wrong_arity(self, command: Command) -> bytes:
+        self.queue_broken = True
+        if command.name != "exec":
+            return refusals.wrong_arity(command.name)
+        self.discard()
+        return refusals.EXEC_WRONG_ARITY
 
     def _enqueue(self, entry: Entry, request: Request) -> bytes:
         assert self.queue is not None

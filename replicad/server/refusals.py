@@ -26,6 +26,9 @@ NESTED_MULTI = error("ERR MULTI calls can not be nested")
 EXEC_WITHOUT_MULTI = error("ERR EXEC without MULTI")
 DISCARD_WITHOUT_MULTI = error("ERR DISCARD without MULTI")
 EXEC_ABORTED = error("EXECABORT Transaction discarded because of previous errors.")
+EXEC_WRONG_ARITY = error(
+    "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command"
+)
 WATCH_IN_MULTI = error("ERR WATCH inside MULTI is not allowed")
 TOO_MUCH_WATCHED = error("ERR more is watched than this server accepts")
 NO_PASSWORD = error(

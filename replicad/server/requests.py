@@ -29,7 +29,7 @@ _ELEMENT_BYTES_MIN = 6  # "$0\r\n\r\n"
 _OTHER_AGGREGATES = [re.compile(header) for header in (rb">\d{5}", rb"~\d{5}", rb"%\d{5}", rb"\|\d{5}")]
 _SENTINEL = b"*0\r\n"
 _HEADER_BYTES_MAX = 32
-_DIGITS = re.compile(rb"-?[0-9]{1,19}")
+_DIGITS = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _ONLY_LISTS = {list}
 _ONLY_BYTES = {bytes}
 

@@ -69,6 +69,9 @@ def test_the_old_ways_to_set(client: redis.Redis) -> None:
     assert client.getrange("k", 0, 1) == b"34"
     assert client.getrange("k", -2, -1) == b"45"
     assert client.getrange("k", 5, 9) == b""
+    assert client.getrange("k", 0, -100) == b"3"
+    assert client.getrange("k", -100, -99) == b"3"
+    assert client.getrange("k", -99, -100) == b""
     assert client.getdel("k") == b"345"
     assert client.getdel("k") is None
 
@@ -90,3 +93,19 @@ def test_a_key_has_a_limit(client: redis.Redis) -> None:
     assert client.mget(["a", b"k" * 65537]) == [None, None]
     assert client.set(b"k" * 65536, "v") is True
     assert client.get(b"k" * 65536) == b"v"
+
+
+def test_a_part_of_a_value_is_overwritten(client: redis.Redis) -> None:
+    """SETRANGE pads with zeros up to its place; nothing to write changes nothing."""
+    assert client.setrange("k", 3, "") == 0
+    assert client.get("k") is None
+    assert client.setrange("k", 2, "ab") == 4
+    assert client.get("k") == b"\0\0ab"
+    assert client.setrange("k", 0, "xyz") == 4
+    assert client.get("k") == b"xyzb"
+    assert client.setrange("k", 6, "end") == 9
+    assert client.get("k") == b"xyzb\0\0end"
+    with pytest.raises(redis.ResponseError, match="offset is out of range"):
+        client.setrange("k", -1, "x")
+    with pytest.raises(redis.ResponseError, match="exceeds maximum allowed size"):
+        client.setrange("k", 64 << 20, "x")

@@ -109,3 +109,12 @@ def test_reads_on_a_replica_are_of_one_moment(start: StartServer) -> None:
     pipeline.get("a").get("b")
     assert pipeline.execute() == [b"1", b"2"]
     eventually(lambda: [snapshot.closed for snapshot in server.store.snapshots] == [True])
+
+
+def test_exec_with_an_argument_ends_the_transaction(server: RunningServer) -> None:
+    """As in Redis: nothing of it happens, and the next command is executed at once."""
+    with server.connect() as raw:
+        raw.send(b"MULTI\r\nSET k v\r\nEXEC now\r\nGET k\r\n")
+        raw.read(b"+OK\r\n+QUEUED\r\n")
+        assert raw.read_line().startswith(b"-EXECABORT Transaction discarded because of: wrong number")
+        raw.read(b"$-1\r\n")

@@ -54,10 +54,8 @@ def quit_(client: Connection, request: Request) -> bytes:
 
 @session.command("reset", 1, "Makes the connection like a new one.", immediate=True)
 def reset(client: Connection, request: Request) -> bytes:
-    client.queue = None
-    client.queue_bytes = 0
+    client.discard()
     client.annotations = []
-    client.unwatch()
     client.select(0)
     client.wait_for_replicas(True)
     client.name = b""

@@ -147,9 +147,25 @@ def strlen(client: Connection, request: Request) -> bytes:
 def getrange(client: Connection, request: Request) -> bytes:
     first, last = parse_integer(request[2]), parse_integer(request[3])
     value = client.read(request[1]) or b""
-    first = max(0, first + len(value) if first < 0 else first)
-    last = last + len(value) if last < 0 else last
-    return replies.bulk(value[first : max(0, last + 1)])
+    if last < first < 0:
+        return replies.bulk(b"")
+    begin, end = (max(0, at + len(value)) if at < 0 else at for at in (first, last))
+    return replies.bulk(value[begin : end + 1])
+
+
+@strings.command("setrange", 4, "Overwrites a part of a value.", writes=True, keys=_ONE_KEY)
+def setrange(client: Connection, request: Request) -> bytes:
+    offset, part = parse_integer(request[2]), request[3]
+    if offset < 0:
+        return replies.error("ERR offset is out of range")
+    old = client.read_newest(request[1]) or b""
+    if not part:
+        return replies.integer(len(old))
+    if offset + len(part) > client.server.options.bulk_bytes_max:
+        return refusals.STRING_TOO_LONG
+    value = old[:offset].ljust(offset, b"\0") + part + old[offset + len(part) :]
+    client.put(request[1], value)
+    return replies.integer(len(value))
 
 
 def _refuse_expiry(client: Connection, request: Request) -> bytes:

@@ -34,9 +34,7 @@ def multi(client: Connection, request: Request) -> bytes:
 def discard(client: Connection, request: Request) -> bytes:
     if client.queue is None:
         return refusals.DISCARD_WITHOUT_MULTI
-    client.queue = None
-    client.queue_bytes = 0
-    client.unwatch()
+    client.discard()
     return replies.OK
 
 
