@@ -13,13 +13,14 @@ from replicad import kernels
 from replicad.env import Lane, is_no_room
 from replicad.errors import ClosedError, CorruptionError, DiskFullError
 from replicad.store.compaction.merge import Merge, MergeOrder, MergeStopped
-from replicad.store.compaction.picker import Choice, choose, choose_in, most_urgent
+from replicad.store.compaction.picker import Choice, choose, choose_in, most_urgent, rewrites
 from replicad.store.core import Core
 from replicad.store.log_upkeep import apply_retention
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.state import ManifestState
 from replicad.store.pressure import Work
-from replicad.store.table.file import OpenTable, open_table
+from replicad.store.table.file import OpenTable, open_table, read_properties
+from replicad.store.table.format import SEVERAL_VERSIONS
 from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.store.version import FamilyVersion, SealedMemtables, at_level
 from replicad.types import FamilyId, FileNumber
@@ -61,13 +62,15 @@ class Background:
     def compact_everything(self) -> None:
         """Merges each family downwards, level after level, until one holds all; on the caller's thread.
 
-        Raises DiskFullError; what was merged by then stays merged.
+        What was in that level already is written again only where it can shrink. Raises DiskFullError; what
+        was merged by then stays merged.
         """
         with self._merging:
             try:
                 for family in self._core.version.live():
                     for level in range(LEVELS - 1):
                         self._compact_out_of(family.record.id, level)
+                    self._shrink(family.record.id)
             except OSError as error:
                 if not is_no_room(error):
                     raise
@@ -81,12 +84,32 @@ class Background:
             metas = family.metas()
             if not metas[level] or (level > 0 and not any(metas[level + 1 :])):
                 return
-            if self._stopping.is_set():
-                raise ClosedError("the database was closed")
-            try:
-                self._compact(family, choose_in(metas, level))
-            except MergeStopped:
-                raise ClosedError("the database was closed") from None
+            self._compact_for_caller(family, choose_in(metas, level))
+
+    def _shrink(self, id: FamilyId) -> None:
+        """Rewrites tables of the lowest level that hold deletions, or versions that snapshots needed once."""
+        family = self._core.version.families.get(id)
+        if family is None or family.dropped is not None or not any(family.levels[1:]):
+            return
+        level = max(level for level, tables in enumerate(family.levels) if tables)
+        tables = {table.meta.number: table for table in family.levels[level]}
+        oldest = min(self._core.snapshots.sequences(), default=None)
+
+        def may_shrink(meta: TableMeta) -> bool:
+            if oldest is not None and oldest < meta.last_sequence:
+                return False
+            return meta.deletions > 0 or SEVERAL_VERSIONS in read_properties(tables[meta.number])
+
+        for choice in rewrites([table.meta for table in tables.values()], level, may_shrink):
+            self._compact_for_caller(family, choice)
+
+    def _compact_for_caller(self, family: FamilyVersion, choice: Choice) -> None:
+        if self._stopping.is_set():
+            raise ClosedError("the database was closed")
+        try:
+            self._compact(family, choice)
+        except MergeStopped:
+            raise ClosedError("the database was closed") from None
 
     def _run(self, works: list[tuple[Work, Callable[[], None]]]) -> None:
         """Each in turn, and all again later while one of them finds no room."""

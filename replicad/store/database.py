@@ -334,7 +334,12 @@ class Database(LogAccess):
             raise DiskFullError(f"{core.path}: not flushed: {core.no_room.get('flush', 'the disk was full')}")
 
     def compact(self) -> None:
-        """Flushes, then merges everything into one level; returns when that is done. Raises DiskFullError."""
+        """Flushes, then merges everything into one level; returns when that is done. Raises DiskFullError.
+
+        Of what was in that level already only tables from which something can go are written again: those
+        with deletions, and those with versions for a snapshot that is closed by now. While an older snapshot
+        is open they stay as they are.
+        """
         self.flush()
         assert self._background is not None
         self._background.compact_everything()

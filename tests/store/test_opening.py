@@ -65,7 +65,7 @@ def test_damage_outside_the_data_shows_at_the_first_read(tmp_path: Path, part: s
     made(tmp_path / "db")
     path = min((tmp_path / "db").glob("*.sst"))
     file = LocalFileSystem().open(path)
-    _, filter_handle, index_handle = read_footer(file, file.size())
+    _, filter_handle, index_handle, _ = read_footer(file, file.size())
     offset = {
         "index": index_handle.offset,
         "filter": filter_handle.offset,

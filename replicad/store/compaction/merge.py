@@ -103,8 +103,7 @@ class Merge:
                 self._write_blocks(writer)
                 if event == kernels.MERGE_TABLE_END:
                     created_us = self._env.clock.wall_us()
-                    summary = self._merger.finish_table()
-                    made.append(writer.finish(summary, self._order.family, self._order.level, created_us))
+                    made.append(self._finish_table(writer, created_us))
                     writer = None
                 elif writer.offset >= self._order.table_bytes:
                     self._merger.request_cut()
@@ -143,6 +142,12 @@ class Merge:
         path = self._directory / table_name(number)
         table_id = self._env.random.bytes(16)
         return TableWriter(self._env.fs, path, number, table_id, compress=self._order.compress)
+
+    def _finish_table(self, writer: TableWriter, created_us: int) -> TableMeta:
+        summary, order = self._merger.finish_table(), self._order
+        first, last = summary.first_sequence, summary.last_sequence
+        seen_between = any(first <= snapshot < last for snapshot in order.snapshots)
+        return writer.finish(summary, order.family, order.level, created_us, several_versions=seen_between)
 
     def _write_blocks(self, writer: TableWriter) -> None:
         for raw in self._merger.take_blocks():

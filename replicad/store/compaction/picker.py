@@ -9,14 +9,16 @@ each byte that gets deeper (RocksDB's kMinOverlappingRatio).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.types import FamilyId
 
 LEVEL0_FIRST = 3.0
 """From this many times its tables on, level 0 does not wait: readers ask each of them."""
+REWRITTEN_TOGETHER = 8
 Levels = Sequence[Sequence[TableMeta]]
 """Level 0 newest first; each further level by smallest key."""
 
@@ -91,6 +93,21 @@ def complete(levels: Levels, level: int, inputs: tuple[TableMeta, ...]) -> Choic
         smallest, largest = min(smallest, table.smallest), max(largest, table.largest)
     bottom = not any(overlapping(deeper, smallest, largest) for deeper in levels[level + 2 :])
     return Choice(level, inputs, below, bottom)
+
+
+def rewrites(
+    tables: Sequence[TableMeta], level: int, may_shrink: Callable[[TableMeta], bool]
+) -> list[Choice]:
+    """In the lowest level that holds any: the tables from which something can go, merged where they are.
+
+    Neighbours together, so that what is left of them makes whole tables, but few at a time for want of room.
+    """
+    found: list[Choice] = []
+    for shrinks, group in groupby(tables, may_shrink):
+        together = tuple(group) if shrinks else ()
+        for begin in range(0, len(together), REWRITTEN_TOGETHER):
+            found.append(Choice(level - 1, (), together[begin : begin + REWRITTEN_TOGETHER], bottom=True))
+    return found
 
 
 def overlapping(tables: Sequence[TableMeta], smallest: bytes, largest: bytes) -> tuple[TableMeta, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from replicad import kernels
 from replicad.env import FileSystem, ReadFile
@@ -18,6 +19,7 @@ from replicad.store.table.format import (
     TRAILER_BYTES,
     BlockHandle,
     decode_footer,
+    decode_properties,
     open_block,
 )
 from replicad.store.table.meta import TableMeta
@@ -97,7 +99,7 @@ def open_table(fs: FileSystem, directory: Path, meta: TableMeta, cache: kernels.
 
 def _read_contents(file: ReadFile, meta: TableMeta) -> kernels.TableContents:
     """Index and filter of the table that should be in the file."""
-    reader, filter_handle, index_handle = read_footer(file, meta.size_bytes)
+    reader, filter_handle, index_handle, _ = read_footer(file, meta.size_bytes)
     if reader.table_id != meta.table_id:
         raise CorruptionError(
             "this is another table",
@@ -114,13 +116,24 @@ def _read_contents(file: ReadFile, meta: TableMeta) -> kernels.TableContents:
         raise CorruptionError(error.reason, path=file.path, offset=index_handle.offset) from None
 
 
-def read_footer(file: ReadFile, size: int) -> tuple[BlockReader, BlockHandle, BlockHandle]:
-    """(reader, filter handle, index handle) of an open file of `size` bytes."""
+def read_footer(file: ReadFile, size: int) -> tuple[BlockReader, BlockHandle, BlockHandle, BlockHandle]:
+    """(reader, handles of filter, index and properties) of an open file of `size` bytes."""
     begin = max(size - FOOTER_BYTES, 0)
     try:
-        table_id, filter_handle, index_handle, _ = decode_footer(file.read(begin, FOOTER_BYTES))
+        table_id, *handles = decode_footer(file.read(begin, FOOTER_BYTES))
     except CorruptionError as error:
         raise error.located(file.path, begin) from None
     except NewerFormatError as error:
         raise NewerFormatError(f"{file.path}: {error}") from None
-    return BlockReader(file, table_id, size), filter_handle, index_handle
+    filter_handle, index_handle, properties_handle = handles
+    return BlockReader(file, table_id, size), filter_handle, index_handle, properties_handle
+
+
+def read_properties(table: OpenTable) -> dict[str, Any]:
+    """What its writer noted in it; raises CorruptionError."""
+    file = table.reader.file
+    reader, _, _, handle = read_footer(file, table.meta.size_bytes)
+    try:
+        return decode_properties(reader.fetch(handle.offset, handle.length, handle.raw_length))
+    except CorruptionError as error:
+        raise CorruptionError(error.reason, path=file.path, offset=handle.offset) from None

@@ -128,6 +128,10 @@ def decode_footer(data: bytes) -> tuple[bytes, BlockHandle, BlockHandle, BlockHa
     return table_id, BlockHandle(*numbers[0:3]), BlockHandle(*numbers[3:6]), BlockHandle(*numbers[6:9])
 
 
+SEVERAL_VERSIONS = "several_versions"
+"""The property of a table that may hold more than one version of a key."""
+
+
 def encode_properties(properties: dict[str, Any]) -> bytes:
     return bytes(msgpack.packb(properties, use_bin_type=True))
 

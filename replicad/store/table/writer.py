@@ -8,6 +8,7 @@ from pathlib import Path
 from replicad import kernels
 from replicad.env import FileSystem
 from replicad.store.table.format import (
+    SEVERAL_VERSIONS,
     BlockHandle,
     encode_footer,
     encode_properties,
@@ -38,7 +39,13 @@ class TableWriter:
         return self._seal(raw, self._compress)
 
     def finish(
-        self, summary: kernels.TableSummary, family: FamilyId, level: int, created_us: int
+        self,
+        summary: kernels.TableSummary,
+        family: FamilyId,
+        level: int,
+        created_us: int,
+        *,
+        several_versions: bool = False,
     ) -> TableMeta:
         """Writes filter, index, properties and footer, syncs, and tells what the manifest must know."""
         raw_bytes = summary.raw_key_bytes + summary.raw_value_bytes
@@ -55,6 +62,8 @@ class TableWriter:
             "raw_bytes": raw_bytes,
             "created_us": created_us,
         }
+        if several_versions:
+            properties[SEVERAL_VERSIONS] = True
         properties_handle = self._seal(encode_properties(properties), compress=False)
         self._put(encode_footer(self._table_id, filter_handle, index_handle, properties_handle))
         self._drain()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from replicad.store.compaction.picker import Shape, choose, debt_bytes, most_urgent, overlapping
+import pytest
+
+from replicad.store.compaction import picker
+from replicad.store.compaction.picker import Shape, choose, debt_bytes, most_urgent, overlapping, rewrites
 from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.types import FamilyId, FileNumber, Sequence
 
@@ -138,3 +141,14 @@ def test_the_most_urgent_family_comes_first() -> None:
     assert most_urgent({FamilyId(0): idle, FamilyId(4): full}, SHAPE) == 4
     assert most_urgent({FamilyId(2): full, FamilyId(4): full}, SHAPE) == 2
     assert most_urgent({FamilyId(2): full, FamilyId(4): fuller}, SHAPE) == 4
+
+
+def test_tables_that_can_shrink_are_merged_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neighbours go together, a few at a time; no merge spans a table that stays."""
+    monkeypatch.setattr(picker, "REWRITTEN_TOGETHER", 2)
+    tables = [table(number, 3, f"{number}", f"{number}") for number in range(1, 8)]
+    choices = rewrites(tables, 3, lambda meta: meta.number != 4)
+    assert [numbers(choice.below) for choice in choices] == [[1, 2], [3], [5, 6], [7]]
+    for choice in choices:
+        assert (choice.output_level, choice.inputs, choice.bottom, choice.is_move) == (3, (), True, False)
+    assert rewrites([], 3, lambda _: True) == []
