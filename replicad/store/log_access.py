@@ -151,7 +151,8 @@ class LogAccess:
         return self._core.env.fs.free_bytes(self._core.catalog.live) - self._core.options.log_disk_floor_bytes
 
     def get_updates_since(self, sequence: int) -> UpdateIterator:
-        """Updates from the batch that holds `sequence`; raises LogGoneError when the log no longer does.
+        """Updates from the batch that holds `sequence`, of 0 from the first; raises LogGoneError when the log
+        no longer does.
 
         >>> updates = db.get_updates_since(last_seen + 1)                       # doctest: +SKIP
         >>> while (update := updates.next(timeout=60)) is not None:             # doctest: +SKIP
@@ -159,7 +160,7 @@ class LogAccess:
         ...     last_seen = update.position.sequence
         """
         self._progress.raise_if_ended()
-        return UpdateIterator(self._core, Sequence(sequence))
+        return UpdateIterator(self._core, Sequence(max(1, sequence)))
 
     def read_log(self, start: int) -> LogCursor:
         """Raw durable frames from the one that holds `start`; raises LogGoneError."""

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from replicad import kernels
-from replicad.errors import LogGoneError
+from replicad.errors import InvalidArgument, LogGoneError
 from replicad.store.batch import WriteBatch, batch_from
 from replicad.store.core import Core
 from replicad.store.wal.cursor import LogCursor
@@ -48,6 +48,7 @@ class UpdateIterator:
         self._core = core
         self._cursor = LogCursor(core.catalog, core.database_id, start)
         self._ready: deque[Update] = deque()
+        self._closed = False
 
     def __iter__(self) -> UpdateIterator:
         return self
@@ -69,6 +70,9 @@ class UpdateIterator:
                 return None
 
     def close(self) -> None:
+        """It gives nothing any more: InvalidArgument."""
+        self._closed = True
+        self._ready.clear()
         self._cursor.close()
 
     def _wait_beyond(self, durable: int, timeout: float | None) -> bool:
@@ -79,6 +83,8 @@ class UpdateIterator:
     def _fill(self) -> None:
         if self._core.progress.closed:
             self._core.progress.raise_if_ended()
+        if self._closed:
+            raise InvalidArgument("the iterator of updates is closed")
         chunk = self._cursor.next(CHUNK_BYTES)
         if chunk is None:
             return

@@ -62,6 +62,18 @@ def test_from_any_sequence_number(db: replicad.Database) -> None:
         assert notes_of(db.get_updates_since(start)) == [w for w in written if w[0] >= start]
 
 
+def test_from_0_and_after_the_end(db: replicad.Database) -> None:
+    """0 means the first there is; a closed iterator gives nothing any more, and says so."""
+    updates = db.get_updates_since(0)
+    fill(db, 3)
+    db.wait_durable(3)
+    assert [update.first_sequence for update in db.get_updates_since(0)] == [1, 2, 3]
+    assert next(updates).first_sequence == 1
+    updates.close()
+    with pytest.raises(replicad.InvalidArgument, match="closed"):
+        next(updates)
+
+
 def test_tailing_while_writing(db: replicad.Database) -> None:
     """A reader that waits follows a writer through rotations, flushes and archiving."""
     seen: list[tuple[int, bytes]] = []
