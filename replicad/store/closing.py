@@ -42,12 +42,7 @@ def _close_files(core: Core) -> None:
     assert core.manifest is not None
     try:
         if core.progress.failure is None:
-            final = Edit(
-                synced=core.log.written,
-                next_file=core.numbers.next,
-                commit_time_us=core.log.frames.commit_time_us,
-            )
-            core.manifest.close(final)
+            core.manifest.close(Edit(synced=core.log.written, next_file=core.numbers.next))
     except DiskFullError:
         pass  # The log is durable and the manifest before this one is whole: nothing is owed.
     finally:

@@ -329,6 +329,7 @@ def _become_own_database(core: Core) -> None:
         synced=position,
         log_start=position,
         owned=position,
+        commit_time_us=core.log.frames.commit_time_us,
         next_file=core.numbers.next,
     )
     core.manifest = ManifestWriter(core.env.fs, core.path, state)
