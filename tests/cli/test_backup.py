@@ -83,6 +83,20 @@ def test_verify(run: Run, target: Path) -> None:
     assert run("backup", "verify", target, "1", "--all").code == USAGE
 
 
+def test_an_unreadable_latest_backup_is_told(run: Run, target: Path, tmp_path: Path) -> None:
+    """Whoever asks for the latest hears that a newer one cannot be read; verification fails."""
+    (target / "meta" / "2.json").write_bytes(b"")
+    for arguments, ending in (
+        (("verify", target), ERROR),
+        (("restore", target, tmp_path / "new"), OK),
+    ):
+        code, _, err = run("backup", *arguments)
+        assert code == ending
+        assert "backup 2 cannot be read (" in err
+        assert "); 1 is the newest that can" in err
+    assert json.loads(run("backup", "verify", target, "--json").out)["broken"] == [2]
+
+
 def test_restore(run: Run, target: Path, tmp_path: Path) -> None:
     """By id or the latest; a dry run changes nothing; a directory in use is refused with its holder."""
     code, out, _ = run("backup", "restore", target, tmp_path / "new", "--id", 1, "--dry-run")

@@ -84,3 +84,14 @@ def open_reading(target: str, *, workers: int = 4, rate: str | None = None) -> B
 
     options = BackupEngineOptions(max_background_operations=workers, read_bytes_per_second=parse_rate(rate))
     return BackupEngineReadOnly(target, options)
+
+
+def unreadable_after(engine: BackupEngineReadOnly, id: int) -> list[int]:
+    """Backups newer than `id`, the newest that can be read; each is told on stderr, for whoever asked for the
+    latest meant those."""
+    from replicad.cli.output import print_error
+
+    newer = {other: error for other, error in engine.get_corrupted_backups().items() if other > id}
+    for other, error in sorted(newer.items()):
+        print_error(f"backup {other} cannot be read ({error}); {id} is the newest that can")
+    return sorted(newer)

@@ -14,6 +14,7 @@ from replicad.cli.backup.arguments import (
     WorkersOption,
     open_reading,
     parse_database,
+    unreadable_after,
 )
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ def _restore(
     if id is not None:
         return engine.restore_backup(id, destination, **options)
     if sequence is None and time is None:
+        if (latest := engine.get_latest_backup_info()) is not None:
+            unreadable_after(engine, latest.id)
         return engine.restore_latest_backup(destination, **options)
     return engine.restore_to(
         destination,

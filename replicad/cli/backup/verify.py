@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from replicad.cli.arguments import JsonOption
-from replicad.cli.backup.arguments import RateOption, TargetArgument, WorkersOption, open_reading
+from replicad.cli.backup.arguments import (
+    RateOption,
+    TargetArgument,
+    WorkersOption,
+    open_reading,
+    unreadable_after,
+)
 
 if TYPE_CHECKING:
     from replicad.backup.archive.check import LogCheck
@@ -55,7 +61,7 @@ def verify(
             latest = engine.get_latest_backup_info()
             if latest is None and not engine.get_corrupted_backups():
                 raise NotFoundError(f"{target} holds no backup")
-            ids = None if latest is None else [latest.id]
+            ids = None if latest is None else [*unreadable_after(engine, latest.id), latest.id]
         found = engine.verify_backups(ids or None, checksums=checksums, progress=progress)
         logs = engine.verify_log(checksums=checksums, progress=progress)
     if json:
