@@ -29,7 +29,7 @@ from replicad.backup.shelf import read_meta
 from replicad.backup.target import Target
 from replicad.backup.workers import run_all
 from replicad.env import Env
-from replicad.errors import CorruptionError, NewerFormatError, NotFoundError, StoppedError
+from replicad.errors import CorruptionError, NewerFormatError, NotFoundError, StoppedError, StoreError
 
 _BATCH = 1000
 _Claim = tuple[BackupId, str]
@@ -112,17 +112,26 @@ class Collector:
         )
 
     def _read_metas(self, listed: Iterable[str], without: CollectionOf[BackupId] = ()) -> None:
+        damaged: dict[BackupId, StoreError] = {}
+
         def read(id: BackupId) -> None:
             with contextlib.suppress(NotFoundError):  # It was deleted meanwhile.
                 try:
                     self._metas[id] = read_meta(self._target, id)
                 except (CorruptionError, NewerFormatError) as error:
-                    error.add_note(f"backup {id} cannot be read: delete it first, nothing was removed")
-                    raise
+                    damaged[id] = error
 
         ids = {id for name in listed if (id := names.id_of_meta(name)) is not None}
         unread = sorted(ids - self._metas.keys() - set(without))
         run_all(self._env, self._workers, [lambda id=id: read(id) for id in unread])  # type: ignore[misc]
+        if damaged:
+            ids = sorted(damaged)
+            error = damaged[ids[0]]
+            error.add_note(
+                f"nobody knows which files the backups need that cannot be read: {', '.join(map(str, ids))}; "
+                f"delete them too: replicad backup delete {self._target.url} {' '.join(map(str, ids))}"
+            )
+            raise error
 
     def _delete_metas(self, listed: Iterable[str], delete: CollectionOf[BackupId]) -> None:
         if not delete:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from replicad.backup.archive.check import archived_databases
@@ -97,14 +97,21 @@ class BackupEngine(BackupEngineReadOnly):
     # Removing
 
     def delete_backup(self, id: int) -> Collected:
-        """Deletes a backup and the files that no other needs. Raises NotFoundError."""
+        """Deletes a backup and the files that no other needs. Raises NotFoundError; CorruptionError or
+        NewerFormatError when another one cannot be read, which has to go first or with it."""
+        return self.delete_backups([id])
 
-        def only(ids: list[BackupId]) -> list[BackupId]:
-            if id not in ids:
-                raise NotFoundError(f"{self.target.url} holds no backup {id}")
-            return [BackupId(id)]
+    def delete_backups(self, ids: Iterable[int]) -> Collected:
+        """`delete_backup` of several: of all, or of none when one of them is not there."""
+        wanted = sorted({BackupId(id) for id in ids})
 
-        return self._collect(only)
+        def these(present: list[BackupId]) -> list[BackupId]:
+            for id in wanted:
+                if id not in present:
+                    raise NotFoundError(f"{self.target.url} holds no backup {id}")
+            return wanted
+
+        return self._collect(these)
 
     def purge_old_backups(self, keep: int) -> Collected:
         """Deletes all but the newest `keep`. One that cannot be read is not counted, and goes when it is

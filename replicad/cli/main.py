@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else OK
     except ReplicadError as error:
-        print_error(str(error))
+        print_error("; ".join([str(error), *getattr(error, "__notes__", ())]))
         return exit_code(error)
     except BrokenPipeError:
         # Whoever read our output has seen enough. Python would complain once more when it flushes at exit.

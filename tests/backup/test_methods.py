@@ -212,6 +212,16 @@ def test_delete_backup(engine: BackupEngine, db: Database) -> None:
     assert engine.verify_backups(checksums=True).ok
 
 
+def test_delete_backups(engine: BackupEngine, db: Database) -> None:
+    """Several at once, or none of them when one is not there."""
+    for _ in range(3):
+        engine.create_backup(db)
+    with pytest.raises(NotFoundError, match="holds no backup 9"):
+        engine.delete_backups([1, 9])
+    assert engine.delete_backups([3, 1, 1]).backups == (1, 3)
+    assert [info.id for info in engine.get_backup_info()] == [2]
+
+
 def test_purge_old_backups(engine: BackupEngine, db: Database) -> None:
     """All but the newest N go; ids are not used again."""
     for _ in range(4):

@@ -161,12 +161,31 @@ def test_delete_purge_and_gc(run: Run, target: Path, tmp_path: Path) -> None:
     assert run("backup", "purge", target).code == USAGE
 
 
+def test_deleting_is_all_or_nothing(run: Run, target: Path, tmp_path: Path) -> None:
+    """An id that is not there keeps the others; unreadable backups stop every removal until they are named."""
+    code, _, err = run("backup", "delete", target, 1, 99)
+    assert (code, "holds no backup 99" in err) == (ERROR, True)
+    for _ in range(2):
+        run("backup", "create", target, "--data", tmp_path / "db")
+    for id in (2, 4):
+        (target / "meta" / f"{id}.json").write_bytes(b"")
+    for arguments in (("delete", target, 1), ("delete", target, 1, 4), ("gc", target)):
+        code, _, err = run("backup", *arguments)
+        assert code == ERROR
+        assert f"replicad backup delete {target} 2" in err
+    assert len(json.loads(run("backup", "list", target, "--json").out)["backups"]) == 2
+    assert "backups deleted: 1, 2, 4;" in run("backup", "delete", target, 2, 1, 4).out
+    assert run("backup", "verify", target, "--all", "--checksums").code == OK
+
+
 def test_what_cannot_be_meant(run: Run, tmp_path: Path) -> None:
     """Wrong command lines end with 2 and say what to write instead."""
     for arguments in (
         ("create", tmp_path / "t"),
         ("create", "--data", tmp_path),
         ("create", tmp_path / "t", "--data", tmp_path, "--node", ":1"),
+        ("create", tmp_path / "t", "--node", ":1", "--rate", "20M"),
+        ("create", tmp_path / "t", "--node", ":1", "--workers", "4"),
         ("purge", tmp_path / "t", "--log-age", "soon"),
         ("restore", tmp_path / "t", tmp_path / "d", "--time", "noon"),
         ("verify", tmp_path / "t", "--rate", "fast"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 TargetArgument = Annotated[
     str, typer.Argument(metavar="TARGET", help="A directory, or a URL such as s3://bucket/prefix.")
 ]
+WORKERS = 4
 WorkersOption = Annotated[
     int, typer.Option("--workers", metavar="N", min=1, help="Files that are copied or read at once.")
 ]

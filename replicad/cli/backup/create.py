@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from replicad.cli.arguments import JsonOption
-from replicad.cli.backup.arguments import RateOption, WorkersOption, open_engine
+from replicad.cli.backup.arguments import WORKERS, RateOption, open_engine
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +49,10 @@ def create(
     metadata: Annotated[
         str, typer.Option("--metadata", metavar="TEXT", help="Kept with the backup and shown by list.")
     ] = "",
-    workers: WorkersOption = 4,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, help="Files that are copied at once.  [default: 4]"),
+    ] = None,
     rate: RateOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -58,6 +61,8 @@ def create(
     A running node, primary or replica, makes the backup itself while it goes on serving. It shows its
     progress in `replicad status`. A backup that fails or is stopped leaves the target as it was, and the
     next one uses what was copied.
+
+    --workers and --rate are for what this process copies, with --data and --from.
     """
     from replicad.cli.exits import UsageError
     from replicad.cli.output import print_json
@@ -65,12 +70,17 @@ def create(
     if sum(given is not None for given in (node, data, remote)) != 1:
         raise UsageError("say what to back up: --node HOST:PORT, --data DIR or --from HOST:PORT")
     if node is not None:
+        if workers is not None or rate is not None:
+            raise UsageError(
+                "--workers and --rate are not for --node: the node copies, as its [backup] section says"
+            )
         document = _by_node(node, target, flush=flush, metadata=metadata)
     else:
         if target is None:
             raise UsageError("name the target: a directory, or a URL")
         from replicad.cli.backup.progress import bar
 
+        workers = workers or WORKERS
         with (
             open_engine(target, workers=workers, rate=rate) as engine,
             _source(data, remote, workers) as source,

@@ -30,10 +30,14 @@ def delete(
     ids: Annotated[list[int], typer.Argument(metavar="ID...", help="As `replicad backup list` shows them.")],
     json: JsonOption = False,
 ) -> None:
-    """Delete backups, and the files that no other backup needs."""
+    """Delete backups, and the files that no other backup needs.
+
+    All of them go, or none when one is not there. A backup that cannot be read stands in the way, because
+    nobody knows which files it needs, until it is named as well.
+    """
     with open_engine(target) as engine:
-        collected = [engine.delete_backup(id) for id in ids]
-    _report(collected, 0, json)
+        collected = engine.delete_backups(ids)
+    _report([collected], 0, json)
 
 
 def purge(
