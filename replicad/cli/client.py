@@ -7,7 +7,7 @@ reply that is an error becomes a ReplyError.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, cast
 
@@ -44,7 +44,8 @@ class Client:
         try:
             self._socket = socket.create_connection((host, port), timeout=timeout_seconds)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            reached_itself = self._socket.getsockname() == self._socket.getpeername()
+            self.peer: Hashable = self._socket.getpeername()
+            reached_itself = self._socket.getsockname() == self.peer
         except OSError as error:
             raise UnreachableError(f"{self.address}: {_reason(error)}") from None
         if reached_itself:
@@ -65,7 +66,10 @@ class Client:
 
     def set_timeout(self, timeout_seconds: float | None) -> None:
         """From now on, how long a wait for a reply may take."""
-        self._socket.settimeout(timeout_seconds)
+        try:
+            self._socket.settimeout(timeout_seconds)
+        except OSError:
+            raise UnreachableError(f"{self.address}: the node closed the connection") from None
 
     def call(self, *arguments: Argument) -> Any:
         """One command and its reply; raises ReplyError."""

@@ -91,7 +91,11 @@ def compare_nodes(
 
     Raises PeerTimeoutError when they could not be brought to one sequence number within `timeout_seconds`.
     """
-    return asyncio.run(_compare(nodes, timeout_seconds, differences_max, progress or _line_on_terminal))
+    say = progress or _line_on_terminal
+    try:
+        return asyncio.run(_compare(nodes, timeout_seconds, differences_max, say))
+    finally:
+        say("")
 
 
 def order_repairs(nodes: Sequence[Node], outcome: Outcome) -> list[str]:
@@ -141,7 +145,6 @@ async def _compare(
         finally:
             for side in sides:
                 await asyncio.to_thread(side.release)
-    say("")
     differences = tuple(
         NamedDifference(
             reference=nodes[0].name,

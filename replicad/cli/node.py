@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -50,6 +50,8 @@ class Node(Protocol):
     """What the verbs ask of a NODE."""
 
     name: str
+    key: Hashable
+    """Two nodes that are one have one."""
 
     def status(self) -> dict[str, Any]:
         """The node's status document."""
@@ -103,6 +105,7 @@ class LiveNode:
         self._timeout_seconds = timeout_seconds
         self.client = Client(host, port, timeout_seconds=timeout_seconds)
         self.name = self.client.address
+        self.key: Hashable = self.client.peer
 
     def close(self) -> None:
         self.client.close()
@@ -197,6 +200,7 @@ class DirectoryNode:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = str(path)
+        self.key: Hashable = path.resolve()
         self._database: Database | None = None
 
     def close(self) -> None:

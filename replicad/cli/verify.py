@@ -56,7 +56,10 @@ def verify(
     if len(nodes) < 2:
         raise UsageError("verify compares two nodes or more")
     with contextlib.ExitStack() as stack:
-        opened: list[Node] = [stack.enter_context(contextlib.closing(open_node(node))) for node in nodes]
+        opened: list[Node] = [stack.enter_context(contextlib.closing(open_node(name))) for name in nodes]
+        for node in opened:
+            if sum(other.key == node.key for other in opened) > 1:
+                raise UsageError(f"{node.name} is there twice; verify compares different nodes")
         outcome = compare_nodes(opened, timeout, differences_max=differences)
         repairing = order_repairs(opened, outcome) if repair else []
     if json:

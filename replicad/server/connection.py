@@ -229,6 +229,12 @@ class Connection(Session, asyncio.Protocol):
         if isinstance(error, CorruptionError):
             self.server.found_corruption(error)
         self.server.stats.errors += 1
+        if isinstance(error, OSError) and error.filename:
+            reason = f"{error.filename}: {error.strerror}"
+            log.warning(
+                "server.command_failed", command=command and command.name, client=self.peer, reason=reason
+            )
+            return replies.error(f"ERR {reason}")
         log.error("server.command_failed", command=command and command.name, client=self.peer, exc_info=error)
         if isinstance(error, ReplicadError):
             return replies.error(f"ERR {type(error).__name__}: {error}")

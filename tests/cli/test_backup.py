@@ -162,7 +162,7 @@ def test_delete_purge_and_gc(run: Run, target: Path, tmp_path: Path) -> None:
 
 
 def test_deleting_is_all_or_nothing(run: Run, target: Path, tmp_path: Path) -> None:
-    """An id that is not there keeps the others; unreadable backups stop every removal until they are named."""
+    """An id that is not there keeps the others; unreadable backups stop removals until named."""
     code, _, err = run("backup", "delete", target, 1, 99)
     assert (code, "holds no backup 99" in err) == (ERROR, True)
     for _ in range(2):

@@ -13,9 +13,9 @@ import pytest
 
 import replicad
 from replicad.cli.client import Client, ReplyError
-from replicad.cli.comparison import _Deadline, _write_mark
-from replicad.cli.exits import DIFFERENT, ERROR, UnreachableError
-from replicad.cli.node import LiveNode
+from replicad.cli.comparison import _Deadline, _write_mark, compare_nodes
+from replicad.cli.exits import DIFFERENT, ERROR, UNREACHABLE, USAGE, UnreachableError
+from replicad.cli.node import DirectoryNode, LiveNode
 from replicad.cli.output import show_time
 from replicad.options import KIB, Options
 from replicad.server.replies import Value, bulk, encode, error
@@ -261,3 +261,66 @@ def test_closed_connection() -> None:
         ):
             client.call("PING")
         thread.join()
+
+
+def test_a_path_that_cannot_be_written(run: Run, serve: Callable[..., RunningServer], tmp_path: Path) -> None:
+    """The node's system says why, and the node names the path."""
+    server = serve()
+    file = tmp_path / "file"
+    file.touch()
+    code, _, err = run("checkpoint", f":{server.port}", file / "copy")
+    assert code == ERROR
+    assert str(file) in err
+    assert err.endswith(": Not a directory\n")
+
+
+def test_verify_with_a_node_that_dies(run: Run, serve: Callable[..., RunningServer]) -> None:
+    """A node that goes away in the middle is unreachable, and is said to be."""
+    server = serve()
+    write(server, 1)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        dying = listener.getsockname()[1]
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                while b"SNAPSHOT" not in (asked := connection.recv(4096)):
+                    position = bulk(b"1:1:0000000000000000")
+                    connection.sendall(bulk(b'{"role": "replica"}') if b"STATUS" in asked else position)
+                connection.sendall(encode(1, 2))
+                listener.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        code, _, err = run("verify", f":{server.port}", f":{dying}", "--timeout", 20)
+        thread.join(10)
+    assert code == UNREACHABLE
+    assert err == f"replicad: 127.0.0.1:{dying}: connection refused\n"
+
+
+def test_verify_needs_different_nodes(run: Run, serve: Callable[..., RunningServer], tmp_path: Path) -> None:
+    """A node equals itself, which proves nothing: it is refused."""
+    address = f":{serve().port}"
+    for nodes in (
+        (address, f"127.0.0.1{address}"),
+        (tmp_path / "node-0", f"{tmp_path}/node-0/../node-0"),
+    ):
+        code, out, err = run("verify", *nodes)
+        assert (code, out) == (USAGE, "")
+        assert "is there twice" in err
+
+
+def test_what_verify_shows_ends_before_its_error() -> None:
+    """On a terminal the line that says what is waited for is cleared, also when that fails."""
+    said: list[str] = []
+
+    class Away(DirectoryNode):
+        def sequence(self) -> int | None:
+            said.append("asked")
+            raise ReplyError("ERR nothing here")
+
+    with pytest.raises(ReplyError):
+        compare_nodes([Away(Path("/nowhere"))] * 2, 1.0, progress=said.append)
+    assert said == ["asked", ""]
