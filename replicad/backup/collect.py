@@ -125,11 +125,11 @@ class Collector:
         unread = sorted(ids - self._metas.keys() - set(without))
         run_all(self._env, self._workers, [lambda id=id: read(id) for id in unread])  # type: ignore[misc]
         if damaged:
-            ids = sorted(damaged)
-            error = damaged[ids[0]]
+            unreadable = " ".join(map(str, sorted(damaged)))
+            error = damaged[min(damaged)]
             error.add_note(
-                f"nobody knows which files the backups need that cannot be read: {', '.join(map(str, ids))}; "
-                f"delete them too: replicad backup delete {self._target.url} {' '.join(map(str, ids))}"
+                "nobody knows which files a backup needs that cannot be read; delete it too: "
+                f"replicad backup delete {self._target.url} {unreadable}"
             )
             raise error
 

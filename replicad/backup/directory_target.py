@@ -25,6 +25,13 @@ class DirectoryTarget:
         self._sync = sync
         self.url = str(self._root)
 
+    def check_apart(self, database: Path | None) -> None:
+        """Raises InvalidArgument where backups would lie in a database: in that one, or in any."""
+        if self._env.fs.exists(self._root / "CURRENT") or (database and self._root.is_relative_to(database)):
+            raise InvalidArgument(
+                f"{self.url} is a database's directory, or within one; backups need a directory of their own"
+            )
+
     def list(self, prefix: str) -> dict[str, int]:
         found = self._env.fs.files(self._path(prefix))
         return {

@@ -13,6 +13,7 @@ from replicad.backup.attachments import CLOCK_STEP_SECONDS, Attachments
 from replicad.backup.catalog import summary
 from replicad.backup.collect import Collected, Collector
 from replicad.backup.create import Creation
+from replicad.backup.directory_target import DirectoryTarget
 from replicad.backup.info import BackupInfo
 from replicad.backup.names import META, BackupId
 from replicad.backup.options import BackupEngineOptions
@@ -69,8 +70,10 @@ class BackupEngine(BackupEngineReadOnly):
 
         Raises StoppedError, AttachmentError, CorruptionError (which says whether source or target is bad),
         ClosedError for a cut whose lease ended, DiskFullError; then there is no backup, and the next one uses
-        what was copied.
+        what was copied. InvalidArgument for a target within a database.
         """
+        if isinstance(self.target, DirectoryTarget):
+            self.target.check_apart(source.path if isinstance(source, Database) else None)
         with self._operation("the backup", progress) as flow:
             if attachments is not None and isinstance(source, Database):
                 flow.stop.pause(CLOCK_STEP_SECONDS)  # What was written before the call is older than the cut.

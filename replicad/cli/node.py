@@ -90,7 +90,7 @@ def parse_address(text: str) -> tuple[str, int]:
 
 def open_node(text: str) -> Node:
     """The node that the argument names; raises UsageError or UnreachableError."""
-    if Path(text).is_dir():
+    if text and Path(text).is_dir():
         return DirectoryNode(Path(text))
     if _ADDRESS.fullmatch(text) is None:
         raise UsageError(f"{text!r} is neither HOST:PORT nor an existing data directory")

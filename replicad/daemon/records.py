@@ -9,14 +9,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from replicad.backup.restore.destination import foreign_content
 from replicad.env import Env
+from replicad.errors import ConfigError
 from replicad.state import BootstrapProgress, NodeState, Peer, RoleRecord, Shown, Slot, Verification
 from replicad.state.node import DIRECTORY
 
 
 @contextlib.contextmanager
 def locked_state(env: Env, data: Path) -> Iterator[NodeState]:
-    """The state of the node whose directory this process now has to itself; LockedError if it has not."""
+    """The state of the node whose directory this process now has to itself; LockedError if it has not.
+
+    Raises ConfigError for a directory that is somebody else's, a target of backups for instance.
+    """
+    foreign = None if env.fs.exists(data / DIRECTORY) else foreign_content(env.fs, data)
+    if foreign is not None:
+        raise ConfigError(f"data: {foreign}; name a new or empty directory, or that of a node")
     env.fs.make_directories(data / DIRECTORY)
     lock = env.fs.lock(data / DIRECTORY / "daemon.lock")
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from replicad import kernels
 from replicad.env import Env
-from replicad.errors import DiskFullError, ReadOnlyError, StoreError
+from replicad.errors import DiskFullError, InvalidArgument, ReadOnlyError, StoreError
 from replicad.options import FamilyOptions, Options
 from replicad.store.background import Background, seal_active
 from replicad.store.checkpoint import Checkpoint, write_checkpoint
@@ -422,12 +422,15 @@ class Database(LogAccess):
         """Makes `path` a database of its own at one exact position; says where it opens and what was linked.
 
         Files are hard links where the file system has them, and copies with `copy` or where it has not.
-        `path` must not exist. Without `flush` the copy brings the log that its tables lack. `families` limits
-        it to these and the default one; then it is flushed, and at the position that its tables hold.
+        `path` must not exist, nor be within the database. Without `flush` the copy brings the log that its
+        tables lack. `families` limits it to these and the default one; then it is flushed, and at the
+        position that its tables hold.
 
         >>> db.create_checkpoint("/backup/monday").position                     # doctest: +SKIP
         Position(epoch=1, sequence=60003, history_hash=13541213309823301987)
         """
+        if Path(path).absolute().is_relative_to(self.path):
+            raise InvalidArgument(f"{path} is within the database; a checkpoint needs a path of its own")
         with self.cut(flush=flush or families is not None, holder=f"checkpoint {path}") as cut:
             return write_checkpoint(
                 self._core.env, cut, Path(path), with_log=families is None, copy=copy, families=families

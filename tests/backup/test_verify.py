@@ -100,7 +100,7 @@ def test_a_damaged_meta(three: BackupEngine) -> None:
     assert list(three.get_corrupted_backups()) == [2]
     with pytest.raises(replicad.CorruptionError) as caught:
         three.delete_backup(1)
-    assert "delete them too" in str(caught.value.__notes__)
+    assert "backup delete" in str(caught.value.__notes__)
     assert [info.id for info in three.get_backup_info()] == [1, 3]
     three.delete_backup(2)
     three.delete_backup(1)

@@ -14,6 +14,9 @@ from replicad.backup.archive.archiver import LogArchiver
 from replicad.cli.arguments import parse_time
 from replicad.cli.backup.arguments import parse_rate, parse_span
 from replicad.cli.exits import ERROR, OK, USAGE, UsageError
+from replicad.daemon.records import locked_state
+from replicad.env import Env
+from replicad.errors import ConfigError
 from replicad.store.database import open_database
 from tests.cli.conftest import RECORDS, Outcome, fill
 
@@ -52,8 +55,35 @@ def test_create_list_and_show(run: Run, target: Path, tmp_path: Path) -> None:
     code, out, err = run("backup", "show", target, 7)
     assert (code, out) == (ERROR, "")
     assert "holds no backup 7" in err
-    assert run("backup", "list", tmp_path / "nothing").out == f"{tmp_path / 'nothing'} holds no backup\n"
-    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_target_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    """Only create makes a target; an empty directory is one that holds nothing."""
+    nowhere = tmp_path / "nothing"
+    for arguments in (("list",), ("gc",), ("purge", "--keep", 1), ("delete", 1), ("verify",), ("show", 1)):
+        verb, *others = arguments
+        code, out, err = run("backup", verb, nowhere, *others)
+        assert (code, out, err) == (ERROR, "", f"replicad: {nowhere} does not exist\n"), verb
+    assert not nowhere.exists()
+    nowhere.mkdir()
+    assert run("backup", "list", nowhere).out == f"{nowhere} holds no backup\n"
+
+
+def test_backups_stay_out_of_databases(run: Run, target: Path, tmp_path: Path) -> None:
+    """A database's directory is no target, and a target is no place for a database."""
+    fill(tmp_path / "other")
+    for place in (tmp_path / "db", tmp_path / "db" / "inner", tmp_path / "other"):
+        code, _, err = run("backup", "create", place, "--data", tmp_path / "db")
+        assert (code, "is a database's directory, or within one" in err) == (ERROR, True)
+    code, _, err = run("checkpoint", tmp_path / "db", tmp_path / "db" / "inner")
+    assert (code, "is within the database" in err) == (ERROR, True)
+    assert not (tmp_path / "db" / "inner").exists()
+    with (
+        pytest.raises(ConfigError, match="and no database; name a new or empty directory"),
+        locked_state(Env(), target),
+    ):
+        pass
+    assert not (target / "state").exists()
 
 
 def test_a_backup_leaves_the_source_what_it_is(run: Run, target: Path, tmp_path: Path) -> None:
@@ -180,9 +210,12 @@ def test_deleting_is_all_or_nothing(run: Run, target: Path, tmp_path: Path) -> N
 
 def test_what_cannot_be_meant(run: Run, tmp_path: Path) -> None:
     """Wrong command lines end with 2 and say what to write instead."""
+    (tmp_path / "t").mkdir()
     for arguments in (
         ("create", tmp_path / "t"),
         ("create", "--data", tmp_path),
+        ("create", "", "--node", ":1"),
+        ("list", ""),
         ("create", tmp_path / "t", "--data", tmp_path, "--node", ":1"),
         ("create", tmp_path / "t", "--node", ":1", "--rate", "20M"),
         ("create", tmp_path / "t", "--node", ":1", "--workers", "4"),

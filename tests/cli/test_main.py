@@ -41,7 +41,7 @@ def test_no_arguments(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["stauts"], ["digest"], ["updates", ":1", "--since", "x"], ["verify", "."]]
+    "arguments", [["stauts"], ["digest"], ["updates", ":1", "--since", "x"], ["verify", "."], ["status", ""]]
 )
 def test_usage_error(run: Run, arguments: list[str]) -> None:
     """A command line that cannot be meant is one line on stderr and exit code 2."""

@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from replicad.env import Env
+from replicad.env import Env, FileSystem
 from replicad.errors import CorruptionError, InvalidArgument, NewerFormatError, NotFoundError
 from replicad.options import Options
 from replicad.store.manifest.file import load
@@ -50,12 +50,8 @@ class Destination:
 
     def check(self, database_id: DatabaseId) -> None:
         """Raises InvalidArgument where a restore of that database would remove what it must not."""
-        foreign = [name for name in self._fs.list(self.path) if not _is_ours(name)]
-        if foreign and not self._fs.exists(self.path / "CURRENT"):
-            raise InvalidArgument(
-                f"{self.path} holds {foreign[0]!r} and no database; name a new or empty directory, or "
-                "a database that is to be replaced"
-            )
+        if foreign := foreign_content(self._fs, self.path):
+            raise InvalidArgument(f"{foreign}; name a new or empty directory, or a database to be replaced")
         self._check_log(database_id)
 
     @contextlib.contextmanager
@@ -108,6 +104,14 @@ class Destination:
                 raise InvalidArgument(
                     f"{self.wal_dir} holds the log of another database ({name}); name a directory of its own"
                 )
+
+
+def foreign_content(fs: FileSystem, path: Path) -> str | None:
+    """What is wrong with a directory that has no database, and is not there for one either."""
+    foreign = [name for name in fs.list(path) if not _is_ours(name)]
+    if foreign and not fs.exists(path / "CURRENT"):
+        return f"{path} holds {foreign[0]!r} and no database"
+    return None
 
 
 def _is_ours(name: str) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from replicad.cli.exits import UsageError
+from replicad.errors import NotFoundError
 
 if TYPE_CHECKING:
     from replicad.backup.engine import BackupEngine
@@ -69,20 +71,32 @@ def parse_database(text: str | None) -> bytes | None:
     return bytes.fromhex(text)
 
 
-def open_engine(target: str, *, workers: int = 4, rate: str | None = None) -> BackupEngine:
-    """An engine that may change the target. Makes nothing by itself."""
+def check_target(target: str, *, new: bool = False) -> None:
+    """Raises UsageError for no name at all, and NotFoundError for a directory that is not there."""
+    if not target:
+        raise UsageError("name the target: a directory, or a URL")
+    if not new and "://" not in target and not Path(target).exists():
+        raise NotFoundError(f"{target} does not exist")
+
+
+def open_engine(
+    target: str, *, workers: int = WORKERS, rate: str | None = None, new: bool = False
+) -> BackupEngine:
+    """An engine that may change the target, which with `new` need not be there yet."""
     from replicad.backup.engine import BackupEngine
     from replicad.backup.options import BackupEngineOptions
 
+    check_target(target, new=new)
     options = BackupEngineOptions(max_background_operations=workers, read_bytes_per_second=parse_rate(rate))
     return BackupEngine(target, options)
 
 
-def open_reading(target: str, *, workers: int = 4, rate: str | None = None) -> BackupEngineReadOnly:
+def open_reading(target: str, *, workers: int = WORKERS, rate: str | None = None) -> BackupEngineReadOnly:
     """An engine that only reads."""
     from replicad.backup.options import BackupEngineOptions
     from replicad.backup.read_only import BackupEngineReadOnly
 
+    check_target(target)
     options = BackupEngineOptions(max_background_operations=workers, read_bytes_per_second=parse_rate(rate))
     return BackupEngineReadOnly(target, options)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from replicad.cli.arguments import JsonOption
-from replicad.cli.backup.arguments import WORKERS, RateOption, open_engine
+from replicad.cli.backup.arguments import WORKERS, RateOption, check_target, open_engine
 
 
 def register(app: typer.Typer) -> None:
@@ -82,7 +82,7 @@ def create(
 
         workers = workers or WORKERS
         with (
-            open_engine(target, workers=workers, rate=rate) as engine,
+            open_engine(target, workers=workers, rate=rate, new=True) as engine,
             _source(data, remote, workers) as source,
             bar("backing up") as progress,
         ):
@@ -127,6 +127,7 @@ def _by_node(address: str, target: str | None, *, flush: bool, metadata: str) ->
 
     arguments: list[bytes | str] = []
     if target is not None:
+        check_target(target, new=True)
         arguments += ["TARGET", target if "://" in target else str(Path(target).absolute())]
     if flush:
         arguments.append("FLUSH")
