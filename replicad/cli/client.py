@@ -47,7 +47,7 @@ class Client:
             self.peer: Hashable = self._socket.getpeername()
             reached_itself = self._socket.getsockname() == self.peer
         except OSError as error:
-            raise UnreachableError(f"{self.address}: {_reason(error)}") from None
+            raise UnreachableError(f"{self.address}: {reason_of(error)}") from None
         if reached_itself:
             # A free port in the ephemeral range can connect to itself.
             self._socket.close()
@@ -108,7 +108,7 @@ class Client:
         try:
             self._socket.sendall(data)
         except OSError as error:
-            raise UnreachableError(f"{self.address}: {_reason(error)}") from None
+            raise UnreachableError(f"{self.address}: {reason_of(error)}") from None
 
     def _reply(self) -> Any:
         try:
@@ -118,7 +118,7 @@ class Client:
                     raise UnreachableError(f"{self.address}: the node closed the connection")
                 self._reader.feed(data)
         except OSError as error:
-            raise UnreachableError(f"{self.address}: {_reason(error)}") from None
+            raise UnreachableError(f"{self.address}: {reason_of(error)}") from None
         except hiredis.ProtocolError as error:
             raise ReplyError(f"{self.address} does not speak RESP: {error}") from None
         return reply
@@ -129,7 +129,15 @@ def _pack(arguments: tuple[Argument, ...]) -> bytes:
     return cast("bytes", hiredis.pack_command(cast("Any", arguments)))
 
 
-def _reason(error: OSError) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return (error.strerror or str(error)).lower()
+def reason_of(error: OSError) -> str:
+    """Why there is no answer, in words that asyncio and the socket module share.
+
+    >>> reason_of(ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 6381)"))
+    'connection refused'
+    """
+    match error:
+        case TimeoutError():
+            return "no answer in time"
+        case ConnectionRefusedError():
+            return "connection refused"
+    return (error.strerror or str(error)).lower() or "the node closed the connection"

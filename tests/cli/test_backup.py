@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,12 +16,13 @@ import replicad
 from replicad.backup.archive.archiver import LogArchiver
 from replicad.cli.arguments import parse_time
 from replicad.cli.backup.arguments import parse_rate, parse_span
-from replicad.cli.exits import ERROR, OK, USAGE, UsageError
+from replicad.cli.exits import ERROR, INTERRUPTED, OK, USAGE, UsageError
 from replicad.daemon.records import locked_state
 from replicad.env import Env
 from replicad.errors import ConfigError
 from replicad.store.database import open_database
 from tests.cli.conftest import RECORDS, Outcome, fill
+from tests.support.waiting import eventually
 
 Run = Callable[..., Outcome]
 
@@ -206,6 +210,21 @@ def test_deleting_is_all_or_nothing(run: Run, target: Path, tmp_path: Path) -> N
     assert len(json.loads(run("backup", "list", target, "--json").out)["backups"]) == 2
     assert "backups deleted: 1, 2, 4;" in run("backup", "delete", target, 2, 1, 4).out
     assert run("backup", "verify", target, "--all", "--checksums").code == OK
+
+
+def test_an_interrupted_backup_says_so_and_stops(run: Run, target: Path, tmp_path: Path) -> None:
+    """Ctrl-C stops a copy that would take long, says what it does, and leaves no backup behind."""
+    fill(tmp_path / "large", 4000)
+    command = [sys.executable, "-m", "replicad", "backup", "create", "--data", str(tmp_path / "large")]
+    copying = subprocess.Popen(
+        [*command, str(tmp_path / "new"), "--rate", "2K"], stderr=subprocess.PIPE, text=True
+    )
+    eventually(lambda: any((tmp_path / "new").rglob("tmp/*")))
+    copying.send_signal(signal.SIGINT)
+    _, err = copying.communicate(timeout=30)
+    assert copying.returncode == INTERRUPTED
+    assert err == "replicad: stopping what is under way; Ctrl-C again ends at once\n"
+    assert run("backup", "list", tmp_path / "new").out == f"{tmp_path / 'new'} holds no backup\n"
 
 
 def test_what_cannot_be_meant(run: Run, tmp_path: Path) -> None:

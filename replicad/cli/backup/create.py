@@ -78,11 +78,13 @@ def create(
     else:
         if target is None:
             raise UsageError("name the target: a directory, or a URL")
+        from replicad.cli.backup.interrupting import stoppable
         from replicad.cli.backup.progress import bar
 
         workers = workers or WORKERS
         with (
             open_engine(target, workers=workers, rate=rate, new=True) as engine,
+            stoppable(engine),
             _source(data, remote, workers) as source,
             bar("backing up") as progress,
         ):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from replicad.backup.source import LogTail, Readable
+from replicad.cli.client import reason_of
 from replicad.cli.exits import UnreachableError
 from replicad.env import Env
 from replicad.env.filesystem import ReadFile
@@ -94,8 +95,8 @@ class RemoteSource:
     def _ask(self, question: Coroutine[Any, Any, Result]) -> Result:
         try:
             return asyncio.run_coroutine_threadsafe(question, self._loop).result()
-        except (OSError, TimeoutError) as error:
-            raise UnreachableError(f"{self._where}: {error or 'no answer in time'}") from error
+        except OSError as error:
+            raise UnreachableError(f"{self._where}: {reason_of(error)}") from error
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -84,10 +84,15 @@ def restore(
     A replica started on DEST follows its primary from there. Opened for writing by itself, it becomes a
     database of its own: it can never be mistaken for the original.
     """
+    from replicad.cli.backup.interrupting import stoppable
     from replicad.cli.backup.progress import bar
     from replicad.cli.output import print_json
 
-    with open_reading(target, workers=workers, rate=rate) as engine, bar("restoring") as progress:
+    with (
+        open_reading(target, workers=workers, rate=rate) as engine,
+        stoppable(engine),
+        bar("restoring") as progress,
+    ):
         report = _restore(
             engine,
             destination,

@@ -49,6 +49,7 @@ def verify(
     Sizes are compared always, so a truncated file is found; with --checksums contents are too. Damage to a
     file that several backups share names every backup that it breaks.
     """
+    from replicad.cli.backup.interrupting import stoppable
     from replicad.cli.backup.progress import bar
     from replicad.cli.exits import ERROR, OK, UsageError
     from replicad.cli.output import print_json
@@ -56,7 +57,11 @@ def verify(
 
     if every and ids:
         raise UsageError("--all or ids, not both")
-    with open_reading(target, workers=workers, rate=rate) as engine, bar("verifying") as progress:
+    with (
+        open_reading(target, workers=workers, rate=rate) as engine,
+        stoppable(engine),
+        bar("verifying") as progress,
+    ):
         if not every and not ids:
             latest = engine.get_latest_backup_info()
             if latest is None and not engine.get_corrupted_backups():
