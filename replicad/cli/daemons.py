@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from replicad.cli.exits import UsageError
+
+
+def address(text: str | None) -> str | None:
+    """Of a flag: checked here, so that what is wrong with it is told under the flag's name."""
+    from replicad.daemon.addresses import parse_address
+    from replicad.errors import ConfigError
+
+    try:
+        if text is not None:
+            parse_address(text)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None
+    return text
+
+
+def _one_of(*choices: str) -> Callable[[str | None], str | None]:
+    def check(text: str | None) -> str | None:
+        if text is not None and text not in choices:
+            raise typer.BadParameter(f"{text!r} is none of {', '.join(choices)}")
+        return text
+
+    return check
+
+
+def require(config: Path | None, **flags: object) -> None:
+    """Raises UsageError for a flag that is needed where no file says the same."""
+    for name, value in flags.items():
+        if config is None and value is None:
+            raise UsageError(f"--{name} is missing; give it, or --config FILE")
+
 
 DataOption = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="The data directory; made when it is missing.")
@@ -13,13 +46,19 @@ DataOption = Annotated[
 ListenOption = Annotated[
     str | None,
     typer.Option(
-        "--listen", metavar="HOST:PORT", help="Where Redis clients connect.  [default: 127.0.0.1:6380]"
+        "--listen",
+        metavar="HOST:PORT",
+        help="Where Redis clients connect.  [default: 127.0.0.1:6380]",
+        callback=address,
     ),
 ]
 HttpOption = Annotated[
     str | None,
     typer.Option(
-        "--http", metavar="HOST:PORT", help="Health, status and metrics over HTTP, for instance :6382."
+        "--http",
+        metavar="HOST:PORT",
+        help="Health, status and metrics over HTTP, for instance :6382.",
+        callback=address,
     ),
 ]
 ConfigOption = Annotated[
@@ -34,10 +73,17 @@ DurabilityOption = Annotated[
         "--durability",
         metavar="sync|async",
         help="Answer a write after its fdatasync, or after its write().  [default: sync]",
+        callback=_one_of("sync", "async"),
     ),
 ]
 LogFormatOption = Annotated[
-    str | None, typer.Option("--log", metavar="auto|json|console", help="How events are written to stderr.")
+    str | None,
+    typer.Option(
+        "--log",
+        metavar="auto|json|console",
+        help="How events are written to stderr.",
+        callback=_one_of("auto", "json", "console"),
+    ),
 ]
 TakeRoleOption = Annotated[
     bool,

@@ -122,7 +122,9 @@ def main(arguments: list[str] | None = None) -> int:
         describe = getattr(error, "format_message", None)
         if describe is None:
             raise
-        print_error(f"{describe()} (replicad --help explains)")
+        context = getattr(error, "ctx", None)
+        verb = "replicad" if context is None else context.command_path
+        print_error(f"{describe()} ({verb} --help explains)")
         return USAGE
 
 

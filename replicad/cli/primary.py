@@ -15,6 +15,8 @@ from replicad.cli.daemons import (
     ListenOption,
     LogFormatOption,
     TakeRoleOption,
+    address,
+    require,
 )
 
 
@@ -35,7 +37,9 @@ def primary(
     listen: ListenOption = None,
     replication: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Where replicas connect.  [default: 127.0.0.1:6381]"),
+        typer.Option(
+            metavar="HOST:PORT", callback=address, help="Where replicas connect.  [default: 127.0.0.1:6381]"
+        ),
     ] = None,
     http: HttpOption = None,
     config: ConfigOption = None,
@@ -51,6 +55,7 @@ def primary(
     from replicad.daemon.config import load_primary
     from replicad.daemon.program import run
 
+    require(config, data=data)
     run(
         load_primary(
             config,

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from replicad.cli.arguments import NodeArgument
-
 
 def register(app: typer.Typer) -> None:
     app.command(
@@ -20,7 +18,7 @@ Examples:
 
 
 def promote(
-    node: NodeArgument,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="HOST:PORT of a running replica.")],
     force: Annotated[
         bool,
         typer.Option(

@@ -15,6 +15,8 @@ from replicad.cli.daemons import (
     ListenOption,
     LogFormatOption,
     TakeRoleOption,
+    address,
+    require,
 )
 
 
@@ -33,12 +35,17 @@ Examples:
 def replica(
     data: DataOption = None,
     primary: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="The replication address of its primary.")
+        str | None,
+        typer.Option(metavar="HOST:PORT", callback=address, help="The replication address of its primary."),
     ] = None,
     listen: ListenOption = None,
     replication: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Where replicas of it connect.  [default: a free port]"),
+        typer.Option(
+            metavar="HOST:PORT",
+            callback=address,
+            help="Where replicas of it connect.  [default: a free port]",
+        ),
     ] = None,
     http: HttpOption = None,
     config: ConfigOption = None,
@@ -54,6 +61,7 @@ def replica(
     from replicad.daemon.config import load_replica
     from replicad.daemon.program import run
 
+    require(config, data=data, primary=primary)
     run(
         load_replica(
             config,

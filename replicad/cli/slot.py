@@ -71,9 +71,12 @@ def drop(
     from replicad.cli.exits import UsageError
     from replicad.cli.node import LiveNode, open_node
     from replicad.cli.offline import drop_slot
+    from replicad.errors import NotFoundError
 
     found = [row for row in _rows(node) if replica == row["name"] or row["node_id"].startswith(replica)]
-    if len(found) != 1:
+    if not found:
+        raise NotFoundError(f"no slot is called {replica}; replicad slot list shows them")
+    if len(found) > 1:
         raise UsageError(f"{replica!r} names {len(found)} slots; replicad slot list shows them")
     node_id = found[0]["node_id"]
     with contextlib.closing(open_node(node)) as opened:

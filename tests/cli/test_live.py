@@ -62,6 +62,13 @@ def test_status(run: Run, serve: Callable[..., RunningServer]) -> None:
     assert err.count("\n") == 1
 
 
+def test_a_slot_that_is_not_there(run: Run, serve: Callable[..., RunningServer]) -> None:
+    """The name is in the line; the command was not wrong, so it is no usage error."""
+    code, _, err = run("slot", "drop", f":{serve().port}", "nope")
+    assert code == ERROR
+    assert "no slot is called nope" in err
+
+
 def test_updates(run: Run, serve: Callable[..., RunningServer]) -> None:
     """All batches come, over many calls, each once and in order."""
     server = serve()

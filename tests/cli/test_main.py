@@ -51,12 +51,22 @@ def test_usage_error(run: Run, arguments: list[str]) -> None:
     assert err.count("\n") == 1
 
 
-def test_unreachable(run: Run) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "verb"),
+    [(["stauts"], "replicad"), (["slot"], "replicad slot"), (["slot", "drop"], "replicad slot drop")],
+)
+def test_usage_error_says_whose_help_explains(run: Run, arguments: list[str], verb: str) -> None:
+    """The hint is that of the verb that was typed."""
+    assert run(*arguments)[2].endswith(f"({verb} --help explains)\n")
+
+
+@pytest.mark.parametrize("verb", [["digest"], ["backup", "create", "/nowhere", "--from"]])
+def test_unreachable(run: Run, verb: list[str]) -> None:
     """A node that does not answer is exit code 3, and the line names its address."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
-        code, _, err = run("digest", f"127.0.0.1:{port}")
+        code, _, err = run(*verb, f"127.0.0.1:{port}")
     assert code == UNREACHABLE
     assert err == f"replicad: 127.0.0.1:{port}: connection refused\n"
 
