@@ -39,6 +39,17 @@ class Seen:
     token: Position
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a replica showed to somebody who had no token, asked at that moment, when it was in `epoch`."""
+
+    key: bytes
+    value: bytes | None
+    node: str
+    epoch: int
+    at: float
+
+
 class Applications:
     def __init__(self, world: World, draw: random.Random) -> None:
         self._world = world
@@ -46,6 +57,7 @@ class Applications:
         self._next = 0
         self.acknowledged: list[Acknowledged] = []
         self.seen: list[Seen] = []
+        self.shown: list[Shown] = []
         self.newest_token: Position | None = None
         self.stopping = False
 
@@ -130,6 +142,30 @@ class Applications:
                         break
                     self.seen.append(Seen(key, value, machine.name, token))
                     token = Position.parse(newer.decode())
+            except (OSError, TimeoutError):
+                pass
+            finally:
+                if connection is not None:
+                    connection.close()
+
+    async def look(self) -> None:
+        """Reads of replicas whatever they show, as long as they say that it is new enough."""
+        world, draw = self._world, self._draw
+        while not self.stopping:
+            await asyncio.sleep(draw.uniform(0.05, 0.3))
+            machine = draw.choice(world.machines)
+            connection = None
+            try:
+                connection = await ClientConnection.open(machine.host, 0.5)
+                for _ in range(3):
+                    key, at = b"key-%03d" % draw.randrange(world.scenario.keys), world.loop.now
+                    role, before, value = await connection.call(
+                        (b"ROLE",), (b"REPLICAD.POSITION",), (b"GET", key), seconds=REPLY_SECONDS
+                    )
+                    if is_error(role) or role[0] != b"slave" or is_error(before) or is_error(value):
+                        break
+                    epoch = Position.parse(before.decode()).epoch
+                    self.shown.append(Shown(key, value, machine.name, epoch, at))
             except (OSError, TimeoutError):
                 pass
             finally:

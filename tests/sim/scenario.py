@@ -46,7 +46,8 @@ MILD = ("kill", "die", "stop", "pause", "reset", "partition", "half-open", "slow
 
 
 def draw_scenario(seed: int) -> Scenario:
-    draw = random.Random(f"scenario {seed}")
+    draw, ages = random.Random(f"scenario {seed}"), random.Random(f"ages {seed}")
+    max_staleness = ages.choice((0.0, 1.0, 2.0))
     promise: Promise = draw.choices(("sync", "synchronous", "async"), (4, 4, 3))[0]
     kinds: list[str] = [*MILD, "power", "die-power", "switchover"]
     if promise != "sync":
@@ -77,6 +78,7 @@ def draw_scenario(seed: int) -> Scenario:
         "backoff_seconds_max": 0.5,
         "stopped_retry_seconds": 0.5,
         "send_seconds": 2.0,
+        "max_staleness_seconds": max_staleness,
         "synchronous": "any 2" if promise == "synchronous" else "",
         "synchronous_seconds_max": 1.5,
         "chunk_bytes": draw.choice((2, 16, 256)) * KIB,
@@ -90,7 +92,7 @@ def draw_scenario(seed: int) -> Scenario:
     return Scenario(
         seed=seed,
         promise=promise,
-        cascade=draw.random() < 0.3,
+        cascade=draw.random() < (0.6 if max_staleness else 0.3),
         faults=chosen,
         fault_seconds=draw.choice((0.3, 0.8, 1.5)),
         chaos_seconds=draw.choice((5.0, 10.0, 15.0)),

@@ -20,6 +20,7 @@ from tests.sim.machine import Died, Machine, NodeProcess
 from tests.sim.network import Network, SimTransport
 from tests.sim.scenario import Scenario, config_of, draw_scenario, host_of, replica_config
 from tests.sim.trace import Trace, capture_logs, keep_logs_quiet
+from tests.support.oracle.batch import DELETE, PUT
 
 CALM_SECONDS = 1.5
 """Before anything happens to the cluster."""
@@ -27,6 +28,9 @@ EQUAL_SECONDS_MAX = 40.0
 """How long after the last fault everything may take to be equal again."""
 NO_LOG = "remove its data to have it fetch a copy"
 LOOK_BYTES = 1 << 20
+CLOCKS_APART = 0.05
+AGE_SLACK_SECONDS = 0.1
+"""What ages may be wrong by: clocks run unequally, and under "async" writes become durable later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +143,10 @@ class World:
             machine.start()
         await asyncio.sleep(CALM_SECONDS)
         applications = self.applications
-        tasks = [
-            asyncio.create_task(job()) for job in (applications.write, applications.write, applications.read)
-        ]
+        jobs = [applications.write, applications.write, applications.read]
+        if self.scenario.link.max_staleness_seconds:
+            jobs.append(applications.look)
+        tasks = [asyncio.create_task(job()) for job in jobs]
         chaos = asyncio.create_task(self.faults.run())
         while not chaos.done():
             await asyncio.sleep(0.2)
@@ -224,6 +229,7 @@ class World:
             raise Violation(f"digests at {newest} differ: {digests}")
         self._check_acknowledged(history)
         self._check_seen()
+        self._check_ages()
 
     def _check_acknowledged(self, history: list[Frame]) -> None:
         there = {number for frame in history for number in numbers(frame)}
@@ -278,6 +284,36 @@ class World:
                     f"{seen.node} showed {seen.key!r} of {frame_seen.position} after token {seen.token}, "
                     f"whose history wrote it at {at}"
                 )
+
+    def _check_ages(self) -> None:
+        """What a replica showed was not older than its limit: all that was acknowledged before is in it."""
+        limit = self.scenario.link.max_staleness_seconds
+        frames = {n: f for f in self.ledger.frames.values() for n in numbers(f)}
+        puts: dict[bytes, list[tuple[float, int, Frame]]] = {}
+        deletions: dict[bytes, int] = {}
+        for frame in self.ledger.frames.values():
+            for kind, family, key, _ in frame.records:
+                if kind == DELETE and family == 0:
+                    deletions[key] = max(deletions.get(key, 0), frame.position.sequence)
+        for write in self.applications.acknowledged:
+            if (frame := frames.get(write.number)) is not None:
+                for kind, family, key, _ in frame.records:
+                    if kind == PUT and family == 0:
+                        puts.setdefault(key, []).append((write.at, write.number, frame))
+        for shown in self.applications.shown:
+            before = shown.at - limit * (1 + CLOCKS_APART) - AGE_SLACK_SECONDS
+            seen = None if shown.value is None else frames.get(number_of(shown.value))
+            at = deletions.get(shown.key, 0) if shown.value is None else seen and seen.position.sequence
+            if at is None:
+                continue  # Not durable anywhere, as may be under "async".
+            for acknowledged_at, number, frame in puts.get(shown.key, ()):
+                # A promotion by force takes back what it takes back; within an epoch nothing is taken back.
+                is_comparable = self.scenario.promise != "async" or frame.position.epoch == shown.epoch
+                if acknowledged_at < before and frame.position.sequence > at and is_comparable:
+                    raise Violation(
+                        f"{shown.node} showed {shown.key!r} at {shown.at:.4f} without write {number}, "
+                        f"acknowledged at {acknowledged_at:.4f}, though its limit is {limit} s"
+                    )
 
 
 def play(seed: int, *, keep_trace: bool = False) -> Outcome:
