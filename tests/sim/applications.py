@@ -27,6 +27,8 @@ class Acknowledged:
     power_losses: int
     """How often that node's machine had lost its power then."""
     token: Position | None
+    epoch_to_know: int
+    """See the world's function of that name; as it was then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +109,11 @@ class Applications:
             return True  # Nothing was there to be deleted: no write, and its annotation waits for one.
         token = None
         world.trace.hash_only("acknowledged", number)
-        at = world.loop.now
+        at, to_know = world.loop.now, world.epoch_to_know(machine)
         if draw.random() < 0.3:
             (reply,) = await connection.call((b"REPLICAD.POSITION",), seconds=REPLY_SECONDS)
             token = None if is_error(reply) else Position.parse(reply.decode())
-        self.acknowledged.append(Acknowledged(number, key, machine.name, at, losses, token))
+        self.acknowledged.append(Acknowledged(number, key, machine.name, at, losses, token, to_know))
         if token is not None:
             self.newest_token = token
         return True

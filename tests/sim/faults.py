@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from replicad.replication.roles import Standing
 from replicad.server.interfaces import RoleRefused
 from tests.sim.machine import Machine
+from tests.sim.mishaps import MISHAPS
 from tests.sim.scenario import replica_config
 
 if TYPE_CHECKING:
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 
 class Faults:
     def __init__(self, world: World, draw: random.Random) -> None:
-        self._world = world
-        self._draw = draw
+        self.world = world
+        self.draw = draw
+        self.calm_since = 0.0
+        """Since when nothing has changed about the network."""
         self._later: list[asyncio.Task[Any]] = []
         self._changing: tuple[Machine, asyncio.Task[Any]] | None = None
 
     async def run(self) -> None:
-        scenario, draw, world = self._world.scenario, self._draw, self._world
+        scenario, draw, world = self.world.scenario, self.draw, self.world
         end = world.loop.now + scenario.chaos_seconds
         while world.loop.now < end:
             await asyncio.sleep(draw.expovariate(1 / scenario.fault_seconds))
@@ -32,7 +35,10 @@ class Faults:
             if kind == "switchover":
                 self._switch_over()
             elif kind == "promote":
-                self._promote(machine)
+                self.promote(machine)
+            elif kind in MISHAPS:
+                world.trace.note("world", kind)
+                await MISHAPS[kind](self)
             else:
                 self._strike(kind, machine)
         self.heal()
@@ -41,7 +47,7 @@ class Faults:
         """Everything works from now on."""
         for task in self._later:
             task.cancel()
-        world = self._world
+        world = self.world
         world.trace.note("world", "healed")
         world.network.closed.clear()
         world.network.delay_seconds_max = 0.002
@@ -52,7 +58,7 @@ class Faults:
                 machine.start()
 
     def _strike(self, kind: str, machine: Machine) -> None:
-        draw, network, world = self._draw, self._world.network, self._world
+        draw, network, world = self.draw, self.world.network, self.world
         other = draw.choice([m for m in world.machines if m is not machine])
         seconds = draw.random() ** 2 * 4.0
         if kind in ("kill", "power", "stop", "wipe") and not machine.is_running:
@@ -80,31 +86,42 @@ class Faults:
                     self._start_after(seconds, machine)
             case "pause":
                 machine.pause()
-                self._after(seconds, machine.go_on)
+                self.after(seconds, machine.go_on)
             case "reset":
+                self._network_changes()
                 network.reset_between(machine.host, other.host)
             case "partition":
                 self._close(seconds, (machine.host, other.host), (other.host, machine.host))
             case "half-open":
                 self._close(seconds, (machine.host, other.host))
             case "slow":
+                self._network_changes()
                 network.delay_seconds_max = draw.choice((0.001, 0.02, 0.2, 0.6))
             case "clock":
                 machine.clock.wall_offset += draw.uniform(-3600, 3600)
 
     def _close(self, seconds: float, *directions: tuple[str, str]) -> None:
-        network = self._world.network
+        network = self.world.network
+
+        def open_again() -> None:
+            self._network_changes()
+            network.closed.difference_update(directions)
+
+        self._network_changes()
         network.closed.update(directions)
-        self._after(seconds, lambda: network.closed.difference_update(directions))
+        self.after(seconds, open_again)
+
+    def _network_changes(self) -> None:
+        self.calm_since = self.world.loop.now
 
     def _start_after(self, seconds: float, machine: Machine) -> None:
         def start() -> None:
             if not machine.is_running:
                 machine.start()
 
-        self._after(seconds, start)
+        self.after(seconds, start)
 
-    def _after(self, seconds: float, job: Any) -> None:
+    def after(self, seconds: float, job: Any) -> None:
         async def later() -> None:
             await asyncio.sleep(seconds)
             job()
@@ -123,17 +140,17 @@ class Faults:
                 return False
             if node.standing in (Standing.PROMOTING, Standing.HANDING_OVER, Standing.PAUSED):
                 return False
-        return all(b"role" not in m.kept or not m.record_says_granted() for m in self._world.machines)
+        return all(b"role" not in m.kept or not m.record_says_granted() for m in self.world.machines)
 
     def _begin(self, machine: Machine, what: str, job: Any) -> None:
         assert machine.process is not None
-        self._world.trace.note("world", what, machine=machine.name)
+        self.world.trace.note("world", what, machine=machine.name)
 
         async def attempt() -> None:
             try:
                 await job
             except RoleRefused as error:
-                self._world.trace.note(machine.name, f"{what} refused", reason=str(error))
+                self.world.trace.note(machine.name, f"{what} refused", reason=str(error))
 
         self._changing_process = machine.process
         self._changing = machine, machine.process.spawn(attempt())
@@ -141,24 +158,24 @@ class Faults:
     def _switch_over(self) -> None:
         if not self._may_change_roles():
             return
-        for machine in self._world.machines:
+        for machine in self.world.machines:
             node = machine.node
             if node is None or node.store is None or machine.process is None or machine.process.paused:
                 continue
-            is_newest = node.store.durable_position.epoch >= self._world.newest_epoch()
+            is_newest = node.store.durable_position.epoch >= self.world.newest_epoch()
             if node.standing is Standing.PRIMARY and is_newest:
-                seconds = self._draw.choice((0.5, 2.0))
+                seconds = self.draw.choice((0.5, 2.0))
                 self._begin(machine, "switchover", node.switch_over(None, timeout_seconds=seconds))
                 return
 
-    def _promote(self, machine: Machine) -> None:
+    def promote(self, machine: Machine) -> None:
         """By force, of a node in the newest epoch, while its primary is away."""
         node = machine.node
         if node is None or node.store is None or not self._may_change_roles():
             return
         if node.standing not in (Standing.FOLLOWING, Standing.FENCED) or machine.process.paused:  # type: ignore[union-attr]
             return
-        if node.store.durable_position.epoch < self._world.newest_epoch():
+        if node.store.durable_position.epoch < self.world.newest_epoch():
             return
-        force = self._draw.random() < 0.7
+        force = self.draw.random() < 0.7
         self._begin(machine, "promote", node.promote(force=force))

@@ -8,6 +8,7 @@ Positions are the keys, so histories that fork are a tree:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from replicad import kernels
@@ -35,6 +36,9 @@ class Ledger:
     frames: dict[Position, Frame] = field(default_factory=dict)
     writers: dict[int, str] = field(default_factory=dict)
     """Which node writes an epoch."""
+    began: dict[int, float] = field(default_factory=dict)
+    """When its first frame was durable."""
+    now: Callable[[], float] = lambda: 0.0
     _numbered: dict[tuple[int, int], Position] = field(default_factory=dict)
 
     def add(self, node: str, chunk: bytes, before: Position | None) -> Position | None:
@@ -63,6 +67,7 @@ class Ledger:
         other = self._numbered.setdefault((position.epoch, position.sequence), position)
         if other != position:
             raise Violation(f"two histories in one epoch: {node} has {position}, others have {other}")
+        self.began.setdefault(position.epoch, self.now())
         writer = self.writers.setdefault(position.epoch, node)
         if writer != node:
             raise Violation(f"{node} has {position}, durable, before {writer}, which writes this epoch")

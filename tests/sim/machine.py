@@ -232,6 +232,10 @@ class Machine:
         self.process: NodeProcess | None = None
         self.failure: BaseException | None = None
         self.lives = 0
+        self.awake_since = 0.0
+        """When its process started, or went on, having stood still for so long."""
+        self.stood_still_seconds = 0.0
+        self._paused_at = 0.0
         self.power_losses = 0
         self._loop, self._network, self._draw, self._note = loop, network, draw, note
         self._dies_in: int | None = None
@@ -267,6 +271,10 @@ class Machine:
         return self.process is not None
 
     @property
+    def is_paused(self) -> bool:
+        return self.process is not None and self.process.paused
+
+    @property
     def node(self) -> SimulatedNode | None:
         return None if self.process is None else self.process.node
 
@@ -277,6 +285,7 @@ class Machine:
     def start(self) -> None:
         assert self.process is None
         self.lives += 1
+        self.awake_since, self.stood_still_seconds = self._loop.now, 0.0
         self._network.down.discard(self.host)
         self._note(self.name, "start", life=self.lives)
         self.process = NodeProcess(self, self._loop, random.Random(self._draw.getrandbits(64)))
@@ -329,11 +338,14 @@ class Machine:
         if self.process is not None and not self.process.paused:
             self._note(self.name, "pause")
             self.process.paused = True
+            self._paused_at = self._loop.now
 
     def go_on(self) -> None:
         if self.process is not None and self.process.paused:
             self._note(self.name, "go on")
             self._loop.wake(self.process)
+            self.awake_since = self._loop.now
+            self.stood_still_seconds = self._loop.now - self._paused_at
 
     def _end(self, *, power_lost: bool) -> None:
         process, self.process = self.process, None

@@ -22,6 +22,7 @@ from tests.sim.loop import PROCESS, Process, VirtualLoop
 
 WINDOW_BYTES = 64 * 1024
 RETRANSMIT_SECONDS_MAX = 0.4
+ACCEPT_SECONDS_MAX = 0.004
 
 Address = tuple[str, int]
 
@@ -262,10 +263,9 @@ class Network:
                 self._travel(host, here[0], client, refuse)
                 return
             server = SimTransport(self, (host, port), here, listener.context)
-            server.factory = listener.factory
             client.peer, server.peer = server, client
             self.transports[server] = None
-            server._pump_soon()
+            server._in_context(lambda: self._take_later(server, listener))
             self._travel(host, here[0], server, opened)
 
         def opened() -> None:
@@ -288,6 +288,15 @@ class Network:
         protocol.connection_made(client)
         client._pump_soon()
         return client, protocol
+
+    def _take_later(self, server: SimTransport, listener: Listener) -> None:
+        """The kernel has the connection; its program comes to it a moment later, after what it had to do."""
+
+        def take() -> None:
+            server.factory = listener.factory
+            server._pump_soon()
+
+        self.loop.call_later(self._draw.random() ** 3 * ACCEPT_SECONDS_MAX, take)
 
     def travel(
         self, sender: SimTransport, receiver: SimTransport, arrival: Callable[..., None], *args: Any

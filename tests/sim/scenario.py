@@ -11,6 +11,7 @@ from replicad.daemon.addresses import Address
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
 from replicad.options import KIB, Options
 from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
+from tests.sim.mishaps import MISHAPS
 
 Promise = Literal["sync", "synchronous", "async"]
 """What an acknowledged write survives:
@@ -46,7 +47,7 @@ MILD = ("kill", "die", "stop", "pause", "reset", "partition", "half-open", "slow
 
 
 def draw_scenario(seed: int) -> Scenario:
-    draw, ages = random.Random(f"scenario {seed}"), random.Random(f"ages {seed}")
+    draw, ages, mishaps = (random.Random(f"{what} {seed}") for what in ("scenario", "ages", "mishaps"))
     max_staleness = ages.choice((0.0, 1.0, 2.0))
     promise: Promise = draw.choices(("sync", "synchronous", "async"), (4, 4, 3))[0]
     kinds: list[str] = [*MILD, "power", "die-power", "switchover"]
@@ -55,6 +56,7 @@ def draw_scenario(seed: int) -> Scenario:
     if promise != "synchronous":
         kinds += ["wipe"]
     chosen = tuple(draw.sample(kinds, draw.randint(2, min(7, len(kinds)))))
+    chosen += tuple(kind for kind in MISHAPS if mishaps.random() < 0.15)
     quick = draw.random() < 0.5
     store: dict[str, Any] = {
         "durability": "async" if promise == "async" and draw.random() < 0.6 else "sync",

@@ -28,6 +28,7 @@ EQUAL_SECONDS_MAX = 40.0
 """How long after the last fault everything may take to be equal again."""
 NO_LOG = "remove its data to have it fetch a copy"
 LOOK_BYTES = 1 << 20
+NETWORK_SETTLES_SECONDS = 1.0
 CLOCKS_APART = 0.05
 AGE_SLACK_SECONDS = 0.1
 """What ages may be wrong by: clocks run unequally, and under "async" writes become durable later."""
@@ -54,7 +55,7 @@ class World:
         self.trace = Trace(self.loop)
         self.network = Network(self.loop, self._stream("network"), self._delivered)
         self.loop.network = self.network
-        self.ledger = Ledger()
+        self.ledger = Ledger(now=lambda: self.loop.now)
         self.machines = [
             Machine(
                 name,
@@ -134,6 +135,28 @@ class World:
         """The one node that takes writes, if it is only one."""
         found = [m for m in self.machines if m.node is not None and m.node.standing is Standing.PRIMARY]
         return found[0] if len(found) == 1 else None
+
+    def epoch_to_know(self, machine: Machine) -> int:
+        """An epoch that a primary which acknowledges now must know of, as it asked after it stood still: that
+        of another node, which had begun by then, and which answers. 0 when there is none."""
+        network, since = self.network, machine.awake_since
+        is_calm = self.faults.calm_since < since - NETWORK_SETTLES_SECONDS and not network.closed
+        stood_still = machine.stood_still_seconds > 1.1 * self.scenario.roles.stood_still_seconds
+        if not stood_still or not is_calm or network.delay_seconds_max > 0.02 or machine.node is None:
+            return 0
+        known = machine.node.peers.addresses()
+        for epoch, began in self.ledger.began.items():
+            (other,) = (m for m in self.machines if m.name == self.ledger.writers[epoch])
+            answers = (
+                other.node is not None
+                and other.node.standing is Standing.PRIMARY
+                and other.awake_since < since - NETWORK_SETTLES_SECONDS
+                and not other.is_paused
+                and (other.host, 6381) in known
+            )
+            if other is not machine and answers and began < since:
+                return epoch
+        return 0
 
     # The play.
 
@@ -233,8 +256,13 @@ class World:
 
     def _check_acknowledged(self, history: list[Frame]) -> None:
         there = {number for frame in history for number in numbers(frame)}
-        everywhere = {number for frame in self.ledger.frames.values() for number in numbers(frame)}
+        everywhere = {n: int(f.position.epoch) for f in self.ledger.frames.values() for n in numbers(f)}
         for write in self.applications.acknowledged:
+            if write.number in everywhere and everywhere[write.number] < write.epoch_to_know:
+                raise Violation(
+                    f"write {write.number} was acknowledged at {write.at:.4f} by {write.node}, which stood "
+                    f"still while epoch {write.epoch_to_know} began, and did not ask"
+                )
             if write.token is not None and write.number in everywhere:
                 # Whoever was fenced between the two answers gives a later position, of the same history.
                 led_to = reversed(self.ledger.history(write.token))
