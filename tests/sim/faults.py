@@ -179,3 +179,9 @@ class Faults:
             return
         force = self.draw.random() < 0.7
         self._begin(machine, "promote", node.promote(force=force))
+
+    def repoint(self, machine: Machine, host: str) -> None:
+        """As REPLICAOF does."""
+        node = machine.node
+        if node is not None and machine.link is not None and self._may_change_roles():
+            self._begin(machine, "replicaof", node.follow(host, 6381))

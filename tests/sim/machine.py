@@ -23,6 +23,7 @@ from replicad.daemon.program import NodeProgram
 from replicad.daemon.records import NodeRecords
 from replicad.daemon.supervise import Stop, until_stopped
 from replicad.env import Env
+from replicad.replication.follower import Link
 from replicad.replication.primary import PrimaryNode
 from replicad.replication.slots import Slots
 from replicad.state import NodeState, RoleRecord
@@ -281,6 +282,12 @@ class Machine:
     @property
     def store(self) -> Database | None:
         return None if self.process is None else self.process.store
+
+    @property
+    def link(self) -> Link | None:
+        """Of a node that follows another."""
+        follower = None if self.node is None else self.node.link.follower
+        return None if follower is None else follower.link
 
     def start(self) -> None:
         assert self.process is None

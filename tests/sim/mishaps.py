@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tests.sim.faults import Faults
+    from tests.sim.machine import Machine
+
+POLL_SECONDS = 0.002
+POLLS_MAX = 500
 
 
 async def standstills(faults: Faults) -> None:
@@ -34,5 +38,42 @@ async def standstills(faults: Faults) -> None:
     machine.go_on()
 
 
-MISHAPS: dict[str, Callable[[Faults], Awaitable[None]]] = {"standstills": standstills}
+async def repointed(faults: Faults) -> None:
+    """A replica fetches its data again, and in the middle an operator has it follow another node; then maybe
+    the primary again."""
+    world, draw = faults.world, faults.draw
+    machine = await _fetching(faults)
+    if machine is None:
+        return
+    faults.repoint(machine, draw.choice([other.host for other in world.machines if other is not machine]))
+    await asyncio.sleep(draw.random() ** 2)
+    primary = world.primary()
+    if primary is not None and primary is not machine and draw.random() < 0.7:
+        faults.repoint(machine, primary.host)
+
+
+async def _fetching(faults: Faults) -> Machine | None:
+    """A replica that has data and was just told to fetch it again, at a drawn moment of that."""
+    world, draw = faults.world, faults.draw
+    running = [machine for machine in world.machines if machine.link is not None and not machine.is_paused]
+    if not running:
+        return None
+    machine = draw.choice(running)
+    assert machine.process is not None
+    machine.process.spawn(_fetch_again(machine))
+    wanted = draw.choice(("streaming", "bootstrapping", "installing"))
+    for _ in range(POLLS_MAX):
+        await asyncio.sleep(POLL_SECONDS)
+        if machine.link is None or machine.link.state == wanted:
+            break
+    await asyncio.sleep(draw.random() ** 3 * 0.05)
+    return machine
+
+
+async def _fetch_again(machine: Machine) -> None:
+    if machine.node is not None:
+        machine.node.fetch_again("somebody told it to")
+
+
+MISHAPS: dict[str, Callable[[Faults], Awaitable[None]]] = {"standstills": standstills, "repointed": repointed}
 """By the names that scenarios draw."""
