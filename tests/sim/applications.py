@@ -11,9 +11,11 @@ from replicad.types import Position
 from tests.sim.client import ClientConnection, is_error
 
 if TYPE_CHECKING:
+    from tests.sim.machine import Machine
     from tests.sim.world import World
 
 REPLY_SECONDS = 3.0
+STRANGE_PAIRS = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,13 @@ class Applications:
         self.shown: list[Shown] = []
         self.newest_token: Position | None = None
         self.stopping = False
+
+    async def fill(self, stranger: Machine) -> None:
+        """Puts more into another database than the cluster will ever have."""
+        connection = await ClientConnection.open(stranger.host, 1.0)
+        pairs = [part for number in range(STRANGE_PAIRS) for part in (b"key-%03d" % number, b"strange")]
+        await connection.call((b"MSET", *pairs), seconds=REPLY_SECONDS)
+        connection.close()
 
     async def write(self) -> None:
         """Writes until it is told to end; goes elsewhere when it is refused."""

@@ -333,6 +333,10 @@ class Machine:
         fs = MemoryFileSystem()
         self._use(fs, Medium(fs))
 
+    @property
+    def has_data(self) -> bool:
+        return self.fs.exists(self.config.data / "CURRENT")
+
     def record_says_granted(self) -> bool:
         role = self.kept.get(b"role")
         return role is not None and decode(RoleRecord, role).granted_epoch is not None

@@ -52,6 +52,18 @@ async def repointed(faults: Faults) -> None:
         faults.repoint(machine, primary.host)
 
 
+async def mistaken(faults: Faults) -> None:
+    """A node with data is told to follow one of another database, at any moment."""
+    world, draw = faults.world, faults.draw
+    stranger = world.stranger
+    assert stranger is not None
+    machine = await _fetching(faults)
+    if machine is None or draw.random() < 0.2:
+        machine = draw.choice(world.machines)
+    if machine.has_data:
+        faults.repoint(machine, stranger.host)
+
+
 async def _fetching(faults: Faults) -> Machine | None:
     """A replica that has data and was just told to fetch it again, at a drawn moment of that."""
     world, draw = faults.world, faults.draw
@@ -75,5 +87,9 @@ async def _fetch_again(machine: Machine) -> None:
         machine.node.fetch_again("somebody told it to")
 
 
-MISHAPS: dict[str, Callable[[Faults], Awaitable[None]]] = {"standstills": standstills, "repointed": repointed}
+MISHAPS: dict[str, Callable[[Faults], Awaitable[None]]] = {
+    "standstills": standstills,
+    "repointed": repointed,
+    "mistaken": mistaken,
+}
 """By the names that scenarios draw."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -120,21 +120,27 @@ def host_of(index: int) -> str:
 
 def config_of(scenario: Scenario, index: int) -> PrimaryConfig | ReplicaConfig:
     if index == 0:
-        return PrimaryConfig(**_common(scenario, index))
+        return PrimaryConfig(**_common(scenario, index, scenario.names[index]))
     upstream = 1 if index == 2 and scenario.cascade and not scenario.link.synchronous else 0
     return replica_config(scenario, scenario.names[index], host_of(upstream))
 
 
+def stranger_config(scenario: Scenario) -> PrimaryConfig:
+    """Of a node that has nothing to do with the cluster, but can be reached."""
+    alone = replace(scenario.link, synchronous="")
+    return PrimaryConfig(**_common(scenario, len(scenario.names), "stranger") | {"link": alone})
+
+
 def replica_config(scenario: Scenario, name: str, primary_host: str) -> ReplicaConfig:
-    values = _common(scenario, scenario.names.index(name))
+    values = _common(scenario, scenario.names.index(name), name)
     return ReplicaConfig(**values, primary=Address(primary_host, 6381))
 
 
-def _common(scenario: Scenario, index: int) -> dict[str, Any]:
+def _common(scenario: Scenario, index: int, name: str) -> dict[str, Any]:
     host = host_of(index)
     return {
-        "data": Path(f"/{scenario.names[index]}"),
-        "name": scenario.names[index],
+        "data": Path(f"/{name}"),
+        "name": name,
         "listen": Address(host, 6380),
         "replication": Address(host, 6381),
         "store": scenario.store,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from replicad.daemon.config import PrimaryConfig, ReplicaConfig
 from replicad.errors import LogGoneError
 from replicad.replication.roles import Standing
 from replicad.store.database import Database
@@ -18,7 +20,14 @@ from tests.sim.ledger import Frame, Ledger, Violation, contents, number_of, numb
 from tests.sim.loop import PROCESS, VirtualLoop
 from tests.sim.machine import Died, Machine, NodeProcess
 from tests.sim.network import Network, SimTransport
-from tests.sim.scenario import Scenario, config_of, draw_scenario, host_of, replica_config
+from tests.sim.scenario import (
+    Scenario,
+    config_of,
+    draw_scenario,
+    host_of,
+    replica_config,
+    stranger_config,
+)
 from tests.sim.trace import Trace, capture_logs, keep_logs_quiet
 from tests.support.oracle.batch import DELETE, PUT
 
@@ -57,20 +66,27 @@ class World:
         self.loop.network = self.network
         self.ledger = Ledger(now=lambda: self.loop.now)
         self.machines = [
-            Machine(
-                name,
-                host_of(index),
-                config_of(scenario, index),
-                self.loop,
-                self.network,
-                self._stream(name),
-                self.trace.note,
-                self._opened,
-            )
+            self._machine(name, host_of(index), config_of(scenario, index), self._opened)
             for index, name in enumerate(scenario.names)
         ]
+        self.stranger: Machine | None = None
+        """A node of another database; nothing befalls it, and nothing is asked of it."""
+        if "mistaken" in scenario.faults:
+            host = host_of(len(self.machines))
+            self.stranger = self._machine("stranger", host, stranger_config(scenario), lambda *_: None)
+        self._database_id: bytes | None = None
         self.applications = Applications(self, self._stream("applications"))
         self.faults = Faults(self, self._stream("faults"))
+
+    def _machine(
+        self,
+        name: str,
+        host: str,
+        config: PrimaryConfig | ReplicaConfig,
+        on_open: Callable[[NodeProcess, Database], None],
+    ) -> Machine:
+        draw = self._stream(name)
+        return Machine(name, host, config, self.loop, self.network, draw, self.trace.note, on_open)
 
     def _stream(self, name: str) -> random.Random:
         return random.Random(f"{self.scenario.seed} {name}")
@@ -92,6 +108,9 @@ class World:
 
     def _opened(self, process: NodeProcess, store: Database) -> None:
         """From now on every frame that becomes durable there is looked at, at that moment."""
+        if store.database_id != (self._database_id or store.database_id):
+            self.fail(f"{process.name} has another database than before")
+        self._database_id = store.database_id
         before: list[Position | None] = [None]
         oldest = store.oldest_log_sequence
         at = [oldest]
@@ -161,10 +180,13 @@ class World:
     # The play.
 
     async def play(self) -> None:
-        self.machines[0].start()
-        for machine in self.machines[1:]:
+        for machine in self.machines:
             machine.start()
+        if self.stranger is not None:
+            self.stranger.start()
         await asyncio.sleep(CALM_SECONDS)
+        if self.stranger is not None:
+            await self.applications.fill(self.stranger)
         applications = self.applications
         jobs = [applications.write, applications.write, applications.read]
         if self.scenario.link.max_staleness_seconds:
