@@ -33,7 +33,7 @@ class Faults:
             kind = draw.choice(scenario.faults)
             machine = draw.choice(world.machines)
             if kind == "switchover":
-                self._switch_over()
+                self.switch_over()
             elif kind == "promote":
                 self.promote(machine)
             elif kind in MISHAPS:
@@ -155,9 +155,10 @@ class Faults:
         self._changing_process = machine.process
         self._changing = machine, machine.process.spawn(attempt())
 
-    def _switch_over(self) -> None:
+    def switch_over(self) -> bool:
+        """Whether it was tried."""
         if not self._may_change_roles():
-            return
+            return False
         for machine in self.world.machines:
             node = machine.node
             if node is None or node.store is None or machine.process is None or machine.process.paused:
@@ -166,7 +167,8 @@ class Faults:
             if node.standing is Standing.PRIMARY and is_newest:
                 seconds = self.draw.choice((0.5, 2.0))
                 self._begin(machine, "switchover", node.switch_over(None, timeout_seconds=seconds))
-                return
+                return True
+        return False
 
     def promote(self, machine: Machine) -> None:
         """By force, of a node in the newest epoch, while its primary is away."""
@@ -179,6 +181,12 @@ class Faults:
             return
         force = self.draw.random() < 0.7
         self._begin(machine, "promote", node.promote(force=force))
+
+    def take_back(self, machine: Machine) -> None:
+        """By force, of the node that gave its role away."""
+        node = machine.node
+        if node is not None and node.store is not None and machine.record_says_granted():
+            self._begin(machine, "take back", node.promote(force=True))
 
     def repoint(self, machine: Machine, host: str) -> None:
         """As REPLICAOF does."""

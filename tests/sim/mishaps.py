@@ -64,6 +64,26 @@ async def mistaken(faults: Faults) -> None:
         faults.repoint(machine, stranger.host)
 
 
+async def taken_back(faults: Faults) -> None:
+    """A primary gives its role to a replica that hangs at that moment, and is made a primary again by force;
+    then the replica goes on. Writes of the epoch that was given up are lost."""
+    world, draw = faults.world, faults.draw
+    primary = world.primary()
+    if world.scenario.promise != "async" or primary is None or not faults.switch_over():
+        return
+    others = [machine for machine in world.machines if machine is not primary]
+    for _ in range(POLLS_MAX):
+        await asyncio.sleep(POLL_SECONDS / 4)
+        if primary.record_says_granted():
+            break
+    for machine in others:
+        machine.pause()
+        faults.after(draw.uniform(2.0, 6.0), machine.go_on)
+    await asyncio.sleep(draw.uniform(1.0, 4.0))
+    faults.take_back(primary)
+    await asyncio.sleep(draw.uniform(0.0, 1.0))
+
+
 async def _fetching(faults: Faults) -> Machine | None:
     """A replica that has data and was just told to fetch it again, at a drawn moment of that."""
     world, draw = faults.world, faults.draw
@@ -91,5 +111,6 @@ MISHAPS: dict[str, Callable[[Faults], Awaitable[None]]] = {
     "standstills": standstills,
     "repointed": repointed,
     "mistaken": mistaken,
+    "taken-back": taken_back,
 }
 """By the names that scenarios draw."""
