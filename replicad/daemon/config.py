@@ -19,7 +19,9 @@ http = "127.0.0.1:6382"                # health, status and metrics; without it 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -32,6 +34,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.backup_options import NodeBackupOptions
@@ -41,9 +44,18 @@ from replicad.replication.options import ReplicationOptions, RoleOptions, Verifi
 from replicad.server import ServerOptions
 
 Part = TypeVar("Part")
-AddressText = Annotated[
-    Address, BeforeValidator(lambda value: parse_address(value) if isinstance(value, str) else value)
-]
+
+
+def _address(value: object) -> Address:
+    if isinstance(value, Address):
+        return value
+    try:
+        return parse_address(str(value))
+    except ConfigError as error:
+        raise PydanticCustomError("address", "{reason}", {"reason": str(error)}) from None
+
+
+AddressText = Annotated[Address, BeforeValidator(_address)]
 
 _PARTS: dict[str, type[Any]] = {
     "store": Options,
@@ -141,6 +153,8 @@ def _load(kind: type[Config], file: Path | None, flags: dict[str, Any]) -> Confi
         for name, part in _PARTS.items():
             if name in values:
                 values[name] = _part(part, name, values[name])
+        for name in values.keys() - kind.model_fields.keys():
+            raise ConfigError(_unknown("", name, kind.model_fields))
         return kind.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{where}: {_first(error)}") from None
@@ -175,18 +189,34 @@ def _check_keys(kind: type[Any], name: str, table: dict[str, Any]) -> None:
     known = {field.name: field for field in fields(kind) if field.name != "create_if_missing"}
     for key, value in table.items():
         if key not in known:
-            raise ConfigError(f"{name}.{key} is not a key")
+            raise ConfigError(_unknown(name, key, known))
         if isinstance(value, bool) and not isinstance(known[key].default, bool):
             raise ConfigError(f"{name}.{key} is not {str(value).lower()}: it is no switch")
+
+
+def _unknown(table: str, key: str, known: Iterable[str]) -> str:
+    """What is wrong with a key that its table does not have, and what was probably meant."""
+    text = f"{table}.{key} is not a key" if table else f"{key} is not a key"
+    homes = [f"in [{name}]" for name, part in _PARTS.items() if key in {field.name for field in fields(part)}]
+    if table and key in ReplicaConfig.model_fields:
+        homes.append("before the first section")
+    if homes:
+        return f"{text}: it belongs {homes[0]}"
+    alike = get_close_matches(key, known, 1)
+    return f"{text}: did you mean {alike[0]}?" if alike else text
 
 
 def _first(error: ValidationError) -> str:
     problem = error.errors()[0]
     key = ".".join(map(str, problem["loc"]))
-    text = "is not a key" if problem["type"] == "extra_forbidden" else problem["msg"]
-    if problem["type"] == "missing":
-        text = "is missing"
-    if problem["type"] == "value_error":
-        key, text = f"{key}." if key else "", str(problem["ctx"]["error"])  # It names the option.
-        return key + text
-    return f"{key} {text}" if key else text
+    match problem["type"]:
+        case "missing":
+            return f"{key} is missing"
+        case "extra_forbidden":
+            return f"{key} is not a key"
+        case "value_error":  # It names the option.
+            return (f"{key}." if key else "") + str(problem["ctx"]["error"])
+        case "address":
+            return f"{key}: {problem['msg']}"
+    text = problem["msg"].replace("Input should", "should", 1)
+    return f"{key} {text}, not {problem['input']!r}"
