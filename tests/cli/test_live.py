@@ -228,6 +228,20 @@ def test_checkpoint(run: Run, serve: Callable[..., RunningServer], tmp_path: Pat
         assert copy.get(b"key:000009") == b"value \xff 9"
 
 
+def test_a_backup_from_a_client_port(run: Run, tmp_path: Path) -> None:
+    """Whoever confuses the two ports of a node is told."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=lambda: listener.accept()[0].sendall(b"-ERR unknown command\r\n"))
+        thread.start()
+        code, _, err = run("backup", "create", "--from", f":{port}", tmp_path / "target")
+        thread.join()
+    assert code == UNREACHABLE
+    assert err.startswith(f"replicad: 127.0.0.1:{port} does not answer as a replication address; ")
+
+
 def test_pipeline(serve: Callable[..., RunningServer]) -> None:
     """Replies of a long pipeline come in order, errors in their places."""
     server = serve()

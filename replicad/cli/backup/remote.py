@@ -18,7 +18,7 @@ from replicad.cli.exits import UnreachableError
 from replicad.env import Env
 from replicad.env.filesystem import ReadFile
 from replicad.env.read_only import ReadOnlyFileSystem
-from replicad.errors import InvalidArgument, NotFoundError
+from replicad.errors import InvalidArgument, NotFoundError, ProtocolError
 from replicad.options import Options
 from replicad.replication.connection import dial
 from replicad.replication.copy_client import CopyClient
@@ -43,8 +43,13 @@ class RemoteSource:
         try:
             self._client = self._ask(self._connect(host, port, connections_max))
             self.state = load(_Fetched(self._small_files()), Path("/"))
-        except BaseException:
+        except BaseException as error:
             self._end()
+            if isinstance(error, ProtocolError) or isinstance(error.__cause__, TimeoutError):
+                raise UnreachableError(
+                    f"{self._where} does not answer as a replication address; --from needs a primary's, "
+                    "not where its clients connect"
+                ) from error
             raise
         self.position = self.state.flushed
         self.commit_time_us = self.state.commit_time_us
