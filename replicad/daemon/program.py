@@ -111,10 +111,6 @@ class NodeProgram:
 
     async def start(self) -> None:
         """Becomes what `at_start` says, and listens; what it hears meanwhile takes effect afterwards."""
-        async with self.roles.starting():
-            await self._start()
-
-    async def _start(self) -> None:
         config, holding, memory = self.config, self.holding, self.memory
         found = recorded_role(self.env.fs, config.data)
         stored = None if found is None else Stored(*found)
@@ -149,6 +145,7 @@ class NodeProgram:
                 self.spawn(deliver_grant(self, memory.primary))
             else:
                 self.link.start()
+        self.roles.started.set()
 
     async def _listen_for_replicas(self) -> Address:
         """Where it listened before, when the system chooses: others remember it."""

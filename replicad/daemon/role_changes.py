@@ -51,16 +51,14 @@ class RoleChanges:
     def __init__(self, node: NodeProgram) -> None:
         self.standing = Standing.FOLLOWING
         self._node = node
+        self.started = asyncio.Event()
+        """Changes wait for it: others hear of the node, and it of them, before its record is written."""
         self._changing = asyncio.Lock()
         self._switchover: Switchover | None = None
 
     def begin_as(self, standing: Standing) -> None:
         """At the start of the node; every other change is a move."""
         self.standing = standing
-
-    def starting(self) -> asyncio.Lock:
-        """Held while the node starts: others hear of it, and it of them, before its record is written."""
-        return self._changing
 
     def move(self, standing: Standing) -> None:
         """Takes an arrow of the drawing; clients feel it before this returns."""
@@ -83,9 +81,13 @@ class RoleChanges:
 
     async def change(self, job: Coroutine[Any, Any, str]) -> str:
         """Runs a change of role to its end, also when whoever asked for it goes away."""
-        if self._changing.locked():
+        try:
+            await self.started.wait()
+            if self._changing.locked():
+                raise RoleRefused("another change of role is under way")
+        except BaseException:
             job.close()
-            raise RoleRefused("another change of role is under way")
+            raise
 
         async def alone() -> str:
             async with self._changing:
@@ -97,6 +99,7 @@ class RoleChanges:
     async def in_turn(self, job: Coroutine[Any, Any, None]) -> None:
         """Runs a change that nobody waits for when those under way have ended."""
         try:
+            await self.started.wait()
             async with self._changing:
                 await job
         finally:
@@ -223,6 +226,7 @@ class RoleChanges:
 
     async def _step_down(self, epoch: int) -> None:
         node = self._node
+        await self.started.wait()
         async with self._changing:
             assert node.store is not None
             while True:
