@@ -164,8 +164,8 @@ LOG = (
         trap=4,
         name="a clean close does not say how far the log was durable",
         file="replicad/store/closing.py",
-        old="                synced=core.log.written,\n",
-        new="",
+        old="Edit(synced=core.log.written, next_file=core.numbers.next)",
+        new="Edit(next_file=core.numbers.next)",
         caught_by=("tests/store/test_recovery.py::test_missing_tail_is_noticed",),
     ),
     Mutation(

@@ -52,7 +52,7 @@ ROLES = (
         trap=5,
         name="the node's record counts for more than its data",
         file="replicad/replication/roles.py",
-        old="    if stored is not None and stored.is_owner and stored.epoch > record.epoch:\n",
+        old="    if stored is not None and stored.epoch > record.epoch:\n",
         new="    if False:\n",
         caught_by=("tests/replication/test_roles.py::test_what_a_node_begins_as",),
     ),
