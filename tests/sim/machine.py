@@ -18,6 +18,7 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Any, cast
 
+from replicad.daemon.addresses import Address
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.records import NodeRecords
@@ -236,6 +237,8 @@ class Machine:
         self.awake_since = 0.0
         """When its process started, or went on, having stood still for so long."""
         self.stood_still_seconds = 0.0
+        self.knew_then: frozenset[Address] = frozenset()
+        """Where it knew other nodes when it went on."""
         self._paused_at = 0.0
         self.power_losses = 0
         self._loop, self._network, self._draw, self._note = loop, network, draw, note
@@ -356,6 +359,7 @@ class Machine:
             self._note(self.name, "go on")
             self._loop.wake(self.process)
             self.awake_since = self._loop.now
+            self.knew_then = frozenset() if self.node is None else frozenset(self.node.peers.addresses())
             self.stood_still_seconds = self._loop.now - self._paused_at
 
     def _end(self, *, power_lost: bool) -> None:

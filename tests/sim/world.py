@@ -163,7 +163,6 @@ class World:
         stood_still = machine.stood_still_seconds > 1.1 * self.scenario.roles.stood_still_seconds
         if not stood_still or not is_calm or network.delay_seconds_max > 0.02 or machine.node is None:
             return 0
-        known = machine.node.peers.addresses()
         for epoch, began in self.ledger.began.items():
             (other,) = (m for m in self.machines if m.name == self.ledger.writers[epoch])
             answers = (
@@ -171,7 +170,7 @@ class World:
                 and other.node.standing is Standing.PRIMARY
                 and other.awake_since < since - NETWORK_SETTLES_SECONDS
                 and not other.is_paused
-                and (other.host, 6381) in known
+                and (other.host, 6381) in machine.knew_then
             )
             if other is not machine and answers and began < since:
                 return epoch
