@@ -111,9 +111,14 @@ class Copies:
         return copy
 
     def remove(self, copy: SourceCopy) -> None:
-        if self._copies.get(copy.node_id) is copy:
-            del self._copies[copy.node_id]
-        self._env.fs.remove_tree(copy.path)
+        if self._copies.get(copy.node_id) is not copy:
+            return
+        del self._copies[copy.node_id]
+        # Its name goes first, durably: what a loss of power leaves of it is no copy any more.
+        fs, gone = self._env.fs, self.directory / f"{copy.copy_id.hex()}.removed"
+        fs.rename(copy.path, gone)
+        fs.sync_directory(self.directory)
+        fs.remove_tree(gone)
 
     def unused(self, keep_seconds: float) -> list[SourceCopy]:
         """Copies that nobody has read from for so long."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from replicad.env.local import LocalFileSystem
 from replicad.errors import PoisonedError
 from replicad.replication.identify import Identity, check_hello
 from replicad.replication.messages import Ack, Claim, Hello, Message, Refuse
@@ -201,6 +203,27 @@ async def test_a_copy_survives_a_restart_of_the_primary(tmp_path: Path) -> None:
     store.write(b"x")
     store.forget_log_before(store.position.sequence + 1)
     store.oldest = store.position.sequence + 1
+    assert again.node.copies.find(b"R" * 16) is None
+    assert list(again.node.copies.directory.iterdir()) == []
+
+
+async def test_a_copy_whose_removal_was_interrupted_is_no_copy(tmp_path: Path) -> None:
+    """What a crash leaves of a copy that was being removed is not offered, and goes at the next start."""
+    store = written(10)
+    primary = Primary(store, tmp_path / "p")
+    copies = primary.node.copies
+    copy = copies.make(b"R" * 16)
+
+    class Dying(LocalFileSystem):
+        def remove_tree(self, path: Path) -> None:
+            (path / "CURRENT").unlink()
+            raise OSError("killed")
+
+    copies._env = replace(copies._env, fs=Dying())
+    with pytest.raises(OSError, match="killed"):
+        copies.remove(copy)
+    assert any(copies.directory.iterdir())
+    again = Primary(store, tmp_path / "p")
     assert again.node.copies.find(b"R" * 16) is None
     assert list(again.node.copies.directory.iterdir()) == []
 
