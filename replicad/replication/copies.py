@@ -111,12 +111,14 @@ class Copies:
         return copy
 
     def remove(self, copy: SourceCopy) -> None:
-        if self._copies.get(copy.node_id) is not copy:
-            return
-        del self._copies[copy.node_id]
+        if self._copies.get(copy.node_id) is copy:
+            del self._copies[copy.node_id]
         # Its name goes first, durably: what a loss of power leaves of it is no copy any more.
         fs, gone = self._env.fs, self.directory / f"{copy.copy_id.hex()}.removed"
-        fs.rename(copy.path, gone)
+        try:
+            fs.rename(copy.path, gone)
+        except FileNotFoundError:
+            return  # Somebody else removed it.
         fs.sync_directory(self.directory)
         fs.remove_tree(gone)
 
