@@ -112,9 +112,7 @@ ROLES = (
         file="replicad/daemon/certainty.py",
         old="            if node.standing in (Standing.PRIMARY, Standing.PAUSED) and len(node.peers):\n",
         new="            if False:\n",
-        caught_by=(
-            "tests/integration/test_roles.py::test_a_primary_that_stood_still_acknowledges_nothing_more",
-        ),
+        caught_by=("tests/daemon/test_certainty.py",),
     ),
     Mutation(
         trap=9,
