@@ -116,6 +116,14 @@ ROLES = (
     ),
     Mutation(
         trap=9,
+        name="an answer from before a standstill is believed",
+        file="replicad/daemon/certainty.py",
+        old="            if standstills != self._standstills:\n",
+        new="            if False:\n",
+        caught_by=("tests/daemon/test_certainty.py",),
+    ),
+    Mutation(
+        trap=9,
         name="a switchover forgets to whom it gave the role",
         file="replicad/daemon/role_changes.py",
         old="            await memory.save_following(node.epoch, granted_epoch=epoch)\n",
