@@ -46,7 +46,10 @@ class RequestParser:
 
     def __init__(self, options: ServerOptions) -> None:
         self.error: MalformedRequest | None = None
-        self._options = options
+        self._whole_bytes_max = min(
+            options.bulk_bytes_max, options.request_bytes_max, options.arguments_max * _ELEMENT_BYTES_MIN
+        )
+        """Nothing in so many bytes can be over a limit; the limits of what is longer only `_exact` checks."""
         self._reader = hiredis.Reader()
         self._exact = _ExactParser(options)
 
@@ -87,6 +90,8 @@ class RequestParser:
 
     def _read_whole(self, data: bytes) -> list[Request] | None:
         """The requests in `data`, or None when it is not exactly a row of whole ordinary ones."""
+        if len(data) > self._whole_bytes_max:
+            return None
         declared = _DECLARED.findall(data)
         if declared and sum(map(int, declared)) * _ELEMENT_BYTES_MIN > len(data):
             return None

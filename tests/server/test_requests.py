@@ -164,3 +164,22 @@ def test_types_that_no_request_has_are_read_as_words() -> None:
         parser = RequestParser(ServerOptions())
         assert parser.feed(aggregate + b"\r\n*1\r\n$4\r\nPING\r\n") == [[aggregate], [b"PING"]]
         assert parser.error is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"bulk_bytes_max": 1000}, "invalid bulk length"),
+        ({"request_bytes_max": 1000}, "too big request"),
+        ({"arguments_max": 3}, "invalid multibulk length"),
+    ],
+)
+def test_limits_hold_for_a_request_that_comes_whole(limits: dict[str, int], reason: str) -> None:
+    """What is over one is refused in one chunk as in many, and the requests before it are not lost."""
+    stream = encode_request("PING") + encode_request("SET", "k", b"v" * 1001, "NX")
+    for size in (len(stream), 100):
+        reader, found = parser(**limits), []
+        for begin in range(0, len(stream), size):
+            if reader.error is None:
+                found += reader.feed(stream[begin : begin + size])
+        assert (found, str(reader.error)) == ([[b"PING"]], reason)
