@@ -31,8 +31,8 @@ from replicad.backup.shelf import read_meta, read_shelf
 from replicad.backup.stop import Stop
 from replicad.backup.target import Target, open_target
 from replicad.backup.verify import Verification, verify
-from replicad.env import Env, is_no_room
-from replicad.errors import ClosedError, DiskFullError, InvalidArgument, NotFoundError, StoreError
+from replicad.env import Env, naming_full_disk
+from replicad.errors import ClosedError, InvalidArgument, NotFoundError, StoreError
 from replicad.options import Options
 from replicad.store.database import Database
 from replicad.types import DatabaseId, EpochRecord, Sequence
@@ -259,7 +259,8 @@ class BackupEngineReadOnly:
             None if wal_dir is None else Path(wal_dir),
             None if attachments is None else Path(attachments),
         )
-        with self._operation("the restore", progress) as flow, _full_disk_named(destination.path):
+        restoring = f"{destination.path}: no room to restore"
+        with self._operation("the restore", progress) as flow, naming_full_disk(restoring):
             point = find()
             while True:
                 restoration = Restoration(
@@ -319,14 +320,3 @@ class BackupEngineReadOnly:
     def _raise_if_closed(self) -> None:
         if self._closed:
             raise ClosedError("the backup engine is closed")
-
-
-@contextmanager
-def _full_disk_named(path: Path) -> Iterator[None]:
-    """Whatever call it is that finds no room."""
-    try:
-        yield
-    except OSError as error:
-        if is_no_room(error):
-            raise DiskFullError(f"{path}: no room to restore: {error}") from error
-        raise

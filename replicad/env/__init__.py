@@ -5,7 +5,15 @@ Everything above is given an `Env` and asks it. Tests and the simulation give an
 
 from replicad.env.clock import Clock, SystemClock
 from replicad.env.environment import Env
-from replicad.env.filesystem import AppendFile, DirectoryLock, FileStamp, FileSystem, ReadFile, is_no_room
+from replicad.env.filesystem import (
+    AppendFile,
+    DirectoryLock,
+    FileStamp,
+    FileSystem,
+    ReadFile,
+    is_no_room,
+    naming_full_disk,
+)
 from replicad.env.local import LocalFileSystem
 from replicad.env.random import Random, SystemRandom
 from replicad.env.runner import Lane, Runner, ThreadRunner
@@ -26,4 +34,5 @@ __all__ = [
     "SystemRandom",
     "ThreadRunner",
     "is_no_room",
+    "naming_full_disk",
 ]

@@ -7,9 +7,13 @@ directory, content only after the file's `sync`. Errors are OSError; the caller 
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from replicad.errors import DiskFullError
 
 Bytes = bytes | bytearray | memoryview
 """What is written: its `len` is its size in bytes, so a view is one of bytes."""
@@ -18,6 +22,17 @@ Bytes = bytes | bytearray | memoryview
 def is_no_room(error: OSError) -> bool:
     """Whether a call failed because the disk, or somebody's share of it, is full: that heals."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def naming_full_disk(what: str) -> Iterator[None]:
+    """Whatever call it is that finds no room, DiskFullError says what there was none for."""
+    try:
+        yield
+    except OSError as error:
+        if is_no_room(error):
+            raise DiskFullError(f"{what}: {error}") from error
+        raise
 
 
 @dataclass(frozen=True, slots=True)

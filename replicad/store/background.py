@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 from replicad import kernels
-from replicad.env import Lane, is_no_room
+from replicad.env import Lane, is_no_room, naming_full_disk
 from replicad.errors import ClosedError, CorruptionError, DiskFullError
 from replicad.store.compaction.merge import Merge, MergeOrder, MergeStopped
 from replicad.store.compaction.picker import Choice, choose, choose_in, most_urgent, rewrites
@@ -65,16 +65,11 @@ class Background:
         What was in that level already is written again only where it can shrink. Raises DiskFullError; what
         was merged by then stays merged.
         """
-        with self._merging:
-            try:
-                for family in self._core.version.live():
-                    for level in range(LEVELS - 1):
-                        self._compact_out_of(family.record.id, level)
-                    self._shrink(family.record.id)
-            except OSError as error:
-                if not is_no_room(error):
-                    raise
-                raise DiskFullError(f"{self._core.path}: no room to compact: {error}") from error
+        with self._merging, naming_full_disk(f"{self._core.path}: no room to compact"):
+            for family in self._core.version.live():
+                for level in range(LEVELS - 1):
+                    self._compact_out_of(family.record.id, level)
+                self._shrink(family.record.id)
 
     def _compact_out_of(self, id: FamilyId, level: int) -> None:
         while True:

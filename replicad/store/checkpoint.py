@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from replicad.env import Env, FileSystem, is_no_room
+from replicad.env import Env, FileSystem, naming_full_disk
 from replicad.env.atomic import copy_file, link_or_copy, replace_file
-from replicad.errors import CorruptionError, DiskFullError, InvalidArgument, NotFoundError
+from replicad.errors import CorruptionError, InvalidArgument, NotFoundError
 from replicad.store.cut import Cut
 from replicad.store.manifest.file import encode_current, encode_manifest, load, manifest_name, write_manifest
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
@@ -68,20 +68,19 @@ def write_checkpoint(
         raise InvalidArgument(f"{target} exists; a checkpoint needs a path of its own")
     staging = target.with_name(f"{target.name}.tmp-{env.random.bytes(4).hex()}")
     try:
-        fs.make_directories(staging / "wal")
-        position = cut.position if with_log else cut.flushed
-        state = replace(cut.state, synced=position)
-        if families is not None:
-            state = _only(state, {DEFAULT_FAMILY, *families})
-        linked, copied = _copy_content(fs, cut, state.tables, staging, with_log=with_log, copy=copy)
-        write_options(fs, staging, 1, cut.options)
-        write_state(fs, staging, state)
-        fs.rename(staging, target)
-        fs.sync_directory(target.parent)
-    except BaseException as error:
+        with naming_full_disk(f"{target}: no room for a checkpoint"):
+            fs.make_directories(staging / "wal")
+            position = cut.position if with_log else cut.flushed
+            state = replace(cut.state, synced=position)
+            if families is not None:
+                state = _only(state, {DEFAULT_FAMILY, *families})
+            linked, copied = _copy_content(fs, cut, state.tables, staging, with_log=with_log, copy=copy)
+            write_options(fs, staging, 1, cut.options)
+            write_state(fs, staging, state)
+            fs.rename(staging, target)
+            fs.sync_directory(target.parent)
+    except BaseException:
         fs.remove_tree(staging)
-        if isinstance(error, OSError) and is_no_room(error):
-            raise DiskFullError(f"{target}: no room for a checkpoint: {error}") from error
         raise
     return Checkpoint(target, position, linked, copied)
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from replicad import kernels
-from replicad.env import DirectoryLock, Env, FileSystem, is_no_room
-from replicad.errors import CorruptionError, DiskFullError, NotFoundError
+from replicad.env import DirectoryLock, Env, FileSystem, naming_full_disk
+from replicad.errors import CorruptionError, NotFoundError
 from replicad.options import FamilyOptions, Options
 from replicad.store.background import flush_oldest, seal_active
 from replicad.store.checkpoint import remove_log, remove_stale_manifests
@@ -60,27 +60,23 @@ def open_core(
     options = replace(options, families=families or None)
     lock = None
     try:
-        if not read_only:
-            if not fs.exists(path) and not options.create_if_missing:
-                raise NotFoundError(f"{path} does not exist")
-            fs.make_directories(path)
-            lock = lock_directory(env, path, options)
-            if not fs.exists(path / "CURRENT"):
-                _create(env, path, options)
-        state = load(fs, path)
-        check_log_is_here(fs, path, options, state)
-        core = _recover(env, path, options, state, role, read_only, holds, families)
-        core.lock = lock
-        if core.state.copy and role == "owner" and not read_only:
-            _become_own_database(core)
-        if not read_only:
-            core.unknown_options = keep_options(fs, path, options, core.notes, core.deletions.remove)
-        return core
-    except OSError as error:
-        _release(lock)
-        if is_no_room(error):
-            raise DiskFullError(f"{path}: no room to open the database: {error}") from error
-        raise
+        with naming_full_disk(f"{path}: no room to open the database"):
+            if not read_only:
+                if not fs.exists(path) and not options.create_if_missing:
+                    raise NotFoundError(f"{path} does not exist")
+                fs.make_directories(path)
+                lock = lock_directory(env, path, options)
+                if not fs.exists(path / "CURRENT"):
+                    _create(env, path, options)
+            state = load(fs, path)
+            check_log_is_here(fs, path, options, state)
+            core = _recover(env, path, options, state, role, read_only, holds, families)
+            core.lock = lock
+            if core.state.copy and role == "owner" and not read_only:
+                _become_own_database(core)
+            if not read_only:
+                core.unknown_options = keep_options(fs, path, options, core.notes, core.deletions.remove)
+            return core
     except BaseException:
         _release(lock)
         raise

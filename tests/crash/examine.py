@@ -12,7 +12,7 @@ from replicad.store.database import open_database
 from replicad.store.manifest.file import load
 from replicad.types import Position
 from tests.crash.recording import Copy, Recording
-from tests.crash.script import Script, content_of, digest_of
+from tests.crash.script import Script, content_of, digest_of, end_of_log
 from tests.crash.states import Medium
 from tests.support.inline_runner import InlineRunner, inline_env
 from tests.support.journal import Note, Operation
@@ -164,12 +164,7 @@ def _read_log(database: object, position: Position) -> None:
     from replicad.store.database import Database
 
     assert isinstance(database, Database)
-    oldest = database.oldest_log_sequence
-    cursor = database.read_log(oldest)
-    reached = None
-    while (chunk := cursor.next()) is not None:
-        reached = chunk.position
-    if oldest <= position.sequence and reached != position:
+    if (reached := end_of_log(database)) != position:
         raise Wrong(f"its log leads to {reached}, not to {position}")
 
 

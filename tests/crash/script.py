@@ -203,6 +203,16 @@ class Script:
         cursor.close()
 
 
+def end_of_log(database: Database) -> Position | None:
+    """Where all of its log leads, read without a gap; its own position when it has none."""
+    position, oldest = database.position, database.oldest_log_sequence
+    reached = None
+    cursor = database.read_log(oldest)
+    while (chunk := cursor.next()) is not None:
+        reached = chunk.position
+    return position if oldest > position.sequence else reached
+
+
 def frames_of(database: Database, start: int = 1) -> list[bytes]:
     """The durable frames from `start` on, one by one."""
     frames: list[bytes] = []

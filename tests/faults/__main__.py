@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import sys
 import time
 import traceback
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from tests.faults.every import SCRIPTS, plans, play, prepare
 from tests.faults.plan import Plan
 from tests.faults.run import Wrong
+from tests.support.command import run
 
 SHOWN = 10
 PROGRESS_SECONDS = 30.0
@@ -80,4 +80,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

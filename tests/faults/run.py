@@ -21,7 +21,7 @@ from replicad.env import Env, FileSystem, is_no_room
 from replicad.errors import DiskFullError, PoisonedError
 from replicad.store.core import Role
 from replicad.store.database import Database, open_database
-from tests.crash.script import DATA, Families, content_of, options
+from tests.crash.script import DATA, Families, content_of, end_of_log, options
 from tests.crash.states import Medium, State, Thoroughness
 from tests.faults.plan import Durability, Faults, Plan
 from tests.support.inline_runner import InlineRunner, SeededRandom, TickingClock
@@ -344,13 +344,8 @@ class Run:
     def _open_left(self, env: Env) -> Families:
         """All that it holds; whatever log there is leads to its position, without a gap."""
         with open_database(DATA, self.options, env=env, role=self.role(env.fs)) as database:
-            oldest, position = database.oldest_log_sequence, database.position
-            cursor = database.read_log(oldest)
-            reached = None
-            while (chunk := cursor.next()) is not None:
-                reached = chunk.position
-            if oldest <= position.sequence and reached != position:
-                raise Wrong(f"its log leads to {reached}, not to {position}")
+            if (reached := end_of_log(database)) != database.position:
+                raise Wrong(f"its log leads to {reached}, not to {database.position}")
             return content_of(database)
 
 

@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.support.command import run
 from tests.teeth.every import MUTATIONS
 from tests.teeth.mutation import TRAPS, Mutation, Stale
 from tests.teeth.table import with_table
@@ -77,4 +78,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

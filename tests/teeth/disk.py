@@ -93,8 +93,8 @@ DISK = (
         trap=1,
         name="the rename of a checkpoint is not synced",
         file="replicad/store/checkpoint.py",
-        old="        fs.rename(staging, target)\n        fs.sync_directory(target.parent)\n",
-        new="        fs.rename(staging, target)\n",
+        old="            fs.rename(staging, target)\n            fs.sync_directory(target.parent)\n",
+        new="            fs.rename(staging, target)\n",
         caught_by=(crash("checkpoint"),),
     ),
     Mutation(
