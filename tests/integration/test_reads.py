@@ -91,9 +91,12 @@ def test_a_rewound_history_is_never_seen_by_a_connection_of_before(cluster: Clus
             writer.set("n", number)
     with Reader(primary) as reader:
         eventually(reader.sees(lambda n: n == 6))
-        replica.start()
-        with replica.client() as client:
-            client.execute_command("REPLICAD.PROMOTE", "FORCE")
+        primary.stop()  # so that it cannot send the tail before the replica is promoted
+        try:
+            replica.start()
+            replica.ask("REPLICAD.PROMOTE", "FORCE")
+        finally:
+            primary.go_on()
         eventually(reader.sees(lambda n: n == 1))
     joins(primary, replica)
     assert primary.events("replication.discarded")
