@@ -17,6 +17,7 @@ from replicad.cli.exits import DIFFERENT
 from replicad.options import Options
 from replicad.state import NodeState
 from tests.support.daemons import SMALL, Cluster, Daemon, follows, sequence_of
+from tests.support.open_files import open_files
 from tests.support.tampering import flip_byte, tamper
 from tests.support.waiting import eventually
 
@@ -173,8 +174,7 @@ def test_repair_sends_what_is_needed(cluster: Cluster) -> None:
     assert 0 < last["fetched_bytes"] < last["size_bytes"] / 2
     eventually(lambda: has_equal_pass(replica))
     assert replica.process is not None
-    opened = [str(path.readlink()) for path in Path(f"/proc/{replica.process.pid}/fd").iterdir()]
-    assert not [path for path in opened if "(deleted)" in path]
+    assert not [path for path in open_files(replica.data, replica.process.pid) if "(deleted)" in path]
 
 
 def test_the_background_pass_finds_a_difference_and_mends_it(cluster: Cluster, primary: Daemon) -> None:

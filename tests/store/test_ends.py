@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import threading
 import time
@@ -21,6 +20,7 @@ from replicad.store.cut import Cut
 from replicad.store.database import Database, open_database
 from replicad.store.leases import Lease
 from tests.support.faulty_filesystem import FaultyFileSystem, Gate, no_space
+from tests.support.open_files import open_files
 from tests.support.stores import fill, small_options
 from tests.support.waiting import eventually
 
@@ -192,13 +192,8 @@ def test_a_snapshot_collected_inside_the_registry(tmp_path: Path) -> None:
         assert not thread.is_alive() and registry.sequences() == []
 
 
-def open_files(directory: Path) -> list[str]:
-    """The tables below the directory that this process has open, removed ones too."""
-    found = []
-    for file in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):
-            found.append(str(file.readlink()))
-    return [path for path in found if path.startswith(str(directory)) and ".sst" in path]
+def open_tables(directory: Path) -> list[str]:
+    return [path for path in open_files(directory) if ".sst" in path]
 
 
 def test_closing_lets_go_of_tables(tmp_path: Path) -> None:
@@ -219,7 +214,7 @@ def test_closing_lets_go_of_tables(tmp_path: Path) -> None:
         cut.raise_if_closed()
     assert sum(1 for _ in pairs) == 99  # a reader that had begun goes on to its end
     del pairs
-    assert open_files(tmp_path) == []
+    assert open_tables(tmp_path) == []
 
 
 def test_frames_that_are_half_applied_stop_a_replica(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
