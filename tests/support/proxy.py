@@ -16,7 +16,7 @@ class Proxy:
     """Listens on `port` and connects each client on to `target`.
 
     `cut_after`, when set, ends all connections once so many more bytes came from the target. `silent` makes
-    it swallow everything both ways, connections left open: a half-open link. Threads, all daemons.
+    it swallow everything both ways, ends of connections too: a half-open link. Threads, all daemons.
     """
 
     def __init__(self, target: int) -> None:
@@ -41,9 +41,7 @@ class Proxy:
         with self._lock:
             pairs, self._pairs = self._pairs, set()
         for pair in pairs:
-            for end in pair:
-                with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
+            _end(*pair)
 
     def _start(self, function: Callable[..., None], *arguments: object) -> None:
         threading.Thread(target=function, args=arguments, daemon=True).start()
@@ -81,9 +79,8 @@ class Proxy:
         except OSError:
             pass
         finally:
-            for end in (source, sink):
-                with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
+            if not self.silent:
+                _end(source, sink)
 
     def _count(self, data: bytes) -> tuple[bytes, bool]:
         with self._lock:
@@ -96,3 +93,9 @@ class Proxy:
             self.cuts += 1
             self.from_target_bytes += left
             return data[:left], True
+
+
+def _end(*ends: socket.socket) -> None:
+    for end in ends:
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
