@@ -10,7 +10,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from replicad.env import Env
+from replicad.env import Env, LocalFileSystem
 from replicad.errors import CorruptionError, NotFoundError
 from replicad.state import BootstrapProgress, NodeState, Shown, Slot, Verification
 from replicad.state.records import Identity, decode, encode
@@ -65,6 +65,23 @@ def test_what_is_put_is_there_after_reopening(tmp_path: Path) -> None:
     assert state.view().bootstrap is None
     assert state.view().slots == (slots[1],)
     state.close()
+
+
+def test_its_name_is_durable_before_it_is_used(tmp_path: Path) -> None:
+    """LMDB syncs what is in its files; their names are durable when the state is open, also for one that was
+    made by a process that died before that."""
+    synced: list[list[str]] = []
+
+    class Noting(LocalFileSystem):
+        def sync_directory(self, path: Path) -> None:
+            super().sync_directory(path)
+            if path == tmp_path / "state":
+                synced.append(sorted(file.name for file in path.iterdir()))
+
+    for times in (1, 2):
+        NodeState(Env(fs=Noting()), tmp_path).close()
+        assert len(synced) == times
+        assert "data.mdb" in synced[-1]
 
 
 def test_another_process_reads_it_while_it_is_open(tmp_path: Path) -> None:

@@ -189,4 +189,12 @@ DISK = (
         new="",
         caught_by=("tests/backup/restore/test_crashes.py::test_death_at_every_operation",),
     ),
+    Mutation(
+        trap=1,
+        name="the name of a node's state is not synced",
+        file="replicad/state/node.py",
+        old="        self._env.fs.sync_directory(self.path)\n",
+        new="",
+        caught_by=("tests/state/test_node.py::test_its_name_is_durable_before_it_is_used",),
+    ),
 )

@@ -133,4 +133,12 @@ HELD = (
         new="        self.slots = Slots((), config.link.slot_limits)\n",
         caught_by=("tests/integration/test_slots.py::test_archived_log_is_tried_before_a_new_copy",),
     ),
+    Mutation(
+        trap=15,
+        name="log goes that one of two needs",
+        file="replicad/daemon/holds.py",
+        old="        return min((sequence",
+        new="        return max((sequence",
+        caught_by=("tests/daemon/test_holds.py",),
+    ),
 )
