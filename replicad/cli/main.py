@@ -30,6 +30,7 @@ from replicad.cli import (
 )
 from replicad.cli.exits import ERROR, INTERRUPTED, OK, SUMMARY, USAGE, exit_code
 from replicad.cli.output import print_error
+from replicad.env import raise_descriptor_limit
 from replicad.errors import ReplicadError
 
 app = typer.Typer(
@@ -99,6 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a command line (that of the process by default) and returns its exit code."""
     if arguments is None:
         arguments = sys.argv[1:]
+        raise_descriptor_limit()
     if not arguments:
         app(args=["--help"], prog_name="replicad", standalone_mode=False)
         return USAGE

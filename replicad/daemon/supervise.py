@@ -10,6 +10,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -19,7 +20,7 @@ from replicad.daemon import logs
 from replicad.daemon.allocator import share_one_arena
 from replicad.daemon.config import NodeConfig
 from replicad.daemon.notify import notify
-from replicad.env import Env
+from replicad.env import Env, raise_descriptor_limit
 from replicad.errors import PoisonedError, ReplicadError
 from replicad.replication.tasks import beside
 
@@ -60,6 +61,7 @@ def run_node(node: Node, role: str, config: NodeConfig) -> None:
     logs.configure(config.log)
     sys.setswitchinterval(SWITCH_SECONDS)
     share_one_arena()
+    config = within_descriptors(config, raise_descriptor_limit())
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_main(node, role, config))
@@ -71,6 +73,15 @@ def run_node(node: Node, role: str, config: NodeConfig) -> None:
         log.critical("daemon.failed", reason=str(error))
         notify(f"STATUS=failed: {error}")
         raise
+
+
+def within_descriptors(config: NodeConfig, limit: int) -> NodeConfig:
+    """Lets clients take at most half of the file descriptors: a store that finds none for a new table or
+    segment stops, and no number of connections may do that to it."""
+    clients_max = min(config.clients.clients_max, limit // 2)
+    if clients_max < config.clients.clients_max:
+        log.warning("daemon.fewer_clients", clients_max=clients_max, descriptors=limit)
+    return config.model_copy(update={"clients": replace(config.clients, clients_max=clients_max)})
 
 
 async def _main(node: Node, role: str, config: NodeConfig) -> None:

@@ -4,6 +4,7 @@ Everything above is given an `Env` and asks it. Tests and the simulation give an
 """
 
 from replicad.env.clock import Clock, SystemClock
+from replicad.env.descriptors import raise_descriptor_limit
 from replicad.env.environment import Env
 from replicad.env.filesystem import (
     AppendFile,
@@ -35,4 +36,5 @@ __all__ = [
     "ThreadRunner",
     "is_no_room",
     "naming_full_disk",
+    "raise_descriptor_limit",
 ]

@@ -20,7 +20,7 @@ from replicad.replication.framing import PREFIX, encode_prefix
 from replicad.replication.headers import decode_header
 from replicad.replication.messages import Kind
 from tests.server.harness import RawClient, encode_request
-from tests.support.daemons import Cluster, Daemon, follows
+from tests.support.daemons import SMALL, Cluster, Daemon, follows
 from tests.support.waiting import eventually
 
 CLIENTS = {"buffered_bytes_max": 32 * MIB, "output_bytes_max": 4 * MIB, "clients_max": 4000}
@@ -161,6 +161,21 @@ def test_idle_connections_are_cheap(small: Daemon) -> None:
             client.command("PING")
         for client in clients:
             client.read(b"+PONG\r\n")
+
+
+def test_connections_do_not_take_what_the_store_needs(cluster: Cluster) -> None:
+    """With few file descriptors, more connections come than there are: those that are too many are refused,
+    and the store makes segments and tables as ever."""
+    primary = cluster.primary(tables={"store": {**SMALL["store"], "segment_bytes": 64 * KIB}})
+    primary.wrapper = ["prlimit", "--nofile=200:200"]
+    primary.start()
+    with primary.client() as client:
+        assert client.info("clients")["maxclients"] == 100
+        with _connected(primary.port, 300) as many:
+            assert many[-1].read_line() == b"-ERR max number of clients reached\r\n"
+            for number in range(2000):
+                client.set(f"key:{number}", b"v" * 200)
+    assert len(list(primary.data.glob("*.sst"))) > 1
 
 
 def _announced(header_bytes: int, payload_bytes: int) -> bytes:

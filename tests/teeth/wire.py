@@ -153,4 +153,12 @@ WIRE = (
         new="        if False:\n",
         caught_by=("tests/daemon/test_config.py::test_what_is_wrong_is_named",),
     ),
+    Mutation(
+        trap=16,
+        name="clients may take every file descriptor",
+        file="replicad/daemon/supervise.py",
+        old="    clients_max = min(config.clients.clients_max, limit // 2)\n",
+        new="    clients_max = config.clients.clients_max\n",
+        caught_by=("tests/daemon/test_descriptors.py",),
+    ),
 )
