@@ -14,6 +14,7 @@ _COLUMNS = (
     *("lag_sequences", "lag_bytes", "lag_seconds", "slot", "waits_for"),
 )
 """Of a replica, as its primary sees it."""
+_VERIFICATION = ("result", "doubt", "refuses_reads", "age_seconds")
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +30,7 @@ Examples:
 
 def status(
     nodes: NodesArgument,
-    full: Annotated[bool, typer.Option("--full", help="Also show what the store counts.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Also show what is empty, and what the store counts.")] = False,
     json: JsonOption = False,
 ) -> int:
     """What nodes are doing, and what they wait for.
@@ -61,18 +62,26 @@ def status(
 
 
 def _brief(document: dict[str, Any]) -> dict[str, Any]:
-    """Without what only a closer look needs."""
-    brief = {name: value for name, value in document.items() if name != "store" and value is not None}
-    if "replicas" in brief:
-        brief["replicas"] = [
-            {
-                name: str(row[name])[:12] if name == "node_id" else row[name]
-                for name in _COLUMNS
-                if name in row
-            }
-            for row in brief["replicas"]
-        ]
+    """Without what only a closer look needs, and without what says nothing."""
+    brief = {name: value for name, value in document.items() if name != "store"}
+    if "verification" in brief:
+        brief["verification"] = _only(_VERIFICATION, brief["verification"])
+    brief = {name: told for name, value in brief.items() if (told := _told(value)) is not None}
+    if "replicas" in document:
+        rows = [_only(_COLUMNS, row) for row in document["replicas"]]
+        brief["replicas"] = [row | {"node_id": str(row["node_id"])[:12]} for row in rows]
     return brief
+
+
+def _only(names: tuple[str, ...], document: dict[str, Any]) -> dict[str, Any]:
+    return {name: document[name] for name in names if name in document}
+
+
+def _told(value: Any) -> Any:
+    """The value without those of its parts that are unknown or empty; None when nothing is left."""
+    if isinstance(value, dict):
+        value = {name: told for name, part in value.items() if (told := _told(part)) is not None}
+    return None if value in ("", [], {}) else value
 
 
 def _print(document: dict[str, Any], indent: int = 0) -> None:
