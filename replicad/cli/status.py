@@ -30,7 +30,9 @@ Examples:
 
 def status(
     nodes: NodesArgument,
-    full: Annotated[bool, typer.Option("--full", help="Also show what is empty, and what the store counts.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Also show what is empty, and what the store counts.")
+    ] = False,
     json: JsonOption = False,
 ) -> int:
     """What nodes are doing, and what they wait for.

@@ -7,8 +7,8 @@ held segment; from then on everything the connection says goes behind it. Replie
 collected in `ready` and written once for each chunk read.
 
 While `stopped` is not 0 the commands that came stay in the backlog and no more is read: the client does not
-take its output, or a command is under way elsewhere. Then a little more is read, so that the client's end is
-noticed. The loop's thread owns everything here.
+take its output, others have their turn, or a command is under way elsewhere; in that last case a little more
+is read, so that the client's end is noticed. The loop's thread owns everything here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ BUSY = 1  # a command is under way elsewhere
 CHOKED = 2  # much is waiting to be written, to the store or to the client
 UNREAD = 4  # the client does not take its output
 QUITTING = 8  # nothing more will be executed
+YIELDING = 16  # others have their turn
 
+TURN_COMMANDS = 2048
+_TURN_BYTES = 64 << 10
+"""Of input: after so much the loop goes to the others, also where libuv would read on in the same round."""
 _LARGE_BYTES_MAX = 8 << 20
 _HELD_BYTES_MAX = 4 << 20
 _HELD_BYTES_MAX_WHILE_WRITES_WAIT = 64 << 10
@@ -132,8 +136,13 @@ class Connection(Session, asyncio.Protocol):
             self._held_input_bytes += len(data)
         if self._backlog or self.stopped:
             self._backlog.extend(requests)
-        else:
+        elif len(requests) <= TURN_COMMANDS:
             self._execute(requests)
+        else:
+            self._backlog.extend(requests)
+            self._pump()
+        if len(data) >= _TURN_BYTES:
+            self._yield()
         if self._backlog:
             self._backlog_bytes += len(data) + _ARGUMENT_BYTES * sum(map(len, requests))
         self.settle()
@@ -154,11 +163,23 @@ class Connection(Session, asyncio.Protocol):
 
     # Executing.
 
+    def _yield(self) -> None:
+        """Executes and reads no more in this round of the loop."""
+        if not self.stopped & YIELDING:
+            self.stopped |= YIELDING
+            self.server.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self.stopped &= ~YIELDING
+        self._pump()
+        self.settle()
+
     def _execute(self, requests: list[Request]) -> None:
         table = self.server.table
         find = table.get
         rest = iter(requests)
         replied_bytes = 0
+        executed = len(requests)
         for request in rest:
             entry = find(request[0]) or find_entry(table, request[0])
             if entry is None:
@@ -183,12 +204,14 @@ class Connection(Session, asyncio.Protocol):
                     self.stopped |= CHOKED
             if self.stopped:
                 self.command = entry[3] if entry else None
-                self._backlog.extend(rest)
+                left = list(rest)
+                executed -= len(left)
+                self._backlog.extendleft(reversed(left))
                 if self.stopped & QUITTING:
                     self._backlog.clear()
         if self.held:
             self._held_reply_bytes += replied_bytes + _ARGUMENT_BYTES * len(requests)
-        self.server.stats.commands += len(requests) - len(self._backlog)
+        self.server.stats.commands += executed
 
     def _not_a_command(self, request: Request) -> bytes:
         if request[0].upper() in _NOT_FOR_BROWSERS:
@@ -241,12 +264,14 @@ class Connection(Session, asyncio.Protocol):
         return refusals.INTERNAL
 
     def _pump(self) -> None:
-        """Executes what is left in the backlog, as far as it goes."""
-        if self._backlog and not self.stopped:
-            requests = list(self._backlog)
-            self._backlog.clear()
-            self._execute(requests)
-            if not self._backlog:
+        """Executes what is left in the backlog: as far as it goes, and no more than one turn."""
+        backlog = self._backlog
+        if backlog and not self.stopped:
+            turn = min(len(backlog), TURN_COMMANDS)
+            self._execute([backlog.popleft() for _ in range(turn)])
+            if backlog:
+                self._yield()
+            else:
                 self._backlog_bytes = 0
 
     # Commands that take longer than the loop may wait.

@@ -77,14 +77,18 @@ class RequestParser:
     def _feed_in_parts(self, data: bytes) -> list[Request]:
         """Finishes the request under way, reads whole ones at once, keeps what the chunk's end cut off."""
         exact = self._exact
+        whole = None
         if exact.unfinished:
             data = exact.finish_request(data)
-        split = len(data) if data[-2:] == b"\r\n" else data.rfind(b"\r\n*") + 2
-        if split >= 2:
-            requests = self._read_whole(data[:split])
-            if requests is not None:
-                exact.ready += requests
-                data = data[split:]
+            if data[-2:] == b"\r\n":
+                whole = self._read_whole(data)
+        split = len(data)
+        if whole is None:
+            split = data.rfind(b"\r\n*") + 2
+            whole = self._read_whole(data[:split]) if split >= 2 else None
+        if whole is not None:
+            exact.ready += whole
+            data = data[split:]
         exact.feed(data)
         return exact.take()
 
@@ -258,12 +262,15 @@ _WORD_PART = re.compile(
        | (?P<plain>[^ \t\r\n\v\f\0"']+)""",
     re.VERBOSE | re.DOTALL,
 )
+_PLAIN = re.compile(rb"""[^"'\0]*""")
 _DOUBLE_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _NAMED_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
 
 
 def split_words(line: bytes) -> list[bytes] | None:
     """The words of an inline command, quotes and escapes as in Redis; None when a quote is left open."""
+    if _PLAIN.fullmatch(line):
+        return line.split()
     words: list[bytes] = []
     joined = False
     position = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import socket
 
@@ -10,6 +11,7 @@ import pytest
 import redis
 
 from replicad.server import refusals
+from replicad.server.connection import TURN_COMMANDS
 from tests.server.conftest import StartServer
 from tests.server.harness import RunningServer, encode_request, wait_for
 
@@ -223,3 +225,27 @@ def test_a_client_may_send_much_before_it_reads(start: StartServer) -> None:
     with server.connect() as client:
         client.send(encode_request("GET", "k") * 50_000 + encode_request("SET", "k", "w") * 50_000)
         client.read((b"$500\r\n" + b"v" * 500 + b"\r\n") * 50_000 + b"+OK\r\n" * 50_000)
+
+
+@pytest.mark.parametrize("on_uvloop", [False, True])
+@pytest.mark.parametrize("request_", [b"PING\r\n", encode_request("PING"), encode_request("SET", "k", "v")])
+def test_a_client_that_sends_much_leaves_others_their_turns(
+    start: StartServer, on_uvloop: bool, request_: bytes
+) -> None:
+    """However much of one client has come, the loop goes round after some thousand of its commands."""
+    server = start(on_uvloop=on_uvloop, durability="async")
+    executed: list[int] = []
+
+    def look() -> None:
+        executed.append(server.server.stats.commands)
+        if executed[-1] <= 100_000:
+            server.server.loop.call_soon(look)
+
+    with server.connect() as client:
+        server.call(look)
+        client.send(request_ * 100_000 + b"ECHO end\r\n")
+        reply = b"+OK\r\n" if b"SET" in request_ else b"+PONG\r\n"
+        client.read(reply * 100_000 + b"$3\r\nend\r\n")
+        wait_for(lambda: executed[-1] == 100_001)
+    most = max(after - before for before, after in itertools.pairwise(executed))
+    assert most <= 2 * TURN_COMMANDS, "what came, and what was left of before"
