@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from unittest.mock import Mock
 
 import pytest
@@ -76,11 +76,15 @@ def test_walks_of_clients_that_left_do_not_go_on(start: StartServer) -> None:
     """What has not begun never does, what has stops soon; look-ups of others never stand behind walks."""
     server = start(threads_max=1)
     server.store.submit_many([(b"k", b"v")])
-    endless, walking, walks = itertools.repeat((b"k", b"v")), threading.Event(), []
+    walking, gone, walks = threading.Event(), threading.Event(), []
+
+    def endless(**_: object) -> Iterator[tuple[bytes, bytes]]:
+        walking.set()
+        gone.wait()
+        yield from itertools.repeat((b"k", b"v"))
 
     def snapshot() -> Mock:
-        walking.set()
-        walks.append(Mock(scan=lambda **_: endless))
+        walks.append(Mock(scan=(lambda **_: [(b"k", b"v")]) if walks else endless))
         return walks[-1]
 
     server.store.snapshot = snapshot
@@ -93,5 +97,9 @@ def test_walks_of_clients_that_left_do_not_go_on(start: StartServer) -> None:
         assert other.execute_command("REPLICAD.POSITION").startswith(b"1:1:")
     for raw in leaving:
         raw.reset()
-    wait_for(lambda: not server.server.connections and walks[-1].close.called)
-    assert len(walks) < 20
+    wait_for(lambda: not server.server.connections)
+    gone.set()
+    wait_for(lambda: walks[0].close.called)
+    with server.redis() as other:
+        assert other.keys("k*") == [b"k"], "its walk stands behind all of those"
+    assert len(walks) == 2
