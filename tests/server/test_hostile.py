@@ -228,9 +228,17 @@ def test_a_client_may_send_much_before_it_reads(start: StartServer) -> None:
 
 
 @pytest.mark.parametrize("on_uvloop", [False, True])
-@pytest.mark.parametrize("request_", [b"PING\r\n", encode_request("PING"), encode_request("SET", "k", "v")])
+@pytest.mark.parametrize(
+    ("request_", "count"),
+    [
+        (b"PING\r\n", 100_000),
+        (encode_request("PING"), 100_000),
+        (encode_request("SET", "k", "v"), 100_000),
+        (encode_request("SET", "k", "v" * 1000), 20_000),
+    ],
+)
 def test_a_client_that_sends_much_leaves_others_their_turns(
-    start: StartServer, on_uvloop: bool, request_: bytes
+    start: StartServer, on_uvloop: bool, request_: bytes, count: int
 ) -> None:
     """However much of one client has come, the loop goes round after some thousand of its commands."""
     server = start(on_uvloop=on_uvloop, durability="async")
@@ -238,14 +246,14 @@ def test_a_client_that_sends_much_leaves_others_their_turns(
 
     def look() -> None:
         executed.append(server.server.stats.commands)
-        if executed[-1] <= 100_000:
+        if executed[-1] <= count:
             server.server.loop.call_soon(look)
 
     with server.connect() as client:
         server.call(look)
-        client.send(request_ * 100_000 + b"ECHO end\r\n")
+        client.send(request_ * count + b"ECHO end\r\n")
         reply = b"+OK\r\n" if b"SET" in request_ else b"+PONG\r\n"
-        client.read(reply * 100_000 + b"$3\r\nend\r\n")
-        wait_for(lambda: executed[-1] == 100_001)
+        client.read(reply * count + b"$3\r\nend\r\n")
+        wait_for(lambda: executed[-1] == count + 1)
     most = max(after - before for before, after in itertools.pairwise(executed))
     assert most <= 2 * TURN_COMMANDS, "what came, and what was left of before"

@@ -161,4 +161,20 @@ WIRE = (
         new="    clients_max = config.clients.clients_max\n",
         caught_by=("tests/daemon/test_descriptors.py",),
     ),
+    Mutation(
+        trap=16,
+        name="a client's pipeline is done to its end before others have a turn",
+        file="replicad/server/connection.py",
+        old="            turn = min(len(backlog), TURN_COMMANDS)\n",
+        new="            turn = len(backlog)\n",
+        caught_by=("tests/server/test_hostile.py::test_a_client_that_sends_much_leaves_others_their_turns",),
+    ),
+    Mutation(
+        trap=16,
+        name="a client is read on before others have a turn",
+        file="replicad/server/connection.py",
+        old="        if len(data) >= _TURN_BYTES:\n            self._yield()\n",
+        new="",
+        caught_by=("tests/server/test_hostile.py::test_a_client_that_sends_much_leaves_others_their_turns",),
+    ),
 )
