@@ -31,6 +31,7 @@ class ClientPort:
         self._clock = clock
         self._shutdown = shutdown
         self._server: RespServer | LoadingServer | None = None
+        self._draining: RespServer | None = None
 
     async def serve(self, database: Database) -> None:
         """Clients read (and write, where the node lets them) this database from now on."""
@@ -54,13 +55,18 @@ class ClientPort:
 
     def role_changed(self) -> None:
         """Whether writes are taken, and what is said of them otherwise, is another from now on."""
-        if isinstance(self._server, RespServer):
-            self._server.role_changed()
+        for server in (self._server, self._draining):
+            if isinstance(server, RespServer):
+                server.role_changed()
 
     async def close(self) -> None:
         """Finishes the replies under way."""
         server, self._server = self._server, None
         if isinstance(server, RespServer):
-            await server.close(DRAIN_SECONDS)
+            self._draining = server
+            try:
+                await server.close(DRAIN_SECONDS)
+            finally:
+                self._draining = None
         elif server is not None:
             await server.close()

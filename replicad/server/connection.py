@@ -70,10 +70,13 @@ class Connection(Session, asyncio.Protocol):
         self.queue_bytes = 0
         self.queue_broken = False
         self.watched: dict[Name, int] = {}
+        self.watched_bytes = 0
         self.watch_broken = False
         self.work: asyncio.Future[Any] | None = None  # the command under way elsewhere
         self.gone = False  # read in threads, too
+        self.aborted = False
         self.stopped = 0
+        self._executing = False
 
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._parser = RequestParser(server.options)
@@ -82,6 +85,7 @@ class Connection(Session, asyncio.Protocol):
         self._when_released: Callable[[], None] | None = None
         self._ending = False
         self._reading = True
+        self._reads_since = self.connected_at
         self._held_input_bytes = 0
         self._held_reply_bytes = 0
         self._large_bytes = 0
@@ -97,6 +101,7 @@ class Connection(Session, asyncio.Protocol):
         """Forgets the watched keys."""
         self.server.watches.forget(self, self.watched)
         self.watched = {}
+        self.watched_bytes = 0
         self.watch_broken = False
 
     # The transport's side.
@@ -175,6 +180,14 @@ class Connection(Session, asyncio.Protocol):
         self.settle()
 
     def _execute(self, requests: list[Request]) -> None:
+        """The caller settles afterwards: until then what a command has released only becomes ready."""
+        self._executing = True
+        try:
+            self._execute_all(requests)
+        finally:
+            self._executing = False
+
+    def _execute_all(self, requests: list[Request]) -> None:
         table = self.server.table
         find = table.get
         rest = iter(requests)
@@ -186,6 +199,7 @@ class Connection(Session, asyncio.Protocol):
                 reply: bytes | None = self._not_a_command(request)
             else:
                 handler, least, most, command = entry
+                self.command = command
                 if not least <= len(request) <= most:
                     reply = self._wrong_arity(command)
                 elif self.queue is not None and not command.immediate:
@@ -203,7 +217,6 @@ class Connection(Session, asyncio.Protocol):
                     self._large_bytes += replied_bytes
                     self.stopped |= CHOKED
             if self.stopped:
-                self.command = entry[3] if entry else None
                 left = list(rest)
                 executed -= len(left)
                 self._backlog.extendleft(reversed(left))
@@ -331,7 +344,7 @@ class Connection(Session, asyncio.Protocol):
     def settle(self) -> None:
         """Writes what is ready, closes when everything is said, and reads on or not."""
         transport = self._transport
-        if transport.is_closing():
+        if self._executing or transport.is_closing():
             return
         if self._parser.error is not None and not (self._ending or self._backlog or self.stopped):
             self.sink(replies.error(f"ERR Protocol error: {self._parser.error}"))
@@ -355,6 +368,7 @@ class Connection(Session, asyncio.Protocol):
         )
         if reading is not self._reading:
             self._reading = reading
+            self._reads_since = self.server.now()
             if reading:
                 transport.resume_reading()
             else:
@@ -380,6 +394,7 @@ class Connection(Session, asyncio.Protocol):
         self.server.loop.call_soon(self.settle)
 
     def abort(self) -> None:
+        self.aborted = True
         self._transport.abort()
 
     @property
@@ -397,20 +412,23 @@ class Connection(Session, asyncio.Protocol):
         read. Writes count in their group.
         """
         waiting = self.queue_bytes + self._backlog_bytes + self._held_reply_bytes
+        waiting += self.watched_bytes + self.annotation_bytes
         return waiting + self._parser.buffered_bytes + self._transport.get_write_buffer_size()
 
     def overdue(self, now: float) -> str | None:
         """Why this client should be closed by now, if it should."""
         options = self.server.options
-        if self.stopped & UNREAD:
+        size = self._transport.get_write_buffer_size()
+        if self.stopped & UNREAD or (size and self._transport.is_closing()):
             waiting, since = self._output_mark
-            size = self._transport.get_write_buffer_size()
             if size != waiting:
                 self._output_mark = (size, now)
             elif now - since > options.output_seconds_max:
                 return "does not read its replies"
         elif (
-            self._reading and self._parser.unfinished and now - self.last_input_at > options.input_seconds_max
+            self._reading
+            and self._parser.unfinished
+            and now - max(self.last_input_at, self._reads_since) > options.input_seconds_max
         ):
             return "does not finish its request"
         return None

@@ -115,6 +115,8 @@ class RequestParser:
                 and all(requests)
                 and _ONLY_LISTS.issuperset(map(type, requests))
                 and _ONLY_BYTES.issuperset(map(type, chain.from_iterable(requests)))
+                and data.count(b"$") >= sum(map(len, requests))
+                and data.count(b"*") >= len(requests)
             ):
                 return requests
         except (hiredis.HiredisError, MemoryError, ValueError, TypeError):

@@ -81,6 +81,8 @@ class RespServer:
         self._shutdown = shutdown
         self._closing = False
         self._woken = False
+        self._releasing = False
+        self._release_again = False
         self._listener: asyncio.Server | None = None
         self._unsubscribe: Callable[[], Any] = lambda: None
         self._expiry: asyncio.TimerHandle | None = None
@@ -93,7 +95,7 @@ class RespServer:
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listens; returns the address, which names the port when `port` is 0."""
-        unsubscribe = [self.store.subscribe(self._store_moved), self.node.waits.subscribe(self._release)]
+        unsubscribe = [self.store.subscribe(self.store_moved), self.node.waits.subscribe(self._release)]
         self._unsubscribe = lambda: [end() for end in unsubscribe]
         self._listener = await self.loop.create_server(lambda: Connection(self), host, port, backlog=1024)
         self.address = self._listener.sockets[0].getsockname()[:2]
@@ -186,7 +188,7 @@ class RespServer:
         """
         limit = self.options.buffered_bytes_max
         self.relieve_at = self.stats.input_bytes + limit // 4
-        sizes = {client: client.buffered_bytes for client in self.connections if not client.is_closing}
+        sizes = {client: client.buffered_bytes for client in self.connections if not client.aborted}
         excess = sum(sizes.values()) - limit
         waiting = self.group.weigh() if self.node.holds_writes() else 0
         if waiting and excess + waiting > 0:
@@ -215,7 +217,10 @@ class RespServer:
 
     def submit_group(self) -> None:
         """Hands the group to the store; under "async" its replies go out at once. A held one waits."""
-        if self.node.holds_writes() and not self._closing and self.store.failed is None:
+        if self.node.holds_writes() and self.store.failed is None:
+            if self._closing:
+                self.group.refuse(refusals.SHUTTING_DOWN)
+                self._release()
             return
         if not self.node.is_writable:
             self.group.refuse(refusals.read_only(self.node.primary_address))
@@ -242,8 +247,8 @@ class RespServer:
         for client in list(self.holding):
             client.fail_held(reply)
 
-    def _store_moved(self) -> None:
-        """Called in any thread, often."""
+    def store_moved(self) -> None:
+        """Has what waits for the store looked at soon. Called in any thread, often."""
         if not self._woken:
             self._woken = True
             try:
@@ -259,6 +264,19 @@ class RespServer:
             self._settle_waiters()
 
     def _release(self) -> None:
+        """What is released may run a client's next commands, which may lead here again: that comes after."""
+        self._release_again = True
+        if self._releasing:
+            return
+        self._releasing = True
+        try:
+            while self._release_again:
+                self._release_again = False
+                self._release_all()
+        finally:
+            self._releasing = False
+
+    def _release_all(self) -> None:
         if not self.holding:
             return
         failure = self.store.failed
@@ -271,6 +289,8 @@ class RespServer:
         visible = 0 if self.node.holds_answers() else self.store.latest_sequence
         released = self.node.waits.released(visible)
         for client in list(self.holding):
+            if not client.held:
+                continue
             first = client.held[0]
             if first.sequence <= (released if first.for_replicas else visible):
                 client.release(visible, released)
@@ -280,7 +300,8 @@ class RespServer:
     def _expire(self) -> None:
         """Answers writes whose replicas take too long with what is true; comes again while any wait."""
         self._expiry = None
-        waits, visible, now = self.node.waits, self.store.latest_sequence, self.now()
+        waits, now = self.node.waits, self.now()
+        visible = 0 if self.node.holds_answers() else self.store.latest_sequence
         late = [
             segment
             for client in self.holding

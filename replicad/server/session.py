@@ -34,6 +34,7 @@ class Session:
         self.get = server.store.get
         self.transaction: Transaction | None = None
         self.annotations: list[bytes] = []
+        self.annotation_bytes = 0
         self.family = 0
         self.last_write = 0
         self.waits_for_replicas = True
@@ -154,7 +155,11 @@ class Session:
         """Adds the batch to the group; this command's reply waits for it."""
         self.server.group.add(self.segment or self._join_group(), batch)
         if self.annotations:
-            self.annotations = []
+            self.forget_annotations()
+
+    def forget_annotations(self) -> None:
+        self.annotations = []
+        self.annotation_bytes = 0
 
     def finish_transaction(self, transaction: Transaction) -> None:
         """Adds what EXEC wrote to the group; its reply waits for what it wrote and saw."""
@@ -178,6 +183,14 @@ class Session:
         elif sequence <= self.server.store.latest_sequence:
             return
         self._open_segment(sequence)
+
+    def hold_written(self, sequence: int) -> None:
+        """Keeps back this command's reply: it is of what was written just now, up to `sequence`."""
+        self.last_write = sequence
+        self.segment = None
+        segment = self._open_segment(sequence)
+        segment.dependent.append(0)
+        self.server.store_moved()
 
     def depend_on_group(self) -> None:
         """This command's reply shows what the open group writes: it waits for it, and fails with it."""

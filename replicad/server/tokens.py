@@ -24,7 +24,7 @@ def judge(
     """`newest` is what readers see, `found` the node's position at the token's sequence number, as far as its
     log tells. Where the log no longer does, the epoch that the number belongs to decides."""
     if token.sequence > newest.sequence:
-        return Standing.NOT_YET if token.epoch >= newest.epoch else Standing.LOST
+        return Standing.LOST if token.epoch < _epoch_of(token.sequence, epochs, newest) else Standing.NOT_YET
     if found is not None:
         return Standing.THERE if found == token else Standing.LOST
     return Standing.THERE if _epoch_of(token.sequence, epochs, newest) == token.epoch else Standing.LOST

@@ -62,6 +62,8 @@ def test_any_bytes_are_requests_or_an_error(data: bytes) -> None:
     [
         (b"*1\r\n:5\r\n", "expected '$', got ':'"),
         (b"*1\r\n*1\r\n$1\r\na\r\n", "expected '$', got '*'"),
+        (b"*1\r\n+PING\r\n", "expected '$', got '+'"),
+        (b"*2\r\n$4\r\nECHO\r\n(123\r\n", "expected '$', got '('"),
         (b"*1\r\n\x00", "expected '$', got '?'"),
         (b"*2x\r\n", "invalid multibulk length"),
         (b"*99999999\r\n", "invalid multibulk length"),

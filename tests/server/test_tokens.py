@@ -33,6 +33,9 @@ FORKED = (*FIRST, EpochRecord(Epoch(2), b"2" * 16, at(1, 100)))
         (at(2, 101), at(2, 300), FORKED, at(2, 101), Standing.THERE),
         (at(2, 101), at(2, 300), FORKED, None, Standing.THERE),
         (at(2, 301), at(2, 300), FORKED, None, Standing.NOT_YET),
+        # What is not visible yet, over a change of epoch: each number belongs to its own.
+        (at(1, 90), at(2, 80), FORKED, None, Standing.NOT_YET),
+        (at(1, 101), at(2, 80), FORKED, None, Standing.LOST),
         # A replica that has not heard of the new epoch yet.
         (at(2, 150), at(1, 120), FIRST, None, Standing.NOT_YET),
         (at(2, 110), at(1, 120), FIRST, at(1, 110), Standing.LOST),

@@ -133,8 +133,9 @@ NODES = (
         trap=9,
         name="a primary that doubts itself answers writes",
         file="replicad/server/server.py",
-        old="        visible = 0 if self.node.holds_answers() else self.store.latest_sequence\n",
-        new="        visible = self.store.latest_sequence\n",
+        old="        visible = 0 if self.node.holds_answers() else self.store.latest_sequence\n"
+        "        released",
+        new="        visible = self.store.latest_sequence\n        released",
         caught_by=("tests/server/test_visibility.py::test_a_primary_that_doubts_answers_no_write",),
     ),
     Mutation(
@@ -240,5 +241,21 @@ NODES = (
         "is_segment_name(name)]\n",
         new="",
         caught_by=("tests/store/test_recovery.py::test_only_the_log_is_left",),
+    ),
+    Mutation(
+        trap=9,
+        name="a write is said to stay while the role is in doubt",
+        file="replicad/server/server.py",
+        old="        visible = 0 if self.node.holds_answers() else self.store.latest_sequence\n        late",
+        new="        visible = self.store.latest_sequence\n        late",
+        caught_by=("tests/server/test_order.py::test_nothing_is_said_to_stay_while_the_role_is_in_doubt",),
+    ),
+    Mutation(
+        trap=9,
+        name="a node that drains does not hear that it was fenced",
+        file="replicad/daemon/client_port.py",
+        old="        for server in (self._server, self._draining):\n",
+        new="        for server in (self._server,):\n",
+        caught_by=("tests/daemon/test_client_port.py",),
     ),
 )

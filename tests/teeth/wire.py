@@ -171,6 +171,14 @@ WIRE = (
     ),
     Mutation(
         trap=16,
+        name="what a command releases ends its client's turn",
+        file="replicad/server/connection.py",
+        old="        if self._executing or transport.is_closing():\n",
+        new="        if transport.is_closing():\n",
+        caught_by=("tests/server/test_order.py::test_a_command_that_ends_the_group_does_not_end_the_turn",),
+    ),
+    Mutation(
+        trap=16,
         name="a client is read on before others have a turn",
         file="replicad/server/connection.py",
         old="        if len(data) >= _TURN_BYTES:\n            self._yield()\n",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 node = Group("server")
 
+_PATTERNS_MAX = 64
+
 
 @node.command("info", -1, "Describes the node, in sections.")
 def info(client: Connection, request: Request) -> bytes:
@@ -40,6 +42,8 @@ def role(client: Connection, request: Request) -> bytes:
 @node.command("config", -2, "Shows the settings that Redis clients ask for.")
 def config(client: Connection, request: Request) -> bytes:
     subcommand = request[1].upper()
+    if subcommand == b"GET" and len(request) > _PATTERNS_MAX + 2:
+        return replies.error(f"ERR at most {_PATTERNS_MAX} patterns")
     if subcommand == b"GET" and len(request) > 2:
         options = client.server.options
         settings = {

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 ours = Group("replicad")
 
-_ANNOTATIONS_BYTES_MAX = 16 << 20
+_ANNOTATIONS_BYTES_MAX = 16 * (ANNOTATION_BYTES_MAX + 64)
+_EACH_BYTES = 64  # what Python adds
 
 
 @ours.command("replicad.logdata", 2, "Annotates the next batch in the log.", writes=True)
@@ -32,8 +33,10 @@ def logdata(client: Connection, request: Request) -> bytes:
     if client.transaction is not None:
         client.transaction.open_batch().put_log_data(data)
     else:
-        if sum(map(len, client.annotations)) + len(data) > _ANNOTATIONS_BYTES_MAX:
+        size = client.annotation_bytes + len(data) + _EACH_BYTES
+        if size > _ANNOTATIONS_BYTES_MAX:
             return replies.error("ERR too many annotations wait for a write")
+        client.annotation_bytes = size
         client.annotations.append(data)
     return replies.OK
 
@@ -46,9 +49,10 @@ def position(client: Connection, request: Request) -> None:
     token taken after a read covers what was read."""
     server = client.server
     store = server.store
-    sequence = client.last_write if server.node.role == "primary" else 0
 
     def find() -> bytes:
+        # Not before: the write may have been in the group still when the command came.
+        sequence = client.last_write if server.node.role == "primary" else 0
         if not sequence:
             return replies.bulk(str(store.visible_position).encode())
         newest = store.position
@@ -207,12 +211,12 @@ def family(client: Connection, request: Request) -> bytes:
         case b"CREATE", 3:
             _prepare_change(client)
             number, sequence = store.submit_create_family(_family_name(request[2]))
-            client.hold(sequence)
+            client.hold_written(sequence)
             return replies.integer(number)
         case b"DROP", 3:
             number = parse_count(request[2])
             _prepare_change(client)
-            client.hold(store.submit_drop_family(number))
+            client.hold_written(store.submit_drop_family(number))
             return replies.OK
     return refusals.unknown_subcommand("replicad.family", request[1])
 

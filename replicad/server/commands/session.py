@@ -55,7 +55,7 @@ def quit_(client: Connection, request: Request) -> bytes:
 @session.command("reset", 1, "Makes the connection like a new one.", immediate=True)
 def reset(client: Connection, request: Request) -> bytes:
     client.discard()
-    client.annotations = []
+    client.forget_annotations()
     client.select(0)
     client.wait_for_replicas(True)
     client.name = b""
@@ -175,7 +175,7 @@ def describe(client: Connection) -> bytes:
         "age": int(now - client.connected_at),
         "idle": int(now - client.last_input_at),
         "flags": "x" if client.queue is not None else "N",
-        "db": 0,
+        "db": client.family,
         "multi": -1 if client.queue is None else len(client.queue),
         "cmd": client.command.name if client.command else "NULL",
         "resp": client.protocol,

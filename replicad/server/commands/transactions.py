@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 transactions = Group("transactions")
 
+_EACH_BYTES = 256  # what Python adds to a key that is watched
+
 
 @transactions.command("multi", 1, "Begins a transaction.", immediate=True)
 def multi(client: Connection, request: Request) -> bytes:
@@ -127,21 +129,21 @@ def watch(client: Connection, request: Request) -> bytes:
     if client.queue is not None:
         return refusals.WATCH_IN_MULTI
     server = client.server
-    added = {client.name_of(key): 0 for key in request[1:]}
-    size = sum(map(len, request[1:])) + sum(map(_name_bytes, client.watched))
+    added = {name for name in map(client.name_of, request[1:]) if name not in client.watched}
+    size = client.watched_bytes + sum(map(_name_bytes, added))
     if size > server.options.request_bytes_max:
         return refusals.TOO_MUCH_WATCHED
     server.submit_group()
     newest = server.store.newest
+    client.watched |= {name: _version(newest, name) for name in added}
+    client.watched_bytes = size
     server.watches.add(client, added)
-    for name in added:
-        client.watched.setdefault(name, _version(newest, name))
     client.hold(server.store.appended_sequence)
     return replies.OK
 
 
 def _name_bytes(name: Name) -> int:
-    return len(name) if isinstance(name, bytes) else len(name[1])
+    return _EACH_BYTES + (len(name) if isinstance(name, bytes) else len(name[1]))
 
 
 def _version(reader: Reader, name: Name) -> int:

@@ -114,13 +114,21 @@ def waitpos(client: Connection, request: Request) -> bytes | None:
     server = client.server
     store = server.store
 
+    def newest_visible() -> Position:
+        # A replica shows what is not durable there yet: what is visible is told by the sequence number alone.
+        return replace(store.position, sequence=Sequence(store.latest_sequence))
+
+    def is_settled() -> bool:
+        if store.latest_sequence >= token.sequence:
+            return True
+        return judge(token, newest_visible(), store.epochs, None) is Standing.LOST
+
     async def reached() -> bytes:
-        await server.wait_until(lambda: store.latest_sequence >= token.sequence, timeout_seconds)
+        await server.wait_until(is_settled, timeout_seconds)
         found = None
         if store.latest_sequence >= token.sequence:
             found = await server.look_up(lambda: store.position_at(token.sequence))
-        # A replica shows what is not durable there yet: what is visible is told by the sequence number alone.
-        newest = replace(store.position, sequence=Sequence(store.latest_sequence))
+        newest = newest_visible()
         match judge(token, newest, store.epochs, found):
             case Standing.THERE:
                 return replies.OK
