@@ -166,6 +166,7 @@ class Holding:
         """Changes the data while it is closed, and serves what is there then, also when that failed."""
         try:
             await self.clients.say_loading()
+            self.feed = None  # Who connects while the others end comes too late for this store.
             await self.replicas.end_sessions()
             await self._close_store()
             await in_thread(change)

@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 
 import replicad.daemon.holding
+from replicad.daemon.peers import address_of
+from replicad.replication.identify import VERSIONS
+from replicad.replication.meeting import exchange
+from replicad.replication.messages import Hello, Message, Refuse
 from replicad.server.interfaces import RoleRefused
 from tests.support.programs import holds, primary, replica_of, streams, until
 
@@ -136,3 +140,27 @@ async def test_an_exchange_that_could_not_begin_leaves_clients_served(
             await node.link.install(tmp_path / "nothing")
         assert holds(node, b"p")
         assert node.clients.is_serving
+
+
+async def test_who_connects_while_sessions_end_is_not_served_from_a_store_that_closes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are connected are ended before the store is closed; whoever comes then is told to come
+    again, and never waits for a store that is gone."""
+    async with primary(tmp_path / "p") as p, replica_of(p, tmp_path / "r") as node:
+        await until(lambda: streams(node, b"p"))
+        address = address_of(node.listening["replication"])
+        assert address is not None
+        end_sessions, answers = node.holding.replicas.end_sessions, list[Message]()
+        hello = Hello(VERSIONS, b"c" * 16, b"c" * 16, None, (), "a test")
+
+        async def connected_meanwhile() -> None:
+            await end_sessions()
+            answers.append(await exchange(*address, hello, seconds=20))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(node.holding.replicas, "end_sessions", connected_meanwhile)
+            node.verification.order_repair("for a test")
+            await until(lambda: bool(answers) and streams(node, b"p"))
+        assert isinstance(answers[0], Refuse)
+        assert (answers[0].code, answers[0].retry) == ("no-data", True)
