@@ -11,7 +11,7 @@ from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
 from replicad.errors import ConfigError, ReplicadError, StoreError
-from replicad.replication.meeting import ask
+from replicad.replication.meeting import ask, view_of
 from replicad.replication.messages import Standing
 from replicad.state import Peer
 
@@ -68,8 +68,10 @@ class Peers:
         return [answer for answer in answers if answer is not None]
 
     async def ask(self, address: Address, seconds: float) -> Standing | None:
+        """Who answers there, if it is another node and says what this version knows."""
         try:
             answer = await ask(*address, self._introduce(), seconds=seconds)
+            view_of(answer)
         except (OSError, ReplicadError) as error:
             log.debug("peer.silent", address=str(address), reason=str(error))
             return None
