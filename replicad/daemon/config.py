@@ -40,6 +40,7 @@ from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.backup_options import NodeBackupOptions
 from replicad.errors import ConfigError
 from replicad.options import FamilyOptions, Options
+from replicad.replication.identify import NAME
 from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
 from replicad.server import ServerOptions
 
@@ -82,7 +83,7 @@ class NodeConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     data: Path
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{0,64}$")] = ""
+    name: Annotated[str, StringConstraints(pattern=f"^{NAME}$")] = ""
     listen: AddressText = Address("127.0.0.1", 6380)
     http: AddressText | None = None
     store: Options = Options()

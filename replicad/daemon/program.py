@@ -169,12 +169,18 @@ class NodeProgram:
         """Never returns: what is done about once a second."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            try:
-                if self.holding.feed is not None:
-                    await self.holding.feed.tick()
-                await self.link.note_progress()
-            except StoreError as error:
-                log.warning("state.not_saved", reason=str(error))
+            if self.holding.feed is not None:
+                await self._tried(self.holding.feed.tick())
+            await self._tried(self.link.note_progress())
+
+    async def _tried(self, job: Coroutine[Any, Any, None]) -> None:
+        """What a full disk or too few file descriptors prevent now, the next tick does."""
+        try:
+            await job
+        except PoisonedError:
+            raise
+        except (ReplicadError, OSError) as error:
+            log.warning("state.not_saved", reason=str(error))
 
     async def close(self) -> None:
         with contextlib.suppress(StoreError):

@@ -5,6 +5,7 @@ Pure functions over the HELLO and WELCOME messages; the sessions send and receiv
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ COPY_ONLY = "copy-only"
 """Whoever connects is no replica: a copy is all it wants, and no log is kept for it."""
 FEATURES: tuple[str, ...] = (VERIFY,)
 """What a replica asks for."""
+NAME = r"[A-Za-z0-9_.-]{0,64}"
+"""What a node may be called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ def check_hello(hello: Hello, me: Identity, live: Mapping[bytes, bytes]) -> Refu
             f"both nodes have the node id {me.node.hex()}: one directory is a copy of the other",
             False,
         )
+    if re.fullmatch(NAME, hello.name) is None:
+        return Refuse("name", f"{hello.name[:64]!r} is no name of a node: {NAME}", False)
     if live.get(hello.node, hello.process) != hello.process:
         return Refuse("node-live", f"another replica with the node id {hello.node.hex()} is connected", True)
     return None

@@ -388,7 +388,10 @@ class PrimaryNode:
         for copy in self.copies.unused(self._options.copy_keep_seconds):
             log.info("bootstrap.copy_expired", node=copy.node_id.hex(), position=str(copy.position))
             self.slots.invalidate(copy.node_id, "its bootstrap was given up: nobody read from the copy")
-            await in_thread(self.copies.remove, copy)
+            try:
+                await in_thread(self.copies.remove, copy)
+            except OSError as error:
+                log.warning("bootstrap.copy_not_removed", path=str(copy.path), reason=str(error))
 
     def drop_slot(self, node_id: bytes) -> bool:
         """Lets go of a replica's log for good, and ends its session; whether there was a slot."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from replicad.replication.copies import SourceCopy
 from replicad.replication.messages import Ack, Claim, Data, Fetch, Files, Hello, Refuse
 from replicad.state.records import Slot
 from replicad.types import Position
@@ -83,6 +85,28 @@ async def test_the_slot_of_a_copy_that_expired_holds_nothing(tmp_path: Path) -> 
     assert primary.node.slots.oldest_needed() is None
     slot = primary.node.slots.get(NODE)
     assert slot is not None and "given up" in str(slot.invalid)
+
+
+async def test_a_copy_that_cannot_be_removed_keeps_nothing_else_from_being_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its slot holds nothing all the same, and other copies go."""
+    primary = Primary(written(3), tmp_path / "p")
+    copies = [primary.node.copies.make(node_id * 16) for node_id in (b"A", b"B")]
+    for copy in copies:
+        primary.node.slots.hold(copy.node_id, copy.position.sequence, 1)
+        copy.used_at -= 4000
+    remove = primary.node.copies.remove
+
+    def removed(copy: SourceCopy) -> None:
+        if copy is copies[0]:
+            raise OSError(errno.EMFILE, "Too many open files")
+        remove(copy)
+
+    monkeypatch.setattr(primary.node.copies, "remove", removed)
+    await primary.node.tick()
+    assert primary.node.slots.oldest_needed() is None
+    assert not copies[1].path.exists()
 
 
 async def test_an_idle_primary_lets_go_of_what_no_slot_needs(tmp_path: Path) -> None:

@@ -312,6 +312,9 @@ ME = Identity(b"P" * 16, b"p" * 16)
         (Hello((1,), b"P" * 16, b"p" * 16, None, (), ""), "self", False),
         (Hello((1,), b"P" * 16, b"q" * 16, None, (), ""), "same-node", False),
         (Hello((1,), b"L" * 16, b"x" * 16, None, (), ""), "node-live", True),
+        (Hello((1,), b"R" * 16, b"r" * 16, None, (), "", "x" * 65), "name", False),
+        (Hello((1,), b"R" * 16, b"r" * 16, None, (), "", "\N{GRINNING FACE}"), "name", False),
+        (Hello((1,), b"R" * 16, b"r" * 16, None, (), "", "x\n"), "name", False),
     ],
 )
 def test_refusals(hello: Hello, code: str, retry: bool) -> None:
