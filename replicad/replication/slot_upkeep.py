@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from replicad.env import Env
+from replicad.errors import StoreError
 from replicad.replication.course import Course
 from replicad.replication.ports import LogSource, Records
 from replicad.replication.slot_states import LogFacts, SlotState, log_bytes_after, state_of
@@ -94,14 +95,20 @@ class SlotUpkeep:
                 sequence=slot.sequence,
                 reason=slot.invalid,
             )
+        try:
+            await self._save()
+        except StoreError as error:
+            log.warning("state.not_saved", reason=str(error))
+        self.release()
+        return self._slots.to_end()
+
+    async def _save(self) -> None:
         for node_id, changed in self._slots.unsaved():
             if changed is None:
                 await self._records.remove_slot(node_id)
             else:
                 await self._records.put_slot(changed)
             self._slots.saved(node_id, changed)
-        self.release()
-        return self._slots.to_end()
 
     def release(self) -> None:
         """Tells the store when the slots need less log than before: on an idle primary nothing else does."""
