@@ -8,7 +8,8 @@
 Everything about the list comes from a peer that may be hostile: names must match a strict pattern and occur
 once, sizes fit the announced total and the disk; a file is made anew (never through a link), and never grows
 beyond its size. What a part holds is trusted only with the whole: a machine that lost power may have kept its
-length and not its content, and then that one file begins again. All of it blocks: it is called in a thread.
+length and not its content, and then that one file begins again, as one does that the disk cannot read. All of
+it blocks: it is called in a thread.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class Staging:
             self._fs.link(source, linked)
             whole = self._is_whole(linked, entry)
         except OSError:
-            whole = False  # Another file system, or a disk that cannot read it: the primary has it.
+            whole = False  # Another file system.
         if not whole:
             self._fs.unlink(linked)
             return False
@@ -130,6 +131,8 @@ class Staging:
             for offset in range(0, entry.size, MIB):
                 digest.update(file.read(offset, MIB))
             return digest.digest() == entry.sha256
+        except OSError:
+            return False  # A disk that cannot read it: the primary has it.
         finally:
             file.close()
 
@@ -190,7 +193,11 @@ class StagedFile:
         part = self._fs.open(path)
         try:
             while self.offset < length:
-                data = part.read(self.offset, min(MIB, length - self.offset))
+                try:
+                    data = part.read(self.offset, min(MIB, length - self.offset))
+                except OSError as error:
+                    self._fs.unlink(path)  # The next attempt begins the file anew.
+                    raise CorruptionError(str(error), path=path, offset=self.offset) from error
                 if not data:
                     raise CorruptionError("a part got shorter", path=path, expected=length, got=self.offset)
                 self.append(data)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from replicad.env import LocalFileSystem
+from replicad.env import LocalFileSystem, ReadFile
+from replicad.env.local import LocalReadFile
 from replicad.errors import CorruptionError, DiskFullError, ProtocolError
 from replicad.replication.headers import FileEntry
 from replicad.replication.staging import DIRECTORY, Staging, check_list
+from tests.support.faulty_filesystem import io_error
 from tests.support.power_loss import MortalFileSystem
 
 FS = LocalFileSystem()
@@ -102,6 +104,45 @@ def test_a_part_that_is_whole_or_wrong(tmp_path: Path) -> None:
     again = Staging(FS, tmp_path, LIST)
     assert again.prepare({}, 0) == {1: 0, 2: 0}
     assert [path.name for path in again.path.iterdir()] == ["000001.sst"]
+
+
+class BadFile(LocalReadFile):
+    def read(self, offset: int, length: int, /) -> bytes:
+        io_error(self.path)
+        raise AssertionError
+
+
+class BadSectors(LocalFileSystem):
+    """Files whose names begin so cannot be read."""
+
+    def __init__(self, beginning: str) -> None:
+        self._beginning = beginning
+
+    def open(self, path: Path) -> ReadFile:
+        return BadFile(path) if path.name.startswith(self._beginning) else super().open(path)
+
+
+def test_what_cannot_be_read_begins_anew(tmp_path: Path) -> None:
+    """A bad sector under a file that was complete, or under all bytes of one but its name, costs that file;
+    under a beginning it costs this attempt as well."""
+    staging = Staging(FS, tmp_path, LIST)
+    staging.prepare({}, 0)
+    receive(staging, 0)
+    staging.writer(1).append(b"bbb")
+    staging.writer(2).append(b"c")
+    bad = BadSectors("0000")
+    again = Staging(bad, tmp_path, LIST)
+    assert again.prepare({}, 0) == {0: 0, 1: 3}
+    with pytest.raises(CorruptionError, match="Input/output error"):
+        again.writer(1)
+    assert Staging(BadSectors("CURRENT"), tmp_path, LIST).prepare({}, 0) == {0: 0, 1: 0, 2: 0}
+    last = Staging(bad, tmp_path, LIST)
+    last.prepare({}, 0)
+    for index in range(len(LIST)):
+        receive(last, index)
+    last.finish()
+    (tmp_path / DIRECTORY / "CURRENT").rename(tmp_path / DIRECTORY / f"CURRENT.{CURRENT.sha256.hex()}.part")
+    assert Staging(BadSectors("CURRENT"), tmp_path, LIST).prepare({}, 0) == {2: 0}
 
 
 def test_a_file_of_another_content_is_refused(tmp_path: Path) -> None:
