@@ -35,7 +35,8 @@ class Waits:
         self.level = level
         self.timeout_seconds = timeout_seconds
         self._satisfied = 0
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: dict[asyncio.Future[None], None] = {}
+        """In the order in which they came."""
         self._listeners: list[Callable[[], None]] = []
 
     def changed(self) -> None:
@@ -43,8 +44,7 @@ class Waits:
         if self.rule is not None:
             # Never back: it was true when it was said.
             self._satisfied = max(self._satisfied, satisfied_through(self.rule, self._peers(self.level)))
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
+        for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
         for listener in self._listeners:
@@ -84,8 +84,11 @@ class Waits:
                 while len(self.holders(level, sequence)) < count:
                     self._ask(sequence)
                     waiter = asyncio.get_running_loop().create_future()
-                    self._waiters.append(waiter)
-                    await waiter
+                    self._waiters[waiter] = None
+                    try:
+                        await waiter
+                    finally:
+                        del self._waiters[waiter]
         except TimeoutError:
             pass
         return self.holders(level, sequence)
