@@ -34,6 +34,7 @@ from replicad.daemon.verification import Verification
 from replicad.env import Env
 from replicad.errors import CorruptionError, PoisonedError, ReplicadError, StoreError
 from replicad.replication.connection import TcpConnection
+from replicad.replication.durable_age import DurableAge
 from replicad.replication.freshness import why_refused, why_stale
 from replicad.replication.messages import Grant, Handover, Message, Refuse
 from replicad.replication.messages import Standing as StandingMessage
@@ -271,6 +272,7 @@ class NodeProgram:
         return self.certainty.introduce()
 
     def _make_feed(self, store: Database, slots: Slots) -> PrimaryNode:
+        age = DurableAge(self.env.clock, store)
         feed = PrimaryNode(
             self.env,
             self.identity,
@@ -283,17 +285,17 @@ class NodeProgram:
             whereabouts=self.link.whereabouts,
             on_replica=lambda hello: self.peers.remember(hello.node, hello.replication, hello.clients),
             on_higher_epoch=self.roles.fence,
-            age_seconds=self._age_seconds,
+            age_seconds=lambda: self._age_seconds(age),
         )
         feed.answering = self.verification.answering
         return feed
 
-    def _age_seconds(self) -> float | None:
+    def _age_seconds(self, age: DurableAge) -> float | None:
         """How long ago the primary of all surely had nothing that is not durable here; None: not known."""
         self.certainty.beat()
         follower = self.link.follower
         if self.standing is Standing.PRIMARY or self.standing is Standing.PAUSED:
-            return 0.0
+            return age.seconds()
         return None if follower is None else follower.durable_age_seconds
 
     # What its parts and the server ask.

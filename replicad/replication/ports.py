@@ -59,6 +59,11 @@ class Store(Protocol):
     @property
     def durable_sequence(self) -> int: ...
     @property
+    def latest_sequence(self) -> int:
+        """What readers see."""
+        ...
+
+    @property
     def failed(self) -> BaseException | None: ...
 
     def subscribe(self, callback: Callable[[], None], /) -> Callable[[], None]:
@@ -99,8 +104,6 @@ class LogSource(Store, Protocol):
 class ReplicaStore(Store, Protocol):
     """A replica's database."""
 
-    @property
-    def latest_sequence(self) -> int: ...
     @property
     def stalled(self) -> str | None: ...
 

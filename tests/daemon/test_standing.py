@@ -13,7 +13,7 @@ from replicad.daemon.switchover import get_ready
 from replicad.replication.messages import Handover, Ready, Refuse
 from replicad.replication.roles import Standing
 from tests.support.fake_store import FakeStore
-from tests.support.programs import primary, until
+from tests.support.programs import primary, replica_of, streams, until
 
 WITHIN_MS = 20_000
 
@@ -68,6 +68,27 @@ async def test_a_node_shows_its_durable_position(tmp_path: Path, monkeypatch: py
         store.put(b"k", b"v")
         assert store.position != durable
         assert node._shown().position == str(durable)
+
+
+async def test_acknowledged_writes_that_are_not_durable_make_replicas_older(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under "async" no heartbeat says that nothing is after the durable position while something is."""
+    async with (
+        primary(tmp_path / "a", store__durability="async") as node,
+        replica_of(node, tmp_path / "r") as r,
+    ):
+        await until(lambda: streams(r, b"a"))
+        store, feed = node.store, node.holding.feed
+        assert store is not None and feed is not None
+        await until(lambda: len(feed.sessions) == 1)
+        (session,) = feed.sessions.values()
+        await until(lambda: session.echo.beat().age_us == 0)
+        with monkeypatch.context() as held:
+            held.setattr(type(store), "durable_sequence", store.durable_sequence)
+            store.put(b"k", b"v")
+            assert session.echo.beat().age_us
+        await until(lambda: session.echo.beat().age_us == 0)
 
 
 async def test_a_change_of_role_outlives_whoever_asked_for_it(tmp_path: Path) -> None:
