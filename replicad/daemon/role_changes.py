@@ -13,7 +13,8 @@ was under way finds that out when it looks again. Belongs to the event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -194,8 +195,7 @@ class RoleChanges:
             self.move(Standing.PRIMARY)
             raise RoleRefused(f"rolled back, writes go on here: {error}") from error
         reached("given")
-        assert node.store is not None
-        await in_thread(node.store.demote)
+        await self._until_saved(self._demote, meanwhile=self.refuse_writes)
         reached("demoted")
 
     async def given_away(self, epoch: int, address: Address, clients: str) -> None:
@@ -228,20 +228,30 @@ class RoleChanges:
         node = self._node
         await self.started.wait()
         async with self._changing:
-            assert node.store is not None
-            while True:
-                try:
-                    await node.memory.save_following(node.epoch, fenced_by=epoch)
-                    await in_thread(node.store.demote)
-                    break
-                except DiskFullError as error:
-                    log.error("role.not_saved", reason=str(error))
-                    await asyncio.sleep(RETRY_SECONDS)
+            await self._until_saved(partial(node.memory.save_following, node.epoch, fenced_by=epoch))
+            await self._until_saved(self._demote)
             if node.memory.primary is None:
                 node.certainty.meet_soon()
             elif self.standing is Standing.FENCED:
                 self.move(Standing.FOLLOWING)
                 node.link.start()
+
+    async def _demote(self) -> None:
+        assert self._node.store is not None
+        await in_thread(self._node.store.demote)
+
+    async def _until_saved(
+        self, save: Callable[[], Awaitable[None]], meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
+        """Tries until there is room: what was decided stays, and no other change may come before. `meanwhile`
+        is called when it cannot be saved at once."""
+        while True:
+            try:
+                return await save()
+            except DiskFullError as error:
+                log.error("role.not_saved", reason=str(error))
+                meanwhile()
+                await asyncio.sleep(RETRY_SECONDS)
 
     # Following.
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import replicad.daemon.role_changes
 import replicad.daemon.switchover
 from replicad.daemon.addresses import Address
 from replicad.daemon.node_link import NodeLink, told_in
 from replicad.daemon.peers import address_of
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.switchover import deliver_grant, take_over
+from replicad.errors import DiskFullError
 from replicad.replication.messages import Grant
 from replicad.replication.roles import Standing, Told
 from replicad.server.interfaces import RoleRefused
@@ -25,6 +27,18 @@ from tests.support.programs import again, primary, replica_of, streams, until
 def feeds(node: NodeProgram) -> bool:
     feed = node.holding.feed
     return feed is not None and any(session.sender is not None for session in feed.sessions.values())
+
+
+def failing_once(function: Callable[..., Any], error: Exception) -> Callable[..., Any]:
+    """The function, which raises the error the first time."""
+    errors = [error]
+
+    def failing(*arguments: Any, **named: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return function(*arguments, **named)
+
+    return failing
 
 
 def spawned_by(node: NodeProgram, monkeypatch: pytest.MonkeyPatch) -> list[asyncio.Task[Any]]:
@@ -168,6 +182,26 @@ async def test_a_switchover_can_be_aborted_whoever_else_asked_for_one(
         assert a.cancel_switchover()
         await until(lambda: a.standing is Standing.PRIMARY)
         assert not a.cancel_switchover()
+
+
+async def test_a_switchover_that_finds_no_room_goes_on_when_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The role is given away, and the manifest cannot say so yet: writes do not wait for that, and the target
+    takes over after it."""
+    monkeypatch.setattr(replicad.daemon.role_changes, "RETRY_SECONDS", 0)
+    async with primary(tmp_path / "a") as a, replica_of(a, tmp_path / "b") as b:
+        await until(lambda: streams(b, b"a") and feeds(a))
+        store = a.store
+        assert store is not None
+        monkeypatch.setattr(store, "demote", failing_once(store.demote, DiskFullError("full")))
+        refused: list[Standing] = []
+        monkeypatch.setattr(a.clients, "role_changed", lambda: refused.append(a.standing))
+        await a.switch_over(None, timeout_seconds=60)
+        assert refused == [Standing.PAUSED, Standing.HANDING_OVER, Standing.FOLLOWING]
+        assert b.standing is Standing.PRIMARY
+        assert store.role == "replica"
+        await until(lambda: streams(a, b"a"))
 
 
 async def test_what_was_lost_with_an_epoch_is_no_reason_against_later_promotions(

@@ -101,9 +101,9 @@ ROLES = (
         trap=9,
         name="a fenced primary forgets over a restart",
         file="replicad/daemon/role_changes.py",
-        old="                    await node.memory.save_following(node.epoch, "
-        "fenced_by=epoch)\n                    await in_thread(node.store.demote)\n",
-        new="                    await in_thread(node.store.demote)\n",
+        old="            await self._until_saved("
+        "partial(node.memory.save_following, node.epoch, fenced_by=epoch))\n",
+        new="",
         caught_by=("tests/integration/test_roles.py::test_a_fenced_primary_stays_fenced_through_a_restart",),
     ),
     Mutation(
