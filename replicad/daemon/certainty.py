@@ -119,9 +119,8 @@ class Certainty:
                 node.roles.fence(other.epoch, self._where_its_primary_is(answer, other))
             case Verdict.FOLLOW:
                 address = address_of(answer.replication)
-                if address is not None and (
-                    address != node.memory.primary or node.standing is Standing.FENCED
-                ):
+                follows = node.memory.primary if node.link.follower is not None else None
+                if address is not None and address != follows:
                     node.roles.turn_to(address, answer.clients)
             case Verdict.CLASH:
                 reason = f"{answer.node.hex()} is a primary in epoch {other.epoch} as well"

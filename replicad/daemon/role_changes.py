@@ -309,6 +309,9 @@ class RoleChanges:
         node = self._node
         await node.link.stop()
         node.memory.primary, node.memory.primary_clients = address, clients
-        await node.memory.save_following(node.epoch)
+        try:
+            await node.memory.save_following(node.epoch)
+        except StoreError as error:
+            log.warning("state.not_saved", reason=str(error))  # the next record of the role says it
         self.move(Standing.FOLLOWING)
         node.link.start()

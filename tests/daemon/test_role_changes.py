@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from replicad.replication.messages import Grant
 from replicad.replication.roles import Standing, Told
 from replicad.server.interfaces import RoleRefused
 from replicad.state import RoleRecord
+from replicad.types import Epoch
 from tests.support.programs import again, primary, replica_of, streams, until
 
 
@@ -202,6 +204,38 @@ async def test_a_switchover_that_finds_no_room_goes_on_when_there_is(
         assert b.standing is Standing.PRIMARY
         assert store.role == "replica"
         await until(lambda: streams(a, b"a"))
+
+
+async def test_a_replica_whose_record_cannot_be_written_follows_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has ended the old link: whom it follows instead it writes down with the next record."""
+    async with (
+        primary(tmp_path / "p") as p,
+        replica_of(p, tmp_path / "b") as b,
+        replica_of(p, tmp_path / "r") as node,
+    ):
+        await until(lambda: streams(b, b"p") and streams(node, b"p"))
+        await b.promote(force=True)
+        failing = failing_once(node._records.put_role, DiskFullError("full"))
+        monkeypatch.setattr(node._records, "put_role", failing)
+        await node.follow("127.0.0.1", b.clients.address.port)
+        await until(lambda: streams(node, b"p") and node.epoch == 2)
+        await node.link.note_progress()
+        written = node._records.state.view().role
+        assert written is not None and written.primary == b.listening["replication"]
+
+
+async def test_a_replica_without_a_link_follows_whom_it_followed_before(tmp_path: Path) -> None:
+    """That node is the primary of a higher epoch now, and this one has lost its link."""
+    async with primary(tmp_path / "p") as p, replica_of(p, tmp_path / "r") as node:
+        await until(lambda: streams(node, b"p"))
+        await node.link.stop()
+        said = p.certainty.introduce()
+        assert said.position is not None
+        position = replace(said.position, epoch=Epoch(2))
+        node.certainty.heard(replace(said, position=position))
+        await until(lambda: streams(node, b"p"))
 
 
 async def test_what_was_lost_with_an_epoch_is_no_reason_against_later_promotions(
