@@ -24,7 +24,7 @@ from replicad.daemon.notify import notify
 from replicad.daemon.peers import address_of
 from replicad.daemon.resolve import resolve
 from replicad.daemon.switchover import Switchover, reached
-from replicad.errors import ConfigError, DiskFullError, ReplicadError, StoreError
+from replicad.errors import ConfigError, PoisonedError, ReplicadError, StoreError
 from replicad.replication.meeting import view_of
 from replicad.replication.roles import (
     MOVES,
@@ -243,12 +243,14 @@ class RoleChanges:
     async def _until_saved(
         self, save: Callable[[], Awaitable[None]], meanwhile: Callable[[], None] = lambda: None
     ) -> None:
-        """Tries until there is room: what was decided stays, and no other change may come before. `meanwhile`
-        is called when it cannot be saved at once."""
+        """Tries until it is saved: what was decided stays, and no other change may come before. `meanwhile`
+        is called when that does not succeed at once. Raises PoisonedError."""
         while True:
             try:
                 return await save()
-            except DiskFullError as error:
+            except PoisonedError:
+                raise
+            except (StoreError, OSError) as error:
                 log.error("role.not_saved", reason=str(error))
                 meanwhile()
                 await asyncio.sleep(RETRY_SECONDS)

@@ -17,7 +17,7 @@ from replicad.daemon.node_link import NodeLink, told_in
 from replicad.daemon.peers import address_of
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.switchover import deliver_grant, take_over
-from replicad.errors import DiskFullError
+from replicad.errors import DiskFullError, StoreError
 from replicad.replication.messages import Grant
 from replicad.replication.roles import Standing, Told
 from replicad.server.interfaces import RoleRefused
@@ -204,6 +204,25 @@ async def test_a_switchover_that_finds_no_room_goes_on_when_there_is(
         assert b.standing is Standing.PRIMARY
         assert store.role == "replica"
         await until(lambda: streams(a, b"a"))
+
+
+async def test_a_fenced_primary_whose_record_cannot_be_written_steps_down_when_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the state complains of, and the store after it: the node does not stay an owner that is no
+    primary."""
+    monkeypatch.setattr(replicad.daemon.role_changes, "RETRY_SECONDS", 0)
+    async with primary(tmp_path / "a") as a, replica_of(a, tmp_path / "b") as b:
+        await until(lambda: streams(b, b"a"))
+        store = a.store
+        assert store is not None
+        put_role = a._records.put_role
+        monkeypatch.setattr(a._records, "put_role", failing_once(put_role, StoreError("MDB_READERS_FULL")))
+        monkeypatch.setattr(store, "demote", failing_once(store.demote, OSError("too many open files")))
+        await b.promote(force=True)
+        a.certainty.heard(b.certainty.introduce())
+        await until(lambda: store.role == "replica" and streams(a, b"a") and a.epoch == 2)
+        assert a.memory.record is not None and a.memory.record.role == "replica"
 
 
 async def test_a_replica_whose_record_cannot_be_written_follows_all_the_same(
