@@ -17,8 +17,9 @@ import structlog
 from replicad.daemon.addresses import Address
 from replicad.daemon.peers import address_of
 from replicad.replication.meeting import view_of
+from replicad.replication.messages import PATH_MAX
 from replicad.replication.messages import Standing as StandingMessage
-from replicad.replication.roles import Standing, Verdict, View, judge
+from replicad.replication.roles import Standing, Verdict, View, judge, would_be_deposed
 
 if TYPE_CHECKING:
     from replicad.daemon.program import NodeProgram
@@ -164,20 +165,37 @@ class Certainty:
         )
 
     async def primary_answers(self) -> bool:
-        """Whether the node that is followed is there, and a primary."""
+        """Whether a primary is there that this node could follow: above it, however many replicas are
+        between, or known to it or them."""
+        me, answers = self.view(), await self.ask_around()
+        return any(would_be_deposed(me, view_of(answer)) for answer in answers)
+
+    async def ask_around(self) -> list[StandingMessage]:
+        """Who answers of all that this node knows, and of those that they follow, and so on."""
         node = self._node
-        if node.memory.primary is None:
-            return False
-        answer = await node.peers.ask(node.memory.primary, node.config.roles.ask_seconds)
-        return answer is not None and view_of(answer).standing.role == "primary"
+        answers: list[StandingMessage] = []
+        asked: set[Address] = set()
+        to_ask = self._others()
+        for _ in range(PATH_MAX):
+            asked |= to_ask
+            heard = await node.peers.ask_all(to_ask, node.config.roles.ask_seconds)
+            answers += heard
+            found = {address_of(answer.primary) for answer in heard}
+            to_ask = {address for address in found if address is not None} - asked
+            if not to_ask:
+                break
+        return answers
 
     def _whom_to_meet(self) -> set[Address]:
         node = self._node
         feed = node.holding.feed
         if node.standing.role == "primary":
             return node.peers.addresses(but=() if feed is None else feed.sessions)
-        if node.link.is_linked:
-            return set()
+        return set() if node.link.is_linked else self._others()
+
+    def _others(self) -> set[Address]:
+        """Whom this node follows, and all that it has met."""
+        node = self._node
         mine = address_of(node.listening.get("replication", ""))
         primary = node.memory.primary
         wanted = node.peers.addresses() | ({primary} if primary is not None else set())

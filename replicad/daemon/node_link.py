@@ -116,6 +116,8 @@ class NodeLink:
         if path != self.path:
             self.path = path
             node.spawn(node.holding.replicas.end_sessions())  # they learn the path when they connect again
+            if len(path) > 1:
+                node.spawn(node.certainty.ask_around())  # to know those above when the next one is gone
 
     async def note_progress(self) -> None:
         """What is remembered of the primary, for the day on which it does not answer."""

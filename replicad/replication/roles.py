@@ -161,6 +161,7 @@ class Candidate:
     told: Told | None
     """The greatest of what the primaries that it followed told it."""
     primary_answers: bool
+    """The one above, or any other that this promotion would depose."""
     installing: bool = False
 
 
@@ -242,6 +243,13 @@ def judge(me: View, other: View, *, fenced_by: int | None, linked: bool) -> Verd
     if is_primary and not linked and other.epoch > me.epoch:
         return Verdict.FOLLOW
     return Verdict.NOTHING
+
+
+def would_be_deposed(me: View, other: View) -> bool:
+    """Whether a promotion of `me` would take the role from `other`: a primary of this database that is not
+    behind the epoch of `me`."""
+    same = other.database_id is not None and other.database_id == me.database_id
+    return same and other.standing.role == "primary" and other.epoch >= me.epoch
 
 
 def closes_loop(me: bytes, upstream: bytes, path: tuple[bytes, ...]) -> str | None:

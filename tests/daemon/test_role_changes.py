@@ -257,6 +257,44 @@ async def test_a_replica_without_a_link_follows_whom_it_followed_before(tmp_path
         await until(lambda: streams(node, b"p"))
 
 
+async def test_a_replica_of_replicas_is_promoted_when_the_primary_of_all_is_dead(tmp_path: Path) -> None:
+    """Not while it lives, however many are between; then without force."""
+    above = primary(tmp_path / "p")
+    p = await above.__aenter__()
+    async with (
+        replica_of(p, tmp_path / "a") as a,
+        replica_of(a, tmp_path / "b") as b,
+        replica_of(b, tmp_path / "c") as c,
+    ):
+        await until(lambda: streams(c, b"p"))
+        with pytest.raises(RoleRefused, match="its primary answers"):
+            await c.promote(force=False)
+        await above.__aexit__(None, None, None)
+        assert await c.promote(force=False) == ""
+        assert c.standing is Standing.PRIMARY
+
+
+async def test_a_replica_whose_upstream_is_gone_knows_the_primary_above_it(tmp_path: Path) -> None:
+    """It has met that one while it could."""
+    async with primary(tmp_path / "p") as p:
+        between = replica_of(p, tmp_path / "a")
+        a = await between.__aenter__()
+        async with replica_of(a, tmp_path / "b") as b:
+            await until(lambda: streams(b, b"p") and b.peers.get(p.identity.node) is not None)
+            await between.__aexit__(None, None, None)
+            with pytest.raises(RoleRefused, match="its primary answers"):
+                await b.promote(force=False)
+
+
+async def test_a_replica_is_not_promoted_while_a_primary_that_it_knows_answers(tmp_path: Path) -> None:
+    """Also when that is not where this node looks for it."""
+    async with primary(tmp_path / "p") as p, replica_of(p, tmp_path / "r") as node:
+        await until(lambda: streams(node, b"p"))
+        node.memory.primary = Address("127.0.0.1", 1)
+        with pytest.raises(RoleRefused, match="its primary answers"):
+            await node.promote(force=False)
+
+
 async def test_what_was_lost_with_an_epoch_is_no_reason_against_later_promotions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from replicad.replication.roles import (
     closes_loop,
     judge,
     may_promote,
+    would_be_deposed,
 )
 from replicad.state import RoleRecord
 from replicad.types import Epoch, HistoryHash, Position, Sequence
@@ -99,6 +100,26 @@ def test_who_may_be_promoted(candidate: Candidate, refused: str | None, forced: 
 
 def view(standing: Standing, epoch: int, *, node: bytes = OTHER, database: bytes | None = DATABASE) -> View:
     return View(node, standing, database, at(epoch), ())
+
+
+@pytest.mark.parametrize(
+    ("other", "epoch", "database", "deposed"),
+    [
+        (Standing.PRIMARY, 2, DATABASE, True),
+        (Standing.DOUBTING, 3, DATABASE, True),
+        (Standing.PRIMARY, 1, DATABASE, False),
+        (Standing.FOLLOWING, 2, DATABASE, False),
+        (Standing.FENCED, 2, DATABASE, False),
+        (Standing.PRIMARY, 2, b"x" * 16, False),
+        (Standing.PRIMARY, 2, None, False),
+    ],
+)
+def test_whom_a_promotion_would_depose(
+    other: Standing, epoch: int, database: bytes | None, deposed: bool
+) -> None:
+    """A primary of the same database, and no lower epoch, that is there."""
+    me = view(Standing.FOLLOWING, 2, node=ME)
+    assert would_be_deposed(me, view(other, epoch, database=database)) == deposed
 
 
 JUDGEMENTS = [
