@@ -19,7 +19,15 @@ from replicad.daemon.peers import address_of
 from replicad.replication.meeting import view_of
 from replicad.replication.messages import PATH_MAX
 from replicad.replication.messages import Standing as StandingMessage
-from replicad.replication.roles import Standing, Verdict, View, judge, would_be_deposed
+from replicad.replication.roles import (
+    Around,
+    Standing,
+    Verdict,
+    View,
+    has_given,
+    judge,
+    would_be_deposed,
+)
 
 if TYPE_CHECKING:
     from replicad.daemon.program import NodeProgram
@@ -162,13 +170,29 @@ class Certainty:
             primary="" if primary is None else str(primary),
             primary_clients=node.memory.primary_clients,
             path=node.link.path,
+            granted=node.memory.granted_epoch,
         )
 
-    async def primary_answers(self) -> bool:
-        """Whether a primary is there that this node could follow: above it, however many replicas are
+    async def look_around(self) -> Around:
+        """What counts when this node is to be promoted: of primaries above it, however many replicas are
         between, or known to it or them."""
-        me, answers = self.view(), await self.ask_around()
-        return any(would_be_deposed(me, view_of(answer)) for answer in answers)
+        me, mine = self.view(), address_of(self._node.listening.get("replication", ""))
+        around = Around()
+        for answer in await self.ask_around():
+            other = view_of(answer)
+            if would_be_deposed(me, other):
+                around = around._replace(primary_answers=True)
+            if has_given(me, other) and address_of(answer.primary) != mine:
+                epoch = max(around.given_epoch, other.granted or 0)
+                around = around._replace(given_to=answer.primary, given_epoch=epoch)
+        return around
+
+    async def primary_since(self, epoch: int, *, but: Address) -> StandingMessage | None:
+        """A primary in that epoch, or a later one, that answers; the node of that address is not asked."""
+        me, roles = self.view(), self._node.config.roles
+        answers = await self._node.peers.ask_all(self._others() - {but}, roles.ask_seconds)
+        found = (answer for answer in answers if would_be_deposed(me, view_of(answer)))
+        return next((answer for answer in found if view_of(answer).epoch >= epoch), None)
 
     async def ask_around(self) -> list[StandingMessage]:
         """Who answers of all that this node knows, and of those that they follow, and so on."""

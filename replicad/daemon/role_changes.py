@@ -124,18 +124,18 @@ class RoleChanges:
                 f"its role was given to {memory.primary}, which may have taken writes; --force gives them up"
             )
         began = node.env.clock.monotonic()
-        answers = not force and await node.certainty.primary_answers()
+        around = await node.certainty.look_around()
         store, follower = node.store, node.link.follower
         if store is not None and store.role == "owner":
             raise RoleRefused("this node is stepping down; ask again")
         busy = follower is not None and follower.link.state in COPYING
         position = None if store is None else store.position
-        candidate = Candidate(position, node.link.told_at_most, answers, busy)
+        candidate = Candidate(position, node.link.told_at_most, around, busy)
         refusal, lost = may_promote(candidate, force=force)
         if refusal is not None:
             raise RoleRefused(refusal)
         await node.link.stop()
-        await self.begin_epoch(memory.above_fences)
+        await self.begin_epoch(max(memory.above_fences, around.given_epoch + 1))
         log.info("role.promotion_done", seconds=round(node.env.clock.monotonic() - began, 4))
         if lost:
             log.error("role.promoted_with_loss", lost=lost)
@@ -198,12 +198,13 @@ class RoleChanges:
         await self._until_saved(self._demote, meanwhile=self.refuse_writes)
         reached("demoted")
 
-    async def given_away(self, epoch: int, address: Address, clients: str) -> None:
-        """The other has begun the epoch. Nothing, when this node took its role back meanwhile."""
+    async def given_away(self, epoch: int, target: Address, address: Address, clients: str) -> None:
+        """The epoch has begun: the node at `address`, which is the target or was before it, is primary.
+        Nothing, when this node took its role back meanwhile."""
         node, memory = self._node, self._node.memory
         if memory.granted_epoch != epoch or self.standing not in (Standing.HANDING_OVER, Standing.FOLLOWING):
             return
-        if memory.primary == address:  # and was not told to follow another since
+        if memory.primary == target:  # and was not told to follow another since
             await self.follow_from_now(address, clients)
         await memory.save(node.epoch, granted_epoch=None)
 

@@ -13,8 +13,8 @@
 
 Until the record everything can be taken back, and is, by a timeout, an error or a restart: the target has
 promised nothing and remembers nothing. From the record on the old primary never writes again; it repeats the
-grant, through restarts of either side, until the target has begun the epoch. So at every moment at most one
-of the two may write, and a kill of either leaves exactly one that will.
+grant, through restarts of either side, until the target has begun the epoch, or another node was promoted by
+force. So at every moment at most one of the two may write, and a kill of either leaves exactly one that will.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Switchover:
                 node.spawn(deliver_grant(node, address))
                 raise RoleRefused(f"given to {address}, which takes over when it answers: {answer}")
             await asyncio.sleep(_pause_seconds(node))
-        await node.roles.given_away(epoch, address, answer.clients)
+        await node.roles.given_away(epoch, address, address, answer.clients)
         log.warning("switchover.done", target=str(address), seconds=round(clock.monotonic() - began, 4))
         return hello.clients
 
@@ -154,13 +154,17 @@ class Switchover:
 
 
 async def deliver_grant(node: NodeProgram, address: Address) -> None:
-    """Goes on telling the target that the role is its own, beside all else, until it has it or this node took
-    the role back; then follows it."""
+    """Goes on telling the target that the role is its own, beside all else, until it has it, another node was
+    promoted instead, or this node took the role back; then follows who is primary."""
     epoch = node.memory.granted_epoch
     while epoch is not None and node.memory.granted_epoch == epoch:
+        other = await node.certainty.primary_since(epoch, but=address)
+        if other is not None and (instead := address_of(other.replication)) is not None:
+            await node.roles.in_turn(node.roles.given_away(epoch, address, instead, other.clients))
+            return
         answer = await _grant(node, address, epoch)
         if not isinstance(answer, str):
-            await node.roles.in_turn(node.roles.given_away(epoch, address, answer.clients))
+            await node.roles.in_turn(node.roles.given_away(epoch, address, address, answer.clients))
             return
         await asyncio.sleep(_pause_seconds(node))
 

@@ -49,4 +49,6 @@ def view_of(message: Standing) -> View:
         standing = NodeStanding(message.standing)
     except ValueError:
         raise ProtocolError(f"{message.standing!r} is no standing of a node") from None
-    return View(message.node, standing, message.database, message.position, message.epochs)
+    return View(
+        message.node, standing, message.database, message.position, message.epochs, granted=message.granted
+    )

@@ -322,6 +322,8 @@ class Standing(Message):
     primary: str = wire(headers.text)
     primary_clients: str = wire(headers.text)
     path: tuple[bytes, ...] = wire(headers.array_of(headers.id16, PATH_MAX))
+    granted: int | None = wire(headers.optional(headers.u32), default=None)
+    """The epoch that it gave to `primary`, and does not know to have begun."""
 
 
 @message(Kind.HANDOVER)

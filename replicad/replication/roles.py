@@ -152,6 +152,17 @@ class Told(NamedTuple):
     sequence: int
 
 
+class Around(NamedTuple):
+    """What the nodes say that a replica asks before it is promoted."""
+
+    primary_answers: bool = False
+    """The one above, or any other that the promotion would depose."""
+    given_to: str | None = None
+    """To whom, not this node, a primary gave its role in an epoch that is not known to have begun."""
+    given_epoch: int = 0
+    """The greatest epoch that was given so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """What a replica knows when it is to be promoted."""
@@ -160,8 +171,7 @@ class Candidate:
     """None without data."""
     told: Told | None
     """The greatest of what the primaries that it followed told it."""
-    primary_answers: bool
-    """The one above, or any other that this promotion would depose."""
+    around: Around
     installing: bool = False
 
 
@@ -173,6 +183,7 @@ def may_promote(candidate: Candidate, *, force: bool) -> tuple[str | None, str |
     has no data, or is swapping it     refused                            refused
     lacks acknowledged writes          refused, with how many             promoted; says what is lost
     has a primary that answers         refused: switch over instead       promoted; that one is fenced
+    hears of a role that was given     refused: wait for that node        promoted, above that epoch
     anything else                      promoted                           promoted
     """
     if candidate.position is None or candidate.installing:
@@ -186,8 +197,11 @@ def may_promote(candidate: Candidate, *, force: bool) -> tuple[str | None, str |
         )
         if not force:
             return f"this would lose {lost}; --force accepts that", None
-    if candidate.primary_answers and not force:
+    if candidate.around.primary_answers and not force:
         return "its primary answers: replicad switchover loses nothing; --force fences that primary", None
+    if candidate.around.given_to is not None and not force:
+        reason = f"the role was given to {candidate.around.given_to}, which may have taken writes"
+        return f"{reason}; --force gives them up", None
     return None, lost
 
 
@@ -203,6 +217,8 @@ class View:
     database_id: bytes | None
     position: Position | None
     epochs: tuple[EpochRecord, ...]
+    granted: int | None = None
+    """The epoch that it gave to another node, and does not know to have begun."""
 
     @property
     def epoch(self) -> int:
@@ -230,7 +246,7 @@ def judge(me: View, other: View, *, fenced_by: int | None, linked: bool) -> Verd
     replica without a link      a primary in a higher epoch                 FOLLOW
     any                         anything else                               NOTHING
     """
-    if other.database_id is None or other.database_id != me.database_id:
+    if not _is_same(me, other):
         return Verdict.NOTHING
     is_primary = other.standing.role == "primary"
     if me.standing.role == "primary":
@@ -248,8 +264,16 @@ def judge(me: View, other: View, *, fenced_by: int | None, linked: bool) -> Verd
 def would_be_deposed(me: View, other: View) -> bool:
     """Whether a promotion of `me` would take the role from `other`: a primary of this database that is not
     behind the epoch of `me`."""
-    same = other.database_id is not None and other.database_id == me.database_id
-    return same and other.standing.role == "primary" and other.epoch >= me.epoch
+    return _is_same(me, other) and other.standing.role == "primary" and other.epoch >= me.epoch
+
+
+def has_given(me: View, other: View) -> bool:
+    """Whether `other` gave away the role in an epoch that `me` has not seen begin."""
+    return _is_same(me, other) and other.granted is not None and other.granted > me.epoch
+
+
+def _is_same(me: View, other: View) -> bool:
+    return other.database_id is not None and other.database_id == me.database_id
 
 
 def closes_loop(me: bytes, upstream: bytes, path: tuple[bytes, ...]) -> str | None:

@@ -19,7 +19,7 @@ from replicad.daemon.program import NodeProgram
 from replicad.daemon.switchover import deliver_grant, take_over
 from replicad.errors import DiskFullError, StoreError
 from replicad.replication.messages import Grant
-from replicad.replication.roles import Standing, Told
+from replicad.replication.roles import Around, Standing, Told
 from replicad.server.interfaces import RoleRefused
 from replicad.state import RoleRecord
 from replicad.types import Epoch
@@ -56,6 +56,16 @@ def spawned_by(node: NodeProgram, monkeypatch: pytest.MonkeyPatch) -> list[async
     return spawned
 
 
+async def given_to(target: NodeProgram, node: NodeProgram) -> Address:
+    """A switchover's time is over after the role was given away: the target has not heard of it yet."""
+    address = address_of(target.listening["replication"])
+    assert address is not None
+    node.roles.move(Standing.PAUSED)
+    await node.roles.give_away(address, "", 2)
+    node.roles.refuse_writes()
+    return address
+
+
 async def test_a_grant_that_is_answered_after_a_promotion_by_force_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,11 +83,7 @@ async def test_a_grant_that_is_answered_after_a_promotion_by_force_changes_nothi
     monkeypatch.setattr(replicad.daemon.switchover, "exchange", late)
     async with primary(tmp_path / "a") as a, replica_of(a, tmp_path / "b") as b:
         await until(lambda: streams(b, b"a"))
-        target = address_of(b.listening["replication"])
-        assert target is not None
-        a.roles.move(Standing.PAUSED)
-        await a.roles.give_away(target, "", 2)
-        a.roles.refuse_writes()
+        target = await given_to(b, a)
         spawned = spawned_by(a, monkeypatch)
         a.spawn(deliver_grant(a, target))
         await sent.wait()
@@ -91,6 +97,37 @@ async def test_a_grant_that_is_answered_after_a_promotion_by_force_changes_nothi
         assert a.memory.record.role == "primary"
 
 
+async def test_no_other_node_begins_an_epoch_that_was_given_away(tmp_path: Path) -> None:
+    """Not without force; with it a later one, and then the grant is no matter any more."""
+    async with (
+        primary(tmp_path / "a") as a,
+        replica_of(a, tmp_path / "b") as b,
+        replica_of(a, tmp_path / "x") as x,
+    ):
+        await until(lambda: streams(b, b"a") and streams(x, b"a"))
+        target = await given_to(b, a)
+        with pytest.raises(RoleRefused, match=f"given to {target}"):
+            await x.promote(force=False)
+        await x.promote(force=True)
+        assert x.epoch == 3
+        await deliver_grant(a, target)
+        assert b.standing is Standing.FOLLOWING
+        assert a.memory.granted_epoch is None
+        assert str(a.memory.primary) == x.listening["replication"]
+        await until(lambda: streams(a, b"a") and a.epoch == 3)
+
+
+async def test_the_target_of_a_grant_may_be_promoted_before_it_arrives(tmp_path: Path) -> None:
+    """It begins the epoch that it was given: that is how the grant is answered when it comes."""
+    async with primary(tmp_path / "a") as a, replica_of(a, tmp_path / "b") as b:
+        await until(lambda: streams(b, b"a"))
+        target = await given_to(b, a)
+        assert await b.promote(force=False) == ""
+        await deliver_grant(a, target)
+        await until(lambda: streams(a, b"a") and (a.epoch, b.epoch) == (2, 2))
+        assert a.memory.granted_epoch is None
+
+
 async def test_a_node_that_was_told_to_follow_another_does_not_turn_to_whom_it_gave_its_role(
     tmp_path: Path,
 ) -> None:
@@ -99,7 +136,7 @@ async def test_a_node_that_was_told_to_follow_another_does_not_turn_to_whom_it_g
         await until(lambda: streams(node, b"p"))
         followed = node.memory.primary
         await node.memory.save(node.epoch, granted_epoch=2)
-        await node.roles.given_away(2, Address("127.0.0.1", 1), "")
+        await node.roles.given_away(2, Address("127.0.0.1", 1), Address("127.0.0.1", 1), "")
         assert node.memory.granted_epoch is None
         assert node.memory.primary == followed
         assert streams(node, b"p")
@@ -301,8 +338,8 @@ async def test_what_was_lost_with_an_epoch_is_no_reason_against_later_promotions
     """What the primary of a lower epoch acknowledged counts until a higher one is followed, through restarts;
     then what that one acknowledged does."""
 
-    async def nobody_answers() -> bool:
-        return False
+    async def nobody_answers() -> Around:
+        return Around()
 
     async with (
         primary(tmp_path / "p") as p,
@@ -310,7 +347,7 @@ async def test_what_was_lost_with_an_epoch_is_no_reason_against_later_promotions
         replica_of(p, tmp_path / "r") as node,
     ):
         await until(lambda: streams(b, b"p") and streams(node, b"p"))
-        monkeypatch.setattr(node.certainty, "primary_answers", nobody_answers)
+        monkeypatch.setattr(node.certainty, "look_around", nobody_answers)
         node.link.told = Told(1, 1000)
         with pytest.raises(RoleRefused, match="to 1000"):
             await node.promote(force=False)

@@ -92,6 +92,7 @@ MESSAGES: list[Message] = [
         (b"m" * 16,),
     ),
     Standing(b"n" * 16, b"p" * 16, "primary", None, None, (), "", "", "", "", ()),
+    Standing(b"n" * 16, b"p" * 16, "following", None, None, (), "", "", ":1", "", (), granted=2),
     Handover(b"m" * 16, b"d" * 16, AT, 10_000),
     Ready(AT),
     Grant(b"m" * 16, b"d" * 16, AT, 3),

@@ -6,6 +6,7 @@ import pytest
 
 from replicad.replication.roles import (
     MOVES,
+    Around,
     Candidate,
     Standing,
     Stored,
@@ -15,6 +16,7 @@ from replicad.replication.roles import (
     at_start,
     at_start_promotes,
     closes_loop,
+    has_given,
     judge,
     may_promote,
     would_be_deposed,
@@ -78,14 +80,15 @@ def test_a_role_that_is_taken_begins_an_epoch() -> None:
 @pytest.mark.parametrize(
     ("candidate", "refused", "forced"),
     [
-        (Candidate(None, None, False), "no data", None),
-        (Candidate(at(1), None, False, installing=True), "no data", None),
-        (Candidate(at(1), Told(1, 15), False), "11 to 15", "11 to 15"),
-        (Candidate(at(1), Told(2, 15), False), "11 to 15", "11 to 15"),
-        (Candidate(at(2), Told(1, 15), False), None, ""),
-        (Candidate(at(1), Told(1, 10), True), "switchover", ""),
-        (Candidate(at(1), Told(1, 10), False), None, ""),
-        (Candidate(at(1), None, False), None, ""),
+        (Candidate(None, None, Around()), "no data", None),
+        (Candidate(at(1), None, Around(), installing=True), "no data", None),
+        (Candidate(at(1), Told(1, 15), Around()), "11 to 15", "11 to 15"),
+        (Candidate(at(1), Told(2, 15), Around()), "11 to 15", "11 to 15"),
+        (Candidate(at(2), Told(1, 15), Around()), None, ""),
+        (Candidate(at(1), Told(1, 10), Around(primary_answers=True)), "switchover", ""),
+        (Candidate(at(1), Told(1, 10), Around(given_to=":7000", given_epoch=2)), "given to :7000", ""),
+        (Candidate(at(1), Told(1, 10), Around()), None, ""),
+        (Candidate(at(1), None, Around()), None, ""),
     ],
 )
 def test_who_may_be_promoted(candidate: Candidate, refused: str | None, forced: str | None) -> None:
@@ -120,6 +123,16 @@ def test_whom_a_promotion_would_depose(
     """A primary of the same database, and no lower epoch, that is there."""
     me = view(Standing.FOLLOWING, 2, node=ME)
     assert would_be_deposed(me, view(other, epoch, database=database)) == deposed
+
+
+@pytest.mark.parametrize(
+    ("granted", "database", "counts"),
+    [(3, DATABASE, True), (2, DATABASE, False), (None, DATABASE, False), (3, b"x" * 16, False)],
+)
+def test_which_grants_count(granted: int | None, database: bytes, counts: bool) -> None:
+    """Those of this database whose epoch is not known here to have begun."""
+    other = View(OTHER, Standing.FOLLOWING, database, at(2), (), granted=granted)
+    assert has_given(view(Standing.FOLLOWING, 2, node=ME), other) == counts
 
 
 JUDGEMENTS = [
