@@ -32,7 +32,7 @@ from replicad.daemon.supervise import Stop, run_node, until_stopped
 from replicad.daemon.switchover import deliver_grant, get_ready, take_over
 from replicad.daemon.verification import Verification
 from replicad.env import Env
-from replicad.errors import CorruptionError, PoisonedError, ReplicadError, StoreError
+from replicad.errors import ConfigError, CorruptionError, PoisonedError, ReplicadError, StoreError
 from replicad.replication.connection import TcpConnection
 from replicad.replication.durable_age import DurableAge
 from replicad.replication.freshness import why_refused, why_stale
@@ -111,7 +111,10 @@ class NodeProgram:
     # Its life.
 
     async def start(self) -> None:
-        """Becomes what `at_start` says, and listens; what it hears meanwhile takes effect afterwards."""
+        """Becomes what `at_start` says, and listens; what it hears meanwhile takes effect afterwards.
+
+        Raises ConfigError for a replica that has no data and nobody to fetch it from.
+        """
         config, holding, memory = self.config, self.holding, self.memory
         found = recorded_role(self.env.fs, config.data)
         stored = None if found is None else Stored(*found)
@@ -129,6 +132,11 @@ class NodeProgram:
         elif holding.has_data:
             self.roles.begin_as(Standing.FENCED if memory.primary is None else Standing.FOLLOWING)
             await holding.open("replica")
+        elif memory.primary is None:
+            raise ConfigError(
+                "this node is a replica without data, and knows no primary to fetch it from; start it with "
+                "`replicad replica --primary HOST:PORT`, or with --take-role as an empty primary"
+            )
         else:
             await self.clients.say_loading()
             notify("STATUS=waiting for a copy of the primary's data")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from replicad.daemon.node_link import NodeLink, told_in
 from replicad.daemon.peers import address_of
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.switchover import deliver_grant, take_over
-from replicad.errors import DiskFullError, StoreError
+from replicad.errors import ConfigError, DiskFullError, StoreError
 from replicad.replication.messages import Grant
 from replicad.replication.roles import Around, Standing, Told
 from replicad.server.interfaces import RoleRefused
@@ -260,6 +261,26 @@ async def test_a_fenced_primary_whose_record_cannot_be_written_steps_down_when_i
         a.certainty.heard(b.certainty.introduce())
         await until(lambda: store.role == "replica" and streams(a, b"a") and a.epoch == 2)
         assert a.memory.record is not None and a.memory.record.role == "replica"
+
+
+async def test_a_fenced_node_whose_data_was_removed_asks_for_a_primary(tmp_path: Path) -> None:
+    """It never heard who fenced it: it says what its operator can do, and leaves everything as it is."""
+    data = tmp_path / "a"
+    async with primary(data) as node:
+        node.roles.fence(7)
+        store = node.store
+        assert store is not None
+        await until(lambda: store.role == "replica")
+    for path in data.iterdir():
+        if path.name != "state":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    before = sorted(data.iterdir())
+    with pytest.raises(ConfigError, match="--primary"):
+        async with again(data):
+            pass
+    assert sorted(data.iterdir()) == before
+    async with primary(tmp_path / "p") as p, replica_of(p, data) as back:
+        await until(lambda: streams(back, b"p"))
 
 
 async def test_a_replica_whose_record_cannot_be_written_follows_all_the_same(
