@@ -192,6 +192,7 @@ class NodeProgram:
             log.warning("state.not_saved", reason=str(error))
 
     async def close(self) -> None:
+        self.roles.stop()
         with contextlib.suppress(StoreError):
             await self.link.note_progress()
         if self.link.follower is not None:

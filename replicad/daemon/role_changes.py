@@ -55,6 +55,7 @@ class RoleChanges:
         self.started = asyncio.Event()
         """Changes wait for it: others hear of the node, and it of them, before its record is written."""
         self._changing = asyncio.Lock()
+        self._stopping = False
         self._switchover: Switchover | None = None
 
     def begin_as(self, standing: Standing) -> None:
@@ -76,6 +77,10 @@ class RoleChanges:
         assert Standing.DOUBTING in MOVES[self.standing], self.standing
         self.standing = Standing.DOUBTING
 
+    def stop(self) -> None:
+        """No change is begun any more: the node ends those that it knows of, and then closes its store."""
+        self._stopping = True
+
     @property
     def is_paused(self) -> bool:
         return self.standing is Standing.PAUSED
@@ -84,6 +89,8 @@ class RoleChanges:
         """Runs a change of role to its end, also when whoever asked for it goes away."""
         try:
             await self.started.wait()
+            if self._stopping:
+                raise RoleRefused("this node is stopping")
             if self._changing.locked():
                 raise RoleRefused("another change of role is under way")
         except BaseException:

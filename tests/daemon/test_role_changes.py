@@ -224,6 +224,24 @@ async def test_a_switchover_can_be_aborted_whoever_else_asked_for_one(
         assert not a.cancel_switchover()
 
 
+async def test_a_node_that_stops_begins_no_change_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients may still ask when those under way have been ended; the store is closed next."""
+    asked: list[str] = []
+    async with primary(tmp_path / "a") as node:
+        close = node.holding.close
+
+        async def asked_meanwhile() -> None:
+            with pytest.raises(RoleRefused, match="stopping"):
+                await node.switch_over(None, timeout_seconds=60)
+            asked.append("refused")
+            await close()
+
+        monkeypatch.setattr(node.holding, "close", asked_meanwhile)
+    assert asked == ["refused"]
+
+
 async def test_a_switchover_that_finds_no_room_goes_on_when_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
