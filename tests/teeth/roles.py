@@ -170,4 +170,47 @@ ROLES = (
         new="        result: str = await self._node.spawn(alone())\n",
         caught_by=("tests/daemon/test_standing.py::test_a_change_of_role_outlives_whoever_asked_for_it",),
     ),
+    Mutation(
+        trap=9,
+        name="a promotion asks the next node only",
+        file="replicad/daemon/certainty.py",
+        old="            to_ask = {address for address in found if address is not None} - asked\n",
+        new="            to_ask = set()\n",
+        caught_by=(
+            "tests/daemon/test_role_changes.py::"
+            "test_a_replica_of_replicas_is_promoted_when_the_primary_of_all_is_dead",
+        ),
+    ),
+    Mutation(
+        trap=9,
+        name="an epoch that was given away is begun by another",
+        file="replicad/daemon/role_changes.py",
+        old="        await self.begin_epoch(max(memory.above_fences, around.given_epoch + 1))\n",
+        new="        await self.begin_epoch(memory.above_fences)\n",
+        caught_by=(
+            "tests/daemon/test_role_changes.py::test_no_other_node_begins_an_epoch_that_was_given_away",
+        ),
+    ),
+    Mutation(
+        trap=9,
+        name="a replica is fresh without what its primary has not synced",
+        file="replicad/daemon/program.py",
+        old="            return age.seconds()\n",
+        new="            return 0.0\n",
+        caught_by=(
+            "tests/daemon/test_standing.py::"
+            "test_acknowledged_writes_that_are_not_durable_make_replicas_older",
+        ),
+    ),
+    Mutation(
+        trap=11,
+        name="who connects while data is exchanged gets the store that closes",
+        file="replicad/daemon/holding.py",
+        old="            self.feed = None  # Who",
+        new="            # Who",
+        caught_by=(
+            "tests/daemon/test_exchange.py::"
+            "test_who_connects_while_sessions_end_is_not_served_from_a_store_that_closes",
+        ),
+    ),
 )
