@@ -23,7 +23,7 @@ from replicad.replication.messages import Grant
 from replicad.replication.roles import Around, Standing, Told
 from replicad.server.interfaces import RoleRefused
 from replicad.state import RoleRecord
-from replicad.types import Epoch
+from replicad.types import Epoch, Sequence
 from tests.support.programs import again, primary, replica_of, streams, until
 
 
@@ -443,3 +443,14 @@ async def test_what_a_node_hears_while_it_starts_is_not_forgotten(
             record = back.memory.record
             assert record is not None and (record.role, record.primary) == ("replica", there[0])
             assert len(links) == 1
+
+
+async def test_a_grant_that_comes_again_was_taken(tmp_path: Path) -> None:
+    """Its giver did not get the answer: the target is past that position, in the epoch of the grant."""
+    async with primary(tmp_path / "a") as node:
+        assert node.store is not None
+        newest = node.store.durable_position
+        earlier = replace(newest, sequence=Sequence(newest.sequence - 1))
+        await take_over(node, Grant(b"o" * 16, node.store.database_id, earlier, newest.epoch))
+        assert node.standing is Standing.PRIMARY
+        assert node.store.durable_position == newest

@@ -105,3 +105,12 @@ def test_nonsense_is_refused(client: redis.Redis, words: list[Any]) -> None:
     with pytest.raises(redis.ResponseError):
         ask(client, *words)
     assert ask(client, "FAMILIES", ID, 0)[0] == 500
+
+
+def test_a_mark_does_not_need_the_replicas_that_writes_wait_for(start: StartServer, tmp_path: Path) -> None:
+    """Nodes are compared when something is wrong with one of them, too."""
+    server = start(open_database(tmp_path / "data", small_options()), node=FakeNode(rule="any 1"))
+    with redis.Redis(port=server.port, socket_timeout=10) as client:
+        with pytest.raises(redis.ResponseError, match="NOREPLICAS"):
+            client.set("k", "v")
+        assert ask(client, "MARK", ID, 60) == server.store.latest_sequence

@@ -136,7 +136,7 @@ ROLES = (
         file="replicad/daemon/switchover.py",
         old="    if store.durable_position.epoch >= message.epoch:\n        return\n",
         new="",
-        caught_by=("tests/integration/test_switchover.py::test_the_target_dies_at_a_step[begun]",),
+        caught_by=("tests/daemon/test_role_changes.py::test_a_grant_that_comes_again_was_taken",),
     ),
     Mutation(
         trap=9,
