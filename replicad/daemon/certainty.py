@@ -111,7 +111,7 @@ class Certainty:
 
     def _followed_instead(self, answers: list[StandingMessage]) -> set[Address]:
         """Whom the others follow instead of this primary: maybe nobody else knows of both of them."""
-        mine = address_of(self._node.listening.get("replication", ""))
+        mine = self._own_address()
         found = {address_of(answer.primary) for answer in answers} - self._node.peers.addresses()
         return {address for address in found if address is not None and address != mine}
 
@@ -176,7 +176,7 @@ class Certainty:
     async def look_around(self) -> Around:
         """What counts when this node is to be promoted: of primaries above it, however many replicas are
         between, or known to it or them."""
-        me, mine = self.view(), address_of(self._node.listening.get("replication", ""))
+        me, mine = self.view(), self._own_address()
         around = Around()
         for answer in await self.ask_around():
             other = view_of(answer)
@@ -217,10 +217,14 @@ class Certainty:
             return node.peers.addresses(but=() if feed is None else feed.sessions)
         return set() if node.link.is_linked else self._others()
 
+    def _own_address(self) -> Address | None:
+        """Where others reach this node's replication; None before it listens."""
+        return address_of(self._node.listening.get("replication", ""))
+
     def _others(self) -> set[Address]:
         """Whom this node follows, and all that it has met."""
         node = self._node
-        mine = address_of(node.listening.get("replication", ""))
+        mine = self._own_address()
         primary = node.memory.primary
         wanted = node.peers.addresses() | ({primary} if primary is not None else set())
         return {address for address in wanted if address != mine}

@@ -398,10 +398,6 @@ class Connection(Session, asyncio.Protocol):
         self._transport.abort()
 
     @property
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    @property
     def is_busy(self) -> bool:
         """Whether a command is under way in a thread, or waits for something."""
         return bool(self.stopped & BUSY)

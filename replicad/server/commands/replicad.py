@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 ours = Group("replicad")
 
-_ANNOTATIONS_BYTES_MAX = 16 * (ANNOTATION_BYTES_MAX + 64)
 _EACH_BYTES = 64  # what Python adds
+_ANNOTATIONS_BYTES_MAX = 16 * (ANNOTATION_BYTES_MAX + _EACH_BYTES)
 
 
 @ours.command("replicad.logdata", 2, "Annotates the next batch in the log.", writes=True)
