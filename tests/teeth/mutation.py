@@ -25,6 +25,20 @@ TRAPS = {
     14: "Restoring never deletes first, and a copy that is written is a database of its own",
     15: "Slots fill disks: every slot has a cap, and the disk a floor",
     16: "Hostile input: nothing is believed that a peer or a client says",
+    17: "An assert with an effect disappears under -O",
+    18: "An exception can arrive at any bytecode: what changes together changes in one step",
+    19: "fork copies descriptors and memory, not locks and threads",
+    20: "Names of applications and names of ours never share a directory",
+    21: "Another machine's clock decides nothing about removal",
+    22: "What passes its checksum can still mean nonsense: what the manifest refuses is never applied",
+    23: "A target can be another one than yesterday, or one that syncs nothing: it has an identity",
+    24: "The same bytes in other pieces mean the same commands",
+    25: "Work bounds a turn, not the number of commands",
+    26: "A claim of a peer changes a role only with its proof",
+    27: "Log output can block or fail, and never holds the program",
+    28: "What others can make grow has a limit and an age",
+    29: "What counts over all counts over all of one database",
+    30: "Directories vanish under running processes, and interpreters end while threads run",
 }
 
 
