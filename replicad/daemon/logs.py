@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
 
 import structlog
 
 from replicad.daemon.config import LogConfig
+from replicad.daemon.log_stream import LogStream
+
+log = structlog.get_logger("replicad.daemon")
+
+DRAIN_SECONDS = 1.0
+"""How long the end of the process waits for its last lines to be written."""
+
+_stream: LogStream | None = None
 
 
 def configure(config: LogConfig) -> None:
-    """Sets structlog up for this process."""
-    console = config.format == "console" or (config.format == "auto" and sys.stderr.isatty())
+    """Sets structlog up for this process, and has all that is said on standard error written by a thread: a
+    reader of it that is stopped or gone, or a full disk, must not hold the program."""
+    global _stream
+    if _stream is None:
+        _stream = LogStream(2, lambda lines: log.warning("log.lines_dropped", lines=lines))
+        atexit.register(_stream.drain, DRAIN_SECONDS)
+    # Warnings, asyncio's and libraries' loggers, and tracebacks look for it here.
+    sys.stderr = _stream
+    console = config.format == "console" or (config.format == "auto" and _stream.isatty())
     renderer: structlog.typing.Processor
     if console:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        renderer = structlog.dev.ConsoleRenderer(colors=_stream.isatty())
     else:
         renderer = structlog.processors.JSONRenderer(default=str)
     structlog.configure(
@@ -29,6 +45,11 @@ def configure(config: LogConfig) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[config.level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(_stream),
         cache_logger_on_first_use=True,
     )
+
+
+def lines_dropped() -> int:
+    """Lines of the log that could not be written since the start."""
+    return 0 if _stream is None else _stream.dropped

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from replicad.daemon import logs
 from replicad.env import Env
 from replicad.replication.follower import Follower
 from replicad.replication.primary import PrimaryNode, Session
@@ -39,6 +40,7 @@ def node_document(node: NodeProgram) -> Document:
         "position": None,
         "fenced_by_epoch": node.memory.fenced_by,
         "clash": node.certainty.clashes,
+        "log_lines_dropped": logs.lines_dropped(),
         "discarded": {"batches": node.holding.discarded.batches, "files": list(node.holding.discarded.files)},
         "peers": [
             {"node_id": peer.node_id.hex(), "replication": peer.replication, "clients": peer.clients}
