@@ -1,5 +1,5 @@
-"""What an operator relies on: a log that holds nobody, promotions that lose nothing, fences with a proof, a lag
-that is true, a directory that is still the node's own."""
+"""What an operator relies on: a log that holds nobody, promotions that lose nothing, fences with a proof,
+a lag that is true, a directory that is still the node's own."""
 
 from __future__ import annotations
 
