@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 
@@ -45,7 +46,7 @@ def configure(config: LogConfig) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[config.level.upper()]
         ),
-        logger_factory=structlog.WriteLoggerFactory(_stream),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _stream)),
         cache_logger_on_first_use=True,
     )
 

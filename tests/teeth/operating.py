@@ -13,7 +13,7 @@ OPERATING = (
         trap=27,
         name="events are written by who has them to say",
         file="replicad/daemon/logs.py",
-        old="        logger_factory=structlog.WriteLoggerFactory(_stream),\n",
+        old="        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _stream)),\n",
         new="        logger_factory=structlog.WriteLoggerFactory(sys.__stderr__),\n",
         caught_by=(f"{LOG_STREAM}test_whatever_a_process_says_on_standard_error_goes_through_it",),
         hangs=True,
