@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from replicad.backup.names import check_path
+from replicad.backup.attachment_names import check_names
 from replicad.env import Env, FileStamp, ReadFile
 from replicad.errors import AttachmentError, InvalidArgument
 from replicad.store.reading import Snapshot
@@ -26,8 +26,9 @@ class Attachment:
     """A file outside the database.
 
     `name` is the relative path that it is restored to, beneath a directory chosen then; by default the path
-    that was given, without its leading "/". With `sha256` the content must be that; otherwise it must not
-    have changed since the cut.
+    that was given, without its leading "/". Names that some file system takes for one, or cannot keep, are
+    refused (`attachment_names`). With `sha256` the content must be that; otherwise it must not have changed
+    since the cut.
     """
 
     path: Path
@@ -50,20 +51,19 @@ class Wanted:
 
 
 def wanted(env: Env, attachments: Attachments, snapshot: Snapshot) -> list[Wanted]:
-    """Raises InvalidArgument for a name that cannot be, or is there twice, and AttachmentError."""
-    found: dict[str, Wanted] = {}
+    """Raises InvalidArgument for names that cannot be restored together, and AttachmentError."""
+    found: list[Wanted] = []
     for item in attachments(snapshot):
         given = item if isinstance(item, Attachment) else Attachment(Path(item))
         path = Path(given.path)
-        name = check_path(str(path).lstrip("/") if given.name is None else given.name)
-        if name in found:
-            raise InvalidArgument(f"two attachments are named {name!r}")
+        name = str(path).lstrip("/") if given.name is None else given.name
         try:
             size = env.fs.size(path)
         except FileNotFoundError:
             raise _gone(path) from None
-        found[name] = Wanted(path, name, given.sha256, size)
-    return list(found.values())
+        found.append(Wanted(path, name, given.sha256, size))
+    check_names(item.name for item in found)
+    return found
 
 
 class OpenAttachment:

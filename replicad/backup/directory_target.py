@@ -25,6 +25,10 @@ class DirectoryTarget:
         self._sync = sync
         self.url = str(self._root)
 
+    @property
+    def root(self) -> Path:
+        return self._root
+
     def check_apart(self, database: Path | None) -> None:
         """Raises InvalidArgument where backups would lie in a database: in that one, or in any."""
         if self._env.fs.exists(self._root / "CURRENT") or (database and self._root.is_relative_to(database)):

@@ -1,4 +1,5 @@
-"""Whether backups are what they were: every file there with its size, and by choice every byte."""
+"""Whether backups can be restored: every file there with its size, and by choice every byte; and whether what
+they list fits together."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from replicad.backup import names
 from replicad.backup.copying import Flow
 from replicad.backup.meta import BackupFile, BackupMeta
 from replicad.backup.names import BackupId
+from replicad.backup.restorable import list_problems, manifest_problem
 from replicad.backup.shelf import backup_ids, read_meta
 from replicad.backup.target import Target
 from replicad.backup.workers import run_all
@@ -95,6 +97,12 @@ def verify(
     run_all(env, workers, [lambda id=id: read(id) for id in wanted])  # type: ignore[misc]
     files = {file_key(file): file for meta in metas.values() for file in meta.files}
     found = _look(env, target, list(files.values()), checksums=checksums, flow=flow, workers=workers)
+    damaged = {file.name for file, _ in found}
+    problems += [
+        Problem(name=names.meta_name(id), reason=reason, expected=None, got=None, backups=(id,))
+        for id, meta in metas.items()
+        for reason in _misfits(target, meta, manifest=checksums and not meta.names & damaged)
+    ]
     verified = tuple(wanted)
     if found:
         others = [id for id in listed if id not in wanted]
@@ -122,6 +130,14 @@ def verify(
         bytes=sum(file.size_bytes for file in files.values()),
         problems=tuple(sorted(problems, key=lambda problem: problem.name)),
     )
+
+
+def _misfits(target: Target, meta: BackupMeta, *, manifest: bool) -> list[str]:
+    """What keeps files that are whole from being restored together."""
+    found = list_problems(meta)
+    if manifest and (problem := manifest_problem(target, meta)) is not None:
+        found.append(problem)
+    return found
 
 
 def file_key(file: BackupFile) -> tuple[str, int, bytes]:

@@ -168,7 +168,7 @@ def test_a_known_digest_decides(library: Database, engine: BackupEngine, papers:
 
 def test_names_that_cannot_be(library: Database, engine: BackupEngine, papers: Path) -> None:
     """Two of one name, and names that lead elsewhere, are refused before anything is copied."""
-    for names in (["x", "x"], ["../x"], [""], ["a//b"]):
+    for names in (["x", "x"], ["../x"], [""], ["a//b"], ["x", "X"], ["x", "x/y"], ["n" * 256]):
         with pytest.raises(replicad.InvalidArgument):
             engine.create_backup(
                 library,

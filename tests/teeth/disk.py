@@ -184,7 +184,7 @@ DISK = (
     Mutation(
         trap=1,
         name="the names of restored attachments are not synced",
-        file="replicad/backup/restore/swap.py",
+        file="replicad/backup/restore/attachments.py",
         old="    for parent in parents:\n        fs.sync_directory(parent)\n",
         new="",
         caught_by=("tests/backup/restore/test_crashes.py::test_death_at_every_operation",),

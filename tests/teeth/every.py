@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.teeth.backups import BACKUPS
 from tests.teeth.copies import COPIES
 from tests.teeth.disk import DISK
 from tests.teeth.held import HELD
@@ -15,7 +16,7 @@ from tests.teeth.roles import ROLES
 from tests.teeth.room import ROOM
 from tests.teeth.wire import WIRE
 
-LISTS = (DISK, LOG, READING, ROOM, COPIES, RESTORING, ROLES, NODES, HELD, WIRE, OPERATING)
+LISTS = (DISK, LOG, READING, ROOM, COPIES, RESTORING, ROLES, NODES, HELD, WIRE, OPERATING, BACKUPS)
 MUTATIONS: tuple[Mutation, ...] = tuple(
     sorted((mutation for each in LISTS for mutation in each), key=lambda mutation: mutation.trap)
 )

@@ -65,11 +65,9 @@ RESTORING = (
         trap=14,
         name="a restore removes CURRENT first",
         file="replicad/backup/restore/operation.py",
-        old="            put_in_place(env, built, destination, files / options[0] if options else None)\n"
-        "            place_attachments(env, staged, destination.attachments, paths, replacing=True)\n",
+        old="            put_in_place(env, built, destination, files[options[0]] if options else None)\n",
         new='            env.fs.remove_tree(destination.path / "CURRENT")\n'
-        "            put_in_place(env, built, destination, files / options[0] if options else None)\n"
-        "            place_attachments(env, staged, destination.attachments, paths, replacing=True)\n",
+        "            put_in_place(env, built, destination, files[options[0]] if options else None)\n",
         caught_by=("tests/backup/restore/test_crashes.py::test_death_at_every_operation",),
     ),
     Mutation(
@@ -107,15 +105,15 @@ RESTORING = (
     Mutation(
         trap=14,
         name="a restore takes any manifest for its own",
-        file="replicad/backup/restore/swap.py",
-        old="    if found != (meta.database_id.hex(), meta.flushed, True):\n",
+        file="replicad/backup/restorable.py",
+        old="    if found != expected:\n",
         new="    if False:\n",
         caught_by=("tests/backup/restore/test_build.py::test_what_does_not_fit_is_refused",),
     ),
     Mutation(
         trap=14,
         name="a restore does not hold its manifest against its list",
-        file="replicad/backup/restore/swap.py",
+        file="replicad/backup/restorable.py",
         old="        if (table.name, table.size_bytes, table.sha256) not in listed:\n",
         new="        if False:\n",
         caught_by=("tests/backup/restore/test_build.py::test_what_does_not_fit_is_refused",),
@@ -132,11 +130,9 @@ RESTORING = (
         trap=14,
         name="changed attachments are in place before their database",
         file="replicad/backup/restore/operation.py",
-        old="            place_attachments(env, staged, destination.attachments, paths, replacing=False)\n",
-        new="            place_attachments(env, staged, destination.attachments, paths, "
-        "replacing=False)\n"
-        "            place_attachments(env, staged, destination.attachments, paths, "
-        "replacing=True)\n",
+        old="            places.put_in_place(env.fs, place, staged, replacing=False)\n",
+        new="            places.put_in_place(env.fs, place, staged, replacing=False)\n"
+        "            places.put_in_place(env.fs, place, staged, replacing=True)\n",
         caught_by=("tests/backup/restore/test_crashes.py::test_death_at_every_operation",),
     ),
     Mutation(

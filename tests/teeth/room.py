@@ -37,7 +37,7 @@ ROOM = (
         trap=13,
         name="a restore begins without room for it",
         file="replicad/backup/restore/staging.py",
-        old="    if found.missing_bytes + RESERVE_BYTES > free:\n",
+        old="    if needed + RESERVE_BYTES > free:\n",
         new="    if False:\n",
         caught_by=("tests/backup/restore/test_restore.py::test_no_room",),
     ),

@@ -1,8 +1,8 @@
 """Where a restore goes, and what is refused there: a directory in use, and one that holds something else.
 
-    DIR/restore/files/       files of the backup, each whole, verified and synced; NAME.part is none yet
-    DIR/restore/database/    links to them, as they open; rebuilt by each attempt
-    ATTACHMENTS/.restore/    the attachments, likewise
+    DIR/restore/files/                files of the backup, by content (`staging`)
+    DIR/restore/database/             links to them, as they open; rebuilt by each attempt
+    ATTACHMENTS/.replicad-restore/    the attachments, by content
 
 That is what an interrupted restore leaves: the next one goes on from it, and nothing else looks at it.
 """
@@ -24,7 +24,6 @@ from replicad.types import DatabaseId
 
 STAGING = "restore"
 ATTACHMENTS = "attachments"
-STAGED_ATTACHMENTS = ".restore"
 _OUR_NAMES = frozenset(
     {"LOCK", STAGING, ATTACHMENTS, "wal", "archive", "bootstrap", "state", "CURRENT", "lost+found"}
 )
@@ -44,7 +43,8 @@ class Destination:
         given = self._known_wal_dir() if wal_dir is None else wal_dir.absolute()
         self.wal_dir = None if given == self.path / "wal" else given
         """None when it is the usual one, within the directory."""
-        self.attachments = (attachments or self.path / ATTACHMENTS).absolute()
+        self.usual_attachments = self.path / ATTACHMENTS
+        self.attachments = (attachments or self.usual_attachments).absolute()
         self.staging = self.path / STAGING
         self._daemon_lock = self.path / "state" / "daemon.lock"
 

@@ -14,12 +14,16 @@ from pathlib import Path
 
 from replicad.backup.archive.frames import Frames, read_line
 from replicad.backup.archive.line import Piece
+from replicad.backup.attachment_names import STAGING
 from replicad.backup.copying import Flow
+from replicad.backup.directory_target import DirectoryTarget
 from replicad.backup.meta import BackupMeta
 from replicad.backup.names import BackupId
-from replicad.backup.restore.destination import STAGED_ATTACHMENTS, Destination
+from replicad.backup.restorable import check_list
+from replicad.backup.restore import attachments as places
+from replicad.backup.restore.destination import Destination
 from replicad.backup.restore.staging import Gathering, gather, look
-from replicad.backup.restore.swap import build, place_attachments, put_in_place
+from replicad.backup.restore.swap import build, put_in_place
 from replicad.backup.target import Target
 from replicad.env import Env
 from replicad.errors import CorruptionError
@@ -65,7 +69,7 @@ class Restoration:
 
     def plan(self) -> RestoreReport:
         """What `run` would do; changes nothing. Raises what it would raise before it begins."""
-        self.destination.check(self.meta.database_id)
+        self._check()
         self.destination.raise_if_in_use()
         database, attachments = self._look()
         position = None if self.pieces else self.meta.position
@@ -74,46 +78,75 @@ class Restoration:
     def run(self) -> RestoreReport:
         """Raises LockedError, InvalidArgument, CorruptionError, DiskFullError, StoppedError."""
         destination, env, flow = self.destination, self.env, self.flow
-        destination.check(self.meta.database_id)
+        self._check()
         with destination.held():
             database, attachments = self._look()
-            files, staged = destination.staging / "files", self._staged_attachments
-            gather(env, self.target, files, self.meta.database_files, database, self.workers, flow)
-            if self.meta.attachments:
-                gather(env, self.target, staged, self.meta.attachments, attachments, self.workers, flow)
+            gather(
+                env,
+                self.target,
+                self._staged_files,
+                self.meta.database_files,
+                database,
+                self.workers,
+                flow,
+                link=True,
+            )
+            if attachments.names:
+                gather(
+                    env,
+                    self.target,
+                    self._staged_attachments,
+                    self.meta.attachments,
+                    attachments,
+                    self.workers,
+                    flow,
+                    link=False,
+                )
+            files = {path: self._staged_files / name for path, name in database.names.items()}
+            staged = {path: self._staged_attachments / name for path, name in attachments.names.items()}
             built = destination.staging / "database"
             position = build(env, files, built, self.meta, self._log())
             self._check_goal(position)
             report = self._report(database, attachments, position, destination.present_id())
             flow.stop.check()
-            paths = [file.path for file in self.meta.attachments]
-            place_attachments(env, staged, destination.attachments, paths, replacing=False)
-            options = [file.path for file in self.meta.database_files if file.path.startswith("OPTIONS-")]
-            put_in_place(env, built, destination, files / options[0] if options else None)
-            place_attachments(env, staged, destination.attachments, paths, replacing=True)
-            env.fs.remove_tree(staged)
+            place = destination.attachments
+            places.settle(env.fs, place, attachments.in_place)
+            places.put_in_place(env.fs, place, staged, replacing=False)
+            options = [path for path in files if path.startswith("OPTIONS-")]
+            put_in_place(env, built, destination, files[options[0]] if options else None)
+            places.put_in_place(env.fs, place, staged, replacing=True)
+            if self.meta.attachments:
+                env.fs.remove_tree(self._staged_attachments)
             env.fs.remove_tree(destination.staging)
             return report
 
+    def _check(self) -> None:
+        check_list(self.meta, self.target.url)
+        self.destination.check(self.meta.database_id)
+        root = self.target.root if isinstance(self.target, DirectoryTarget) else None
+        places.check_places(self.env, self.destination, self.meta.attachments, root)
+
+    @property
+    def _staged_files(self) -> Path:
+        return self.destination.staging / "files"
+
     @property
     def _staged_attachments(self) -> Path:
-        return self.destination.attachments / STAGED_ATTACHMENTS
+        return self.destination.attachments / STAGING
 
     def _look(self) -> tuple[Gathering, Gathering]:
-        fs, destination = self.env.fs, self.destination
+        env, destination, meta = self.env, self.destination, self.meta
         tables = {
-            destination.path / name: fs.size(destination.path / name)
-            for name in fs.list(destination.path)
+            destination.path / name: env.fs.size(destination.path / name)
+            for name in env.fs.list(destination.path)
             if name.endswith(".sst")
         }
         place = destination.attachments
-        present = fs.files(place) if self.meta.attachments else {}
-        staged = f"{STAGED_ATTACHMENTS}/"
-        others = {place / name: size for name, size in present.items() if not name.startswith(staged)}
-        files = destination.staging / "files"
+        there = places.present(env.fs, place, meta.attachments)
+        staged = self._staged_attachments
         return (
-            look(self.env, files, self.meta.database_files, tables, self.workers, self.flow),
-            look(self.env, self._staged_attachments, self.meta.attachments, others, self.workers, self.flow),
+            look(env, self._staged_files, meta.database_files, tables, self.workers, self.flow),
+            look(env, staged, meta.attachments, there, self.workers, self.flow, place=place),
         )
 
     def _log(self) -> Iterable[Frames]:

@@ -1,12 +1,19 @@
-"""Gathers the files of a backup: those that are here already are linked, the others are fetched.
+"""Gathers the files of a backup: those that are here already are taken, the others are fetched.
 
 A file counts as here when its bytes have the SHA-256 of the list, whatever its name; nothing else is trusted,
 the manifest of the old database included, which may be what is damaged.
+
+    <sha256>-<n>         the n-th of the files with this content, whole, verified and synced
+    <sha256>-<n>.part    none yet
+
+No name of the backup is a name here, so whatever files are called, none meets another, or our own.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,23 +24,33 @@ from replicad.backup.target import Target
 from replicad.backup.verify import TargetFile
 from replicad.backup.workers import run_all
 from replicad.env import Env
-from replicad.env.atomic import link_or_copy
+from replicad.env.atomic import copy_file, link_or_copy
 from replicad.errors import DiskFullError
 
 PART = ".part"
 RESERVE_BYTES = 64 << 20
 """What is left free: tables made of the log need room as well."""
+_STAGED = re.compile(r"[0-9a-f]{64}-\d+(?:\.part)?")
 
 Identity = tuple[bytes, int]
 """(SHA-256, size in bytes)."""
 
 
+def is_staged_name(name: str) -> bool:
+    """Whether a file in a staging directory is one of ours."""
+    return _STAGED.fullmatch(name) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Gathering:
-    """What has to be done for a set of files."""
+    """What has to be done for a set of files, by their paths in the backup."""
 
+    names: Mapping[str, str]
+    """In the staging directory, of those that are not in place."""
+    in_place: frozenset[str]
+    """Those that are right where they go."""
     here: Mapping[str, Path]
-    """By path in the backup, a local file with the same content."""
+    """Of those that are not, a local file with the same content."""
     missing: tuple[BackupFile, ...]
 
     @property
@@ -42,9 +59,19 @@ class Gathering:
 
 
 def look(
-    env: Env, staging: Path, files: Iterable[BackupFile], beside: Mapping[Path, int], workers: int, flow: Flow
+    env: Env,
+    staging: Path,
+    files: Iterable[BackupFile],
+    beside: Mapping[Path, int],
+    workers: int,
+    flow: Flow,
+    *,
+    place: Path | None = None,
 ) -> Gathering:
-    """Which of `files` are in `staging` already, or among the files `beside` (with their sizes)."""
+    """Which of `files` are in `staging` already, or among the files `beside` (with their sizes).
+
+    With `place` each belongs there under its path, and needs nothing if it is there with its content.
+    """
     files = tuple(files)
     sizes = {file.size_bytes for file in files}
     wanted = {_identity_of(file) for file in files}
@@ -53,11 +80,35 @@ def look(
     flow.meter.expect(len(candidates), sum(size for _, size in candidates))
     jobs = [_identify_job(env, path, size, flow) for path, size in candidates]
     known: dict[Identity, Path] = {}
+    identities: dict[Path, Identity] = {}
     for (path, _), identity in zip(candidates, run_all(env, workers, jobs), strict=True):
         if identity in wanted:
             known.setdefault(identity, path)
-    here = {file.path: known[identity] for file in files if (identity := _identity_of(file)) in known}
-    return Gathering(here, tuple(file for file in files if file.path not in here))
+            identities[path] = identity
+    in_place = frozenset(
+        file.path
+        for file in files
+        if place is not None and identities.get(place / file.path) == _identity_of(file)
+    )
+    others = [file for file in files if file.path not in in_place]
+    names = _staged_names(others)
+    here: dict[str, Path] = {}
+    for file in others:
+        own, identity = staging / names[file.path], _identity_of(file)
+        if identities.get(own) == identity:
+            here[file.path] = own
+        elif identity in known:
+            here[file.path] = known[identity]
+    return Gathering(names, in_place, here, tuple(file for file in others if file.path not in here))
+
+
+def _staged_names(files: Iterable[BackupFile]) -> dict[str, str]:
+    counts: Counter[bytes] = Counter()
+    names = {}
+    for file in sorted(files, key=lambda file: file.path):
+        names[file.path] = f"{file.sha256.hex()}-{counts[file.sha256]}"
+        counts[file.sha256] += 1
+    return names
 
 
 def _identity_of(file: BackupFile) -> Identity:
@@ -87,44 +138,48 @@ def gather(
     found: Gathering,
     workers: int,
     flow: Flow,
+    *,
+    link: bool,
 ) -> None:
-    """Makes `staging` hold exactly `files`, under their paths: whole, verified, synced with their names.
+    """Makes `staging` hold exactly those `files` that are not in place: whole, verified, synced by name.
 
+    With `link` files that nobody changes are hard links of what is here; otherwise each is a file of its own.
     Raises CorruptionError, which says whether the target is bad, and DiskFullError before it is full.
     """
     fs = env.fs
-    files = tuple(files)
+    files = tuple(file for file in files if file.path not in found.in_place)
     fs.make_directories(staging)
+    elsewhere = [file for file in files if found.here.get(file.path, staging).parent != staging]
+    needed = found.missing_bytes + (0 if link else sum(file.size_bytes for file in elsewhere))
     free = fs.free_bytes(staging)
-    if found.missing_bytes + RESERVE_BYTES > free:
+    if needed + RESERVE_BYTES > free:
         raise DiskFullError(
-            f"{staging.parent}: {found.missing_bytes} bytes have to be fetched and {RESERVE_BYTES} stay in "
+            f"{staging.parent}: {needed} bytes have to be fetched or copied and {RESERVE_BYTES} stay in "
             f"reserve, {free} are free"
         )
-    wanted = {file.path for file in files}
-    kept = {path for path, place in found.here.items() if place == staging / path}
-    directories = {(staging / file.path).parent for file in files}
-    for directory in directories:
-        fs.make_directories(directory)
     for file in files:
-        if file.path not in kept and file.path in found.here:
-            part = staging / (file.path + PART)
+        source, path = found.here.get(file.path), staging / found.names[file.path]
+        if source is not None and source != path:
+            part = path.with_name(path.name + PART)
             fs.unlink(part)
-            link_or_copy(fs, found.here[file.path], part)
-            fs.rename(part, staging / file.path)
+            (link_or_copy if link else copy_file)(fs, source, part)
+            fs.rename(part, path)
     flow.meter.expect(len(found.missing), found.missing_bytes)
-    run_all(env, workers, [_fetch_job(env, target, staging, file, flow) for file in found.missing])
+    run_all(
+        env,
+        workers,
+        [_fetch_job(env, target, staging / found.names[file.path], file, flow) for file in found.missing],
+    )
+    wanted = {found.names[file.path] for file in files}
     for name in fs.files(staging):
         if name not in wanted:
             fs.unlink(staging / name)
-    for directory in {staging, *directories}:
-        fs.sync_directory(directory)
+    fs.sync_directory(staging)
 
 
-def _fetch_job(env: Env, target: Target, staging: Path, file: BackupFile, flow: Flow) -> Callable[[], None]:
+def _fetch_job(env: Env, target: Target, path: Path, file: BackupFile, flow: Flow) -> Callable[[], None]:
     def fetch() -> None:
         fs = env.fs
-        path = staging / file.path
         part = path.with_name(path.name + PART)
         fs.unlink(part)
         writer = fs.create(part)

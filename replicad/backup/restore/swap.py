@@ -6,12 +6,13 @@ place is tables at one position, by the replacement of one file (`store.checkpoi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from replicad.backup.archive.frames import Frames
 from replicad.backup.meta import BackupMeta
+from replicad.backup.restorable import check_manifest
 from replicad.backup.restore.destination import Destination
 from replicad.env import Env
 from replicad.env.atomic import link_or_copy
@@ -33,8 +34,12 @@ NO_COMPACTION = Options(
 """For replaying: what follows compacts when it is opened for good."""
 
 
-def build(env: Env, files: Path, directory: Path, meta: BackupMeta, log: Iterable[Frames]) -> Position:
-    """Makes `directory` out of the verified `files`: a database without log. The position that it holds.
+def build(
+    env: Env, files: Mapping[str, Path], directory: Path, meta: BackupMeta, log: Iterable[Frames]
+) -> Position:
+    """Makes `directory` out of verified files: a database without log. The position that it holds.
+
+    `files` are by path in the backup.
 
     `log` continues the backup. Raises CorruptionError when files, list and manifest do not agree.
     """
@@ -43,23 +48,9 @@ def build(env: Env, files: Path, directory: Path, meta: BackupMeta, log: Iterabl
     for file in meta.database_files:
         path = directory / file.path
         fs.make_directories(path.parent)
-        link_or_copy(fs, files / file.path, path)
+        link_or_copy(fs, files[file.path], path)
     state = load(fs, directory)
-    listed = {(file.path, file.size_bytes, file.sha256) for file in meta.database_files}
-    for table in state.tables:
-        if (table.name, table.size_bytes, table.sha256) not in listed:
-            raise CorruptionError(
-                f"the manifest names a table that the backup has not ({table.name})", path=files, offset=0
-            )
-    found = (state.database_id.hex(), state.flushed, state.copy)
-    if found != (meta.database_id.hex(), meta.flushed, True):
-        raise CorruptionError(
-            "the manifest is not the one of this backup",
-            path=files,
-            offset=0,
-            expected=(meta.database_id.hex(), meta.flushed, True),
-            got=found,
-        )
+    check_manifest(state, meta, directory)
     log = iter(log)
     first = next(log, None)
     if first is None and meta.position == meta.flushed:
@@ -68,7 +59,7 @@ def build(env: Env, files: Path, directory: Path, meta: BackupMeta, log: Iterabl
         if database.position != meta.position:
             raise CorruptionError(
                 "the log of the backup ends elsewhere",
-                path=files,
+                path=directory,
                 offset=0,
                 expected=meta.position,
                 got=database.position,
@@ -102,16 +93,3 @@ def _put_options(env: Env, options: Path, destination: Destination) -> None:
     write_options(fs, destination.path, number, content)
     for name in old:
         fs.unlink(destination.path / name)
-
-
-def place_attachments(env: Env, staged: Path, place: Path, paths: Iterable[str], *, replacing: bool) -> None:
-    """Moves staged files to where nothing is yet or, `replacing`, to where something is. Others stay."""
-    fs = env.fs
-    parents = set()
-    for path in paths:
-        if fs.exists(staged / path) and fs.exists(place / path) is replacing:
-            fs.make_directories((place / path).parent)
-            fs.rename(staged / path, place / path)
-            parents.add((place / path).parent)
-    for parent in parents:
-        fs.sync_directory(parent)

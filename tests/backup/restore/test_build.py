@@ -29,6 +29,10 @@ def backup(tmp_path: Path) -> tuple[BackupMeta, Path]:
         return engine.get_backup(info.id), brought_back(engine, info.id, tmp_path / "files")
 
 
+def staged(meta: BackupMeta, directory: Path) -> dict[str, Path]:
+    return {file.path: directory / file.path for file in meta.database_files}
+
+
 def other(position: Position) -> Position:
     return replace(position, sequence=Sequence(position.sequence - 1))
 
@@ -46,7 +50,7 @@ def with_another_table(meta: BackupMeta) -> BackupMeta:
 def test_what_fits_is_built(backup: tuple[BackupMeta, Path], tmp_path: Path) -> None:
     """Tables at the backup's position, without log."""
     meta, files = backup
-    assert build(Env(), files, tmp_path / "built", meta, ()) == meta.position
+    assert build(Env(), staged(meta, files), tmp_path / "built", meta, ()) == meta.position
     with replicad.open(tmp_path / "built", read_only=True) as built:
         assert sum(1 for _ in built.scan()) == 320
 
@@ -68,4 +72,4 @@ def test_what_does_not_fit_is_refused(
     meta, files = backup
     assert callable(change)
     with pytest.raises(CorruptionError, match=words):
-        build(Env(), files, tmp_path / "built", change(meta), ())
+        build(Env(), staged(meta, files), tmp_path / "built", change(meta), ())
