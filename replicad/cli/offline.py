@@ -98,3 +98,4 @@ def drop_slot(directory: Path, node_id: bytes) -> None:
 
     with locked_state(Env(), directory) as state:
         state.remove_slot(node_id)
+        state.remove_peer(node_id)

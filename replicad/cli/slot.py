@@ -63,28 +63,43 @@ def drop(
         str, typer.Argument(metavar="REPLICA", help="Its name, its node id, or the beginning of that.")
     ],
 ) -> None:
-    """Let go of the log that is kept for a replica.
+    """Let go of the log that is kept for a replica, and forget it: for one that is gone for good.
 
     A replica that is connected is cut off, and gets a new slot when it connects again; one that comes back
-    after its log is gone needs a new copy.
+    after its log is gone needs a new copy. A node that is forgotten is not asked, and not waited for, when
+    another is promoted.
     """
     from replicad.cli.exits import UsageError
     from replicad.cli.node import LiveNode, open_node
     from replicad.cli.offline import drop_slot
     from replicad.errors import NotFoundError
 
-    found = [row for row in _rows(node) if replica == row["name"] or row["node_id"].startswith(replica)]
+    rows = [*_rows(node), *_peers(node)]
+    found = {row["node_id"] for row in rows if replica == row["name"] or row["node_id"].startswith(replica)}
     if not found:
-        raise NotFoundError(f"no slot is called {replica}; replicad slot list shows them")
+        raise NotFoundError(f"no slot is called {replica}; replicad slot list and status show them")
     if len(found) > 1:
-        raise UsageError(f"{replica!r} names {len(found)} slots; replicad slot list shows them")
-    node_id = found[0]["node_id"]
+        raise UsageError(f"{replica!r} names {len(found)} nodes; replicad slot list and status show them")
+    (node_id,) = found
     with contextlib.closing(open_node(node)) as opened:
         if isinstance(opened, LiveNode):
             opened.client.call("REPLICAD.SLOT", "DROP", node_id)
         else:
             drop_slot(Path(node), bytes.fromhex(node_id))
     print(f"dropped {node_id}")
+
+
+def _peers(node: str) -> list[dict[str, Any]]:
+    """The nodes that a running node knows, by their addresses: there may be no slot of one that is gone."""
+    from replicad.cli.node import open_node
+
+    with contextlib.closing(open_node(node)) as opened:
+        peers = opened.status().get("peers", [])
+    return [
+        {"node_id": peer["node_id"], "name": peer[address]}
+        for peer in peers
+        for address in ("clients", "replication")
+    ]
 
 
 def _rows(node: str) -> list[dict[str, Any]]:

@@ -17,14 +17,15 @@ import structlog
 from replicad.daemon.addresses import Address
 from replicad.daemon.peers import address_of
 from replicad.replication.meeting import view_of
-from replicad.replication.messages import PATH_MAX
 from replicad.replication.messages import Standing as StandingMessage
 from replicad.replication.roles import (
     Around,
+    Further,
     Standing,
     Verdict,
     View,
     has_given,
+    is_further,
     judge,
     would_be_deposed,
 )
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
     from replicad.daemon.program import NodeProgram
 
 log = structlog.get_logger("replicad.daemon")
+
+ASKED_MAX = 256
+"""Nodes that are asked before a promotion."""
+
+
+def _how_far(node: Further) -> tuple[int, int]:
+    return node.position.epoch, node.position.sequence
 
 
 class Certainty:
@@ -118,10 +126,18 @@ class Certainty:
     def meet_soon(self) -> None:
         self._meet_now.set()
 
+    def met(self, message: StandingMessage) -> None:
+        """A node that was not asked says who it is."""
+        peers = self._node.peers
+        if peers.is_stranger(message):
+            peers.forget(message.node)
+        else:
+            peers.remember(message.node, message.replication, message.clients)
+        self.heard(message)
+
     def heard(self, answer: StandingMessage) -> None:
         """What another node says of itself, whoever asked."""
         node, other = self._node, view_of(answer)
-        node.peers.remember(answer.node, answer.replication, answer.clients)
         fenced_by = node.memory.fenced_by
         match judge(self.view(), other, fenced_by=fenced_by, linked=node.link.is_linked):
             case Verdict.FENCE:
@@ -171,15 +187,23 @@ class Certainty:
             primary_clients=node.memory.primary_clients,
             path=node.link.path,
             granted=node.memory.granted_epoch,
+            nodes=tuple(entry.replication for entry in node.peers.entries()),
         )
 
     async def look_around(self) -> Around:
         """What counts when this node is to be promoted: of primaries above it, however many replicas are
-        between, or known to it or them."""
+        between, and of all nodes that are known to it or them."""
         me, mine = self.view(), self._own_address()
-        around = Around()
-        for answer in await self.ask_around():
+        asked = await self.ask_around()
+        answers = [answer for answer in asked.values() if answer is not None]
+        around = Around(silent=self._silent(asked))
+        for answer in answers:
             other = view_of(answer)
+            if is_further(me, other) and other.position is not None:
+                found = Further(answer.clients or answer.replication, other.position)
+                around = around._replace(further=max(around.further or found, found, key=_how_far))
+            if other.database_id == me.database_id:
+                around = around._replace(epoch=max(around.epoch, other.epoch))
             if would_be_deposed(me, other):
                 around = around._replace(primary_answers=True)
             if has_given(me, other) and address_of(answer.primary) != mine:
@@ -194,21 +218,45 @@ class Certainty:
         found = (answer for answer in answers if would_be_deposed(me, view_of(answer)))
         return next((answer for answer in found if view_of(answer).epoch >= epoch), None)
 
-    async def ask_around(self) -> list[StandingMessage]:
-        """Who answers of all that this node knows, and of those that they follow, and so on."""
-        node = self._node
-        answers: list[StandingMessage] = []
-        asked: set[Address] = set()
+    async def ask_around(self) -> dict[Address, StandingMessage | None]:
+        """What they answer that this node knows, and those whom they follow or know, and so on; None of one
+        that does not answer."""
+        peers, seconds = self._node.peers, self._node.config.roles.ask_seconds
+        asked: dict[Address, StandingMessage | None] = {}
         to_ask = self._others()
-        for _ in range(PATH_MAX):
-            asked |= to_ask
-            heard = await node.peers.ask_all(to_ask, node.config.roles.ask_seconds)
-            answers += heard
-            found = {address_of(answer.primary) for answer in heard}
-            to_ask = {address for address in found if address is not None} - asked
-            if not to_ask:
-                break
-        return answers
+        while to_ask and len(asked) < ASKED_MAX:
+            order = sorted(to_ask)
+            answers = await asyncio.gather(*(peers.ask(address, seconds) for address in order))
+            asked |= zip(order, answers, strict=True)
+            known = [answer for answer in answers if answer is not None and not peers.is_stranger(answer)]
+            found = {address_of(text) for answer in known for text in (answer.primary, *answer.nodes)}
+            to_ask = {address for address in found if address is not None} - asked.keys()
+            to_ask.discard(self._own_address() or Address("", 0))
+        return asked
+
+    def _silent(self, asked: dict[Address, StandingMessage | None]) -> tuple[str, ...]:
+        """Where the nodes are that did not answer, but for the primary of all: that one is what a promotion
+        replaces, and what it acknowledged is known from elsewhere."""
+        node, memory = self._node, self._node.memory
+        answers = [answer for answer in asked.values() if answer is not None]
+        answered = {answer.node for answer in answers}
+        paths = [node.link.path, *(answer.path for answer in answers if not node.peers.is_stranger(answer))]
+        primaries = {path[-1] for path in paths if path}
+        if memory.primary_node is not None:
+            primaries.add(memory.primary_node)
+        by_address = {address_of(peer.replication): peer for peer in node.peers}
+        left_out = {address_of(answer.primary) for answer in answers if len(answer.path) == 1}
+        upstream = by_address.get(memory.primary)
+        if upstream is None or memory.primary_node is None:
+            left_out.add(memory.primary)
+        silent = []
+        for address, answer in asked.items():
+            peer = by_address.get(address)
+            if answer is not None or address in left_out:
+                continue
+            if peer is None or (peer.is_proven and peer.node_id not in primaries | answered):
+                silent.append(str(address) if peer is None else peer.clients or peer.replication)
+        return tuple(silent)
 
     def _whom_to_meet(self) -> set[Address]:
         node = self._node

@@ -72,6 +72,7 @@ class NodeLink:
             node.shower.nudge,
             whereabouts=self.whereabouts,
             on_welcome=self._welcomed,
+            on_nodes=lambda message: node.peers.hear_of(message.nodes, message.gone),
             archive=None if where is None else TargetLog(node.env, where),
         )
         node.verification.following(self.follower)
@@ -111,7 +112,8 @@ class NodeLink:
     def _welcomed(self, welcome: Welcome) -> None:
         node = self._node
         path = (welcome.node, *welcome.path)
-        node.peers.remember(welcome.node, welcome.replication, welcome.clients)
+        if node.memory.primary is not None and node.holding.database_id in (None, welcome.database):
+            node.peers.remember_proven(welcome.node, str(node.memory.primary), welcome.clients)
         node.memory.primary_clients = welcome.clients
         if path != self.path:
             self.path = path
@@ -128,9 +130,15 @@ class NodeLink:
         if above and store.durable_position.epoch >= above:
             await memory.save(self._node.epoch, fenced_by=None, granted_epoch=None)
         told = self.told = self.told_at_most
-        if told is not None and told != told_in(memory.record):
+        primary_node = self.path[-1] if self.path else memory.primary_node
+        if told is not None and (told, primary_node) != (told_in(memory.record), memory.primary_node):
             epoch, sequence = told
-            await memory.save(self._node.epoch, primary_sequence=sequence, primary_epoch=epoch)
+            await memory.save(
+                self._node.epoch,
+                primary_sequence=sequence,
+                primary_epoch=epoch,
+                primary_node=primary_node,
+            )
 
     async def save_progress(self) -> None:
         """How far the bootstrap that is under way has come."""

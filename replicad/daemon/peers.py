@@ -1,9 +1,18 @@
-"""The other nodes of the database that this one has met: remembered in its state, asked who they are."""
+"""The other nodes of the database that this one knows: remembered in its state, asked who they are.
+
+    it says so itself (HELLO, STANDING) ──> remembered, and asked back there ──answers──> proven
+    the node that is followed says so ─────────────────────────────────────────────────> proven
+    nobody hears of it for long, or of one that is not proven for a minute ─────────────> forgotten
+
+Anybody can say that he is a node, and where. So what only a node said of itself takes the place of nothing
+that is proven, and counts for nothing when a replica is promoted.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
+from dataclasses import replace
 
 import structlog
 
@@ -11,27 +20,51 @@ from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
 from replicad.errors import ConfigError, ReplicadError, StoreError
+from replicad.replication.headers import NodeEntry
 from replicad.replication.meeting import ask, view_of
-from replicad.replication.messages import Standing
+from replicad.replication.messages import NODES_MAX, Standing
 from replicad.state import Peer
 
 log = structlog.get_logger("replicad.daemon")
 
-PEERS_MAX = 64
+PEERS_MAX = NODES_MAX
 SEEN_AGAIN_US = 60_000_000
 """That a node was seen is written about once a minute."""
+UNPROVEN_SECONDS = 60.0
+"""How long a node is remembered that only said so itself, and does not answer there."""
+AWAY_STEP_SECONDS = 600
+"""How finely the absence of nodes is counted: each step is a write to the node's state."""
+CHECKS_MAX = 8
+"""Nodes that are asked back at once."""
+CHECK_SECONDS = 5.0
 
 
 class Peers:
     """Belongs to the event loop."""
 
-    def __init__(self, env: Env, records: NodeRecords, me: bytes, introduce: Callable[[], Standing]) -> None:
-        """`introduce` gives what the others hear of this node."""
+    def __init__(
+        self,
+        env: Env,
+        records: NodeRecords,
+        me: bytes,
+        introduce: Callable[[], Standing],
+        *,
+        kept_seconds: float = 0.0,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`introduce` gives what the others hear of this node. A node that nobody has heard of for
+        `kept_seconds` is forgotten (0: never); `changed` is called when another set of nodes, or addresses,
+        is proven."""
         self._env = env
         self._records = records
         self._me = me
         self._introduce = introduce
+        self._kept_seconds = kept_seconds
+        self._changed = changed
         self._known = {peer.node_id: peer for peer in records.state.view().peers}
+        self._unproven_since = dict.fromkeys(self._known, env.clock.awake())
+        self._counted_from = env.clock.awake()
+        self._checking: dict[bytes, asyncio.Task[Standing | None]] = {}
         self._writes: set[asyncio.Task[None]] = set()
 
     def __iter__(self) -> Iterator[Peer]:
@@ -43,24 +76,84 @@ class Peers:
     def get(self, node_id: bytes) -> Peer | None:
         return self._known.get(node_id)
 
+    # What is remembered.
+
     def remember(self, node_id: bytes, replication: str, clients: str) -> None:
-        """A node that was met; one that has no address, or is this one, is nobody to ask."""
-        if address_of(replication) is None or node_id == self._me:
-            return
-        now_us = self._env.clock.wall_us()
+        """A node that says itself where it is; it is asked there."""
         known = self._known.get(node_id)
-        peer = Peer(node_id=node_id, replication=replication, clients=clients, seen_us=now_us)
-        self._known[node_id] = peer
-        same = known is not None and (known.replication, known.clients) == (replication, clients)
-        if known is not None and same and abs(now_us - known.seen_us) < SEEN_AGAIN_US:
-            self._known[node_id] = known
-            return
-        self._write(self._records.put_peer(peer))
+        if known is not None and known.replication == replication:
+            self._put(replace(known, clients=clients, away_seconds=0))
+            if known.is_proven:
+                return
+        elif known is None or not known.is_proven:
+            self._put(self._peer(node_id, replication, clients))
+        self._check(node_id, replication)
+
+    def remember_proven(self, node_id: bytes, replication: str, clients: str, away_seconds: int = 0) -> None:
+        """A node that was reached there, or was by the node that this one follows."""
+        known = self._known.get(node_id)
+        if known is not None and known.is_proven and known.replication == replication:
+            away_seconds = min(away_seconds, known.away_seconds)
+        peer = self._peer(node_id, replication, clients)
+        self._put(replace(peer, is_proven=1, away_seconds=away_seconds))
         for other in list(self._known.values()):
             if other.node_id != node_id and other.replication == replication:
-                self._forget(other)  # another directory is served there now
-        if len(self._known) > PEERS_MAX:
-            self._forget(min(self._known.values(), key=lambda peer: peer.seen_us))
+                self.forget(other.node_id)  # another directory is served there now
+
+    def hear_of(self, entries: Iterable[NodeEntry], gone: Iterable[bytes]) -> None:
+        """What the node says that this one follows."""
+        for entry in entries:
+            self.remember_proven(entry.node, entry.replication, entry.clients, entry.away_seconds)
+        for node_id in gone:
+            self.forget(node_id)
+
+    def forget(self, node_id: bytes) -> bool:
+        """Whether it was known."""
+        peer = self._known.pop(node_id, None)
+        if peer is None:
+            return False
+        self._unproven_since.pop(node_id, None)
+        self._write(self._records.remove_peer(node_id))
+        return True
+
+    def review(self, present: Container[bytes]) -> None:
+        """Forgets those that nobody has heard of for too long; `present` are connected. Called often."""
+        now = self._env.clock.awake()
+        steps = int(now - self._counted_from) // AWAY_STEP_SECONDS
+        self._counted_from += steps * AWAY_STEP_SECONDS
+        for peer in list(self._known.values()):
+            if peer.node_id in present:
+                self._unproven_since[peer.node_id] = now
+                if peer.away_seconds:
+                    self._put(replace(peer, away_seconds=0))
+                continue
+            away_seconds = peer.away_seconds + steps * AWAY_STEP_SECONDS
+            unproven_seconds = now - self._unproven_since.setdefault(peer.node_id, now)
+            if not peer.is_proven and unproven_seconds > UNPROVEN_SECONDS:
+                self.forget(peer.node_id)
+            elif self._kept_seconds and away_seconds > self._kept_seconds:
+                log.info("peer.forgotten", node=peer.node_id.hex(), away_seconds=away_seconds)
+                self.forget(peer.node_id)
+            elif steps:
+                self._put(replace(peer, away_seconds=away_seconds))
+        if steps:
+            self._changed()  # Replicas are told again for how long each is away.
+
+    def entries(self) -> tuple[NodeEntry, ...]:
+        """Those that others are told of."""
+        return tuple(
+            NodeEntry(peer.node_id, peer.replication, peer.clients, peer.away_seconds)
+            for peer in self._known.values()
+            if peer.is_proven
+        )
+
+    def addresses(self, *, but: Iterable[bytes] = ()) -> set[Address]:
+        """Where to find them, those of the given ids left out."""
+        left_out = set(but)
+        found = {address_of(peer.replication) for id, peer in self._known.items() if id not in left_out}
+        return {address for address in found if address is not None}
+
+    # Asking.
 
     async def ask_all(self, addresses: Iterable[Address], seconds: float) -> list[Standing]:
         """Who answers, each in at most so long."""
@@ -77,21 +170,58 @@ class Peers:
             return None
         if answer.node == self._me:
             return None
-        self.remember(answer.node, answer.replication, answer.clients)
+        if self.is_stranger(answer):
+            self.forget(answer.node)
+        else:
+            self.remember_proven(answer.node, str(address), answer.clients)
         return answer
 
-    def addresses(self, *, but: Iterable[bytes] = ()) -> set[Address]:
-        """Where to find them, those of the given ids left out."""
-        left_out = set(but)
-        found = {address_of(peer.replication) for id, peer in self._known.items() if id not in left_out}
-        return {address for address in found if address is not None}
+    def is_stranger(self, answer: Standing) -> bool:
+        """Whether it has another database."""
+        mine = self._introduce().database
+        return mine is not None and answer.database is not None and answer.database != mine
 
     async def close(self) -> None:
+        checks = list(self._checking.values())
+        for check in checks:
+            check.cancel()
+        await asyncio.gather(*checks, return_exceptions=True)
         await asyncio.gather(*self._writes, return_exceptions=True)
 
-    def _forget(self, peer: Peer) -> None:
-        del self._known[peer.node_id]
-        self._write(self._records.remove_peer(peer.node_id))
+    # Inside.
+
+    def _peer(self, node_id: bytes, replication: str, clients: str) -> Peer:
+        now_us = self._env.clock.wall_us()
+        return Peer(node_id=node_id, replication=replication, clients=clients, seen_us=now_us)
+
+    def _put(self, peer: Peer) -> None:
+        """Remembers it, unless it is this node, has no address, or there is no room for it."""
+        if address_of(peer.replication) is None or peer.node_id == self._me:
+            return
+        known = self._known.get(peer.node_id)
+        if known is not None and replace(peer, seen_us=known.seen_us) == known:
+            if abs(peer.seen_us - known.seen_us) < SEEN_AGAIN_US:
+                return
+        elif known is None and len(self._known) >= PEERS_MAX:
+            least = min(self._known.values(), key=_worth)
+            if least.is_proven and not peer.is_proven:
+                return
+            self.forget(least.node_id)
+        self._known[peer.node_id] = peer
+        if known is None:
+            self._unproven_since[peer.node_id] = self._env.clock.awake()
+        self._write(self._records.put_peer(peer))
+        if peer.is_proven and (known is None or not known.is_proven or known.replication != peer.replication):
+            self._changed()
+
+    def _check(self, node_id: bytes, replication: str) -> None:
+        """Asks whether the node is there."""
+        address = address_of(replication)
+        if address is None or node_id in self._checking or len(self._checking) >= CHECKS_MAX:
+            return
+        check = asyncio.ensure_future(self.ask(address, CHECK_SECONDS))
+        self._checking[node_id] = check
+        check.add_done_callback(lambda _: self._checking.pop(node_id, None))
 
     def _write(self, job: Awaitable[None]) -> None:
         task = asyncio.ensure_future(self._logged(job))
@@ -103,6 +233,11 @@ class Peers:
             await job
         except StoreError as error:
             log.warning("state.not_saved", reason=str(error))
+
+
+def _worth(peer: Peer) -> tuple[int, int, int]:
+    """The least is forgotten when there is no room."""
+    return peer.is_proven, -peer.away_seconds, peer.seen_us
 
 
 def address_of(text: str) -> Address | None:

@@ -98,7 +98,14 @@ class NodeProgram:
         self.http = HttpPort(self.status)
         self.listening: dict[str, str] = {}
         self.certainty = Certainty(self)
-        self.peers = Peers(env, records, self.identity.node, self.certainty.introduce)
+        self.peers = Peers(
+            env,
+            records,
+            self.identity.node,
+            self.certainty.introduce,
+            kept_seconds=config.link.slot_idle_seconds_max,
+            changed=self._peers_changed,
+        )
         self.shower = Shower(env, records, self._shown)
         self.verification = Verification(env, records, config.verification, self, config.data)
         self.link = NodeLink(self, records)
@@ -181,6 +188,17 @@ class NodeProgram:
             if self.holding.feed is not None:
                 await self._tried(self.holding.feed.tick())
             await self._tried(self.link.note_progress())
+            self.peers.review(self._present())
+
+    def _present(self) -> set[bytes]:
+        """The ids of the nodes that are heard now."""
+        feed = self.holding.feed
+        above = self.link.path if self.link.is_linked else ()
+        return {*above, *(() if feed is None else feed.sessions)}
+
+    def _peers_changed(self) -> None:
+        if self.holding.feed is not None:
+            self.holding.feed.tell_nodes()
 
     async def _tried(self, job: Coroutine[Any, Any, None]) -> None:
         """What a full disk or too few file descriptors prevent now, the next tick does."""
@@ -255,7 +273,7 @@ class NodeProgram:
             async with asyncio.timeout(self.config.link.handshake_seconds):
                 first = await connection.receive()
             if isinstance(first, StandingMessage):
-                self.certainty.heard(first)
+                self.certainty.met(first)
                 connection.send(self.certainty.introduce())
             elif isinstance(first, Handover | Grant):
                 connection.send(await self._answer(first))
@@ -293,6 +311,7 @@ class NodeProgram:
             self.config.link,
             whereabouts=self.link.whereabouts,
             on_replica=lambda hello: self.peers.remember(hello.node, hello.replication, hello.clients),
+            nodes=self.peers.entries,
             on_higher_epoch=self.roles.fence,
             age_seconds=lambda: self._age_seconds(age),
         )
@@ -379,7 +398,13 @@ class NodeProgram:
         return self.holding.backups.stop()
 
     def drop_slot(self, node_id: bytes) -> bool:
-        return self.holding.feed is not None and self.holding.feed.drop_slot(node_id)
+        """Also forgets the node, here and at the replicas: it is gone for good, or comes back by itself."""
+        feed, known = self.holding.feed, self.peers.forget(node_id)
+        if feed is None:
+            return known
+        dropped = feed.drop_slot(node_id)
+        feed.tell_nodes((node_id,))
+        return dropped or known
 
     @property
     def waits(self) -> Waits:

@@ -25,6 +25,7 @@ from replicad.daemon.peers import address_of
 from replicad.daemon.resolve import resolve
 from replicad.daemon.switchover import Switchover, reached
 from replicad.errors import ConfigError, PoisonedError, ReplicadError, StoreError
+from replicad.replication.agree import History, would_discard
 from replicad.replication.meeting import view_of
 from replicad.replication.roles import (
     MOVES,
@@ -142,7 +143,7 @@ class RoleChanges:
         if refusal is not None:
             raise RoleRefused(refusal)
         await node.link.stop()
-        await self.begin_epoch(max(memory.above_fences, around.given_epoch + 1))
+        await self.begin_epoch(max(memory.above_fences, around.given_epoch + 1, around.epoch + 1))
         log.info("role.promotion_done", seconds=round(node.env.clock.monotonic() - began, 4))
         if lost:
             log.error("role.promoted_with_loss", lost=lost)
@@ -166,7 +167,10 @@ class RoleChanges:
         log.warning("role.promoted", epoch=record.epoch, fork=str(record.fork))
         notify(f"STATUS=primary at {store.durable_position}")
         node.certainty.meet_soon()
-        nothing = ("primary", "configured", "fenced_by", "granted_epoch", "primary_sequence", "primary_epoch")
+        nothing = (
+            *("primary", "configured", "fenced_by", "granted_epoch"),
+            *("primary_sequence", "primary_epoch", "primary_node"),
+        )
         await node.memory.save(node.epoch, role="primary", **dict.fromkeys(nothing))
 
     # Switchover: `daemon.switchover` has the story.
@@ -291,6 +295,7 @@ class RoleChanges:
         await node.link.stop()
         try:
             self._check_database(found, other)  # the first copy may have been put in place meanwhile
+            self._check_loss(found, other)
         except RoleRefused:
             if node.memory.primary is not None:
                 node.link.start()
@@ -302,6 +307,18 @@ class RoleChanges:
         mine = self._node.holding.database_id
         if mine is not None and other.database_id not in (None, mine):
             raise RoleRefused(f"{address} has another database; this node's data must be removed first")
+
+    def _check_loss(self, address: Address, other: View) -> None:
+        store = self._node.store
+        if store is None or other.database_id is None or other.position is None:
+            return
+        mine = History(store.database_id, store.position, store.epochs)
+        lost = would_discard(mine, History(other.database_id, other.position, other.epochs))
+        if lost is not None:
+            raise RoleRefused(
+                f"to follow {address} this node would have to discard {lost}; "
+                "replicad rejoin saves that in discarded/, and gives it up"
+            )
 
     def turn_to(self, address: Address, clients: str) -> None:
         """Follows that node soon, unless another change of role is under way."""

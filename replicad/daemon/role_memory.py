@@ -46,6 +46,11 @@ class RoleMemory:
         return None if self.record is None else self.record.granted_epoch
 
     @property
+    def primary_node(self) -> bytes | None:
+        """The id of the primary of all, when it was last heard."""
+        return None if self.record is None else self.record.primary_node
+
+    @property
     def above_fences(self) -> int:
         """The least epoch that this node may begin, as far as it knows of others."""
         record = self.record

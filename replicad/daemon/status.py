@@ -43,7 +43,12 @@ def node_document(node: NodeProgram) -> Document:
         "log_lines_dropped": logs.lines_dropped(),
         "discarded": {"batches": node.holding.discarded.batches, "files": list(node.holding.discarded.files)},
         "peers": [
-            {"node_id": peer.node_id.hex(), "replication": peer.replication, "clients": peer.clients}
+            {
+                "node_id": peer.node_id.hex(),
+                "replication": peer.replication,
+                "clients": peer.clients,
+                "away_seconds": peer.away_seconds,
+            }
             for peer in node.peers
         ],
     }

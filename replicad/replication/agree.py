@@ -147,6 +147,17 @@ def may_bootstrap(replica: History | None, primary: History, code: Code) -> str 
     return None
 
 
+def would_discard(replica: History, primary: History) -> str | None:
+    """What a replica has that it would have to give up to follow that primary, in words; None: nothing."""
+    decision = agree(primary, replica, found=None, oldest=0)
+    match decision.code:
+        case Code.BEYOND_FORK if decision.fork is not None:
+            return f"sequence numbers {decision.fork.sequence + 1} to {replica.position.sequence}"
+        case Code.DIVERGED | Code.OTHER_EPOCH_ID | Code.UNKNOWN_FORK:
+            return f"all of its own history that is not the other's: {decision.reason}"
+    return None
+
+
 def may_start_over(replica: History, primary: History) -> str | None:
     """Why a replica whose tail another history replaced, and is saved, must refuse the copy; or None."""
     if replica.database_id != primary.database_id:

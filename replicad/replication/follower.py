@@ -48,7 +48,16 @@ from replicad.replication.identify import (
     check_welcome,
 )
 from replicad.replication.keepalive import keep_alive
-from replicad.replication.messages import Claim, Decided, Heartbeat, Hello, Installed, Refuse, Welcome
+from replicad.replication.messages import (
+    Claim,
+    Decided,
+    Heartbeat,
+    Hello,
+    Installed,
+    Nodes,
+    Refuse,
+    Welcome,
+)
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import Dial, LogArchive, ReplicaData, ReplicaStore
 from replicad.replication.receiver import Receiver
@@ -103,14 +112,17 @@ class Follower:
         *,
         whereabouts: Callable[[], Whereabouts] = Whereabouts,
         on_welcome: Callable[[Welcome], None] = lambda welcome: None,
+        on_nodes: Callable[[Nodes], None] = lambda nodes: None,
         archive: LogArchive | None = None,
     ) -> None:
         """`on_change` is called after the link's state or the bootstrap's progress changed; `on_welcome` when
-        somebody was found to follow; `archive` is looked into before a new copy is fetched."""
+        somebody was found to follow, `on_nodes` when that one says which other nodes there are; `archive` is
+        looked into before a new copy is fetched."""
         self._archive = archive
         self._catch_ups = 0
         self._whereabouts = whereabouts
         self._on_welcome = on_welcome
+        self._on_nodes = on_nodes
         self._start_over = False
         self._env = env
         self._identity = identity
@@ -374,7 +386,12 @@ class Follower:
 
     async def _stream(self, connection: Connection, store: ReplicaStore, welcome: Welcome) -> None:
         receiver = Receiver(
-            store, connection, self._options, on_primary=self._heard_of_primary, upstream=self.upstream
+            store,
+            connection,
+            self._options,
+            on_primary=self._heard_of_primary,
+            upstream=self.upstream,
+            on_nodes=self._on_nodes,
         )
         self._activity = receiver
         self._linked("streaming")

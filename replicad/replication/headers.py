@@ -107,6 +107,23 @@ def file_entry(name: str, value: Any) -> FileEntry:
     return FileEntry(text(name, value[0]), u64(name, value[1]), sha256(name, value[2]))
 
 
+@dataclass(frozen=True, slots=True)
+class NodeEntry:
+    """A node of the database that the sender has met: its id, its two addresses, and for how long it is
+    away."""
+
+    node: bytes
+    replication: str
+    clients: str
+    away_seconds: int
+
+
+def node_entry(name: str, value: Any) -> NodeEntry:
+    if type(value) is not list or len(value) != 4:
+        raise _wrong(name, value, "a node entry")
+    return NodeEntry(id16(name, value[0]), text(name, value[1]), text(name, value[2]), u32(name, value[3]))
+
+
 def encode_header(values: dict[str, Any]) -> bytes:
     data: bytes = msgpack.packb(values, default=_plain)
     return data
@@ -148,6 +165,8 @@ def _plain(value: object) -> list[Any]:
         return [value.epoch, value.sequence, value.history_hash]
     if isinstance(value, EpochRecord):
         return [value.epoch, value.id, value.fork]
+    if isinstance(value, NodeEntry):
+        return [value.node, value.replication, value.clients, value.away_seconds]
     if isinstance(value, FileEntry):
         return [value.name, value.size, value.sha256]
     raise TypeError(f"{type(value).__name__} has no place in a header")

@@ -18,7 +18,9 @@ VERIFY = "verify"
 """Questions and answers about the data at a mark."""
 COPY_ONLY = "copy-only"
 """Whoever connects is no replica: a copy is all it wants, and no log is kept for it."""
-FEATURES: tuple[str, ...] = (VERIFY,)
+NODES = "nodes"
+"""The replica is told which other nodes there are."""
+FEATURES: tuple[str, ...] = (VERIFY, NODES)
 """What a replica asks for."""
 NAME = r"[A-Za-z0-9_.-]{0,64}"
 """What a node may be called."""

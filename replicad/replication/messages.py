@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 from replicad.errors import ProtocolError
 from replicad.replication import headers
 from replicad.replication.framing import RawMessage, encode_prefix
-from replicad.replication.headers import FileEntry
+from replicad.replication.headers import FileEntry, NodeEntry
 from replicad.types import EpochRecord, Position
 
 PROTOCOL_VERSION = 1
@@ -25,6 +25,8 @@ EPOCHS_MAX = 1024
 BOUNDS_MAX = 17
 """Boundaries in one QUESTION."""
 PATH_MAX = 64
+NODES_MAX = 64
+"""Nodes that one node knows of, and tells others about."""
 
 
 class Kind(IntEnum):
@@ -43,6 +45,7 @@ class Kind(IntEnum):
     FETCH = 11  # R
     DATA = 12  # P
     INSTALLED = 13  # R
+    NODES = 14  # P
     STANDING = 20  # both
     HANDOVER = 21  # P
     READY = 22  # R
@@ -237,6 +240,15 @@ class Installed(Message):
     copy: bytes = wire(headers.id16)
 
 
+@message(Kind.NODES)
+class Nodes(Message):
+    """The other nodes of the database that the sender knows, and those that it was told to forget: with them
+    a replica finds out, when the primary is dead, who has what it acknowledged."""
+
+    nodes: tuple[NodeEntry, ...] = wire(headers.array_of(headers.node_entry, NODES_MAX))
+    gone: tuple[bytes, ...] = wire(headers.array_of(headers.id16, NODES_MAX), default=())
+
+
 @message(Kind.JOIN)
 class Join(Message):
     """Opens a further connection for the files of a copy that a session of this process offers."""
@@ -324,6 +336,8 @@ class Standing(Message):
     path: tuple[bytes, ...] = wire(headers.array_of(headers.id16, PATH_MAX))
     granted: int | None = wire(headers.optional(headers.u32), default=None)
     """The epoch that it gave to `primary`, and does not know to have begun."""
+    nodes: tuple[str, ...] = wire(headers.array_of(headers.text, NODES_MAX), default=())
+    """The replication addresses of the other nodes that it knows."""
 
 
 @message(Kind.HANDOVER)

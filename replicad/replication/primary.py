@@ -24,8 +24,10 @@ from replicad.replication.agree import Code, Decision, History, Outcome, agree
 from replicad.replication.answering import Answering, AnsweringSession
 from replicad.replication.connection import Connection
 from replicad.replication.copies import Copies
+from replicad.replication.headers import NodeEntry
 from replicad.replication.identify import (
     COPY_ONLY,
+    NODES,
     SOFTWARE,
     VERSIONS,
     Identity,
@@ -42,6 +44,7 @@ from replicad.replication.messages import (
     Hello,
     Join,
     Message,
+    Nodes,
     Refuse,
     Welcome,
 )
@@ -89,14 +92,17 @@ class PrimaryNode:
         *,
         whereabouts: Callable[[], Whereabouts] = Whereabouts,
         on_replica: Callable[[Hello], None] = lambda hello: None,
+        nodes: Callable[[], tuple[NodeEntry, ...]] = tuple,
         on_higher_epoch: Callable[[int], None] = lambda epoch: None,
         age_seconds: Callable[[], float | None] = lambda: 0.0,
     ) -> None:
         """`on_replica` is told who connects, `on_higher_epoch` of a replica in an epoch above this node's.
-        `age_seconds`: how long ago the primary of all surely had nothing that is not durable here."""
+        `nodes` are those that replicas are told of. `age_seconds`: how long ago the primary of all surely had
+        nothing that is not durable here."""
         self._age_seconds = age_seconds
         self._whereabouts = whereabouts
         self._on_replica = on_replica
+        self._nodes = nodes
         self._on_higher_epoch = on_higher_epoch
         self._env = env
         self._identity = identity
@@ -295,6 +301,7 @@ class PrimaryNode:
         )
         session.sender = sender
         session.state = "streaming"
+        self._tell_nodes(session, ())
         self.waits.changed()
         try:
             await sender.run()
@@ -373,7 +380,17 @@ class PrimaryNode:
             if session.sender is not None:
                 session.sender.ask(through)
 
+    def _tell_nodes(self, session: Session, gone: tuple[bytes, ...]) -> None:
+        if session.sender is not None and NODES in session.hello.features:
+            others = tuple(entry for entry in self._nodes() if entry.node != session.hello.node)
+            session.connection.send(Nodes(others, gone))
+
     # What the daemon calls.
+
+    def tell_nodes(self, gone: tuple[bytes, ...] = ()) -> None:
+        """Tells every replica that streams which other nodes there are, and which are to be forgotten."""
+        for session in self.sessions.values():
+            self._tell_nodes(session, gone)
 
     def is_caught_up(self) -> bool:
         """Whether every replica that streams has applied all that is durable here."""

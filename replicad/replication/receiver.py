@@ -21,7 +21,7 @@ from replicad.options import KIB, MIB
 from replicad.replication.connection import Connection
 from replicad.replication.history_check import HistoryCheck
 from replicad.replication.identify import RefusedError
-from replicad.replication.messages import Ack, Answer, Ask, Frames, Heartbeat, Message, Refuse
+from replicad.replication.messages import Ack, Answer, Ask, Frames, Heartbeat, Message, Nodes, Refuse
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import ReplicaStore
 from replicad.replication.tasks import Wakeup, beside, in_thread
@@ -43,8 +43,11 @@ class Receiver:
         *,
         on_primary: Callable[[int, Heartbeat | None], None],
         upstream: Upstream | None = None,
+        on_nodes: Callable[[Nodes], None] = lambda nodes: None,
     ) -> None:
-        """`on_primary` is told the primary's durable sequence number, and the heartbeat if one said it."""
+        """`on_primary` is told the primary's durable sequence number, and the heartbeat if one said it;
+        `on_nodes` which other nodes there are."""
+        self._on_nodes = on_nodes
         self._store = store
         self._connection = connection
         self._options = options
@@ -84,6 +87,10 @@ class Receiver:
                     raise RefusedError(message.code, message.reason, message.retry)
                 if isinstance(message, Answer) and self._upstream is not None:
                     self._upstream.answered(message)
+                    message = self._connection.receive_ready()
+                    continue
+                if isinstance(message, Nodes):
+                    self._on_nodes(message)
                     message = self._connection.receive_ready()
                     continue
                 if isinstance(message, Ask):

@@ -152,6 +152,13 @@ class Told(NamedTuple):
     sequence: int
 
 
+class Further(NamedTuple):
+    """A node that has what this one lacks."""
+
+    where: str
+    position: Position
+
+
 class Around(NamedTuple):
     """What the nodes say that a replica asks before it is promoted."""
 
@@ -161,6 +168,12 @@ class Around(NamedTuple):
     """To whom, not this node, a primary gave its role in an epoch that is not known to have begun."""
     given_epoch: int = 0
     """The greatest epoch that was given so."""
+    further: Further | None = None
+    """Who is furthest of those that are further than this node."""
+    silent: tuple[str, ...] = ()
+    """Where replicas are that do not answer: they may have what the primary acknowledged."""
+    epoch: int = 0
+    """The highest of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,25 +197,51 @@ def may_promote(candidate: Candidate, *, force: bool) -> tuple[str | None, str |
     lacks acknowledged writes          refused, with how many             promoted; says what is lost
     has a primary that answers         refused: switch over instead       promoted; that one is fenced
     hears of a role that was given     refused: wait for that node        promoted, above that epoch
+    hears of a node that is further    refused, naming that node          promoted; says what is lost
+    knows a replica that is silent     refused, naming that node          promoted
     anything else                      promoted                           promoted
     """
     if candidate.position is None or candidate.installing:
         return "this node has no data of its own to serve", None
-    here, there = candidate.position, candidate.told
-    lost = None
-    if there is not None and there.epoch >= here.epoch and there.sequence > here.sequence:
-        lost = (
-            f"sequence numbers {here.sequence + 1} to {there.sequence}, which the primary acknowledged and "
-            "this node lacks"
-        )
-        if not force:
-            return f"this would lose {lost}; --force accepts that", None
-    if candidate.around.primary_answers and not force:
+    around, lost = candidate.around, _lost(candidate.position, candidate.told, candidate.around.further)
+    if force:
+        return None, lost
+    if lost is not None and around.further is None:
+        return f"this would lose {lost}; --force accepts that", None
+    if around.primary_answers:
         return "its primary answers: replicad switchover loses nothing; --force fences that primary", None
-    if candidate.around.given_to is not None and not force:
-        reason = f"the role was given to {candidate.around.given_to}, which may have taken writes"
+    if around.given_to is not None:
+        reason = f"the role was given to {around.given_to}, which may have taken writes"
         return f"{reason}; --force gives them up", None
-    return None, lost
+    if around.further is not None:
+        reason = f"the node at {around.further.where} is further, at {around.further.position}"
+        return f"{reason}: promote that one; here this would lose {lost}; --force accepts that", None
+    if around.silent:
+        nodes = "node" if len(around.silent) == 1 else "nodes"
+        reason = f"the {nodes} at {', '.join(around.silent)} cannot be asked"
+        return f"{reason}, and may have acknowledged writes that this one lacks; --force accepts that", None
+    return None, None
+
+
+def _lost(here: Position, told: Told | None, further: Further | None) -> str | None:
+    """What a promotion gives up, as far as that is known."""
+    if further is not None and further.position.epoch > here.epoch:
+        return f"what was written in epoch {further.position.epoch}, which this node lacks"
+    known = here.sequence if told is None or told.epoch < here.epoch else max(here.sequence, told.sequence)
+    who = "the primary acknowledged"
+    if further is not None and further.position.sequence > known:
+        known, who = further.position.sequence, f"the node at {further.where} has"
+    if known <= here.sequence:
+        return None
+    return f"sequence numbers {here.sequence + 1} to {known}, which {who} and this node lacks"
+
+
+def is_further(me: View, other: View) -> bool:
+    """Whether `other` has what `me` lacks, of the same database: a higher epoch, or more of the same."""
+    if not _is_same(me, other) or me.position is None or other.position is None:
+        return False
+    here, there = me.position, other.position
+    return (there.epoch, there.sequence) > (here.epoch, here.sequence)
 
 
 # What nodes tell each other of themselves, and what follows from it.

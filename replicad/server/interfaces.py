@@ -269,7 +269,7 @@ class Node(Protocol):
         ...
 
     def drop_slot(self, node_id: bytes) -> bool:
-        """Lets go of the log that is kept for a replica; whether any was."""
+        """Lets go of the log that is kept for a replica, and forgets it; whether there was anything of it."""
         ...
 
     @property

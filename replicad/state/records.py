@@ -89,16 +89,24 @@ class RoleRecord:
     """The highest durable sequence number that its primary told it, when this was written …"""
     primary_epoch: int | None = None
     """… and the epoch in which it did: what is known of a lower one counts no more."""
+    primary_node: bytes | None = None
+    """The id of the primary of all, which took the writes when this was written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """Another node of this database, and where it was met last."""
+    """Another node of this database, and where it was met last.
+
+    `is_proven`: it was reached there, or a node that was says so; otherwise only it said so itself.
+    `away_seconds` counts how long nobody has heard of it, while this node ran.
+    """
 
     node_id: bytes
     replication: str
     clients: str
     seen_us: int
+    away_seconds: int = 0
+    is_proven: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import pytest
 
 from replicad.errors import ProtocolError
 from replicad.replication.framing import MessageDecoder, RawMessage, encode_prefix
-from replicad.replication.headers import FileEntry
+from replicad.replication.headers import FileEntry, NodeEntry
 from replicad.replication.messages import (
     Ack,
     Answer,
@@ -32,6 +32,7 @@ from replicad.replication.messages import (
     Installed,
     Join,
     Message,
+    Nodes,
     Question,
     Ready,
     Refuse,
@@ -99,6 +100,8 @@ MESSAGES: list[Message] = [
     Heartbeat(AT, 1_700_000_000_000_000, sent_us=5_000_000),
     Heartbeat(AT, 1_700_000_000_000_000, echo_us=5_000_000, age_us=250_000),
     Heartbeat(AT, 1_700_000_000_000_000, echo_us=None, age_us=None),
+    Nodes((NodeEntry(b"o" * 16, "127.0.0.1:6391", "127.0.0.1:6390", 600),), (b"g" * 16,)),
+    Standing(b"n" * 16, b"p" * 16, "primary", None, None, (), "", "", "", "", (), nodes=("127.0.0.1:6391",)),
 ]
 
 

@@ -8,6 +8,7 @@ from replicad.replication.roles import (
     MOVES,
     Around,
     Candidate,
+    Further,
     Standing,
     Stored,
     Told,
@@ -17,6 +18,7 @@ from replicad.replication.roles import (
     at_start_promotes,
     closes_loop,
     has_given,
+    is_further,
     judge,
     may_promote,
     would_be_deposed,
@@ -86,6 +88,10 @@ def test_a_role_that_is_taken_begins_an_epoch() -> None:
         (Candidate(at(1), Told(2, 15), Around()), "11 to 15", "11 to 15"),
         (Candidate(at(2), Told(1, 15), Around()), None, ""),
         (Candidate(at(1), Told(1, 10), Around(primary_answers=True)), "switchover", ""),
+        (Candidate(at(1), None, Around(further=Further(":7000", at(1, 12)))), ":7000 is further", "11 to 12"),
+        (Candidate(at(1), Told(1, 15), Around(further=Further(":7000", at(1, 12)))), ":7000", "11 to 15"),
+        (Candidate(at(1), None, Around(further=Further(":7000", at(2, 5)))), ":7000", "in epoch 2"),
+        (Candidate(at(1), None, Around(silent=(":7000", ":7001"))), ":7000, :7001 cannot be asked", ""),
         (Candidate(at(1), Told(1, 10), Around(given_to=":7000", given_epoch=2)), "given to :7000", ""),
         (Candidate(at(1), Told(1, 10), Around()), None, ""),
         (Candidate(at(1), None, Around()), None, ""),
@@ -99,6 +105,24 @@ def test_who_may_be_promoted(candidate: Candidate, refused: str | None, forced: 
     why, lost = may_promote(candidate, force=True)
     assert (why is None) == (forced is not None)
     assert (lost or "").count(forced or "never") >= (1 if forced else 0)
+
+
+@pytest.mark.parametrize(
+    ("there", "database", "further"),
+    [
+        (at(2, 11), DATABASE, True),
+        (at(2, 10), DATABASE, False),
+        (at(2, 9), DATABASE, False),
+        (at(3, 1), DATABASE, True),
+        (at(1, 99), DATABASE, False),
+        (None, DATABASE, False),
+        (at(2, 11), b"x" * 16, False),
+    ],
+)
+def test_who_has_what_another_lacks(there: Position | None, database: bytes, further: bool) -> None:
+    """More of the same epoch, or a higher one; a lower one has been given up."""
+    other = View(OTHER, Standing.FOLLOWING, database, there, ())
+    assert is_further(view(Standing.FOLLOWING, 2, node=ME), other) == further
 
 
 def view(standing: Standing, epoch: int, *, node: bytes = OTHER, database: bytes | None = DATABASE) -> View:

@@ -6,8 +6,76 @@ from __future__ import annotations
 from tests.teeth.mutation import Mutation
 
 LOG_STREAM = "tests/daemon/test_log_stream.py::"
+PROMOTIONS = "tests/daemon/test_promotions.py::"
+PEERS = "tests/daemon/test_peers.py::"
 
 OPERATING = (
+    # 9: acknowledged is only what is durable, and stays so through a promotion
+    Mutation(
+        trap=9,
+        name="a replica is promoted though another has more",
+        file="replicad/replication/roles.py",
+        old="    if around.further is not None:\n        reason",
+        new="    if False:\n        reason",
+        caught_by=(f"{PROMOTIONS}test_a_replica_is_not_promoted_while_another_has_more",),
+    ),
+    Mutation(
+        trap=9,
+        name="only a higher epoch is further",
+        file="replicad/replication/roles.py",
+        old="    return (there.epoch, there.sequence) > (here.epoch, here.sequence)\n",
+        new="    return there.epoch > here.epoch\n",
+        caught_by=("tests/replication/test_roles.py::test_who_has_what_another_lacks",),
+    ),
+    Mutation(
+        trap=9,
+        name="a replica that does not answer has nothing",
+        file="replicad/daemon/certainty.py",
+        old="        around = Around(silent=self._silent(asked))\n",
+        new="        around = Around()\n",
+        caught_by=(f"{PROMOTIONS}test_a_replica_that_cannot_be_asked_is_named",),
+    ),
+    Mutation(
+        trap=9,
+        name="replicas are not told of each other",
+        file="replicad/replication/primary.py",
+        old="            session.connection.send(Nodes(others, gone))\n",
+        new="            pass\n",
+        caught_by=(f"{PROMOTIONS}test_a_replica_is_not_promoted_while_another_has_more",),
+    ),
+    Mutation(
+        trap=9,
+        name="a replica that connects later is not told to the others",
+        file="replicad/daemon/program.py",
+        old="            self.holding.feed.tell_nodes()\n",
+        new="            pass\n",
+        caught_by=(f"{PROMOTIONS}test_replicas_hear_of_each_other_and_of_who_was_dropped",),
+    ),
+    Mutation(
+        trap=9,
+        name="a node that is told to follow discards without a word",
+        file="replicad/daemon/role_changes.py",
+        old="            self._check_loss(found, other)\n",
+        new="",
+        caught_by=(f"{PROMOTIONS}test_a_forced_promotion_says_what_another_has",),
+    ),
+    # 26: a claim of a peer
+    Mutation(
+        trap=26,
+        name="a node's address is what anybody says",
+        file="replicad/daemon/peers.py",
+        old="        elif known is None or not known.is_proven:\n",
+        new="        else:\n",
+        caught_by=(f"{PEERS}test_who_only_says_who_he_is_takes_no_proven_nodes_place",),
+    ),
+    Mutation(
+        trap=26,
+        name="many that say they are nodes push out the real ones",
+        file="replicad/daemon/peers.py",
+        old="            if least.is_proven and not peer.is_proven:\n                return\n",
+        new="",
+        caught_by=(f"{PEERS}test_who_only_says_who_he_is_takes_no_proven_nodes_place",),
+    ),
     # 27: log output
     Mutation(
         trap=27,

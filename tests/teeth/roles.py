@@ -174,7 +174,7 @@ ROLES = (
         trap=9,
         name="a promotion asks the next node only",
         file="replicad/daemon/certainty.py",
-        old="            to_ask = {address for address in found if address is not None} - asked\n",
+        old="            to_ask = {address for address in found if address is not None} - asked.keys()\n",
         new="            to_ask = set()\n",
         caught_by=(
             "tests/daemon/test_role_changes.py::"
@@ -185,8 +185,8 @@ ROLES = (
         trap=9,
         name="an epoch that was given away is begun by another",
         file="replicad/daemon/role_changes.py",
-        old="        await self.begin_epoch(max(memory.above_fences, around.given_epoch + 1))\n",
-        new="        await self.begin_epoch(memory.above_fences)\n",
+        old="max(memory.above_fences, around.given_epoch + 1, around.epoch + 1)",
+        new="memory.above_fences",
         caught_by=(
             "tests/daemon/test_role_changes.py::test_no_other_node_begins_an_epoch_that_was_given_away",
         ),
