@@ -1,8 +1,10 @@
 """A cache of what all metas say, so that opening a target is one listing and one read.
 
 It is never an authority: an entry counts only while its meta is there with the size that it had, and whatever
-is missing, stale or damaged is read from the metas again. Entries come in the order of ids, each with the
-shared files that it has more and less than the one before it, so it grows with what changes.
+is missing, stale or damaged is read from the metas again. What is decided (which backup is the newest, what
+may go) is decided by the metas; an entry only saves parsing one that has the digest that it had. Entries come
+in the order of ids, each with the shared files that it has more and less than the one before it, so it grows
+with what changes.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ class Entry:
 
     info: BackupInfo
     meta_bytes: int
+    meta_sha256: bytes
+    """Of the whole document."""
     added: Mapping[str, int] = field(default_factory=dict)
     """Size by name of the shared files that the entry before it has not."""
     dropped: frozenset[str] = frozenset()
@@ -46,6 +50,7 @@ def encode_catalog(catalog: Catalog) -> bytes:
                 {
                     **_fields(entry.info),
                     "meta_bytes": entry.meta_bytes,
+                    "meta_sha256": entry.meta_sha256.hex(),
                     "added": dict(entry.added),
                     "dropped": sorted(entry.dropped),
                 }
@@ -63,6 +68,7 @@ def decode_catalog(data: bytes) -> Catalog:
             Entry(
                 info=_info(item),
                 meta_bytes=item["meta_bytes"],
+                meta_sha256=bytes.fromhex(item["meta_sha256"]),
                 added=dict(item["added"]),
                 dropped=frozenset(item["dropped"]),
             )
@@ -89,10 +95,17 @@ def summary(meta: BackupMeta, own_bytes: int) -> BackupInfo:
     )
 
 
-def merged(
-    old: Catalog, alive: Iterable[BackupId], metas: Mapping[BackupId, tuple[BackupMeta, int]]
-) -> Catalog:
-    """The catalog of the backups in `alive`; those not in `old` are in `metas`, with their sizes."""
+@dataclass(frozen=True, slots=True)
+class ReadMeta:
+    """A meta as it was read, with the size and the SHA-256 of its document."""
+
+    meta: BackupMeta
+    size_bytes: int
+    sha256: bytes
+
+
+def merged(old: Catalog, alive: Iterable[BackupId], metas: Mapping[BackupId, ReadMeta]) -> Catalog:
+    """The catalog of the backups in `alive`; those not in `old` are in `metas`."""
     wanted = set(alive)
     known = {entry.info.id: entry for entry in old}
     before: dict[str, int] = {}
@@ -112,9 +125,12 @@ def merged(
             _advance(shown, entry)
         else:
             if id in metas:
-                meta, size = metas[id]
+                read, meta = metas[id], metas[id].meta
                 private = sum(file.size_bytes for file in meta.files if file.kind == "private")
-                fresh, now = Entry(info=summary(meta, private), meta_bytes=size), meta.shared
+                fresh = Entry(
+                    info=summary(meta, private), meta_bytes=read.size_bytes, meta_sha256=read.sha256
+                )
+                now = meta.shared
             else:
                 assert entry is not None
                 fresh, now = entry, dict(before)

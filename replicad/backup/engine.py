@@ -121,7 +121,7 @@ class BackupEngine(BackupEngineReadOnly):
         older than those that are kept."""
         if keep < 0:
             raise InvalidArgument(f"keep must be at least 0, not {keep}")
-        good = [info.id for info in self.get_backup_info()]
+        good = [info.id for info in self._readable()]
         kept = good[-keep:] if keep else []
         if keep and len(good) <= keep:
             return self._collect(lambda ids: [])
@@ -143,7 +143,7 @@ class BackupEngine(BackupEngineReadOnly):
         breaks; where there is no backup nothing goes.
         """
         self._raise_if_closed()
-        infos = self.get_backup_info()
+        infos = self._readable()
         gone = 0
         for database_id in archived_databases(self.target):
             drop = log_to_drop(
@@ -169,6 +169,6 @@ class BackupEngine(BackupEngineReadOnly):
         return collected
 
     def _refresh(self) -> tuple[BackupInfo, ...]:
-        shelf = read_shelf(self._env, self.target, self._workers)
+        shelf = read_shelf(self._env, self.target, self._workers, believe=True)
         keep_catalog(self.target, shelf)
         return shelf.infos

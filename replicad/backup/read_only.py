@@ -12,6 +12,7 @@ from replicad.backup.archive.check import LogCheck, archived_databases, check_lo
 from replicad.backup.archive.log import look_at_log
 from replicad.backup.catalog import summary
 from replicad.backup.copying import Flow
+from replicad.backup.directory_target import DirectoryTarget
 from replicad.backup.in_place import open_in_place
 from replicad.backup.info import BackupInfo
 from replicad.backup.limits import RateLimiter
@@ -27,12 +28,19 @@ from replicad.backup.restore.point import (
     point_at_sequence,
     point_at_time,
 )
-from replicad.backup.shelf import read_meta, read_shelf
+from replicad.backup.shelf import Shelf, is_bad_medium, read_meta, read_shelf
 from replicad.backup.stop import Stop
 from replicad.backup.target import Target, open_target
 from replicad.backup.verify import Verification, verify
 from replicad.env import Env, naming_full_disk
-from replicad.errors import ClosedError, InvalidArgument, NotFoundError, StoreError
+from replicad.errors import (
+    ClosedError,
+    CorruptionError,
+    InvalidArgument,
+    NewerFormatError,
+    NotFoundError,
+    StoreError,
+)
 from replicad.options import Options
 from replicad.store.database import Database
 from replicad.types import DatabaseId, EpochRecord, Sequence
@@ -70,18 +78,49 @@ class BackupEngineReadOnly:
     # What there is
 
     def get_backup_info(self) -> list[BackupInfo]:
-        """All backups, oldest first. Those that cannot be read are in `get_corrupted_backups`."""
+        """All backups, oldest first. Those that cannot be read are in `get_corrupted_backups`.
+
+        From an object store it takes two requests, and tells what was written there; at a directory every
+        meta is read, so a damaged one is not listed.
+        """
         self._raise_if_closed()
-        return list(read_shelf(self._env, self.target, self._workers).infos)
+        shelf = self._quickly()
+        _raise_if_unsure(shelf)
+        return list(shelf.infos)
 
     def get_latest_backup_info(self) -> BackupInfo | None:
-        infos = self.get_backup_info()
-        return infos[-1] if infos else None
+        """The newest backup whose meta can be read."""
+        self._raise_if_closed()
+        for info in reversed(self._quickly().infos):
+            try:
+                read_meta(self.target, info.id)
+                return info
+            except (CorruptionError, NewerFormatError, NotFoundError):
+                continue
+            except OSError as error:
+                if not is_bad_medium(error):
+                    raise
+        return None
 
     def get_corrupted_backups(self) -> dict[BackupId, StoreError]:
         """Ids of backups whose meta cannot be read, and why. Files are not looked at: see `verify_backup`."""
         self._raise_if_closed()
-        return dict(read_shelf(self._env, self.target, self._workers).damaged)
+        return dict(self._surely().damaged)
+
+    def _quickly(self) -> Shelf:
+        """By the catalog where each meta is a request."""
+        believe = not isinstance(self.target, DirectoryTarget)
+        return read_shelf(self._env, self.target, self._workers, believe=believe)
+
+    def _surely(self) -> Shelf:
+        """By the metas themselves, for whatever is decided."""
+        return read_shelf(self._env, self.target, self._workers, believe=False)
+
+    def _readable(self) -> tuple[BackupInfo, ...]:
+        """`_surely`, for a removal: raises OSError where a failing disk makes that doubtful."""
+        shelf = self._surely()
+        _raise_if_unsure(shelf)
+        return shelf.infos
 
     def get_backup(self, id: int) -> BackupMeta:
         """Everything about one backup, its files included. Raises NotFoundError, CorruptionError."""
@@ -121,7 +160,7 @@ class BackupEngineReadOnly:
         With `checksums` every object is read, and every checksum and link of the chain in it.
         """
         with self._operation("the verification", progress) as flow:
-            infos = self.get_backup_info()
+            infos = self._surely().infos
             checks = []
             for database_id in archived_databases(self.target):
                 bases = [info for info in infos if info.database_id == database_id]
@@ -214,7 +253,7 @@ class BackupEngineReadOnly:
             raise InvalidArgument("name one moment: a sequence number or a time")
 
         def find() -> Point:
-            infos = self.get_backup_info()
+            infos = self._surely().infos
             chosen = choose_database(infos, None if database_id is None else DatabaseId(database_id))
             bases = [info for info in infos if info.database_id == chosen]
             log = look_at_log(self.target, chosen, self._epochs(bases))
@@ -320,3 +359,10 @@ class BackupEngineReadOnly:
     def _raise_if_closed(self) -> None:
         if self._closed:
             raise ClosedError("the backup engine is closed")
+
+
+def _raise_if_unsure(shelf: Shelf) -> None:
+    """A meta that a disk did not give back may be whole: that is an error of the disk, and no damage."""
+    for error in shelf.damaged.values():
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__

@@ -1,13 +1,15 @@
-"""Which backups there are at a target, read with as few requests as can be."""
+"""Which backups there are at a target: quickly, with as few requests as can be, or surely, by their metas."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from replicad.backup import names
-from replicad.backup.catalog import Catalog, decode_catalog, encode_catalog, infos, merged
+from replicad.backup.catalog import Catalog, ReadMeta, decode_catalog, encode_catalog, infos, merged
 from replicad.backup.info import BackupInfo
 from replicad.backup.meta import BackupMeta, decode_meta
 from replicad.backup.names import BackupId
@@ -34,27 +36,54 @@ def backup_ids(listed: Iterable[str]) -> list[BackupId]:
     return sorted(id for id in ids if id is not None and id not in revoked)
 
 
-def read_shelf(env: Env, target: Target, workers: int) -> Shelf:
-    """One listing and one read, and one more for each backup that the catalog does not know."""
+def read_shelf(env: Env, target: Target, workers: int, *, believe: bool) -> Shelf:
+    """One listing, one read of the catalog, and one of each meta.
+
+    With `believe` a meta is not read whose catalog entry has its size: quick, and blind to damage.
+    """
     listed = target.list(names.META)
     ids = backup_ids(listed)
     old = _read_catalog(target) if names.CATALOG in listed else ()
-    known = {entry.info.id for entry in old if entry.meta_bytes == listed.get(names.meta_name(entry.info.id))}
+    entries = {
+        entry.info.id: entry
+        for entry in old
+        if entry.meta_bytes == listed.get(names.meta_name(entry.info.id))
+    }
+    known: set[BackupId] = set(entries) if believe else set()
     damaged: dict[BackupId, StoreError] = {}
-    metas: dict[BackupId, tuple[BackupMeta, int]] = {}
+    metas: dict[BackupId, ReadMeta] = {}
 
     def read(id: BackupId) -> None:
         with contextlib.suppress(NotFoundError):  # It was deleted meanwhile.
             try:
-                metas[id] = read_meta(target, id), listed[names.meta_name(id)]
+                data = _read(target, id)
+                digest = hashlib.sha256(data).digest()
+                if id in entries and entries[id].meta_sha256 == digest:
+                    known.add(id)
+                else:
+                    metas[id] = ReadMeta(_decoded(target, id, data), len(data), digest)
             except (CorruptionError, NewerFormatError) as error:
                 damaged[id] = error
+            except OSError as error:
+                if not is_bad_medium(error):
+                    raise
+                damaged[id] = CorruptionError(
+                    f"the medium does not give it back: {error}",
+                    path=f"{target.url}/{names.meta_name(id)}",
+                    offset=0,
+                )
+                damaged[id].__cause__ = error
 
     unknown = [id for id in ids if id not in known]
     run_all(env, workers, [lambda id=id: read(id) for id in unknown])  # type: ignore[misc]
     alive = [id for id in ids if id in known or id in metas]
     catalog = merged(old, alive, metas)
     return Shelf(infos=tuple(infos(catalog)), damaged=damaged, catalog=catalog)
+
+
+def is_bad_medium(error: OSError) -> bool:
+    """Whether it tells of this file and not of the way to the target."""
+    return error.errno == errno.EIO
 
 
 def keep_catalog(target: Target, shelf: Shelf) -> None:
@@ -65,11 +94,21 @@ def keep_catalog(target: Target, shelf: Shelf) -> None:
 
 def read_meta(target: Target, id: BackupId) -> BackupMeta:
     """Raises NotFoundError, CorruptionError or NewerFormatError, which name the file."""
+    return _decoded(target, id, _read(target, id))
+
+
+def _read(target: Target, id: BackupId) -> bytes:
     name = names.meta_name(id)
     try:
-        meta = decode_meta(target.read(name))
+        return target.read(name)
     except NotFoundError:
         raise NotFoundError(f"{target.url} holds no backup {id}") from None
+
+
+def _decoded(target: Target, id: BackupId, data: bytes) -> BackupMeta:
+    name = names.meta_name(id)
+    try:
+        meta = decode_meta(data)
     except CorruptionError as error:
         raise error.located(f"{target.url}/{name}") from None
     except NewerFormatError as error:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import uuid
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import replicad
-from replicad import BackupEngine, BackupMeta, Database
-from replicad.backup.catalog import decode_catalog, encode_catalog, infos, merged
+from replicad import BackupEngine, BackupMeta, CorruptionError, Database
+from replicad.backup.catalog import ReadMeta, decode_catalog, encode_catalog, infos, merged
 from replicad.backup.fsspec_target import FsspecTarget
 from replicad.backup.meta import BackupFile, encode_meta
 from replicad.backup.names import BackupId, meta_name
+from replicad.env import Env, LocalFileSystem, ReadFile
 from tests.backup.test_meta import META
 from tests.support.backups import WatchedTarget
 from tests.support.stores import fill
@@ -54,7 +57,7 @@ def own_bytes(metas: list[BackupMeta]) -> list[int]:
 def test_merging_is_counting_anew(tables: list[set[int]], in_old: set[int], alive: set[int]) -> None:
     """However much of a catalog is missing or stale, the result tells what the metas tell."""
     metas = {BackupId(id): meta_of(id, numbers) for id, numbers in enumerate(tables, start=1)}
-    sized = {id: (meta, 100) for id, meta in metas.items()}
+    sized = {id: ReadMeta(meta, 100, bytes(32)) for id, meta in metas.items()}
     old = merged((), [id for id in metas if id in in_old], {id: sized[id] for id in sized if id in in_old})
     there = [id for id in metas if id in alive]
     catalog = merged(old, there, {id: sized[id] for id in there if id not in in_old})
@@ -111,3 +114,72 @@ def test_one_request_more_for_each_that_is_new(tmp_path: Path, database: Databas
     assert [info.id for info in engine.get_backup_info()] == [1, 2]
     assert target.requests == {"list": 1, "read": 2}
     assert isinstance(engine.get_latest_backup_info(), replicad.BackupInfo)
+
+
+NEWEST_IS = ["a flipped byte", "cut short", "empty", "another backup's", "unreadable"]
+
+
+@pytest.mark.parametrize("damage", NEWEST_IS)
+@pytest.mark.parametrize("kind", ["directory", "memory"])
+def test_a_damaged_meta_is_not_hidden_by_the_catalog(
+    database: Database, tmp_path: Path, damage: str, kind: str
+) -> None:
+    """It is told as damaged, and the latest is the newest that can be read, at every kind of target."""
+    fs = BadSector()
+    where = tmp_path / "target" if kind == "directory" else f"memory://{uuid.uuid4().hex}"
+    if damage == "unreadable" and kind == "memory":
+        pytest.skip("a disk's error")
+    engine = BackupEngine(where, env=Env(fs=fs))
+    for number in range(3):
+        database.put(b"n", b"%d" % number)
+        engine.create_backup(database)
+    whole = engine.target.read("meta/3.json")
+    middle = len(whole) // 2
+    contents = {
+        "a flipped byte": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+        "cut short": whole[:middle],
+        "empty": b"",
+        "another backup's": engine.target.read("meta/2.json").ljust(len(whole)),
+        "unreadable": whole,
+    }
+    engine.target.write("meta/3.json", [contents[damage]])
+    if damage == "unreadable":
+        fs.bad = "3.json"
+    fresh = BackupEngine(engine.target, env=Env(fs=fs))
+    assert list(fresh.get_corrupted_backups()) == [3]
+    latest = fresh.get_latest_backup_info()
+    assert latest is not None and latest.id == 2
+    assert fresh.restore_latest_backup(tmp_path / "new").id == 2
+    assert fresh.restore_to(tmp_path / "other", sequence=latest.position.sequence).id == 2
+    with pytest.raises((CorruptionError, OSError)):
+        fresh.delete_backup(1)  # Nobody knows what the damaged one needs, and it is newer.
+    if damage == "unreadable":
+        with pytest.raises(OSError, match="Input/output"):
+            fresh.get_backup_info()
+    else:
+        found = [info.id for info in fresh.get_backup_info()]
+        assert found == [1, 2] or (kind == "memory" and found == [1, 2, 3])
+
+
+def test_a_removal_waits_for_a_disk_that_fails(database: Database, tmp_path: Path) -> None:
+    """A meta that the disk did not give back once may be whole: nothing is removed that counts on it."""
+    fs = BadSector()
+    engine = BackupEngine(tmp_path / "target", env=Env(fs=fs))
+    for _ in range(3):
+        engine.create_backup(database)
+    fs.bad = "1.json"
+    with pytest.raises(OSError, match="Input/output"):
+        engine.purge_old_backups(1)
+    with pytest.raises(OSError, match="Input/output"):
+        engine.purge_log(keep_backups=1)
+    fs.bad = None
+    assert [info.id for info in engine.get_backup_info()] == [1, 2, 3]
+
+
+class BadSector(LocalFileSystem):
+    bad: str | None = None
+
+    def open(self, path: Path) -> ReadFile:
+        if path.name == self.bad:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return super().open(path)

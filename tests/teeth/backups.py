@@ -7,7 +7,43 @@ from tests.teeth.mutation import Mutation
 NAMES = "tests/backup/test_attachment_names.py::"
 PLACES = "tests/backup/restore/test_attachments.py::"
 
+CATALOG = "tests/backup/test_catalog.py::"
+NOT_HIDDEN = CATALOG + "test_a_damaged_meta_is_not_hidden_by_the_catalog"
+
 BACKUPS = (
+    # 7: what a file is says its digest
+    Mutation(
+        trap=7,
+        name="a catalog is believed by size alone",
+        file="replicad/backup/shelf.py",
+        old="    known: set[BackupId] = set(entries) if believe else set()\n",
+        new="    known: set[BackupId] = set(entries)\n",
+        caught_by=(NOT_HIDDEN,),
+    ),
+    Mutation(
+        trap=7,
+        name="a meta counts whatever the digest of its entry",
+        file="replicad/backup/shelf.py",
+        old="                if id in entries and entries[id].meta_sha256 == digest:\n",
+        new="                if id in entries:\n",
+        caught_by=(NOT_HIDDEN,),
+    ),
+    Mutation(
+        trap=7,
+        name="the latest backup is the one that the catalog names last",
+        file="replicad/backup/read_only.py",
+        old="                read_meta(self.target, info.id)\n                return info\n",
+        new="                return info\n",
+        caught_by=(NOT_HIDDEN,),
+    ),
+    Mutation(
+        trap=7,
+        name="a removal takes a meta that the disk did not give back for damaged",
+        file="replicad/backup/read_only.py",
+        old="        if isinstance(error.__cause__, OSError):\n",
+        new="        if False:\n",
+        caught_by=("tests/backup/test_catalog.py::test_a_removal_waits_for_a_disk_that_fails",),
+    ),
     # 20: names of applications and names of ours
     Mutation(
         trap=20,

@@ -41,7 +41,8 @@ def list_backups(target: TargetArgument, json: JsonOption = False) -> int:
     from replicad.cli.output import print_error, print_json, print_table, show_size, show_time
 
     with open_reading(target) as engine:
-        infos, damaged, logs = engine.get_backup_info(), engine.get_corrupted_backups(), engine.verify_log()
+        damaged, logs = engine.get_corrupted_backups(), engine.verify_log()
+        infos = [info for info in engine.get_backup_info() if info.id not in damaged]
     if json:
         print_json(
             {
