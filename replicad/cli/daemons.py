@@ -89,7 +89,8 @@ TakeRoleOption = Annotated[
     bool,
     typer.Option(
         "--take-role",
-        help="Be what this verb says, whatever the node was since: a replica is promoted, a primary follows.",
+        help="Become what this verb says, whatever the node was since, by the rules of promote and "
+        "REPLICAOF; it ends when they refuse.",
     ),
 ]
 

@@ -65,6 +65,6 @@ def primary(
             replication=replication,
             store__durability=durability,
             log__format=log,
-            take_role=take_role or None,
+            take_role_now=take_role or None,
         )
     )

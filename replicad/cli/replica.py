@@ -72,6 +72,6 @@ def replica(
             http=http,
             store__durability=durability,
             log__format=log,
-            take_role=take_role or None,
+            take_role_now=take_role or None,
         )
     )

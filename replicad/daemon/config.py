@@ -68,6 +68,10 @@ _PARTS: dict[str, type[Any]] = {
 }
 
 
+FLAGS_ONLY = frozenset({"take_role_now"})
+"""What is said of one start; no key of a file."""
+
+
 class LogConfig(BaseModel):
     """How events are written to standard error; "auto" is console on a terminal and JSON elsewhere."""
 
@@ -94,6 +98,9 @@ class NodeConfig(BaseModel):
     backup: NodeBackupOptions = NodeBackupOptions()
     log: LogConfig = LogConfig()
     take_role: bool = False
+    """Says so once: see `replication.roles.takes_role`."""
+    take_role_now: bool = False
+    """The flag; no file has it."""
 
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:
@@ -145,6 +152,7 @@ def load_replica(file: Path | None = None, **flags: Any) -> ReplicaConfig:
 
 def _load(kind: type[Config], file: Path | None, flags: dict[str, Any]) -> Config:
     values = {} if file is None else _read(file)
+    in_file = frozenset(values)
     for name, value in flags.items():
         if value is not None:
             table, _, key = name.rpartition("__")
@@ -156,6 +164,8 @@ def _load(kind: type[Config], file: Path | None, flags: dict[str, Any]) -> Confi
                 values[name] = _part(part, name, values[name])
         for name in values.keys() - kind.model_fields.keys():
             raise ConfigError(_unknown("", name, kind.model_fields))
+        if in_file & FLAGS_ONLY:
+            raise ConfigError(f"{min(in_file & FLAGS_ONLY)} is not a key")
         return kind.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{where}: {_first(error)}") from None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Literal
 
 import structlog
@@ -39,10 +40,9 @@ from replicad.replication.freshness import why_refused, why_stale
 from replicad.replication.messages import Grant, Handover, Message, Refuse
 from replicad.replication.messages import Standing as StandingMessage
 from replicad.replication.primary import PrimaryNode
-from replicad.replication.roles import Standing, Stored, at_start, at_start_promotes
+from replicad.replication.roles import Standing, Stored, at_start
 from replicad.replication.slots import Slots
 from replicad.replication.synchronous import parse_rule
-from replicad.replication.tasks import in_thread
 from replicad.replication.waits import Waits
 from replicad.server import ReplicaView
 from replicad.server.interfaces import RoleRefused
@@ -126,16 +126,12 @@ class NodeProgram:
         found = recorded_role(self.env.fs, config.data)
         stored = None if found is None else Stored(*found)
         record = memory.record
-        begin = at_start(memory.verb, record, stored, take_role=config.take_role)
+        begin = at_start(memory.verb, record, stored)
         if begin.remembered is not None:
             log.warning("role.remembered", role=begin.role, reason=begin.remembered)
         if begin.role == "primary":
             self.roles.begin_as(Standing.DOUBTING if len(self.peers) else Standing.PRIMARY)
-            if stored is not None and record is not None and at_start_promotes(record, stored):
-                store = await holding.open("replica")
-                await in_thread(store.promote, self.env.random.bytes(16), at_least=memory.above_fences)
-            else:
-                await holding.open("owner")
+            await holding.open("owner")
         elif holding.has_data:
             self.roles.begin_as(Standing.FENCED if memory.primary is None else Standing.FOLLOWING)
             await holding.open("replica")
@@ -151,7 +147,8 @@ class NodeProgram:
         self.listening = {"listen": str(self.clients.address), "replication": str(address)}
         if config.http is not None:
             self.listening["http"] = str(await self.http.start(config.http))
-        await memory.save(self.epoch, role=begin.role, replication_port=address.port)
+        save = memory.save_following if begin.role == "replica" else partial(memory.save, role="primary")
+        await save(self.epoch, replication_port=address.port, took_role=int(config.take_role))
         await self.shower.show()
         log.info("daemon.listening", role=begin.role, **self.listening)
         if self.standing is Standing.DOUBTING:
@@ -162,6 +159,21 @@ class NodeProgram:
             else:
                 self.link.start()
         self.roles.started.set()
+        if memory.takes_role and begin.role != memory.verb:
+            await self._take_role()
+
+    async def _take_role(self) -> None:
+        """Becomes what the verb says, by the rules of every change of role. Raises RoleRefused where a flag
+        asked for it; the key in a configuration is only tried."""
+        try:
+            if isinstance(self.config, ReplicaConfig):
+                await self.roles.follow(*self.config.primary)
+            else:
+                await self.roles.promote(force=False)
+        except RoleRefused as error:
+            if self.config.take_role_now:
+                raise RoleRefused(f"--take-role: {error}") from None
+            log.error("role.not_taken", wanted=self.memory.verb, reason=str(error))
 
     async def _listen_for_replicas(self) -> Address:
         """Where it listened before, when the system chooses: others remember it."""

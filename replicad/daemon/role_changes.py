@@ -123,7 +123,7 @@ class RoleChanges:
         node, memory = self._node, self._node.memory
         if self.standing.role == "primary":
             raise RoleRefused("this node takes writes already")
-        if self.standing is Standing.FENCED and not force:
+        if self.standing is Standing.FENCED and memory.fenced_by is not None and not force:
             raise RoleRefused(
                 f"it was fenced by epoch {memory.fenced_by}, whose writes it lacks; --force gives them up"
             )

@@ -12,6 +12,7 @@ from replicad.daemon.addresses import Address
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
 from replicad.daemon.peers import address_of
 from replicad.daemon.records import NodeRecords
+from replicad.replication.roles import takes_role
 from replicad.state import RoleRecord
 
 
@@ -24,16 +25,18 @@ class RoleMemory:
         self._records = records
         self._saved = self.record is not None
         self._configured = config.primary if isinstance(config, ReplicaConfig) else None
-        self.primary = self._remembered(take_role=config.take_role)
+        self.takes_role = takes_role(self.record, flag=config.take_role_now, key=config.take_role)
+        """Whether this start is to make the node what the verb says."""
+        self.primary = self._remembered()
         """The replication address that is followed."""
         self.primary_clients = ""
 
-    def _remembered(self, *, take_role: bool) -> Address | None:
+    def _remembered(self) -> Address | None:
         """The configuration's, unless this node was told another since that was written."""
         told, record = self._configured, self.record
-        if record is None or record.primary is None or take_role:
+        if record is None or record.primary is None:
             return told
-        if told is not None and str(told) != record.configured:
+        if told is not None and (self.takes_role or str(told) != record.configured):
             return told
         return address_of(record.primary) or told
 

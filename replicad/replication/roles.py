@@ -107,18 +107,19 @@ class Start:
     remembered: str | None = None
 
 
-def at_start(verb: Verb, record: RoleRecord | None, stored: Stored | None, *, take_role: bool) -> Start:
+def at_start(verb: Verb, record: RoleRecord | None, stored: Stored | None) -> Start:
     """The role that a node begins with. The cases, in the order they are tried:
 
-    take_role   record      data                          role
-    ----------  ----------  ----------------------------  ---------------------
-    yes         any         any                           the verb's
-    no          none        any                           the verb's
-    no          any         an owner in a later epoch     primary: it was promoted
-    no          any         a replica's, of a later one   replica: it followed a node that was promoted
-    no          any         other, or none                the record's
+    record      data                          role
+    ----------  ----------------------------  ---------------------
+    none        any                           the verb's
+    any         an owner in a later epoch     primary: it was promoted
+    any         a replica's, of a later one   replica: it followed a node that was promoted
+    any         other, or none                the record's
+
+    A role is taken (`takes_role`) only after that, by the rules of every change of role.
     """
-    if take_role or record is None:
+    if record is None:
         return Start(verb)
     if stored is not None and stored.epoch > record.epoch:
         role: Verb = "primary" if stored.is_owner else "replica"
@@ -135,10 +136,11 @@ def at_start(verb: Verb, record: RoleRecord | None, stored: Stored | None, *, ta
     return Start(role, f"{said}: it starts as a {role} (--take-role makes it a {verb})")
 
 
-def at_start_promotes(record: RoleRecord, stored: Stored) -> bool:
-    """Whether a node that shall begin as a primary must be promoted to be one: it was told to be a replica,
-    and the data has no later epoch of its own."""
-    return record.role == "replica" and not (stored.is_owner and stored.epoch > record.epoch)
+def takes_role(record: RoleRecord | None, *, flag: bool, key: bool) -> bool:
+    """Whether a start is to make the node what the verb says. A flag says it of this start. A key in the
+    configuration says it once: it is still there at every later start, when other changes of role may have
+    come since."""
+    return flag or (key and (record is None or not record.took_role))
 
 
 # Promotion.

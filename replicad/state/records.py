@@ -89,6 +89,8 @@ class RoleRecord:
     """The highest durable sequence number that its primary told it, when this was written …"""
     primary_epoch: int | None = None
     """… and the epoch in which it did: what is known of a lower one counts no more."""
+    took_role: int = 0
+    """Whether the configuration said at the last start that the role is to be taken: then it was tried."""
     primary_node: bytes | None = None
     """The id of the primary of all, which took the writes when this was written."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from replicad.daemon.config import _PARTS, LogConfig, ReplicaConfig
+from replicad.daemon.config import _PARTS, FLAGS_ONLY, LogConfig, ReplicaConfig
 from replicad.options import GIB, KIB, MIB, FamilyOptions
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
@@ -45,5 +45,9 @@ def test_every_option_has_its_line(title: str, kind: type[Any]) -> None:
 
 def test_the_rest_of_the_file_is_there() -> None:
     """The keys before the first section, and those of [log]."""
-    assert set(section("Before the first section")) == set(ReplicaConfig.model_fields) - {*_PARTS, "log"}
+    assert set(section("Before the first section")) == set(ReplicaConfig.model_fields) - {
+        *_PARTS,
+        *FLAGS_ONLY,
+        "log",
+    }
     assert set(section("[log]")) == set(LogConfig.model_fields)

@@ -15,12 +15,12 @@ from replicad.replication.roles import (
     Verdict,
     View,
     at_start,
-    at_start_promotes,
     closes_loop,
     has_given,
     is_further,
     judge,
     may_promote,
+    takes_role,
     would_be_deposed,
 )
 from replicad.state import RoleRecord
@@ -38,45 +38,42 @@ def record(role: str, epoch: int = 1, **fields: int) -> RoleRecord:
 
 
 STARTS = [
-    # verb, record, data, take_role, role, said
-    ("primary", None, None, False, "primary", None),
-    ("replica", None, Stored(True, 3), False, "replica", None),
-    ("primary", record("primary"), Stored(True, 1), False, "primary", None),
-    ("replica", record("replica"), Stored(False, 1), False, "replica", None),
-    ("replica", record("replica"), Stored(True, 2), False, "primary", "promoted"),
-    ("replica", record("primary", 2), Stored(True, 2), False, "primary", "promoted"),
-    ("primary", record("replica", 2), Stored(False, 2), False, "replica", "became a replica"),
-    ("primary", record("replica", 2, fenced_by=3), Stored(True, 2), False, "replica", "fenced by epoch 3"),
-    ("primary", record("replica", 2), Stored(False, 2), True, "primary", None),
-    ("replica", record("primary", 2), Stored(True, 2), True, "replica", None),
-    ("primary", record("replica", 1), None, False, "replica", "became a replica"),
-    ("primary", record("primary", 1), Stored(False, 2), False, "replica", "became a replica"),
-    ("primary", record("primary", 1), Stored(False, 2), True, "primary", None),
+    # verb, record, data, role, said
+    ("primary", None, None, "primary", None),
+    ("replica", None, Stored(True, 3), "replica", None),
+    ("primary", record("primary"), Stored(True, 1), "primary", None),
+    ("replica", record("replica"), Stored(False, 1), "replica", None),
+    ("replica", record("replica"), Stored(True, 2), "primary", "promoted"),
+    ("replica", record("primary", 2), Stored(True, 2), "primary", "promoted"),
+    ("primary", record("replica", 2), Stored(False, 2), "replica", "became a replica"),
+    ("primary", record("replica", 2, fenced_by=3), Stored(True, 2), "replica", "fenced by epoch 3"),
+    ("primary", record("replica", 1), None, "replica", "became a replica"),
+    ("primary", record("primary", 1), Stored(False, 2), "replica", "became a replica"),
 ]
 
 
-@pytest.mark.parametrize(("verb", "remembered", "stored", "take_role", "role", "said"), STARTS)
+@pytest.mark.parametrize(("verb", "remembered", "stored", "role", "said"), STARTS)
 def test_what_a_node_begins_as(
     verb: str,
     remembered: RoleRecord | None,
     stored: Stored | None,
-    take_role: bool,
     role: str,
     said: str | None,
 ) -> None:
-    """What it remembers counts, unless its operator says otherwise or its data knows a later epoch."""
-    begin = at_start(verb, remembered, stored, take_role=take_role)  # type: ignore[arg-type]
+    """What it remembers counts, unless its data knows a later epoch."""
+    begin = at_start(verb, remembered, stored)  # type: ignore[arg-type]
     assert begin.role == role
     assert (begin.remembered is None) == (said is None)
     assert said is None or said in (begin.remembered or "")
 
 
-def test_a_role_that_is_taken_begins_an_epoch() -> None:
-    """A replica that is started as a primary is promoted; one that was promoted already goes on."""
-    assert at_start_promotes(record("replica", 2), Stored(False, 2))
-    assert at_start_promotes(record("replica", 2, fenced_by=3), Stored(True, 2))
-    assert not at_start_promotes(record("replica", 2), Stored(True, 3))
-    assert not at_start_promotes(record("primary", 2), Stored(True, 2))
+def test_when_a_role_is_taken() -> None:
+    """A flag counts at its start; a key in the configuration counts at the first start that has it."""
+    assert not takes_role(record("replica"), flag=False, key=False)
+    assert takes_role(record("replica", took_role=1), flag=True, key=False)
+    assert takes_role(None, flag=False, key=True)
+    assert takes_role(record("replica"), flag=False, key=True)
+    assert not takes_role(record("replica", took_role=1), flag=False, key=True)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from tests.teeth.mutation import Mutation
 
 LOG_STREAM = "tests/daemon/test_log_stream.py::"
 PROMOTIONS = "tests/daemon/test_promotions.py::"
+TAKING = "tests/daemon/test_taking_a_role.py::"
 PEERS = "tests/daemon/test_peers.py::"
 
 OPERATING = (
@@ -58,6 +59,30 @@ OPERATING = (
         old="            self._check_loss(found, other)\n",
         new="",
         caught_by=(f"{PROMOTIONS}test_a_forced_promotion_says_what_another_has",),
+    ),
+    Mutation(
+        trap=9,
+        name="a role is taken from a primary that lives",
+        file="replicad/daemon/program.py",
+        old="                await self.roles.promote(force=False)\n",
+        new="                await self.roles.promote(force=True)\n",
+        caught_by=(f"{TAKING}test_a_role_is_not_taken_from_a_primary_that_lives",),
+    ),
+    Mutation(
+        trap=9,
+        name="a key in the configuration takes the role at every start",
+        file="replicad/replication/roles.py",
+        old="    return flag or (key and (record is None or not record.took_role))\n",
+        new="    return flag or key\n",
+        caught_by=(f"{TAKING}test_a_key_in_the_configuration_is_tried_once",),
+    ),
+    Mutation(
+        trap=9,
+        name="a primary is made a replica of any node",
+        file="replicad/daemon/role_changes.py",
+        old="is not Verdict.FENCE:\n                raise RoleRefused(",
+        new="is None:\n                raise RoleRefused(",
+        caught_by=(f"{TAKING}test_a_primary_does_not_follow_a_node_that_is_not_above_it",),
     ),
     # 26: a claim of a peer
     Mutation(
