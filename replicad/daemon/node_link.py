@@ -13,6 +13,7 @@ import structlog
 
 from replicad.daemon.archived_log import TargetLog
 from replicad.errors import StoreError
+from replicad.replication.agree import has_diverged
 from replicad.replication.connection import dial
 from replicad.replication.follower import Follower
 from replicad.replication.identify import Whereabouts
@@ -69,7 +70,7 @@ class NodeLink:
             node.config.data,
             lambda: dial(*primary),
             node.config.link,
-            node.shower.nudge,
+            self._changed,
             whereabouts=self.whereabouts,
             on_welcome=self._welcomed,
             on_nodes=lambda message: node.peers.hear_of(message.nodes, message.gone),
@@ -90,6 +91,7 @@ class NodeLink:
     def forget(self) -> None:
         """This node is the primary itself now."""
         self.path, self.told = (), None
+        self._node.verification.diverged(None)
 
     @property
     def told_at_most(self) -> Told | None:
@@ -104,6 +106,18 @@ class NodeLink:
     @property
     def role_word(self) -> str:
         return "connect" if self.follower is None else ROLE_WORDS.get(self.follower.link.state, "connecting")
+
+    def _changed(self) -> None:
+        """The state of the link changed, or how far a bootstrap is."""
+        node, follower = self._node, self.follower
+        node.shower.nudge()
+        if follower is None:
+            return
+        link = follower.link
+        if link.state == "streaming":
+            node.verification.diverged(None)
+        elif link.state == "stopped" and has_diverged(link.stopped_code, follows_primary=len(self.path) == 1):
+            node.verification.diverged(link.last_error)
 
     def whereabouts(self) -> Whereabouts:
         node = self._node

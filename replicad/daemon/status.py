@@ -79,9 +79,8 @@ def _replica_document(node: NodeProgram) -> Document:
         "bootstrap": None,
         "last_bootstrap": node.link.last_bootstrap,
     }
-    known = None if node.link.follower is None else node.link.follower.link.primary_sequence
-    if node.store is not None and known is not None:
-        document["lag_sequences"] = max(0, known - node.store.latest_sequence)
+    if node.store is not None and node.link.follower is not None:
+        document["lag_sequences"] = node.link.follower.lag_sequences
     return document
 
 
@@ -249,6 +248,7 @@ def link_document(env: Env, follower: Follower) -> Document:
         "attempts": link.attempts,
         "last_error": link.last_error,
         "primary_sequence": link.primary_sequence,
+        "primary_sequence_age_seconds": _rounded(follower.newest_age_seconds),
         "primary_clock_ahead_seconds": link.primary_clock_ahead_seconds,
         "primary_node_id": None if link.primary_node is None else link.primary_node.hex(),
     }

@@ -42,6 +42,7 @@ from replicad.store.marks import Mark
 log = structlog.get_logger("replicad.daemon")
 
 DAMAGED = "DAMAGED the data of this replica cannot be trusted; REPLICAD.STATUS says why"
+DIVERGED = "DIVERGED this replica has another history than the node that it follows; replicad rejoin mends it"
 SHOWN_DIFFERENCES_MAX = 3
 SHOWN_KEY_BYTES_MAX = 64
 
@@ -149,21 +150,30 @@ class Verification:
         log.warning("verification.repair_ordered", reason=reason)
         self._set(doubt=self.record.doubt or f"a repair is under way: {reason}", repairs=0)
 
+    def diverged(self, reason: str | None) -> None:
+        """The node that is followed has another history; None: it has this one, or nobody is followed."""
+        if reason != self.record.diverged and (reason is None or self.record.diverged is None):
+            self._set(diverged=None if reason is None else reason[:1000])
+
     # What the node shows.
 
     @property
     def reads_refused(self) -> str | None:
         """The error for whoever reads, or None."""
-        refuses = self._options.on_divergence == "refuse" and self._node.role == "replica"
-        return DAMAGED if refuses and self.record.doubt is not None else None
+        if self._options.on_divergence != "refuse" or self._node.role != "replica":
+            return None
+        if self.record.diverged is not None:
+            return DIVERGED
+        return None if self.record.doubt is None else DAMAGED
 
     def document(self) -> dict[str, Any]:
         record, running = self.record, self.verifier.comparison
+        doubt = record.doubt or record.diverged
         age_seconds = (self._env.clock.wall_us() - record.at_us) / 1e6 if record.at_us else None
         return {
-            "result": None if not record.at_us else "equal" if record.doubt is None else "doubted",
-            "doubt": record.doubt,
-            "sound": record.doubt is None,
+            "result": None if not record.at_us else "equal" if doubt is None else "doubted",
+            "doubt": doubt,
+            "sound": doubt is None,
             "refuses_reads": self.reads_refused is not None,
             "quarantined": [str(kept) for kept in self._quarantined.values() if kept is not None],
             "repairs": record.repairs,
@@ -186,6 +196,7 @@ class Verification:
             pass_ms=int(result.seconds * 1000),
             doubt=self.record.doubt,
             repairs=self.record.repairs,
+            diverged=self.record.diverged,
         )
         log.info(
             "verification.done",

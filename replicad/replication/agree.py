@@ -55,6 +55,18 @@ class Code(Enum):
     DIVERGED = "diverged"
 
 
+_OTHER_HISTORY = frozenset({Code.DIVERGED, Code.OTHER_EPOCH_ID, Code.UNKNOWN_FORK})
+
+
+def has_diverged(code: str | None, *, follows_primary: bool) -> bool:
+    """Whether a link that stopped for this reason says that the other node has another history. One that is
+    only behind has: the primary of an epoch never is, unless it lost what it wrote; a replica may be for a
+    while."""
+    if code == Code.REPLICA_AHEAD.value:
+        return follows_primary
+    return code in {other.value for other in _OTHER_HISTORY}
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """What a node has: which database, up to where, and through which epochs."""

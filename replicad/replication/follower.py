@@ -37,7 +37,7 @@ from replicad.replication.catch_up import CATCH_UPS_MAX, catch_up
 from replicad.replication.connection import Connection
 from replicad.replication.fetch import Fetcher
 from replicad.replication.framing import PAYLOAD_BYTES_MAX
-from replicad.replication.freshness import Freshness, fresh_at, why_refused, why_stale
+from replicad.replication.freshness import Freshness, fresh_at, lag_sequences, why_refused, why_stale
 from replicad.replication.identify import (
     FEATURES,
     SOFTWARE,
@@ -133,6 +133,7 @@ class Follower:
         self._on_change = on_change
         self.link = Link(since=env.clock.monotonic())
         self.freshness = Freshness()
+        self._heartbeat_seconds = options.heartbeat_seconds
         self._asked_at = 0.0
         """When the session's HELLO went out; the clocks of freshness go on while the machine sleeps."""
         self.upstream = Upstream()
@@ -177,12 +178,34 @@ class Follower:
         return self.freshness.staleness_seconds(store.durable_sequence, self._env.clock.awake())
 
     @property
-    def lag_seconds(self) -> float | None:
-        """How long it has been missing something that it knows of."""
+    def newest_age_seconds(self) -> float | None:
+        """How old what is known of the primary's newest is."""
+        return self.freshness.newest_age_seconds(self._env.clock.awake())
+
+    @property
+    def lag_sequences(self) -> int | None:
+        """How far it is behind the primary of all; None when that is not known."""
         store = self._data.store
         if store is None:
             return None
-        return self.freshness.lag_seconds(store.latest_sequence, self._env.clock.awake())
+        return lag_sequences(
+            store.latest_sequence,
+            self.link.primary_sequence,
+            self.newest_age_seconds,
+            self._heartbeat_seconds,
+        )
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """How long it has been missing something that it knows of; how old its data may be when it does not
+        know how far it is behind."""
+        store = self._data.store
+        if store is None:
+            return None
+        lag = self.freshness.lag_seconds(store.latest_sequence, self._env.clock.awake())
+        if self.lag_sequences is not None or lag is None or self.staleness_seconds is None:
+            return lag
+        return max(lag, self.staleness_seconds)
 
     @property
     def reads_refused(self) -> str | None:
@@ -237,9 +260,10 @@ class Follower:
         """Takes note of why a session ended; how long to wait before the next."""
         text = str(error) or type(error).__name__
         options = self._options
+        self.link.last_error = text
         if _needs_a_person(error):
             delay = options.stopped_retry_seconds
-            self.link.stopped_code = getattr(error, "code", None) or type(error).__name__
+            self.link.stopped_code = _code_of(error)
             log.error("replication.stopped", code=self.link.stopped_code, reason=text)
             self._set("stopped", f"the operator: {text}")
         else:
@@ -249,7 +273,6 @@ class Follower:
             delay = self._env.random.uniform(ceiling / 2, ceiling)
             log.info("replication.link_down", reason=text, retry_seconds=round(delay, 3))
             self._set("waiting", f"the next attempt, {delay:.1f} s after: {text}")
-        self.link.last_error = text
         return delay
 
     async def _session(self) -> None:
@@ -269,7 +292,7 @@ class Follower:
                 keep_alive(
                     connection,
                     self._beat,
-                    heartbeat_seconds=welcome.heartbeat_ms / 1000 or self._options.heartbeat_seconds,
+                    heartbeat_seconds=self._heartbeat_seconds,
                     idle_seconds=self._options.idle_seconds,
                     send_seconds=self._options.send_seconds,
                 ),
@@ -306,6 +329,7 @@ class Follower:
             self._set("agreeing", "the primary to compare the histories")
         if (loop := closes_loop(me.node, welcome.node, welcome.path)) is not None:
             raise RefusedError("loop", f"following this node would close a loop: {loop}", False)
+        self._heartbeat_seconds = welcome.heartbeat_ms / 1000 or self._options.heartbeat_seconds
         self.link.primary_sequence = welcome.position.sequence
         self.link.primary_node = welcome.node
         self._on_welcome(welcome)
@@ -344,7 +368,7 @@ class Follower:
                 refusal = may_repair(mine, primary)
             if refusal is not None:
                 self._repair = None
-                raise DivergedError(f"the primary proposed to replace this replica's data: {refusal}")
+                raise StoppedError(f"the primary proposed to replace this replica's data: {refusal}")
             if decided.code == Code.LOG_GONE.value and await self._caught_up(primary):
                 return
             if not self._start_over:
@@ -476,6 +500,11 @@ def _needs_a_person(error: Exception) -> bool:
     if isinstance(error, RefusedError):
         return not error.retry
     return isinstance(error, StoppedError | WrongDatabaseError | DivergedError)
+
+
+def _code_of(error: Exception) -> str:
+    default = Code.DIVERGED.value if isinstance(error, DivergedError) else type(error).__name__
+    return getattr(error, "code", None) or default
 
 
 def _code(value: str) -> Code:

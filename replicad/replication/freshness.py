@@ -78,6 +78,11 @@ class Freshness:
         after = self._fresh.after(applied)
         return now - self._fresh.times[after - 1] if after else None
 
+    def newest_age_seconds(self, now: float) -> float | None:
+        """How long ago the newest that is known of the primary of all surely was its newest; None when that
+        is not known. However much is on its way to this node, it came after that."""
+        return now - self._fresh.times[-1] if self._fresh.times else None
+
     def lag_seconds(self, applied: int, now: float) -> float | None:
         """How long it has been missing something that it knows of; 0 when it has all that it knows of."""
         after, times = self._known.after(applied), self._known.times
@@ -96,6 +101,20 @@ def fresh_at(heartbeat: Heartbeat, asked_at: float, now: float) -> float | None:
     elif heartbeat.echo_us is not None:
         asked_at = min(heartbeat.echo_us / 1e6, now)
     return asked_at - heartbeat.age_us / 1e6
+
+
+HEARTBEATS = 3
+"""So many intervals long what the primary said of itself counts as what it is."""
+
+
+def lag_sequences(
+    applied: int, newest: int | None, newest_age_seconds: float | None, heartbeat_seconds: float
+) -> int | None:
+    """How far a replica is behind the primary of all: None when that one's newest is not known, or was heard
+    of too long ago. What came with the log says nothing: it may be the oldest of much that is on its way."""
+    if newest is None or newest_age_seconds is None or newest_age_seconds > HEARTBEATS * heartbeat_seconds:
+        return None
+    return max(0, newest - applied)
 
 
 OLD_STATES = {

@@ -3,8 +3,9 @@
     GET /liveness          200 while the process answers and its store has not failed, else 503
     GET /readiness         200 while clients read, else 503
     GET /primary           200 on a primary that takes writes, else 503; also while they wait for its role
-    GET /replica[?lag=N]   200 on a replica that is ready, streams and is at most N sequence numbers behind,
-                           else 503
+    GET /replica           200 on a replica that is ready and streams, else 503;
+                ?lag=N     that is at most N sequence numbers behind, as far as its primary said lately,
+          ?staleness=S     whose data is at most S seconds old
     GET /status            the status document, JSON
     GET /metrics           its numbers as Prometheus text
 
@@ -14,6 +15,7 @@ The four checks are pure functions of the status document; their answers say why
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -27,6 +29,7 @@ Verdict = tuple[bool, str]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 LAG_DIGITS_MAX = 20
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 
 
 def is_alive(document: Document) -> Verdict:
@@ -60,17 +63,28 @@ def is_primary(document: Document) -> Verdict:
     return True, why
 
 
-def is_replica(document: Document, lag_max: int | None) -> Verdict:
+def is_replica(document: Document, lag_max: int | None, staleness_max: float | None = None) -> Verdict:
     ready, why = is_ready(document)
     if not ready or document["role"] != "replica":
         return False, why if not ready else "the primary"
     state = document["link"]["state"]
     if state != "streaming":
         return False, f"{state}: {document['link']['waits_for']}"
-    lag = document.get("lag_sequences")
+    lag, link = document.get("lag_sequences"), document["link"]
+    behind = f"{lag} sequence numbers behind"
+    if lag is None:
+        heard = _seconds(link.get("primary_sequence_age_seconds"))
+        behind = f"how far behind is not known: what it knows of its primary is {heard}"
     if lag_max is not None and (lag is None or lag > lag_max):
-        return False, f"{lag} sequence numbers behind"
-    return True, f"{why}, {lag} sequence numbers behind"
+        return False, behind
+    staleness = link.get("staleness_seconds")
+    if staleness_max is not None and (staleness is None or staleness > staleness_max):
+        return False, f"its data may be {_seconds(staleness)}"
+    return True, f"{why}, {behind}"
+
+
+def _seconds(age: float | None) -> str:
+    return "of unknown age" if age is None else f"{age:.1f} s old"
 
 
 class HttpServer:
@@ -114,12 +128,18 @@ class HttpServer:
         return answer
 
     async def _replica(self, request: web.Request) -> web.Response:
-        text = request.query.get("lag")
-        if text is None:
-            return _answer(is_replica(self._status(), None))
-        if not (text.isascii() and text.isdigit() and len(text) <= LAG_DIGITS_MAX):
+        lag, staleness = request.query.get("lag"), request.query.get("staleness")
+        if lag is not None and not (lag.isascii() and lag.isdigit() and len(lag) <= LAG_DIGITS_MAX):
             return web.Response(status=400, text="lag is a whole number of sequence numbers\n")
-        return _answer(is_replica(self._status(), int(text)))
+        if staleness is not None and _SECONDS.fullmatch(staleness) is None:
+            return web.Response(status=400, text="staleness is a number of seconds\n")
+        return _answer(
+            is_replica(
+                self._status(),
+                None if lag is None else int(lag),
+                None if staleness is None else float(staleness),
+            )
+        )
 
     async def _document(self, _: web.Request) -> web.Response:
         return web.json_response(self._status(), dumps=lambda value: json.dumps(value, default=str))

@@ -125,6 +125,8 @@ class Verification:
     pass_ms: int = 0
     doubt: str | None = None
     repairs: int = 0
+    diverged: str | None = None
+    """Why the node that is followed has another history, as far as is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,14 @@ import pytest
 
 from replicad.env import Env
 from replicad.replication.follower import Follower
-from replicad.replication.freshness import MARKS_MAX, Freshness, fresh_at, why_refused, why_stale
+from replicad.replication.freshness import (
+    MARKS_MAX,
+    Freshness,
+    fresh_at,
+    lag_sequences,
+    why_refused,
+    why_stale,
+)
 from replicad.replication.identify import Identity
 from replicad.replication.messages import Heartbeat
 from replicad.replication.options import ReplicationOptions
@@ -56,6 +63,34 @@ def test_a_word_is_as_old_as_who_said_it_knew() -> None:
     freshness.heard(30, 8.5, 3.0)
     assert freshness.staleness_seconds(20, 9.0) == 5.0
     assert freshness.staleness_seconds(30, 9.0) == 5.0, "it has all that 10 has"
+
+
+def test_what_is_known_of_the_primary_ages() -> None:
+    """By its own clock's echo, and by what nodes between say; the log itself makes nothing newer."""
+    freshness = Freshness()
+    assert freshness.newest_age_seconds(1.0) is None
+    freshness.heard(10, 5.0, 4.5)
+    assert freshness.newest_age_seconds(6.0) == 1.5
+    freshness.heard(90, 8.0)
+    assert freshness.newest_age_seconds(9.0) == 4.5
+
+
+@pytest.mark.parametrize(
+    ("applied", "newest", "age_seconds", "lag"),
+    [
+        (10, 10, 0.5, 0),
+        (7, 10, 3.0, 3),
+        (12, 10, 0.5, 0),
+        (10, 10, 3.1, None),
+        (10, 10, None, None),
+        (10, None, 0.5, None),
+    ],
+)
+def test_a_lag_is_what_the_primary_said_lately(
+    applied: int, newest: int | None, age_seconds: float | None, lag: int | None
+) -> None:
+    """Whoever has all that came, and was told of nothing for long, does not know how far behind it is."""
+    assert lag_sequences(applied, newest, age_seconds, 1.0) == lag
 
 
 def test_what_was_heard_of_another_history_is_forgotten() -> None:

@@ -58,6 +58,7 @@ EMPTY: dict[str, Any] = {
         ({**REPLICA, "lag_sequences": 0, "link": STALE}, True, False, False, False, False),
         ({**REPLICA, "verification": DAMAGED}, True, False, False, False, False),
         ({**REPLICA, "lag_sequences": 2}, True, True, False, True, True),
+        ({**REPLICA, "lag_sequences": None}, True, True, False, True, False),
         ({**REPLICA, "link": {"state": "waiting", "waits_for": "x"}}, True, True, False, False, False),
         (EMPTY, True, False, False, False, False),
     ],
@@ -101,11 +102,25 @@ async def fetch(port: int, path: str) -> tuple[int, str]:
     return await to_thread(ask)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "staleness_max", "good"),
+    [(0.5, None, True), (0.5, 1.0, True), (1.5, 1.0, False), (None, 1.0, False), (None, None, True)],
+)
+def test_a_replica_is_asked_how_old_its_data_is(
+    seconds: float | None, staleness_max: float | None, good: bool
+) -> None:
+    """What is not known is too old."""
+    document = {**REPLICA, "link": {**REPLICA["link"], "staleness_seconds": seconds}}
+    assert is_replica(document, None, staleness_max)[0] == good
+
+
 async def test_over_http(port: int) -> None:
     """Checks answer 200 or 503 with a reason, the status is JSON, metrics are Prometheus text."""
     assert await fetch(port, "/primary") == (200, "primary at 1:5:00000000000000ff\n")
     assert await fetch(port, "/replica?lag=2") == (503, "the primary\n")
     assert (await fetch(port, "/replica?lag=-1"))[0] == 400
+    assert await fetch(port, "/replica?staleness=0.5") == (503, "the primary\n")
+    assert (await fetch(port, "/replica?staleness=nan"))[0] == 400
     assert (await fetch(port, "/nothing"))[0] == 404
     code, text = await fetch(port, "/status")
     assert (code, json.loads(text)) == (200, PRIMARY)

@@ -8,6 +8,7 @@ from tests.teeth.mutation import Mutation
 LOG_STREAM = "tests/daemon/test_log_stream.py::"
 PROMOTIONS = "tests/daemon/test_promotions.py::"
 TAKING = "tests/daemon/test_taking_a_role.py::"
+DIVERGENCE = "tests/daemon/test_divergence.py::"
 PEERS = "tests/daemon/test_peers.py::"
 
 OPERATING = (
@@ -83,6 +84,47 @@ OPERATING = (
         old="is not Verdict.FENCE:\n                raise RoleRefused(",
         new="is None:\n                raise RoleRefused(",
         caught_by=(f"{TAKING}test_a_primary_does_not_follow_a_node_that_is_not_above_it",),
+    ),
+    # 11: gaps, and histories that are two
+    Mutation(
+        trap=11,
+        name="a replica of another history serves reads",
+        file="replicad/daemon/verification.py",
+        old="        if self.record.diverged is not None:\n            return DIVERGED\n",
+        new="",
+        caught_by=(f"{DIVERGENCE}test_a_replica_of_another_history_refuses_reads",),
+    ),
+    Mutation(
+        trap=11,
+        name="that its history is another is forgotten over a restart",
+        file="replicad/daemon/verification.py",
+        old="            self._set(diverged=None if reason is None else reason[:1000])\n",
+        new="            self.record = replace(self.record, diverged=reason and reason[:1000])\n",
+        caught_by=(f"{DIVERGENCE}test_a_replica_of_another_history_refuses_reads",),
+    ),
+    Mutation(
+        trap=11,
+        name="a primary that is behind its replica has its history",
+        file="replicad/replication/agree.py",
+        old="        return follows_primary\n",
+        new="        return False\n",
+        caught_by=(f"{DIVERGENCE}test_a_primary_that_is_behind_its_replica_has_another_history",),
+    ),
+    Mutation(
+        trap=9,
+        name="a lag is counted from what was received",
+        file="replicad/replication/freshness.py",
+        old="newest_age_seconds is None or newest_age_seconds > HEARTBEATS * heartbeat_seconds",
+        new="False",
+        caught_by=("tests/replication/test_freshness.py::test_a_lag_is_what_the_primary_said_lately",),
+    ),
+    Mutation(
+        trap=9,
+        name="a replica of unknown age is fresh",
+        file="replicad/server/http.py",
+        old="(staleness is None or staleness > staleness_max)",
+        new="(staleness or 0) > staleness_max",
+        caught_by=("tests/server/test_http.py::test_a_replica_is_asked_how_old_its_data_is",),
     ),
     # 26: a claim of a peer
     Mutation(

@@ -20,7 +20,7 @@ Entry = tuple[Handler, int, int, "Command"]
 Table = dict[bytes, Entry]
 
 _UNBOUNDED = 1 << 62
-_READS_WITHOUT_KEYS = frozenset(["scan", "keys", "dbsize", "randomkey", "replicad.digest"])
+_READS_WITHOUT_KEYS = frozenset(["scan", "keys", "dbsize", "randomkey"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,78 @@
+"""A replica whose primary has another history: it says so, and does not show data that is nobody's."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from replicad.daemon.config import load_replica
+from replicad.daemon.program import NodeProgram
+from replicad.replication.agree import Code, has_diverged
+from tests.support.programs import again, primary, replica_of, started, streams, until
+
+
+@asynccontextmanager
+async def other_history(directory: Path, writes: int = 2) -> AsyncIterator[NodeProgram]:
+    """A primary that lost its last write and wrote others instead, while its replica at "r", which has that
+    write, was down."""
+    async with primary(directory / "p") as p:
+        async with replica_of(p, directory / "r") as r:
+            await until(lambda: streams(r, b"p"))
+        assert p.store is not None
+        p.store.flush()
+    shutil.copytree(directory / "p", directory / "earlier")
+    async with again(directory / "p") as p:
+        assert p.store is not None
+        p.store.put(b"k", b"of both")
+        async with replica_of(p, directory / "r") as r:
+            await until(lambda: r.store is not None and r.store.get(b"k") == b"of both")
+    shutil.rmtree(directory / "p")
+    (directory / "earlier").rename(directory / "p")
+    async with again(directory / "p") as p:
+        assert p.store is not None
+        for number in range(writes):
+            p.store.put(b"k", b"another %d" % number)
+        yield p
+
+
+def replica(p: NodeProgram, data: Path, **flags: Any) -> Any:
+    config = load_replica(None, data=data, listen=":0", primary=p.listening["replication"], **flags)
+    return started(config)
+
+
+async def test_a_replica_of_another_history_refuses_reads(tmp_path: Path) -> None:
+    """Through a restart in which it reaches nobody, and until it follows its history again."""
+    async with other_history(tmp_path) as p, replica(p, tmp_path / "r") as r:
+        r.spawn(r.verification.run())
+        await until(lambda: r.reads_refused is not None)
+        assert r.reads_refused is not None and r.reads_refused.startswith("DIVERGED")
+        document = r.status()
+        assert document["link"]["stopped_code"] == "diverged"
+        assert document["verification"]["refuses_reads"] and "history" in document["verification"]["doubt"]
+        await until(lambda: bool((found := r._records.state.view().verification) and found.diverged))
+        await until(lambda: r._records.state.view().verification is not None)
+    async with replica(p, tmp_path / "r") as r:
+        assert r.reads_refused is not None
+
+
+async def test_it_serves_where_that_is_configured(tmp_path: Path) -> None:
+    """The status says what is wrong all the same."""
+    async with (
+        other_history(tmp_path) as p,
+        replica(p, tmp_path / "r", verification__on_divergence="serve") as r,
+    ):
+        await until(lambda: r.status()["verification"]["doubt"] is not None)
+        assert r.reads_refused is None
+
+
+async def test_a_primary_that_is_behind_its_replica_has_another_history(tmp_path: Path) -> None:
+    """It lost what it wrote; a replica that feeds replicas may be behind them for a while."""
+    async with other_history(tmp_path, writes=0) as p, replica(p, tmp_path / "r") as r:
+        await until(lambda: r.reads_refused is not None)
+        assert r.status()["link"]["stopped_code"] == Code.REPLICA_AHEAD.value
+    assert not has_diverged(Code.REPLICA_AHEAD.value, follows_primary=False)
+    assert not has_diverged(Code.WRONG_DATABASE.value, follows_primary=True)
+    assert not has_diverged(None, follows_primary=True)
