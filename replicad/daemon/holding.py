@@ -128,6 +128,8 @@ class Holding:
         await self.clients.close()
         await self.replicas.close()
         await self._close_store()
+        if self.failure.done():
+            self.failure.exception()  # whatever ends the node, it is known
 
     # What replication asks.
 

@@ -19,6 +19,7 @@ from replicad.daemon.addresses import Address
 from replicad.daemon.certainty import Certainty
 from replicad.daemon.client_port import ClientPort
 from replicad.daemon.config import NodeConfig, PrimaryConfig, ReplicaConfig
+from replicad.daemon.directory_watch import LOOK_SECONDS, look
 from replicad.daemon.holding import Holding
 from replicad.daemon.http_port import HttpPort
 from replicad.daemon.node import Shower, identity_of, node_state
@@ -72,6 +73,7 @@ async def _node(config: PrimaryConfig | ReplicaConfig, env: Env, stop: Stop) -> 
                 node.shower.run(),
                 node.keep(),
                 node.tick(),
+                node.watch_directory(),
                 node.certainty.meet(),
                 node.certainty.pulse(),
                 node.verification.run(),
@@ -211,6 +213,12 @@ class NodeProgram:
     def _peers_changed(self) -> None:
         if self.holding.feed is not None:
             self.holding.feed.tell_nodes()
+
+    async def watch_directory(self) -> None:
+        """Never returns; raises PoisonedError when the data directory is not this node's own any more."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await look(self.config.data, self._records, self.store)
 
     async def _tried(self, job: Coroutine[Any, Any, None]) -> None:
         """What a full disk or too few file descriptors prevent now, the next tick does."""

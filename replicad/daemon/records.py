@@ -29,6 +29,7 @@ def locked_state(env: Env, data: Path) -> Iterator[NodeState]:
     lock = env.fs.lock(data / DIRECTORY / "daemon.lock")
     try:
         state = NodeState(env, data)
+        state.lock = lock
         try:
             yield state
         finally:

@@ -100,6 +100,11 @@ class ReadFile(Protocol):
 class DirectoryLock(Protocol):
     def release(self) -> None: ...
 
+    def is_in_place(self) -> bool:
+        """Whether the lock file's path still names the file that is locked: its directory may have been
+        removed, replaced or unmounted."""
+        ...
+
 
 class FileSystem(Protocol):
     def create(self, path: Path) -> AppendFile:

@@ -93,6 +93,7 @@ class LocalDirectoryLock:
     """flock: ends with the process, whatever way it ends."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path.absolute()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,6 +103,13 @@ class LocalDirectoryLock:
             raise LockedError(f"{path.parent} is in use by process {holder}") from None
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def is_in_place(self) -> bool:
+        try:
+            found = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return self._fd >= 0 and os.path.samestat(found, os.fstat(self._fd))
 
     def release(self) -> None:
         if self._fd >= 0:

@@ -22,7 +22,7 @@ from typing import Any
 
 import lmdb
 
-from replicad.env import Env
+from replicad.env import DirectoryLock, Env
 from replicad.errors import CorruptionError, DiskFullError, NotFoundError, StoreError
 from replicad.options import MIB
 from replicad.state.records import (
@@ -59,6 +59,8 @@ class NodeState:
     def __init__(self, env: Env, data_dir: Path) -> None:
         """Opens the state, or makes it with a new random node id."""
         self._env = env
+        self.lock: DirectoryLock | None = None
+        """Who holds the node's directory for this process; whoever took it sets it."""
         self.path = data_dir / DIRECTORY
         fresh = not env.fs.exists(self.path / "data.mdb")
         env.fs.make_directories(self.path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from replicad import kernels
 from replicad.env import Env
-from replicad.errors import DiskFullError, InvalidArgument, ReadOnlyError, StoreError
+from replicad.errors import DiskFullError, InvalidArgument, PoisonedError, ReadOnlyError, StoreError
 from replicad.options import FamilyOptions, Options
 from replicad.store.background import Background, seal_active
 from replicad.store.checkpoint import Checkpoint, write_checkpoint
@@ -21,6 +21,7 @@ from replicad.store.live_files import LiveFiles, live_files
 from replicad.store.log_access import LogAccess
 from replicad.store.marks import Mark, Marks, encode_mark
 from replicad.store.opening import open_core, start_syncer
+from replicad.store.presence import what_is_gone
 from replicad.store.read_only import open_beside_writer
 from replicad.store.reading import Newest, Pair, Snapshot, families_at, scan, view_of
 from replicad.store.roles import demote, finish_promotion, promote
@@ -443,6 +444,16 @@ class Database(LogAccess):
         """
         with self.cut(flush=True, holder=f"base copy {path}") as cut:
             return write_checkpoint(self._core.env, cut, Path(path), with_log=False).position
+
+    def what_is_gone(self) -> str | None:
+        """Which of its files is not where it belongs, or None: its directory may be another one by now. A few
+        calls of the file system; what is written meanwhile is not looked for."""
+        return what_is_gone(self._core)
+
+    def poison(self, reason: str) -> None:
+        """Stops the store for a reason from outside: nothing becomes visible, durable or acknowledged any
+        more."""
+        self._progress.fail(PoisonedError(reason))
 
     def close(self) -> None:
         """Syncs the log and ends. What is in memtables is read back from the log at the next opening."""

@@ -95,6 +95,9 @@ class _Locks:
         for lock in self._held:
             lock.release()
 
+    def is_in_place(self) -> bool:
+        return all(lock.is_in_place() for lock in self._held)
+
 
 def lock_directory(env: Env, path: Path, options: Options) -> DirectoryLock:
     """The directory, and a log directory of its own: a copy opened with its original's would ruin its log."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -184,3 +186,19 @@ def test_garbage_on_the_replication_port_changes_nothing(cluster: Cluster, prima
         assert client.wait(1, 5000) == 1
     follows(replica, primary)
     eventually(lambda: len(primary.status()["replicas"]) <= 2)
+
+
+def test_a_node_whose_directory_is_removed_ends_within_a_second(primary: Daemon) -> None:
+    """No write is answered after that, and the exit code says that what it holds is unknown."""
+    with primary.client() as client:
+        client.set("before", "v")
+        shutil.rmtree(primary.data)
+        removed = time.monotonic()
+        answered = removed
+        with contextlib.suppress(redis.RedisError):
+            while time.monotonic() - removed < 10:
+                client.set("after", "v")
+                answered = time.monotonic()
+    assert primary.wait() == 74
+    assert answered - removed < 1
+    assert primary.events("data.gone")

@@ -233,7 +233,7 @@ class MemoryFileSystem:
         if not self.exists(path):
             self.create(path)
         self._locked.add(path)
-        return MemoryLock(self._locked, path)
+        return MemoryLock(self, self._locked, path)
 
     # For its files
 
@@ -337,9 +337,13 @@ class MemoryReadFile:
 
 
 class MemoryLock:
-    def __init__(self, locked: set[Path], path: Path) -> None:
+    def __init__(self, fs: MemoryFileSystem, locked: set[Path], path: Path) -> None:
+        self._fs = fs
         self._locked = locked
         self._path = path
+
+    def is_in_place(self) -> bool:
+        return self._fs.exists(self._path)
 
     def release(self) -> None:
         self._locked.discard(self._path)

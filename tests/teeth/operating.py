@@ -186,4 +186,44 @@ OPERATING = (
         new="            if False:\n",
         caught_by=(f"{LOG_STREAM}test_lines_that_cannot_be_written_are_counted_and_said_later",),
     ),
+    # 30: directories vanish under running processes
+    Mutation(
+        trap=30,
+        name="any file under the lock's name is the lock",
+        file="replicad/env/local.py",
+        old="self._fd >= 0 and os.path.samestat(found, os.fstat(self._fd))",
+        new="self._fd >= 0 and found is not None",
+        caught_by=("tests/daemon/test_directory_watch.py::test_a_lock_knows_its_file",),
+    ),
+    Mutation(
+        trap=30,
+        name="a log that is removed is not missed",
+        file="replicad/store/presence.py",
+        old="    if segment is not None and not",
+        new="    if False and segment is not None and not",
+        caught_by=(
+            "tests/daemon/test_directory_watch.py::test_a_node_whose_directory_is_gone_acknowledges_nothing",
+        ),
+    ),
+    Mutation(
+        trap=30,
+        name="a node whose directory is gone goes on until it has ended",
+        file="replicad/daemon/directory_watch.py",
+        old="        store.poison(reason)\n",
+        new="        pass\n",
+        caught_by=(
+            "tests/daemon/test_directory_watch.py::test_a_node_whose_directory_is_gone_acknowledges_nothing",
+        ),
+    ),
+    Mutation(
+        trap=30,
+        name="nobody looks whether the directory is there",
+        file="replicad/daemon/program.py",
+        old="                node.watch_directory(),\n",
+        new="",
+        caught_by=(
+            "tests/integration/test_processes.py::test_a_node_whose_directory_is_removed_ends_within_a_second",
+        ),
+        hangs=True,
+    ),
 )
