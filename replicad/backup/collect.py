@@ -4,6 +4,11 @@
 
 What a backup names, and what one that is being made relies on, is never removed; nor is anything under a
 name that is not ours. Cut short at any moment, it leaves files that the next one removes.
+
+No clock and no pause of anybody makes a removal wrong. Who seems dead, by the target's clock, may sleep: a
+revocation is for good, and a maker that wakes finds it. What a removal published may be removed at any later
+moment: its document stays until it is done or, when its remover died, until none of those files is there,
+and no file is ever written under a name that another one had.
 """
 
 from __future__ import annotations
@@ -18,18 +23,18 @@ from replicad.backup import names
 from replicad.backup.claims import keep_highest
 from replicad.backup.collections import (
     Collection,
-    decode_collection,
-    decode_revoked,
     encode_collection,
+    encode_doubted,
     encode_revoked,
+    read_collection,
 )
 from replicad.backup.meta import BackupMeta, PendingBackup, decode_pending
 from replicad.backup.names import BackupId
-from replicad.backup.shelf import read_meta
-from replicad.backup.target import Target
+from replicad.backup.shelf import is_revoked, read_meta
+from replicad.backup.target import Target, ages_seconds
 from replicad.backup.workers import run_all
 from replicad.env import Env
-from replicad.errors import CorruptionError, NewerFormatError, NotFoundError, StoppedError, StoreError
+from replicad.errors import CorruptionError, NewerFormatError, NotFoundError, StoreError
 
 _BATCH = 1000
 _Claim = tuple[BackupId, str]
@@ -84,7 +89,7 @@ class Collector:
     def __init__(self, env: Env, target: Target, *, grace_seconds: float, workers: int) -> None:
         self._env = env
         self._target = target
-        self._grace_us = int(grace_seconds * 1_000_000)
+        self._grace_seconds = grace_seconds
         self._workers = workers
         self._metas: dict[BackupId, BackupMeta] = {}
         self._revoked_count = 0
@@ -99,16 +104,16 @@ class Collector:
         self._revoke_dead(target.list(names.META))
         files = self._all_files()
         listed = target.list(names.META)
-        needed = self._needed(listed, files)
+        needed = self._needed(listed)
         garbage = {name: size for name, size in files.items() if not needed.holds(name)}
         removed = self._remove(garbage, listed)
-        self._forget_dead(target.list(names.META))
+        self._forget_done(target.list(names.META))
         return Collected(
             backups=tuple(sorted(delete)),
             files=len(removed),
             bytes=sum(removed.values()),
             claims_revoked=self._revoked_count,
-            unfinished=target.remove_unfinished(self._env.clock.wall_us() - self._grace_us),
+            unfinished=target.remove_unfinished(self._grace_seconds),
         )
 
     def _read_metas(self, listed: Iterable[str], without: CollectionOf[BackupId] = ()) -> None:
@@ -145,44 +150,53 @@ class Collector:
 
     def _revoke_dead(self, listed: Iterable[str]) -> None:
         listed = set(listed)
-        now = self._env.clock.wall_us()
-        for name in sorted(listed):
-            claim = names.claim_of_pending(name)
-            if claim is None or names.revoked_name(*claim) in listed:
-                continue
-            if names.meta_name(claim[0]) in listed:
-                self._target.delete([name])  # It is published, and needs no claim.
-                continue
-            pending = self._pending(name)
-            if pending is not None and pending.seen_us + self._grace_us <= now:
-                self._target.write(names.revoked_name(*claim), [encode_revoked(now)])
-                self._revoked_count += 1
+        claims = {claim: name for name in listed if (claim := names.claim_of_pending(name))}
+        revoked = {claim for name in listed if (claim := names.claim_of_revoked(name))}
+        waiting = []
+        for claim, name in sorted(claims.items()):
+            if claim in revoked or names.meta_name(claim[0]) in listed:
+                self._target.delete([name])  # It is over, or published, and needs no claim.
+            else:
+                waiting.append(claim)
+        ages = {} if self._at_once else ages_seconds(self._target, [claims[claim] for claim in waiting])
+        for claim in waiting:
+            if self._at_once or ages.get(claims[claim], 0.0) >= self._grace_seconds:
+                self._revoke(claim)
 
-    def _forget_dead(self, listed: Iterable[str]) -> None:
-        """A revocation stays for a grace age, because its maker may only have slept."""
+    def _revoke(self, claim: _Claim) -> None:
+        """Doubts first, and then looks: a maker that publishes meanwhile sees the doubt, or is seen."""
+        now_us = self._env.clock.wall_us()
+        doubt = names.doubted_name(*claim, self._env.random.bytes(8).hex())
+        self._target.write(doubt, [encode_doubted(now_us)])
+        if names.meta_name(claim[0]) not in self._target.list(names.META):
+            self._target.write(names.revoked_name(*claim), [encode_revoked(now_us)])
+            self._target.delete([names.pending_name(*claim)])
+            self._revoked_count += 1
+        self._target.delete([doubt])
+
+    @property
+    def _at_once(self) -> bool:
+        """Whoever asks knows that no backup is being made."""
+        return self._grace_seconds == 0
+
+    def _forget_done(self, listed: Iterable[str]) -> None:
+        """Removals whose every file is gone, and doubts that came to nothing.
+
+        Revocations stay, because nobody knows when their makers wake, unless whoever asks knows that there
+        are none.
+        """
         listed = set(listed)
-        now = self._env.clock.wall_us()
-        for name in sorted(listed):
-            claim = names.claim_of_revoked(name)
-            if claim is not None and names.meta_name(claim[0]) not in listed:
-                if self._revoked_us(name) + self._grace_us <= now:
-                    keep_highest(self._target, listed)
-                    self._target.delete([names.pending_name(*claim)])
-                    self._target.delete([name])
-            elif names.is_collection(name) and self._is_old(name, now):
+        removals = {name: read_collection(self._target, name) for name in listed if names.is_collection(name)}
+        there = self._all_files() if removals else {}
+        for name, content in removals.items():
+            if content is not None and not any(doomed in there for doomed in content.names):
                 self._target.delete([name])
-
-    def _revoked_us(self, name: str) -> int:
-        try:
-            return decode_revoked(self._target.read(name))
-        except NotFoundError:
-            return 0
-
-    def _is_old(self, name: str, now: int) -> bool:
-        try:
-            return decode_collection(self._target.read(name)).started_us + self._grace_us <= now
-        except NotFoundError:
-            return False
+        if self._at_once:
+            keep_highest(self._target, listed)
+            over = {claim for name in listed if (claim := names.claim_of_revoked(name))}
+            self._target.delete([names.pending_name(*claim) for claim in sorted(over)])
+            self._target.delete([name for name in sorted(listed) if names.claim_of_doubted(name)])
+            self._target.delete([names.revoked_name(*claim) for claim in sorted(over)])
 
     def _pending(self, name: str) -> PendingBackup | None:
         try:
@@ -200,38 +214,35 @@ class Collector:
             found |= self._target.list(prefix)
         return found
 
-    def _needed(self, listed: Iterable[str], files: dict[str, int]) -> _Needed:
+    def _needed(self, listed: Iterable[str]) -> _Needed:
         listed = set(listed)
         needed = _Needed()
-        self._judge_revoked(listed, files)
+        revoked = {claim for name in listed if (claim := names.claim_of_revoked(name))}
+        self._delete_revoked(listed, revoked)
         self._read_metas(listed)
         for name in listed:
             id = names.id_of_meta(name)
             claim = names.claim_of_pending(name)
             if id is not None and id in self._metas:
                 needed.add_meta(self._metas[id])
-            elif claim is not None and names.revoked_name(*claim) not in listed:
+            elif claim is not None and claim not in revoked:
                 pending = self._pending(name)
                 if pending is not None:
                     needed.add_claim(pending)
         return needed
 
-    def _judge_revoked(self, listed: set[str], files: dict[str, int]) -> None:
-        """A backup that was published and revoked at once counts if it is whole, and goes if it is not."""
-        for name in sorted(listed):
-            claim = names.claim_of_revoked(name)
-            if claim is None or names.meta_name(claim[0]) not in listed:
-                continue
-            self._read_metas([names.meta_name(claim[0])])
-            meta = self._metas.get(claim[0])
-            if meta is None or any(files.get(file.name) != file.size_bytes for file in meta.files):
-                keep_highest(self._target, listed)
-                self._target.delete([names.meta_name(claim[0])])
-                listed.discard(names.meta_name(claim[0]))
-            else:
-                self._target.delete([names.pending_name(*claim)])
-                self._target.delete([name])
-                listed.discard(name)
+    def _delete_revoked(self, listed: set[str], revoked: set[_Claim]) -> None:
+        """What was revoked is no backup, though its maker published it later and died before it looked."""
+        late = {
+            name
+            for id in {id for id, _ in revoked}
+            if (name := names.meta_name(id)) in listed
+            and is_revoked(self._target, id, {owner for other, owner in revoked if other == id})
+        }
+        if late:
+            keep_highest(self._target, listed)
+            self._target.delete(sorted(late))
+            listed -= late
 
     # Removing
 
@@ -241,23 +252,31 @@ class Collector:
         collection = names.collection_name(self._env.random.bytes(8).hex())
         content = Collection(started_us=self._env.clock.wall_us(), names=tuple(sorted(garbage)))
         self._target.write(collection, [encode_collection(content)])
-        try:
-            since = _Needed()
-            fresh = set(self._target.list(names.META)) - set(seen)
-            self._read_metas(fresh)
-            for name in fresh:
-                id = names.id_of_meta(name)
-                pending = self._pending(name) if names.claim_of_pending(name) else None
-                if id is not None and id in self._metas:
-                    since.add_meta(self._metas[id])
-                elif pending is not None:
-                    since.add_claim(pending)
-            doomed = {name: size for name, size in garbage.items() if not since.holds(name)}
-            waiting = iter(sorted(doomed))
-            while batch := list(islice(waiting, _BATCH)):
-                if self._target.size(collection) is None:
-                    raise StoppedError("this collection of garbage slept so long that another one forgot it")
-                self._target.delete(batch)
-        finally:
-            self._target.delete([collection])
+        since = _Needed()
+        while self._look_again(set(seen), since):
+            pass
+        doomed = {name: size for name, size in garbage.items() if not since.holds(name)}
+        waiting = iter(sorted(doomed))
+        while batch := list(islice(waiting, _BATCH)):
+            self._target.delete(batch)
+        # Only now, and not when something was raised: a request that failed here may still arrive there.
+        self._target.delete([collection])
         return doomed
+
+    def _look_again(self, seen: set[str], since: _Needed) -> bool:
+        """Adds what new documents need to `since`. Whether that has to be done once more: a claim that is
+        gone when it is read may have become a backup after the listing."""
+        fresh = set(self._target.list(names.META)) - seen
+        self._read_metas(fresh)
+        vanished = False
+        for name in fresh:
+            id = names.id_of_meta(name)
+            if id is not None and id in self._metas:
+                since.add_meta(self._metas[id])
+            elif names.claim_of_pending(name):
+                pending = self._pending(name)
+                if pending is None:
+                    vanished = True
+                else:
+                    since.add_claim(pending)
+        return vanished

@@ -11,6 +11,7 @@ from replicad.errors import CorruptionError, NotFoundError
 
 COLLECTION_KIND = "backup-collection"
 REVOKED_KIND = "revoked-backup"
+DOUBTED_KIND = "doubted-backup"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,7 @@ class Collection:
     """Whoever makes a backup must not rely on these files any more, nor write them under these names."""
 
     started_us: int
+    """For people."""
     names: tuple[str, ...]
 
 
@@ -36,6 +38,18 @@ def decode_collection(data: bytes) -> Collection:
     return Collection(started_us=started, names=tuple(str(name) for name in listed))
 
 
+def encode_doubted(doubted_us: int) -> bytes:
+    return envelope.encode(DOUBTED_KIND, {"doubted_us": doubted_us})
+
+
+def decode_doubted(data: bytes) -> int:
+    """When a claim was doubted; raises CorruptionError or NewerFormatError."""
+    doubted = envelope.decode(DOUBTED_KIND, data).get("doubted_us")
+    if not isinstance(doubted, int):
+        raise CorruptionError("not a doubt", offset=0)
+    return doubted
+
+
 def encode_revoked(revoked_us: int) -> bytes:
     return envelope.encode(REVOKED_KIND, {"revoked_us": revoked_us})
 
@@ -48,13 +62,22 @@ def decode_revoked(data: bytes) -> int:
     return revoked
 
 
+def read_collection(target: Target, name: str) -> Collection | None:
+    """None when it is done. Raises CorruptionError or NewerFormatError."""
+    try:
+        return decode_collection(target.read(name))
+    except NotFoundError:
+        return None
+    except CorruptionError as error:
+        located = error.located(f"{target.url}/{name}")
+        located.add_note("nobody knows what is being removed; delete this file when surely no removal runs")
+        raise located from None
+
+
 def condemned_names(target: Target, listed: Iterable[str]) -> frozenset[str]:
     """What is being removed, by everybody whose collection is among the names under `meta/`."""
     condemned: set[str] = set()
     for name in listed:
-        if names.is_collection(name):
-            try:
-                condemned.update(decode_collection(target.read(name)).names)
-            except NotFoundError:
-                continue  # It is done.
+        if names.is_collection(name) and (collection := read_collection(target, name)) is not None:
+            condemned.update(collection.names)
     return frozenset(condemned)

@@ -54,21 +54,24 @@ class Creation:
                 f"metadata has {len(self.metadata)} bytes; at most {METADATA_BYTES_MAX} are kept"
             )
         tables = self.source.state.tables if self.options.share_table_files else ()
-        relied_on = [names.shared_name(names.table_identity(meta)) for meta in tables]
+        relied_on = [f"{names.table_identity(meta)}.sst" for meta in tables]
         held = claim(self.env, self.target, relied_on, all_attachments=self.attachments is not None)
+        publishing = False
         try:
             copies = _Copies(self, held)
             meta = copies.run()
             held.check()
             self.flow.stop.check()
             self.source.check()
+            publishing = True
             self.target.write(names.meta_name(held.id), [encode_meta(meta)])
+            publishing = False
             if not held.safely_published():
                 copies.raise_unless_all_there(meta.files)
         except BaseException:
             # What cannot be removed now goes with the next collection of garbage.
             with contextlib.suppress(Exception):
-                held.withdraw()
+                held.withdraw(was_publishing=publishing)
             raise
         with contextlib.suppress(
             OSError, StoreError
@@ -98,7 +101,9 @@ class _Copies:
         self._condemned = condemned_names(creation.target, held.seen_then)
         self._there: dict[str, dict[str, int]] = {}
         """By identity, the names that may be relied on, with their sizes."""
-        self._renewing = threading.Lock()
+        self._writing: set[str] = set()
+        """Names of attachments that this backup writes: each once, though several have that content."""
+        self._lock = threading.Lock()
         self._renewed_at = self._env.clock.monotonic()
 
     def run(self) -> BackupMeta:
@@ -136,6 +141,7 @@ class _Copies:
             copied_bytes=sum(written.values()),
             copied_files=len(written),
             metadata=self._creation.metadata,
+            owner=self._claim.owner,
             files=tuple(sorted((copied.file for copied in done), key=lambda file: (file.kind, file.path))),
         )
 
@@ -154,14 +160,9 @@ class _Copies:
         return self._name_of(names.table_identity(meta))
 
     def _name_of(self, identity: str) -> str:
-        """Where the file is, or will be: not under a name that somebody is about to remove."""
+        """Where the file is, unless somebody is about to remove that, or else will be."""
         there = self._there.get(identity)
-        if there:
-            return min(there)
-        usual = names.shared_name(identity)
-        if usual not in self._condemned:
-            return usual
-        return names.shared_name(identity, self._claim.id)
+        return min(there) if there else names.shared_name(identity, self._claim.id)
 
     def _is_there(self, name: str, size_bytes: int) -> bool:
         """Raises CorruptionError when it is, and cannot be what its name says."""
@@ -171,7 +172,7 @@ class _Copies:
         if found != size_bytes:
             raise CorruptionError(
                 "the target is damaged: the file has another size than its name says; verify tells which "
-                "backups have it, and once it is removed the next backup writes it anew",
+                "backups it breaks, and once it is removed the next backup writes a file of its own",
                 path=f"{self._target.url}/{name}",
                 offset=min(found, size_bytes),
                 expected=size_bytes,
@@ -245,7 +246,7 @@ class _Copies:
                 sha256 = hash.digest()
                 attachment.check(sha256)
                 name = self._name_of(names.attachment_identity(sha256))
-                written = not self._is_there(name, size)
+                written = not self._is_there(name, size) and self._is_first(name)
                 if written:
                     self._target.write(name, self._attachment_chunks(attachment, sha256))
             finally:
@@ -255,6 +256,12 @@ class _Copies:
             return _Copied(copied, written)
 
         return copy
+
+    def _is_first(self, name: str) -> bool:
+        with self._lock:
+            first = name not in self._writing
+            self._writing.add(name)
+        return first
 
     def _attachment_chunks(self, attachment: OpenAttachment, sha256: bytes) -> Iterator[Bytes]:
         hash = hashlib.sha256()
@@ -287,7 +294,7 @@ class _Copies:
         self._flow.meter.file_done()
         now = self._env.clock.monotonic()
         every = max(self._creation.options.grace_seconds / 10, _RENEW_SECONDS_MIN)
-        with self._renewing:
+        with self._lock:
             if now - self._renewed_at >= every:
                 self._renewed_at = now
                 self._claim.renew()

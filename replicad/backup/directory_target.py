@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from replicad.env import Env, is_no_room
@@ -12,8 +12,8 @@ from replicad.env.filesystem import Bytes
 from replicad.errors import DiskFullError, InvalidArgument, NotFoundError
 
 UNFINISHED = "tmp"
-_STAGED = re.compile(r"(\d{16})-[0-9a-f]{16}")
-"""The wall-clock time in microseconds when the write began, and a random end."""
+_STAGED = re.compile(r"\d{16}-[0-9a-f]{16}")
+"""The wall-clock time in microseconds when the write began, for people, and a random end."""
 
 
 class DirectoryTarget:
@@ -75,8 +75,7 @@ class DirectoryTarget:
                         file.sync()
                 finally:
                     file.close()
-                fs.make_directories(path.parent)
-                fs.rename(staged, path)
+                self._put(staged, path)
             except BaseException:
                 fs.unlink(staged)
                 raise
@@ -86,6 +85,18 @@ class DirectoryTarget:
             if is_no_room(error):
                 raise DiskFullError(f"{path}: no room at the target") from error
             raise
+
+    def _put(self, staged: Path, path: Path) -> None:
+        fs = self._env.fs
+        while True:
+            fs.make_directories(path.parent)
+            try:
+                fs.rename(staged, path)
+                return
+            except FileNotFoundError:
+                # Somebody removed the directory, which was empty; or the file, and then it is over.
+                if not fs.exists(staged):
+                    raise
 
     def delete(self, names: Iterable[str]) -> None:
         fs = self._env.fs
@@ -99,7 +110,7 @@ class DirectoryTarget:
             for parent in parents:
                 with contextlib.suppress(FileNotFoundError):  # Somebody else removed the last of it.
                     fs.sync_directory(parent)
-        for parent in parents:
+        for parent in sorted(parents, reverse=True):
             self._prune(parent)
 
     def settle(self, names: Iterable[str]) -> None:
@@ -114,22 +125,48 @@ class DirectoryTarget:
             fs.sync_directory(parent)
 
     def _prune(self, parent: Path) -> None:
-        """Removes the directory of a backup that has nothing left; nobody writes into one again."""
-        parts = parent.relative_to(self._root).parts
-        if len(parts) > 1:
-            top = self._root.joinpath(*parts[:2])
-            if not self._env.fs.files(top):
-                self._env.fs.remove_tree(top)
+        """Removes directories in which nothing is left. Whether that is so decides their removal itself:
+        somebody may write there at any moment."""
+        while parent.parent != self._root and parent != self._root and self._env.fs.remove_directory(parent):
+            parent = parent.parent
 
-    def remove_unfinished(self, before_us: int) -> int:
+    def ages_seconds(self, names: Iterable[str]) -> dict[str, float]:
+        """See `DatingTarget`: by the clock of the file system."""
+        return self._ages({name: self._path(name) for name in names})
+
+    def _ages(self, paths: Mapping[str, Path]) -> dict[str, float]:
+        if not paths:
+            return {}
         fs = self._env.fs
-        removed = 0
-        for name in fs.list(self._root / UNFINISHED):
-            begun = _STAGED.fullmatch(name)
-            if begun is not None and int(begun[1]) < before_us:
-                fs.unlink(self._root / UNFINISHED / name)
-                removed += 1
-        return removed
+        probe = self._root / UNFINISHED / self._staged_name()
+        fs.make_directories(probe.parent)
+        try:
+            fs.create(probe).close()
+            now_ns = self._modified_ns(probe)
+        finally:
+            fs.unlink(probe)
+        found = {}
+        for name, path in paths.items():
+            with contextlib.suppress(FileNotFoundError):
+                found[name] = (now_ns - self._modified_ns(path)) / 1e9
+        return found
+
+    def _modified_ns(self, path: Path) -> int:
+        file = self._env.fs.open(path)
+        try:
+            return file.stamp().modified_ns
+        finally:
+            file.close()
+
+    def remove_unfinished(self, age_seconds: float) -> int:
+        fs, directory = self._env.fs, self._root / UNFINISHED
+        left = [name for name in fs.list(directory) if _STAGED.fullmatch(name)]
+        if age_seconds > 0:
+            ages = self._ages({name: directory / name for name in left})
+            left = [name for name in left if ages.get(name, 0.0) >= age_seconds]
+        for name in left:
+            fs.unlink(directory / name)
+        return len(left)
 
     def _staged_name(self) -> str:
         return f"{self._env.clock.wall_us():016d}-{self._env.random.bytes(8).hex()}"

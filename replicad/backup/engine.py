@@ -162,7 +162,7 @@ class BackupEngine(BackupEngineReadOnly):
     ) -> Collected:
         self._raise_if_closed()
         grace = self.options.grace_seconds if grace_seconds is None else grace_seconds
-        chosen = choose(backup_ids(self.target.list(META)))
+        chosen = choose(backup_ids(self.target, self.target.list(META)))
         collector = Collector(self._env, self.target, grace_seconds=grace, workers=self._workers)
         collected = collector.run(chosen)
         self._refresh()

@@ -5,12 +5,15 @@ What counts as written there is an upload that has completed. Nothing is cached:
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
 from replicad.env.filesystem import Bytes
 from replicad.errors import ConfigError, InvalidArgument, NotFoundError
 
+_PROBE = "tmp/clock"
+"""Written to learn what time it is at the store."""
 _WHOLE_PROTOCOLS = frozenset({"memory"})
 """Where a file that is being written can be seen: it is given at once."""
 
@@ -87,7 +90,25 @@ class FsspecTarget:
                 except FileNotFoundError:
                     continue
 
-    def remove_unfinished(self, before_us: int) -> int:
+    def ages_seconds(self, names: Iterable[str]) -> dict[str, float]:
+        """See `DatingTarget`: by the store's clock, if it tells when a file was written."""
+        wanted = list(names)
+        if not wanted:
+            return {}
+        self.write(_PROBE, [b"-"])
+        found: dict[str, float] = {}
+        try:
+            now = self._fs.modified(self._path(_PROBE))
+            for name in wanted:
+                with contextlib.suppress(FileNotFoundError):
+                    found[name] = (now - self._fs.modified(self._path(name))).total_seconds()
+        except (FileNotFoundError, NotImplementedError):
+            return {}  # Somebody else asked at the same time, or nobody knows.
+        finally:
+            self.delete([_PROBE])
+        return found
+
+    def remove_unfinished(self, age_seconds: float) -> int:
         """None can be seen: an upload that was cut short is the store's to expire."""
         return 0
 

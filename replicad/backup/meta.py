@@ -53,6 +53,8 @@ class BackupMeta:
     """What this backup had to write; the rest was there."""
     metadata: bytes
     files: tuple[BackupFile, ...]
+    owner: str = ""
+    """Of the claim that it was: a revocation of another one of the same id does not mean it."""
 
     @property
     def size_bytes(self) -> int:
@@ -100,6 +102,7 @@ def encode_meta(meta: BackupMeta) -> bytes:
     return envelope.encode(
         META_KIND,
         {
+            **({"owner": meta.owner} if meta.owner else {}),
             "id": meta.id,
             "database_id": meta.database_id.hex(),
             "position": str(meta.position),
@@ -150,6 +153,7 @@ def decode_meta(data: bytes) -> BackupMeta:
             copied_files=_number(body["copied_files"]),
             metadata=base64.b64decode(body["metadata"], validate=True),
             files=tuple(_file(file) for file in body["files"]),
+            owner=_text(body.get("owner", "")),
         )
     except (ValueError, TypeError, KeyError, AttributeError, InvalidArgument) as error:
         raise CorruptionError(f"not a backup: {error}", offset=0) from error

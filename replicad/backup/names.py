@@ -2,12 +2,14 @@
 
 meta/<id>.json                       a backup
 meta/<id>-<owner>.pending.json       a backup that is being made
+meta/<id>-<owner>-<collector>.doubted.json   a collection is about to give that one up
+meta/<id>-<owner>.revoked.json       it was given up, for good
 meta/gc-<owner>.json                 files that are being removed
 meta/last-<id>                       empty: ids through this one were used
 meta/catalog.json                    a cache of what the metas say
 private/<id>/<path>                  files of one backup
-shared_checksum/<number>_<sha>_<size>[-<id>].sst   tables, by identity
-attachments/<sha256>                 files of the application, by content
+shared_checksum/<number>_<sha>_<size>-<id>.sst   tables, by identity; <id> is the backup that wrote it
+attachments/<sha256>-<id>            files of the application, by content
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ CATALOG = "meta/catalog.json"
 _FINAL = re.compile(r"meta/([1-9]\d{0,17})\.json")
 _PENDING = re.compile(r"meta/([1-9]\d{0,17})-([0-9a-f]{16})\.pending\.json")
 _REVOKED = re.compile(r"meta/([1-9]\d{0,17})-([0-9a-f]{16})\.revoked\.json")
+_DOUBTED = re.compile(r"meta/([1-9]\d{0,17})-([0-9a-f]{16})-[0-9a-f]{16}\.doubted\.json")
 _COLLECTION = re.compile(r"meta/gc-([0-9a-f]{16})\.json")
 _LAST = re.compile(r"meta/last-([1-9]\d{0,17})")
 _PRIVATE = re.compile(r"private/([1-9]\d{0,17})/.+")
@@ -46,6 +49,10 @@ def pending_name(id: BackupId, owner: str) -> str:
 
 def revoked_name(id: BackupId, owner: str) -> str:
     return f"meta/{id}-{owner}.revoked.json"
+
+
+def doubted_name(id: BackupId, owner: str, collector: str) -> str:
+    return f"meta/{id}-{owner}-{collector}.doubted.json"
 
 
 def collection_name(owner: str) -> str:
@@ -69,14 +76,14 @@ def attachment_identity(sha256: bytes) -> str:
     return f"{ATTACHMENTS}{sha256.hex()}"
 
 
-def shared_name(identity: str, instead: BackupId | None = None) -> str:
-    """The name of a shared file; `instead` makes another one, for while the usual one is being removed.
+def shared_name(identity: str, writer: BackupId) -> str:
+    """The name of a shared file that this backup writes: nobody else ever writes one of that name, nor does
+    it twice, so a removal that comes late removes nothing new.
 
     >>> shared_name("shared_checksum/000012_9f86d081884c7d65_40960", BackupId(3))
     'shared_checksum/000012_9f86d081884c7d65_40960-3.sst'
     """
-    end = "" if instead is None else f"-{instead}"
-    return identity + end + (".sst" if identity.startswith(SHARED) else "")
+    return f"{identity}-{writer}" + (".sst" if identity.startswith(SHARED) else "")
 
 
 def identity_of(name: str) -> str | None:
@@ -98,6 +105,11 @@ def claim_of_pending(name: str) -> tuple[BackupId, str] | None:
 
 def claim_of_revoked(name: str) -> tuple[BackupId, str] | None:
     match = _REVOKED.fullmatch(name)
+    return None if match is None else (BackupId(int(match[1])), match[2])
+
+
+def claim_of_doubted(name: str) -> tuple[BackupId, str] | None:
+    match = _DOUBTED.fullmatch(name)
     return None if match is None else (BackupId(int(match[1])), match[2])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from replicad.backup import names
@@ -28,12 +28,29 @@ class Shelf:
     catalog: Catalog
 
 
-def backup_ids(listed: Iterable[str]) -> list[BackupId]:
-    """Ascending. A backup that was revoked while it was being published does not count."""
+def backup_ids(target: Target, listed: Iterable[str]) -> list[BackupId]:
+    """Ascending. A backup that was revoked before it was published does not count."""
     listed = list(listed)
-    revoked = {claim[0] for name in listed if (claim := names.claim_of_revoked(name))}
-    ids = (names.id_of_meta(name) for name in listed)
-    return sorted(id for id in ids if id is not None and id not in revoked)
+    revoked: dict[BackupId, set[str]] = {}
+    for name in listed:
+        if (claim := names.claim_of_revoked(name)) is not None:
+            revoked.setdefault(claim[0], set()).add(claim[1])
+    ids = [id for name in listed if (id := names.id_of_meta(name)) is not None]
+    return sorted(id for id in ids if not is_revoked(target, id, revoked.get(id, set())))
+
+
+def is_revoked(target: Target, id: BackupId, owners: Container[str]) -> bool:
+    """Whether the backup of that id is one of those that these owners were making. One that cannot be read is
+    there, and damaged."""
+    if not owners:
+        return False
+    try:
+        owner = read_meta(target, id).owner
+    except (CorruptionError, NewerFormatError):
+        return False
+    except NotFoundError:
+        return True
+    return not owner or owner in owners
 
 
 def read_shelf(env: Env, target: Target, workers: int, *, believe: bool) -> Shelf:
@@ -42,7 +59,7 @@ def read_shelf(env: Env, target: Target, workers: int, *, believe: bool) -> Shel
     With `believe` a meta is not read whose catalog entry has its size: quick, and blind to damage.
     """
     listed = target.list(names.META)
-    ids = backup_ids(listed)
+    ids = backup_ids(target, listed)
     old = _read_catalog(target) if names.CATALOG in listed else ()
     entries = {
         entry.info.id: entry

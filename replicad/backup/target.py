@@ -46,8 +46,8 @@ class Target(Protocol):
         """Removes files, durably; fine if they are gone."""
         ...
 
-    def remove_unfinished(self, before_us: int) -> int:
-        """Removes what writes begun before that wall-clock time left when they were cut short; how many."""
+    def remove_unfinished(self, age_seconds: float) -> int:
+        """Removes what writes that were cut short left so long ago, by the target's clock; how many."""
         ...
 
 
@@ -59,6 +59,20 @@ class SettlingTarget(Target, Protocol):
     def settle(self, names: Iterable[str]) -> None:
         """Makes those of these files durable that are there, whoever wrote them."""
         ...
+
+
+@runtime_checkable
+class DatingTarget(Target, Protocol):
+    """A target that knows how old its files are, by one clock: its own."""
+
+    def ages_seconds(self, names: Iterable[str]) -> dict[str, float]:
+        """How long ago each was written; without those that are gone, or whose age nobody knows."""
+        ...
+
+
+def ages_seconds(target: Target, names: Iterable[str]) -> dict[str, float]:
+    """Ages by the clock of the target; empty where it has none. The clocks of whoever uses it never count."""
+    return target.ages_seconds(names) if isinstance(target, DatingTarget) else {}
 
 
 def settle(target: Target, names: Iterable[str]) -> None:

@@ -76,7 +76,7 @@ def verify(
     env: Env, target: Target, ids: Iterable[BackupId] | None, *, checksums: bool, flow: Flow, workers: int
 ) -> Verification:
     """Of all backups when `ids` is None. Raises NotFoundError for one that is not there."""
-    listed = backup_ids(target.list(names.META))
+    listed = backup_ids(target, target.list(names.META))
     wanted = listed if ids is None else sorted(set(ids))
     if missing := set(wanted) - set(listed):
         raise NotFoundError(f"{target.url} holds no backup {min(missing)}")

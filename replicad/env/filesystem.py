@@ -156,6 +156,10 @@ class FileSystem(Protocol):
         """Removes a directory with all in it; fine if it is gone."""
         ...
 
+    def remove_directory(self, path: Path) -> bool:
+        """Removes a directory that is empty; whether it did. False when something is in it, or it is gone."""
+        ...
+
     def free_bytes(self, path: Path) -> int:
         """Room left for an ordinary user on the file system that holds `path`."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -199,6 +200,15 @@ class LocalFileSystem:
                 raise error[1]
 
         shutil.rmtree(path, onerror=unless_gone)
+
+    def remove_directory(self, path: Path) -> bool:
+        try:
+            path.rmdir()
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                raise
+            return False
+        return True
 
     def free_bytes(self, path: Path) -> int:
         status = os.statvfs(path)

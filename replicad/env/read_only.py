@@ -36,6 +36,9 @@ class ReadOnlyFileSystem:
     def remove_tree(self, path: Path) -> None:
         _refuse(path)
 
+    def remove_directory(self, path: Path) -> bool:
+        _refuse(path)
+
     def free_bytes(self, path: Path) -> int:
         return 0
 

@@ -49,7 +49,7 @@ def test_attachments_are_in_the_backup(library: Database, engine: BackupEngine, 
     assert set(attachments) == {f"{papers}/{name}".lstrip("/") for name in "abc"}
     for path, file in attachments.items():
         assert engine.target.read(file.name) == Path("/", path).read_bytes()
-        assert file.name == f"attachments/{file.sha256.hex()}"
+        assert file.name == f"attachments/{file.sha256.hex()}-{info.id}"
     assert len(engine.target.list("attachments/")) == 2
     again = engine.create_backup(library, attachments=named_in(papers))
     assert again.copied_bytes < 100_000

@@ -304,8 +304,9 @@ def test_a_damaged_target_is_named(database: Database, engine: BackupEngine) -> 
     assert caught.value.path == path
     assert engine.verify_backup(1).problems[0].name == name
     path.unlink()
-    engine.create_backup(database)
-    assert engine.verify_backups(checksums=True).ok
+    again = engine.create_backup(database)
+    assert engine.verify_backup(again.id, checksums=True).ok
+    assert engine.verify_backups(checksums=True).broken == (1,)
 
 
 def test_metadata_has_a_limit(database: Database, engine: BackupEngine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -116,6 +117,34 @@ def test_a_create_at_every_moment_of_a_removal(
     assert at > 5
 
 
+@pytest.mark.parametrize("hours", [25, -25])
+def test_a_third_host_at_every_moment_of_a_removal(
+    checkpoints: tuple[Path, Path], tmp_path: Path, hours: int
+) -> None:
+    """One removes, one whose clock is a day off collects meanwhile, and one backs up after that."""
+    early, late = checkpoints
+    clock = ManualClock()
+    clock.wall = Env().clock.wall_us() + hours * 3_600_000_000
+    at = 0
+    while True:
+        root = tmp_path / f"{at}"
+        engine = BackupEngine(root, QUICK)
+        engine.create_backup(early)
+        made: list[int] = []
+
+        def meanwhile(root: Path = root, engine: BackupEngine = engine, made: list[int] = made) -> None:
+            BackupEngine(root, QUICK, env=Env(clock=clock)).garbage_collect()
+            made.append(engine.create_backup(late).id)
+
+        target = Interrupting(root, at, meanwhile)
+        BackupEngine(target, ONE_AT_A_TIME).delete_backup(1)
+        raise_unless_whole(engine, *made)
+        if target.count <= at:
+            break
+        at += 1
+    assert at > 10
+
+
 def test_a_create_at_every_moment_of_a_create(checkpoints: tuple[Path, Path], tmp_path: Path) -> None:
     """Both end whole, with ids of their own."""
     early, late = checkpoints
@@ -137,14 +166,14 @@ def test_a_create_at_every_moment_of_a_create(checkpoints: tuple[Path, Path], tm
 
 
 def test_a_collection_beside_a_create_that_sleeps(checkpoints: tuple[Path, Path], tmp_path: Path) -> None:
-    """For an hour its files stay; after the grace age it is given up, and says so when it wakes."""
+    """For an hour, by the clock of the target, its files stay; later it is given up, and says so."""
     early, late = checkpoints
-    for slept_us, survives in ((DAY_US // 24, True), (2 * DAY_US, False)):
-        root = tmp_path / f"{slept_us}"
+    for slept_seconds, ahead, survives in ((3600, 0, True), (3600, 2, True), (48 * 3600, -2, False)):
+        root = tmp_path / f"{slept_seconds}-{ahead}"
         clock = ManualClock()
         beside = BackupEngine(root, env=Env(clock=clock))
         beside.create_backup(early)
-        clock.wall = Env().clock.wall_us() + slept_us
+        clock.wall = Env().clock.wall_us() + ahead * DAY_US
         asleep, awake = threading.Event(), threading.Event()
 
         class Sleeping(WatchedTarget):
@@ -167,6 +196,9 @@ def test_a_collection_beside_a_create_that_sleeps(checkpoints: tuple[Path, Path]
         thread = threading.Thread(target=create)
         thread.start()
         assert asleep.wait(30)
+        (pending,) = (root / "meta").glob("2-*.pending.json")
+        then = pending.stat().st_mtime - slept_seconds
+        os.utime(pending, (then, then))
         beside.delete_backup(1)
         beside.garbage_collect()
         awake.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 from replicad import DiskFullError, InvalidArgument, NotFoundError
 from replicad.backup.directory_target import DirectoryTarget
 from replicad.backup.fsspec_target import FsspecTarget
-from replicad.backup.target import Target, open_target
-from replicad.env import Env
+from replicad.backup.target import Target, ages_seconds, open_target
+from replicad.env import Env, LocalFileSystem
 from tests.support.faulty_filesystem import FaultyFileSystem, no_space
+from tests.support.manual_clock import ManualClock
 
 
 @pytest.fixture(params=["directory", "memory", "file"])
@@ -24,6 +26,12 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
         "file": f"file://{tmp_path}/target",
     }
     return open_target(where[request.param], Env())
+
+
+def grown_old(path: Path, seconds: float) -> None:
+    """As the clock of the file system sees it."""
+    then = path.stat().st_mtime - seconds
+    os.utime(path, (then, then))
 
 
 def broken() -> Iterator[bytes]:
@@ -98,15 +106,65 @@ def test_a_full_directory_says_so(tmp_path: Path) -> None:
 
 
 def test_directory_removes_what_was_cut_short(tmp_path: Path) -> None:
-    """What a killed writer left goes by its age, and is never listed."""
+    """What a killed writer left goes by its age, whatever its clock said, and is never listed."""
     target = DirectoryTarget(Env(), tmp_path)
-    (tmp_path / "tmp").mkdir()
-    (tmp_path / "tmp" / f"{5:016d}-00000000000000aa").write_bytes(b"half")
+    half = tmp_path / "tmp" / f"{5:016d}-00000000000000aa"
+    half.parent.mkdir()
+    half.write_bytes(b"half")
     (tmp_path / "tmp" / "notes").write_bytes(b"somebody's")
     assert target.list("") == {}
-    assert target.remove_unfinished(5) == 0
-    assert target.remove_unfinished(6) == 1
+    assert target.remove_unfinished(60) == 0
+    grown_old(half, 61)
+    assert target.remove_unfinished(60) == 1
+    half.write_bytes(b"half")
+    assert target.remove_unfinished(0) == 1
     assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["notes"]
+
+
+@pytest.mark.parametrize("kind", ["directory", "memory"])
+def test_ages_are_by_the_clock_of_the_target(tmp_path: Path, kind: str) -> None:
+    """Whatever the clock of whoever asks."""
+    clock = ManualClock()
+    where = tmp_path if kind == "directory" else f"memory://{uuid.uuid4().hex}"
+    target = open_target(where, Env(clock=clock))
+    target.write("meta/1.json", [b"x"])
+    for clock.wall in (0, 1 << 60):
+        assert 0 <= ages_seconds(target, ["meta/1.json", "meta/gone.json"])["meta/1.json"] < 30
+    assert list(target.list("")) == ["meta/1.json"]
+    if kind == "directory":
+        grown_old(tmp_path / "meta" / "1.json", 100)
+        assert 100 <= ages_seconds(target, ["meta/1.json"])["meta/1.json"] < 130
+
+
+def test_a_directory_goes_only_when_it_is_empty(tmp_path: Path) -> None:
+    """Who writes into a directory while its last file is removed finds it, or makes it again."""
+
+    class Meeting(LocalFileSystem):
+        def files(self, path: Path) -> dict[str, int]:
+            found = super().files(path)
+            other.write("log/aa/2.log", [b"new"])
+            return found
+
+        def remove_directory(self, path: Path) -> bool:
+            other.write("log/aa/2.log", [b"new"])
+            return super().remove_directory(path)
+
+    class Removing(LocalFileSystem):
+        removed = False
+
+        def rename(self, source: Path, target: Path) -> None:
+            if not self.removed:
+                self.removed = True
+                target.parent.rmdir()
+            super().rename(source, target)
+
+    other = DirectoryTarget(Env(), tmp_path)
+    target = DirectoryTarget(Env(fs=Meeting()), tmp_path)
+    other.write("log/aa/1.log", [b"old"])
+    target.delete(["log/aa/1.log"])
+    assert other.list("log/") == {"log/aa/2.log": 3}
+    DirectoryTarget(Env(fs=Removing()), tmp_path).write("private/1/CURRENT", [b"x"])
+    assert other.size("private/1/CURRENT") == 1
 
 
 def test_directories_of_deleted_backups_go(tmp_path: Path) -> None:

@@ -221,6 +221,7 @@ def _document(data: bytes) -> None:
         meta.decode_pending,
         catalog.decode_catalog,
         collections.decode_collection,
+        collections.decode_doubted,
         collections.decode_revoked,
     ):
         try:

@@ -133,12 +133,13 @@ def _documents() -> Seeds:
         files=(file,),
     )
     pending = meta.PendingBackup(id=BackupId(4), owner="0123456789abcdef", seen_us=5, names=(file.name,))
-    whole = catalog.merged((), [made.id], {made.id: (made, 500)})
+    whole = catalog.merged((), [made.id], {made.id: catalog.ReadMeta(made, 500, bytes(32))})
     return {
         "meta": meta.encode_meta(made),
         "pending": meta.encode_pending(pending),
         "catalog": catalog.encode_catalog(whole),
         "revoked": collections.encode_revoked(6),
+        "doubted": collections.encode_doubted(7),
     }
 
 

@@ -55,9 +55,9 @@ class WatchedTarget:
             self.before("delete", name)
         self.inner.delete(listed)
 
-    def remove_unfinished(self, before_us: int) -> int:
+    def remove_unfinished(self, age_seconds: float) -> int:
         self.before("remove_unfinished", "")
-        return self.inner.remove_unfinished(before_us)
+        return self.inner.remove_unfinished(age_seconds)
 
 
 def orphans(engine: BackupEngine) -> set[str]:

@@ -223,6 +223,12 @@ class MemoryFileSystem:
                 self.unlink(path / name)
         self.unlink(path)
 
+    def remove_directory(self, path: Path) -> bool:
+        if not self.exists(path) or self.list(path):
+            return False
+        self.unlink(path)
+        return True
+
     def free_bytes(self, path: Path) -> int:
         self._directory(path)
         return self.free

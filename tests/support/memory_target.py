@@ -40,5 +40,5 @@ class MemoryTarget:
         self.on_call("size", name)
         return len(self.objects[name]) if name in self.objects else None
 
-    def remove_unfinished(self, before_us: int) -> int:
+    def remove_unfinished(self, age_seconds: float) -> int:
         return 0

@@ -88,6 +88,10 @@ class MortalFileSystem(LocalFileSystem):
         self.step(path)
         super().remove_tree(path)
 
+    def remove_directory(self, path: Path) -> bool:
+        self.step(path)
+        return super().remove_directory(path)
+
     def note_synced(self, fd: int) -> None:
         """By descriptor: the file may have got another name since it was made."""
         self._synced[os.fstat(fd).st_ino] = Path(f"/proc/self/fd/{fd}").read_bytes()

@@ -7,6 +7,8 @@ from tests.teeth.mutation import Mutation
 NAMES = "tests/backup/test_attachment_names.py::"
 PLACES = "tests/backup/restore/test_attachments.py::"
 
+SIDE_BY_SIDE = "tests/backup/test_side_by_side.py::"
+MOMENTS = "tests/backup/test_interleavings.py::"
 CATALOG = "tests/backup/test_catalog.py::"
 NOT_HIDDEN = CATALOG + "test_a_damaged_meta_is_not_hidden_by_the_catalog"
 
@@ -108,5 +110,112 @@ BACKUPS = (
         old="    _check_obstacles(env.fs, place, paths)\n",
         new="",
         caught_by=(PLACES + "test_obstacles_are_found_first",),
+    ),
+    # 21: another machine's clock
+    Mutation(
+        trap=21,
+        name="a collection forgets removals of others",
+        file="replicad/backup/collect.py",
+        old="            if content is not None and not any(doomed in there for doomed in content.names):\n",
+        new="            if content is not None:\n",
+        caught_by=(MOMENTS + "test_four_hosts_of_which_two_pause",),
+    ),
+    Mutation(
+        trap=21,
+        name="a file is written under a name that another one had",
+        file="replicad/backup/create.py",
+        old="        return min(there) if there else names.shared_name(identity, self._claim.id)\n",
+        new="        return min(there) if there else names.shared_name(identity, names.BackupId(1))\n",
+        caught_by=(SIDE_BY_SIDE + "test_a_third_host_at_every_moment_of_a_removal",),
+    ),
+    Mutation(
+        trap=21,
+        name="a removal that was cut short is done",
+        file="replicad/backup/collect.py",
+        old="        while batch := list(islice(waiting, _BATCH)):\n            self._target.delete(batch)\n",
+        new="        try:\n            while batch := list(islice(waiting, _BATCH)):\n"
+        "                self._target.delete(batch)\n"
+        "        except TimeoutError:\n            self._target.delete([collection])\n            raise\n",
+        caught_by=(MOMENTS + "test_requests_that_arrive_after_they_failed",),
+    ),
+    Mutation(
+        trap=21,
+        name="a claim that is gone when it is read needs nothing",
+        file="replicad/backup/collect.py",
+        old="                    vanished = True\n",
+        new="                    pass\n",
+        caught_by=(MOMENTS + "test_a_create_that_is_seen_and_done_before_it_is_read",),
+    ),
+    Mutation(
+        trap=21,
+        name="a removal does not look again after it was published",
+        file="replicad/backup/collect.py",
+        old="        while self._look_again(set(seen), since):\n            pass\n",
+        new="",
+        caught_by=(SIDE_BY_SIDE + "test_a_create_at_every_moment_of_a_removal",),
+    ),
+    Mutation(
+        trap=21,
+        name="what is being removed may be relied on",
+        file="replicad/backup/create.py",
+        old="            if identity is not None and name not in self._condemned:\n",
+        new="            if identity is not None:\n",
+        caught_by=(SIDE_BY_SIDE + "test_a_create_at_every_moment_of_a_removal",),
+    ),
+    Mutation(
+        trap=21,
+        name="a claim is revoked without another look",
+        file="replicad/backup/collect.py",
+        old="        if names.meta_name(claim[0]) not in self._target.list(names.META):\n",
+        new="        if True:\n",
+        caught_by=(MOMENTS + "test_a_create_and_a_removal_that_both_pause[collect long after]",),
+    ),
+    Mutation(
+        trap=21,
+        name="a maker does not look for doubts after it published",
+        file="replicad/backup/claims.py",
+        old="list(names.META)\n            self._check_not_given_up(there)\n",
+        new="list(names.META)\n",
+        caught_by=(MOMENTS + "test_a_create_and_a_removal_that_both_pause[collect long after]",),
+    ),
+    Mutation(
+        trap=21,
+        name="what was revoked is a backup when its maker was late",
+        file="replicad/backup/shelf.py",
+        old="    return not owner or owner in owners\n",
+        new="    return False\n",
+        caught_by=(MOMENTS + "test_a_maker_that_wakes_after_it_was_given_up_and_dies",),
+    ),
+    Mutation(
+        trap=21,
+        name="revocations are forgotten",
+        file="replicad/backup/collect.py",
+        old="        if self._at_once:\n            keep_highest(self._target, listed)\n            over",
+        new="        if True:\n            keep_highest(self._target, listed)\n            over",
+        caught_by=(MOMENTS + "test_a_maker_that_wakes_after_it_was_given_up_and_dies",),
+    ),
+    Mutation(
+        trap=21,
+        name="a publication that failed is not revoked",
+        file="replicad/backup/create.py",
+        old="            publishing = True\n",
+        new="",
+        caught_by=(MOMENTS + "test_requests_that_arrive_after_they_failed",),
+    ),
+    Mutation(
+        trap=21,
+        name="ages are by the clock of whoever collects",
+        file="replicad/backup/directory_target.py",
+        old="            now_ns = self._modified_ns(probe)\n",
+        new="            now_ns = self._env.clock.wall_us() * 1000\n",
+        caught_by=("tests/backup/test_targets.py::test_ages_are_by_the_clock_of_the_target",),
+    ),
+    Mutation(
+        trap=21,
+        name="a directory goes that was empty a moment ago",
+        file="replicad/env/local.py",
+        old="            path.rmdir()\n",
+        new="            shutil.rmtree(path)\n",
+        caught_by=("tests/backup/test_targets.py::test_a_directory_goes_only_when_it_is_empty",),
     ),
 )

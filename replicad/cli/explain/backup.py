@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from replicad.backup import envelope
 from replicad.backup.catalog import decode_catalog
-from replicad.backup.collections import decode_collection, decode_revoked
+from replicad.backup.collections import decode_collection, decode_doubted, decode_revoked
 from replicad.backup.meta import decode_meta, decode_pending
 from replicad.cli.explain.explanation import Damage, Explanation
 from replicad.cli.output import show_time
@@ -30,6 +30,8 @@ def explain_backup(data: bytes, *, entries: bool) -> Explanation:
                     "all_attachments": pending.all_attachments,
                 }
                 _list(explained, entries, pending.names)
+            case "doubted-backup":
+                explained.header = {"doubted": show_time(decode_doubted(data))}
             case "revoked-backup":
                 explained.header = {"revoked": show_time(decode_revoked(data))}
             case "backup-collection":
