@@ -43,6 +43,7 @@ lint: $(INSTALLED)  ## ruff, formatting and the import order of the layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tests/lint_layers.py
+	$(BIN)/python tests/lint_asserts.py
 
 types: $(INSTALLED)  ## mypy --strict
 	$(BIN)/mypy

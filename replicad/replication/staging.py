@@ -102,7 +102,9 @@ class Staging:
 
     def finish(self) -> None:
         """Makes the names durable; every entry must have been verified."""
-        assert set(self._fs.list(self.path)) == {entry.name for entry in self._entries}
+        if (found := set(self._fs.list(self.path))) != (listed := {entry.name for entry in self._entries}):
+            odd = ", ".join(sorted(found ^ listed))
+            raise CorruptionError(f"the copy does not hold just the files of its list: {odd}", path=self.path)
         self._fs.sync_directory(self.path)
         self._fs.sync_directory(self.path.parent)
 
@@ -170,7 +172,8 @@ class StagedFile:
 
     def finish(self) -> None:
         """Verifies, syncs and names the file; CorruptionError when its SHA-256 is not the list's."""
-        assert self.offset == self._entry.size
+        if self.offset != self._entry.size:
+            raise ProtocolError(f"{self._entry.name} ends at {self.offset} of {self._entry.size} bytes")
         got = self._digest.digest()
         if got != self._entry.sha256:
             self._file.close()

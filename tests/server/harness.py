@@ -116,7 +116,8 @@ class RunningServer:
         run = uvloop.run if on_uvloop else asyncio.run
         self._thread = threading.Thread(target=lambda: run(self._serve()))
         self._thread.start()
-        assert self._ready.wait(DEADLINE_SECONDS)
+        if not self._ready.wait(DEADLINE_SECONDS):
+            raise TimeoutError("the server did not start in time")
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()

@@ -10,13 +10,28 @@ from tests.teeth.log import LOG
 from tests.teeth.mutation import Mutation
 from tests.teeth.nodes import NODES
 from tests.teeth.operating import OPERATING
+from tests.teeth.outside import OUTSIDE
 from tests.teeth.reading import READING
 from tests.teeth.restoring import RESTORING
 from tests.teeth.roles import ROLES
 from tests.teeth.room import ROOM
 from tests.teeth.wire import WIRE
 
-LISTS = (DISK, LOG, READING, ROOM, COPIES, RESTORING, ROLES, NODES, HELD, WIRE, OPERATING, BACKUPS)
+LISTS = (
+    DISK,
+    LOG,
+    READING,
+    ROOM,
+    COPIES,
+    RESTORING,
+    ROLES,
+    NODES,
+    HELD,
+    WIRE,
+    OPERATING,
+    BACKUPS,
+    OUTSIDE,
+)
 MUTATIONS: tuple[Mutation, ...] = tuple(
     sorted((mutation for each in LISTS for mutation in each), key=lambda mutation: mutation.trap)
 )

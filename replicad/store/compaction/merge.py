@@ -13,6 +13,7 @@ from pathlib import Path
 
 from replicad import kernels
 from replicad.env import Env
+from replicad.errors import CorruptionError
 from replicad.store.table.file import OpenTable
 from replicad.store.table.meta import TableMeta, table_name
 from replicad.store.table.writer import TableWriter
@@ -76,17 +77,25 @@ class Merge:
         self._inputs: list[list[OpenTable]] = []
         self._runs: list[Iterator[bytes]] = []
         self._run_bytes = RUN_BYTES_MAX
+        self._entries = 0
+        """Of all inputs, as their owners count them."""
 
     def add_memtable(self, memtable: kernels.Memtable) -> None:
         self._merger.add_memtable(memtable)
+        self._entries += memtable.entries
 
     def add_run(self, tables: Iterable[OpenTable]) -> None:
         """Tables that do not overlap, in key order."""
-        assert self._merger.add_run() == len(self._inputs)
-        self._inputs.append(list(tables))
+        run = list(tables)
+        self._merger.add_run()
+        self._inputs.append(run)
+        self._entries += sum(table.meta.entries for table in run)
 
     def run(self) -> list[TableMeta]:
-        """The tables made, synced, with their names durable; on failure none of them is left."""
+        """The tables made, synced, with their names durable; on failure none of them is left.
+
+        Raises CorruptionError when they are not what all entries of the inputs make: the inputs stay then.
+        """
         made: list[TableMeta] = []
         writer: TableWriter | None = None
         step_bytes = min(STEP_BYTES, self._order.table_bytes // STEPS_A_TABLE)
@@ -109,6 +118,7 @@ class Merge:
                     self._merger.request_cut()
                 elif writer.offset >= self._order.table_bytes * ALIGNED_PART:
                     self._merger.request_cut_at_boundary()
+            self._prove(made)
         except BaseException:
             if writer is not None:
                 writer.abandon()
@@ -119,6 +129,24 @@ class Merge:
         if made:
             self._env.fs.sync_directory(self._directory)
         return made
+
+    def _prove(self, made: list[TableMeta]) -> None:
+        """Inputs are removed once the output is published, so nothing of them may have been passed over."""
+        if self._merger.entries_in != self._entries:
+            raise CorruptionError(
+                "a merge did not read what its inputs hold",
+                path=self._directory,
+                expected=f"{self._entries} entries",
+                got=self._merger.entries_in,
+            )
+        written = sum(meta.entries for meta in made)
+        if written != self._merger.entries_out:
+            raise CorruptionError(
+                "a merge did not write what it kept",
+                path=self._directory,
+                expected=f"{self._merger.entries_out} entries",
+                got=written,
+            )
 
     def _open_runs(self) -> None:
         """Each input is held twice for a moment, as it was read and as it was fed."""
