@@ -3,6 +3,7 @@
 Everything above is given an `Env` and asks it. Tests and the simulation give another one.
 """
 
+from replicad.env.bells import Bells
 from replicad.env.clock import Clock, SystemClock
 from replicad.env.descriptors import raise_descriptor_limit
 from replicad.env.environment import Env
@@ -21,6 +22,7 @@ from replicad.env.runner import Lane, Runner, ThreadRunner
 
 __all__ = [
     "AppendFile",
+    "Bells",
     "Clock",
     "DirectoryLock",
     "Env",

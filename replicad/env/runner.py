@@ -9,7 +9,12 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+from replicad.env import apart
+from replicad.env.bells import Bells
+
+T = TypeVar("T")
 
 
 class Lane(Protocol):
@@ -24,6 +29,18 @@ class Lane(Protocol):
 
 class Runner(Protocol):
     def lane(self, name: str) -> Lane: ...
+
+    def bells(self) -> Bells:
+        """What threads wait with for something that the jobs of a lane do."""
+        ...
+
+    def apart(self, job: Callable[[], T], /) -> T:
+        """Runs `job`, which no exception from outside can split; see `env.apart`."""
+        ...
+
+    def given_up(self) -> bool:
+        """Asked by long work that runs apart: whether nobody waits for it any more."""
+        ...
 
 
 class ThreadLane:
@@ -42,6 +59,7 @@ class ThreadLane:
         self._thread.join()
 
     def _run(self) -> None:
+        apart.belongs_here()
         while (job := self._jobs.get()) is not None:
             job()
 
@@ -51,3 +69,12 @@ class ThreadRunner:
 
     def lane(self, name: str) -> Lane:
         return ThreadLane(f"replicad-{name}")
+
+    def bells(self) -> Bells:
+        return Bells()
+
+    def apart(self, job: Callable[[], T], /) -> T:
+        return apart.apart(job)
+
+    def given_up(self) -> bool:
+        return apart.given_up()

@@ -23,4 +23,10 @@ class LimitError : public std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
+// Called in the middle of another call of the same thread, which cannot be waited for; nothing was changed.
+class Busy : public std::logic_error {
+ public:
+  using std::logic_error::logic_error;
+};
+
 }  // namespace replicad

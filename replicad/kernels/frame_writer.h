@@ -24,6 +24,7 @@ class FrameWriter {
 
   std::string_view view() const { return pending_.view(); }
   const LogPosition& position() const { return last_; }  // pending frames included
+  const LogPosition& written() const { return written_; }  // without them
   uint32_t epoch() const { return epoch_; }              // of the next frame
 
   void Commit(MemtableSet& memtables);

@@ -25,6 +25,8 @@ void Translate(const std::exception_ptr& thrown, void*) {
     SetError("CorruptionError", error.what(), &offset);
   } catch (const replicad::LimitError& error) {
     SetError("InvalidArgument", error.what(), nullptr);
+  } catch (const replicad::Busy& error) {
+    SetError("StoreError", error.what(), nullptr);
   }
 }
 
@@ -37,6 +39,7 @@ NB_MODULE(_kernels, m) {
   nb::register_exception_translator(Translate);
   replicad::bind_memtable(m);
   replicad::bind_log(m);
+  replicad::bind_append(m);
   replicad::bind_table(m);
   replicad::bind_read(m);
   replicad::bind_merge(m);

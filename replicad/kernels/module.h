@@ -7,6 +7,7 @@ namespace replicad {
 
 void bind_memtable(nanobind::module_& m);
 void bind_log(nanobind::module_& m);    // checksums, batches, frames
+void bind_append(nanobind::module_& m);  // writes
 void bind_table(nanobind::module_& m);  // blocks, block cache, tables
 void bind_read(nanobind::module_& m);   // read views, scans
 void bind_merge(nanobind::module_& m);  // flush and compaction

@@ -96,22 +96,6 @@ void BindBatch(nb::module_& m) {
         "(kind, family, key, value) of every record in the order put, laid out as replicad.types.Operation.");
 }
 
-// The whole of a single put in one call from Python: the order (encode, append, insert) is FrameWriter's, and between
-// the three there is nothing to decide. `write` is the file's own, which may take less than it is given; what it raises
-// leaves the frame pending.
-nb::tuple Put(FrameWriter& writer, const nb::bytes& key, const nb::bytes& value, uint32_t family, uint64_t now_ns,
-              uint64_t durable_sequence, nb::handle write, MemtableSet& memtables) {
-  const uint64_t sequence = writer.AddPut(family, View(key), View(value), now_ns / 1000, durable_sequence);
-  // What the insertion will search comes from memory while the system writes.
-  if (const Memtable* memtable = memtables.Find(family)) memtable->Prefetch(View(key));
-  const size_t frame_bytes = writer.view().size();
-  for (size_t written = 0; written < frame_bytes;) {
-    written += nb::cast<size_t>(write(ToBytes(writer.view().substr(written))));
-  }
-  writer.Commit(memtables);
-  return nb::make_tuple(sequence, frame_bytes, memtables.memory_bytes());
-}
-
 void BindFrameWriter(nb::module_& m) {
   nb::class_<FrameWriter>(m, "FrameWriter",
                           "Numbers, stamps and chains frames, and keeps them until they are committed or rolled back.")
@@ -130,11 +114,6 @@ void BindFrameWriter(nb::module_& m) {
           },
           "key"_a, "value"_a, "family"_a, "now_us"_a, "durable_sequence"_a,
           "One frame of one put; returns its sequence number.")
-      .def("put", &Put, "key"_a, "value"_a, "family"_a, "now_ns"_a, "durable_sequence"_a, "write"_a, "memtables"_a,
-           nb::sig("def put(self, key: bytes, value: bytes, family: int, now_ns: int, durable_sequence: int, "
-                   "write: collections.abc.Callable[[bytes], int], memtables: MemtableSet) -> tuple[int, int, int]"),
-           "add_put, write(pending()) until all is taken, and commit, in one call. Returns the sequence number, the "
-           "frame's bytes, and the memtables' memory_bytes. What write raises leaves the frame pending: for the caller to roll back, or to stop at.")
       .def(
           "add_delete",
           [](FrameWriter& writer, const nb::bytes& key, uint32_t family, uint64_t now_us, uint64_t durable_sequence) {
@@ -170,7 +149,15 @@ void BindFrameWriter(nb::module_& m) {
           "sequence", [](const FrameWriter& writer) { return writer.position().sequence; },
           "Of the last frame, pending ones included.")
       .def_prop_ro("history_hash", [](const FrameWriter& writer) { return writer.position().history_hash; })
-      .def_prop_ro("commit_time_us", [](const FrameWriter& writer) { return writer.position().commit_time_us; });
+      .def_prop_ro("commit_time_us", [](const FrameWriter& writer) { return writer.position().commit_time_us; })
+      .def_prop_ro(
+          "written",
+          [](const FrameWriter& writer) {
+            return nb::make_tuple(writer.epoch(), writer.written().sequence, writer.written().history_hash);
+          },
+          nb::sig("def written(self) -> tuple[int, int, int]"),
+          "(epoch, sequence, history_hash) after the last frame that was committed, all of one moment; the epoch is that of "
+          "the next frame.");
 }
 
 FrameScan Scan(const BytesLike& data, const nb::bytes& database_id, uint32_t epoch, uint64_t sequence,

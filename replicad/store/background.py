@@ -99,10 +99,11 @@ class Background:
             self._compact_for_caller(family, choice)
 
     def _compact_for_caller(self, family: FamilyVersion, choice: Choice) -> None:
-        if self._stopping.is_set():
+        given_up = self._core.env.runner.given_up
+        if self._stopping.is_set() or given_up():
             raise ClosedError("the database was closed")
         try:
-            self._compact(family, choice)
+            self._compact(family, choice, lambda: self._stopping.is_set() or given_up())
         except MergeStopped:
             raise ClosedError("the database was closed") from None
 
@@ -156,16 +157,16 @@ class Background:
                     return
                 choice = choose(live[urgent].metas(), shape)
                 assert choice is not None
-                self._compact(live[urgent], choice)
+                self._compact(live[urgent], choice, self._stopping.is_set)
 
-    def _compact(self, family: FamilyVersion, choice: Choice) -> None:
+    def _compact(self, family: FamilyVersion, choice: Choice, stop: Callable[[], bool]) -> None:
         core = self._core
         if choice.is_move:
             self._move(family, choice)
             return
         dropped = [*choice.inputs, *choice.below]
         by_number = {table.meta.number: table for table in family.tables()}
-        merge = new_merge(core, family, choice.output_level, choice.bottom, self._stopping.is_set)
+        merge = new_merge(core, family, choice.output_level, choice.bottom, stop)
         if choice.level == 0:
             for meta in choice.inputs:
                 merge.add_run([by_number[meta.number]])
@@ -196,8 +197,7 @@ def check_reserve(core: Core) -> None:
         raise DiskFullError(f"{core.path}: {free} bytes are free, and disk_reserve_bytes keeps {reserve}")
 
 
-def new_merge(core: Core, family: FamilyVersion, level: int, bottom: bool, stop: object) -> Merge:
-    assert callable(stop)
+def new_merge(core: Core, family: FamilyVersion, level: int, bottom: bool, stop: Callable[[], bool]) -> Merge:
     options = core.options
     if (special := core.family_options.get(family.record.name)) is not None:
         options = special.over(options)
@@ -216,7 +216,7 @@ def new_merge(core: Core, family: FamilyVersion, level: int, bottom: bool, stop:
     return Merge(core.env, core.path, order, core.numbers.take, stop)
 
 
-def flush_oldest(core: Core, stop: object) -> None:
+def flush_oldest(core: Core, stop: Callable[[], bool]) -> None:
     """Turns the oldest sealed memtables into tables of level 0, all families in one edit; releases their log.
 
     The edit also says which families there are at that position: tables of those dropped before it go.
@@ -251,7 +251,7 @@ def flush_oldest(core: Core, stop: object) -> None:
     core.forget_dropped()
 
 
-def _write_tables(core: Core, sealed: SealedMemtables, stop: object) -> list[TableMeta]:
+def _write_tables(core: Core, sealed: SealedMemtables, stop: Callable[[], bool]) -> list[TableMeta]:
     """A family dropped meanwhile is written too: its drop may not be durable yet."""
     made: list[TableMeta] = []
     families = core.version.families

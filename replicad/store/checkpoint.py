@@ -13,7 +13,7 @@ from pathlib import Path
 
 from replicad.env import Env, FileSystem, naming_full_disk
 from replicad.env.atomic import copy_file, link_or_copy, replace_file
-from replicad.errors import CorruptionError, InvalidArgument, NotFoundError
+from replicad.errors import ClosedError, CorruptionError, InvalidArgument, NotFoundError
 from replicad.store.cut import Cut
 from replicad.store.manifest.file import encode_current, encode_manifest, load, manifest_name, write_manifest
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
@@ -74,7 +74,7 @@ def write_checkpoint(
             state = replace(cut.state, synced=position)
             if families is not None:
                 state = _only(state, {DEFAULT_FAMILY, *families})
-            linked, copied = _copy_content(fs, cut, state.tables, staging, with_log=with_log, copy=copy)
+            linked, copied = _copy_content(env, cut, state.tables, staging, with_log=with_log, copy=copy)
             write_options(fs, staging, 1, cut.options)
             write_state(fs, staging, state)
             fs.rename(staging, target)
@@ -96,12 +96,15 @@ def _only(state: ManifestState, families: set[int]) -> ManifestState:
 
 
 def _copy_content(
-    fs: FileSystem, cut: Cut, tables: Iterable[TableMeta], staging: Path, *, with_log: bool, copy: bool
+    env: Env, cut: Cut, tables: Iterable[TableMeta], staging: Path, *, with_log: bool, copy: bool
 ) -> tuple[int, int]:
     """(files linked, files copied)."""
+    fs = env.fs
     linked = copied = 0
     try:
         for meta in tables:
+            if env.runner.given_up():
+                raise ClosedError("the checkpoint was given up")
             done = not copy and link_or_copy(fs, cut.directory / meta.name, staging / meta.name)
             if copy:
                 copy_file(fs, cut.directory / meta.name, staging / meta.name)

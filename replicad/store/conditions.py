@@ -27,9 +27,8 @@ Condition = tuple[bytes, Expected] | tuple[bytes, Expected, int]
 """(key, expected) or, outside the default family, (key, expected, family)."""
 
 
-def check_conditions(core: Core, conditions: Iterable[Condition]) -> None:
-    """Raises ConditionFailed for the first that does not hold of what is appended. Under the write lock."""
-    newest = core.progress.appended
+def check_conditions(core: Core, conditions: Iterable[Condition], newest: int) -> None:
+    """Raises ConditionFailed for the first that does not hold of what is appended, through `newest`."""
     for condition in conditions:
         key, expected = condition[:2]
         view = view_at(core, condition[2] if len(condition) > 2 else DEFAULT_FAMILY, newest)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -29,11 +29,12 @@ from replicad.store.manifest.file import ManifestWriter
 from replicad.store.manifest.state import ManifestState
 from replicad.store.marks import Marks
 from replicad.store.options_file import keep_options
+from replicad.store.pins import Pins
 from replicad.store.pressure import Pressure, Work, pressure
 from replicad.store.progress import Progress
 from replicad.store.snapshots import SnapshotRegistry
 from replicad.store.syncer import Syncer
-from replicad.store.table.meta import TableMeta
+from replicad.store.table.meta import TableMeta, table_name
 from replicad.store.version import Version
 from replicad.store.wal.catalog import LogCatalog
 from replicad.store.wal.writer import LogWriter
@@ -125,14 +126,15 @@ class Core:
     version: Version
     notes: list[str]
     """What opening had to say: torn tails, files passed over."""
-    write_lock: threading.Lock
+    write_lock: threading.RLock
+    """Not for taking it twice, but to notice who would wait for itself."""
     manifest_lock: threading.Lock = field(default_factory=threading.Lock)
     version_lock: threading.Lock = field(default_factory=threading.Lock)
     closing: threading.RLock = field(default_factory=threading.RLock)
     """Held by who closes; whoever else does waits for it."""
-    pins: Counter[FileNumber] = field(default_factory=Counter)
-    unpinned_later: set[FileNumber] = field(default_factory=set)
-    log_pins: Counter[Sequence] = field(default_factory=Counter)
+    pins: Pins = field(default_factory=Pins)
+    unlinked_later: set[FileNumber] = field(default_factory=set)
+    """Tables that no version has any more, and a pin still holds. Under the version lock."""
     counters: Counters = field(default_factory=Counters)
     family_options: dict[str, FamilyOptions] = field(default_factory=dict)
     """By name; a family that is not here has the database's."""
@@ -210,24 +212,19 @@ class Core:
         finally:
             self.version_lock.release()
 
-    def pin(self, metas: list[TableMeta]) -> None:
-        """Keeps the names of these tables, which a version held under the version lock still has."""
-        self.pins.update(meta.number for meta in metas)
+    @property
+    def log_pins(self) -> Counter[Sequence]:
+        """How many cuts hold the log from a sequence number on."""
+        return self.pins.log_from()
 
-    def unpin(self, metas: list[TableMeta]) -> None:
+    def remove_tables(self, metas: Iterable[TableMeta] = ()) -> None:
+        """Unlinks tables that no version to come will have, and those of earlier calls that were pinned then.
+        Open ones stay readable."""
         with self.version_lock:
-            self.pins.subtract(meta.number for meta in metas)
-            free = [number for number in self.unpinned_later if self.pins[number] <= 0]
-            self.unpinned_later.difference_update(free)
-            self.pins = +self.pins
-        self.deletions.remove([self.path / meta.name for meta in metas if meta.number in free])
-
-    def remove_tables(self, metas: list[TableMeta]) -> None:
-        """Unlinks tables that no version to come will have; open ones stay readable."""
-        with self.version_lock:
-            pinned = {meta.number for meta in metas if self.pins[meta.number] > 0}
-            self.unpinned_later |= pinned
-        self.deletions.remove([self.path / meta.name for meta in metas if meta.number not in pinned])
+            gone = self.unlinked_later.union(meta.number for meta in metas)
+            self.unlinked_later = gone & self.pins.tables()
+            free = sorted(gone - self.unlinked_later)
+        self.deletions.remove([self.path / table_name(number) for number in free])
 
     def keep_family_options(self, name: str, options: FamilyOptions) -> None:
         """For this opening and, by the options file, for those after it. Raises DiskFullError."""

@@ -36,6 +36,33 @@ class LogPart:
         return self.segment.sealed and self.segment.size_bytes == self.length
 
 
+class _Held:
+    """What a cut holds. Apart from the cut, so that a cut that is dropped lets go at once."""
+
+    def __init__(self, core: Core, tables: list[TableMeta], log_from: Sequence, snapshot: Snapshot) -> None:
+        self._core = core
+        self._tables = tables
+        self._log_from = log_from
+        self._pin = core.pins.take([meta.number for meta in tables], log_from)
+        self.snapshot = snapshot
+
+    def bytes(self) -> int:
+        """Of tables and log that the database itself no longer needs."""
+        version = self._core.version
+        needed = {table.meta.number for table in version.tables()}
+        tables = sum(meta.size_bytes for meta in self._tables if meta.number not in needed)
+        return tables + sum(
+            segment.size_bytes
+            for segment in self._core.catalog.segments()
+            if self._log_from <= segment.last_sequence <= version.flushed.sequence
+        )
+
+    def let_go(self, why: str) -> None:
+        self.snapshot.close(why)
+        self._core.pins.release(self._pin)
+        self._core.remove_tables()
+
+
 class Cut:
     """Made by `Database.cut`. A context manager; closing it lets go of files, log and snapshot.
 
@@ -46,6 +73,7 @@ class Cut:
     def __init__(
         self, core: Core, *, holder: str, seconds: float | None = None, bytes_max: int | None = None
     ) -> None:
+        """Apart, since it is many steps (`env.apart`)."""
         assert core.syncer is not None
         check_terms(seconds, bytes_max)
         self._core = core
@@ -60,12 +88,15 @@ class Cut:
             self.flushed = version.flushed
             self._families = version.recorded
             self._tables = [table.meta for table in version.tables()]
-            self._log_from = Sequence(self.flushed.sequence + 1)
-            core.pin(self._tables)
-            core.log_pins[self._log_from] += 1
-            self._snapshot = Snapshot(core, self.position.sequence)
+            held = _Held(
+                core,
+                self._tables,
+                Sequence(self.flushed.sequence + 1),
+                Snapshot(core, self.position.sequence),
+            )
             parts = core.log.extent()
-        self._lease = core.leases.take(holder, seconds, bytes_max, self._held_bytes, self._let_go)
+        self._snapshot = held.snapshot
+        self._lease = core.leases.take(holder, seconds, bytes_max, held.bytes, held.let_go)
         try:
             core.progress.raise_if_ended()  # Who closes ends the leases that are there.
             core.syncer.sync_through(self.position.sequence)
@@ -126,25 +157,8 @@ class Cut:
         )
 
     def close(self) -> None:
-        self._core.leases.end(self._lease, "the cut is closed")
-
-    def _held_bytes(self) -> int:
-        version = self._core.version
-        needed = {table.meta.number for table in version.tables()}
-        tables = sum(meta.size_bytes for meta in self._tables if meta.number not in needed)
-        return tables + sum(
-            segment.size_bytes
-            for segment in self._core.catalog.segments()
-            if self._log_from <= segment.last_sequence <= version.flushed.sequence
-        )
-
-    def _let_go(self, why: str) -> None:
-        self._snapshot.close(why)
-        core = self._core
-        core.unpin(self._tables)
-        with core.version_lock:
-            core.log_pins[self._log_from] -= 1
-            core.log_pins = +core.log_pins
+        leases, lease = self._core.leases, self._lease
+        self._core.env.runner.apart(lambda: leases.end(lease, "the cut is closed"))
 
     def __enter__(self) -> Cut:
         return self

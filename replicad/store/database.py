@@ -54,10 +54,16 @@ def open_database(
     the log was left in another `wal_dir`.
     """
     options, env = options or Options(), env or Env()
+    directory = Path(path)
     if read_only:
-        return Database(open_beside_writer(Path(path), options, env, role, families))
-    core = open_core(Path(path), options, env, role=role, read_only=False, holds=retention, families=families)
-    return Database(core)
+        return Database(open_beside_writer(directory, options, env, role, families))
+
+    def opened() -> Database:
+        return Database(
+            open_core(directory, options, env, role=role, read_only=False, holds=retention, families=families)
+        )
+
+    return env.runner.apart(opened)
 
 
 def open(
@@ -81,6 +87,7 @@ class Database(LogAccess):
         super().__init__(core)
         self.newest = Newest(core)
         """Reads what is appended, durable or not: for the conditions of a writer."""
+        self._apart = core.env.runner.apart
         self._writes: WritePath | None = None
         self._background: Background | None = None
         if not core.read_only:
@@ -172,7 +179,8 @@ class Database(LogAccess):
         fresh = open_beside_writer(core.path, core.options, core.env, core.role, core.family_options)
         if fresh.log.written == core.log.written and fresh.state.tables == core.state.tables:
             return False
-        self._core, self._progress, self.newest = fresh, fresh.progress, Newest(fresh)
+        # One step: another thread, or an exception, must not find half of one state and half of another.
+        vars(self).update(_core=fresh, _progress=fresh.progress, newest=Newest(fresh))
         return True
 
     # Writing
@@ -232,7 +240,8 @@ class Database(LogAccess):
         a replica, or an owner in the new epoch. Raises InvalidArgument for an owner, and for an id or epoch
         that cannot be, DiskFullError (nothing has changed then either) and PoisonedError.
         """
-        return promote(self._core, self._writer(), epoch_id, at_least)
+        core, writer = self._core, self._writer()
+        return self._apart(lambda: promote(core, writer, epoch_id, at_least))
 
     def demote(self) -> Position:
         """Owners: takes no write any more, but the frames of another node; the last position, durable.
@@ -240,7 +249,8 @@ class Database(LogAccess):
         Raises DiskFullError when that could not be recorded: writes are refused all the same, until the
         database is opened again. A second call changes nothing.
         """
-        return demote(self._core, self._writer())
+        core, writer = self._core, self._writer()
+        return self._apart(lambda: demote(core, writer))
 
     def save_log(self, after: Position, directory: Path) -> SavedLog:
         """Writes the durable log after `after` to segment files in `directory`, synced, and counts it.
@@ -249,7 +259,7 @@ class Database(LogAccess):
         through `after`.
         """
         self._open_for_copies()
-        return save_log(self._core, after, directory)
+        return self._apart(lambda: save_log(self._core, after, directory))
 
     # Column families
 
@@ -269,7 +279,7 @@ class Database(LogAccess):
         """
         writer = self._writer()
         if options is not None and name not in self.families:
-            self._core.keep_family_options(name, options)
+            self._apart(lambda: self._core.keep_family_options(name, options))
         return writer.create_family(name)
 
     def drop_family(self, family: int) -> int:
@@ -311,7 +321,7 @@ class Database(LogAccess):
     def hold_snapshot(self, mark: Mark) -> Sequence:
         """Holds the visible state of now as if a mark had been applied: for a node that takes no writes."""
         snapshot = self.snapshot()
-        self._core.marks.hold(mark, snapshot)
+        self._apart(lambda: self._core.marks.hold(mark, snapshot))
         return snapshot.sequence
 
     def flush(self) -> None:
@@ -320,14 +330,19 @@ class Database(LogAccess):
         Raises DiskFullError when there is no room for them: it is tried again in the background.
         """
         writer, core = self._writer(), self._core
-        with core.write_lock:
-            self._progress.raise_if_ended()
-            refused = core.found_no_room["flush"]
-            target = core.log.written.sequence
-            version = core.version
-            newest_sealed = version.sealed[0].position if version.sealed else version.flushed
-            if target > newest_sealed.sequence:
-                writer.seal()
+
+        def seal() -> tuple[int, int]:
+            with core.write_lock:
+                self._progress.raise_if_ended()
+                refused = core.found_no_room["flush"]
+                target = core.log.written.sequence
+                version = core.version
+                newest_sealed = version.sealed[0].position if version.sealed else version.flushed
+                if target > newest_sealed.sequence:
+                    writer.seal()
+                return refused, target
+
+        refused, target = self._apart(seal)
         self._progress.wait(
             lambda: core.version.flushed.sequence >= target or core.found_no_room["flush"] > refused
         )
@@ -343,7 +358,7 @@ class Database(LogAccess):
         """
         self.flush()
         assert self._background is not None
-        self._background.compact_everything()
+        self._apart(self._background.compact_everything)
 
     # Copies
 
@@ -367,7 +382,8 @@ class Database(LogAccess):
         self._open_for_copies()
         if flush:
             self.flush()
-        return Cut(self._core, holder=holder, seconds=seconds, bytes_max=bytes_max)
+        core = self._core
+        return self._apart(lambda: Cut(core, holder=holder, seconds=seconds, bytes_max=bytes_max))
 
     def get_live_files(self, *, flush: bool = True) -> LiveFiles:
         """The files that make up the database now, with the manifest's length and the log that is needed.
@@ -384,7 +400,7 @@ class Database(LogAccess):
         self._open_for_copies()
         if flush:
             self.flush()
-        return live_files(self._core)
+        return self._apart(lambda: live_files(self._core))
 
     def disable_file_deletions(self) -> None:
         """From the return of this on no file goes, and no log segment moves. Calls are counted.
@@ -392,7 +408,7 @@ class Database(LogAccess):
         Space grows meanwhile; a close ends it. See `get_live_files` for an example.
         """
         self._open_for_copies()
-        self._core.deletions.disable()
+        self._apart(self._core.deletions.disable)
 
     def enable_file_deletions(self, *, force: bool = False) -> bool:
         """Takes back one `disable_file_deletions`, or all with `force`; whether deletions are enabled now.
@@ -401,7 +417,7 @@ class Database(LogAccess):
         """
         self._open_for_copies()
         assert self._background is not None
-        enabled = self._core.deletions.enable(force=force)
+        enabled = self._apart(lambda: self._core.deletions.enable(force=force))
         if enabled:
             self._background.request_retention()
         return enabled
@@ -432,18 +448,26 @@ class Database(LogAccess):
         """
         if Path(path).absolute().is_relative_to(self.path):
             raise InvalidArgument(f"{path} is within the database; a checkpoint needs a path of its own")
-        with self.cut(flush=flush or families is not None, holder=f"checkpoint {path}") as cut:
-            return write_checkpoint(
-                self._core.env, cut, Path(path), with_log=families is None, copy=copy, families=families
-            )
+
+        def make() -> Checkpoint:
+            with self.cut(flush=flush or families is not None, holder=f"checkpoint {path}") as cut:
+                return write_checkpoint(
+                    self._core.env, cut, Path(path), with_log=families is None, copy=copy, families=families
+                )
+
+        return self._apart(make)
 
     def create_base_copy(self, path: str | Path) -> Position:
         """A checkpoint of the tables alone, just flushed; returns the position that they hold.
 
         What replication ships: the log goes on from there.
         """
-        with self.cut(flush=True, holder=f"base copy {path}") as cut:
-            return write_checkpoint(self._core.env, cut, Path(path), with_log=False).position
+
+        def make() -> Position:
+            with self.cut(flush=True, holder=f"base copy {path}") as cut:
+                return write_checkpoint(self._core.env, cut, Path(path), with_log=False).position
+
+        return self._apart(make)
 
     def what_is_gone(self) -> str | None:
         """Which of its files is not where it belongs, or None: its directory may be another one by now. A few
@@ -457,7 +481,7 @@ class Database(LogAccess):
 
     def close(self) -> None:
         """Syncs the log and ends. What is in memtables is read back from the log at the next opening."""
-        close_core(self._core, self._background, self._writes)
+        self._apart(lambda: close_core(self._core, self._background, self._writes))
 
     def _finish_promotion(self, writes: WritePath) -> None:
         """Whatever it raises, the directory is free again and no thread is left."""

@@ -1,6 +1,6 @@
 """Leases: what holds files and log while a cut is copied, who took it, and when it ends.
 
-    taken ──► ended (closed by its holder | its time is over | it holds more than its budget)
+    taken ──► ended (closed or dropped by its holder | its time is over | it holds more than its budget)
 
 There is no timer. A lease is judged when it is used and whenever space changes hands (retention, compaction,
 `stats`), on monotonic time: one that nobody judges holds nothing that anybody wants back. In memory only.
@@ -8,17 +8,20 @@ There is no timer. A lease is judged when it is used and whenever space changes 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from replicad.env import Clock
 from replicad.errors import ClosedError, InvalidArgument
+from replicad.store.holds import Holds
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Lease:
+    """Taken while its holder keeps it."""
+
     holder: str
     taken_at: float
     seconds: float | None
@@ -26,8 +29,10 @@ class Lease:
     held_bytes: Callable[[], int]
     """Files and log that are still there, and that the database itself no longer needs."""
     end: Callable[[str], None]
-    """Lets go of all that, and is told why."""
+    """Lets go of all that, and is told why. Called twice, perhaps, and also at the same time."""
     ended: str | None = field(default=None)
+    number: int = field(default_factory=count().__next__)
+    """In the order taken."""
 
     def over(self, now: float) -> str | None:
         """Why it has to end now, or None."""
@@ -46,8 +51,7 @@ class Leases:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        self._open: list[Lease] = []
+        self._open: Holds[Lease] = Holds()
 
     def take(
         self,
@@ -65,18 +69,16 @@ class Leases:
             held_bytes=held_bytes,
             end=end,
         )
-        with self._lock:
-            self._open.append(lease)
+        self._open.add(lease)
         return lease
 
     def end(self, lease: Lease, why: str) -> None:
-        """Ends it, once, whoever asks."""
-        with self._lock:
-            if lease.ended is not None:
-                return
+        """Ends it, whoever asks; a call that was interrupted is finished by the next one."""
+        if lease.ended is None:
             lease.ended = why
-            self._open.remove(lease)
-        lease.end(why)
+        if lease in self._open:
+            lease.end(lease.ended)
+            self._open.discard(lease)
 
     def end_all(self, why: str) -> None:
         for lease in self._listed():
@@ -111,8 +113,7 @@ class Leases:
         ]
 
     def _listed(self) -> list[Lease]:
-        with self._lock:
-            return list(self._open)
+        return sorted(self._open.items(), key=lambda lease: lease.number)
 
 
 def check_terms(seconds: float | None, bytes_max: int | None) -> None:

@@ -63,8 +63,7 @@ class LogAccess:
     @property
     def position(self) -> Position:
         """After the last batch written."""
-        with self._core.write_lock:
-            return self._core.log.written
+        return self._core.log.written
 
     @property
     def durable_position(self) -> Position:

@@ -169,8 +169,12 @@ def _recover(
     memtables = kernels.MemtableSet()
     for family in version.live():
         memtables.set(family.record.id, family.active)
-    progress = Progress(state.flushed, visible_when_durable=options.durability == "sync" and role == "owner")
-    write_lock = threading.Lock()
+    progress = Progress(
+        state.flushed,
+        visible_when_durable=options.durability == "sync" and role == "owner",
+        bells=env.runner.bells(),
+    )
+    write_lock = threading.RLock()
     core = Core(
         env=env,
         path=path,

@@ -15,13 +15,19 @@ from contextlib import suppress
 from heapq import heappop, heappush
 from itertools import count
 
+from replicad.env import Bells
 from replicad.errors import ClosedError, PoisonedError
 from replicad.types import Position, Sequence
 
 
 class Progress:
-    def __init__(self, recovered: Position, *, visible_when_durable: bool) -> None:
+    """Nothing that a writer calls here takes a lock which an interrupted thread could keep."""
+
+    def __init__(
+        self, recovered: Position, *, visible_when_durable: bool, bells: Bells | None = None
+    ) -> None:
         self.appended: int = recovered.sequence
+        """Set by the kernel's Appender, as `visible` under "async"."""
         self.visible: int = recovered.sequence
         self.durable = recovered.sequence
         self.durable_position = recovered
@@ -30,14 +36,18 @@ class Progress:
         self.ended = False
         """Closed or failed."""
         self.visible_when_durable = visible_when_durable
-        self.changed = threading.Condition()
-        self.watched = False
-        """Somebody is to be told when a number moves. Who starts to watch sets it before looking at the
-        numbers, and who moves one looks at it after: so nobody is missed. Written under `changed`."""
-        self._blocked = 0
+        self.changed = bells or Bells()
+        self._watching = threading.RLock()
+        """Guards what follows. Reentrant: a finalizer may write, and tell of it, wherever memory is taken."""
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._awaiting: list[tuple[Sequence, int, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._ties = count()
+
+    @property
+    def watched(self) -> bool:
+        """Somebody is to be told when a number moves. Who starts to watch is seen here before looking at the
+        numbers, and who moves one looks here after: so nobody is missed."""
+        return bool(self.changed.waiting or self._listeners or self._awaiting)
 
     def advance_appended(self, sequence: int) -> None:
         """Under the write lock."""
@@ -48,13 +58,13 @@ class Progress:
                 self.moved()
 
     def advance_durable(self, position: Position) -> None:
-        with self.changed:
-            if position.sequence >= self.durable:
-                # Visible first: a flush waits for what is durable, and then drops what older readers saw.
-                if self.visible_when_durable:
-                    self.visible = position.sequence
-                self.durable_position = position
-                self.durable = position.sequence
+        """On the thread that syncs; a change of role waits for it first."""
+        if position.sequence >= self.durable:
+            # Visible first: a flush waits for what is durable, and then drops what older readers saw.
+            if self.visible_when_durable:
+                self.visible = position.sequence
+            self.durable_position = position
+            self.durable = position.sequence
         self.moved()
 
     def fail(self, failure: BaseException) -> None:
@@ -70,9 +80,7 @@ class Progress:
         self.moved()
 
     def moved(self) -> None:
-        if self._blocked:
-            with self.changed:
-                self.changed.notify_all()
+        self.changed.ring()
         if self._awaiting:
             self._wake_tasks()
         for listener in self._listeners:
@@ -89,14 +97,7 @@ class Progress:
 
     def wait(self, condition: Callable[[], bool], timeout: float | None = None) -> bool:
         """Blocks until the condition holds (True) or the time is over (False); raises if the store ended."""
-        with self.changed:
-            self._blocked += 1
-            self.watched = True
-            try:
-                self.changed.wait_for(lambda: condition() or self.ended, timeout)
-            finally:
-                self._blocked -= 1
-                self._look_who_watches()
+        self.changed.wait_for(lambda: condition() or self.ended, timeout)
         if condition():
             return True
         self.raise_if_ended()
@@ -109,37 +110,32 @@ class Progress:
         """A future of the running loop, done when `sequence` is visible or the store ended."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        with self.changed:
+        with self._watching:
             heappush(self._awaiting, (sequence, next(self._ties), loop, future))
-            self.watched = True
         self._wake_tasks()
         return future
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """A listener that raises (its loop was closed, for instance) is not called again."""
-        with self.changed:
+        with self._watching:
             self._listeners = (*self._listeners, listener)
-            self.watched = True
         return lambda: self._unsubscribe(listener)
 
     def _unsubscribe(self, listener: Callable[[], None]) -> None:
-        with self.changed:
+        with self._watching:
             self._listeners = tuple(other for other in self._listeners if other is not listener)
-            self._look_who_watches()
-
-    def _look_who_watches(self) -> None:
-        self.watched = bool(self._blocked or self._awaiting or self._listeners)
 
     def _wake_tasks(self) -> None:
         ended = self.ended
-        ready = []
-        with self.changed:
+        with self._watching:
             while self._awaiting and (ended or self._awaiting[0][0] <= self.visible):
-                ready.append(heappop(self._awaiting))
-            self._look_who_watches()
-        for sequence, _, loop, future in ready:
-            with suppress(RuntimeError):  # The loop was closed: nobody waits there any more.
-                loop.call_soon_threadsafe(self._finish, sequence, future)
+                first = self._awaiting[0]
+                sequence, _, loop, future = first
+                # Told before it is forgotten, for an exception may come between; told twice does no harm.
+                with suppress(RuntimeError):  # The loop was closed: nobody waits there any more.
+                    loop.call_soon_threadsafe(self._finish, sequence, future)
+                if self._awaiting and self._awaiting[0] is first:
+                    heappop(self._awaiting)
 
     def _finish(self, sequence: Sequence, future: asyncio.Future[None]) -> None:
         if future.done():

@@ -11,6 +11,7 @@ from itertools import chain, islice
 from replicad import kernels
 from replicad.errors import InvalidArgument, NotFoundError
 from replicad.store.core import Core
+from replicad.store.snapshots import HeldSequence
 from replicad.store.version import Version
 from replicad.types import DEFAULT_FAMILY, FamilyId, Sequence
 
@@ -126,12 +127,12 @@ def digest(core: Core, sequence: Sequence) -> str:
 
 
 class Snapshot:
-    """The database at one sequence number, until it is closed. A context manager; any thread."""
+    """The database at one sequence number, until it is closed or dropped. A context manager; any thread."""
 
     def __init__(self, core: Core, sequence: Sequence | None = None) -> None:
         self._core = core
-        self.sequence = core.snapshots.take(sequence)
-        self._open = True
+        self._hold: HeldSequence | None = core.snapshots.take(sequence)
+        self.sequence = self._hold.sequence
         self._why_closed = "the snapshot is closed"
 
     def get(self, key: bytes, *, family: int = 0) -> bytes | None:
@@ -178,14 +179,14 @@ class Snapshot:
 
     def close(self, why: str = "the snapshot is closed") -> None:
         """`why` is what using it afterwards says."""
-        if self._open:
-            self._open = False
+        if self._hold is not None:
             self._why_closed = why
-            self._core.snapshots.release(self.sequence)
-            self._core.forget_dropped(wait=False)
+            self._hold = None
+            if self._core.version.dropped:
+                self._core.env.runner.apart(lambda: self._core.forget_dropped(wait=False))
 
     def _held(self) -> Sequence:
-        if not self._open:
+        if self._hold is None:
             raise InvalidArgument(self._why_closed)
         return self.sequence
 
@@ -193,9 +194,6 @@ class Snapshot:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
         self.close()
 
 

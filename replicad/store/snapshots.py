@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-
+from replicad.store.holds import Holds
 from replicad.store.progress import Progress
 from replicad.types import Sequence
+
+
+class HeldSequence:
+    """Held while it is referenced."""
+
+    __slots__ = ("__weakref__", "sequence")
+
+    def __init__(self, sequence: Sequence) -> None:
+        self.sequence = sequence
 
 
 class SnapshotRegistry:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._lock = threading.RLock()
-        """Reentrant: a forgotten snapshot lets go of its number whenever the garbage collector runs."""
-        self._held: Counter[Sequence] = Counter()
+        self._held: Holds[HeldSequence] = Holds()
 
-    def take(self, sequence: Sequence | None = None) -> Sequence:
+    def take(self, sequence: Sequence | None = None) -> HeldSequence:
         """Holds `sequence`, by default the visible one; what is given must be held or not be flushed yet."""
-        with self._lock:
-            held = Sequence(self._progress.visible) if sequence is None else sequence
-            self._held[held] += 1
+        if sequence is not None:
+            held = HeldSequence(sequence)
+            self._held.add(held)
             return held
-
-    def release(self, sequence: Sequence) -> None:
-        with self._lock:
-            self._held[sequence] -= 1
-            if not self._held[sequence]:
-                del self._held[sequence]
+        held = HeldSequence(Sequence(self._progress.visible))
+        self._held.add(held)
+        # Read again: a merge that looked before the hold was there drops only what something visible by then
+        # has replaced, and that is visible at this number, too.
+        held.sequence = Sequence(self._progress.visible)
+        return held
 
     def sequences(self) -> list[Sequence]:
         """Ascending."""
-        with self._lock:
-            return sorted(self._held)
+        return sorted({held.sequence for held in self._held.items()})

@@ -1,14 +1,16 @@
-"""Makes the log durable: one thread syncs at a time, for everybody who waits (group commit).
+"""Makes the log durable: one lane syncs, for everybody who waits (group commit).
 
-A thread that needs its own write durable leads if nobody does, and follows otherwise; whoever leads syncs all
-that was written until then. A request without a waiter runs on the store's sync lane: the first one at once,
-further ones together, PACE_SECONDS apart. Without that pace, under "async", each sync would be followed by
-the next, and the two threads would spend their time handing each other the interpreter.
+The thread that waits never syncs itself: an exception from outside between a sync that failed and the note of
+that failure would lose it, and the next sync, of pages that the system took for clean then, would lie.
+
+Requests without a waiter are synced PACE_SECONDS apart, the first one at once. Without that pace, under
+"async", each sync would be followed by the next, and the two threads would spend their time handing each
+other the interpreter.
 """
 
 from __future__ import annotations
 
-import threading
+import queue
 
 from replicad.env import Clock, Lane
 from replicad.errors import PoisonedError
@@ -17,6 +19,8 @@ from replicad.store.wal.writer import LogWriter
 from replicad.types import Sequence
 
 PACE_SECONDS = 0.02
+ASK_AGAIN_SECONDS = 1.0
+"""A request may be lost when the one who makes it is interrupted."""
 
 
 class Syncer:
@@ -25,58 +29,57 @@ class Syncer:
         self._progress = progress
         self._lane = lane
         self._clock = clock
-        self._leading = False
         self.requested = False
         self._paced_from = -PACE_SECONDS
-        self._closing = threading.Event()
+        self._hurry: queue.SimpleQueue[None] = queue.SimpleQueue()
+        """Ends the pause between two syncs."""
 
     def sync_through(self, sequence: Sequence) -> None:
         """Returns when `sequence` is durable; raises PoisonedError when it never will be."""
         progress = self._progress
         while progress.durable < sequence:
             progress.raise_if_ended()
-            if not self._take_lead():
-                progress.wait(lambda: progress.durable >= sequence or not self._leading)
-                continue
-            try:
-                if progress.durable < sequence:
-                    self._sync()
-            finally:
-                self._leading = False
-                progress.moved()
+            self.request()
+            self._hurry.put(None)
+            if not progress.wait(lambda: progress.durable >= sequence, ASK_AGAIN_SECONDS):
+                self.requested = False
 
     def request(self) -> None:
-        """Everything written so far shall become durable, soon. Under the write lock."""
+        """Everything written so far shall become durable, soon."""
         if not self.requested:
-            self.requested = True
-            self._lane.submit(self._run)
+            self._submit()
 
     def close(self) -> None:
-        self._closing.set()
+        self._hurry.put(None)
         self._lane.close()
 
+    def _submit(self) -> None:
+        try:
+            self.requested = True
+            self._lane.submit(self._run)
+        except BaseException:
+            self.requested = False
+            raise
+
     def _run(self) -> None:
-        if not self._progress.visible_when_durable:
-            self._closing.wait(max(0.0, self._paced_from + PACE_SECONDS - self._clock.monotonic()))
+        progress = self._progress
+        if not progress.visible_when_durable:
+            self._pause(self._paced_from + PACE_SECONDS - self._clock.monotonic())
             self._paced_from = self._clock.monotonic()
         self.requested = False
+        target = progress.appended
         try:
-            self.sync_through(Sequence(self._progress.appended))
-        except Exception as error:
-            self._progress.fail(error)
-
-    def _take_lead(self) -> bool:
-        with self._progress.changed:
-            if self._leading:
-                return False
-            self._leading = True
-            return True
-
-    def _sync(self) -> None:
-        try:
-            position = self._log.sync()
+            while progress.durable < target and not progress.ended:
+                progress.advance_durable(self._log.sync())
         except OSError as error:
-            failure = PoisonedError(f"the log could not be synced: {error}; restart to recover")
-            self._progress.fail(failure)
-            raise failure from error
-        self._progress.advance_durable(position)
+            progress.fail(PoisonedError(f"the log could not be synced: {error}; restart to recover"))
+        except Exception as error:
+            progress.fail(error)
+
+    def _pause(self, seconds: float) -> None:
+        try:
+            self._hurry.get(timeout=max(0.0, seconds))
+            while True:
+                self._hurry.get_nowait()
+        except queue.Empty:
+            pass

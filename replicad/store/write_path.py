@@ -2,11 +2,17 @@
 
 One thread at a time, under the write lock; nothing in it waits for a sync. A batch is in the log before it is
 in a memtable, so a refused append leaves no trace.
+
+An exception from outside may come between any two bytecodes. Puts, deletes and batches are therefore one step
+of the kernel (`kernels.Appender`); everything that takes several steps (a new segment, what a failed append
+left, control operations, frames of another node) runs apart (`env.apart`). The step takes nothing while there
+is something of that kind to do, and whoever writes next does what an interrupted writer left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from replicad import kernels
 from replicad.errors import (
@@ -19,6 +25,7 @@ from replicad.errors import (
     InvalidArgument,
     PoisonedError,
     ReadOnlyError,
+    StoreError,
 )
 from replicad.store.commit import Commit
 from replicad.store.conditions import Condition, check_conditions
@@ -26,6 +33,7 @@ from replicad.store.control import apply_control, encode_epoch
 from replicad.store.core import Core, Role
 from replicad.store.manifest.families import NAME_BYTES_MAX
 from replicad.store.reading import families_at, no_such_family
+from replicad.store.wal.writer import as_store_error
 from replicad.types import (
     DEFAULT_FAMILY,
     Epoch,
@@ -41,137 +49,212 @@ FAMILY_ID_MAX = (1 << 32) - 2
 """So that the id after it still fits the format."""
 
 
+Done = TypeVar("Done")
+Item = kernels.Batch | tuple[bytes, bytes]
+"""A batch, or a key and a value of the default family: a frame of its own."""
+
+OPTIMISTIC_TRIES = 3
+"""How often conditions are looked at without the lock before writers have to wait for that."""
+
+
 class WritePath:
     def __init__(self, core: Core, sealed: Callable[[], None], rotated: Callable[[], None]) -> None:
         """Called under the write lock: `sealed` when a memtable is full, `rotated` after a segment was."""
         self._core = core
         self._frames = core.log.frames
-        self._frames_put = core.log.frames.put
         self._log = core.log
         self._progress = core.progress
         self._memtables = core.memtables
         self._wall_us = core.env.clock.wall_us
-        self._wall_ns = core.env.clock.wall_ns
         self._lock = core.write_lock
         self._memtable_bytes = core.options.memtable_bytes
-        self._segment_bytes = core.log.segment_bytes
         self._sealed = sealed
         self._rotated = rotated
-        self._refuses = core.role == "replica"
         self._changing = False
         self._ending = False
         self._waits_for_sync = core.options.durability == "sync"
         assert core.syncer is not None
         self._syncer = core.syncer
+        self._apart = core.env.runner.apart
+        self._appender = kernels.Appender(
+            core.log.frames,
+            core.memtables,
+            core.write_lock,
+            core.log,
+            core.progress,
+            core.env.clock.wall_ns,
+            core.log.segment_bytes,
+            core.options.memtable_bytes,
+        )
+        self._appender.takes = core.role == "owner"
 
     def put(self, key: bytes, value: bytes, family: int, *, wait: bool = True) -> int:
-        """One put, numbered, in the log, in its memtable, and told of; its sequence number.
-
-        Blocks through stalls and until it is visible, or with `wait=False` for nothing.
-
-        A batch takes three calls of the kernel, and this takes one: what runs right after the system's write
-        finds cold caches, and a line of Python costs several times there what it does elsewhere.
-        """
-        core, progress, log = self._core, self._progress, self._log
-        if core.stalled is not None and wait:
-            self.wait_out_stall()
-        with self._lock:
-            if progress.ended or self._refuses or core.refused is not None:
-                self._raise_unwritable()
-            if family:
-                self._check_family(family)
-            try:
-                file = log.live_file or log.start_segment()
-                try:
-                    sequence, frame_bytes, memory_bytes = self._frames_put(
-                        key, value, family, self._wall_ns(), progress.durable, file.write, self._memtables
-                    )
-                except OSError as error:
-                    log.refuse(error)
-                file.size = log_bytes = file.size + frame_bytes
-                progress.appended = sequence  # What advance_appended does, without the call.
-                if not progress.visible_when_durable:
-                    progress.visible = sequence
-                    if progress.watched:
-                        progress.moved()
-                if not self._waits_for_sync and not self._syncer.requested:
-                    self._syncer.request()
-                if log_bytes >= self._segment_bytes or memory_bytes >= self._memtable_bytes:
-                    self._make_room()
-            except BaseException as error:
-                self._fail_if_half_done(error)
-                raise
-        if self._waits_for_sync:
-            if wait:
-                self._syncer.sync_through(Sequence(sequence))
-            else:
-                self._syncer.request()
+        """Its sequence number. Blocks through stalls and until it is visible, or with `wait=False` for
+        nothing."""
+        if self._core.stalled is not None:
+            self._admit(wait)
+        progress = self._progress
+        try:
+            done = self._appender.put(key, value, family, progress.durable)
+        except OSError as error:
+            raise self._settled(error) from error
+        if done is None:
+            done = self._retried(
+                lambda: self._check_family(family),
+                lambda: self._appender.put(key, value, family, progress.durable),
+            )
+        sequence, full = done
+        self._written(sequence, full, wait=wait)
         return sequence
 
     def delete(self, key: bytes, family: int) -> int:
-        self.wait_out_stall()
-        with self._lock:
-            self._raise_unwritable()
-            if family:
-                self._check_family(family)
-            try:
-                sequence = self._frames.add_delete(key, family, self._wall_us(), self._progress.durable)
-                self._write_pending(sequence)
-            except BaseException as error:
-                self._fail_if_half_done(error)
-                raise
-        self._wait_visible(sequence)
+        self._admit()
+        sequence, full = self._retried(
+            lambda: self._check_family(family),
+            lambda: self._appender.delete(key, family, self._progress.durable),
+        )
+        self._written(sequence, full, wait=True)
         return sequence
 
     def write(self, batch: kernels.Batch, conditions: Iterable[Condition] = ()) -> int:
         """Blocks through stalls and until the batch is visible."""
-        self.wait_out_stall()
+        self._admit()
         try:
-            sequence = self._submit(batch, conditions)[1]
+            _, last, full = self._append(batch, tuple(conditions))
         except ConditionFailed as failed:
             self._wait_visible(failed.sequence)
             raise
-        self._wait_visible(sequence)
-        return sequence
+        self._written(last, full, wait=True)
+        return last
 
     def submit(self, batch: kernels.Batch, conditions: Iterable[Condition] = ()) -> Commit:
         """Never waits: not for a sync, not for a stall."""
-        first, last = self._submit(batch, conditions)
-        if self._waits_for_sync:
-            self._syncer.request()
+        self._admit(wait=False)
+        first, last, full = self._append(batch, tuple(conditions))
+        self._written(last, full, wait=False)
         return Commit(self._progress, Sequence(first), Sequence(last))
 
-    def submit_many(self, items: Iterable[kernels.Batch | tuple[bytes, bytes]]) -> int:
+    def submit_many(self, items: Iterable[Item]) -> int:
         """`submit` of many at once: every batch and every (key, value) in a frame of its own, one write for
         all. All of them are in the log afterwards or, when it raises, none."""
-        frames = self._frames
-        items = list(items)  # What the caller computes them from may need the lock.
+        items = list(items)  # What the caller computes them from may write, too.
+        self._admit(wait=False)
+        batches = [item for item in items if not isinstance(item, tuple)]
+        _, last, full = self._retried(
+            lambda: self._check_batches(batches),
+            lambda: self._appender.write(items, self._progress.durable),
+        )
+        self._written(last, full, wait=False)
+        return last
+
+    def _append(self, batch: kernels.Batch, conditions: tuple[Condition, ...]) -> tuple[int, int, bool]:
+        """(first, last sequence number, whether there is something to make room for)."""
+        if not batch.size:
+            raise InvalidArgument("the batch is empty")
+        items, progress = [batch], self._progress
+        if not conditions:
+            return self._retried(
+                lambda: self._check_batches(items),
+                lambda: self._appender.write(items, progress.durable),
+            )
+        # Conditions are looked at in Python, during which an exception may come, so the lock is not held: the
+        # step is not taken when something was written meanwhile.
+        for _ in range(OPTIMISTIC_TRIES):
+            self._ready(lambda: self._check_batches(items))
+            at = progress.appended
+            check_conditions(self._core, conditions, at)
+            try:
+                done = self._appender.write(items, progress.durable, at)
+            except OSError as error:
+                raise self._settled(error) from error
+            if done is not None:
+                return done
+
+        def check() -> None:
+            check_conditions(self._core, conditions, progress.appended)
+
+        return self._retried(
+            lambda: self._check_batches(items),
+            lambda: self._apart(lambda: self._appender.write(items, progress.durable, None, check)),
+        )
+
+    def _retried(self, check: Callable[[], None], step: Callable[[], Done | None]) -> Done:
+        """Takes the step of the kernel, after what has to be done or refused before. `check` raises what is
+        wrong with the arguments."""
+        while True:
+            try:
+                done = step()
+            except OSError as error:
+                raise self._settled(error) from error
+            if done is not None:
+                return done
+            self._ready(check)
+
+    def _ready(self, check: Callable[[], object]) -> None:
+        """Does what a write has to wait for; raises when it cannot be."""
+        self._raise_unwritable()
+        check()
+        if self._log.live_file is None or self._appender.failed:
+            self._apart(self._make_ready)
+
+    def _make_ready(self) -> None:
         with self._lock:
             self._raise_unwritable()
-            now_us = self._wall_us()
-            durable = self._progress.durable
-            try:
-                for item in items:
-                    if isinstance(item, tuple):
-                        frames.add_put(item[0], item[1], DEFAULT_FAMILY, now_us, durable)
-                    else:
-                        self._check_batch(item)
-                        frames.add_batch(item, now_us, durable)
-            except BaseException:
-                frames.rollback()
-                raise
-            sequence = frames.sequence
-            try:
-                self._write_pending(sequence)
-            except BaseException as error:
-                self._fail_if_half_done(error)
-                raise
-        if self._waits_for_sync:
+            self._settle()
+            if self._log.live_file is None:
+                try:
+                    self._log.start_segment()
+                except PoisonedError as error:
+                    self._progress.fail(error)
+                    raise
+
+    def _settled(self, error: OSError) -> StoreError:
+        """What the failure of an append is to its caller, after its traces are gone."""
+
+        def settle() -> StoreError:
+            with self._lock:
+                file = self._log.live_file
+                self._settle()
+                return as_store_error(error, self._log.catalog.live if file is None else file.path)
+
+        return self._apart(settle)
+
+    def _settle(self) -> None:
+        """Cuts back what a failed append left in the file, or stops the store where that cannot be. Under the
+        lock."""
+        failed, error, half_inserted = self._appender.take_failure()
+        if not failed:
+            return
+        try:
+            if half_inserted:
+                raise PoisonedError(f"a batch is in the log and not in memory: {error or 'out of memory'}")
+            self._log.cut_back(error)
+        except PoisonedError as poisoned:
+            self._progress.fail(poisoned)
+            raise
+
+    def _written(self, sequence: int, full: bool, *, wait: bool) -> None:
+        """What follows a step: all of it is done by a later write when this one is interrupted."""
+        progress = self._progress
+        if not self._waits_for_sync or not wait:
             self._syncer.request()
-        return sequence
+        if not progress.visible_when_durable and progress.watched:
+            progress.moved()
+        if full:
+            self._apart(self._room_made)
+        if wait and self._waits_for_sync:
+            self._syncer.sync_through(Sequence(sequence))
+
+    def _room_made(self) -> None:
+        with self._lock:
+            if not self._ending:
+                self._make_room()
 
     def apply_frames(self, data: bytes) -> Position:
         """Another node's frames: checked against this history, appended as they are, applied."""
+        return self._apart(lambda: self._apply_frames(data))
+
+    def _apply_frames(self, data: bytes) -> Position:
         core = self._core
         with self._lock:
             self._raise_if_ending()
@@ -200,13 +283,19 @@ class WritePath:
 
     def create_family(self, name: str) -> FamilyId:
         """Returns when its creation is visible."""
-        self.wait_out_stall()
+        self._admit()
         id, sequence = self.submit_create_family(name)
         self._wait_visible(sequence)
         return id
 
     def submit_create_family(self, name: str) -> tuple[FamilyId, int]:
         """(id, sequence number), without waiting for anything."""
+        encoded = self._family_name(name)
+        created = self._apart(lambda: self._create_family(name, encoded))
+        self._syncer.request()
+        return created
+
+    def _family_name(self, name: str) -> bytes:
         try:
             encoded = name.encode()
         except UnicodeEncodeError as error:
@@ -215,6 +304,9 @@ class WritePath:
             raise InvalidArgument(
                 f"the name of a column family has 1 to {NAME_BYTES_MAX} bytes, not {len(encoded)}"
             )
+        return encoded
+
+    def _create_family(self, name: str, encoded: bytes) -> tuple[FamilyId, int]:
         with self._lock:
             self._raise_unwritable()
             version = self._core.version
@@ -225,14 +317,11 @@ class WritePath:
                 raise InvalidArgument(f"a database has at most {FAMILY_ID_MAX} column families in its life")
             batch = kernels.Batch()
             batch.add_create_family(id, encoded)
-            sequence = self._write_control(batch)
-        if self._waits_for_sync:
-            self._syncer.request()
-        return id, sequence
+            return id, self._write_control(batch)
 
     def drop_family(self, family: FamilyId) -> int:
         """Returns when it is visible; the files go when its drop is in the manifest."""
-        self.wait_out_stall()
+        self._admit()
         sequence = self.submit_drop_family(family)
         self._wait_visible(sequence)
         return sequence
@@ -241,29 +330,31 @@ class WritePath:
         """The same without waiting for anything."""
         if family == DEFAULT_FAMILY:
             raise InvalidArgument("the default column family cannot be dropped")
-        with self._lock:
-            self._raise_unwritable()
-            self._check_family(family)
-            batch = kernels.Batch()
-            batch.add_drop_family(family)
-            sequence = self._write_control(batch)
-        if self._waits_for_sync:
-            self._syncer.request()
-        return sequence
+        batch = kernels.Batch()
+        batch.add_drop_family(family)
+        return self._submit_control(batch, lambda: self._check_family(family))
 
     def submit_mark(self, data: bytes) -> int:
         """A batch of one mark; its sequence number, without waiting for anything."""
         batch = kernels.Batch()
         batch.add_mark(data)
-        with self._lock:
-            self._raise_unwritable()
-            sequence = self._write_control(batch)
-        if self._waits_for_sync:
-            self._syncer.request()
+        return self._submit_control(batch, lambda: None)
+
+    def _submit_control(self, batch: kernels.Batch, check: Callable[[], None]) -> int:
+        def write() -> int:
+            with self._lock:
+                self._raise_unwritable()
+                check()
+                return self._write_control(batch)
+
+        sequence = self._apart(write)
+        self._syncer.request()
         return sequence
 
     def _write_control(self, batch: kernels.Batch) -> int:
-        """Appends the batch and does what its operations say, before anything may seal the memtables."""
+        """Appends the batch and does what its operations say, before anything may seal the memtables. Apart,
+        under the lock."""
+        self._settle()
         frames = self._frames
         try:
             sequence = frames.add_batch(batch, self._wall_us(), self._progress.durable)
@@ -285,7 +376,8 @@ class WritePath:
             self._raise_if_ending()
             if self._changing:
                 raise ReadOnlyError("the role of this database is changing already")
-            self._changing = self._refuses = True
+            self._changing = True
+            self._appender.takes = False
             return self._log.written
 
     def end_change(self, role: Role) -> None:
@@ -293,11 +385,10 @@ class WritePath:
         core, progress = self._core, self._progress
         with self._lock:
             core.role = role
-            with progress.changed:
-                progress.visible_when_durable = role == "owner" and self._waits_for_sync
-                progress.visible = progress.appended
-            self._refuses = role == "replica"
+            progress.visible_when_durable = role == "owner" and self._waits_for_sync
+            progress.visible = progress.appended
             self._changing = False
+            self._appender.takes = role == "owner" and not self._ending
         progress.moved()
 
     def begin_epoch(self, record: EpochRecord) -> Sequence:
@@ -327,16 +418,17 @@ class WritePath:
         if known is None or known.dropped is not None:
             raise no_such_family(self._core.version, family)
 
-    def _check_batch(self, batch: kernels.Batch) -> None:
+    def _check_batches(self, batches: Iterable[kernels.Batch]) -> None:
         """Refuses a batch of a family that is not there, and one that changes the database itself."""
-        unknown = self._memtables.unknown_family(batch)
-        if unknown is not None:
-            raise no_such_family(self._core.version, unknown)
-        if batch.has_control:
-            raise InvalidArgument(
-                "column families, epochs and marks are made by create_family, drop_family, promote and "
-                "submit_mark only: leave these operations out of the batch"
-            )
+        for batch in batches:
+            unknown = self._memtables.unknown_family(batch)
+            if unknown is not None:
+                raise no_such_family(self._core.version, unknown)
+            if batch.has_control:
+                raise InvalidArgument(
+                    "column families, epochs and marks are made by create_family, drop_family, promote and "
+                    "submit_mark only: leave these operations out of the batch"
+                )
 
     def seal(self) -> None:
         """Starts a new memtable. Under the write lock."""
@@ -345,15 +437,17 @@ class WritePath:
     def end(self) -> Sequence:
         """Refuses all writes from now on. Returns the last sequence number that there is."""
         with self._lock:
-            self._ending = self._refuses = True
+            self._ending = True
+            self._appender.takes = False
             return self._log.written.sequence
 
-    def wait_out_stall(self) -> None:
-        """Raises when it is no stall, but a refusal: DiskFullError or CorruptionError."""
+    def _admit(self, wait: bool = True) -> None:
+        """Waits out a stall, if it may. Raises what is not a stall, but a refusal: DiskFullError or
+        CorruptionError."""
         core = self._core
         if core.stalled is None:
             return
-        if core.refused is None:
+        if wait and core.refused is None:
             begin = core.env.clock.monotonic()
             core.counters.stalls += 1
             self._progress.wait(lambda: core.stalled is None or core.refused is not None)
@@ -368,35 +462,9 @@ class WritePath:
             raise CorruptionError(pressure.reason, path=damage.path, offset=damage.offset)
         raise pressure.refuses(pressure.reason)
 
-    def _submit(self, batch: kernels.Batch, conditions: Iterable[Condition]) -> tuple[int, int]:
-        if not batch.size:
-            raise InvalidArgument("the batch is empty")
-        conditions = tuple(conditions)  # As in `submit_many`.
-        with self._lock:
-            self._raise_unwritable()
-            check_conditions(self._core, conditions)
-            self._check_batch(batch)
-            first = self._frames.sequence + 1
-            try:
-                sequence = self._frames.add_batch(batch, self._wall_us(), self._progress.durable)
-                self._write_pending(sequence)
-            except BaseException as error:
-                self._fail_if_half_done(error)
-                raise
-        return first, sequence
-
-    def _write_pending(self, sequence: int) -> None:
-        full = self._log.append_pending()
-        memory_bytes = self._frames.commit(self._memtables)
-        self._progress.advance_appended(sequence)
-        if not self._waits_for_sync and not self._syncer.requested:
-            self._syncer.request()
-        if full or memory_bytes >= self._memtable_bytes:
-            self._make_room()
-
     def _after_append(self, sequence: int, *, seal: bool = False) -> None:
         self._progress.advance_appended(sequence)
-        if not self._waits_for_sync and not self._syncer.requested:
+        if not self._waits_for_sync:
             self._syncer.request()
         self._make_room(seal=seal)
 
@@ -426,12 +494,12 @@ class WritePath:
         return dropped
 
     def _fail_if_half_done(self, error: BaseException) -> None:
-        """After a failed append, or an interrupt between numbering a frame and inserting it: how much of it
-        was written is unknown, and the next one must not be written behind it."""
+        """After a failure between the append of a frame and its insertion (no memory): the next one must
+        not be written behind it."""
         if isinstance(error, PoisonedError):
             self._progress.fail(error)
         elif self._frames.pending_bytes:
-            self._progress.fail(PoisonedError("a write was interrupted; open the database again"))
+            self._progress.fail(PoisonedError(f"a write failed half way: {error}; open the database again"))
 
     def _raise_if_ending(self) -> None:
         self._progress.raise_if_ended()

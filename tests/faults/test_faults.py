@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from replicad.env import LocalFileSystem
+from tests.faults import interrupt
 from tests.faults.every import SCRIPTS, calls, plans, play
 from tests.faults.plan import Plan
 from tests.support.memory_filesystem import MemoryFileSystem
@@ -22,6 +23,15 @@ def test_an_error_or_a_success_never_a_lie(script: str) -> None:
     slice = plans(script, EVERY[script])
     wrong = {str(plan): found for plan in slice if (found := play(plan)) is not None}
     assert not wrong
+
+
+@pytest.mark.parametrize("durability", interrupt.DURABILITIES)
+@pytest.mark.parametrize("scenario", interrupt.SCENARIOS)
+def test_an_exception_at_any_bytecode_splits_nothing(scenario: str, durability: str) -> None:
+    """A slice of the bytecodes of each call: afterwards everything is right, and the next write works."""
+    count = interrupt.bytecodes(scenario, durability)
+    each = interrupt.moments(scenario, durability, max(1, count // 7), first=3)
+    assert [wrong for moment in each if (wrong := interrupt.play(moment)) is not None] == []
 
 
 def test_a_sync_that_fails_in_silence_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

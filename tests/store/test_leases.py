@@ -135,7 +135,7 @@ def test_log_of_an_expired_lease_goes(tmp_path: Path, clock: ManualClock) -> Non
     options = small_options(log_retention_bytes=0, level0_compaction_tables=50, level0_stall_tables=100)
     with open_database(tmp_path / "db", options, env=Env(clock=clock)) as db:
         fill(db, 100)
-        db.cut(seconds=5)
+        cut = db.cut(seconds=5)
         fill(db, 1000)
         db.flush()
         assert db.oldest_log_sequence == 1
@@ -143,3 +143,5 @@ def test_log_of_an_expired_lease_goes(tmp_path: Path, clock: ManualClock) -> Non
         fill(db, 1000)
         db.flush()
         eventually(lambda: db.oldest_log_sequence > 1000)
+        with pytest.raises(replicad.ClosedError):
+            cut.raise_if_closed()

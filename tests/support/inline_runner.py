@@ -7,14 +7,15 @@ deadlock, and an assertion.
 from __future__ import annotations
 
 import random
-import threading
 from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
-from replicad.env import Env, FileSystem
+from replicad.env import Bells, Env, FileSystem
 from replicad.store.database import Database
 
 Job = Callable[[], None]
+T = TypeVar("T")
 
 
 class InlineRunner:
@@ -23,6 +24,8 @@ class InlineRunner:
     def __init__(self, choice: random.Random | None = None) -> None:
         self._choice = choice
         self._jobs: deque[tuple[str, Job]] = deque()
+        self._busy: set[str] = set()
+        """Lanes that run a job which waits: a lane runs one after another."""
 
     def lane(self, name: str) -> InlineLane:
         return InlineLane(self, name)
@@ -32,22 +35,35 @@ class InlineRunner:
 
     def run_one(self, name: str | None = None) -> bool:
         """Runs the oldest job of a lane, drawn or given; False when there is none."""
-        lanes = list(dict.fromkeys(lane for lane, _ in self._jobs if name in (None, lane)))
+        waiting = dict.fromkeys(lane for lane, _ in self._jobs if name in (None, lane))
+        lanes = [lane for lane in waiting if lane not in self._busy]
         if not lanes:
             return False
         chosen = lanes[0] if self._choice is None else self._choice.choice(lanes)
         entry = next(entry for entry in self._jobs if entry[0] == chosen)
         self._jobs.remove(entry)
-        entry[1]()
+        self._busy.add(chosen)
+        try:
+            entry[1]()
+        finally:
+            self._busy.discard(chosen)
         return True
+
+    def bells(self) -> Bells:
+        return _RunningBells(self)
+
+    def apart(self, job: Callable[[], T], /) -> T:
+        return job()
+
+    def given_up(self) -> bool:
+        return False
 
     def run_all(self) -> None:
         while self.run_one():
             pass
 
     def adopt(self, database: Database) -> Database:
-        """From now on whoever waits for the store's progress runs its jobs meanwhile."""
-        database._core.progress.changed = _RunningCondition(self)
+        """The database: whoever waits for its progress runs its jobs meanwhile."""
         return database
 
 
@@ -64,19 +80,15 @@ class InlineLane:
             pass
 
 
-class _RunningCondition(threading.Condition):
+class _RunningBells(Bells):
     def __init__(self, runner: InlineRunner) -> None:
         super().__init__()
         self._runner = runner
 
-    def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
-        while not predicate():
-            self.release()
-            try:
-                ran = self._runner.run_one()
-            finally:
-                self.acquire()
-            if not ran and not predicate():
+    def wait_for(self, condition: Callable[[], bool], timeout: float | None = None) -> bool:
+        while not condition():
+            # Most wait for a sync; what else is run meanwhile only when there is none.
+            if not self._runner.run_one("log-sync") and not self._runner.run_one() and not condition():
                 assert timeout is not None, "somebody waits, and no background work is left: a deadlock"
                 return False
         return True

@@ -15,17 +15,19 @@ LOG = (
         trap=2,
         name="a failed sync is tried once more",
         file="replicad/store/syncer.py",
-        old="            position = self._log.sync()\n",
-        new="            try:\n                position = self._log.sync()\n"
-        "            except OSError:\n                position = self._log.sync()\n",
+        old="                progress.advance_durable(self._log.sync())\n",
+        new="                try:\n"
+        "                    progress.advance_durable(self._log.sync())\n"
+        "                except OSError:\n"
+        "                    progress.advance_durable(self._log.sync())\n",
         caught_by=("tests/store/test_durability.py::test_a_failed_sync_is_not_tried_again",),
     ),
     Mutation(
         trap=2,
         name="a failed sync does not stop the store",
         file="replicad/store/syncer.py",
-        old="            self._progress.fail(failure)\n            raise failure from error\n",
-        new="            raise failure from error\n",
+        old='            progress.fail(PoisonedError(f"the log could not be synced',
+        new='            PoisonedError((f"the log could not be synced',
         caught_by=("tests/store/test_durability.py::test_failed_sync_poisons",),
         hangs=True,
     ),
@@ -182,8 +184,8 @@ LOG = (
         trap=9,
         name="a put is acknowledged before its sync",
         file="replicad/store/write_path.py",
-        old="            if wait:\n                self._syncer.sync_through(Sequence(sequence))\n",
-        new="            if False:\n                pass\n",
+        old="        if wait and self._waits_for_sync:\n",
+        new="        if False:\n",
         caught_by=("tests/store/test_durability.py::test_failed_sync_poisons",),
     ),
     Mutation(
@@ -224,9 +226,9 @@ LOG = (
     Mutation(
         trap=9,
         name="conditions are judged by what is visible",
-        file="replicad/store/conditions.py",
-        old="    newest = core.progress.appended\n",
-        new="    newest = core.progress.visible\n",
+        file="replicad/store/write_path.py",
+        old="            check_conditions(self._core, conditions, at)\n",
+        new="            check_conditions(self._core, conditions, progress.visible)\n",
         caught_by=("tests/store/test_conditions.py::test_what_is_not_durable_yet_counts",),
     ),
 )

@@ -33,7 +33,7 @@ class LogWriter:
         position: Position,
         commit_time_us: int,
         segment_bytes: int,
-        lock: threading.Lock,
+        lock: threading.RLock,
     ) -> None:
         self.frames = kernels.FrameWriter(
             database_id, position.epoch, position.sequence, position.history_hash, commit_time_us
@@ -46,7 +46,7 @@ class LogWriter:
         self._before_pending = position
         """Where the next segment begins, while there is no live one."""
         self.live_file: AppendFile | None = None
-        """Who writes to it, under the lock, adds to its `size`; OSError goes to `refuse`."""
+        """The kernel's Appender writes to it, under the lock, and adds to its `size`."""
         self._segment: Segment | None = None
         self._unsynced: list[tuple[AppendFile, Segment, Sequence]] = []
         """Sealed, but not yet durable: (file, segment, its last sequence number), oldest first."""
@@ -63,9 +63,10 @@ class LogWriter:
 
     @property
     def written(self) -> Position:
-        """After the last frame that was written (and perhaps not synced). Under the lock, nothing pending."""
-        frames = self.frames
-        return Position(Epoch(frames.epoch), Sequence(frames.sequence), HistoryHash(frames.history_hash))
+        """After the last frame that was written (and perhaps not synced): all of one moment, without a
+        lock."""
+        epoch, sequence, history_hash = self.frames.written
+        return Position(Epoch(epoch), Sequence(sequence), HistoryHash(history_hash))
 
     def append_pending(self) -> bool:
         """Writes what `frames` holds; returns whether the segment is full now.
@@ -81,10 +82,20 @@ class LogWriter:
 
     def refuse(self, error: OSError) -> NoReturn:
         """Takes back what is pending after its append failed; raises as `append_pending`."""
-        file = self.live_file
-        assert file is not None
         self.frames.rollback()
-        if not is_no_room(error):
+        path = self.catalog.live if self.live_file is None else self.live_file.path
+        self.cut_back(error)
+        raise as_store_error(error, path) from error
+
+    def cut_back(self, error: BaseException | None) -> None:
+        """Removes what a failed append left behind the last whole frame.
+
+        Raises PoisonedError when `error` says that it is unknown what the file holds.
+        """
+        file = self.live_file
+        if file is None:
+            return
+        if isinstance(error, OSError) and not is_no_room(error):
             raise PoisonedError(f"{file.path}: append failed: {error}") from error
         try:
             file.discard_tail()
@@ -92,7 +103,6 @@ class LogWriter:
                 self.rotate()
         except OSError as second:
             raise PoisonedError(f"{file.path}: a partial append could not be cut back: {second}") from second
-        raise _as_store_error(error, file.path) from error
 
     def append_frames(self, data: bytes, position: Position, commit_time_us: int) -> None:
         """Writes another node's frames, all of one epoch, which end at `position`."""
@@ -207,7 +217,7 @@ class LogWriter:
             file = self._create(path, header)
         except OSError as error:
             self.frames.rollback()
-            raise _as_store_error(error, path) from error
+            raise as_store_error(error, path) from error
         segment = Segment(path, header, (HEADER_BYTES, previous.sequence), sealed=False)
         self.live_file, self._segment, self._unnamed = file, segment, True
         self.catalog.add(segment)
@@ -224,7 +234,7 @@ class LogWriter:
         return file
 
 
-def _as_store_error(error: OSError, path: Path) -> DiskFullError | PoisonedError:
+def as_store_error(error: OSError, path: Path) -> DiskFullError | PoisonedError:
     if is_no_room(error):
         return DiskFullError(f"{path}: no room to write the log; free some and try again")
-    return PoisonedError(f"{path}: {error}")
+    return PoisonedError(f"{path}: append failed: {error}")
