@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from replicad.backup.target import Target
 from replicad.env import Env, is_no_room
 from replicad.env.filesystem import Bytes
 from replicad.errors import DiskFullError, InvalidArgument, NotFoundError
 
 UNFINISHED = "tmp"
+_OUR_DIRECTORIES = ("meta", "private", "shared_checksum", "attachments", "log", UNFINISHED)
 _STAGED = re.compile(r"\d{16}-[0-9a-f]{16}")
 """The wall-clock time in microseconds when the write began, for people, and a random end."""
 
@@ -29,12 +31,26 @@ class DirectoryTarget:
     def root(self) -> Path:
         return self._root
 
-    def check_apart(self, database: Path | None) -> None:
-        """Raises InvalidArgument where backups would lie in a database: in that one, or in any."""
-        if self._env.fs.exists(self._root / "CURRENT") or (database and self._root.is_relative_to(database)):
-            raise InvalidArgument(
-                f"{self.url} is a database's directory, or within one; backups need a directory of their own"
-            )
+    def check_apart(self, *databases: Path | None) -> None:
+        """Raises InvalidArgument where backups would lie among a database's files: of these directories, or
+        of any database, whatever name leads there."""
+        root = self._root.resolve()
+        for directory in (root, *root.parents):
+            if self._env.fs.exists(directory / "CURRENT"):
+                raise InvalidArgument(
+                    f"{self.url} is a database's directory, or within one ({directory}); backups need a "
+                    "directory of their own"
+                )
+        ours = [root / name for name in _OUR_DIRECTORIES]
+        for database in databases:
+            if database is None:
+                continue
+            resolved = database.resolve()
+            if root.is_relative_to(resolved) or any(resolved.is_relative_to(one) for one in ours):
+                raise InvalidArgument(
+                    f"{self.url} and the database's directory {database} lie within each other; backups need "
+                    "a directory of their own"
+                )
 
     def list(self, prefix: str) -> dict[str, int]:
         found = self._env.fs.files(self._path(prefix))
@@ -176,3 +192,9 @@ class DirectoryTarget:
         if any(part in ("", ".", "..") or "\0" in part for part in parts):
             raise InvalidArgument(f"{name!r} is no name of a file at a target")
         return self._root.joinpath(*parts)
+
+
+def check_apart(target: Target, *databases: Path) -> None:
+    """`DirectoryTarget.check_apart`, for any target."""
+    if isinstance(target, DirectoryTarget):
+        target.check_apart(*databases)

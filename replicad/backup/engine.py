@@ -13,7 +13,7 @@ from replicad.backup.attachments import CLOCK_STEP_SECONDS, Attachments
 from replicad.backup.catalog import summary
 from replicad.backup.collect import Collected, Collector
 from replicad.backup.create import Creation
-from replicad.backup.directory_target import DirectoryTarget
+from replicad.backup.directory_target import check_apart
 from replicad.backup.info import BackupInfo
 from replicad.backup.names import META, BackupId
 from replicad.backup.options import BackupEngineOptions
@@ -72,8 +72,7 @@ class BackupEngine(BackupEngineReadOnly):
         ClosedError for a cut whose lease ended, DiskFullError; then there is no backup, and the next one uses
         what was copied. InvalidArgument for a target within a database.
         """
-        if isinstance(self.target, DirectoryTarget):
-            self.target.check_apart(source.path if isinstance(source, Database) else None)
+        check_apart(self.target, *_directories_of(source))
         with self._operation("the backup", progress) as flow:
             if attachments is not None and isinstance(source, Database):
                 flow.stop.pause(CLOCK_STEP_SECONDS)  # What was written before the call is older than the cut.
@@ -172,3 +171,12 @@ class BackupEngine(BackupEngineReadOnly):
         shelf = read_shelf(self._env, self.target, self._workers, believe=True)
         keep_catalog(self.target, shelf)
         return shelf.infos
+
+
+def _directories_of(source: Database | Cut | Source | str | Path) -> list[Path]:
+    """Where the files of a source lie, as far as it is on this machine."""
+    if isinstance(source, Database):
+        return [source.path, *([source.options.wal_dir] if source.options.wal_dir else [])]
+    if isinstance(source, Cut):
+        return [source.directory, *{part.path.parent for part in source.log}]
+    return [Path(source)] if isinstance(source, str | Path) else []

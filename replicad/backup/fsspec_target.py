@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Iterable
 from typing import Any
 
+from replicad.backup.address import LOCAL_SCHEMES
 from replicad.env.filesystem import Bytes
 from replicad.errors import ConfigError, InvalidArgument, NotFoundError
 
@@ -31,6 +32,8 @@ class FsspecTarget:
             fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             raise ConfigError(f"{url}: {error}") from error
+        if _is_local(fs):
+            raise ConfigError(f"{url} is a directory of this machine: write its path, so that it is synced")
         self._fs: Any = fs
         self._root = str(root).rstrip("/")
         protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
@@ -117,3 +120,10 @@ class FsspecTarget:
         if any(part in ("", ".", "..") or "\0" in part for part in parts):
             raise InvalidArgument(f"{name!r} is no name of a file at a target")
         return "/".join([self._root, *parts])
+
+
+def _is_local(fs: Any) -> bool:
+    """Also behind a cache or a prefix: what is written there would be neither whole nor synced."""
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    inner = getattr(fs, "fs", None)
+    return bool(protocols & LOCAL_SCHEMES) or (inner is not None and _is_local(inner))

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from replicad.backup.address import parse_target
 from replicad.env import Env
 from replicad.env.filesystem import Bytes
 
@@ -82,13 +83,14 @@ def settle(target: Target, names: Iterable[str]) -> None:
 
 
 def open_target(where: str | Path | Target, env: Env, *, sync: bool = True) -> Target:
-    """A path, a URL (`s3://bucket/prefix`, `memory://name`), or a target, which is given back as it is."""
-    if isinstance(where, str) and "://" in where:
-        from replicad.backup.fsspec_target import FsspecTarget
-
-        return FsspecTarget(where)
-    if isinstance(where, str | Path):
+    """A path, a URL (`address`), or a target, which is given back as it is. Raises ConfigError."""
+    if not isinstance(where, str | Path):
+        return where
+    address = parse_target(where) if isinstance(where, str) else where
+    if isinstance(address, Path):
         from replicad.backup.directory_target import DirectoryTarget
 
-        return DirectoryTarget(env, Path(where), sync=sync)
-    return where
+        return DirectoryTarget(env, address, sync=sync)
+    from replicad.backup.fsspec_target import FsspecTarget
+
+    return FsspecTarget(address)

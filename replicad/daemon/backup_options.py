@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from replicad.backup.address import check_for_node
 from replicad.backup.options import BackupEngineOptions
-from replicad.errors import InvalidArgument
+from replicad.errors import ConfigError, InvalidArgument
 from replicad.options import GIB, check_number, check_numbers
 
 
@@ -42,9 +43,11 @@ class NodeBackupOptions:
         if self.archive_log and self.target is None:
             raise InvalidArgument("archive_log needs a target")
         for name in ("target", "catch_up_from"):
-            where = getattr(self, name)
-            if where is not None and not (where.startswith("/") or "://" in where):
-                raise InvalidArgument(f"{name} is an absolute path or a URL, not {where!r}")
+            if (where := getattr(self, name)) is not None:
+                try:
+                    check_for_node(where)
+                except ConfigError as error:
+                    raise InvalidArgument(f"{name}: {error}") from None
         check_numbers(self, may_be_zero=("archive_hold_bytes_max",))
         for name in ("keep", "keep_log_backups", "keep_log_seconds"):
             if getattr(self, name) is not None:

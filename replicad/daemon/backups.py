@@ -7,12 +7,13 @@ from typing import Any
 
 import structlog
 
+from replicad.backup.address import check_for_node
 from replicad.backup.engine import BackupEngine
 from replicad.backup.info import BackupInfo
 from replicad.backup.progress import Progress
 from replicad.daemon.backup_options import NodeBackupOptions
 from replicad.env import Env
-from replicad.errors import InvalidArgument, ReplicadError
+from replicad.errors import ConfigError, InvalidArgument, ReplicadError
 from replicad.replication.tasks import in_thread
 from replicad.store.database import Database
 
@@ -38,9 +39,13 @@ class NodeBackups:
 
         Cancelling it, as when the client that asked goes away, stops it.
         """
-        where = target or self._options.target
+        where = self._options.target if target is None else target
         if where is None:
             raise InvalidArgument("name a target, or configure one: [backup] target")
+        try:
+            check_for_node(where)
+        except ConfigError as error:
+            raise InvalidArgument(str(error)) from None
         if database is None:
             raise InvalidArgument("this node has no data yet")
         if self._engine is not None:

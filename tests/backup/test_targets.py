@@ -9,21 +9,22 @@ from pathlib import Path
 
 import pytest
 
+import replicad
 from replicad import DiskFullError, InvalidArgument, NotFoundError
 from replicad.backup.directory_target import DirectoryTarget
 from replicad.backup.fsspec_target import FsspecTarget
 from replicad.backup.target import Target, ages_seconds, open_target
 from replicad.env import Env, LocalFileSystem
+from replicad.errors import ConfigError
 from tests.support.faulty_filesystem import FaultyFileSystem, no_space
 from tests.support.manual_clock import ManualClock
 
 
-@pytest.fixture(params=["directory", "memory", "file"])
+@pytest.fixture(params=["directory", "memory"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     where: dict[str, str | Path] = {
         "directory": tmp_path / "target",
         "memory": f"memory://{uuid.uuid4().hex}",
-        "file": f"file://{tmp_path}/target",
     }
     return open_target(where[request.param], Env())
 
@@ -183,3 +184,64 @@ def test_memory_is_one_store() -> None:
     url = f"memory://{uuid.uuid4().hex}"
     FsspecTarget(url).write("meta/1.json", [b"x"])
     assert FsspecTarget(url).list("meta/") == {"meta/1.json": 1}
+
+
+@pytest.mark.parametrize(
+    "where", ["file://{}", "local://{}", "file://localhost{}", "FILE://{}/", "file:///{}"]
+)
+def test_a_local_url_is_a_directory(tmp_path: Path, where: str) -> None:
+    """With its syncs, and with its check that backups are not among a database's files."""
+    fs = FaultyFileSystem()
+    target = open_target(where.format(tmp_path / "target"), Env(fs=fs))
+    assert isinstance(target, DirectoryTarget) and target.root == tmp_path / "target"
+    target.write("meta/1.json", [b"x"])
+    assert fs.syncs
+
+
+@pytest.mark.parametrize("where", ["simplecache::file:///{}", "dir::file://{}", "filecache::memory://x"])
+def test_chains_of_places_are_refused(tmp_path: Path, where: str) -> None:
+    """What is written through a cache or a prefix is neither whole nor synced."""
+    with pytest.raises(ConfigError, match="not a chain"):
+        open_target(where.format(tmp_path), Env())
+
+
+def test_a_local_place_behind_another_scheme_is_refused(tmp_path: Path) -> None:
+    """Whatever a library registers: a directory of this machine goes through its path."""
+    import fsspec
+    from fsspec.implementations.dirfs import DirFileSystem
+    from fsspec.implementations.local import LocalFileSystem as Local
+
+    class Behind(DirFileSystem):  # type: ignore[misc]
+        def __init__(self, **options: object) -> None:
+            super().__init__(str(tmp_path), Local())
+
+    fsspec.register_implementation("behind", Behind, clobber=True)
+    with pytest.raises(ConfigError, match="write its path"):
+        open_target("behind://x/y", Env())
+
+
+@pytest.mark.parametrize(
+    "place", ["db", "db/x", "db/archive/deeper", "link", "link/x", "other/../db/x", "deep/x", "wal/x"]
+)
+@pytest.mark.parametrize("prefix", ["", "file://"])
+def test_backups_are_never_among_the_files_of_a_database(tmp_path: Path, place: str, prefix: str) -> None:
+    """Whatever name leads there, and wherever its log is."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "db")
+    (tmp_path / "deep").symlink_to(tmp_path / "db" / "archive")
+    with replicad.open(tmp_path / "db", replicad.Options(wal_dir=tmp_path / "wal")) as database:
+        database.put(b"k", b"v")
+        with replicad.BackupEngine(f"{prefix}{tmp_path}/{place}") as engine:
+            with pytest.raises(InvalidArgument, match="a directory of their own"):
+                engine.create_backup(database)
+            with database.cut() as cut, pytest.raises(InvalidArgument, match="a directory of their own"):
+                engine.create_backup(cut)
+
+
+def test_a_database_is_never_among_the_files_of_backups(tmp_path: Path) -> None:
+    """A target whose own directories would be the database's is refused; one beside it is not."""
+    with replicad.open(tmp_path / "log") as database:
+        with replicad.BackupEngine(tmp_path) as engine, pytest.raises(InvalidArgument, match="of their own"):
+            engine.create_backup(database)
+        with replicad.BackupEngine(tmp_path / "backups") as engine:
+            engine.create_backup(database)

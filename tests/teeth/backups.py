@@ -218,4 +218,37 @@ BACKUPS = (
         new="            shutil.rmtree(path)\n",
         caught_by=("tests/backup/test_targets.py::test_a_directory_goes_only_when_it_is_empty",),
     ),
+    # 23: what a target is
+    Mutation(
+        trap=23,
+        name="a local URL goes through fsspec",
+        file="replicad/backup/address.py",
+        old="        return _local(where, place)\n",
+        new="        return where\n",
+        caught_by=("tests/backup/test_targets.py::test_a_local_url_is_a_directory",),
+    ),
+    Mutation(
+        trap=23,
+        name="a local place behind another scheme is taken",
+        file="replicad/backup/fsspec_target.py",
+        old="        if _is_local(fs):\n",
+        new="        if False:\n",
+        caught_by=("tests/backup/test_targets.py::test_a_local_place_behind_another_scheme_is_refused",),
+    ),
+    Mutation(
+        trap=23,
+        name="a link into a database's directory is another place",
+        file="replicad/backup/directory_target.py",
+        old="        root = self._root.resolve()\n",
+        new="        root = self._root\n",
+        caught_by=("tests/backup/test_targets.py::test_backups_are_never_among_the_files_of_a_database",),
+    ),
+    Mutation(
+        trap=23,
+        name="a node backs up to its own memory",
+        file="replicad/backup/address.py",
+        old='    if isinstance(address, str) and address.startswith(f"{MEMORY_SCHEME}://"):\n',
+        new="    if False:\n",
+        caught_by=("tests/backup/test_address.py::test_a_node_backs_up_to_what_outlives_it",),
+    ),
 )

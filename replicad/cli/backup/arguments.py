@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from replicad.cli.exits import UsageError
-from replicad.errors import NotFoundError
+from replicad.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
     from replicad.backup.engine import BackupEngine
@@ -72,10 +72,16 @@ def parse_database(text: str | None) -> bytes | None:
 
 
 def check_target(target: str, *, new: bool = False) -> None:
-    """Raises UsageError for no name at all, and NotFoundError for a directory that is not there."""
-    if not target:
-        raise UsageError("name the target: a directory, or a URL")
-    if not new and "://" not in target and not Path(target).exists():
+    """Raises UsageError for what is not the name of a target, and NotFoundError for a directory that is not
+    there."""
+    from replicad.backup.address import check_outlives, parse_target
+
+    try:
+        address = parse_target(target)
+        check_outlives(target)
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
+    if not new and isinstance(address, Path) and not address.exists():
         raise NotFoundError(f"{target} does not exist")
 
 

@@ -129,8 +129,11 @@ def _by_node(address: str, target: str | None, *, flush: bool, metadata: str) ->
 
     arguments: list[bytes | str] = []
     if target is not None:
+        from replicad.backup.address import parse_target
+
         check_target(target, new=True)
-        arguments += ["TARGET", target if "://" in target else str(Path(target).absolute())]
+        place = parse_target(target)
+        arguments += ["TARGET", str(place.absolute() if isinstance(place, Path) else place)]
     if flush:
         arguments.append("FLUSH")
     if metadata:
