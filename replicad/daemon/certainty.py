@@ -16,6 +16,8 @@ import structlog
 
 from replicad.daemon.addresses import Address
 from replicad.daemon.peers import address_of
+from replicad.replication.agree import History
+from replicad.replication.epoch_proof import EPOCH_STEP_MAX, why_unproven
 from replicad.replication.meeting import view_of
 from replicad.replication.messages import Standing as StandingMessage
 from replicad.replication.roles import (
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("replicad.daemon")
 
+CLASHES_MAX = 8
 ASKED_MAX = 256
 """Nodes that are asked before a promotion."""
 
@@ -45,12 +48,17 @@ def _how_far(node: Further) -> tuple[int, int]:
 
 class Certainty:
     def __init__(self, node: NodeProgram) -> None:
-        self.clashes: str | None = None
-        """Another primary of this epoch, in words: that must not be, and is for the operator."""
+        self._clashes: dict[bytes, str] = {}
         self._node = node
         self._alive_at = node.env.clock.awake()
         self._standstills = 0
         self._meet_now = asyncio.Event()
+
+    @property
+    def clashes(self) -> str | None:
+        """Another primary of this epoch, or a higher epoch without proof, in words: that must not be, and is
+        for the operator."""
+        return "; ".join(self._clashes.values()) or None
 
     # Itself.
 
@@ -83,7 +91,7 @@ class Certainty:
             standstills, until = self._standstills, node.env.clock.monotonic() + roles.ask_seconds
             answers = await node.peers.ask_all(node.peers.addresses(), roles.ask_seconds)
             for answer in answers:
-                self.heard(answer)
+                self.heard(answer, asked=True)
             if not answers:
                 # They may live elsewhere now, and have left word here while this node stood still.
                 await asyncio.sleep(max(0.0, until - node.env.clock.monotonic()))
@@ -114,7 +122,7 @@ class Certainty:
     async def _ask(self, addresses: set[Address]) -> list[StandingMessage]:
         answers = await self._node.peers.ask_all(addresses, self._node.config.roles.ask_seconds)
         for answer in answers:
-            self.heard(answer)
+            self.heard(answer, asked=True)
         return answers
 
     def _followed_instead(self, answers: list[StandingMessage]) -> set[Address]:
@@ -128,18 +136,29 @@ class Certainty:
 
     def met(self, message: StandingMessage) -> None:
         """A node that was not asked says who it is."""
-        peers = self._node.peers
+        peers, me = self._node.peers, self._node.identity
+        if message.process == me.process:
+            return  # this node, which was pointed at itself
         if peers.is_stranger(message):
             peers.forget(message.node)
         else:
             peers.remember(message.node, message.replication, message.clients)
         self.heard(message)
 
-    def heard(self, answer: StandingMessage) -> None:
-        """What another node says of itself, whoever asked."""
+    def heard(self, answer: StandingMessage, *, asked: bool = False) -> None:
+        """What another node says of itself; `asked`: it was asked where it is known to be."""
         node, other = self._node, view_of(answer)
+        unproven = self._why_unproven(other, asked=asked)
+        if unproven is not None:
+            self._clash(answer, unproven)
         fenced_by = node.memory.fenced_by
-        match judge(self.view(), other, fenced_by=fenced_by, linked=node.link.is_linked):
+        match judge(
+            self.view(),
+            other,
+            fenced_by=fenced_by,
+            linked=node.link.is_linked,
+            unproven=unproven is not None,
+        ):
             case Verdict.FENCE:
                 node.roles.fence(other.epoch, self._where_its_primary_is(answer, other))
             case Verdict.FOLLOW:
@@ -148,10 +167,39 @@ class Certainty:
                 if address is not None and address != follows:
                     node.roles.turn_to(address, answer.clients)
             case Verdict.CLASH:
-                reason = f"{answer.node.hex()} is a primary in epoch {other.epoch} as well"
-                if reason != self.clashes:
-                    log.critical("role.clash", reason=reason)
-                self.clashes = reason
+                self._clash(answer, f"is a primary in epoch {other.epoch} as well")
+            case Verdict.NOTHING if unproven is None:
+                self._clashes.pop(answer.node, None)
+
+    def _clash(self, answer: StandingMessage, what: str) -> None:
+        reason = f"{answer.node.hex()} ({answer.clients or answer.replication}): {what}"
+        if self._clashes.get(answer.node) != reason:
+            log.critical("role.clash", reason=reason)
+        self._clashes.pop(answer.node, None)
+        self._clashes[answer.node] = reason
+        if len(self._clashes) > CLASHES_MAX:
+            del self._clashes[next(iter(self._clashes))]
+
+    def _why_unproven(self, other: View, *, asked: bool) -> str | None:
+        """Why a higher epoch does not count here; None when it does, or none is claimed of this database."""
+        me, store = self.view(), self._node.store
+        if store is None or me.position is None or other.position is None:
+            return None
+        if me.database_id is None or other.database_id != me.database_id:
+            return None
+        return why_unproven(
+            History(me.database_id, me.position, me.epochs),
+            History(other.database_id, other.position, other.epochs),
+            store.position_at,
+            may_be_behind=self.may_be_behind(),
+            asked=asked,
+        )
+
+    def may_be_behind(self) -> bool:
+        """Whether others may have more of this node's last epoch than itself: a replica, or a primary that
+        could lose what it sent with its power."""
+        node = self._node
+        return node.standing.role != "primary" or node.config.store.durability == "async"
 
     def _where_its_primary_is(self, answer: StandingMessage, other: View) -> tuple[str, str]:
         """The primary of a higher epoch, as far as the answer says: replication and client address."""
@@ -202,7 +250,7 @@ class Certainty:
             if is_further(me, other) and other.position is not None:
                 found = Further(answer.clients or answer.replication, other.position)
                 around = around._replace(further=max(around.further or found, found, key=_how_far))
-            if other.database_id == me.database_id:
+            if other.database_id == me.database_id and other.epoch < me.epoch + EPOCH_STEP_MAX:
                 around = around._replace(epoch=max(around.epoch, other.epoch))
             if would_be_deposed(me, other):
                 around = around._replace(primary_answers=True)

@@ -333,6 +333,7 @@ class NodeProgram:
             on_replica=lambda hello: self.peers.remember(hello.node, hello.replication, hello.clients),
             nodes=self.peers.entries,
             on_higher_epoch=self.roles.fence,
+            may_be_behind=self.certainty.may_be_behind,
             age_seconds=lambda: self._age_seconds(age),
         )
         feed.answering = self.verification.answering

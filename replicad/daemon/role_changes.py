@@ -289,7 +289,7 @@ class RoleChanges:
         if self.standing.role == "primary":
             if judge(node.certainty.view(), other, fenced_by=None, linked=False) is not Verdict.FENCE:
                 raise RoleRefused(f"this node is the primary of epoch {node.epoch}, {found} is not above")
-            node.certainty.heard(answer)
+            node.certainty.heard(answer, asked=True)
             return ""
         self._check_database(found, other)
         await node.link.stop()

@@ -12,6 +12,7 @@ from replicad.daemon.addresses import Address
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
 from replicad.daemon.peers import address_of
 from replicad.daemon.records import NodeRecords
+from replicad.replication.epoch_proof import EPOCH_STEP_MAX
 from replicad.replication.roles import takes_role
 from replicad.state import RoleRecord
 
@@ -55,9 +56,13 @@ class RoleMemory:
 
     @property
     def above_fences(self) -> int:
-        """The least epoch that this node may begin, as far as it knows of others."""
+        """The least epoch that this node may begin, as far as it knows of others. A fence that is further
+        ahead than an epoch may be came of nothing that is true."""
         record = self.record
-        return 0 if record is None else max(record.fenced_by or 0, record.granted_epoch or 0) + 1
+        if record is None:
+            return 0
+        known = (record.fenced_by or 0, record.granted_epoch or 0)
+        return max((epoch for epoch in known if epoch < record.epoch + EPOCH_STEP_MAX), default=0) + 1
 
     async def save(self, epoch: int, **changes: Any) -> None:
         """The record with these changes, written in this epoch of the node's; durable when it returns."""

@@ -28,6 +28,7 @@ import structlog
 from replicad.daemon.addresses import Address
 from replicad.daemon.peers import address_of
 from replicad.errors import ReplicadError
+from replicad.replication.epoch_proof import EPOCH_STEP_MAX
 from replicad.replication.meeting import exchange, view_of
 from replicad.replication.messages import Grant, Handover, Message, Ready, Refuse
 from replicad.replication.messages import Standing as StandingMessage
@@ -213,10 +214,21 @@ async def take_over(node: NodeProgram, message: Grant) -> None:
         raise RoleRefused("this node has another database")
     if store.durable_position.epoch >= message.epoch:
         return
+    if message.epoch - store.durable_position.epoch >= EPOCH_STEP_MAX:
+        raise RoleRefused(f"nobody gave epoch {message.epoch} to a node in {store.durable_position.epoch}")
     if not await _until_at(store, message.position, node.config.roles.switchover_seconds):
         raise RoleRefused(f"this node is at {store.durable_position}, not at {message.position}")
     reached("granted")
     await node.roles.change(_take_over(node, message))
+
+
+async def _has_given(node: NodeProgram, message: Grant) -> bool:
+    """Whether the node that gives its role says so where it is known to be: anybody can send a grant."""
+    peer, primary = node.peers.get(message.node), node.memory.primary
+    known = {primary, None if peer is None else address_of(peer.replication)}
+    addresses = [address for address in known if address is not None]
+    answers = await node.peers.ask_all(addresses, node.config.roles.ask_seconds)
+    return any(answer.node == message.node and answer.granted == message.epoch for answer in answers)
 
 
 async def _take_over(node: NodeProgram, message: Grant) -> str:
@@ -228,6 +240,10 @@ async def _take_over(node: NodeProgram, message: Grant) -> str:
             if node.memory.primary is not None:
                 node.link.start()
             raise RoleRefused(f"this node is not at {message.position} any more")
+        if not await _has_given(node, message):
+            if node.memory.primary is not None:
+                node.link.start()
+            raise RoleRefused(f"{message.node.hex()} does not say that it gave epoch {message.epoch} away")
         reached("alone")
         await node.roles.begin_epoch(message.epoch)
         reached("begun")

@@ -7,6 +7,7 @@ answer with `may_bootstrap` before it lets anything replace its data. The cases,
     ----------------------------------------------------------  ---------
     has no data                                                 BOOTSTRAP
     has another database                                        STOP
+    claims a higher epoch, and does not prove it                STOP
     has a higher epoch                                          FENCED
     has an epoch of the same number with another id             STOP
     lower epoch, and the primary does not know where it ended   STOP
@@ -87,9 +88,17 @@ class Decision:
     fork: Position | None = None
 
 
-def agree(primary: History, replica: History | None, *, found: Position | None, oldest: int) -> Decision:
+def agree(
+    primary: History,
+    replica: History | None,
+    *,
+    found: Position | None,
+    oldest: int,
+    unproven: str | None = None,
+) -> Decision:
     """Decides. `found` is the primary's position at the end of the batch that holds the replica's sequence
-    number (None when the log no longer says), `oldest` the first sequence number that its log holds."""
+    number (None when the log no longer says), `oldest` the first sequence number that its log holds;
+    `unproven` is why a higher epoch of the replica's does not count (`epoch_proof`)."""
     if replica is None:
         return Decision(Outcome.BOOTSTRAP, Code.EMPTY_REPLICA, "the replica has no data yet")
     if replica.database_id != primary.database_id:
@@ -99,6 +108,10 @@ def agree(primary: History, replica: History | None, *, found: Position | None, 
             f"the primary has database {primary.database_id.hex()}",
         )
     there, here = replica.position, primary.position
+    if there.epoch > here.epoch and unproven is not None:
+        return _stop(
+            Code.HIGHER_EPOCH, f"that the replica is in epoch {there.epoch} does not count: {unproven}"
+        )
     if there.epoch > here.epoch:
         return Decision(
             Outcome.FENCED,
@@ -202,11 +215,11 @@ def _fork(primary: History, replica: History) -> Position | None:
     known = {record.epoch for record in replica.epochs} | {replica.position.epoch}
     common = {record.epoch for record in primary.epochs} & known
     last = max(common, default=min(known))
-    ends = [end for history in (primary, replica) if (end := _end_of(history, last)) is not None]
-    return min(ends, key=lambda end: end.sequence) if _end_of(primary, last) is not None else None
+    ends = [end for history in (primary, replica) if (end := end_of(history, last)) is not None]
+    return min(ends, key=lambda end: end.sequence) if end_of(primary, last) is not None else None
 
 
-def _end_of(history: History, epoch: int) -> Position | None:
+def end_of(history: History, epoch: int) -> Position | None:
     """Where a history left `epoch`, or None when its list does not say."""
     later = [record for record in history.epochs if record.epoch > epoch]
     if not later:

@@ -24,6 +24,7 @@ from replicad.replication.agree import Code, Decision, History, Outcome, agree
 from replicad.replication.answering import Answering, AnsweringSession
 from replicad.replication.connection import Connection
 from replicad.replication.copies import Copies
+from replicad.replication.epoch_proof import why_unproven
 from replicad.replication.headers import NodeEntry
 from replicad.replication.identify import (
     COPY_ONLY,
@@ -94,6 +95,7 @@ class PrimaryNode:
         on_replica: Callable[[Hello], None] = lambda hello: None,
         nodes: Callable[[], tuple[NodeEntry, ...]] = tuple,
         on_higher_epoch: Callable[[int], None] = lambda epoch: None,
+        may_be_behind: Callable[[], bool] = lambda: False,
         age_seconds: Callable[[], float | None] = lambda: 0.0,
     ) -> None:
         """`on_replica` is told who connects, `on_higher_epoch` of a replica in an epoch above this node's.
@@ -104,6 +106,7 @@ class PrimaryNode:
         self._on_replica = on_replica
         self._nodes = nodes
         self._on_higher_epoch = on_higher_epoch
+        self._may_be_behind = may_be_behind
         self._env = env
         self._identity = identity
         self._source = source
@@ -269,7 +272,11 @@ class PrimaryNode:
         if replica is not None and replica.database_id == source.database_id:
             found = source.position_at(replica.position.sequence)
         me = History(source.database_id, source.durable_position, source.epochs)
-        return agree(me, replica, found=found, oldest=source.oldest_log_sequence)
+        unproven = None
+        if replica is not None:
+            behind = self._may_be_behind()
+            unproven = why_unproven(me, replica, source.position_at, may_be_behind=behind, asked=False)
+        return agree(me, replica, found=found, oldest=source.oldest_log_sequence, unproven=unproven)
 
     async def _stream(self, session: Session, sequence: int, durable: int) -> None:
         node_id = session.hello.node

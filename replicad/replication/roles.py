@@ -37,6 +37,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, NamedTuple
 
+from replicad.replication.epoch_proof import EPOCH_STEP_MAX
 from replicad.state.records import RoleRecord
 from replicad.types import EpochRecord, Position
 
@@ -275,19 +276,21 @@ class Verdict(Enum):
     CLASH = "clash"
 
 
-def judge(me: View, other: View, *, fenced_by: int | None, linked: bool) -> Verdict:
-    """What `me` does. `linked`: it follows a primary that it hears. The cases, in the order they are tried:
+def judge(me: View, other: View, *, fenced_by: int | None, linked: bool, unproven: bool = False) -> Verdict:
+    """What `me` does. `linked`: it follows a primary that it hears. `unproven`: a higher epoch of the other's
+    does not count (`epoch_proof`). The cases, in the order they are tried:
 
     me                          other                                       verdict
     --------------------------  ------------------------------------------  -------
     any                         another database, or none                   NOTHING
+    any                         in a higher epoch that is not proven        NOTHING
     primary                     in a higher epoch                           FENCE
     primary                     a primary in the same epoch                 CLASH
     fenced                      a primary, its epoch not below the fence    FOLLOW
     replica without a link      a primary in a higher epoch                 FOLLOW
     any                         anything else                               NOTHING
     """
-    if not _is_same(me, other):
+    if not _is_same(me, other) or (unproven and other.epoch > me.epoch):
         return Verdict.NOTHING
     is_primary = other.standing.role == "primary"
     if me.standing.role == "primary":
@@ -309,8 +312,10 @@ def would_be_deposed(me: View, other: View) -> bool:
 
 
 def has_given(me: View, other: View) -> bool:
-    """Whether `other` gave away the role in an epoch that `me` has not seen begin."""
-    return _is_same(me, other) and other.granted is not None and other.granted > me.epoch
+    """Whether `other` gave away the role in an epoch that `me` has not seen begin, and may be the next."""
+    if not _is_same(me, other) or other.granted is None:
+        return False
+    return me.epoch < other.granted < max(me.epoch, other.epoch) + EPOCH_STEP_MAX
 
 
 def _is_same(me: View, other: View) -> bool:

@@ -12,7 +12,7 @@ from replicad.daemon.certainty import Certainty
 from replicad.replication.messages import Standing as StandingMessage
 from replicad.replication.options import RoleOptions
 from replicad.replication.roles import Standing
-from replicad.types import Epoch, HistoryHash, Position, Sequence
+from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
 from tests.support.manual_clock import ManualClock
 
 DATABASE = b"d" * 16
@@ -31,7 +31,7 @@ def told(epoch: int, standing: Standing, primary: str = "") -> StandingMessage:
         standing=standing.value,
         database=DATABASE,
         position=position(epoch),
-        epochs=(),
+        epochs=() if epoch == 1 else (EpochRecord(Epoch(epoch), b"e" * 16, position(1)),),
         replication="127.0.0.1:7001",
         clients="127.0.0.1:7002",
         primary=primary,
@@ -70,6 +70,7 @@ class Primary:
         self.clock, self.peers = ManualClock(), Peers()
         self.node, self.database_id, self.epochs = b"A" * 16, DATABASE, ()
         self.durable_position = position(1)
+        self.durability = "sync"
         self.fenced_by, self.is_linked = None, False
         self.listening = {"replication": "127.0.0.1:6001"}
         self.where: tuple[str, str] | None = None
@@ -90,6 +91,9 @@ class Primary:
 
     def fence(self, epoch: int, where: tuple[str, str]) -> None:
         self.standing, self.where = Standing.FENCED, where
+
+    def position_at(self, sequence: int) -> Position | None:
+        return position(1) if sequence == 7 else None
 
     def stand_still(self) -> None:
         self.clock.now += 2 * OPTIONS.stood_still_seconds

@@ -23,7 +23,7 @@ from replicad.replication.messages import Grant
 from replicad.replication.roles import Around, Standing, Told
 from replicad.server.interfaces import RoleRefused
 from replicad.state import RoleRecord
-from replicad.types import Epoch, Sequence
+from replicad.types import Epoch, EpochRecord, Sequence
 from tests.support.programs import again, primary, replica_of, streams, until
 
 
@@ -329,7 +329,8 @@ async def test_a_replica_without_a_link_follows_whom_it_followed_before(tmp_path
         said = p.certainty.introduce()
         assert said.position is not None
         position = replace(said.position, epoch=Epoch(2))
-        node.certainty.heard(replace(said, position=position))
+        epochs = (EpochRecord(Epoch(2), b"e" * 16, said.position),)
+        node.certainty.heard(replace(said, position=position, epochs=epochs))
         await until(lambda: streams(node, b"p"))
 
 

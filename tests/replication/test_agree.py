@@ -246,6 +246,15 @@ def test_cases(
         assert decision.fork.sequence < replica.position.sequence
 
 
+def test_a_higher_epoch_that_is_not_proven_stops_the_replica() -> None:
+    """The primary is not fenced by it."""
+    decision = agree(ONE, history(at(2, 60, 6), FIRST, SECOND), found=None, oldest=1, unproven="nonsense")
+    assert (decision.outcome, decision.code) == (Outcome.STOP, Code.HIGHER_EPOCH)
+    assert "nonsense" in decision.reason
+    here = agree(ONE, ONE, found=ONE.position, oldest=1, unproven="nonsense")
+    assert here.outcome is Outcome.STREAM
+
+
 def test_every_code_has_a_case() -> None:
     """No code of the decision is without a case."""
     assert {case[6] for case in CASES} == set(Code)

@@ -12,7 +12,7 @@ from replicad.env.local import LocalFileSystem
 from replicad.errors import PoisonedError
 from replicad.replication.identify import Identity, check_hello
 from replicad.replication.messages import Ack, Claim, Hello, Message, Refuse
-from replicad.types import Epoch, HistoryHash, Position, Sequence
+from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
 from tests.support.fake_nodes import FakeData, Primary, Replica, running
 from tests.support.fake_store import FakeStore, list_files
 from tests.support.memory_connection import until
@@ -131,14 +131,28 @@ async def test_what_must_not_replicate_stops_with_the_reason(tmp_path: Path, nam
 
 async def test_a_replica_in_a_higher_epoch_is_reported(tmp_path: Path) -> None:
     """The primary tells who runs it, and the replica asks again: it may be a replica that will catch up."""
-    store = FakeStore(position=Position(Epoch(7), Sequence(5), HistoryHash(5)))
     primary = Primary(written(10), tmp_path / "p")
+    fork = primary.store.position_at(5)
+    assert fork is not None
+    store = FakeStore(position=Position(Epoch(7), Sequence(6), HistoryHash(5)))
+    store.epochs = (EpochRecord(Epoch(7), b"e" * 16, fork),)
     replica = Replica(primary, FakeData(store), tmp_path / "r")
     async with running(replica, primary):
         await until(lambda: len(primary.tasks) >= 3)
         assert set(primary.higher_epochs) == {7}
         assert replica.follower.link.stopped_code is None
         assert primary.node.slots.all() == ()
+
+
+async def test_a_higher_epoch_without_proof_is_an_error_of_the_replica(tmp_path: Path) -> None:
+    """It stops, with the reason; the primary stays what it is."""
+    store = FakeStore(position=Position(Epoch(7), Sequence(5), HistoryHash(5)))
+    primary = Primary(written(10), tmp_path / "p")
+    replica = Replica(primary, FakeData(store), tmp_path / "r")
+    async with running(replica, primary):
+        await until(lambda: replica.follower.link.stopped_code == "higher-epoch")
+        assert "without its record" in replica.follower.waits_for
+        assert primary.higher_epochs == []
 
 
 async def test_a_primary_that_was_replaced_by_an_empty_one_wipes_nobody(tmp_path: Path) -> None:
