@@ -20,6 +20,7 @@ from replicad.replication.agree import History
 from replicad.replication.epoch_proof import EPOCH_STEP_MAX, why_unproven
 from replicad.replication.meeting import view_of
 from replicad.replication.messages import Standing as StandingMessage
+from replicad.replication.messages import newest_epochs
 from replicad.replication.roles import (
     Around,
     Further,
@@ -228,7 +229,7 @@ class Certainty:
             standing=node.standing.value,
             database=view.database_id,
             position=view.position,
-            epochs=view.epochs,
+            epochs=newest_epochs(view.epochs),
             replication=node.listening.get("replication", ""),
             clients=str(node.clients.address),
             primary="" if primary is None else str(primary),

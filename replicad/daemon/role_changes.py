@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("replicad.daemon")
 
 RETRY_SECONDS = 1.0
+EPOCHS_WARN = 1000
 COPYING = frozenset({"bootstrapping", "installing", "rewinding"})
 
 
@@ -165,6 +166,9 @@ class RoleChanges:
         node.link.forget()
         self.move(Standing.PRIMARY)
         log.warning("role.promoted", epoch=record.epoch, fork=str(record.fork))
+        if len(store.epochs) >= EPOCHS_WARN:
+            # Each is in the manifest for good; every change of role writes all of them.
+            log.warning("role.many_epochs", epochs=len(store.epochs))
         notify(f"STATUS=primary at {store.durable_position}")
         node.certainty.meet_soon()
         nothing = (

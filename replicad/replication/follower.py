@@ -57,6 +57,7 @@ from replicad.replication.messages import (
     Nodes,
     Refuse,
     Welcome,
+    newest_epochs,
 )
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import Dial, LogArchive, ReplicaData, ReplicaStore
@@ -346,7 +347,7 @@ class Follower:
             Claim(
                 None if claimed is None else claimed.position,
                 0 if store is None else store.durable_sequence,
-                () if claimed is None else claimed.epochs,
+                () if claimed is None else newest_epochs(claimed.epochs),
             )
         )
         decided, heartbeat = await self._receive_decision(connection)

@@ -22,11 +22,18 @@ PROTOCOL_VERSION = 1
 FILES_ENTRIES_MAX = 256
 """File entries in one FILES message."""
 EPOCHS_MAX = 1024
+EPOCHS_SENT_MAX = 256
+"""Of those that a node has been through it tells the newest: it has itself all that it compares with."""
 BOUNDS_MAX = 17
 """Boundaries in one QUESTION."""
 PATH_MAX = 64
 NODES_MAX = 64
 """Nodes that one node knows of, and tells others about."""
+
+
+def newest_epochs(epochs: tuple[EpochRecord, ...]) -> tuple[EpochRecord, ...]:
+    """Those that are told to others, however many there were."""
+    return epochs[-EPOCHS_SENT_MAX:]
 
 
 class Kind(IntEnum):

@@ -48,6 +48,7 @@ from replicad.replication.messages import (
     Nodes,
     Refuse,
     Welcome,
+    newest_epochs,
 )
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import ListFiles, LogSource, Records
@@ -218,7 +219,7 @@ class PrimaryNode:
             SOFTWARE,
             int(self._options.heartbeat_seconds * 1000),
             self._source.durable_position,
-            self._source.epochs,
+            newest_epochs(self._source.epochs),
             me.replication,
             me.clients,
             me.path,
