@@ -21,28 +21,71 @@ using namespace nb::literals;
 namespace replicad {
 namespace {
 
-// The store's write lock, held. Acquiring it may raise (a signal's handler); then it is not held.
-class Held {
+nb::object Called(nb::handle function) {
+  PyObject* result = PyObject_CallNoArgs(function.ptr());
+  if (result == nullptr) throw nb::python_error();
+  return nb::steal(result);
+}
+
+// An attribute of a Python object, by a name that was made once.
+class Name {
  public:
-  explicit Held(nb::handle lock) : lock_(lock) {
-    // The lock is reentrant, so that this can be told from waiting for ever for oneself.
-    if (nb::cast<bool>(lock_.attr("_is_owned")())) {
-      throw Busy("written from within a write of the same thread: by a finalizer, a listener or a signal's handler");
-    }
-    lock_.attr("acquire")();
+  explicit Name(const char* name) : name_(nb::steal(PyUnicode_InternFromString(name))) {}
+
+  nb::object Of(nb::handle object) const {
+    PyObject* value = PyObject_GetAttr(object.ptr(), name_.ptr());
+    if (value == nullptr) throw nb::python_error();
+    return nb::steal(value);
   }
-  Held(const Held&) = delete;
-  ~Held() {
-    PyObject* done = PyObject_CallMethod(lock_.ptr(), "release", nullptr);
-    if (done == nullptr) {
-      PyErr_WriteUnraisable(lock_.ptr());
-    } else {
-      Py_DECREF(done);
-    }
+
+  bool IsTrueOf(nb::handle object) const { return Of(object).is(Py_True); }
+
+  void Set(nb::handle object, uint64_t value) const {
+    const nb::object number = nb::steal(PyLong_FromUnsignedLongLong(value));
+    if (!number.is_valid() || PyObject_SetAttr(object.ptr(), name_.ptr(), number.ptr()) != 0) throw nb::python_error();
   }
 
  private:
-  nb::handle lock_;
+  nb::object name_;
+};
+
+// The store's write lock: a Python RLock, since Python code takes it, too.
+class WriteLock {
+ public:
+  explicit WriteLock(nb::object lock)
+      : acquire_(lock.attr("acquire")), release_(lock.attr("release")), is_owned_(lock.attr("_is_owned")) {}
+
+  // Held while it lives. Acquiring may raise (a signal's handler); then it is not held.
+  class Held {
+   public:
+    explicit Held(const WriteLock& lock) : lock_(lock) {
+      // The lock is reentrant, so that this can be told from waiting for ever for oneself.
+      if (Called(lock.is_owned_).is(Py_True)) {
+        throw Busy("written from within a write of the same thread: by a finalizer, a listener or a signal's handler");
+      }
+      Called(lock.acquire_);
+    }
+    Held(const Held&) = delete;
+    ~Held() {
+      PyObject* done = PyObject_CallNoArgs(lock_.release_.ptr());
+      if (done == nullptr) {
+        PyErr_WriteUnraisable(lock_.release_.ptr());
+      } else {
+        Py_DECREF(done);
+      }
+    }
+
+   private:
+    const WriteLock& lock_;
+  };
+
+  int Traverse(visitproc visit, void* arg) const {
+    for (const nb::object* each : {&acquire_, &release_, &is_owned_}) Py_VISIT(each->ptr());
+    return 0;
+  }
+
+ private:
+  nb::object acquire_, release_, is_owned_;
 };
 
 class Appender {
@@ -66,7 +109,7 @@ class Appender {
     uint64_t sequence;
     bool due;
     {
-      const Held held(lock_);
+      const WriteLock::Held held(lock_);
       Memtable* memtable = memtables_.Find(family);
       const nb::object file = File();
       if (memtable == nullptr || file.is_none()) return nb::none();
@@ -81,7 +124,7 @@ class Appender {
     uint64_t sequence;
     bool due;
     {
-      const Held held(lock_);
+      const WriteLock::Held held(lock_);
       const nb::object file = File();
       if (memtables_.Find(family) == nullptr || file.is_none()) return nb::none();
       sequence = frames_.AddDelete(family, View(key), NowUs(), durable);
@@ -95,7 +138,7 @@ class Appender {
     uint64_t last = 0;
     bool due;
     {
-      const Held held(lock_);
+      const WriteLock::Held held(lock_);
       const nb::object file = File();
       if (file.is_none() || (at && *at != frames_.position().sequence)) return nb::none();
       if (!check.is_none()) check();
@@ -138,24 +181,24 @@ class Appender {
   bool takes = true;
 
   int Traverse(visitproc visit, void* arg) {
-    for (const nb::object* each : {&lock_, &log_, &progress_, &wall_ns_, &failure_}) Py_VISIT(each->ptr());
-    return 0;
+    for (const nb::object* each : {&log_, &progress_, &wall_ns_, &failure_}) Py_VISIT(each->ptr());
+    return lock_.Traverse(visit, arg);
   }
 
  private:
   // The live segment's, or None when a write must wait for a decision.
   nb::object File() const {
-    if (!takes || failed_ || nb::cast<bool>(progress_.attr("ended"))) return nb::none();
-    return log_.attr("live_file");
+    if (!takes || failed_ || ended_.IsTrueOf(progress_)) return nb::none();
+    return live_file_.Of(log_);
   }
 
-  uint64_t NowUs() const { return nb::cast<uint64_t>(wall_ns_()) / 1000; }
+  uint64_t NowUs() const { return nb::cast<uint64_t>(Called(wall_ns_)) / 1000; }
 
   // Appends what is pending, inserts it and tells of it; whether the segment or the memtables are full now.
   bool Append(const nb::object& file, uint64_t sequence) {
     const size_t bytes = frames_.view().size();
     try {
-      const nb::object write = file.attr("write");
+      const nb::object write = write_.Of(file);
       for (size_t written = 0; written < bytes;) {
         written += nb::cast<size_t>(write(ToBytes(frames_.view().substr(written))));
       }
@@ -171,10 +214,10 @@ class Appender {
     }
     try {
       frames_.Commit(memtables_);
-      const uint64_t size = nb::cast<uint64_t>(file.attr("size")) + bytes;
-      file.attr("size") = size;
-      progress_.attr("appended") = sequence;
-      if (!nb::cast<bool>(progress_.attr("visible_when_durable"))) progress_.attr("visible") = sequence;
+      const uint64_t size = nb::cast<uint64_t>(size_.Of(file)) + bytes;
+      size_.Set(file, size);
+      appended_.Set(progress_, sequence);
+      if (!visible_when_durable_.IsTrueOf(progress_)) visible_.Set(progress_, sequence);
       return size >= segment_bytes_ || memtables_.memory_bytes() >= memtable_bytes_;
     } catch (...) {
       // Out of memory: it is in the log, and not everywhere else.
@@ -184,7 +227,10 @@ class Appender {
   }
 
   nb::object frames_object_, memtables_object_;
-  nb::object lock_, log_, progress_, wall_ns_;
+  WriteLock lock_;
+  nb::object log_, progress_, wall_ns_;
+  const Name ended_{"ended"}, live_file_{"live_file"}, write_{"write"}, size_{"size"}, appended_{"appended"},
+      visible_{"visible"}, visible_when_durable_{"visible_when_durable"};
   FrameWriter& frames_;
   MemtableSet& memtables_;
   const uint64_t segment_bytes_, memtable_bytes_;

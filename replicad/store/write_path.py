@@ -87,6 +87,7 @@ class WritePath:
             core.options.memtable_bytes,
         )
         self._appender.takes = core.role == "owner"
+        self._put = self._appender.put
 
     def put(self, key: bytes, value: bytes, family: int, *, wait: bool = True) -> int:
         """Its sequence number. Blocks through stalls and until it is visible, or with `wait=False` for
@@ -95,16 +96,17 @@ class WritePath:
             self._admit(wait)
         progress = self._progress
         try:
-            done = self._appender.put(key, value, family, progress.durable)
+            done = self._put(key, value, family, progress.durable)
         except OSError as error:
             raise self._settled(error) from error
         if done is None:
             done = self._retried(
                 lambda: self._check_family(family),
-                lambda: self._appender.put(key, value, family, progress.durable),
+                lambda: self._put(key, value, family, progress.durable),
             )
         sequence, full = done
-        self._written(sequence, full, wait=wait)
+        if full or self._waits_for_sync or not self._syncer.requested or progress.watched:
+            self._written(sequence, full, wait=wait)
         return sequence
 
     def delete(self, key: bytes, family: int) -> int:

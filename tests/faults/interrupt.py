@@ -142,7 +142,7 @@ def _close(story: Story) -> None:
 def _rotate(story: Story) -> None:
     """Each put fills a segment, and some fill a memtable."""
     for number in range(3):
-        story.put(b"rotate-%d" % number, b"x" * 3000)
+        story.put(b"rotate-%d" % number, b"x" * 30_000)
 
 
 SCENARIOS: dict[str, Callable[[Story], None]] = {
@@ -164,7 +164,7 @@ SCENARIOS: dict[str, Callable[[Story], None]] = {
 }
 
 DURABILITIES = ("async", "sync")
-SMALL = {"rotate": {"segment_bytes": 4096, "memtable_bytes": 8192}}
+SMALL = {"rotate": {"segment_bytes": 4096, "memtable_bytes": 65536}}
 
 
 @contextmanager
