@@ -50,6 +50,15 @@ def apart(job: Callable[[], T]) -> T:
     return call.result()
 
 
+def when_dropped(job: Callable[[], None]) -> None:
+    """`apart` for a finalizer, which the garbage collector may run in any thread: one of ours may hold what
+    the job waits for, so there nobody waits for the job."""
+    if hasattr(_here, "call"):
+        _thread.start_new_thread(_Call(job).run, ())
+    else:
+        apart(job)
+
+
 class _Call(Generic[T]):
     """One piece of work. Each step of the hand-over is a single call into C, which nothing can split."""
 

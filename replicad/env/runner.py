@@ -38,6 +38,10 @@ class Runner(Protocol):
         """Runs `job`, which no exception from outside can split; see `env.apart`."""
         ...
 
+    def dropped(self, close: Callable[[], None], /) -> None:
+        """Called by the finalizer of something that nobody closed."""
+        ...
+
     def given_up(self) -> bool:
         """Asked by long work that runs apart: whether nobody waits for it any more."""
         ...
@@ -75,6 +79,9 @@ class ThreadRunner:
 
     def apart(self, job: Callable[[], T], /) -> T:
         return apart.apart(job)
+
+    def dropped(self, close: Callable[[], None], /) -> None:
+        apart.when_dropped(close)
 
     def given_up(self) -> bool:
         return apart.given_up()

@@ -29,4 +29,10 @@ class Busy : public std::logic_error {
   using std::logic_error::logic_error;
 };
 
+// What is asked for is over; nothing was changed.
+class Closed : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 }  // namespace replicad

@@ -4,7 +4,11 @@
 
 #include <exception>
 
+#include <chrono>
+#include <thread>
+
 #include "errors.h"
+#include "module_inflight.h"
 
 namespace nb = nanobind;
 
@@ -25,9 +29,27 @@ void Translate(const std::exception_ptr& thrown, void*) {
     SetError("CorruptionError", error.what(), &offset);
   } catch (const replicad::LimitError& error) {
     SetError("InvalidArgument", error.what(), nullptr);
+  } catch (const replicad::Closed& error) {
+    SetError("ClosedError", error.what(), nullptr);
   } catch (const replicad::Busy& error) {
     SetError("StoreError", error.what(), nullptr);
   }
+}
+
+}  // namespace
+
+namespace {
+
+// Whether all calls under way ended within the time.
+bool Finish(double seconds) {
+  replicad::InFlight::ending = true;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  while (replicad::InFlight::count > 0) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    nb::gil_scoped_release released;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
 }
 
 }  // namespace
@@ -37,6 +59,9 @@ NB_MODULE(_kernels, m) {
   nb::set_leak_warnings(false);
   m.doc() = "C++ kernels of replicad: codecs, memtable, read view, merge.";
   nb::register_exception_translator(Translate);
+  m.def("finish", &Finish, nb::arg("seconds"),
+        "For the end of the interpreter: calls that let go of the GIL are refused from now on, with ClosedError. Returns "
+        "whether those under way ended within the time.");
   replicad::bind_memtable(m);
   replicad::bind_log(m);
   replicad::bind_append(m);

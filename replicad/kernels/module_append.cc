@@ -108,6 +108,7 @@ class Appender {
   nb::object Put(const nb::bytes& key, const nb::bytes& value, uint32_t family, uint64_t durable) {
     uint64_t sequence;
     bool due;
+    const InFlight in_flight;
     {
       const WriteLock::Held held(lock_);
       Memtable* memtable = memtables_.Find(family);
@@ -123,6 +124,7 @@ class Appender {
   nb::object Delete(const nb::bytes& key, uint32_t family, uint64_t durable) {
     uint64_t sequence;
     bool due;
+    const InFlight in_flight;
     {
       const WriteLock::Held held(lock_);
       const nb::object file = File();
@@ -137,6 +139,7 @@ class Appender {
     uint64_t first;
     uint64_t last = 0;
     bool due;
+    const InFlight in_flight;
     {
       const WriteLock::Held held(lock_);
       const nb::object file = File();

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "module_inflight.h"
+
 namespace replicad {
 
 // Holds the object's buffer for as long as it lives, so the view stays good even while the GIL is released (a
@@ -43,6 +45,7 @@ inline constexpr size_t kReleaseGilBytes = size_t{64} << 10;
 template <typename Work>
 auto WithoutGilIf(bool long_work, Work work) {
   if (!long_work) return work();
+  const InFlight in_flight;
   nanobind::gil_scoped_release released;
   return work();
 }

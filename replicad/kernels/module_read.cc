@@ -20,12 +20,14 @@ namespace replicad {
 namespace {
 
 nb::object Get(const ReadView& view, const nb::bytes& key, uint64_t sequence) {
+  const InFlight in_flight;
   const LookupResult found = view.Get(View(key), sequence);
   if (!found.present()) return nb::none();
   return ToBytes(found.value);
 }
 
 nb::list MultiGet(const ReadView& view, const nb::list& keys, uint64_t sequence) {
+  const InFlight in_flight;
   const size_t count = nb::len(keys);
   // Another thread may change the list while a block is fetched, so the keys are held one by one.
   std::vector<nb::bytes> held;
@@ -52,10 +54,10 @@ class ScanCursor {
   template <typename Work>
   auto Use(Work work) {
     if (state_ != State::kIdle) {
-      PyErr_SetString(PyExc_AssertionError,
-                      state_ == State::kBusy ? "the cursor is in use" : "the cursor failed before");
-      throw nb::python_error();
+      throw Busy(state_ == State::kBusy ? "another thread uses this iterator: give each thread one of its own"
+                                        : "an earlier read of this iterator failed: begin another one");
     }
+    const InFlight in_flight;
     state_ = State::kBusy;
     try {
       auto result = work();
@@ -164,12 +166,14 @@ void bind_read(nb::module_& m) {
       .def(
           "contains",
           [](const ReadView& view, const nb::bytes& key, uint64_t sequence) {
+            const InFlight in_flight;
             return view.Get(View(key), sequence).present();
           },
           "key"_a, "sequence"_a)
       .def(
           "sequence_of",
           [](const ReadView& view, const nb::bytes& key, uint64_t sequence) -> uint64_t {
+            const InFlight in_flight;
             const LookupResult found = view.Get(View(key), sequence);
             return found.present() ? TrailerSequence(found.trailer) : 0;
           },

@@ -147,7 +147,7 @@ void BindTable(nb::module_& m) {
            "load() returns the contents, fetch(offset, length, raw_length) a verified, decompressed block; what they\n"
            "raise comes out of the call that needed it.")
       .def_prop_ro("number", &Table::number)
-      .def("load", [](Table& table) { table.contents(); }, "Reads index and filter now, if nothing has yet.")
+      .def("load", [](Table& table) { const InFlight in_flight; table.contents(); }, "Reads index and filter now, if nothing has yet.")
       .def_prop_ro("memory_bytes", &Table::memory_bytes, "What index, filter and slots take, when they are here; not the cached blocks.")
       .def_prop_ro(
           "block_handles",

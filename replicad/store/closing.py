@@ -14,6 +14,8 @@ def close_core(core: Core, background: Background | None, writes: WritePath | No
 
     Open tables go with the last reader, whoever else still has the database: they may be large, and removed.
     """
+    if core.progress.forked:
+        core.progress.raise_if_ended()
     with core.closing:
         if not core.progress.closed:
             _close(core, background, writes)

@@ -71,12 +71,20 @@ class Cut:
     """
 
     def __init__(
-        self, core: Core, *, holder: str, seconds: float | None = None, bytes_max: int | None = None
+        self,
+        core: Core,
+        *,
+        holder: str,
+        seconds: float | None = None,
+        bytes_max: int | None = None,
+        keeps: object = None,
     ) -> None:
         """Apart, since it is many steps (`env.apart`)."""
         assert core.syncer is not None
         check_terms(seconds, bytes_max)
         self._core = core
+        self._keeps = keeps
+        """Not dropped before this is: the database."""
         self.directory = core.path
         with core.write_lock, core.version_lock:
             version = core.version
@@ -130,6 +138,8 @@ class Cut:
 
         What was copied before a call that did not raise is whole.
         """
+        if self._core.progress.forked:
+            self._core.progress.raise_if_ended()
         self._core.leases.check(self._lease)
 
     @property

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from replicad import kernels
 from replicad.env import Env
 from replicad.errors import DiskFullError, InvalidArgument, PoisonedError, ReadOnlyError, StoreError
 from replicad.options import FamilyOptions, Options
+from replicad.store.alive import opened
 from replicad.store.background import Background, seal_active
 from replicad.store.checkpoint import Checkpoint, write_checkpoint
 from replicad.store.closing import close_core
@@ -96,11 +99,18 @@ class Database(LogAccess):
             core.manifest.remove = core.deletions.remove
             runner = core.env.runner
             self._background = Background(core, runner.lane("flush"), runner.lane("compaction"))
-            self._writes = WritePath(core, self._memtable_full, self._background.request_retention)
+            background = self._background
+
+            def memtable_full() -> None:
+                seal_active(core)
+                background.request_flush()
+
+            self._writes = WritePath(core, memtable_full, background.request_retention)
             if core.role == "owner":
                 self._finish_promotion(self._writes)
-            self._background.request_flush()
-            self._background.request_compaction()
+            background.request_flush()
+            background.request_compaction()
+        self._entry = opened(core, partial(close_core, core, self._background, self._writes))
 
     # Reading
 
@@ -155,7 +165,7 @@ class Database(LogAccess):
     def snapshot(self) -> Snapshot:
         """The visible state of now; close it, or use it as a context manager."""
         view_of(self._core, DEFAULT_FAMILY)
-        return Snapshot(self._core)
+        return Snapshot(self._core, keeps=self)
 
     def digest(self, snapshot: Snapshot | None = None) -> tuple[Sequence, str]:
         """(sequence number, hex digest) of all families' pairs, of a snapshot taken now by default."""
@@ -180,7 +190,8 @@ class Database(LogAccess):
         if fresh.log.written == core.log.written and fresh.state.tables == core.state.tables:
             return False
         # One step: another thread, or an exception, must not find half of one state and half of another.
-        vars(self).update(_core=fresh, _progress=fresh.progress, newest=Newest(fresh))
+        entry = opened(fresh, partial(close_core, fresh, None, None))
+        vars(self).update(_core=fresh, _progress=fresh.progress, newest=Newest(fresh), _entry=entry)
         return True
 
     # Writing
@@ -383,7 +394,7 @@ class Database(LogAccess):
         if flush:
             self.flush()
         core = self._core
-        return self._apart(lambda: Cut(core, holder=holder, seconds=seconds, bytes_max=bytes_max))
+        return self._apart(lambda: Cut(core, holder=holder, seconds=seconds, bytes_max=bytes_max, keeps=self))
 
     def get_live_files(self, *, flush: bool = True) -> LiveFiles:
         """The files that make up the database now, with the manifest's length and the log that is needed.
@@ -497,17 +508,23 @@ class Database(LogAccess):
         self._progress.raise_if_ended()
 
     def _writer(self) -> WritePath:
+        if self._progress.forked:
+            self._progress.raise_if_ended()
         if self._writes is None:
             raise ReadOnlyError(f"{self._core.path} was opened for reading only")
         return self._writes
-
-    def _memtable_full(self) -> None:
-        assert self._background is not None
-        seal_active(self._core)
-        self._background.request_flush()
 
     def __enter__(self) -> Database:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.close()
+        if not self._progress.forked:  # A child that leaves the block leaves the database to its parent.
+            self.close()
+
+    def __del__(self) -> None:
+        """Closes what nobody closed, and says so. Snapshots, cuts and iterators keep their database."""
+        if not hasattr(self, "_entry") or self._progress.closed:
+            return
+        said = f"the database {self.path} was dropped without close(), and is closed now"
+        warnings.warn(said, ResourceWarning, stacklevel=2, source=self)
+        self._core.env.runner.dropped(self._entry.close)

@@ -159,7 +159,7 @@ class LogAccess:
         ...     last_seen = update.position.sequence
         """
         self._progress.raise_if_ended()
-        return UpdateIterator(self._core, Sequence(max(1, sequence)))
+        return UpdateIterator(self._core, Sequence(max(1, sequence)), keeps=self)
 
     def read_log(self, start: int) -> LogCursor:
         """Raw durable frames from the one that holds `start`; raises LogGoneError."""

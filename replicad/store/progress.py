@@ -35,6 +35,8 @@ class Progress:
         self.closed = False
         self.ended = False
         """Closed or failed."""
+        self.forked = False
+        """This process is a child of the one that opened the database."""
         self.visible_when_durable = visible_when_durable
         self.changed = bells or Bells()
         self._watching = threading.RLock()
@@ -90,6 +92,11 @@ class Progress:
                 self._unsubscribe(listener)
 
     def raise_if_ended(self) -> None:
+        if self.forked:
+            raise ClosedError(
+                "this process was forked from the one that opened the database: open it after the fork, "
+                "in one of the two"
+            )
         if self.failure is not None:
             raise PoisonedError(f"the store stopped: {self.failure}") from self.failure
         if self.closed:

@@ -129,8 +129,10 @@ def digest(core: Core, sequence: Sequence) -> str:
 class Snapshot:
     """The database at one sequence number, until it is closed or dropped. A context manager; any thread."""
 
-    def __init__(self, core: Core, sequence: Sequence | None = None) -> None:
+    def __init__(self, core: Core, sequence: Sequence | None = None, *, keeps: object = None) -> None:
+        """`keeps` is not dropped before this is: the database that it was taken of."""
         self._core = core
+        self._keeps = keeps
         self._hold: HeldSequence | None = core.snapshots.take(sequence)
         self.sequence = self._hold.sequence
         self._why_closed = "the snapshot is closed"

@@ -43,8 +43,10 @@ class UpdateIterator:
     and CorruptionError for damage; it never skips. One thread at a time.
     """
 
-    def __init__(self, core: Core, start: Sequence) -> None:
+    def __init__(self, core: Core, start: Sequence, *, keeps: object = None) -> None:
+        """`keeps` is not dropped before this is: the database."""
         check_start(core, start)
+        self._keeps = keeps
         self._core = core
         self._cursor = LogCursor(core.catalog, core.database_id, start)
         self._ready: deque[Update] = deque()

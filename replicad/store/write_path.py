@@ -457,6 +457,7 @@ class WritePath:
         self._raise_if_refused()
 
     def _raise_if_refused(self) -> None:
+        self._progress.raise_if_ended()
         pressure, damage = self._core.pressure, self._core.damage
         if pressure is None or pressure.refuses is None:
             return

@@ -32,18 +32,20 @@ from tests.support.waiting import eventually
 def test_an_interrupted_append_leaves_no_trace(tmp_path: Path, durability: Literal["sync", "async"]) -> None:
     """Ctrl-C in the middle of a put's append: what it left is cut back, and the next put follows what was
     before."""
-    fs = FaultyFileSystem()
-    options = small_options(durability=durability)
-    database = open_database(tmp_path / "db", options, env=Env(fs=fs))
+    database = replicad.open(tmp_path / "db", small_options(durability=durability))
     database.put(b"a", b"1")
+    file = database._core.log.live_file
+    assert file is not None
+    whole = file.write
 
-    def interrupt(path: Path) -> None:
+    def half(data: bytes) -> int:
+        whole(data[:20])
         raise KeyboardInterrupt
 
-    fs.on_append = interrupt
+    file.write = half  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         database.put(b"b", b"2")
-    fs.on_append = None
+    file.write = whole  # type: ignore[method-assign]
     database.put(b"c", b"3")
     assert [update.position.sequence for update in read_updates(database)] == [1, 2]
     database.create_checkpoint(tmp_path / "copy")

@@ -55,6 +55,9 @@ class InlineRunner:
     def apart(self, job: Callable[[], T], /) -> T:
         return job()
 
+    def dropped(self, close: Callable[[], None], /) -> None:
+        """Nothing: here a database that is dropped is one whose machine has died."""
+
     def given_up(self) -> bool:
         return False
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.teeth.mutation import Mutation
 
+ENDS = "tests/store/test_ends.py::"
+LIFE = "tests/store/test_process_life.py::"
 PROOF = "tests/store/compaction/test_proof.py::test_a_merge_that_lost_entries_changes_nothing"
 
 OUTSIDE = (
@@ -31,5 +33,68 @@ OUTSIDE = (
         old="        if written != self._merger.entries_out:\n",
         new="        if False:\n",
         caught_by=(f"{PROOF}[written]",),
+    ),
+    # 18: exceptions from outside
+    Mutation(
+        trap=18,
+        name="an append that was interrupted leaves what it wrote in the log",
+        file="replicad/store/write_path.py",
+        old="            self._log.cut_back(error)\n",
+        new="            pass\n",
+        caught_by=(f"{ENDS}test_an_interrupted_append_leaves_no_trace",),
+    ),
+    Mutation(
+        trap=18,
+        name="the thread that waits syncs by itself",
+        file="replicad/store/syncer.py",
+        old="            self.request()\n            self._hurry.put(None)\n",
+        new="            progress.advance_durable(self._log.sync())\n            continue\n",
+        caught_by=(f"{ENDS}test_who_waits_for_a_sync_is_interrupted_and_the_sync_is_not",),
+    ),
+    Mutation(
+        trap=18,
+        name="a segment is made where an exception can come between",
+        file="replicad/store/write_path.py",
+        old="            self._apart(self._make_ready)\n",
+        new="            self._make_ready()\n",
+        caught_by=(
+            "tests/faults/test_faults.py::test_an_exception_at_any_bytecode_splits_nothing[rotate-async]",
+        ),
+    ),
+    Mutation(
+        trap=18,
+        name="a dropped snapshot holds its number for ever",
+        file="replicad/store/holds.py",
+        old="        self._references.add(weakref.ref(item, self._references.discard))\n",
+        new="        self._references.add(weakref.ref(item, self._references.discard))\n"
+        "        vars(self).setdefault('kept', []).append(item)\n",
+        caught_by=(f"{ENDS}test_what_is_dropped_is_let_go",),
+    ),
+    # 19: fork
+    Mutation(
+        trap=19,
+        name="a forked child writes to its parent's log",
+        file="replicad/store/alive.py",
+        old="        core.progress.forked = core.progress.closed = core.progress.ended = True\n",
+        new="",
+        caught_by=(f"{LIFE}test_a_forked_child_is_refused_and_its_parent_notices_nothing[async]",),
+        hangs=True,
+    ),
+    Mutation(
+        trap=19,
+        name="a forked child keeps the directory locked",
+        file="replicad/store/alive.py",
+        old="        if core.lock is not None:\n",
+        new="        if False:\n",
+        caught_by=(f"{LIFE}test_a_child_does_not_keep_the_directory_locked",),
+    ),
+    # 30: the end of the interpreter
+    Mutation(
+        trap=30,
+        name="a program that ends does not close its databases",
+        file="replicad/store/alive.py",
+        old="at_exit(_close_all)\n",
+        new="",
+        caught_by=(f"{LIFE}test_a_program_may_end_without_closing",),
     ),
 )

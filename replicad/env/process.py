@@ -1,0 +1,25 @@
+"""What happens to the process as a whole: it forks, it ends."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Callable
+
+from replicad.env import apart
+
+
+def after_fork_in_child(callback: Callable[[], None]) -> None:
+    """Calls it in every child that this process forks, before anything else runs there."""
+    os.register_at_fork(after_in_child=callback)
+
+
+def at_exit(callback: Callable[[], None]) -> None:
+    """Calls it when the interpreter ends, while its threads still run. No thread can be started any more
+    then, so what would run apart runs in line."""
+
+    def run() -> None:
+        apart.belongs_here()
+        callback()
+
+    atexit.register(run)
