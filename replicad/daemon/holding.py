@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -21,6 +20,7 @@ from replicad.daemon.archiving import LogArchiving
 from replicad.daemon.backups import NodeBackups
 from replicad.daemon.client_port import ClientPort
 from replicad.daemon.config import NodeConfig
+from replicad.daemon.discarded import DISCARDED, Discarded, what_was_discarded
 from replicad.daemon.holds import AllHolds
 from replicad.daemon.node import open_store, watch_failure
 from replicad.daemon.records import NodeRecords
@@ -39,21 +39,6 @@ from replicad.store.saved_log import SavedLog
 from replicad.types import Position
 
 log = structlog.get_logger("replicad.daemon")
-
-DISCARDED = "discarded"
-"""Where tails are saved that another history replaced, in the data directory."""
-
-
-@dataclass(slots=True)
-class Discarded:
-    """What was cut off since the start."""
-
-    batches: int = 0
-    files: tuple[str, ...] = ()
-
-    def add(self, saved: SavedLog) -> None:
-        self.batches += saved.batches
-        self.files += tuple(str(path) for path in saved.files)
 
 
 class Holding:
@@ -101,6 +86,7 @@ class Holding:
             lambda: open_database(config.data, config.store, env=env, role=role, retention=holds)
         )
         self.database_id = store.database_id
+        self.discarded = await in_thread(what_was_discarded, env.fs, config.data / DISCARDED)
         try:
             self._archiving = asyncio.create_task(self.archiving.run(store))
             feed = self._make_feed(store, self.slots)
@@ -149,8 +135,18 @@ class Holding:
         if (found := await in_thread(store.position_at, fork.sequence)) != fork:
             here = found or "no log, so its tail cannot be saved; remove its data to have it fetch a copy"
             raise DivergedError(f"the new history forks at {fork}, where this node has {here}")
-        saved = await in_thread(store.save_log, fork, config.data / DISCARDED)
-        self.discarded.add(saved)
+        await self.save_after(fork)
+        if store.flushed_position.sequence > fork.sequence:
+            return False
+        await self._exchange(lambda: cut_back(env, config.data, config.store, fork))
+        return True
+
+    async def save_after(self, position: Position) -> SavedLog:
+        """Saves the log after that position, which is about to be discarded."""
+        store = self.store
+        assert store is not None
+        saved = await in_thread(store.save_log, position, self._config.data / DISCARDED)
+        self.discarded = await in_thread(what_was_discarded, self._env.fs, self._config.data / DISCARDED)
         log.warning(
             "replication.discarded",
             after=str(saved.after),
@@ -159,10 +155,7 @@ class Holding:
             size_bytes=saved.size_bytes,
             files=[str(path) for path in saved.files],
         )
-        if store.flushed_position.sequence > fork.sequence:
-            return False
-        await self._exchange(lambda: cut_back(env, config.data, config.store, fork))
-        return True
+        return saved
 
     async def _exchange(self, change: Callable[[], object]) -> None:
         """Changes the data while it is closed, and serves what is there then, also when that failed."""

@@ -59,7 +59,8 @@ class NodeLink:
         self._saved: BootstrapProgress | None = view.bootstrap
         self._following: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    def start(self, *, discard: bool = False) -> None:
+        """With `discard` all data is replaced by a copy before anything else."""
         node = self._node
         primary, where = node.memory.primary, node.config.backup.catch_up_from
         assert primary is not None
@@ -75,6 +76,7 @@ class NodeLink:
             on_welcome=self._welcomed,
             on_nodes=lambda message: node.peers.hear_of(message.nodes, message.gone),
             archive=None if where is None else TargetLog(node.env, where),
+            discard=discard,
         )
         node.verification.following(self.follower)
         self._following = node.spawn(self.follower.run())

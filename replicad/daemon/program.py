@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import structlog
 
-from replicad.daemon.addresses import Address
+from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.certainty import Certainty
 from replicad.daemon.client_port import ClientPort
 from replicad.daemon.config import NodeConfig, PrimaryConfig, ReplicaConfig
@@ -393,6 +393,15 @@ class NodeProgram:
 
     async def follow(self, host: str, port: int) -> None:
         await self.roles.follow(host, port)
+
+    async def rejoin(self, host: str | None, port: int) -> str:
+        return await self.roles.rejoin(None if host is None else self._address(host, port))
+
+    def _address(self, host: str, port: int) -> Address:
+        try:
+            return parse_address(str(Address(host, port)))
+        except ConfigError as error:
+            raise RoleRefused(str(error)) from None
 
     async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
         return await self.roles.switch_over(target, timeout_seconds=timeout_seconds)

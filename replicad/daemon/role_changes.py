@@ -25,7 +25,7 @@ from replicad.daemon.peers import address_of
 from replicad.daemon.resolve import resolve
 from replicad.daemon.switchover import Switchover, reached
 from replicad.errors import ConfigError, PoisonedError, ReplicadError, StoreError
-from replicad.replication.agree import History, would_discard
+from replicad.replication.agree import History, last_common, would_discard
 from replicad.replication.meeting import view_of
 from replicad.replication.roles import (
     MOVES,
@@ -307,6 +307,55 @@ class RoleChanges:
         await self.follow_from_now(found, answer.clients)
         return ""
 
+    async def rejoin(self, address: Address | None) -> str:
+        """See the server's `Node.rejoin`."""
+        return await self.change(self._rejoin(address))
+
+    async def _rejoin(self, address: Address | None) -> str:
+        node = self._node
+        if self.standing.role == "primary":
+            raise RoleRefused("this node is a primary: replicad switchover gives its role away")
+        wanted = address or node.memory.primary
+        if wanted is None:
+            raise RoleRefused("this node knows no primary; name one")
+        found = await resolve(wanted, node.config.roles.ask_seconds)
+        answer = await node.peers.ask(found, node.config.roles.ask_seconds)
+        if answer is None:
+            raise RoleRefused(f"nobody answers at {found}, or it is this node")
+        other = view_of(answer)
+        self._check_database(found, other)
+        if other.position is None or other.database_id is None:
+            raise RoleRefused(f"{found} has no data that this node could fetch")
+        if (loop := closes_loop(node.identity.node, answer.node, answer.path)) is not None:
+            raise RoleRefused(f"that would close a loop: {loop}")
+        await node.link.stop()
+        try:
+            saved = await self._save_tail(History(other.database_id, other.position, other.epochs))
+        except (ReplicadError, OSError) as error:
+            if node.memory.primary is not None:
+                node.link.start()
+            raise RoleRefused(f"nothing has changed: {error}") from error
+        await self.follow_from_now(found, answer.clients, discard=True)
+        return saved
+
+    async def _save_tail(self, other: History) -> str:
+        """All that this node has after the last position that it surely shares with the other."""
+        node, store = self._node, self._node.store
+        if store is None:
+            return "nothing was here"
+        shared = last_common(History(store.database_id, store.position, store.epochs), other)
+        start = store.log_start
+        if start is None:
+            return "nothing was here but tables, which the copy replaces"
+        after = start if shared is None or shared.sequence < start.sequence else shared
+        await in_thread(store.wait_durable, store.appended_sequence, node.config.roles.switchover_seconds)
+        saved = await node.holding.save_after(after)
+        if not saved.batches:
+            return "nothing was here that the other lacks"
+        return f"saved: {saved.batches} batches after {saved.after}, in {saved.files[0]}" + (
+            f" and {len(saved.files) - 1} more" if len(saved.files) > 1 else ""
+        )
+
     def _check_database(self, address: Address, other: View) -> None:
         mine = self._node.holding.database_id
         if mine is not None and other.database_id not in (None, mine):
@@ -335,8 +384,9 @@ class RoleChanges:
         if not self._changing.locked():
             self._node.spawn(self.change(turn()))
 
-    async def follow_from_now(self, address: Address, clients: str) -> None:
-        """The store is a replica's; this node follows that one, and nobody else any more."""
+    async def follow_from_now(self, address: Address, clients: str, *, discard: bool = False) -> None:
+        """The store is a replica's; this node follows that one, and nobody else any more. With `discard` it
+        takes all data from there."""
         node = self._node
         await node.link.stop()
         node.memory.primary, node.memory.primary_clients = address, clients
@@ -345,4 +395,4 @@ class RoleChanges:
         except StoreError as error:
             log.warning("state.not_saved", reason=str(error))  # the next record of the role says it
         self.move(Standing.FOLLOWING)
-        node.link.start()
+        node.link.start(discard=discard)

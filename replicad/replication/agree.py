@@ -183,6 +183,17 @@ def would_discard(replica: History, primary: History) -> str | None:
     return None
 
 
+def last_common(one: History, other: History) -> Position | None:
+    """The last position that both surely went through: where they fork, or where an epoch began that both
+    know under one id; None when the lists do not say."""
+    decision = agree(other, one, found=None, oldest=0)
+    if decision.code is Code.BEYOND_FORK:
+        return decision.fork
+    ids = {record.epoch: record.id for record in other.epochs}
+    common = [record for record in one.epochs if ids.get(record.epoch) == record.id]
+    return max(common, key=lambda record: record.epoch).fork if common else None
+
+
 def may_start_over(replica: History, primary: History) -> str | None:
     """Why a replica whose tail another history replaced, and is saved, must refuse the copy; or None."""
     if replica.database_id != primary.database_id:

@@ -115,10 +115,13 @@ class Follower:
         on_welcome: Callable[[Welcome], None] = lambda welcome: None,
         on_nodes: Callable[[Nodes], None] = lambda nodes: None,
         archive: LogArchive | None = None,
+        discard: bool = False,
     ) -> None:
         """`on_change` is called after the link's state or the bootstrap's progress changed; `on_welcome` when
         somebody was found to follow, `on_nodes` when that one says which other nodes there are; `archive` is
-        looked into before a new copy is fetched."""
+        looked into before a new copy is fetched. With `discard` whatever is here is replaced by a copy
+        first."""
+        self._discard = discard
         self._archive = archive
         self._catch_ups = 0
         self._whereabouts = whereabouts
@@ -342,7 +345,7 @@ class Follower:
         mine = None
         if store is not None:
             mine = History(store.database_id, store.position, store.epochs)
-        claimed = None if self._start_over or self._repair is not None else mine
+        claimed = None if self._start_over or self._discard or self._repair is not None else mine
         connection.send(
             Claim(
                 None if claimed is None else claimed.position,
@@ -363,6 +366,9 @@ class Follower:
             primary = History(welcome.database, decided.position, welcome.epochs)
             if mine is None or claimed is not None:
                 refusal = may_bootstrap(mine, primary, _code(decided.code))
+            elif self._discard:
+                same = mine.database_id == primary.database_id
+                refusal = None if same else "the copy is of another database"
             elif self._start_over:
                 refusal = may_start_over(mine, primary)
             else:
@@ -452,7 +458,7 @@ class Follower:
 
     async def _install(self, staging: Path) -> None:
         await self._data.install(staging)
-        self._start_over, self._repair = False, None
+        self._start_over, self._discard, self._repair = False, False, None
         self.progress = None
         self._on_change()
 

@@ -241,6 +241,11 @@ class Node(Protocol):
         """Makes the node a replica of the one at that replication or client address. Raises RoleRefused."""
         ...
 
+    async def rejoin(self, host: str | None, port: int) -> str:
+        """Saves what a replica has and the node there (None: the one that it follows) may lack, and has it
+        fetch all data from there; what was saved, in words. Raises RoleRefused."""
+        ...
+
     async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
         """Hands the primary's role to `target` (node id or address; None: any replica), without loss.
 

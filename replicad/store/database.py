@@ -480,6 +480,12 @@ class Database(LogAccess):
 
         return self._apart(make)
 
+    @property
+    def log_start(self) -> Position | None:
+        """The position before the oldest batch of the log; None while there is no log."""
+        segments = self._core.catalog.segments()
+        return segments[0].header.previous if segments else None
+
     def what_is_gone(self) -> str | None:
         """Which of its files is not where it belongs, or None: its directory may be another one by now. A few
         calls of the file system; what is written meanwhile is not looked for."""

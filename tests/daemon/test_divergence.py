@@ -8,9 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from replicad.daemon.config import load_replica
 from replicad.daemon.program import NodeProgram
 from replicad.replication.agree import Code, has_diverged
+from replicad.server.interfaces import RoleRefused
 from tests.support.programs import again, primary, replica_of, started, streams, until
 
 
@@ -76,3 +79,56 @@ async def test_a_primary_that_is_behind_its_replica_has_another_history(tmp_path
     assert not has_diverged(Code.REPLICA_AHEAD.value, follows_primary=False)
     assert not has_diverged(Code.WRONG_DATABASE.value, follows_primary=True)
     assert not has_diverged(None, follows_primary=True)
+
+
+async def test_a_replica_of_another_history_rejoins(tmp_path: Path) -> None:
+    """What it has is saved where `replicad inspect` reads it, and named after a restart too; then it has what
+    its primary has."""
+    async with other_history(tmp_path) as p:
+        async with replica(p, tmp_path / "r") as r:
+            await until(lambda: r.reads_refused is not None)
+            said = await r.rejoin(None, 0)
+            assert said.startswith("saved: ")
+            await until(lambda: streams(r, b"p") and r.reads_refused is None)
+            assert r.store is not None and r.store.get(b"k") == b"another 1"
+            discarded = r.status()["discarded"]
+            assert discarded["batches"] >= 1
+            assert any(b"of both" in Path(file).read_bytes() for file in discarded["files"])
+        async with replica(p, tmp_path / "r") as r:
+            assert r.status()["discarded"] == discarded
+
+
+async def test_who_cannot_rejoin_stays_as_it_is(tmp_path: Path) -> None:
+    """A primary, or where nobody answers, or where another database is."""
+    async with primary(tmp_path / "p") as p, primary(tmp_path / "q") as q, replica_of(p, tmp_path / "r") as r:
+        await until(lambda: streams(r, b"p"))
+        for node, port, why in (
+            (p, q.clients.address.port, "is a primary"),
+            (r, 1, "nobody answers"),
+            (r, q.clients.address.port, "another database"),
+            (r, r.clients.address.port, "nobody answers"),
+        ):
+            with pytest.raises(RoleRefused, match=why):
+                await node.rejoin("127.0.0.1", port)
+        assert streams(r, b"p")
+
+
+async def test_a_replica_that_would_discard_rejoins_where_it_may_not_follow(tmp_path: Path) -> None:
+    """REPLICAOF refuses, since another was promoted without what it has; rejoin saves that."""
+    async with (
+        primary(tmp_path / "p") as p,
+        replica_of(p, tmp_path / "a") as a,
+        replica_of(p, tmp_path / "b") as b,
+    ):
+        await until(lambda: streams(a, b"p") and streams(b, b"p"))
+        await b.link.stop()
+        assert p.store is not None
+        p.store.put(b"k", b"v")
+        await until(lambda: a.store is not None and a.store.get(b"k") == b"v")
+        await a.link.stop()
+        await b.promote(force=True)
+        with pytest.raises(RoleRefused, match="rejoin"):
+            await a.follow(*b.clients.address)
+        assert "saved: 1 batches" in await a.rejoin(*b.clients.address)
+        await until(lambda: streams(a, b"p") and a.epoch == 2)
+        assert a.store is not None and a.store.get(b"k") is None

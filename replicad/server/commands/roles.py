@@ -67,6 +67,30 @@ def replicaof(client: Connection, request: Request) -> bytes | None:
     return None
 
 
+@roles.command(
+    "replicad.rejoin",
+    -1,
+    "Saves what this replica has and its primary lacks, and fetches all data: [host port].",
+    blocking=True,
+)
+def rejoin(client: Connection, request: Request) -> bytes | None:
+    if len(request) not in (1, 3):
+        return refusals.SYNTAX
+    host, port = None, 0
+    if len(request) == 3:
+        host, port = request[1].decode("ascii", "replace"), parse_count(request[2])
+
+    async def run() -> bytes:
+        try:
+            saved = await client.server.node.rejoin(host, port)
+        except RoleRefused as error:
+            return replies.error(f"ERR {error}")
+        return replies.bulk(saved.encode())
+
+    client.server.run_task(client, run)
+    return None
+
+
 @roles.command("slaveof", 3, "REPLICAOF under its older name.", blocking=True)
 def slaveof(client: Connection, request: Request) -> bytes | None:
     return replicaof(client, request)
