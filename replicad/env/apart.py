@@ -87,6 +87,9 @@ class _Call(Generic[T]):
             self._error = error
         finally:
             del self._job
+            # Up to Python 3.12 threading keeps an entry of each thread that it did not start and was asked
+            # for.
+            getattr(threading, "_active", {}).pop(threading.get_ident(), None)
             self._ended = True
             self._end.release()
 

@@ -221,6 +221,32 @@ nb::list ListFrames(const BytesLike& data) {
   return frames;
 }
 
+// What a receiver of frames wants to know before it appends them. They were scanned before.
+struct Inspection {
+  uint64_t commit_time_us = 0;    // the greatest
+  uint64_t durable_sequence = 0;  // the greatest
+  uint64_t last_sequence = 0;
+  nb::list controls;
+};
+
+Inspection Inspect(const BytesLike& frames) {
+  Inspection found;
+  for (FrameReader frame(frames.view(), 0); frame.Next();) {
+    const FrameHeader& header = frame.header();
+    found.commit_time_us = std::max(found.commit_time_us, header.commit_time_us);
+    found.durable_sequence = std::max(found.durable_sequence, header.durable_sequence);
+    found.last_sequence = header.LastSequence();
+    uint64_t sequence = header.first_sequence;
+    BatchReader reader(frame.body(), frame.body_start());
+    for (Operation operation; reader.Next(&operation);) {
+      if (operation.IsAnnotation()) continue;
+      if (operation.IsControl()) found.controls.append(OperationTuple(operation, sequence));
+      ++sequence;
+    }
+  }
+  return found;
+}
+
 nb::tuple Apply(const BytesLike& frames, MemtableSet& memtables, size_t offset) {
   std::vector<NumberedOperation> controls;
   const size_t next = ApplyFrames(frames.view(), offset, memtables, &controls);
@@ -243,6 +269,15 @@ void bind_log(nb::module_& m) {
                 "list[tuple[int, int, int, int, int, int, int]]"),
         "(epoch, first_sequence, operation_count, commit_time_us, history_hash, body_start, body_end) of each of these "
         "whole frames, which were scanned before.");
+  nb::class_<Inspection>(m, "Inspection", "What frames say beside their entries.")
+      .def_ro("commit_time_us", &Inspection::commit_time_us, "The greatest.")
+      .def_ro("durable_sequence", &Inspection::durable_sequence, "The greatest.")
+      .def_ro("last_sequence", &Inspection::last_sequence)
+      .def_prop_ro(
+          "controls", [](const Inspection& found) { return found.controls; },
+          nb::sig("def controls(self) -> list[tuple[int, int, int, bytes, bytes | None]]"),
+          "Control operations as (sequence, kind, family, key, value), in order.");
+  m.def("inspect_frames", &Inspect, "frames"_a, "Of whole frames that were scanned before; applies nothing.");
   m.def("apply_frames", &Apply, "frames"_a, "memtables"_a, "offset"_a = 0,
         nb::sig("def apply_frames(frames: bytes | bytearray | memoryview, memtables: MemtableSet, offset: int = 0) -> "
                 "tuple[int, list[tuple[int, int, int, bytes, bytes | None]]]"),

@@ -27,11 +27,12 @@ from replicad.errors import (
     ReadOnlyError,
     StoreError,
 )
+from replicad.store.admission import check_frames
 from replicad.store.commit import Commit
 from replicad.store.conditions import Condition, check_conditions
 from replicad.store.control import apply_control, encode_epoch
 from replicad.store.core import Core, Role
-from replicad.store.manifest.families import NAME_BYTES_MAX
+from replicad.store.manifest.families import FAMILY_ID_MAX, NAME_BYTES_MAX
 from replicad.store.reading import families_at, no_such_family
 from replicad.store.wal.writer import as_store_error
 from replicad.types import (
@@ -44,10 +45,6 @@ from replicad.types import (
     Position,
     Sequence,
 )
-
-FAMILY_ID_MAX = (1 << 32) - 2
-"""So that the id after it still fits the format."""
-
 
 Done = TypeVar("Done")
 Item = kernels.Batch | tuple[bytes, bytes]
@@ -272,6 +269,8 @@ class WritePath:
                 return core.log.written
             if int.from_bytes(data[12:16], "little") != scan.epoch:
                 raise InvalidArgument("frames of two epochs in one piece")
+            families = families_at(core.version, self._progress.appended)
+            check_frames(data, core.log.written, families, core.version.next_family)
             after = Position(Epoch(scan.epoch), Sequence(scan.last_sequence), HistoryHash(scan.history_hash))
             try:
                 self._log.append_frames(data, after, scan.commit_time_us)

@@ -97,4 +97,29 @@ OUTSIDE = (
         new="",
         caught_by=(f"{LIFE}test_a_program_may_end_without_closing",),
     ),
+    # 22: nonsense behind a checksum
+    Mutation(
+        trap=22,
+        name="frames are applied whatever they mean",
+        file="replicad/store/write_path.py",
+        old="            check_frames(data, core.log.written, families, core.version.next_family)\n",
+        new="",
+        caught_by=("tests/store/test_admission.py::test_nonsense_is_refused_and_changes_nothing",),
+    ),
+    Mutation(
+        trap=22,
+        name="an epoch begins without its record",
+        file="replicad/store/admission.py",
+        old="        check_epoch(controls.pop(0) if controls else None, at, epoch)\n",
+        new="        pass\n",
+        caught_by=("tests/store/test_admission.py::test_nonsense_is_refused_and_changes_nothing",),
+    ),
+    Mutation(
+        trap=22,
+        name="any bytes are the name of a column family",
+        file="replicad/store/admission.py",
+        old="            families[check_new_family(key, family, families, next_family)] = family\n",
+        new="            families[key.decode(errors='replace')] = family\n",
+        caught_by=("tests/store/test_admission.py::test_nonsense_is_refused_and_changes_nothing",),
+    ),
 )

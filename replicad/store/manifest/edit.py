@@ -164,5 +164,12 @@ def decode_edit(data: bytes) -> Edit:
             raise ValueError(f"{type(found).__name__} is no map")
         values = {name: read(found[name]) for name, read in _READ.items() if name in found}
         return Edit(families=_read_families(found), **values)
-    except (ValueError, TypeError, KeyError, RecursionError, msgpack.UnpackException) as error:
+    except (
+        CorruptionError,
+        ValueError,
+        TypeError,
+        KeyError,
+        RecursionError,
+        msgpack.UnpackException,
+    ) as error:
         raise CorruptionError(f"not a manifest edit: {error}") from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from replicad.store.manifest.families import NAME_BYTES_MAX, FamilyRecord
+from replicad.store.manifest.families import FamilyRecord, check_name
 from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.types import Epoch, EpochRecord, FamilyId, FileNumber, HistoryHash, Position, Sequence
 
@@ -64,8 +64,9 @@ def epoch_record(value: Any) -> EpochRecord:
 
 def family(value: Any) -> FamilyRecord:
     id, name, created = value
-    if type(name) is not str or not 0 < len(name.encode()) <= NAME_BYTES_MAX:
-        raise ValueError(f"{name!r:.60} is no name of a column family")
+    if type(name) is not str:
+        raise ValueError(f"{name!r:.60} is not the name of a column family")
+    check_name(name.encode())
     return FamilyRecord(FamilyId(u32(id)), name, Sequence(number(created)))
 
 
