@@ -13,6 +13,7 @@ from replicad.backup.attachments import CLOCK_STEP_SECONDS, Attachments
 from replicad.backup.catalog import summary
 from replicad.backup.collect import Collected, Collector
 from replicad.backup.create import Creation
+from replicad.backup.databases import backups_to_drop, find_database
 from replicad.backup.directory_target import check_apart
 from replicad.backup.info import BackupInfo
 from replicad.backup.names import META, BackupId
@@ -26,6 +27,7 @@ from replicad.env import Env
 from replicad.errors import InvalidArgument, NotFoundError, StoreError
 from replicad.store.cut import Cut
 from replicad.store.database import Database
+from replicad.types import DatabaseId
 
 
 class BackupEngine(BackupEngineReadOnly):
@@ -115,16 +117,29 @@ class BackupEngine(BackupEngineReadOnly):
 
         return self._collect(these)
 
-    def purge_old_backups(self, keep: int) -> Collected:
-        """Deletes all but the newest `keep`. One that cannot be read is not counted, and goes when it is
-        older than those that are kept."""
+    def purge_old_backups(self, keep: int, *, database_id: bytes | str | None = None) -> Collected:
+        """Deletes all but the newest `keep` of each database, or of one: its id, or the beginning of its hex.
+
+        One that cannot be read is not counted. It goes when it is older than all that are kept, and never
+        with a purge of one database, because nobody knows whose it is.
+        """
         if keep < 0:
             raise InvalidArgument(f"keep must be at least 0, not {keep}")
-        good = [info.id for info in self._readable()]
-        kept = good[-keep:] if keep else []
-        if keep and len(good) <= keep:
-            return self._collect(lambda ids: [])
-        return self._collect(lambda ids: [id for id in ids if not kept or id < kept[0]])
+        infos = self._readable()
+        chosen = None
+        if database_id is not None:
+            try:
+                chosen = find_database((info.database_id for info in infos), database_id)
+            except NotFoundError:
+                return self._collect(lambda ids: [])
+        known = {info.id for info in infos}
+
+        def these(present: list[BackupId]) -> list[BackupId]:
+            damaged = [id for id in present if id not in known]
+            drop = backups_to_drop(infos, damaged, keep, chosen)
+            return [id for id in present if id in drop]
+
+        return self._collect(these)
 
     def garbage_collect(self, grace_seconds: float | None = None) -> Collected:
         """Removes files that no backup needs, and what backups left that died while they were made.
@@ -134,8 +149,14 @@ class BackupEngine(BackupEngineReadOnly):
         """
         return self._collect(lambda ids: [], grace_seconds)
 
-    def purge_log(self, *, keep_seconds: float | None = None, keep_backups: int | None = None) -> int:
-        """Deletes archived log that neither limit needs; how many bytes.
+    def purge_log(
+        self,
+        *,
+        keep_seconds: float | None = None,
+        keep_backups: int | None = None,
+        database_id: bytes | None = None,
+    ) -> int:
+        """Deletes archived log that neither limit needs, of each database or of one; how many bytes.
 
         With `keep_seconds` every moment since then can still be restored, with `keep_backups` everything
         since that many backups ago. It goes only up to the position of a backup that is there, so no chain
@@ -144,10 +165,10 @@ class BackupEngine(BackupEngineReadOnly):
         self._raise_if_closed()
         infos = self._readable()
         gone = 0
-        for database_id in archived_databases(self.target):
+        for each_id in archived_databases(self.target) if database_id is None else [DatabaseId(database_id)]:
             drop = log_to_drop(
-                objects_of(self.target.list(database_prefix(database_id))),
-                [Base(i.position, i.commit_time_us) for i in infos if i.database_id == database_id],
+                objects_of(self.target.list(database_prefix(each_id))),
+                [Base(i.position, i.commit_time_us) for i in infos if i.database_id == each_id],
                 now_us=self._env.clock.wall_us(),
                 keep_seconds=keep_seconds,
                 keep_backups=keep_backups,

@@ -12,6 +12,7 @@ from replicad.backup.archive.check import LogCheck, archived_databases, check_lo
 from replicad.backup.archive.log import look_at_log
 from replicad.backup.catalog import summary
 from replicad.backup.copying import Flow
+from replicad.backup.databases import choose_database, find_database, latest
 from replicad.backup.directory_target import DirectoryTarget
 from replicad.backup.in_place import open_in_place
 from replicad.backup.info import BackupInfo
@@ -22,12 +23,7 @@ from replicad.backup.options import BackupEngineOptions
 from replicad.backup.progress import Meter, ProgressCallback
 from replicad.backup.restore.destination import Destination
 from replicad.backup.restore.operation import Restoration, RestoreReport
-from replicad.backup.restore.point import (
-    Point,
-    choose_database,
-    point_at_sequence,
-    point_at_time,
-)
+from replicad.backup.restore.point import Point, point_at_sequence, point_at_time
 from replicad.backup.shelf import Shelf, is_bad_medium, read_meta, read_shelf
 from replicad.backup.stop import Stop
 from replicad.backup.target import Target, open_target
@@ -43,7 +39,7 @@ from replicad.errors import (
 )
 from replicad.options import Options
 from replicad.store.database import Database
-from replicad.types import DatabaseId, EpochRecord, Sequence
+from replicad.types import EpochRecord, Sequence
 
 
 class BackupEngineReadOnly:
@@ -88,10 +84,15 @@ class BackupEngineReadOnly:
         _raise_if_unsure(shelf)
         return list(shelf.infos)
 
-    def get_latest_backup_info(self) -> BackupInfo | None:
-        """The newest backup whose meta can be read."""
+    def get_latest_backup_info(self, database_id: bytes | str | None = None) -> BackupInfo | None:
+        """The newest backup whose meta can be read, of any database, or of one: its id, or in hex the
+        beginning of it. Raises NotFoundError when there is no backup of that one."""
         self._raise_if_closed()
-        for info in reversed(self._quickly().infos):
+        infos = self._quickly().infos
+        if database_id is not None:
+            chosen = find_database((info.database_id for info in infos), database_id)
+            infos = tuple(info for info in infos if info.database_id == chosen)
+        for info in reversed(infos):
             try:
                 read_meta(self.target, info.id)
                 return info
@@ -208,25 +209,42 @@ class BackupEngineReadOnly:
         `attachments` where those go, by default `path`/attachments, beside what else is there. With `dry_run`
         nothing is changed, and the report says what would be.
 
+        A directory with another database is refused, unless that one is a copy of this one.
+
         Identity stays: a replica that is started on it follows its primary from exactly there. Opened for
         writing otherwise, it becomes a database of its own.
 
         Raises LockedError when a process has it open, InvalidArgument when `path` holds something else,
         NotFoundError, CorruptionError, DiskFullError, StoppedError.
         """
-        return self._restore(lambda: Point(self._info(id), ()), path, wal_dir, attachments, dry_run, progress)
+        return self._restore(
+            lambda destination: Point(self._info(id), ()), path, wal_dir, attachments, dry_run, progress
+        )
 
     def restore_latest_backup(
         self,
         path: str | Path,
         *,
+        database_id: bytes | str | None = None,
         wal_dir: str | Path | None = None,
         attachments: str | Path | None = None,
         dry_run: bool = False,
         progress: ProgressCallback | None = None,
     ) -> RestoreReport:
-        """`restore_backup` of the newest one that can be read. Raises NotFoundError when there is none."""
-        return self._restore(lambda: Point(self._latest(), ()), path, wal_dir, attachments, dry_run, progress)
+        """`restore_backup` of the newest one that can be read, of the database that is at `path`, or that it
+        is a copy of, or that is named (its id, or the beginning of its hex); into a new directory, of the
+        only one.
+
+        Raises NotFoundError when there is none, and InvalidArgument where several could be meant.
+        """
+
+        def find(destination: Destination) -> Point:
+            infos = self._surely().infos
+            there = (info.database_id for info in infos)
+            chosen = choose_database(there, destination.present(), database_id)
+            return Point(latest(infos)[chosen], ())
+
+        return self._restore(find, path, wal_dir, attachments, dry_run, progress)
 
     def restore_to(
         self,
@@ -234,7 +252,7 @@ class BackupEngineReadOnly:
         *,
         sequence: int | None = None,
         time_us: int | None = None,
-        database_id: bytes | None = None,
+        database_id: bytes | str | None = None,
         wal_dir: str | Path | None = None,
         attachments: str | Path | None = None,
         dry_run: bool = False,
@@ -243,7 +261,7 @@ class BackupEngineReadOnly:
         """Restores to exactly one moment: the newest backup before it, and the archived log from there.
 
         Either the last `sequence` number of a batch, or a time in microseconds since 1970: the state after
-        the last batch committed until then. `database_id` is needed where a target has several databases.
+        the last batch committed until then. The database is the one that `restore_latest_backup` would take.
         Attachments are those of the backup. See `restore_backup` for the rest.
 
         Raises InvalidArgument for a number within a batch, and for a time after the end of the archived log;
@@ -252,9 +270,10 @@ class BackupEngineReadOnly:
         if (sequence is None) == (time_us is None):
             raise InvalidArgument("name one moment: a sequence number or a time")
 
-        def find() -> Point:
+        def find(destination: Destination) -> Point:
             infos = self._surely().infos
-            chosen = choose_database(infos, None if database_id is None else DatabaseId(database_id))
+            there = (info.database_id for info in infos)
+            chosen = choose_database(there, destination.present(), database_id)
             bases = [info for info in infos if info.database_id == chosen]
             log = look_at_log(self.target, chosen, self._epochs(bases))
             if sequence is not None:
@@ -285,7 +304,7 @@ class BackupEngineReadOnly:
 
     def _restore(
         self,
-        find: Callable[[], Point],
+        find: Callable[[Destination], Point],
         path: str | Path,
         wal_dir: str | Path | None,
         attachments: str | Path | None,
@@ -300,7 +319,7 @@ class BackupEngineReadOnly:
         )
         restoring = f"{destination.path}: no room to restore"
         with self._operation("the restore", progress) as flow, naming_full_disk(restoring):
-            point = find()
+            point = find(destination)
             while True:
                 restoration = Restoration(
                     env=self._env,
@@ -315,7 +334,7 @@ class BackupEngineReadOnly:
                     return restoration.plan() if dry_run else restoration.run()
                 except NotFoundError:
                     # Small log objects may have become a large one meanwhile.
-                    found, point = point, find()
+                    found, point = point, find(destination)
                     if found == point:
                         raise
 
@@ -326,12 +345,6 @@ class BackupEngineReadOnly:
 
     def _info(self, id: int) -> BackupInfo:
         return summary(self.get_backup(id), 0)
-
-    def _latest(self) -> BackupInfo:
-        latest = self.get_latest_backup_info()
-        if latest is None:
-            raise NotFoundError(f"{self.target.url} holds no backup")
-        return latest
 
     @property
     def _workers(self) -> int:

@@ -72,7 +72,7 @@ class LogArchiving:
                     if self.hold is not None and self.hold.oldest_needed() != held:
                         # Nobody else would look again at what may go, on a node that takes no writes.
                         database.review_retention()
-                    await self._purge(engine)
+                    await self._purge(engine, database)
                 except Exception as error:
                     # Whatever a target's library raises: the log stays, and the next attempt goes on.
                     await asyncio.sleep(self._fails(error))
@@ -101,8 +101,8 @@ class LogArchiving:
         )
         return seconds
 
-    async def _purge(self, engine: BackupEngine) -> None:
-        """Once an hour, log that the limits do not ask for any more."""
+    async def _purge(self, engine: BackupEngine, database: Database) -> None:
+        """Once an hour, log of this database that the limits do not ask for any more."""
         options, now = self._options, self._env.clock.monotonic()
         if options.keep_log_seconds is None and options.keep_log_backups is None:
             return
@@ -111,7 +111,10 @@ class LogArchiving:
         self._purged_at = now
         try:
             gone = await in_thread(
-                engine.purge_log, keep_seconds=options.keep_log_seconds, keep_backups=options.keep_log_backups
+                engine.purge_log,
+                keep_seconds=options.keep_log_seconds,
+                keep_backups=options.keep_log_backups,
+                database_id=database.database_id,
             )
         except (ReplicadError, OSError) as error:
             log.warning("archive.not_purged", target=options.target, reason=str(error))

@@ -91,7 +91,7 @@ class NodeBackups:
         keep = self._options.keep
         if keep is not None and engine.target.url == self._own_url():
             try:
-                gone = await in_thread(engine.purge_old_backups, keep)
+                gone = await in_thread(engine.purge_old_backups, keep, database_id=database.database_id)
                 document["purged"] = list(gone.backups)
             except (ReplicadError, OSError) as error:
                 document["purge_error"] = str(error)

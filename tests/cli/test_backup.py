@@ -149,7 +149,7 @@ def test_restore(run: Run, target: Path, tmp_path: Path) -> None:
     assert (code, out) == (ERROR, "")
     assert "in use by process" in err
     assert run("backup", "restore", target, tmp_path / "new", "--id", 1, "--sequence", 3).code == USAGE
-    assert run("backup", "restore", target, tmp_path / "new", "--database", "ab").code == USAGE
+    assert run("backup", "restore", target, tmp_path / "new", "--database", "ab", "--id", 1).code == USAGE
 
 
 def test_restore_to_a_moment(run: Run, target: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ PLACES = "tests/backup/restore/test_attachments.py::"
 
 SIDE_BY_SIDE = "tests/backup/test_side_by_side.py::"
 MOMENTS = "tests/backup/test_interleavings.py::"
+DATABASES = "tests/backup/test_databases.py::"
 CATALOG = "tests/backup/test_catalog.py::"
 NOT_HIDDEN = CATALOG + "test_a_damaged_meta_is_not_hidden_by_the_catalog"
 
@@ -250,5 +251,38 @@ BACKUPS = (
         old='    if isinstance(address, str) and address.startswith(f"{MEMORY_SCHEME}://"):\n',
         new="    if False:\n",
         caught_by=("tests/backup/test_address.py::test_a_node_backs_up_to_what_outlives_it",),
+    ),
+    # 29: what counts over all
+    Mutation(
+        trap=29,
+        name="a purge counts over all databases",
+        file="replicad/backup/databases.py",
+        old="            by_database.setdefault(info.database_id, []).append(info.id)\n",
+        new="            by_database.setdefault(DatabaseId(bytes(16)), []).append(info.id)\n",
+        caught_by=(DATABASES + "test_what_a_purge_keeps_it_keeps_of_each",),
+    ),
+    Mutation(
+        trap=29,
+        name="a node purges all databases",
+        file="replicad/daemon/backups.py",
+        old="engine.purge_old_backups, keep, database_id=database.database_id)\n",
+        new="engine.purge_old_backups, 0)\n",
+        caught_by=("tests/daemon/test_backups.py::test_a_node_purges_its_own_backups_only",),
+    ),
+    Mutation(
+        trap=29,
+        name="the destination does not say which database is restored",
+        file="replicad/backup/databases.py",
+        old="    if present is not None:\n        for id in",
+        new="    if False:\n        for id in",
+        caught_by=(DATABASES + "test_which_database_is_meant",),
+    ),
+    Mutation(
+        trap=29,
+        name="any database is restored over any other",
+        file="replicad/backup/databases.py",
+        old="    if present is not None and other not in (present.id, present.parent):\n",
+        new="    if False:\n",
+        caught_by=(DATABASES + "test_a_restore_is_of_the_database_that_is_there",),
     ),
 )

@@ -13,6 +13,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from replicad.backup.databases import Present, check_replaces
 from replicad.env import Env, FileSystem
 from replicad.errors import CorruptionError, InvalidArgument, NewerFormatError, NotFoundError
 from replicad.options import Options
@@ -52,6 +53,10 @@ class Destination:
         """Raises InvalidArgument where a restore of that database would remove what it must not."""
         if foreign := foreign_content(self._fs, self.path):
             raise InvalidArgument(f"{foreign}; name a new or empty directory, or a database to be replaced")
+        try:
+            check_replaces(self.present(), database_id)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"{self.path}: {error}") from None
         self._check_log(database_id)
 
     @contextlib.contextmanager
@@ -74,12 +79,25 @@ class Destination:
             if self._fs.exists(file):
                 self._fs.lock(file).release()
 
-    def present_id(self) -> DatabaseId | None:
-        """Of the database that is there; None when there is none, or when it cannot be read any more."""
+    def present(self) -> Present | None:
+        """The database that is there. One whose manifest is damaged is known by its log; None when there is
+        none, or nothing tells."""
         try:
-            return load(self._fs, self.path).database_id
-        except (NotFoundError, CorruptionError, NewerFormatError):
+            state = load(self._fs, self.path)
+        except (CorruptionError, NewerFormatError):
+            return self._known_by_log()
+        except NotFoundError:
             return None
+        return Present(state.database_id, None if state.parent is None else state.parent.database_id)
+
+    def _known_by_log(self) -> Present | None:
+        wal = self.wal_dir or self.path / "wal"
+        found = {id for name in self._fs.list(wal) if (id := self._database_of(wal / name)) is not None}
+        return Present(found.pop()) if len(found) == 1 else None
+
+    def present_id(self) -> DatabaseId | None:
+        present = self.present()
+        return None if present is None else present.id
 
     def _known_wal_dir(self) -> Path | None:
         names = option_files(self._fs, self.path)
@@ -91,19 +109,23 @@ class Destination:
             return
         known = {database_id, self.present_id()}
         for name in self._fs.list(self.wal_dir):
-            if not is_segment_name(name):
-                continue
-            file = self._fs.open(self.wal_dir / name)
-            try:
-                other = SegmentHeader.decode(file.read(0, HEADER_BYTES)).database_id not in known
-            except CorruptionError:
-                continue
-            finally:
-                file.close()
-            if other:
+            of = self._database_of(self.wal_dir / name)
+            if of is not None and of not in known:
                 raise InvalidArgument(
                     f"{self.wal_dir} holds the log of another database ({name}); name a directory of its own"
                 )
+
+    def _database_of(self, path: Path) -> DatabaseId | None:
+        """Of a segment of log; None for anything else."""
+        if not is_segment_name(path.name):
+            return None
+        file = self._fs.open(path)
+        try:
+            return SegmentHeader.decode(file.read(0, HEADER_BYTES)).database_id
+        except (CorruptionError, NewerFormatError):
+            return None
+        finally:
+            file.close()
 
 
 def foreign_content(fs: FileSystem, path: Path) -> str | None:

@@ -15,7 +15,7 @@ from replicad.backup.archive.log import ArchivedLog
 from replicad.backup.info import BackupInfo
 from replicad.backup.target import Target
 from replicad.errors import InvalidArgument, NotFoundError
-from replicad.types import DatabaseId, Sequence
+from replicad.types import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +32,6 @@ class Point:
     @property
     def log_bytes(self) -> int:
         return sum(piece.object.size_bytes for piece in self.pieces)
-
-
-def choose_database(bases: Many[BackupInfo], wanted: DatabaseId | None) -> DatabaseId:
-    """The database that all backups are of, or the one asked for."""
-    found = {base.database_id for base in bases}
-    if wanted is not None:
-        if wanted not in found:
-            raise NotFoundError(f"there is no backup of database {wanted.hex()}")
-        return wanted
-    if not found:
-        raise NotFoundError("there is no backup to begin with")
-    if len(found) > 1:
-        several = ", ".join(sorted(id.hex() for id in found))
-        raise InvalidArgument(f"there are backups of several databases, name one of them: {several}")
-    return found.pop()
 
 
 def point_at_sequence(log: ArchivedLog, bases: Many[BackupInfo], goal: Sequence) -> Point:

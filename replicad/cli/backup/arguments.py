@@ -26,6 +26,14 @@ RateOption = Annotated[
     str | None,
     typer.Option("--rate", metavar="SIZE", help="At most so many bytes a second, for example 20M."),
 ]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="HEX",
+        help="Of this database: its id or the beginning of it, as `replicad backup list` shows it.",
+    ),
+]
 IdArgument = Annotated[int, typer.Argument(metavar="ID", min=1, help="As `replicad backup list` shows it.")]
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?")
@@ -60,15 +68,6 @@ def parse_span(text: str | None) -> float | None:
     if match is None:
         raise UsageError(f"{text!r} is no span of time: write 90s, 15m, 36h, 7d or 4w")
     return float(match[1]) * _SECONDS[match[2]]
-
-
-def parse_database(text: str | None) -> bytes | None:
-    """A database id, in full."""
-    if text is None:
-        return None
-    if re.fullmatch(r"[0-9a-f]{32}", text) is None:
-        raise UsageError(f"{text!r} is no database id (32 hex digits)")
-    return bytes.fromhex(text)
 
 
 def check_target(target: str, *, new: bool = False) -> None:

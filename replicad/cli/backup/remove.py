@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from replicad.cli.arguments import JsonOption
-from replicad.cli.backup.arguments import TargetArgument, open_engine, parse_span
+from replicad.cli.backup.arguments import DatabaseOption, TargetArgument, open_engine, parse_span
 
 if TYPE_CHECKING:
     from replicad.backup.collect import Collected
@@ -43,7 +43,8 @@ def delete(
 def purge(
     target: TargetArgument,
     keep: Annotated[
-        int | None, typer.Option("--keep", metavar="N", min=0, help="Delete all backups but the newest N.")
+        int | None,
+        typer.Option("--keep", metavar="N", min=0, help="Delete all but the newest N of each database."),
     ] = None,
     log_age: Annotated[
         str | None,
@@ -55,20 +56,27 @@ def purge(
         int | None,
         typer.Option("--log-backups", metavar="N", min=1, help="Keep the log since the last N backups."),
     ] = None,
+    database: DatabaseOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Delete old backups, and old log: by age, by count, or both.
+    """Delete old backups, and old log: by age, by count, or both. Everything counts for each database.
 
     Log goes only up to the position of a backup that stays, so what is left can always be restored. Safe
     while backups are being made, here or elsewhere.
     """
+    from replicad.backup.databases import find_database
     from replicad.cli.exits import UsageError
 
     if keep is None and log_age is None and log_backups is None:
         raise UsageError("say what to keep: --keep N, --log-age SPAN or --log-backups N")
     with open_engine(target) as engine:
-        collected = [] if keep is None else [engine.purge_old_backups(keep)]
-        log_bytes = engine.purge_log(keep_seconds=parse_span(log_age), keep_backups=log_backups)
+        database_id = None
+        if database is not None:
+            database_id = find_database((info.database_id for info in engine.get_backup_info()), database)
+        collected = [] if keep is None else [engine.purge_old_backups(keep, database_id=database_id)]
+        log_bytes = engine.purge_log(
+            keep_seconds=parse_span(log_age), keep_backups=log_backups, database_id=database_id
+        )
     _report(collected, log_bytes, json)
 
 

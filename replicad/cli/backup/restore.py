@@ -9,11 +9,11 @@ import typer
 
 from replicad.cli.arguments import JsonOption, parse_time
 from replicad.cli.backup.arguments import (
+    DatabaseOption,
     RateOption,
     TargetArgument,
     WorkersOption,
     open_reading,
-    parse_database,
     unreadable_after,
 )
 
@@ -52,10 +52,7 @@ def restore(
         str | None,
         typer.Option("--time", metavar="TIME", help="To the last batch committed until then (UTC)."),
     ] = None,
-    database: Annotated[
-        str | None,
-        typer.Option("--database", metavar="HEX", help="Of which database, when the target has several."),
-    ] = None,
+    database: DatabaseOption = None,
     wal_dir: Annotated[
         Path | None, typer.Option("--wal-dir", metavar="DIR", help="Where its log goes, if not into DEST.")
     ] = None,
@@ -77,6 +74,10 @@ def restore(
     Everything is fetched, verified and synced first; until the very end the old database is what opens, and a
     restore that is interrupted goes on when it is run again. Files that DEST has already are kept. A
     directory that a process has open is refused.
+
+    Where several databases share the target, it is the database of DEST that is restored, or the one that
+    DEST is a copy of; into a new directory, name one with --database. Over another database nothing is
+    restored.
 
     --sequence and --time need an archived log ([backup] archive_log = true): the newest backup before that
     moment is restored, and the log applied to exactly there.
@@ -124,19 +125,19 @@ def _restore(
 
     if sum(given is not None for given in (id, sequence, time)) > 1:
         raise UsageError("one of --id, --sequence and --time")
-    if database is not None and sequence is None and time is None:
-        raise UsageError("--database goes with --sequence or --time; a backup is chosen with --id")
+    if database is not None and id is not None:
+        raise UsageError("--id names a backup, whose database is known: leave --database away")
     if id is not None:
         return engine.restore_backup(id, destination, **options)
     if sequence is None and time is None:
-        if (latest := engine.get_latest_backup_info()) is not None:
-            unreadable_after(engine, latest.id)
-        return engine.restore_latest_backup(destination, **options)
+        report = engine.restore_latest_backup(destination, database_id=database, **options)
+        unreadable_after(engine, report.id)
+        return report
     return engine.restore_to(
         destination,
         sequence=sequence,
         time_us=None if time is None else parse_time(time),
-        database_id=parse_database(database),
+        database_id=database,
         **options,
     )
 

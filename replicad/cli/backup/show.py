@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from replicad.cli.arguments import JsonOption
-from replicad.cli.backup.arguments import IdArgument, TargetArgument, open_reading
+from replicad.cli.backup.arguments import DatabaseOption, IdArgument, TargetArgument, open_reading
 
 if TYPE_CHECKING:
+    from replicad.backup.archive.check import LogCheck
+    from replicad.backup.info import BackupInfo
     from replicad.backup.meta import BackupMeta
 
 
@@ -31,18 +33,24 @@ Examples:
     )(show)
 
 
-def list_backups(target: TargetArgument, json: JsonOption = False) -> int:
-    """The backups at a target, oldest first, and how far the archived log goes.
+def list_backups(target: TargetArgument, database: DatabaseOption = None, json: JsonOption = False) -> int:
+    """The backups at a target, oldest first by database, and how far the archived log of each goes.
 
     OWN is what deleting a backup would free; the rest of it is shared with others. Exits with 1 when there
     are backups that cannot be read (their ids and why are on stderr).
     """
+    from replicad.backup.databases import find_database
     from replicad.cli.exits import ERROR, OK
-    from replicad.cli.output import print_error, print_json, print_table, show_size, show_time
+    from replicad.cli.output import print_error, print_json
 
     with open_reading(target) as engine:
         damaged, logs = engine.get_corrupted_backups(), engine.verify_log()
         infos = [info for info in engine.get_backup_info() if info.id not in damaged]
+        if database is not None:
+            there = {info.database_id for info in infos} | {check.database_id for check in logs}
+            chosen = find_database(there, database)
+            infos = [info for info in infos if info.database_id == chosen]
+            logs = [check for check in logs if check.database_id == chosen]
     if json:
         print_json(
             {
@@ -51,7 +59,26 @@ def list_backups(target: TargetArgument, json: JsonOption = False) -> int:
                 "log": [check.as_dict() for check in logs],
             }
         )
-    elif infos:
+    elif not infos and not logs and not damaged:
+        print(f"{target} holds no backup")
+    else:
+        _print_databases(infos, logs)
+    for id, error in damaged.items():
+        print_error(f"backup {id} cannot be read: {error}")
+    return ERROR if damaged else OK
+
+
+def _print_databases(infos: list[BackupInfo], logs: list[LogCheck]) -> None:
+    from replicad.backup.databases import short_names
+    from replicad.cli.output import print_table, show_size, show_time
+
+    checks = {check.database_id: check for check in logs}
+    ids = list(dict.fromkeys([info.database_id for info in infos] + list(checks)))
+    names = short_names(ids)
+    for number, id in enumerate(ids):
+        if number:
+            print()
+        print(f"database {names[id]}")
         rows = [
             (
                 info.id,
@@ -60,25 +87,22 @@ def list_backups(target: TargetArgument, json: JsonOption = False) -> int:
                 show_size(info.size_bytes),
                 show_size(info.own_bytes),
                 info.file_count,
-                info.database_id.hex()[:8],
                 show_metadata(info.metadata),
             )
             for info in infos
+            if info.database_id == id
         ]
-        print_table(("id", "made", "position", "size", "own", "files", "database", "metadata"), rows)
-    elif not damaged:
-        print(f"{target} holds no backup")
-    if not json:
-        for check in logs:
+        if rows:
+            print_table(("id", "made", "position", "size", "own", "files", "metadata"), rows, indent=2)
+        else:
+            print("  no backup")
+        if (check := checks.get(id)) is not None:
             until = show_time(check.end_commit_time_us)
             holes = f", with {len(check.gaps)} gaps (verify names them)" if check.gaps else ""
             print(
-                f"log of {check.database_id.hex()[:8]}: from sequence number {check.first_sequence} to "
-                f"{check.end.sequence}, {until}, {show_size(check.size_bytes)}{holes}"
+                f"  log of {names[id]}: from sequence number {check.first_sequence} to {check.end.sequence}, "
+                f"{until}, {show_size(check.size_bytes)}{holes}"
             )
-    for id, error in damaged.items():
-        print_error(f"backup {id} cannot be read: {error}")
-    return ERROR if damaged else OK
 
 
 def show(

@@ -8,6 +8,7 @@ import typer
 
 from replicad.cli.arguments import JsonOption
 from replicad.cli.backup.arguments import (
+    DatabaseOption,
     RateOption,
     TargetArgument,
     WorkersOption,
@@ -17,6 +18,7 @@ from replicad.cli.backup.arguments import (
 
 if TYPE_CHECKING:
     from replicad.backup.archive.check import LogCheck
+    from replicad.backup.read_only import BackupEngineReadOnly
     from replicad.backup.verify import Verification
 
 
@@ -36,10 +38,11 @@ Exits with 1 when anything is wrong, or when the archived log has a gap."""
 def verify(
     target: TargetArgument,
     ids: Annotated[
-        list[int] | None, typer.Argument(metavar="[ID]...", help="Which; else the latest.")
+        list[int] | None, typer.Argument(metavar="[ID]...", help="Which; else the latest of each database.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every backup at the target.")] = False,
     checksums: Annotated[bool, typer.Option("--checksums", help="Read every byte, not only sizes.")] = False,
+    database: DatabaseOption = None,
     workers: WorkersOption = 4,
     rate: RateOption = None,
     json: JsonOption = False,
@@ -53,27 +56,42 @@ def verify(
     from replicad.cli.backup.progress import bar
     from replicad.cli.exits import ERROR, OK, UsageError
     from replicad.cli.output import print_json
-    from replicad.errors import NotFoundError
 
-    if every and ids:
-        raise UsageError("--all or ids, not both")
+    if every + bool(ids) + (database is not None) > 1:
+        raise UsageError("one of --all, --database and ids")
     with (
         open_reading(target, workers=workers, rate=rate) as engine,
         stoppable(engine),
         bar("verifying") as progress,
     ):
         if not every and not ids:
-            latest = engine.get_latest_backup_info()
-            if latest is None and not engine.get_corrupted_backups():
-                raise NotFoundError(f"{target} holds no backup")
-            ids = None if latest is None else [*unreadable_after(engine, latest.id), latest.id]
+            ids = _latest(engine, target, database)
         found = engine.verify_backups(ids or None, checksums=checksums, progress=progress)
         logs = engine.verify_log(checksums=checksums, progress=progress)
+        if database is not None:
+            logs = [check for check in logs if check.database_id.hex().startswith(database.lower())]
     if json:
         print_json({**found.as_dict(), "log": [check.as_dict() for check in logs]})
     else:
         _print(found, logs)
     return OK if found.ok and all(check.ok for check in logs) else ERROR
+
+
+def _latest(engine: BackupEngineReadOnly, target: str, database: str | None) -> list[int] | None:
+    """Ids of the newest readable backup of each database, or of one, and of newer unreadable ones."""
+    from replicad.backup.databases import find_database, latest
+    from replicad.errors import NotFoundError
+
+    damaged = engine.get_corrupted_backups()
+    newest = latest(info for info in engine.get_backup_info() if info.id not in damaged)
+    if database is not None:
+        newest = {id: newest[id] for id in [find_database(newest, database)]}
+    if not newest:
+        if damaged:
+            return None
+        raise NotFoundError(f"{target} holds no backup")
+    ids = [info.id for info in newest.values()]
+    return [*unreadable_after(engine, max(ids)), *ids]
 
 
 def _print(found: Verification, logs: list[LogCheck]) -> None:

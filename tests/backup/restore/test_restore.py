@@ -214,6 +214,7 @@ def test_over_a_damaged_database(tmp_path: Path, damage: str) -> None:
 def test_a_damaged_target(tmp_path: Path) -> None:
     """A table that is damaged at the target ends the restore with its name; the old database stays."""
     with replicad.open(tmp_path / "db", small_options()) as db, engine_of(tmp_path) as engine:
+        db.create_checkpoint(tmp_path / "old")
         fill(db, 800)
         engine.create_backup(db, flush_before_backup=True)
     victim = max(
@@ -241,6 +242,7 @@ def test_a_damaged_target(tmp_path: Path) -> None:
 def test_a_failing_disk(tmp_path: Path) -> None:
     """Whatever write or sync fails, the old database opens; the next attempt goes on."""
     with replicad.open(tmp_path / "db", small_options()) as db, engine_of(tmp_path) as engine:
+        db.create_checkpoint(tmp_path / "old")
         fill(db, 800)
         engine.create_backup(db)
         expected = content(db)

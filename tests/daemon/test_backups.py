@@ -1,0 +1,41 @@
+"""Backups that a node makes of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from replicad import BackupEngine, InvalidArgument
+from replicad.daemon.backup_options import NodeBackupOptions
+from replicad.daemon.backups import NodeBackups
+from replicad.env import Env
+from replicad.store.database import open_database
+from tests.support.stores import fill, small_options
+
+
+async def test_a_node_purges_its_own_backups_only(tmp_path: Path) -> None:
+    """`keep` counts the backups of its database; those of others that share the target stay."""
+    target = tmp_path / "backups"
+    options = NodeBackupOptions(target=str(target), keep=2)
+    with open_database(tmp_path / "a", small_options()) as a, open_database(tmp_path / "b") as b:
+        for database in (a, b):
+            fill(database, 20)
+        with BackupEngine(target) as engine:
+            for _ in range(3):
+                engine.create_backup(a)
+        node = NodeBackups(Env(), options)
+        for _ in range(3):
+            made = await node.create(b, None, flush=False, metadata=b"")
+        assert made["purged"] == [4]
+        with BackupEngine(target) as engine:
+            assert [info.id for info in engine.get_backup_info()] == [1, 2, 3, 5, 6]
+
+
+@pytest.mark.parametrize("where", ["memory://x", "backups", "", "file://backups"])
+async def test_a_target_that_a_node_cannot_use(tmp_path: Path, where: str) -> None:
+    """It is refused before anything is made."""
+    with open_database(tmp_path / "a", small_options()) as database:
+        node = NodeBackups(Env(), NodeBackupOptions(target=str(tmp_path / "backups")))
+        with pytest.raises(InvalidArgument):
+            await node.create(database, where, flush=False, metadata=b"")
