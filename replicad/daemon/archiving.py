@@ -17,6 +17,7 @@ from replicad.backup.archive.hold import ArchiveHold
 from replicad.backup.archive.options import ArchiveOptions
 from replicad.backup.engine import BackupEngine
 from replicad.daemon.backup_options import NodeBackupOptions
+from replicad.daemon.known_targets import KnownTargets
 from replicad.env import Env
 from replicad.errors import ReplicadError
 from replicad.replication.tasks import in_thread
@@ -32,8 +33,9 @@ PURGE_SECONDS = 3600.0
 class LogArchiving:
     """Owned by the event loop. `hold` belongs into the opening of the database."""
 
-    def __init__(self, env: Env, options: NodeBackupOptions) -> None:
+    def __init__(self, env: Env, options: NodeBackupOptions, known: KnownTargets) -> None:
         self._env = env
+        self._known = known
         self._options = options
         self.hold = ArchiveHold(options.archive_hold_bytes_max) if options.archive_log else None
         self._archiver: LogArchiver | None = None
@@ -50,7 +52,7 @@ class LogArchiving:
         options = ArchiveOptions(seconds=self._options.archive_seconds)
         engine = BackupEngine(self._options.target, env=self._env)
         self.hold.needed = 1
-        self._archiver = LogArchiver(engine.target, database, options, self.hold)
+        self._archiver = LogArchiver(engine.target, database, options, self.hold, self._known.confirm)
         try:
             await self._keep_archiving(engine, self._archiver, database)
         finally:

@@ -12,6 +12,7 @@ from replicad.backup.engine import BackupEngine
 from replicad.backup.info import BackupInfo
 from replicad.backup.progress import Progress
 from replicad.daemon.backup_options import NodeBackupOptions
+from replicad.daemon.known_targets import KnownTargets
 from replicad.env import Env
 from replicad.errors import ConfigError, InvalidArgument, ReplicadError
 from replicad.replication.tasks import in_thread
@@ -23,8 +24,9 @@ log = structlog.get_logger("replicad.daemon")
 class NodeBackups:
     """Owned by the event loop; the copying runs in threads."""
 
-    def __init__(self, env: Env, options: NodeBackupOptions) -> None:
+    def __init__(self, env: Env, options: NodeBackupOptions, known: KnownTargets) -> None:
         self._env = env
+        self._known = known
         self._options = options
         self._engine: BackupEngine | None = None
         self._progress: Progress | None = None
@@ -72,9 +74,12 @@ class NodeBackups:
         self, engine: BackupEngine, database: Database, flush: bool, metadata: bytes
     ) -> dict[str, Any]:
         def create() -> BackupInfo:
-            return engine.create_backup(
+            self._known.confirm(engine.target)
+            info = engine.create_backup(
                 database, flush_before_backup=flush, metadata=metadata, progress=self._note
             )
+            self._known.confirm(engine.target)
+            return info
 
         making = asyncio.ensure_future(in_thread(create))
         try:

@@ -22,6 +22,7 @@ from replicad.daemon.client_port import ClientPort
 from replicad.daemon.config import NodeConfig
 from replicad.daemon.discarded import DISCARDED, Discarded, what_was_discarded
 from replicad.daemon.holds import AllHolds
+from replicad.daemon.known_targets import KnownTargets
 from replicad.daemon.node import open_store, watch_failure
 from replicad.daemon.records import NodeRecords
 from replicad.daemon.replication_port import ReplicationPort
@@ -66,8 +67,9 @@ class Holding:
         self.database_id: bytes | None = None
         """The database of which there is data here; it stays what it is while the data is exchanged."""
         self.feed: PrimaryNode | None = None
-        self.backups = NodeBackups(env, config.backup)
-        self.archiving = LogArchiving(env, config.backup)
+        known = KnownTargets(env, config.data)
+        self.backups = NodeBackups(env, config.backup, known)
+        self.archiving = LogArchiving(env, config.backup, known)
         self.discarded = Discarded()
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watcher: asyncio.Task[None] | None = None

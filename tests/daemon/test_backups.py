@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from replicad import BackupEngine, InvalidArgument
+from replicad import BackupEngine, InvalidArgument, NotFoundError
 from replicad.daemon.backup_options import NodeBackupOptions
 from replicad.daemon.backups import NodeBackups
+from replicad.daemon.known_targets import KnownTargets
 from replicad.env import Env
 from replicad.store.database import open_database
 from tests.support.stores import fill, small_options
@@ -24,7 +25,7 @@ async def test_a_node_purges_its_own_backups_only(tmp_path: Path) -> None:
         with BackupEngine(target) as engine:
             for _ in range(3):
                 engine.create_backup(a)
-        node = NodeBackups(Env(), options)
+        node = NodeBackups(Env(), options, KnownTargets(Env(), tmp_path / "node"))
         for _ in range(3):
             made = await node.create(b, None, flush=False, metadata=b"")
         assert made["purged"] == [4]
@@ -36,6 +37,31 @@ async def test_a_node_purges_its_own_backups_only(tmp_path: Path) -> None:
 async def test_a_target_that_a_node_cannot_use(tmp_path: Path, where: str) -> None:
     """It is refused before anything is made."""
     with open_database(tmp_path / "a", small_options()) as database:
-        node = NodeBackups(Env(), NodeBackupOptions(target=str(tmp_path / "backups")))
+        options = NodeBackupOptions(target=str(tmp_path / "backups"))
+        node = NodeBackups(Env(), options, KnownTargets(Env(), tmp_path / "node"))
         with pytest.raises(InvalidArgument):
             await node.create(database, where, flush=False, metadata=b"")
+
+
+async def test_a_node_backs_up_to_the_target_that_it_was(tmp_path: Path) -> None:
+    """An empty mount point, or a target made anew, is refused until somebody says that it is meant."""
+    target, away = tmp_path / "backups", tmp_path / "away"
+    options = NodeBackupOptions(target=str(target), keep=1)
+    with open_database(tmp_path / "a", small_options()) as database:
+        node = NodeBackups(Env(), options, KnownTargets(Env(), tmp_path / "node"))
+        await node.create(database, None, flush=False, metadata=b"")
+        target.rename(away)
+        for _ in range(2):
+            with pytest.raises(NotFoundError, match="not the target that it was"):
+                await node.create(database, None, flush=False, metadata=b"")
+            again = NodeBackups(Env(), options, KnownTargets(Env(), tmp_path / "node"))
+            node = again
+            target.mkdir(exist_ok=True)
+        assert list(target.iterdir()) == []
+        target.rmdir()
+        away.rename(target)
+        await node.create(database, None, flush=False, metadata=b"")
+        target.rename(away)
+        (tmp_path / "node" / "state" / "targets.json").unlink()
+        await node.create(database, None, flush=False, metadata=b"")
+        assert len(BackupEngine(target).get_backup_info()) == 1

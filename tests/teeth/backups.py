@@ -9,6 +9,7 @@ PLACES = "tests/backup/restore/test_attachments.py::"
 
 SIDE_BY_SIDE = "tests/backup/test_side_by_side.py::"
 MOMENTS = "tests/backup/test_interleavings.py::"
+ARCHIVER = "tests/backup/archive/test_archiver.py::"
 DATABASES = "tests/backup/test_databases.py::"
 CATALOG = "tests/backup/test_catalog.py::"
 NOT_HIDDEN = CATALOG + "test_a_damaged_meta_is_not_hidden_by_the_catalog"
@@ -284,5 +285,21 @@ BACKUPS = (
         old="    if present is not None and other not in (present.id, present.parent):\n",
         new="    if False:\n",
         caught_by=(DATABASES + "test_a_restore_is_of_the_database_that_is_there",),
+    ),
+    Mutation(
+        trap=23,
+        name="log is let go before the target is known to be the same",
+        file="replicad/backup/archive/archiver.py",
+        old="            self._confirm_target()\n            self._tell_hold()\n",
+        new="            self._tell_hold()\n            self._confirm_target()\n",
+        caught_by=(ARCHIVER + "test_a_target_that_is_another_one_lets_nothing_go",),
+    ),
+    Mutation(
+        trap=23,
+        name="a target that lost its identity gets a new one",
+        file="replicad/daemon/known_targets.py",
+        old="            elif not has_identity(target, TargetId(id)):\n",
+        new="            elif not has_identity(target, TargetId(id)) and not identify(self._env, target):\n",
+        caught_by=("tests/daemon/test_backups.py::test_a_node_backs_up_to_the_target_that_it_was",),
     ),
 )

@@ -10,13 +10,14 @@ there, so the log is complete at every moment. One thread at a time; `document` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from replicad import kernels
 from replicad.backup.archive.hold import ArchiveHold
 from replicad.backup.archive.names import LogObject, database_prefix, objects_of
 from replicad.backup.archive.options import ArchiveOptions
+from replicad.backup.directory_target import DirectoryTarget
 from replicad.backup.target import Target
 from replicad.errors import LogGoneError
 from replicad.store.database import Database
@@ -34,9 +35,13 @@ class LogArchiver:
         database: Database,
         options: ArchiveOptions | None = None,
         hold: ArchiveHold | None = None,
+        confirm: Callable[[Target], None] = lambda target: None,
     ) -> None:
-        """`hold` is told what the database must not let go of yet."""
+        """`hold` is told what the database must not let go of yet, after `confirm`, which raises when the
+        target is not the one that it was: what was written there since is not archived then."""
         self._hold = hold
+        self._confirm = confirm
+        self._unconfirmed = False
         self.options = options or ArchiveOptions()
         self.archived: Position | None = None
         """Through where the target has the log; None until the target has told."""
@@ -87,9 +92,11 @@ class LogArchiver:
         """Archives some of what is durable; whether there is more. Raises what the target raises."""
         try:
             if self.archived is None:
+                self._confirm(self._target)
                 self._resume()
             self._group_up()
             more = self._archive_some()
+            self._confirm_target()
             self._tell_hold()
             return more
         except LogGoneError:
@@ -102,6 +109,18 @@ class LogArchiver:
 
     def close(self) -> None:
         self._close_cursor()
+
+    def _confirm_target(self) -> None:
+        """After writing: only what is at the target counts, and not what lies where it was mounted. A
+        directory is looked at in any case, so that status tells it soon."""
+        if not self._unconfirmed and not isinstance(self._target, DirectoryTarget):
+            return
+        try:
+            self._confirm(self._target)
+        except BaseException:
+            self._forget()
+            raise
+        self._unconfirmed = False
 
     def _tell_hold(self) -> None:
         """What small objects hold stays in the log as well: the large one is made of it."""
@@ -183,6 +202,7 @@ class LogArchiver:
             size_bytes=HEADER_BYTES + sum(len(chunk.frames) for chunk in chunks),
         )
         header = SegmentHeader(each.database_id, end.epoch, previous)
+        self._unconfirmed = True
         self._target.write(each.name, [header.encode(), *(chunk.frames for chunk in chunks)])
         return each
 

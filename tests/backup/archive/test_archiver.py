@@ -13,7 +13,9 @@ from replicad.backup.archive.hold import ArchiveHold
 from replicad.backup.archive.line import line_from
 from replicad.backup.archive.names import LogObject, objects_of
 from replicad.backup.archive.options import ArchiveOptions
-from replicad.errors import CorruptionError, InvalidArgument, LogGoneError
+from replicad.daemon.known_targets import KnownTargets
+from replicad.env import Env
+from replicad.errors import CorruptionError, InvalidArgument, LogGoneError, NotFoundError
 from replicad.store.database import Database, open_database
 from replicad.store.live_files import LogFile
 from replicad.types import ORIGIN, Position, Sequence
@@ -250,3 +252,37 @@ def test_how_much_is_held(
     assert hold.oldest_needed() == expected
     hold.enforce([], 30, flushed, 0)
     assert hold.oldest_needed() == needed
+
+
+@pytest.mark.parametrize("moment", ["before", "while writing"])
+def test_a_target_that_is_another_one_lets_nothing_go(tmp_path: Path, moment: str) -> None:
+    """Where its disk is not mounted the log stays on the node, and is archived when it is there again."""
+    target = MemoryTarget()
+    hold = ArchiveHold(1 << 30)
+    known = KnownTargets(Env(), tmp_path / "node")
+    with open_database(tmp_path / "db", small_options()) as database:
+        archiver = LogArchiver(target, database, ArchiveOptions(parts_max=1), hold, known.confirm)
+        fill(database, 20)
+        settle(database)
+        catch_up(archiver)
+        needed, mounted = hold.needed, target.objects
+
+        def unmount(method: str, name: str) -> None:
+            if method == "write" and name.startswith("log/"):
+                target.objects = {}
+
+        if moment == "while writing":
+            target.on_call = unmount
+        else:
+            target.objects = {}
+        for start in (20, 40):
+            fill(database, 20, start=start)
+            settle(database)
+            with pytest.raises(NotFoundError, match="not the target that it was"):
+                catch_up(archiver)
+            assert hold.needed == needed
+        target.on_call = lambda method, name: None
+        target.objects = mounted
+        catch_up(archiver)
+        check_whole(target, database)
+        assert archiver.archived == database.durable_position
