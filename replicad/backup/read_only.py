@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from replicad.backup.archive.check import LogCheck, archived_databases, check_log
+from replicad.backup.archive.check import LogCheck, archived_databases, check_log, has_base
 from replicad.backup.archive.log import look_at_log
 from replicad.backup.catalog import summary
 from replicad.backup.copying import Flow
@@ -39,7 +39,7 @@ from replicad.errors import (
 )
 from replicad.options import Options
 from replicad.store.database import Database
-from replicad.types import EpochRecord, Sequence
+from replicad.types import DatabaseId, EpochRecord, Sequence
 
 
 class BackupEngineReadOnly:
@@ -179,6 +179,13 @@ class BackupEngineReadOnly:
                     )
                 )
             return checks
+
+    def has_base(self, database_id: bytes) -> bool:
+        """Whether there is a backup of that database which the newest of its archived log goes on from."""
+        bases = [info for info in self._surely().infos if info.database_id == database_id]
+        return bool(bases) and has_base(
+            look_at_log(self.target, DatabaseId(database_id), self._epochs(bases)), bases
+        )
 
     # Opening and restoring
 

@@ -17,6 +17,7 @@ from replicad.backup.archive.hold import ArchiveHold
 from replicad.backup.archive.options import ArchiveOptions
 from replicad.backup.engine import BackupEngine
 from replicad.daemon.backup_options import NodeBackupOptions
+from replicad.daemon.backups import NodeBackups
 from replicad.daemon.known_targets import KnownTargets
 from replicad.env import Env
 from replicad.errors import ReplicadError
@@ -28,6 +29,7 @@ log = structlog.get_logger("replicad.daemon")
 TICK_SECONDS = 1.0
 BACKOFF_SECONDS_MAX = 60.0
 PURGE_SECONDS = 3600.0
+BASE_SECONDS = 3600.0
 
 
 class LogArchiving:
@@ -43,9 +45,15 @@ class LogArchiving:
         self._failures = 0
         self._failing_since = 0.0
         self._purged_at: float | None = None
+        self._restorable: bool | None = None
+        """Whether a backup is there that what is archived goes on from; None until somebody looked."""
+        self._base_task: asyncio.Task[None] | None = None
+        self._base_at = float("-inf")
+        self._base_gap: tuple[int, int] | None = None
 
-    async def run(self, database: Database) -> None:
-        """Never returns; does nothing unless it is configured."""
+    async def run(self, database: Database, backups: NodeBackups) -> None:
+        """Never returns; does nothing unless it is configured. Makes a backup, with `backups`, when nothing
+        that is archived could be restored."""
         if self.hold is None or self._options.target is None:
             await asyncio.Event().wait()
             return
@@ -54,13 +62,18 @@ class LogArchiving:
         self.hold.needed = 1
         self._archiver = LogArchiver(engine.target, database, options, self.hold, self._known.confirm)
         try:
-            await self._keep_archiving(engine, self._archiver, database)
+            await self._keep_archiving(engine, self._archiver, database, backups)
         finally:
+            if self._base_task is not None:
+                self._base_task.cancel()
+                await asyncio.gather(self._base_task, return_exceptions=True)
             self._archiver.close()
             self._archiver = None
             engine.close()
 
-    async def _keep_archiving(self, engine: BackupEngine, archiver: LogArchiver, database: Database) -> None:
+    async def _keep_archiving(
+        self, engine: BackupEngine, archiver: LogArchiver, database: Database, backups: NodeBackups
+    ) -> None:
         clock = self._env.clock
         stepped_at = float("-inf")
         while True:
@@ -74,6 +87,7 @@ class LogArchiving:
                     if self.hold is not None and self.hold.oldest_needed() != held:
                         # Nobody else would look again at what may go, on a node that takes no writes.
                         database.review_retention()
+                    self._base_is_due(engine, archiver, database, backups)
                     await self._purge(engine, database)
                 except Exception as error:
                     # Whatever a target's library raises: the log stays, and the next attempt goes on.
@@ -102,6 +116,30 @@ class LogArchiving:
             retry_seconds=round(seconds, 1),
         )
         return seconds
+
+    def _base_is_due(
+        self, engine: BackupEngine, archiver: LogArchiver, database: Database, backups: NodeBackups
+    ) -> None:
+        """At the start, after a gap and once an hour: log that no backup comes before is of no use. A backup
+        takes its time, and the log is archived meanwhile."""
+        now = self._env.clock.monotonic()
+        due = now >= self._base_at or archiver.gap != self._base_gap
+        if due and (self._base_task is None or self._base_task.done()):
+            self._base_at, self._base_gap = now + BASE_SECONDS, archiver.gap
+            self._base_task = asyncio.create_task(self._look_for_base(engine, database, backups))
+
+    async def _look_for_base(self, engine: BackupEngine, database: Database, backups: NodeBackups) -> None:
+        try:
+            self._restorable = await in_thread(engine.has_base, database.database_id)
+            if not self._restorable:
+                log.info("archive.needs_backup", target=self._options.target)
+                await backups.create(database, None, flush=False, metadata=b"", for_log=True)
+                self._restorable = True
+        except Exception as error:
+            # Whatever a target's library raises: status says that nothing can be restored, and it is tried
+            # again.
+            self._base_at = self._env.clock.monotonic() + BACKOFF_SECONDS_MAX
+            log.warning("archive.without_backup", target=self._options.target, reason=str(error))
 
     async def _purge(self, engine: BackupEngine, database: Database) -> None:
         """Once an hour, log of this database that the limits do not ask for any more."""
@@ -138,4 +176,5 @@ class LogArchiving:
                 "failures": self._failures,
                 "last_error": self._error,
             }
+        document["restorable"] = self._restorable
         return document | ({} if self._archiver is None else self._archiver.document())

@@ -31,13 +31,21 @@ class NodeBackups:
         self._engine: BackupEngine | None = None
         self._progress: Progress | None = None
         self._last: dict[str, Any] | None = None
+        self._for_log = False
         self._idle = asyncio.Event()
         self._idle.set()
 
     async def create(
-        self, database: Database | None, target: str | None, *, flush: bool, metadata: bytes
+        self,
+        database: Database | None,
+        target: str | None,
+        *,
+        flush: bool,
+        metadata: bytes,
+        for_log: bool = False,
     ) -> dict[str, Any]:
-        """What was made. Raises InvalidArgument when one is being made, and what the engine raises.
+        """What was made; `for_log` when the node itself wants it, for its archived log to start from. Raises
+        InvalidArgument when one is being made, and what the engine raises.
 
         Cancelling it, as when the client that asked goes away, stops it.
         """
@@ -50,10 +58,13 @@ class NodeBackups:
             raise InvalidArgument(str(error)) from None
         if database is None:
             raise InvalidArgument("this node has no data yet")
+        while self._engine is not None and self._for_log:
+            await self._idle.wait()  # Nobody asked for that one, so nobody is refused because of it.
         if self._engine is not None:
             raise InvalidArgument(
                 "a backup is being made; REPLICAD.STATUS shows it, REPLICAD.BACKUP STOP ends it"
             )
+        self._for_log = for_log
         engine = self._engine = BackupEngine(where, self._options.engine_options(), env=self._env)
         self._progress = None
         self._idle.clear()

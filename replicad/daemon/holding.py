@@ -90,7 +90,7 @@ class Holding:
         self.database_id = store.database_id
         self.discarded = await in_thread(what_was_discarded, env.fs, config.data / DISCARDED)
         try:
-            self._archiving = asyncio.create_task(self.archiving.run(store))
+            self._archiving = asyncio.create_task(self.archiving.run(store, self.backups))
             feed = self._make_feed(store, self.slots)
             await asyncio.to_thread(feed.copies.load)
             self._watcher = asyncio.create_task(watch_failure(store))

@@ -159,6 +159,20 @@ def test_verify_log(engine: BackupEngine, db: Database) -> None:
     assert check.end == db.position
 
 
+def test_has_base(engine: BackupEngine, db: Database) -> None:
+    """Nothing of it can be restored, until there is a backup that it goes on from."""
+    archive(engine, db)
+    (check,) = engine.verify_log()
+    assert not check.gaps and not check.restorable and not check.ok
+    assert not engine.has_base(db.database_id)
+    engine.create_backup(db)
+    fill(db, 10)
+    archive(engine, db)
+    (check,) = engine.verify_log()
+    assert check.restorable and check.ok
+    assert engine.has_base(db.database_id)
+
+
 def test_restore_backup(engine: BackupEngine, db: Database, tmp_path: Path) -> None:
     """One backup, by id."""
     engine.create_backup(db)

@@ -177,6 +177,29 @@ def test_the_log_is_archived_and_restored_to_any_point(cluster: Cluster, tmp_pat
         assert set(content(tmp_path / "restored")) == {b"k:%d" % number for number in range(sequence)}
 
 
+def test_a_restored_node_can_be_restored_again(cluster: Cluster, tmp_path: Path) -> None:
+    """What is archived has a backup to start from, also of a database that begins with a restore."""
+    target = tmp_path / "target"
+    primary = cluster.primary()
+    primary.configure({"backup": {"target": str(target), "archive_log": True, "archive_seconds": 0.05}})
+    primary.start()
+    eventually(lambda: primary.status()["log_archive"].get("restorable"))
+    write(primary, 0, 20)
+    eventually(lambda: archived(primary))
+    primary.kill()
+    command_line("backup", "restore", target, primary.data, "--sequence", 11)
+    primary.start()
+    write(primary, 20, 20)
+    eventually(lambda: archived(primary))
+    eventually(lambda: primary.status()["log_archive"]["restorable"])
+    status = primary.status()
+    primary.kill()
+    assert all(check["ok"] for check in command_line("backup", "verify", target, "--checksums")["log"])
+    goal, database = status["log_archive"]["position"].split(":")[1], status["database_id"]
+    command_line("backup", "restore", target, tmp_path / "new", "--sequence", goal, "--database", database)
+    assert set(content(tmp_path / "new")) == {b"k:%d" % number for number in (*range(11), *range(20, 40))}
+
+
 def test_a_target_that_is_away(cluster: Cluster, tmp_path: Path) -> None:
     """Status says since when and why, writes go on, and nothing is missing when the target is back."""
     target = tmp_path / "target"

@@ -302,4 +302,20 @@ BACKUPS = (
         new="            elif not has_identity(target, TargetId(id)) and not identify(self._env, target):\n",
         caught_by=("tests/daemon/test_backups.py::test_a_node_backs_up_to_the_target_that_it_was",),
     ),
+    Mutation(
+        trap=11,
+        name="archived log without a backup is whole",
+        file="replicad/backup/archive/check.py",
+        old="        return self.restorable and not self.gaps and not self.problems\n",
+        new="        return not self.gaps and not self.problems\n",
+        caught_by=("tests/backup/test_methods.py::test_has_base",),
+    ),
+    Mutation(
+        trap=11,
+        name="a node archives without a backup to start from",
+        file="replicad/daemon/archiving.py",
+        old="            if not self._restorable:\n",
+        new="            if False:\n",
+        caught_by=("tests/integration/test_backup.py::test_a_restored_node_can_be_restored_again",),
+    ),
 )

@@ -51,8 +51,13 @@ class LogCheck:
     problems: tuple[LogProblem, ...]
 
     @property
+    def restorable(self) -> bool:
+        """Whether any of it can be restored: without a backup to start from nothing can."""
+        return self.base is not None
+
+    @property
     def ok(self) -> bool:
-        return not self.gaps and not self.problems
+        return self.restorable and not self.gaps and not self.problems
 
     def as_dict(self) -> dict[str, Any]:
         """For machines."""
@@ -61,8 +66,16 @@ class LogCheck:
             "database_id": self.database_id.hex(),
             "end": str(self.end),
             "gaps": [[gap.first, gap.last] for gap in self.gaps],
+            "restorable": self.restorable,
             "ok": self.ok,
         }
+
+
+def has_base(log: ArchivedLog, bases: Iterable[BackupInfo]) -> bool:
+    """Whether what is archived next can be restored: some backup is followed by all the log there is."""
+    return any(
+        is_on_line(base.position, log.forks) and not log.from_base(base.position).gaps for base in bases
+    )
 
 
 def archived_databases(target: Target) -> list[DatabaseId]:

@@ -97,6 +97,12 @@ def _print_databases(infos: list[BackupInfo], logs: list[LogCheck]) -> None:
         else:
             print("  no backup")
         if (check := checks.get(id)) is not None:
+            if not check.restorable:
+                print(
+                    f"  log of {names[id]}: nothing of it can be restored, there is no backup to start from "
+                    f"({show_size(check.size_bytes)})"
+                )
+                continue
             until = show_time(check.end_commit_time_us)
             holes = f", with {len(check.gaps)} gaps (verify names them)" if check.gaps else ""
             print(

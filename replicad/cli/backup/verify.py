@@ -106,11 +106,16 @@ def _print(found: Verification, logs: list[LogCheck]) -> None:
         breaks = ", ".join(map(str, problem.backups))
         print_error(f"{problem.name}: {problem.reason}{facts}; it breaks backups {breaks}")
     for check in logs:
-        state = "whole" if check.ok else "DAMAGED"
+        state = "whole" if check.ok else "DAMAGED" if check.restorable else "WITHOUT A BACKUP"
         print(
             f"log of {check.database_id.hex()[:8]}: {state}, from sequence number {check.first_sequence} to "
             f"{check.end.sequence}, {check.objects} objects, {show_size(check.size_bytes)}"
         )
+        if not check.restorable:
+            print_error(
+                f"nothing of the log of {check.database_id.hex()[:8]} can be restored: there is no backup of "
+                "that database to start from; make one"
+            )
         for gap in check.gaps:
             print_error(f"the log of {check.database_id.hex()[:8]} lacks sequence numbers {gap}")
         for bad in check.problems:
