@@ -120,9 +120,11 @@ class NodeProgram:
     # Its life.
 
     async def start(self) -> None:
-        """Becomes what `at_start` says, and listens; what it hears meanwhile takes effect afterwards.
+        """Becomes what `at_start` says. It has all its ports before anybody is served from the data; what it
+        hears meanwhile takes effect afterwards.
 
-        Raises ConfigError for a replica that has no data and nobody to fetch it from.
+        Raises OSError for a port that is taken, ConfigError for a replica that has no data and nobody to
+        fetch it from.
         """
         config, holding, memory = self.config, self.holding, self.memory
         found = recorded_role(self.env.fs, config.data)
@@ -131,24 +133,24 @@ class NodeProgram:
         begin = at_start(memory.verb, record, stored)
         if begin.remembered is not None:
             log.warning("role.remembered", role=begin.role, reason=begin.remembered)
-        if begin.role == "primary":
-            self.roles.begin_as(Standing.DOUBTING if len(self.peers) else Standing.PRIMARY)
-            await holding.open("owner")
-        elif holding.has_data:
-            self.roles.begin_as(Standing.FENCED if memory.primary is None else Standing.FOLLOWING)
-            await holding.open("replica")
-        elif memory.primary is None:
+        if begin.role == "replica" and not holding.has_data and memory.primary is None:
             raise ConfigError(
                 "this node is a replica without data, and knows no primary to fetch it from; start it with "
                 "`replicad replica --primary HOST:PORT`, or with --take-role as an empty primary"
             )
+        if begin.role == "primary":
+            self.roles.begin_as(Standing.DOUBTING if len(self.peers) else Standing.PRIMARY)
+        elif holding.has_data:
+            self.roles.begin_as(Standing.FENCED if memory.primary is None else Standing.FOLLOWING)
+        address = await self._bind()
+        if begin.role == "primary":
+            await holding.open("owner")
+        elif holding.has_data:
+            await holding.open("replica")
         else:
-            await self.clients.say_loading()
             notify("STATUS=waiting for a copy of the primary's data")
-        address = await self._listen_for_replicas()
-        self.listening = {"listen": str(self.clients.address), "replication": str(address)}
-        if config.http is not None:
-            self.listening["http"] = str(await self.http.start(config.http))
+        self.listening["listen"] = str(self.clients.address)
+        await holding.replicas.accept()
         save = memory.save_following if begin.role == "replica" else partial(memory.save, role="primary")
         await save(self.epoch, replication_port=address.port, took_role=int(config.take_role))
         await self.shower.show()
@@ -177,13 +179,24 @@ class NodeProgram:
                 raise RoleRefused(f"--take-role: {error}") from None
             log.error("role.not_taken", wanted=self.memory.verb, reason=str(error))
 
+    async def _bind(self) -> Address:
+        """Takes all ports: clients are told that there is no data yet, replicas are not accepted. Where
+        replicas are to connect."""
+        await self.clients.say_loading()
+        address = await self._listen_for_replicas()
+        self.listening = {"listen": str(self.clients.address), "replication": str(address)}
+        if self.config.http is not None:
+            self.listening["http"] = str(await self.http.start(self.config.http))
+        return address
+
     async def _listen_for_replicas(self) -> Address:
         """Where it listened before, when the system chooses: others remember it."""
         wanted, record = self._listen_at, self.memory.record
         if wanted.port == 0 and record is not None and record.replication_port:
+            there = Address(wanted.host, record.replication_port)
             with contextlib.suppress(OSError):
-                return await self.holding.replicas.start(Address(wanted.host, record.replication_port))
-        return await self.holding.replicas.start(wanted)
+                return await self.holding.replicas.start(there, accept=False)
+        return await self.holding.replicas.start(wanted, accept=False)
 
     async def keep(self) -> None:
         """Never returns: saves the bootstrap's progress, and raises what the store failed of."""

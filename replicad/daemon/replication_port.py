@@ -30,10 +30,18 @@ class ReplicationPort:
         self._listener: asyncio.Server | None = None
         self._sessions: set[asyncio.Task[None]] = set()
 
-    async def start(self, address: Address) -> Address:
+    async def start(self, address: Address, *, accept: bool = True) -> Address:
+        """Takes the address; OSError when somebody else has it. Without `accept` nobody is let in before that
+        is called."""
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._accept, address.host, address.port)
+        self._listener = await loop.create_server(
+            self._accept, address.host, address.port, start_serving=accept
+        )
         return Address(*self._listener.sockets[0].getsockname()[:2])
+
+    async def accept(self) -> None:
+        if self._listener is not None:
+            await self._listener.start_serving()
 
     async def close(self) -> None:
         """Takes nobody any more, and lets those that stream have what is durable, for a few seconds."""

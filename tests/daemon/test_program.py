@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
 from pathlib import Path
 
 import pytest
 
 import replicad.daemon.program
+from replicad.daemon.config import load_primary
+from replicad.daemon.holding import Holding
 from replicad.errors import DiskFullError, PoisonedError
-from tests.support.programs import primary, until
+from replicad.store.core import Role
+from replicad.store.database import Database
+from tests.support.programs import primary, started, until
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), DiskFullError("no room")])
@@ -50,3 +55,45 @@ async def test_a_store_that_stopped_ends_what_is_done_once_a_second(
         with pytest.raises(PoisonedError):
             async with asyncio.timeout(20):
                 await node.tick()
+
+
+@pytest.mark.parametrize("taken", ["listen", "replication", "http"])
+async def test_a_node_that_lacks_a_port_serves_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str
+) -> None:
+    """It ends before its data is opened, and before it is called ready: no write was taken that a node which
+    never ran acknowledged."""
+    told: list[str] = []
+    monkeypatch.setattr(replicad.daemon.program, "notify", lambda *texts: told.extend(texts))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        flags = {"listen": ":0", "replication": ":0", "http": ":0"} | {
+            taken: f"127.0.0.1:{other.getsockname()[1]}"
+        }
+        with pytest.raises(OSError, match=r"in use"):
+            async with started(load_primary(None, data=tmp_path / "p", **flags)):
+                pass
+    assert not any("READY" in text for text in told)
+    assert not (tmp_path / "p" / "CURRENT").exists()
+
+
+async def test_replicas_are_not_accepted_before_the_data_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The port is taken, and clients are told that there is no data yet."""
+    opened, seen = Holding.open, []
+
+    async def looking(holding: Holding, role: Role) -> Database:
+        port = holding.replicas._listener.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        with socket.socket() as asker:
+            asker.settimeout(0.05)
+            seen.append(asker.connect_ex(("127.0.0.1", port)))
+        assert not holding.clients.is_serving
+        return await opened(holding, role)
+
+    monkeypatch.setattr(Holding, "open", looking)
+    async with primary(tmp_path / "p") as node:
+        assert seen == [errno.ECONNREFUSED]
+        host, _, port = node.listening["replication"].rpartition(":")
+        socket.create_connection((host, int(port)), 20).close()

@@ -41,6 +41,9 @@ class Listener:
     def getsockname(self) -> Address:
         return self.address
 
+    async def start_serving(self) -> None:
+        """It takes connections since it was made."""
+
     def close(self) -> None:
         if self._network.listeners.get(self.address) is self:
             del self._network.listeners[self.address]
