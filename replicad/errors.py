@@ -15,6 +15,7 @@
     │   ├── StoppedError         a backup was told to stop, or given up by a collection
     │   ├── AttachmentError      a file beside the database is not what it was at the cut
     │   ├── LogGoneError         the log no longer holds that sequence number
+    │   ├── CatchUpError         a reader beside a writer found no state that stayed long enough
     │   └── NotFoundError        no such database, file or family
     └── ReplicationError
         ├── ProtocolError        the peer broke the protocol
@@ -29,11 +30,25 @@ A bug is an assertion, never one of these.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 
 class ReplicadError(Exception):
-    """The root of the tree."""
+    """The root of the tree. Each can be pickled and copied: process pools hand them to their callers."""
+
+    def __reduce__(self) -> tuple[Callable[..., ReplicadError], tuple[object, ...]]:
+        # Exception's own calls the class with `args`, which is not what a class with other arguments takes.
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(
+    kind: type[ReplicadError], args: tuple[object, ...], attributes: dict[str, object]
+) -> ReplicadError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class InvalidArgument(ReplicadError, ValueError):
@@ -128,6 +143,10 @@ class LogGoneError(StoreError):
         super().__init__(f"sequence number {requested} is gone from the log; it begins at {first_available}")
         self.requested = requested
         self.first_available = first_available
+
+
+class CatchUpError(StoreError):
+    """Every state that a reader beside a writer began to open was gone before it had opened it: try again."""
 
 
 class ConditionFailed(StoreError):

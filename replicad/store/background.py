@@ -102,6 +102,7 @@ class Background:
         given_up = self._core.env.runner.given_up
         if self._stopping.is_set() or given_up():
             raise ClosedError("the database was closed")
+        check_output_fits(self._core, choice)
         try:
             self._compact(family, choice, lambda: self._stopping.is_set() or given_up())
         except MergeStopped:
@@ -157,6 +158,7 @@ class Background:
                     return
                 choice = choose(live[urgent].metas(), shape)
                 assert choice is not None
+                check_output_fits(self._core, choice)
                 self._compact(live[urgent], choice, self._stopping.is_set)
 
     def _compact(self, family: FamilyVersion, choice: Choice, stop: Callable[[], bool]) -> None:
@@ -195,6 +197,20 @@ def check_reserve(core: Core) -> None:
     free = core.env.fs.free_bytes(core.path) if reserve else 0
     if free < reserve:
         raise DiskFullError(f"{core.path}: {free} bytes are free, and disk_reserve_bytes keeps {reserve}")
+
+
+def check_output_fits(core: Core, choice: Choice) -> None:
+    """Raises DiskFullError when a merge may need more room than there is beyond the reserve.
+
+    Begun all the same, it would fill the disk, fail, give the room back and begin again, for ever.
+    """
+    needed = 0 if choice.is_move else sum(meta.size_bytes for meta in (*choice.inputs, *choice.below))
+    free = core.env.fs.free_bytes(core.path) - core.options.disk_reserve_bytes if needed else 0
+    if free < needed:
+        raise DiskFullError(
+            f"{core.path}: a compaction waits for {needed} bytes of room, more than are free beyond "
+            f"disk_reserve_bytes"
+        )
 
 
 def new_merge(core: Core, family: FamilyVersion, level: int, bottom: bool, stop: Callable[[], bool]) -> Merge:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from replicad import kernels
 from replicad.types import FamilyId, Operation, OperationKind
 
@@ -15,6 +17,9 @@ class WriteBatch(kernels.Batch):
     >>> batch.count
     1
     """
+
+    def __reduce__(self) -> tuple[Callable[[bytes], WriteBatch], tuple[bytes]]:
+        return batch_from, (self.data,)
 
     @property
     def operations(self) -> list[Operation]:

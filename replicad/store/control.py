@@ -77,6 +77,7 @@ def _drop_family(core: Core, family: FamilyId, sequence: Sequence) -> None:
     if family == DEFAULT_FAMILY or known is None or known.dropped is not None:
         return
     core.memtables.remove(family)
+    core.forget_family_options(known.record.name)
     core.swap_version(lambda version: version.dropping(family, sequence))
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -238,6 +239,17 @@ class Core:
                     raise
                 raise DiskFullError(f"{self.path}: no room for the options file") from error
             self.family_options, self.options = families, kept
+
+    def forget_family_options(self, name: str) -> None:
+        """Of a family that is dropped: the next of that name has the database's."""
+        if name in self.family_options:
+            kept = {other: options for other, options in self.family_options.items() if other != name}
+            self.family_options, self.options = kept, replace(self.options, families=kept or None)
+
+    def write_options(self) -> None:
+        """The options file says what `options` says, for the next opening; without room it does so later."""
+        with self.manifest_lock, suppress(OSError):
+            keep_options(self.env.fs, self.path, self.options, [], self.deletions.remove)
 
     def note_room(self, work: Work, missing: str | None) -> None:
         """What background work lacks on the disk, or that it lacks nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -57,6 +58,8 @@ def open_database(
     the log was left in another `wal_dir`.
     """
     options, env = options or Options(), env or Env()
+    if not os.fspath(path):
+        raise InvalidArgument("the path of the database is empty: give '.' for the current directory")
     directory = Path(path)
     if read_only:
         return Database(open_beside_writer(directory, options, env, role, families))
@@ -117,7 +120,7 @@ class Database(LogAccess):
     def get(self, key: bytes, *, snapshot: Snapshot | None = None, family: int = 0) -> bytes | None:
         """The value, or None when there is no such key."""
         if snapshot is not None:
-            return snapshot.get(key, family=family)
+            return self._own(snapshot).get(key, family=family)
         view = view_of(self._core, family)
         return view.get(key, self._progress.visible)
 
@@ -126,7 +129,7 @@ class Database(LogAccess):
     ) -> list[bytes | None]:
         """One value or None for each key, all at one sequence number."""
         if snapshot is not None:
-            return snapshot.multi_get(keys, family=family)
+            return self._own(snapshot).multi_get(keys, family=family)
         view = view_of(self._core, family)
         return view.multi_get(keys, self._progress.visible)
 
@@ -158,7 +161,8 @@ class Database(LogAccess):
         All at one sequence number, that of the call, however long the iteration takes.
         """
         if snapshot is not None:
-            return snapshot.scan(start, end, prefix=prefix, reverse=reverse, limit=limit, family=family)
+            own = self._own(snapshot)
+            return own.scan(start, end, prefix=prefix, reverse=reverse, limit=limit, family=family)
         view = view_of(self._core, family)
         return scan(view, self._progress.visible, start, end, prefix, reverse, limit)
 
@@ -170,9 +174,14 @@ class Database(LogAccess):
     def digest(self, snapshot: Snapshot | None = None) -> tuple[Sequence, str]:
         """(sequence number, hex digest) of all families' pairs, of a snapshot taken now by default."""
         if snapshot is not None:
-            return snapshot.sequence, snapshot.digest()
+            return snapshot.sequence, self._own(snapshot).digest()
         with self.snapshot() as now:
             return now.sequence, now.digest()
+
+    def _own(self, snapshot: Snapshot) -> Snapshot:
+        if not snapshot.is_of(self.path):
+            raise InvalidArgument(f"the snapshot is of another database than {self.path}")
+        return snapshot
 
     def refresh(self) -> bool:
         """Opened for reading beside a writer: goes on to the writer's state of now; whether anything changed.
@@ -299,7 +308,10 @@ class Database(LogAccess):
         Its files go when the drop is in the manifest. Raises NotFoundError, and InvalidArgument for the
         default family.
         """
-        return self._writer().drop_family(FamilyId(family))
+        writer, options = self._writer(), self._core.family_options
+        sequence = writer.drop_family(FamilyId(family))
+        self._write_options_after(options)
+        return sequence
 
     def submit_create_family(self, name: str) -> tuple[FamilyId, int]:
         """`create_family` that waits for nothing: (id, number to compare with `latest_sequence`)."""
@@ -307,7 +319,14 @@ class Database(LogAccess):
 
     def submit_drop_family(self, family: int) -> int:
         """`drop_family` that waits for nothing; its sequence number."""
-        return self._writer().submit_drop_family(FamilyId(family))
+        writer, options = self._writer(), self._core.family_options
+        sequence = writer.submit_drop_family(FamilyId(family))
+        self._write_options_after(options)
+        return sequence
+
+    def _write_options_after(self, before: Mapping[str, FamilyOptions]) -> None:
+        if self._core.family_options is not before:
+            self._apart(self._core.write_options)
 
     # Verification
 

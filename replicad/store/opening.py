@@ -54,9 +54,12 @@ def open_core(
     """Raises NotFoundError, LockedError, CorruptionError, NewerFormatError, DiskFullError, ConfigError."""
     path = path.absolute()
     fs = env.fs
+    if options.wal_dir is not None:  # Kept in the options file, for openings from any directory.
+        options = replace(options, wal_dir=options.wal_dir.absolute())
     check_wal_dir(path, options)
+    recorded = families is None and options.families is None
     if families is None:
-        families = options.families if options.families is not None else recorded_families(fs, path)
+        families = recorded_families(fs, path) if recorded else options.families or {}
     options = replace(options, families=families or None)
     lock = None
     try:
@@ -72,6 +75,10 @@ def open_core(
             check_log_is_here(fs, path, options, state)
             core = _recover(env, path, options, state, role, read_only, holds, families)
             core.lock = lock
+            if recorded:
+                for name in families.keys() - core.version.live_names():
+                    core.forget_family_options(name)
+                options = core.options
             if core.state.copy and role == "owner" and not read_only:
                 _become_own_database(core)
             if not read_only:

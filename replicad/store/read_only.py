@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from replicad.env import Env, FileSystem
-from replicad.errors import CorruptionError
+from replicad.errors import CatchUpError, CorruptionError
 from replicad.options import FamilyOptions, Options
 from replicad.store.core import Core, Role
 from replicad.store.log_place import wal_dir_of
@@ -18,12 +18,17 @@ from replicad.store.manifest.file import load
 from replicad.store.opening import open_core
 
 ATTEMPTS_MAX = 50
+"""Each is a few milliseconds of opening: a writer that outruns so many changes its files all the time."""
 
 
 def open_beside_writer(
     path: Path, options: Options, env: Env, role: Role, families: Mapping[str, FamilyOptions] | None
 ) -> Core:
-    """The state of a moment during the call; raises NotFoundError, CorruptionError or NewerFormatError."""
+    """The state of a moment during the call.
+
+    Raises NotFoundError, CorruptionError or NewerFormatError, and CatchUpError when the writer removes files
+    faster than they can be opened.
+    """
     path = path.absolute()
     wal = wal_dir_of(path, options)
     attempts = 0
@@ -33,11 +38,17 @@ def open_beside_writer(
         try:
             core = open_core(path, options, env, role=role, read_only=True, holds=None, families=families)
             # Log that was flushed and removed before it was found looks as if it had never been.
-            if load(env.fs, path).flushed.sequence <= core.log.written.sequence or attempts == ATTEMPTS_MAX:
+            if load(env.fs, path).flushed.sequence <= core.log.written.sequence:
                 return core
-        except (CorruptionError, FileNotFoundError):
-            if attempts == ATTEMPTS_MAX or _traces(env.fs, path, wal) == before:
+            error: Exception | None = None
+        except (CorruptionError, FileNotFoundError) as found:
+            if _traces(env.fs, path, wal) == before:
                 raise
+            error = found
+        if attempts == ATTEMPTS_MAX:
+            raise CatchUpError(
+                f"{path}: its writer removed files before they could be opened, {attempts} times; try again"
+            ) from error
 
 
 def _traces(fs: FileSystem, path: Path, wal: Path) -> list[object]:

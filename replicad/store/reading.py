@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import chain, islice
+from pathlib import Path
 
 from replicad import kernels
 from replicad.errors import InvalidArgument, NotFoundError
@@ -96,8 +97,16 @@ def scan(
     if limit is not None and limit <= PAGE:
         first = page(limit) if limit else []
         return iter(first) if len(first) == limit else chain(first, _pages(page, limit - len(first)))
-    pairs = chain.from_iterable(chain((page(FIRST_PAGE),), iter(lambda: page(PAGE), [])))
+    pairs = chain(page(FIRST_PAGE), chain.from_iterable(_growing(page)))
     return pairs if limit is None else islice(pairs, limit)
+
+
+def _growing(page: Callable[[int], list[Pair]]) -> Iterator[list[Pair]]:
+    """Pages that double, so that a reader who stops early has paid for twice what it read, at most."""
+    count = FIRST_PAGE
+    while pairs := page(count):
+        yield pairs
+        count = min(2 * count, PAGE)
 
 
 def _pages(page: Callable[[int], list[Pair]], left: int) -> Iterator[Pair]:
@@ -186,6 +195,9 @@ class Snapshot:
             self._hold = None
             if self._core.version.dropped:
                 self._core.env.runner.apart(lambda: self._core.forget_dropped(wait=False))
+
+    def is_of(self, path: Path) -> bool:
+        return self._core.path == path
 
     def _held(self) -> Sequence:
         if self._hold is None:

@@ -171,6 +171,9 @@ class Version:
         """The families that are not dropped, by id."""
         return [family for family in self.families.values() if family.dropped is None]
 
+    def live_names(self) -> set[str]:
+        return {family.record.name for family in self.live()}
+
     @property
     def family_list(self) -> FamilyList:
         return FamilyList(self.next_family, tuple(family.record for family in self.live()))

@@ -160,3 +160,25 @@ def test_a_newer_segment(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(replicad.NewerFormatError, match=rf"{path.name}.* version 2; .* up to 1"):
         replicad.open(tmp_path / "db")
+
+
+def test_an_empty_path_is_not_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is not set must not make a database wherever the program runs."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(replicad.InvalidArgument, match="empty"):
+        replicad.open("")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_snapshot_of_another_database_is_refused(tmp_path: Path) -> None:
+    """It would answer from there, as if that were here."""
+    with replicad.open(tmp_path / "one") as one, replicad.open(tmp_path / "two") as two:
+        snapshot = two.snapshot()
+        for read in (
+            lambda: one.get(b"k", snapshot=snapshot),
+            lambda: one.multi_get([b"k"], snapshot=snapshot),
+            lambda: one.scan(snapshot=snapshot),
+            lambda: one.digest(snapshot),
+        ):
+            with pytest.raises(replicad.InvalidArgument, match="another database"):
+                read()

@@ -9,6 +9,7 @@ import pytest
 
 import replicad
 from replicad.env import Env
+from replicad.options import FamilyOptions
 from replicad.store.checkpoint import install, list_files
 from replicad.store.database import open_database
 from replicad.store.manifest.file import ManifestWriter
@@ -352,3 +353,18 @@ def test_checkpoint_of_some_families(tmp_path: Path) -> None:
         with pytest.raises(replicad.NotFoundError):
             copy.get(b"k", family=events)
         assert copy.create_family("events") > events
+
+
+@pytest.mark.parametrize("reopen", [False, True])
+def test_a_new_family_has_nothing_of_a_dropped_one_of_its_name(tmp_path: Path, reopen: bool) -> None:
+    """Its options go with it: the next of that name has the database's, also after an opening."""
+    database = replicad.open(tmp_path / "db", small_options())
+    family = database.create_family("orders", FamilyOptions(block_bytes=1024))
+    assert database._core.family_options["orders"].block_bytes == 1024
+    database.drop_family(family)
+    database.create_family("orders")
+    if reopen:
+        database.close()
+        database = replicad.open(tmp_path / "db", small_options())
+    assert "orders" not in database._core.family_options
+    database.close()

@@ -84,3 +84,20 @@ def test_directories_that_cannot_be_the_logs(tmp_path: Path, wal_dir: str) -> No
     with pytest.raises(InvalidArgument, match="wal_dir"):
         replicad.open(tmp_path / "db", small_options(wal_dir=tmp_path / "db" / wal_dir))
     assert not (tmp_path / "db").exists()
+
+
+def test_a_relative_log_directory_is_kept_as_the_one_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another working directory the same words mean another place: that is said, and nothing is lost."""
+    monkeypatch.chdir(tmp_path)
+    with replicad.open(tmp_path / "db", small_options(wal_dir=Path("log"))) as db:
+        fill(db, 5)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="wal_dir"):
+        replicad.open(tmp_path / "db", small_options(wal_dir=Path("log")))
+    options, _ = replicad.load_latest_options(tmp_path / "db")
+    assert options.wal_dir == tmp_path / "log"
+    with replicad.open(tmp_path / "db", options) as db:
+        assert sum(1 for _ in db.scan()) == 5

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from replicad.env import Env
 from replicad.errors import DiskFullError, PoisonedError
 from replicad.store.database import Database, open_database
 from tests.crash.script import DATA, Script, frames_of, options
+from tests.support.faulty_filesystem import FaultyFileSystem
 from tests.support.inline_runner import InlineRunner, inline_env
 from tests.support.memory_filesystem import MemoryFileSystem
+from tests.support.stores import fill, small_options
+from tests.support.waiting import eventually
 
 ID = b"an epoch's own id"[:16]
 
@@ -129,3 +133,22 @@ def test_a_manifest_whose_name_finds_no_room_is_not_the_one_that_counts() -> Non
     heal(script.fs)
     script.database = script._open()
     assert script.database.get(b"a") == b"1"
+
+
+def test_a_compaction_without_room_for_its_output_does_not_begin(tmp_path: Path) -> None:
+    """It would fill the disk, fail and begin again, for ever: it waits, writes nothing, and says so."""
+    fs = FaultyFileSystem()
+    options = small_options(level0_compaction_tables=2, level0_stall_tables=100, disk_reserve_bytes=0)
+    with open_database(tmp_path / "db", options, env=Env(fs=fs)) as database:
+        free = 1000
+        fs.free_bytes = lambda path: free  # type: ignore[method-assign]
+        for start in range(0, 400, 100):
+            fill(database, 100, start=start)
+            database.flush()
+        eventually(lambda: "compaction" in database._core.no_room)
+        assert database.refused is None and database.stats()["compactions"] == 0
+        with pytest.raises(DiskFullError, match="a compaction waits for"):
+            database.compact()
+        free = 1 << 30
+        eventually(lambda: database.stats()["compactions"] > 0 and not database._core.no_room)
+        assert sum(1 for _ in database.scan()) == 400

@@ -94,17 +94,20 @@ def test_a_child_does_not_keep_the_directory_locked(tmp_path: Path) -> None:
     """The parent closes, and opens again, while its child lives on."""
     database = replicad.open(tmp_path / "db")
     read, write = os.pipe()
+    runs, said = os.pipe()
     pid = os.fork()
     if not pid:
         os.close(write)  # So that the end of the parent is the end of the pipe.
+        os.write(said, b"x")
         os.read(read, 1)
         os._exit(0)
+    os.read(runs, 1)
     database.close()
     replicad.open(tmp_path / "db").close()
     os.write(write, b"x")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    os.close(read)
-    os.close(write)
+    for end in (read, write, runs, said):
+        os.close(end)
 
 
 @pytest.mark.parametrize("durability", ["sync", "async"])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import replicad
+from replicad.errors import CatchUpError
 from replicad.store.database import open_database
 from tests.support.inline_runner import InlineRunner, inline_env
 from tests.support.memory_filesystem import MemoryFileSystem
@@ -121,4 +122,32 @@ def test_log_that_goes_while_a_reader_opens(tmp_path: Path) -> None:
     with open_database(Path("/db"), options, env=inline_env(fs, InlineRunner()), read_only=True) as reader:
         assert reader.get(b"acknowledged") == b"2"
     assert looks > 2 and fs.list(Path("/db/wal")) == []
+    writer.close()
+
+
+def test_a_writer_that_is_always_faster_is_not_corruption(tmp_path: Path) -> None:
+    """When every state that is tried is gone before it is open, the reader is told that, and may try
+    again."""
+    options = small_options(log_retention_bytes=0, durability="sync")
+    fs, runner = MemoryFileSystem(), InlineRunner()
+    writer = runner.adopt(open_database(Path("/db"), options, env=inline_env(fs, runner)))
+    fill(writer, 50)
+    writer.flush()
+    busy = True
+
+    def compact_meanwhile(call: str, path: Path, size: int) -> None:
+        nonlocal busy
+        if busy and call == "open" and path.suffix == ".sst":
+            busy = False
+            fill(writer, 50)
+            writer.compact()
+            runner.run_all()
+            busy = True
+
+    fs.before = compact_meanwhile
+    with pytest.raises(CatchUpError, match="try again"):
+        open_database(Path("/db"), options, env=inline_env(fs, InlineRunner()), read_only=True)
+    fs.before = lambda call, path, size: None
+    with open_database(Path("/db"), options, env=inline_env(fs, InlineRunner()), read_only=True) as reader:
+        assert sum(1 for _ in reader.scan()) == 50
     writer.close()

@@ -122,4 +122,15 @@ OUTSIDE = (
         new="            families[key.decode(errors='replace')] = family\n",
         caught_by=("tests/store/test_admission.py::test_nonsense_is_refused_and_changes_nothing",),
     ),
+    # 13: a full disk
+    Mutation(
+        trap=13,
+        name="a compaction begins whether its output fits or not",
+        file="replicad/store/background.py",
+        old="    if free < needed:\n",
+        new="    if False:\n",
+        caught_by=(
+            "tests/store/test_no_room.py::test_a_compaction_without_room_for_its_output_does_not_begin",
+        ),
+    ),
 )
