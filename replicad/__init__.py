@@ -33,6 +33,7 @@ from replicad.errors import (
     ReplicadError,
     StoppedError,
     StoreError,
+    TargetError,
 )
 from replicad.options import FamilyOptions, Options
 from replicad.store.batch import WriteBatch
@@ -88,6 +89,7 @@ __all__ = [
     "Snapshot",
     "StoppedError",
     "StoreError",
+    "TargetError",
     "Update",
     "Verification",
     "WriteBatch",

@@ -13,6 +13,7 @@
     │   ├── NewerFormatError     written by a newer version
     │   ├── ConditionFailed      a key is no longer what a conditional batch expects
     │   ├── StoppedError         a backup was told to stop, or given up by a collection
+    │   ├── TargetError          a backup target cannot be reached, or refuses
     │   ├── AttachmentError      a file beside the database is not what it was at the cut
     │   ├── LogGoneError         the log no longer holds that sequence number
     │   ├── CatchUpError         a reader beside a writer found no state that stayed long enough
@@ -130,6 +131,10 @@ class NewerFormatError(StoreError):
 
 class StoppedError(StoreError):
     """A backup that ended before it was done; what it had copied whole is used by the next one."""
+
+
+class TargetError(StoreError):
+    """A backup target that cannot be reached, or refuses; the message says which, and why."""
 
 
 class AttachmentError(StoreError):

@@ -15,7 +15,7 @@ from replicad.backup.directory_target import DirectoryTarget
 from replicad.backup.fsspec_target import FsspecTarget
 from replicad.backup.target import Target, ages_seconds, open_target
 from replicad.env import Env, LocalFileSystem
-from replicad.errors import ConfigError
+from replicad.errors import ConfigError, TargetError
 from tests.support.faulty_filesystem import FaultyFileSystem, no_space
 from tests.support.manual_clock import ManualClock
 
@@ -245,3 +245,75 @@ def test_a_database_is_never_among_the_files_of_backups(tmp_path: Path) -> None:
             engine.create_backup(database)
         with replicad.BackupEngine(tmp_path / "backups") as engine:
             engine.create_backup(database)
+
+
+class Unreachable:
+    """A store whose library raises whatever it raises."""
+
+    protocol = ("s3", "s3a")
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def invalidate_cache(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> object:
+        def fail(*arguments: object, **options: object) -> object:
+            raise self.error
+
+        return fail
+
+
+class NoCredentialsError(Exception):
+    """As botocore's."""
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (NoCredentialsError("Unable to locate credentials"), "there are no credentials"),
+        (PermissionError("Forbidden"), "access is refused"),
+        (OSError(111, "Connect call failed"), "cannot be reached"),
+        (ValueError("Invalid endpoint:\nmore"), "ValueError: Invalid endpoint:$"),
+    ],
+)
+def test_a_store_that_cannot_be_used_says_so_in_one_line(error: Exception, words: str) -> None:
+    """Every request, with what to look at, whatever the library raised."""
+    target = FsspecTarget("memory://x")
+    target.url, target._fs = "s3://bucket/x", Unreachable(error)
+    target._protocol, target._at_once = "s3", False
+    for ask in (
+        lambda: target.list("meta/"),
+        lambda: target.size("meta/1.json"),
+        lambda: target.read("meta/1.json"),
+        lambda: target.write("meta/1.json", [b"x"]),
+        lambda: target.delete(["meta/1.json"]),
+        lambda: replicad.BackupEngine(target).get_backup_info(),
+    ):
+        with pytest.raises(TargetError, match=f"s3://bucket/x: .*{words}"):
+            ask()
+
+
+def test_an_error_of_the_source_stays_what_it_is() -> None:
+    """What is raised while the content is had is no error of the target."""
+    target = FsspecTarget("memory://x")
+    with pytest.raises(RuntimeError, match="no more"):
+        target.write("meta/1.json", broken())
+
+
+def test_a_bucket_that_is_not_there_is_no_empty_one() -> None:
+    """It is said, by whoever looks for backups in it."""
+
+    class Empty(Unreachable):
+        def find(self, path: str, detail: bool) -> object:
+            raise FileNotFoundError(path)
+
+        def exists(self, path: str) -> bool:
+            return False
+
+    target = FsspecTarget("memory://x")
+    target.url, target._fs, target._root = "s3://bucket/x", Empty(OSError("?")), "bucket/x"
+    target._protocol = "s3"
+    with pytest.raises(TargetError, match="there is no bucket 'bucket'"):
+        replicad.BackupEngineReadOnly(target).get_backup_info()

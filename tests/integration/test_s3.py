@@ -149,3 +149,16 @@ def test_nothing_there(url: str, tmp_path: Path) -> None:
         assert engine.get_backup_info() == []
         with pytest.raises(NotFoundError):
             engine.restore_latest_backup(tmp_path / "new")
+
+
+def test_a_bucket_that_is_not_there(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every verb says so in one line, and nothing makes it by the way."""
+    with open_database(tmp_path / "db") as db:
+        db.put(b"k", b"v")
+    where = f"s3://nothing-{uuid.uuid4().hex}/prefix"
+    verbs = (("list",), ("verify",), ("restore", tmp_path / "new"), ("create", "--data", tmp_path / "db"))
+    for verb, *rest in verbs:
+        for _ in range(2):
+            assert main(["backup", verb, where, *map(str, rest)]) == 1
+            err = capsys.readouterr().err
+            assert "there is no bucket" in err and len(err.splitlines()) == 1

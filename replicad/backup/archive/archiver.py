@@ -52,6 +52,8 @@ class LogArchiver:
         self._database = database
         self._cursor: LogCursor | None = None
         self._carried: LogChunk | None = None
+        self._exhausted = True
+        """Whether the last object has everything that was durable then."""
         self._group: list[LogObject] = []
         """The small objects at the end, oldest first: what becomes one object later."""
 
@@ -89,7 +91,11 @@ class LogArchiver:
     # One thread at a time
 
     def step(self) -> bool:
-        """Archives some of what is durable; whether there is more. Raises what the target raises."""
+        """Archives some of what is durable; whether that was a whole object's worth, so that there is more.
+
+        Of what comes while it works nothing is said: each object is a request that somebody pays for, so it
+        waits until the next step is due. Raises what the target raises.
+        """
         try:
             if self.archived is None:
                 self._confirm(self._target)
@@ -172,17 +178,18 @@ class LogArchiver:
         self._group.append(each)
         self.archived = each.end
         self.archived_bytes += each.size_bytes
-        return each.last < self._database.durable_sequence
+        return not self._exhausted
 
     def _durable_chunks(self, after: Position) -> Iterator[LogChunk]:
         """About one object's worth, all of one epoch."""
         if self._cursor is None:
             self._cursor, self._carried = self._database.read_log(after.sequence + 1), None
-        size_bytes, epoch = 0, None
+        size_bytes, epoch, self._exhausted = 0, None, False
         while size_bytes < self.options.object_bytes:
             chunk = self._carried or self._cursor.next()
             self._carried = None
             if chunk is None:
+                self._exhausted = True
                 return
             if epoch is not None and chunk.position.epoch != epoch:
                 self._carried = chunk

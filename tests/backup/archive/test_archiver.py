@@ -286,3 +286,37 @@ def test_a_target_that_is_another_one_lets_nothing_go(tmp_path: Path, moment: st
         catch_up(archiver)
         check_whole(target, database)
         assert archiver.archived == database.durable_position
+
+
+def test_what_comes_meanwhile_waits_for_the_next_step(tmp_path: Path) -> None:
+    """Under steady writes there is one small object each time that a step is due, not one after another."""
+    target = MemoryTarget()
+    with open_database(tmp_path / "db", small_options()) as database:
+        archiver = LogArchiver(target, database)
+
+        def write_on(method: str, name: str) -> None:
+            if method == "write":
+                fill(database, 1, start=len(target.objects))
+                settle(database)
+
+        target.on_call = write_on
+        for steps in range(1, 4):
+            fill(database, 5)
+            settle(database)
+            catch_up(archiver)
+            assert len(archived(target)) == steps
+        target.on_call = lambda method, name: None
+        catch_up(archiver)
+        check_whole(target, database)
+
+
+def test_what_is_far_behind_catches_up_at_once(tmp_path: Path) -> None:
+    """A whole object is followed by the next at once, until all that was durable is archived."""
+    target = MemoryTarget()
+    with open_database(tmp_path / "db", small_options()) as database:
+        fill(database, 500)
+        settle(database)
+        archiver = LogArchiver(target, database, ArchiveOptions(object_bytes=4096))
+        catch_up(archiver)
+        assert len(archived(target)) > 1
+        assert archiver.archived == database.durable_position
