@@ -23,7 +23,7 @@ from replicad.backup.options import BackupEngineOptions
 from replicad.backup.progress import Meter, ProgressCallback
 from replicad.backup.restore.destination import Destination
 from replicad.backup.restore.operation import Restoration, RestoreReport
-from replicad.backup.restore.point import Point, point_at_sequence, point_at_time
+from replicad.backup.restore.point import Point, point_at_sequence, point_at_time, reaches
 from replicad.backup.shelf import Shelf, is_bad_medium, read_meta, read_shelf
 from replicad.backup.stop import Stop
 from replicad.backup.target import Target, open_target
@@ -225,7 +225,7 @@ class BackupEngineReadOnly:
         NotFoundError, CorruptionError, DiskFullError, StoppedError.
         """
         return self._restore(
-            lambda destination: Point(self._info(id), ()), path, wal_dir, attachments, dry_run, progress
+            lambda destination: self._whole(self._info(id)), path, wal_dir, attachments, dry_run, progress
         )
 
     def restore_latest_backup(
@@ -249,7 +249,7 @@ class BackupEngineReadOnly:
             infos = self._surely().infos
             there = (info.database_id for info in infos)
             chosen = choose_database(there, destination.present(), database_id)
-            return Point(latest(infos)[chosen], ())
+            return self._whole(latest(infos)[chosen])
 
         return self._restore(find, path, wal_dir, attachments, dry_run, progress)
 
@@ -336,6 +336,8 @@ class BackupEngineReadOnly:
                     flow=flow,
                     workers=self._workers,
                     pieces=point.pieces,
+                    log_end=point.log_end,
+                    stood_still=point.stood_still,
                 )
                 try:
                     return restoration.plan() if dry_run else restoration.run()
@@ -349,6 +351,14 @@ class BackupEngineReadOnly:
         """What the backup of the newest epoch knows of the history."""
         newest = max(bases, key=lambda info: (info.position.epoch, info.id), default=None)
         return () if newest is None else self.get_backup(newest.id).epochs
+
+    def _whole(self, base: BackupInfo) -> Point:
+        """A backup without log after it, of which the report says how far it goes."""
+        try:
+            log = look_at_log(self.target, base.database_id, self.get_backup(base.id).epochs)
+        except (CorruptionError, NewerFormatError):
+            return Point(base, ())  # Damage to the log is no reason not to restore a backup.
+        return Point(base, (), reaches(log, base))
 
     def _info(self, id: int) -> BackupInfo:
         return summary(self.get_backup(id), 0)

@@ -6,12 +6,13 @@ directory of a checkpoint. Any other source (another machine's) is an object tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import errno
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from replicad.env import Env
-from replicad.errors import InvalidArgument
+from replicad.errors import InvalidArgument, LockedError
 from replicad.options import Options
 from replicad.store.closing import close_core
 from replicad.store.core import Core
@@ -119,14 +120,15 @@ class CutSource:
 
 
 class DirectorySource:
-    """A checkpoint, or any other copy that nobody has opened for writing: nobody changes it."""
+    """A checkpoint, or any other copy that nobody has opened for writing, or a database on a file system that
+    is mounted for reading: nobody changes it."""
 
     def __init__(self, env: Env, path: Path) -> None:
         self._fs = env.fs
         self._core = _open_copy(env, path)
         core = self._core
         self.position = core.log.written
-        self.state = core.state
+        self.state = replace(core.state, copy=True)
         self.commit_time_us = core.log.frames.commit_time_us
         self.taken_us: int | None = None
         self.options = options_for_copy(core.options, core.unknown_options)
@@ -160,13 +162,24 @@ def _open_copy(env: Env, path: Path) -> Core:
     options, unknown = read_options(env.fs, path / names[-1]) if names else (Options(), {})
     core = open_beside_writer(path, options, env, "replica", None)
     core.unknown_options = unknown
-    if not core.state.copy:
+    if not core.state.copy and not _is_read_only(env, path):
         close_core(core, None, None)
         raise InvalidArgument(
             f"{path} is a database and no copy of one: open it and back up what is open, "
             "or make a checkpoint of it first"
         )
     return core
+
+
+def _is_read_only(env: Env, path: Path) -> bool:
+    """Whether nobody can write there, because the file system is mounted for reading."""
+    try:
+        env.fs.lock(path / "LOCK").release()
+    except LockedError:
+        return False
+    except OSError as error:
+        return error.errno == errno.EROFS
+    return False
 
 
 def open_source(env: Env, what: Database | Cut | Source | str | Path, *, flush: bool) -> Source:

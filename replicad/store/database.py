@@ -476,8 +476,10 @@ class Database(LogAccess):
         >>> db.create_checkpoint("/backup/monday").position                     # doctest: +SKIP
         Position(epoch=1, sequence=60003, history_hash=13541213309823301987)
         """
-        if Path(path).absolute().is_relative_to(self.path):
-            raise InvalidArgument(f"{path} is within the database; a checkpoint needs a path of its own")
+        place = Path(path).resolve()
+        for ours in (self.path, self.options.wal_dir):
+            if ours is not None and place.is_relative_to(ours.resolve()):
+                raise InvalidArgument(f"{path} is within the database; a checkpoint needs a path of its own")
 
         def make() -> Checkpoint:
             with self.cut(flush=flush or families is not None, holder=f"checkpoint {path}") as cut:

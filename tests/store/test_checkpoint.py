@@ -240,3 +240,15 @@ def test_a_copy_that_is_written_says_of_what_it_was_one(tmp_path: Path) -> None:
         parent = load(Env().fs, tmp_path / "copy").parent
         assert parent == Parent(database_id=database.database_id, fork=fork)
     assert [int(path.name[11:31]) for path in sorted((tmp_path / "copy" / "wal").glob("*.log"))] == [21, 22]
+
+
+@pytest.mark.parametrize("place", ["db/copy", "link/copy", "other/../db/copy", "deep/copy", "wal/copy"])
+def test_never_within_the_database_by_any_name(tmp_path: Path, place: str) -> None:
+    """Not through a link or "..", and not in the directory of its log."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "db")
+    (tmp_path / "deep").symlink_to(tmp_path / "db" / "archive")
+    with replicad.open(tmp_path / "db", replicad.Options(wal_dir=tmp_path / "wal")) as database:
+        database.put(b"k", b"v")
+        with pytest.raises(replicad.InvalidArgument, match="within the database"):
+            database.create_checkpoint(tmp_path / place)

@@ -50,6 +50,11 @@ class RestoreReport:
     fetched_files: int
     log_bytes: int
     """Of the objects of the archived log that are read."""
+    log_end: Sequence | None
+    """Through where the archived log goes on after `sequence`; None when it does not."""
+    stood_still: tuple[Sequence, Sequence] | None
+    """For a time: the numbers after `sequence`, both included, that have one later commit time, because a
+    clock had been ahead. Some of them may have been committed before the time that was asked for."""
     replaces: str | None
     """Id of the database that is replaced; None when nothing that can be read is there."""
     dry_run: bool
@@ -66,6 +71,8 @@ class Restoration:
     flow: Flow
     workers: int
     pieces: tuple[Piece, ...] = ()
+    log_end: Sequence | None = None
+    stood_still: tuple[Sequence, Sequence] | None = None
 
     def plan(self) -> RestoreReport:
         """What `run` would do; changes nothing. Raises what it would raise before it begins."""
@@ -183,6 +190,8 @@ class Restoration:
             fetched_bytes=fetched,
             fetched_files=len(missing),
             log_bytes=sum(piece.object.size_bytes for piece in self.pieces),
+            log_end=self.log_end,
+            stood_still=self.stood_still,
             replaces=None if replaces is None else replaces.hex(),
             dry_run=dry_run,
         )

@@ -17,6 +17,9 @@ from replicad.backup.target import Target
 from replicad.errors import InvalidArgument, NotFoundError
 from replicad.types import Sequence
 
+STANDSTILL_BATCHES = 8
+"""So many with one time were not committed in one group by chance."""
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -24,6 +27,11 @@ class Point:
 
     base: BackupInfo
     pieces: tuple[Piece, ...]
+    log_end: Sequence | None = None
+    """Through where the archived log goes on after the goal, if it does."""
+    stood_still: tuple[Sequence, Sequence] | None = None
+    """The numbers after the goal, both included, that have one commit time, as when a clock had been ahead:
+    no time tells how much of what they hold was there then."""
 
     @property
     def sequence(self) -> Sequence:
@@ -55,7 +63,7 @@ def point_at_time(target: Target, log: ArchivedLog, bases: Many[BackupInfo], tim
         through = _last_until(target, piece, time_us)
         if through > piece.after:
             pieces.append(Piece(piece.object, piece.after, through))
-        return Point(base, tuple(pieces))
+        return Point(base, tuple(pieces), line.end, _standstill(target, line.pieces, through))
     if line.gaps:
         raise _gap(base, line, "that time")
     end = pieces[-1].through if pieces else base.position.sequence
@@ -63,6 +71,41 @@ def point_at_time(target: Target, log: ArchivedLog, bases: Many[BackupInfo], tim
         f"the archived log ends at sequence number {end}, before that time: nothing tells whether more was "
         f"committed until then; sequence={end} restores all that there is"
     )
+
+
+def reaches(log: ArchivedLog, base: BackupInfo) -> Sequence | None:
+    """Through where the log goes on from a backup; None when it does not."""
+    return log.from_base(base.position).end if is_on_line(base.position, log.forks) else None
+
+
+def _standstill(target: Target, pieces: Many[Piece], after: Sequence) -> tuple[Sequence, Sequence] | None:
+    """The batches right after a number that all have one commit time; None for a few, which may have been
+    committed together."""
+    time_us, first, last, batches = None, None, after, 0
+    for piece in pieces:
+        if piece.through <= after:
+            continue
+        if time_us is not None and piece.after == last and piece.object.commit_time_us == time_us:
+            # No frame has an earlier time than the one before it, so all of these have that one.
+            last, batches = piece.through, batches + STANDSTILL_BATCHES
+            continue
+        previous = read_header(target, piece.object).previous
+        for frames in read_piece(target, Piece(piece.object, previous.sequence, piece.through), previous):
+            for _, begin, count, commit_time_us, _, _, _ in kernels.list_frames(frames.data):
+                if begin <= after:
+                    continue
+                time_us = commit_time_us if time_us is None else time_us
+                if commit_time_us != time_us:
+                    break
+                first = Sequence(begin) if first is None else first
+                last, batches = Sequence(begin + max(1, count) - 1), batches + 1
+            else:
+                continue
+            break
+        else:
+            continue
+        break
+    return None if first is None or batches < STANDSTILL_BATCHES else (first, last)
 
 
 def _newest(log: ArchivedLog, bases: Many[BackupInfo], goal: str) -> BackupInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,7 +119,14 @@ def _source(directory: Path | None, remote: str | None, workers: int) -> Any:
     if load(LocalFileSystem(), directory).copy and not (directory / "state").exists():
         yield directory
         return
-    with open_as_it_is(directory) as database:
+    try:
+        database = open_as_it_is(directory)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        yield directory  # Nobody writes there, so it is read where it is.
+        return
+    with database:
         yield database
 
 

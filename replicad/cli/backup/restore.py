@@ -156,6 +156,8 @@ def report_document(report: RestoreReport) -> dict[str, Any]:
         "fetched_bytes": report.fetched_bytes,
         "fetched_files": report.fetched_files,
         "log_bytes": report.log_bytes,
+        "log_end": report.log_end,
+        "stood_still": None if report.stood_still is None else list(report.stood_still),
         "replaces": report.replaces,
         "dry_run": report.dry_run,
     }
@@ -173,6 +175,17 @@ def _print(report: RestoreReport) -> None:
     )
     if report.log_bytes:
         print(f"  the log after it: {show_size(report.log_bytes)} read")
+    if report.stood_still is not None:
+        first, last = report.stood_still
+        print(
+            f"  NOTE: times stood still from sequence number {first} to {last}, as after a clock that was "
+            "ahead: what was committed until your time may be among them; --sequence restores to any of them"
+        )
+    elif report.log_end is not None and report.log_end > report.sequence:
+        print(
+            f"  the archived log goes on to sequence number {report.log_end}: --sequence or --time restores "
+            "to there"
+        )
     if report.wal_dir is not None:
         print(f"  its log goes to {report.wal_dir}")
     if report.attachments is not None:

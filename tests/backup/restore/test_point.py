@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ from replicad.backup.archive.names import objects_of
 from replicad.backup.archive.options import ArchiveOptions
 from replicad.backup.engine import BackupEngine
 from replicad.backup.options import BackupEngineOptions
+from replicad.env import DirectoryLock, Env, LocalFileSystem
 from replicad.errors import CorruptionError, InvalidArgument, NotFoundError
 from replicad.store.database import Database, open_database
+from tests.support.manual_clock import ManualClock
 from tests.support.stores import fill, small_options
 
 
@@ -207,3 +210,72 @@ def test_purging_the_log_breaks_no_chain(history: History) -> None:
     history.engine.delete_backup(3)
     history.engine.delete_backup(4)
     assert history.engine.purge_log(keep_backups=1) == 0
+
+
+def test_a_restore_without_a_moment_says_that_the_log_goes_on(history: History) -> None:
+    """The report names the end of the log after a backup, and damage to the log is in nobody's way."""
+    history.write(20)
+    history.engine.create_backup(history.database)
+    assert history.engine.restore_latest_backup(history.path / "new").log_end is None
+    history.write(30)
+    report = history.engine.restore_latest_backup(history.path / "new", dry_run=True)
+    assert (report.sequence, report.log_end) == (20, 50)
+    assert history.engine.restore_backup(1, history.path / "new").log_end == 50
+    for name in history.engine.target.list("log/"):
+        history.engine.target.write(name, [b"damaged"])
+    assert history.engine.restore_latest_backup(history.path / "new").sequence == 20
+
+
+@pytest.mark.parametrize("object_bytes", [300, 20_000])
+def test_a_time_where_times_stood_still_says_so(tmp_path: Path, object_bytes: int) -> None:
+    """A clock that was ahead once gives its time to all that follow; a true time restores what was before."""
+    clock = ManualClock()
+    clock.wall = 1_700_000_000_000_000
+    with (
+        open_database(tmp_path / "db", small_options(), env=Env(clock=clock)) as database,
+        BackupEngine(tmp_path / "target", BackupEngineOptions(sync=False)) as engine,
+    ):
+        archiver = LogArchiver(engine.target, database, ArchiveOptions(object_bytes=object_bytes))
+        engine.create_backup(database)
+
+        def write(count: int) -> None:
+            for _ in range(count):
+                clock.wall += 1_000_000
+                database.put(b"k", b"%d" % clock.wall)
+                assert database.wait_durable(database.appended_sequence, 30)
+                archiver.step()
+
+        write(10)
+        before = clock.wall
+        clock.wall += 300_000_000
+        write(1)
+        clock.wall -= 300_000_000
+        write(20)
+        report = engine.restore_to(tmp_path / "new", time_us=clock.wall)
+        assert (report.sequence, report.stood_still, report.log_end) == (10, (11, 31), 31)
+        report = engine.restore_to(tmp_path / "new", time_us=before - 3_000_000)
+        assert (report.sequence, report.stood_still) == (7, None)
+        archiver.close()
+
+
+def test_a_database_that_is_mounted_for_reading_is_backed_up(tmp_path: Path) -> None:
+    """Nobody can write there, so it is read where it is; elsewhere a database has to be opened."""
+
+    class Mounted(LocalFileSystem):
+        def lock(self, path: Path) -> DirectoryLock:
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        fill(database, 300)
+        database.flush()
+        fill(database, 10, start=300)
+        expected, position = content(database), database.position
+    with pytest.raises(InvalidArgument, match="no copy of one"):
+        BackupEngine(tmp_path / "target").create_backup(tmp_path / "db")
+    with BackupEngine(tmp_path / "target", env=Env(fs=Mounted())) as engine:
+        assert engine.create_backup(tmp_path / "db").position == position
+    with BackupEngine(tmp_path / "target") as engine:
+        assert engine.verify_backups(checksums=True).ok
+        engine.restore_latest_backup(tmp_path / "new")
+    with replicad.open(tmp_path / "new") as restored:
+        assert content(restored) == expected
