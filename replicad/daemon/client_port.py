@@ -5,7 +5,9 @@ A bootstrap exchanges the store under the server. The port stays the same, also 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from typing import cast
 
 from replicad.daemon.addresses import Address
 from replicad.daemon.loading import LoadingServer
@@ -14,6 +16,13 @@ from replicad.server import Node, RespServer, ServerOptions
 from replicad.store.database import Database
 
 DRAIN_SECONDS = 5.0
+
+
+class _Nobody(asyncio.Protocol):
+    """Whoever connects all the same."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast(asyncio.Transport, transport).abort()
 
 
 class ClientPort:
@@ -32,6 +41,19 @@ class ClientPort:
         self._shutdown = shutdown
         self._server: RespServer | LoadingServer | None = None
         self._draining: RespServer | None = None
+        self._reserved: asyncio.Server | None = None
+
+    async def reserve(self) -> None:
+        """Takes the address, and lets nobody in; OSError when somebody else has it."""
+        loop = asyncio.get_running_loop()
+        self._reserved = await loop.create_server(_Nobody, *self.address, start_serving=False)
+        self.address = Address(*self._reserved.sockets[0].getsockname()[:2])
+
+    def _release(self) -> None:
+        """The address is listened on in the next moment."""
+        reserved, self._reserved = self._reserved, None
+        if reserved is not None:
+            reserved.close()
 
     async def serve(self, database: Database) -> None:
         """Clients read (and write, where the node lets them) this database from now on."""
@@ -61,6 +83,7 @@ class ClientPort:
 
     async def close(self) -> None:
         """Finishes the replies under way."""
+        self._release()
         server, self._server = self._server, None
         if isinstance(server, RespServer):
             self._draining = server

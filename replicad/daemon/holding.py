@@ -96,6 +96,7 @@ class Holding:
             self._watcher = asyncio.create_task(watch_failure(store))
             self._watcher.add_done_callback(self._watched)
             self.store, self.feed = store, feed
+            await self.replicas.accept()
             await self.clients.serve(store)
         except (Exception, asyncio.CancelledError):
             self.store = store

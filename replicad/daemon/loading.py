@@ -25,7 +25,7 @@ LIMITS = ServerOptions(
     output_bytes_max=MIB,
 )
 """Of one client. One that leaves more output unread is closed."""
-LOADING = b"-LOADING this node has no data yet; REPLICAD.STATUS says how far it is\r\n"
+LOADING = b"-LOADING this replica has no data yet; REPLICAD.STATUS says how far it is\r\n"
 
 
 class LoadingServer:

@@ -148,9 +148,9 @@ class NodeProgram:
         elif holding.has_data:
             await holding.open("replica")
         else:
+            await self.clients.say_loading()
+            await holding.replicas.accept()
             notify("STATUS=waiting for a copy of the primary's data")
-        self.listening["listen"] = str(self.clients.address)
-        await holding.replicas.accept()
         save = memory.save_following if begin.role == "replica" else partial(memory.save, role="primary")
         await save(self.epoch, replication_port=address.port, took_role=int(config.take_role))
         await self.shower.show()
@@ -180,9 +180,8 @@ class NodeProgram:
             log.error("role.not_taken", wanted=self.memory.verb, reason=str(error))
 
     async def _bind(self) -> Address:
-        """Takes all ports: clients are told that there is no data yet, replicas are not accepted. Where
-        replicas are to connect."""
-        await self.clients.say_loading()
+        """Takes all ports, and lets nobody in but by HTTP. Where replicas are to connect."""
+        await self.clients.reserve()
         address = await self._listen_for_replicas()
         self.listening = {"listen": str(self.clients.address), "replication": str(address)}
         if self.config.http is not None:

@@ -40,7 +40,8 @@ class ReplicationPort:
         return Address(*self._listener.sockets[0].getsockname()[:2])
 
     async def accept(self) -> None:
-        if self._listener is not None:
+        """Lets others in from now on; nothing, when it does already or has no address."""
+        if self._listener is not None and not self._listener.is_serving():
             await self._listener.start_serving()
 
     async def close(self) -> None:

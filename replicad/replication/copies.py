@@ -129,6 +129,14 @@ class Copies:
             copy for copy in self._copies.values() if not copy.in_use and now - copy.used_at > keep_seconds
         ]
 
+    def least_used(self) -> SourceCopy | None:
+        """Of those that nobody reads now; None when there is none."""
+        idle = [copy for copy in self._copies.values() if not copy.in_use]
+        return min(idle, key=lambda copy: copy.used_at, default=None)
+
+    def __len__(self) -> int:
+        return len(self._copies)
+
     def get(self, node_id: bytes) -> SourceCopy | None:
         """The replica's copy as it is, without looking at the disk."""
         return self._copies.get(node_id)

@@ -19,7 +19,14 @@ from pathlib import Path
 import structlog
 
 from replicad.env import Env
-from replicad.errors import DivergedError, LogGoneError, PeerTimeoutError, ProtocolError, ReplicadError
+from replicad.errors import (
+    DivergedError,
+    LogGoneError,
+    PeerTimeoutError,
+    ProtocolError,
+    ReplicadError,
+    ReplicationError,
+)
 from replicad.replication.agree import Code, Decision, History, Outcome, agree
 from replicad.replication.answering import Answering, AnsweringSession
 from replicad.replication.connection import Connection
@@ -54,6 +61,7 @@ from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import ListFiles, LogSource, Records
 from replicad.replication.sender import Sender
 from replicad.replication.serve_copy import CopyServer
+from replicad.replication.slot_states import SLOTS_MAX, to_forget, to_replace
 from replicad.replication.slot_upkeep import SlotUpkeep
 from replicad.replication.slots import Slots
 from replicad.replication.synchronous import Level, parse_rule
@@ -62,6 +70,13 @@ from replicad.replication.throttle import Throttle
 from replicad.replication.waits import Acknowledged, Waits
 
 log = structlog.get_logger("replicad.replication")
+
+COPIES_MAX = 64
+"""Copies that a node offers at a time. One more takes the place of the one that was not read for longest."""
+
+
+class SessionRefused(ReplicationError):
+    """There is no room for one more now."""
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +90,7 @@ class Session:
     state: str = "agreeing"
     sender: Sender | None = None
     server: CopyServer | None = None
+    made_copy: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -132,6 +148,9 @@ class PrimaryNode:
         """Runs one session to its end; raises only a cancellation. `first` was received already."""
         try:
             await self._serve(connection, first)
+        except SessionRefused as error:
+            connection.send(Refuse("busy", str(error), True))
+            log.warning("replication.refused", peer=connection.peer, code="busy", reason=str(error))
         except (ReplicadError, OSError) as error:
             connection.send(Refuse("error", f"{type(error).__name__}: {error}"[:1000], True))
             log.info("replication.session_ended", peer=connection.peer, reason=str(error))
@@ -170,8 +189,41 @@ class PrimaryNode:
                 self.waits.changed()
             if session.server is not None:
                 session.server.close()
-                session.server.copy.in_use = False
+            if (copy := self.copies.get(hello.node)) is not None and hello.node not in self.sessions:
+                copy.in_use = False
+            self._forget_unknown(session)
             session.ended.set()
+
+    def _forget_unknown(self, session: Session) -> None:
+        """Of somebody who came, took nothing and acknowledged nothing, nothing stays: anybody can say
+        HELLO."""
+        slot, server = self.slots.get(session.hello.node), session.server
+        if server is not None and session.made_copy and not server.copy.sent_bytes:
+            server.copy.used_at = float("-inf")  # the next tick removes it
+        elif server is not None or session.state not in ("streaming", "copying"):
+            return
+        if slot is not None and not slot.acknowledged and session.hello.node not in self.sessions:
+            self.slots.drop(session.hello.node)
+
+    async def _make_room(self, node_id: bytes) -> None:
+        """For a slot of one more replica. Raises SessionRefused when all are in use, or worth more."""
+        slots = self.slots.all()
+        if len(slots) < SLOTS_MAX or self.slots.get(node_id) is not None:
+            return
+        known = {entry.node for entry in self._nodes()}
+        least = to_replace(slots, self.sessions, known)
+        if least is None or (least.node_id in known and node_id not in known):
+            raise SessionRefused(f"this node has {len(slots)} replicas, the most that it keeps log for")
+        log.warning("slot.replaced", node=least.node_id.hex(), name=least.name, by=node_id.hex())
+        self.slots.drop(least.node_id)
+
+    async def _make_room_for_copy(self) -> None:
+        """Raises SessionRefused when all copies are being read."""
+        while len(self.copies) >= COPIES_MAX:
+            least = self.copies.least_used()
+            if least is None:
+                raise SessionRefused(f"this node offers {len(self.copies)} copies, the most at a time")
+            await in_thread(self.copies.remove, least)
 
     async def _join(self, connection: Connection, join: Join) -> None:
         """One connection more for the files of a copy that a session offers."""
@@ -281,6 +333,7 @@ class PrimaryNode:
 
     async def _stream(self, session: Session, sequence: int, durable: int) -> None:
         node_id = session.hello.node
+        await self._make_room(node_id)
         copy = self.copies.get(node_id)
         if copy is not None:
             await in_thread(self.copies.remove, copy)
@@ -324,19 +377,22 @@ class PrimaryNode:
     async def _bootstrap(self, session: Session) -> None:
         session.state = "copying"
         node_id = session.hello.node
+        await self._make_room(node_id)
         copy = await in_thread(self.copies.find, node_id)
         if copy is None:
+            await self._make_room_for_copy()
+            session.made_copy = True
             # From before the cut on, so that nothing after its position can go meanwhile.
             slot = self.slots.hold(node_id, self._source.durable_sequence, self._env.clock.wall_us())
             await self._records.put_slot(slot)
             copy = await in_thread(self.copies.make, node_id)
+        copy.in_use = True  # from here on nobody else's takes its place
         slot = self.slots.hold(
             node_id, copy.position.sequence, self._env.clock.wall_us(), name=session.hello.name
         )
         self.slots.begin_reading(node_id)
         await self._records.put_slot(slot)
         session.server = CopyServer(copy, self._env.fs, self._env.clock, self.throttle, self._options)
-        copy.in_use = True
         session.state = "bootstrapping"
         log.info(
             "bootstrap.serving",
@@ -354,6 +410,7 @@ class PrimaryNode:
     async def _copy_out(self, session: Session) -> None:
         """A copy for somebody who is no replica: it goes with the session, and no log is kept for it."""
         session.state = "copying"
+        await self._make_room_for_copy()
         copy = await in_thread(self.copies.make, session.hello.node)
         copy.in_use = True
         server = session.server = CopyServer(
@@ -373,8 +430,18 @@ class PrimaryNode:
         log.warning("replication.stopped", node=session.hello.node.hex(), reason=decision.reason)
 
     def _on_ack(self, node_id: bytes, ack: Ack) -> None:
+        slot = self.slots.get(node_id)
         self.slots.advance(node_id, ack.durable, self._env.clock.wall_us())
+        if slot is not None and not slot.acknowledged and slot.name:
+            self._replace_of_that_name(slot.name, node_id)
         self.waits.changed()
+
+    def _replace_of_that_name(self, name: str, node_id: bytes) -> None:
+        """A replica that was made anew has another id: nobody comes back for the log of the one before."""
+        for slot in self.slots.all():
+            if slot.name == name and slot.node_id != node_id and slot.node_id not in self.sessions:
+                log.warning("slot.replaced", node=slot.node_id.hex(), name=name, by=node_id.hex())
+                self.slots.drop(slot.node_id)
 
     def _acknowledged(self) -> list[Acknowledged]:
         return [
@@ -408,6 +475,11 @@ class PrimaryNode:
 
     async def tick(self) -> None:
         """About once a second: limits of slots, copies that nobody uses, slots to the node's state."""
+        for slot in to_forget(self.slots.all(), self.sessions, self.slots.limits):
+            log.info(
+                "slot.forgotten", node=slot.node_id.hex(), name=slot.name, away_seconds=slot.idle_seconds
+            )
+            self.slots.drop(slot.node_id)
         for node_id, reason in await self.upkeep.tick():
             self._end_session(node_id, reason)
         for copy in self.copies.unused(self._options.copy_keep_seconds):

@@ -13,7 +13,7 @@ the files happen to be there; of a lost one they are gone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -52,6 +52,47 @@ class LogFacts:
         return self.files[0].first_sequence if self.files else self.newest + 1
 
 
+SLOTS_MAX = 256
+"""As many as sessions. One more takes the place of the slot that is worth least."""
+UNKNOWN_SECONDS_MAX = 600
+"""A slot of a replica that acknowledged nothing goes when it was away for so long."""
+
+
+def to_forget(slots: Sequence[Slot], connected: Container[bytes], limits: SlotLimits) -> list[Slot]:
+    """The slots that say nothing any more: of replicas that nobody has seen to be one, and of those that let
+    go and did not come back for as long again."""
+    return [
+        slot
+        for slot in slots
+        if slot.node_id not in connected
+        and (
+            (not slot.acknowledged and slot.idle_seconds > UNKNOWN_SECONDS_MAX)
+            or (
+                slot.invalid is not None
+                and limits.idle_seconds_max is not None
+                and slot.idle_seconds > 2 * limits.idle_seconds_max
+            )
+        )
+    ]
+
+
+def to_replace(slots: Sequence[Slot], connected: Container[bytes], known: Container[bytes]) -> Slot | None:
+    """The slot that is worth least: of an unknown node, of one that acknowledged nothing, of one that let go,
+    of the one that was away for longest. None when all are connected."""
+    away = [slot for slot in slots if slot.node_id not in connected]
+    return min(
+        away,
+        key=lambda slot: (
+            slot.node_id in known,
+            slot.acknowledged,
+            slot.invalid is None,
+            -slot.idle_seconds,
+            slot.seen_us,
+        ),
+        default=None,
+    )
+
+
 def state_of(slot: Slot, log: LogFacts, kept_bytes: int) -> SlotState:
     """`kept_bytes` is the log that retention keeps whatever slots say."""
     if log.oldest > slot.sequence + 1 and slot.sequence < log.newest:
@@ -66,9 +107,11 @@ def over_limits(slots: Sequence[Slot], limits: SlotLimits, log: LogFacts) -> lis
     """The slots that must let go now, each with the reason. Those that already did are not among them."""
     over = []
     within = []
+    some_may_be = sum(file.size_bytes for file in log.files) > limits.log_bytes_max
     for slot in slots:
         if slot.invalid is None:
-            reason = over_cap(slot.sequence, limits, log) or _over_idle(slot, limits)
+            reason = over_cap(slot.sequence, limits, log) if some_may_be else None
+            reason = reason or _over_idle(slot, limits)
             if reason is None:
                 within.append(slot)
             else:
@@ -92,6 +135,8 @@ def _over_idle(slot: Slot, limits: SlotLimits) -> str | None:
 
 def _over_floor(slots: Sequence[Slot], log: LogFacts) -> list[tuple[Slot, str]]:
     """The ones furthest behind, as many as it takes, and only those without which log would really go."""
+    if log.short_bytes <= 0:
+        return []
     ordered = sorted(slots, key=lambda slot: slot.sequence)
     over: list[tuple[Slot, str]] = []
     for index, slot in enumerate(ordered):

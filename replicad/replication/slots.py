@@ -59,8 +59,16 @@ class Slots:
         """
         with self._lock:
             reason = None if log is None else over_cap(sequence, self._limits, log)
+            before = self._slots.get(node_id)
             return self._set(
-                Slot(node_id=node_id, sequence=sequence, seen_us=now_us, invalid=reason, name=name)
+                Slot(
+                    node_id=node_id,
+                    sequence=sequence,
+                    seen_us=now_us,
+                    invalid=reason,
+                    name=name,
+                    acknowledged=0 if before is None else before.acknowledged,
+                )
             )
 
     def advance(self, node_id: bytes, sequence: int, now_us: int) -> None:
@@ -68,7 +76,8 @@ class Slots:
         with self._lock:
             slot = self._slots.get(node_id)
             if slot is not None and sequence >= slot.sequence:
-                self._set(replace(slot, sequence=sequence, seen_us=now_us, idle_seconds=0))
+                moved = replace(slot, sequence=sequence, seen_us=now_us, idle_seconds=0, acknowledged=1)
+                self._set(moved)
 
     def drop(self, node_id: bytes) -> bool:
         """Whether there was one. A session that reads for it must be ended by the caller."""

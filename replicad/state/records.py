@@ -6,7 +6,7 @@ CorruptionError.
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, TypeVar, get_type_hints
 
 import msgpack
@@ -66,6 +66,8 @@ class Slot:
     invalid: str | None = None
     idle_seconds: int = 0
     name: str = ""
+    acknowledged: int = field(default=0, compare=False)
+    """Whether the replica has ever acknowledged anything: until then nobody has seen that it is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,13 +171,13 @@ def decode(kind: type[Record], data: bytes) -> Record:
         raise CorruptionError(f"{kind.__name__} record is not a map")
     wanted = get_type_hints(kind)
     known = {}
-    for field in fields(kind):  # type: ignore[arg-type]
-        if field.name not in values:
-            if field.default is not MISSING:
+    for each in fields(kind):  # type: ignore[arg-type]
+        if each.name not in values:
+            if each.default is not MISSING:
                 continue
-            raise CorruptionError(f"{kind.__name__} record: {field.name} is missing")
-        value = values[field.name]
-        if isinstance(value, bool) or not isinstance(value, wanted[field.name]):
-            raise CorruptionError(f"{kind.__name__} record: {field.name} is {type(value).__name__}")
-        known[field.name] = value
+            raise CorruptionError(f"{kind.__name__} record: {each.name} is missing")
+        value = values[each.name]
+        if isinstance(value, bool) or not isinstance(value, wanted[each.name]):
+            raise CorruptionError(f"{kind.__name__} record: {each.name} is {type(value).__name__}")
+        known[each.name] = value
     return kind(**known)

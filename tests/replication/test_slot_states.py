@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from replicad.replication.slot_states import (
+    UNKNOWN_SECONDS_MAX,
     LogFacts,
     SlotLimits,
     SlotState,
     log_bytes_after,
     over_limits,
     state_of,
+    to_forget,
+    to_replace,
 )
 from replicad.state.records import Slot
 from tests.support.fake_store import FakeLogFile
@@ -84,3 +90,44 @@ def test_limits(
 def test_log_bytes_after(sequence: int, expected: int) -> None:
     """Whole segments count whole, the one that holds the sequence number in proportion."""
     assert log_bytes_after(FILES, sequence, 400) == expected
+
+
+def known_slot(node: bytes, **fields: Any) -> Slot:
+    return Slot(node_id=node * 16, sequence=1, seen_us=1, **{"acknowledged": 1, **fields})
+
+
+def test_which_slots_are_forgotten() -> None:
+    """Of nobody that acknowledged anything, soon; of one that let go, after as long again; never while
+    connected."""
+    limits = SlotLimits(log_bytes_max=1, idle_seconds_max=1000.0)
+    unknown = known_slot(b"u", acknowledged=0, idle_seconds=UNKNOWN_SECONDS_MAX + 60)
+    slots = [
+        unknown,
+        known_slot(b"n", acknowledged=0, idle_seconds=UNKNOWN_SECONDS_MAX),
+        known_slot(b"a", idle_seconds=5000),
+        known_slot(b"l", idle_seconds=1500, invalid="away"),
+        known_slot(b"g", idle_seconds=2001, invalid="away"),
+    ]
+    assert [slot.node_id[:1] for slot in to_forget(slots, set(), limits)] == [b"u", b"g"]
+    assert to_forget([unknown], {unknown.node_id}, limits) == []
+    assert [slot.node_id[:1] for slot in to_forget(slots, (), replace(limits, idle_seconds_max=None))] == [
+        b"u"
+    ]
+
+
+def test_which_slot_makes_room() -> None:
+    """The one worth least of those that are not connected."""
+    slots = [
+        known_slot(b"p", idle_seconds=9),
+        known_slot(b"q", idle_seconds=8),
+        known_slot(b"l", invalid="away"),
+        known_slot(b"u", acknowledged=0),
+        known_slot(b"x", idle_seconds=99),
+        known_slot(b"c", acknowledged=0, idle_seconds=100),
+    ]
+    connected, known = {b"c" * 16}, {b"p" * 16, b"q" * 16}
+    order = []
+    while (slot := to_replace(slots, connected, known)) is not None:
+        order.append(slot.node_id[:1])
+        slots.remove(slot)
+    assert order == [b"u", b"l", b"x", b"p", b"q"]

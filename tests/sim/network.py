@@ -41,8 +41,8 @@ class Listener:
     def getsockname(self) -> Address:
         return self.address
 
-    async def start_serving(self) -> None:
-        """It takes connections since it was made."""
+    def is_serving(self) -> bool:
+        return True  # since it was made
 
     def close(self) -> None:
         if self._network.listeners.get(self.address) is self:

@@ -284,4 +284,21 @@ OPERATING = (
         ),
         hangs=True,
     ),
+    # 28: what others can make grow
+    Mutation(
+        trap=28,
+        name="a slot stays of everybody that says HELLO",
+        file="replicad/replication/primary.py",
+        old="            self._forget_unknown(session)\n",
+        new="",
+        caught_by=("tests/replication/test_passers_by.py::test_nothing_stays_of_who_leaves_at_once",),
+    ),
+    Mutation(
+        trap=28,
+        name="there is a slot for everybody",
+        file="replicad/replication/primary.py",
+        old="        if len(slots) < SLOTS_MAX or",
+        new="        if True or",
+        caught_by=("tests/replication/test_passers_by.py::test_slots_and_copies_have_a_limit",),
+    ),
 )
