@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from replicad.backup.archive.archiver import MARK_SECONDS
 from replicad.backup.archive.check import LogCheck, archived_databases, check_log, has_base
 from replicad.backup.archive.log import look_at_log
 from replicad.backup.catalog import summary
@@ -23,7 +24,7 @@ from replicad.backup.options import BackupEngineOptions
 from replicad.backup.progress import Meter, ProgressCallback
 from replicad.backup.restore.destination import Destination
 from replicad.backup.restore.operation import Restoration, RestoreReport
-from replicad.backup.restore.point import Point, point_at_sequence, point_at_time, reaches
+from replicad.backup.restore.point import NotKnownYet, Point, point_at_sequence, point_at_time, reaches
 from replicad.backup.shelf import Shelf, is_bad_medium, read_meta, read_shelf
 from replicad.backup.stop import Stop
 from replicad.backup.target import Target, open_target
@@ -288,7 +289,20 @@ class BackupEngineReadOnly:
             assert time_us is not None
             return point_at_time(self.target, log, bases, time_us)
 
-        return self._restore(find, path, wal_dir, attachments, dry_run, progress)
+        def find_soon(destination: Destination) -> Point:
+            """A time of just now: a node that archives, and is idle, will say in a moment that it was."""
+            for _ in range(round(MARK_SECONDS) + 5):
+                try:
+                    return find(destination)
+                except NotKnownYet as error:
+                    now_us, soon_us = self._env.clock.wall_us(), 2 * MARK_SECONDS * 1_000_000
+                    marked = error.marked_us is not None and now_us - error.marked_us <= soon_us
+                    if time_us is None or not marked or not 0 <= now_us - time_us <= soon_us:
+                        raise
+                    Stop("the restore").pause(1.0)
+            return find(destination)
+
+        return self._restore(find_soon, path, wal_dir, attachments, dry_run, progress)
 
     # Its life
 

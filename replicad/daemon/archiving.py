@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from replicad.backup.archive.archiver import LogArchiver
+from replicad.backup.archive.archiver import MARK_SECONDS, LogArchiver
 from replicad.backup.archive.hold import ArchiveHold
 from replicad.backup.archive.options import ArchiveOptions
 from replicad.backup.engine import BackupEngine
@@ -45,6 +45,7 @@ class LogArchiving:
         self._failures = 0
         self._failing_since = 0.0
         self._purged_at: float | None = None
+        self._marked_at = float("-inf")
         self._restorable: bool | None = None
         """Whether a backup is there that what is archived goes on from; None until somebody looked."""
         self._base_task: asyncio.Task[None] | None = None
@@ -87,6 +88,9 @@ class LogArchiving:
                     if self.hold is not None and self.hold.oldest_needed() != held:
                         # Nobody else would look again at what may go, on a node that takes no writes.
                         database.review_retention()
+                    if clock.monotonic() - self._marked_at >= MARK_SECONDS:
+                        self._marked_at = clock.monotonic()
+                        await in_thread(archiver.mark)
                     self._base_is_due(engine, archiver, database, backups)
                     await self._purge(engine, database)
                 except Exception as error:

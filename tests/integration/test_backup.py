@@ -131,7 +131,7 @@ def test_the_node_s_own_target(cluster: Cluster, tmp_path: Path) -> None:
 def test_only_one_at_a_time_and_it_can_be_stopped(cluster: Cluster, tmp_path: Path) -> None:
     """A second is refused while one is being made; status shows how far it is; STOP ends it."""
     primary = cluster.primary()
-    primary.configure({"backup": {"write_bytes_per_second": 50_000}})
+    primary.configure({"backup": {"write_bytes_per_second": 10_000}})
     primary.start()
     write(primary, 0, 5000)
     with primary.client() as client:
@@ -175,6 +175,20 @@ def test_the_log_is_archived_and_restored_to_any_point(cluster: Cluster, tmp_pat
     for sequence in (1, 777, 2000):
         command_line("backup", "restore", target, tmp_path / "restored", "--sequence", sequence)
         assert set(content(tmp_path / "restored")) == {b"k:%d" % number for number in range(sequence)}
+
+
+def test_an_idle_node_is_restored_to_now(cluster: Cluster, tmp_path: Path) -> None:
+    """The archive says until when nothing was committed, and a restore to just now waits for that."""
+    target = tmp_path / "target"
+    primary = cluster.primary()
+    primary.configure({"backup": {"target": str(target), "archive_log": True, "archive_seconds": 0.05}})
+    primary.start()
+    eventually(lambda: primary.status()["log_archive"].get("restorable"))
+    write(primary, 0, 20)
+    eventually(lambda: archived(primary))
+    command_line("backup", "restore", target, tmp_path / "new", "--time", "now")
+    assert set(content(tmp_path / "new")) == {b"k:%d" % number for number in range(20)}
+    primary.kill()
 
 
 def test_a_restored_node_can_be_restored_again(cluster: Cluster, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from replicad import kernels
 from replicad.backup.archive.hold import ArchiveHold
-from replicad.backup.archive.names import LogObject, database_prefix, objects_of
+from replicad.backup.archive.names import LogObject, Mark, database_prefix, mark_name, marks_of, objects_of
 from replicad.backup.archive.options import ArchiveOptions
 from replicad.backup.directory_target import DirectoryTarget
 from replicad.backup.target import Target
@@ -24,6 +24,9 @@ from replicad.store.database import Database
 from replicad.store.wal.cursor import LogChunk, LogCursor
 from replicad.store.wal.segment import HEADER_BYTES, SegmentHeader
 from replicad.types import Epoch, Position, Sequence
+
+MARK_SECONDS = 15.0
+"""How often an idle database is said to have been idle until now."""
 
 
 class LogArchiver:
@@ -41,6 +44,8 @@ class LogArchiver:
         target is not the one that it was: what was written there since is not archived then."""
         self._hold = hold
         self._confirm = confirm
+        self._confirmed: Position | None = None
+        """What was archived when the target was last the one that it was: for status."""
         self._unconfirmed = False
         self.options = options or ArchiveOptions()
         self.archived: Position | None = None
@@ -62,7 +67,7 @@ class LogArchiver:
     @property
     def lag_bytes(self) -> int:
         """Log that is not archived yet, in whole segments: an upper bound."""
-        archived = self.archived
+        archived = self.archived or self._confirmed
         if archived is not None and archived.sequence >= self._database.durable_sequence:
             return 0
         return self._log_bytes(1 if archived is None else archived.sequence + 1)
@@ -78,7 +83,7 @@ class LogArchiver:
     def document(self) -> dict[str, Any]:
         """Plain values for a status document."""
         durable = self._database.durable_sequence
-        archived = self.archived
+        archived = self.archived or self._confirmed
         return {
             "position": None if archived is None else str(archived),
             "lag_sequences": None if archived is None else max(0, durable - archived.sequence),
@@ -104,6 +109,7 @@ class LogArchiver:
             more = self._archive_some()
             self._confirm_target()
             self._tell_hold()
+            self._confirmed = self.archived
             return more
         except LogGoneError:
             # Retention was faster: another look at the target tells what is missing.
@@ -112,6 +118,24 @@ class LogArchiver:
         except BaseException:
             self._close_cursor()
             raise
+
+    def mark(self) -> None:
+        """Writes down that nothing was committed since what is archived, until now, if that is so: for a
+        restore to a time at which the database was idle. For the database that commits, not for a copy."""
+        if self.archived is None or self._database.role != "owner":
+            return
+        with self._database.cut(holder="archive mark") as cut:
+            end, time_us = cut.position, cut.taken_us
+        if end != self.archived:
+            return
+        database_id = self._database.database_id
+        old = [
+            name
+            for name, mark in marks_of(self._target.list(database_prefix(database_id))).items()
+            if mark.time_us < time_us and mark.end.sequence <= end.sequence
+        ]
+        self._target.write(mark_name(database_id, Mark(end, time_us)), [])
+        self._target.delete(old)
 
     def close(self) -> None:
         self._close_cursor()

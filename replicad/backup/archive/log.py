@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from replicad.backup.archive.frames import read_header
 from replicad.backup.archive.line import Line, line_from
-from replicad.backup.archive.names import LogObject, database_prefix, objects_of
+from replicad.backup.archive.names import LogObject, Mark, database_prefix, marks_of, objects_of
 from replicad.backup.target import Target
 from replicad.types import DatabaseId, Epoch, EpochRecord, Position, Sequence
 
@@ -19,6 +19,12 @@ class ArchivedLog:
 
     objects: tuple[LogObject, ...]
     forks: Mapping[Epoch, Sequence]
+    marks: tuple[Mark, ...] = ()
+
+    def known_until(self, end: Position) -> int | None:
+        """Until when, in microseconds since 1970, nothing was committed after that position, as far as it was
+        marked; None when it was not."""
+        return max((mark.time_us for mark in self.marks if mark.end == end), default=None)
 
     def from_base(self, base: Position, goal: Sequence | None = None) -> Line:
         return line_from(self.objects, self.forks, base, goal)
@@ -26,7 +32,8 @@ class ArchivedLog:
 
 def look_at_log(target: Target, database_id: DatabaseId, epochs: Many[EpochRecord]) -> ArchivedLog:
     """One listing, and the header of the first object of each epoch. `epochs` are what backups know of."""
-    objects = objects_of(target.list(database_prefix(database_id)))
+    listed = target.list(database_prefix(database_id))
+    objects = objects_of(listed)
     forks = {record.epoch: record.fork.sequence for record in epochs}
     firsts: dict[Epoch, LogObject] = {}
     for each in objects:
@@ -36,4 +43,4 @@ def look_at_log(target: Target, database_id: DatabaseId, epochs: Many[EpochRecor
             previous = read_header(target, each).previous
             if previous.epoch < epoch:
                 forks[epoch] = previous.sequence
-    return ArchivedLog(tuple(objects), forks)
+    return ArchivedLog(tuple(objects), forks, tuple(marks_of(listed).values()))

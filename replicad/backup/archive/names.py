@@ -1,6 +1,7 @@
 """Objects of the archived log (`proto/log-archive.md`): all that planning needs is in their names.
 
     log/<database id>/<epoch>-<first>-<last>-<history hash>-<commit time>.log
+    log/<database id>/idle-<epoch>-<last>-<history hash>-<time>           empty: a mark
 
 Each is a log segment of its own (`proto/log.md`): a header that tells the position before it, and whole
 frames of one epoch. The hash and the commit time are those of the last frame, so one listing shows what there
@@ -11,12 +12,15 @@ large one that replaced it, and two nodes may archive the same log in different 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
 
 PREFIX = "log/"
+_MARK = re.compile(
+    r"log/[0-9a-f]{32}/idle-(?P<epoch>\d{10})-(?P<last>\d{20})-(?P<hash>[0-9a-f]{16})-(?P<time>\d{20})"
+)
 _NAME = re.compile(
     r"log/(?P<database>[0-9a-f]{32})/(?P<epoch>\d{10})-(?P<first>\d{20})-(?P<last>\d{20})"
     r"-(?P<hash>[0-9a-f]{16})-(?P<time>\d{20})\.log"
@@ -70,6 +74,34 @@ def parse_object(name: str, size_bytes: int) -> LogObject | None:
         commit_time_us=int(match["time"]),
         size_bytes=size_bytes,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Nothing but what ends at `end` was committed until `time_us`: its database was idle."""
+
+    end: Position
+    time_us: int
+
+
+def mark_name(database_id: DatabaseId, mark: Mark) -> str:
+    end = mark.end
+    return (
+        f"{database_prefix(database_id)}idle-{end.epoch:010d}-{end.sequence:020d}-{end.history_hash:016x}"
+        f"-{mark.time_us:020d}"
+    )
+
+
+def marks_of(listing: Iterable[str]) -> dict[str, Mark]:
+    """The marks in a listing, by name."""
+    found = {}
+    for name in listing:
+        if (match := _MARK.fullmatch(name)) is not None:
+            end = Position(
+                Epoch(int(match["epoch"])), Sequence(int(match["last"])), HistoryHash(int(match["hash"], 16))
+            )
+            found[name] = Mark(end, int(match["time"]))
+    return found
 
 
 def objects_of(listing: Mapping[str, int]) -> list[LogObject]:

@@ -50,7 +50,7 @@ def restore(
     ] = None,
     time: Annotated[
         str | None,
-        typer.Option("--time", metavar="TIME", help="To the last batch committed until then (UTC)."),
+        typer.Option("--time", metavar="TIME", help="To the last batch committed until then (UTC), or now."),
     ] = None,
     database: DatabaseOption = None,
     wal_dir: Annotated[
@@ -122,6 +122,7 @@ def _restore(
     **options: Any,
 ) -> RestoreReport:
     from replicad.cli.exits import UsageError
+    from replicad.env import Env
 
     if sum(given is not None for given in (id, sequence, time)) > 1:
         raise UsageError("one of --id, --sequence and --time")
@@ -136,7 +137,7 @@ def _restore(
     return engine.restore_to(
         destination,
         sequence=sequence,
-        time_us=None if time is None else parse_time(time),
+        time_us=None if time is None else Env().clock.wall_us() if time == "now" else parse_time(time),
         database_id=database,
         **options,
     )

@@ -12,7 +12,7 @@ import pytest
 import replicad
 from replicad import Position
 from replicad.backup.archive.archiver import LogArchiver
-from replicad.backup.archive.names import objects_of
+from replicad.backup.archive.names import marks_of, objects_of
 from replicad.backup.archive.options import ArchiveOptions
 from replicad.backup.engine import BackupEngine
 from replicad.backup.options import BackupEngineOptions
@@ -279,3 +279,40 @@ def test_a_database_that_is_mounted_for_reading_is_backed_up(tmp_path: Path) -> 
         engine.restore_latest_backup(tmp_path / "new")
     with replicad.open(tmp_path / "new") as restored:
         assert content(restored) == expected
+
+
+def test_a_time_at_which_the_database_was_idle(history: History) -> None:
+    """What was marked as idle can be restored to, until then and no further."""
+    history.write(10)
+    history.engine.create_backup(history.database)
+    history.write(10)
+    last_us = history.engine.verify_log()[0].end_commit_time_us
+    with pytest.raises(InvalidArgument, match="ends at sequence number 20"):
+        history.engine.restore_to(history.path / "new", time_us=last_us + 1)
+    history.archiver.mark()
+    (mark,) = marks_of(history.engine.target.list("log/")).values()
+    assert mark.end == history.database.durable_position and mark.time_us >= last_us
+    history.check(20, time_us=mark.time_us)
+    with pytest.raises(InvalidArgument, match=r"until .* nothing was"):
+        history.engine.restore_to(history.path / "new", time_us=mark.time_us + 3_600_000_000)
+    history.archiver.mark()
+    assert len(marks_of(history.engine.target.list("log/"))) == 1
+    assert all(check.ok for check in history.engine.verify_log(checksums=True))
+
+
+def test_a_mark_says_nothing_of_what_is_not_archived(history: History) -> None:
+    """A database that wrote since is not marked, and an old mark does not count for what came after."""
+    history.write(10)
+    history.engine.create_backup(history.database)
+    history.archiver.mark()
+    (before,) = marks_of(history.engine.target.list("log/")).values()
+    fill(history.database, 5)
+    assert history.database.wait_durable(history.database.appended_sequence, 30)
+    history.archiver.mark()
+    assert list(marks_of(history.engine.target.list("log/")).values()) == [before]
+    while history.archiver.step():
+        pass
+    later_us = history.engine.verify_log()[0].end_commit_time_us + 1
+    with pytest.raises(InvalidArgument, match="ends at sequence number 15"):
+        history.engine.restore_to(history.path / "new", time_us=later_us)
+    assert history.engine.restore_to(history.path / "new", time_us=before.time_us).sequence == 10
