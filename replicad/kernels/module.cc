@@ -68,4 +68,5 @@ NB_MODULE(_kernels, m) {
   replicad::bind_table(m);
   replicad::bind_read(m);
   replicad::bind_merge(m);
+  replicad::bind_request(m);
 }

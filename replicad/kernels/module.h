@@ -11,5 +11,6 @@ void bind_append(nanobind::module_& m);  // writes
 void bind_table(nanobind::module_& m);  // blocks, block cache, tables
 void bind_read(nanobind::module_& m);   // read views, scans
 void bind_merge(nanobind::module_& m);  // flush and compaction
+void bind_request(nanobind::module_& m);  // requests of clients
 
 }  // namespace replicad

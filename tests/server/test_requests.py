@@ -7,12 +7,13 @@ import tracemalloc
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from replicad.server.options import ServerOptions
-from replicad.server.requests import RequestParser, split_words
+from replicad.server.requests import MalformedRequest, RequestParser, split_words
 from tests.server.harness import encode_request
+from tests.support.oracle.requests import ExactParser
 
 REQUESTS = st.lists(
     st.lists(
@@ -41,6 +42,64 @@ def test_the_cuts_between_chunks_do_not_matter(requests: list[list[bytes]], cuts
     assert found == requests
     assert reader.error is None
     assert not reader.unfinished
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            b"*0\r\n",
+            b"*-1\r\n",
+            b"*1\r\n$4\r\nPING\r\n",
+            b"*3\r\n",
+            b"*2\r\n$3\r\nGET\r\n",
+            b"$3\r\nSET\r\n",
+            b"$1\r\nk\r\n",
+            b"$8\r\nSHUTDOWN\r\n",
+            b"$8\r\n*0\r\n*3\r\n\r\n",
+            b"$0\r\n\r\n",
+            b"PING\r\n",
+            b'SET k "a b"\n',
+            b'GET "a\r\n',
+            b"\r\n",
+            b"\n",
+            b"*3",
+            b"$5\r\nab",
+            b":5\r\n",
+            b">2\r\n",
+            b"$-1\r\n",
+            b"*2x\r\n",
+        ]
+    ),
+    max_size=8,
+).map(b"".join)
+
+
+def oracle(stream: bytes) -> tuple[list[list[bytes]], str, bool]:
+    """What the slow parser makes of all of it: the requests, the error, and whether something is
+    unfinished."""
+    slow = ExactParser(ServerOptions())
+    try:
+        slow.feed(stream)
+    except MalformedRequest as error:
+        return slow.take(), str(error), False
+    return slow.take(), "None", slow.unfinished
+
+
+@given(PIECES)
+@example(b"*1\r\n$4\r\nPING\r\n*0\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$8\r\nSHUTDOWN\r\n")
+@example(b'PING\r\nGET "a\r\nPING\r\n')
+def test_every_cut_gives_the_same_requests(stream: bytes) -> None:
+    """Good bytes and bad: cut once at any place, or everywhere, they are what the slow parser says they
+    are."""
+    expected, error, unfinished = oracle(stream)
+    everywhere = [stream[at : at + 1] for at in range(len(stream))]
+    for pieces in (everywhere, *([stream[:at], stream[at:]] for at in range(len(stream)))):
+        reader, found = parser(), []
+        for piece in pieces:
+            if piece:
+                found += reader.feed(piece)
+        assert (found, str(reader.error)) == (expected, error)
+        assert reader.error is not None or reader.unfinished == unfinished
 
 
 @given(st.binary(max_size=200) | st.text("*$:%~>|+-0123456789\r\nab", max_size=80).map(str.encode))
