@@ -88,7 +88,8 @@ def replica_views(feed: PrimaryNode) -> list[ReplicaView]:
     """The replicas that are connected, as Redis clients are told of them."""
     views = []
     for session in feed.sessions.values():
-        host, _, port = session.connection.peer.rpartition(":")
+        host = session.connection.peer.rpartition(":")[0]
+        _, _, port = session.hello.clients.rpartition(":")
         slot = feed.slots.get(session.hello.node)
         acknowledged = 0 if slot is None else slot.sequence
         views.append(
@@ -98,6 +99,7 @@ def replica_views(feed: PrimaryNode) -> list[ReplicaView]:
                 port=int(port) if port.isdigit() else 0,
                 state="online" if session.sender is not None else "wait_bgsave",
                 acknowledged_sequence=session.sender.ack.durable if session.sender else acknowledged,
+                lag_seconds=int(session.sender.lag_seconds) if session.sender else 0,
             )
         )
     return views

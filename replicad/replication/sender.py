@@ -162,6 +162,11 @@ class Sender:
         else:
             check_same(theirs, await in_thread(self._source.position_at, theirs.sequence), peer="replica")
 
+    @property
+    def lag_seconds(self) -> float:
+        """Since the replica said last that something is durable there; 0 when all that was sent is."""
+        return 0.0 if self.ack.durable >= self.sent else self._now() - self.moved_at["durable"]
+
     def _acknowledged(self, ack: Ack) -> None:
         before = self.ack
         if not self.sent >= ack.received >= ack.applied >= ack.durable:

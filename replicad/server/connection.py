@@ -22,7 +22,7 @@ import structlog
 
 from replicad.errors import CorruptionError, InvalidArgument, NotFoundError, ReplicadError
 from replicad.server import refusals, replies
-from replicad.server.commands.table import Command, Entry, find_entry
+from replicad.server.commands.table import Check, Command, Entry, find_entry
 from replicad.server.interfaces import Name
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request, RequestParser
@@ -49,6 +49,13 @@ _HELD_BYTES_MAX_WHILE_WRITES_WAIT = 64 << 10
 _BACKLOG_BYTES_MAX = 64 << 10
 _ARGUMENT_BYTES = 64  # what Python adds to each
 _NOT_FOR_BROWSERS = frozenset([b"POST", b"HOST:"])
+
+
+def _refusal_of(check: Check, request: Request) -> bytes | None:
+    try:
+        return check(request)
+    except Refused as refused:
+        return refused.reply
 
 
 class Connection(Session, asyncio.Protocol):
@@ -210,6 +217,8 @@ class Connection(Session, asyncio.Protocol):
                     except Exception as error:
                         reply = self.explain(error, command)
             if reply is not None:
+                if reply[:1] == b"-":
+                    self.server.stats.error_replies += 1
                 self.sink(reply)
                 replied_bytes += len(reply)
                 if replied_bytes > _LARGE_BYTES_MAX:
@@ -244,8 +253,11 @@ class Connection(Session, asyncio.Protocol):
         assert self.queue is not None
         handler, _, _, command = entry
         refusal = refusals.not_in_transaction(command.name) if command.blocking else None
-        if handler is not command.handler:
+        if handler is not command.handler or command.refused:
             refusal = handler(self, request)
+        elif command.check is not None and refusal is None:
+            # What is wrong now is wrong at EXEC, too: nothing of the transaction is to be executed then.
+            refusal = _refusal_of(command.check, request)
         self.queue_bytes += sum(map(len, request)) + 64 * len(request)
         if self.queue_bytes > self.server.options.request_bytes_max:
             refusal = refusals.QUEUE_TOO_LARGE
@@ -350,7 +362,9 @@ class Connection(Session, asyncio.Protocol):
             self.sink(replies.error(f"ERR Protocol error: {self._parser.error}"))
             self._ending = True
         while self.ready:
-            transport.write(self.ready[0] if len(self.ready) == 1 else b"".join(self.ready))
+            output = self.ready[0] if len(self.ready) == 1 else b"".join(self.ready)
+            self.server.stats.output_bytes += len(output)
+            transport.write(output)
             self.ready.clear()
             if self._large_bytes and not self.held:
                 self._large_bytes = 0

@@ -12,8 +12,9 @@ import re
 from collections.abc import Callable
 
 from replicad.errors import InvalidArgument
+from replicad.options import KEY_BYTES_MAX
 
-PATTERN_BYTES_MAX = 1024
+PATTERN_BYTES_MAX = KEY_BYTES_MAX
 
 Matcher = Callable[[bytes], object]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,22 @@ def _server(server: RespServer) -> Fields:
         "os": f"{platform.system()} {platform.release()} {platform.machine()}",
         "arch_bits": 64,
         "process_id": os.getpid(),
+        "run_id": server.run_id,
         "tcp_port": server.address[1],
         "uptime_in_seconds": int(server.now() - server.started_at),
+        "uptime_in_days": int(server.now() - server.started_at) // 86400,
+        "executable": sys.executable,
+        "config_file": "",
     }
+
+
+def resident_bytes() -> int | None:
+    """What the process has in memory now; None where the system does not say."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _clients(server: RespServer) -> Fields:
@@ -45,13 +59,17 @@ def _memory(server: RespServer) -> Fields:
     capacity = parts.pop("block_cache_capacity_bytes", 0)
     used = sum(parts.values())
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    resident = resident_bytes() or peak_kib * 1024
     return {
         "used_memory": used,
         "used_memory_human": f"{used / 1048576:.2f}M",
+        "used_memory_rss": resident,
         "used_memory_peak": peak_kib * 1024,
+        "mem_fragmentation_ratio": round(resident / max(1, used), 2),
         "block_cache_capacity_bytes": capacity,
         "maxmemory": 0,
         "maxmemory_policy": "noeviction",
+        "lazyfree_pending_objects": 0,
         **parts,
     }
 
@@ -60,7 +78,10 @@ def _persistence(server: RespServer) -> Fields:
     store = server.store
     return {
         "loading": 0,
+        "rdb_bgsave_in_progress": 0,
+        "rdb_last_save_time": 0,
         "aof_enabled": 1,
+        "aof_rewrite_in_progress": 0,
         "durability": server.durability,
         "appended_sequence": store.appended_sequence,
         "visible_sequence": store.latest_sequence,
@@ -76,7 +97,14 @@ def _stats(server: RespServer) -> Fields:
         "total_connections_received": stats.connections,
         "rejected_connections": stats.rejected,
         "total_commands_processed": stats.commands,
+        "instantaneous_ops_per_sec": stats.commands_per_second(server.now()),
         "total_net_input_bytes": stats.input_bytes,
+        "total_net_output_bytes": stats.output_bytes,
+        "total_error_replies": stats.error_replies,
+        "keyspace_hits": stats.hits,
+        "keyspace_misses": stats.misses,
+        "expired_keys": 0,
+        "evicted_keys": 0,
         "total_commits": stats.commits,
         "total_groups": stats.groups,
         "clients_closed_for_limits": stats.closed_for_limits,
@@ -94,7 +122,7 @@ def _replication(server: RespServer) -> Fields:
         for index, replica in enumerate(replicas):
             fields[f"slave{index}"] = (
                 f"ip={replica.host},port={replica.port},state={replica.state},"
-                f"offset={replica.acknowledged_sequence},id={replica.node_id}"
+                f"offset={replica.acknowledged_sequence},lag={replica.lag_seconds},id={replica.node_id}"
             )
     else:
         host, port = node.primary_address or ("", 0)
@@ -110,7 +138,25 @@ def _replication(server: RespServer) -> Fields:
             "slave_read_only": int(not node.is_writable),
             "slave_repl_offset": position.sequence,
         }
-    return fields | {"master_repl_offset": position.sequence, "position": str(position)}
+    return fields | {
+        "master_replid": server.store.database_id.hex() + "00000000",
+        "master_repl_offset": position.sequence,
+        "position": str(position),
+    }
+
+
+def _cpu(server: RespServer) -> Fields:
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "used_cpu_sys": own.ru_stime,
+        "used_cpu_user": own.ru_utime,
+        "used_cpu_sys_children": children.ru_stime,
+        "used_cpu_user_children": children.ru_utime,
+    }
+
+
+def _cluster(server: RespServer) -> Fields:
+    return {"cluster_enabled": 0}
 
 
 def _keyspace(server: RespServer) -> Fields:
@@ -133,6 +179,8 @@ SECTIONS: dict[str, Callable[[RespServer], Fields]] = {
     "persistence": _persistence,
     "stats": _stats,
     "replication": _replication,
+    "cpu": _cpu,
+    "cluster": _cluster,
     "keyspace": _keyspace,
 }
 

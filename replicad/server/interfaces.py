@@ -37,6 +37,7 @@ class Batch(Protocol):
 
 Put = tuple[bytes, bytes]
 """A batch that is one put of (key, value) in the default family."""
+Pair = tuple[bytes, bytes]
 Name = bytes | tuple[int, bytes]
 """A key among all families: the key itself in the default one, else (family, key)."""
 
@@ -49,11 +50,9 @@ class Reader(Protocol):
     def sequence_of(self, key: bytes, /, *, family: int = 0) -> int: ...
 
 
-class Snapshot(Reader, Protocol):
-    """A state that stays readable, from any thread, until it is closed."""
+class Walkable(Reader, Protocol):
+    """One whose pairs can be walked over, in key order."""
 
-    @property
-    def sequence(self) -> int: ...
     def scan(
         self,
         start: bytes | None = None,
@@ -61,7 +60,14 @@ class Snapshot(Reader, Protocol):
         *,
         prefix: bytes | None = None,
         family: int = 0,
-    ) -> Iterator[tuple[bytes, bytes]]: ...
+    ) -> Iterator[Pair]: ...
+
+
+class Snapshot(Walkable, Protocol):
+    """A state that stays readable, from any thread, until it is closed."""
+
+    @property
+    def sequence(self) -> int: ...
     def close(self) -> None: ...
 
 
@@ -95,7 +101,9 @@ class Store(Protocol):
     @property
     def options(self) -> Options: ...
     @property
-    def newest(self) -> Reader: ...
+    def newest(self) -> Walkable: ...
+    @property
+    def database_id(self) -> bytes: ...
     @property
     def latest_sequence(self) -> int: ...
     @property
@@ -171,8 +179,11 @@ class ReplicaView:
     node_id: str
     host: str
     port: int
+    """Where it serves clients; 0 when it did not say."""
     state: str
     acknowledged_sequence: int
+    lag_seconds: int = 0
+    """Since it acknowledged something last, or had nothing to acknowledge."""
 
 
 class Waits(Protocol):
@@ -180,6 +191,10 @@ class Waits(Protocol):
 
     timeout_seconds: float
     """How long a write waits for the replicas that the configuration asks for."""
+
+    def holders(self, level: str, sequence: int, /) -> list[str]:
+        """The connected replicas that have it, by name."""
+        ...
 
     def describe(self) -> str:
         """Which replicas all writes wait for, at which level; "" for none."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from replicad.server.interfaces import Snapshot, Store
+from replicad.server.interfaces import Store
+from replicad.server.walks import Keys
 
 _SLOW_SECONDS = 0.25
 _REUSE_FACTOR = 20
@@ -37,7 +38,7 @@ class KeyCount:
         was_slow = self._took_seconds > _SLOW_SECONDS
         return self.keys if was_slow and self.age_seconds < self._took_seconds * _REUSE_FACTOR else None
 
-    def count(self, snapshot: Snapshot) -> tuple[int, int, float]:
+    def count(self, snapshot: Keys) -> tuple[int, int, float]:
         """(sequence number, keys, seconds it took)."""
         began = self._now()
         total = 0

@@ -28,7 +28,6 @@ class ServerOptions:
     buffered_bytes_max: int = GIB
     output_seconds_max: float = 60.0
     input_seconds_max: float = 60.0
-    cursors_max: int = 4096
     threads_max: int = 4
 
     def __post_init__(self) -> None:

@@ -35,6 +35,9 @@ NO_PASSWORD = error(
     "ERR AUTH <password> called without any password configured for the default user. "
     "Are you sure your configuration is correct?"
 )
+WRONG_PASSWORD = error("WRONGPASS invalid username-password pair or user is disabled.")
+BAD_TIMEOUT = error("ERR timeout is not an integer or out of range")
+NEGATIVE_TIMEOUT = error("ERR timeout is negative")
 INVALID_CURSOR = error("ERR invalid cursor")
 NO_SUCH_DATABASE = error("ERR DB index is out of range")
 BAD_PROTOCOL_VERSION = error("NOPROTO unsupported protocol version")

@@ -9,6 +9,7 @@ work. Nothing on the loop waits for a disk sync or walks over many keys.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -23,7 +24,7 @@ from replicad.server import refusals
 from replicad.server.commands import COMMANDS, READ_ONLY, STALE, WRITABLE
 from replicad.server.commands.table import Table
 from replicad.server.connection import Connection
-from replicad.server.cursors import CursorTable
+from replicad.server.cursors import Cursors
 from replicad.server.interfaces import Batch, Node, Snapshot, Store
 from replicad.server.key_count import KeyCount
 from replicad.server.options import ServerOptions
@@ -66,6 +67,7 @@ class RespServer:
         self.now = (clock or SystemClock()).monotonic
         self.address: tuple[str, int] = ("", 0)
         self.started_at = self.now()
+        self.run_id = secrets.token_hex(20)
         self.stats = ServerStats()
         self.connections: dict[Connection, None] = {}
         """In the order in which they came, which is the order in which they are served."""
@@ -74,7 +76,7 @@ class RespServer:
         self.holding: dict[Session, None] = {}
         self.watches = Watches()
         self.group = WriteGroup(store, self.watches, self._schedule_group)
-        self.cursors = CursorTable(self.options.cursors_max)
+        self.cursors = Cursors()
         self._key_counts: dict[int, KeyCount] = {}
         self.new_batch: Callable[[], Batch] = cast(Callable[[], Batch], kernels.Batch)
         self.stalled = False

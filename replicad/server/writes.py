@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from replicad.errors import DiskFullError, PoisonedError, ReplicadError
 from replicad.server import replies
-from replicad.server.interfaces import Batch, Name, Put, Reader, Store
+from replicad.server.interfaces import Batch, Name, Put, Store, Walkable
 from replicad.server.watches import Watches
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Transaction:
 
     __slots__ = ("_begin_batch", "batch", "overlay", "reader", "saw_group")
 
-    def __init__(self, reader: Reader, begin_batch: Callable[[], Batch]) -> None:
+    def __init__(self, reader: Walkable, begin_batch: Callable[[], Batch]) -> None:
         self.batch: Batch | None = None
         self.overlay: dict[Name, bytes | None] = {}
         self.reader = reader

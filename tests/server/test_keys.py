@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
+from replicad.server.cursors import Cursors
 from tests.server.conftest import StartServer
 from tests.server.harness import wait_for
 
@@ -60,19 +61,47 @@ def test_a_scan_goes_on_while_keys_come_and_go(client: redis.Redis) -> None:
     assert {b"k%03d" % i for i in range(100)} <= set(found)
 
 
-def test_cursors_come_from_a_bounded_table(start: StartServer) -> None:
-    """The oldest cursor is dropped when there are too many, and its user is told."""
-    server = start(cursors_max=3)
+def test_a_cursor_means_the_same_however_many_others_there_are(start: StartServer) -> None:
+    """One that is not remembered, of before a restart or crowded out, goes on where it was."""
+    server = start()
     client = redis.Redis(port=server.port)
-    client.mset({f"k{i}": i for i in range(10)})
-    first, _ = client.scan(0, count=2)
-    for _ in range(3):
-        client.scan(0, count=2)
-    with pytest.raises(redis.ResponseError, match="invalid cursor"):
-        client.scan(first)
+    keys = {b"k%02d" % number for number in range(40)}
+    client.mset(dict.fromkeys(keys, b"v"))
+    cursor, found = client.scan(0, count=7)
+    seen = set(found)
+    while cursor:
+        server.server.cursors = Cursors(bytes_max=0)
+        cursor, page = client.scan(cursor, count=7)
+        seen |= set(page)
+    assert seen == keys
+
+
+def test_a_cursor_of_a_key_that_went_loses_no_key(start: StartServer) -> None:
+    """Whether it is remembered or not, and whatever number a client makes up."""
+    server = start()
+    client = redis.Redis(port=server.port)
+    keys = {b"k%02d" % number for number in range(40)}
+    client.mset(dict.fromkeys(keys, b"v"))
+    for forgotten in (False, True):
+        cursor, found = client.scan(0, count=10)
+        client.delete("k10")
+        if forgotten:
+            server.server.cursors = Cursors(bytes_max=0)
+        seen = {*found, *client.scan(cursor, count=100)[1]}
+        assert seen >= keys - {b"k10"}
+        client.set("k10", "v")
+    assert set(client.scan(12345, count=100)[1]) == keys
     with pytest.raises(redis.ResponseError, match="invalid cursor"):
         client.scan("1_0")
-    assert len(server.server.cursors) == 3
+
+
+def test_what_is_remembered_of_cursors_is_bounded() -> None:
+    """By bytes, whatever the length of the keys; the one used longest ago goes first."""
+    cursors = Cursors(bytes_max=1000)
+    kept = [cursors.keep(b"%03d" % number * 20) for number in range(20)]
+    assert cursors.remembered_bytes <= 1000
+    assert cursors.find(kept[0]) is None and cursors.find(kept[-1]) == b"019" * 20
+    assert cursors.keep(b"019" * 20) == kept[-1] and cursors.remembered_bytes <= 1000
 
 
 def test_dbsize_counts_what_is_there(client: redis.Redis) -> None:

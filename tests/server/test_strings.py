@@ -27,7 +27,9 @@ def test_set_keeps_its_conditions(client: redis.Redis) -> None:
     assert client.get("k") == b"4"
 
 
-@pytest.mark.parametrize("options", [["EX", "5"], ["px", "5"], ["KEEPTTL"], ["EXAT", "99999999999"]])
+@pytest.mark.parametrize(
+    "options", [["EX", "5"], ["px", "5"], ["KEEPTTL", "EX", "5"], ["EXAT", "99999999999"]]
+)
 def test_expiry_is_refused_and_says_so(client: redis.Redis, options: list[str]) -> None:
     """A SET with an expiry option changes nothing."""
     with pytest.raises(redis.ResponseError, match="expiry is not supported"):

@@ -32,16 +32,61 @@ def test_an_error_inside_leaves_the_others(client: redis.Redis) -> None:
     assert client.mget("k", "after") == [b"text", b"1"]
 
 
+REFUSED = [
+    ("NOSUCH", "x"),
+    ("GET",),
+    ("REPLICAD.DIGEST",),
+    ("EXPIRE", "k", "5"),
+    ("SETEX", "k", "5", "v"),
+    ("SET", "k", "v", "NX", "EX", "10"),
+    ("SET", "k", "v", "NX", "XX"),
+    ("SET", "k", "v", "NONSENSE"),
+    ("GETEX", "k", "EX", "5"),
+    ("MSET", "k", "v", "other"),
+    ("FLUSHDB",),
+    ("RANDOMKEY",),
+    ("SCAN", "x"),
+    ("SCAN", "0", "COUNT", "0"),
+    ("CONFIG", "FOO"),
+    ("CONFIG", "SET", "maxmemory", "1"),
+    ("CLIENT", "KILL", "ID", "1"),
+    ("CLIENT", "NO-EVICT", "nonsense"),
+    ("COMMAND", "NONSENSE"),
+    ("REPLICAD.SLOT", "NONSENSE", "1"),
+    ("WAIT", "0", "-1"),
+]
+
+
+def test_keys_are_walked_over_within_exec(server: RunningServer) -> None:
+    """KEYS, SCAN and DBSIZE see what the transaction wrote before them, WAIT does not wait."""
+    with server.connect() as raw:
+        for command in (
+            ("MSET", "a", "1", "b", "2", "c", "3"),
+            ("MULTI",),
+            ("DEL", "b"),
+            ("SET", "d", "4"),
+            ("KEYS", "*"),
+            ("DBSIZE",),
+            ("SCAN", "0"),
+            ("WAIT", "0", "0"),
+            ("EXEC",),
+        ):
+            raw.command(*command)
+        raw.read(b"+OK\r\n" + b"+OK\r\n" + b"+QUEUED\r\n" * 6)
+        keys = b"*3\r\n$1\r\na\r\n$1\r\nc\r\n$1\r\nd\r\n"
+        raw.read(b"*6\r\n:1\r\n+OK\r\n" + keys + b":3\r\n" + b"*2\r\n$1\r\n0\r\n" + keys + b":0\r\n")
+
+
 def test_a_broken_queue_is_discarded(server: RunningServer) -> None:
     """An unknown command, a wrong number of arguments, or one that cannot queue aborts EXEC."""
-    for wrong in [("NOSUCH", "x"), ("GET",), ("KEYS", "*")]:
+    for wrong in REFUSED:
         with server.connect() as raw:
             raw.command("MULTI")
             raw.read(b"+OK\r\n")
             raw.command("SET", "k", "v")
             raw.read(b"+QUEUED\r\n")
             raw.command(*wrong)
-            assert raw.read_line().startswith(b"-ERR ")
+            assert raw.read_line().startswith(b"-ERR "), wrong
             raw.command("EXEC")
             raw.read(b"-EXECABORT Transaction discarded because of previous errors.\r\n")
             raw.command("GET", "k")

@@ -74,6 +74,7 @@ class FakeReader:
 class FakeDatabase:
     def __init__(self, durability: Literal["sync", "async"] = "sync") -> None:
         self.options = Options(durability=durability)
+        self.database_id = b"d" * 16
         self.stalled: str | None = None
         self.refused: str | None = None
         self.failed: BaseException | None = None

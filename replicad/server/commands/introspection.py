@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from replicad.server import refusals, replies
+from replicad.server.commands.container import Container, Subcommand
 from replicad.server.commands.table import Command, Group
+from replicad.server.glob import compile_glob
+from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 
 if TYPE_CHECKING:
@@ -13,9 +17,26 @@ if TYPE_CHECKING:
 
 introspection = Group("server")
 
+NAMES_MAX = 1024
+"""What COMMAND INFO and DOCS describe at once: far more than there are."""
 
-@introspection.command("command", -1, "Describes the commands.")
+
+_COMMAND = Container(
+    "command",
+    Subcommand("COUNT", "Returns how many commands there are."),
+    Subcommand(
+        "LIST [FILTERBY <MODULE <name>|ACLCAT <category>|PATTERN <glob>>]", "Returns their names.", 0, 3
+    ),
+    Subcommand("INFO [<command> ...]", "Describes these commands, or all.", 0, NAMES_MAX),
+    Subcommand("DOCS [<command> ...]", "Documents these commands, or all.", 0, NAMES_MAX),
+)
+
+
+@introspection.command("command", -1, "Describes the commands.", check=_COMMAND.check)
 def command(client: Connection, request: Request) -> bytes:
+    answer = _COMMAND.answer(request)
+    if answer is not None:
+        return answer
     known = client.server.commands
     if len(request) == 1:
         return replies.encode([_entry(each) for each in known.values()], client.protocol)
@@ -24,14 +45,30 @@ def command(client: Connection, request: Request) -> bytes:
         case b"COUNT":
             return replies.integer(len(known))
         case b"LIST":
-            return replies.encode(list(known), client.protocol)
+            return replies.encode(_listed(known, request[2:]), client.protocol)
         case b"INFO":
             found = [_entry(known[name]) if name in known else None for name in names or known]
             return replies.encode(found, client.protocol)
-        case b"DOCS":
-            chosen = [known[name] for name in names or known if name in known]
-            return replies.encode({each.name: _documentation(each) for each in chosen}, client.protocol)
-    return refusals.unknown_subcommand("command", request[1])
+    chosen = [known[name] for name in names or known if name in known]
+    return replies.encode({each.name: _documentation(each) for each in chosen}, client.protocol)
+
+
+def _listed(known: Mapping[str, Command], options: Request) -> list[replies.Value]:
+    """The names that FILTERBY leaves; there are no modules."""
+    if not options:
+        return list(known)
+    if options[0].upper() != b"FILTERBY" or len(options) != 3:
+        raise Refused(refusals.SYNTAX)
+    match options[1].upper():
+        case b"PATTERN":
+            matches = compile_glob(options[2].lower())
+            return [name for name in known if matches is None or matches(name.encode())]
+        case b"ACLCAT":
+            category = options[2].decode("ascii", "replace").lower().removeprefix("@")
+            return [each.name for each in known.values() if category in (*each.flags, each.group)]
+        case b"MODULE":
+            return []
+    raise Refused(refusals.SYNTAX)
 
 
 def _entry(each: Command) -> replies.Value:

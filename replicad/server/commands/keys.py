@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from replicad.server import refusals, replies
 from replicad.server.commands.arguments import parse_count, parse_integer
 from replicad.server.commands.table import Group
+from replicad.server.cursors import locate
 from replicad.server.glob import compile_glob, literal_prefix
-from replicad.server.interfaces import Snapshot
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
+from replicad.server.walks import Keys, walk
 
 if TYPE_CHECKING:
     from replicad.server.connection import Connection
@@ -26,6 +27,9 @@ _ONE_KEY = (1, 1, 1)
 _ALL_KEYS = (1, -1, 1)
 _SCAN_COUNT = 10
 _SCAN_BYTES_MAX = 4 << 20
+_SCAN_OPTIONS_MAX = 12
+_KEY_BYTES = 64
+"""What Python adds to a key, about."""
 
 
 @keys.command("exists", -2, "Counts the keys that exist.", keys=_ALL_KEYS)
@@ -60,59 +64,66 @@ def ttl(client: Connection, request: Request) -> bytes:
     return replies.integer(-2 if client.read(request[1]) is None else -1)
 
 
-keys.command("pttl", 2, "Returns -1 for a key that exists, -2 for one that does not.", keys=_ONE_KEY)(ttl)
+for _name in ("pttl", "expiretime", "pexpiretime"):
+    keys.command(_name, 2, "Returns -1 for a key that exists, -2 for one that does not.", keys=_ONE_KEY)(ttl)
 
 
-@keys.command("keys", 2, "Returns all keys that match a pattern.", blocking=True)
-def keys_(client: Connection, request: Request) -> None:
+@keys.command("keys", 2, "Returns all keys that match a pattern.", walks=True)
+def keys_(client: Connection, request: Request) -> bytes | None:
     matches = compile_glob(request[1])
     prefix = literal_prefix(request[1])
     limit = client.server.options.reply_bytes_max
     family = client.family
 
-    def collect(snapshot: Snapshot) -> bytes:
+    def collect(state: Keys) -> bytes:
         found: list[bytes] = []
         size = 0
-        for key, _ in _wanted(client, snapshot.scan(prefix=prefix or None, family=family)):
+        for key, _ in _wanted(client, state.scan(prefix=prefix or None, family=family)):
             if matches is None or matches(key):
                 found.append(key)
-                size += len(key)
+                size += len(key) + _KEY_BYTES
                 if size > limit:
                     return refusals.REPLY_TOO_LARGE
         return replies.bulk_array(found)
 
-    client.server.run_on_snapshot(client, collect)
+    return walk(client, collect, lambda reply: reply)
 
 
-@keys.command("scan", -2, "Returns some keys and the cursor to go on with.", blocking=True)
+def _check_scan(request: Request) -> bytes | None:
+    _parse_cursor(request[1])
+    _scan_options(request[2:])
+    return None
+
+
+@keys.command("scan", -2, "Returns some keys and the cursor to go on with.", walks=True, check=_check_scan)
 def scan(client: Connection, request: Request) -> bytes | None:
-    server = client.server
+    """Redis's promise: a key that is there from cursor 0 to cursor 0 is returned, perhaps more than once."""
+    cursors = client.server.cursors
     cursor = _parse_cursor(request[1])
     pattern, count, wanted = _scan_options(request[2:])
     matches = compile_glob(pattern)
     prefix = literal_prefix(pattern)
-    start = prefix
     family = client.family
-    if cursor:
-        resumed = server.cursors.find(cursor)
-        if resumed is None:
-            return refusals.INVALID_CURSOR
-        start = max(prefix, resumed)
+    resumed = cursors.find(cursor) if cursor else None
 
-    def page(snapshot: Snapshot) -> tuple[list[bytes], bytes | None]:
-        return _page(_wanted(client, snapshot.scan(start, prefix_end(prefix), family=family)), count)
+    def page(state: Keys) -> tuple[list[bytes], bytes | None]:
+        start = resumed
+        if cursor and start is None:
+            every = _wanted(client, state.scan(family=family))
+            start = locate(cursor, (key for key, _ in every))
+        pairs = state.scan(max(prefix, start or b""), prefix_end(prefix), family=family)
+        return _page(_wanted(client, pairs), count)
 
     def reply(result: tuple[list[bytes], bytes | None]) -> bytes:
         found, resume = result
         if matches is not None:
             found = [key for key in found if matches(key)]
-        following = 0 if resume is None else server.cursors.keep(resume)
+        following = 0 if resume is None else cursors.keep(resume)
         return replies.array(
             [replies.bulk(b"%d" % following), replies.bulk_array(found if wanted == b"STRING" else [])]
         )
 
-    server.run_on_snapshot(client, page, reply)
-    return None
+    return walk(client, page, reply)
 
 
 def _parse_cursor(data: bytes) -> int:
@@ -124,7 +135,7 @@ def _parse_cursor(data: bytes) -> int:
 
 def _scan_options(options: list[bytes]) -> tuple[bytes, int, bytes]:
     pattern, count, wanted = b"*", _SCAN_COUNT, b"STRING"
-    if len(options) % 2:
+    if len(options) % 2 or len(options) > _SCAN_OPTIONS_MAX:
         raise Refused(refusals.SYNTAX)
     for name, value in zip(options[::2], options[1::2], strict=True):
         option = name.upper()
@@ -164,21 +175,17 @@ def prefix_end(prefix: bytes) -> bytes | None:
     return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else None
 
 
-@keys.command("dbsize", 1, "Counts the keys; INFO says how old the count is.", blocking=True)
+@keys.command("dbsize", 1, "Counts the keys; INFO says how old the count is.", walks=True)
 def dbsize(client: Connection, request: Request) -> bytes | None:
-    server = client.server
-    counter = server.key_count(client.family)
+    counter = client.server.key_count(client.family)
+    if client.transaction is not None:
+        return walk(client, counter.count, lambda counted: replies.integer(counted[1]))
     if not client.held and (known := counter.current()) is not None:
         return replies.integer(known)
-
-    def reply(counted: tuple[int, int, float]) -> bytes:
-        return replies.integer(counter.keep(*counted))
-
-    server.run_on_snapshot(client, counter.count, reply)
-    return None
+    return walk(client, counter.count, lambda counted: replies.integer(counter.keep(*counted)))
 
 
-@keys.command("randomkey", 1, "Refused.")
+@keys.command("randomkey", 1, "Refused.", refused=True)
 def randomkey(client: Connection, request: Request) -> bytes:
     return replies.error("ERR RANDOMKEY is not supported")
 
@@ -187,5 +194,5 @@ def _refuse_flush(client: Connection, request: Request) -> bytes:
     return replies.error(f"ERR {request[0].decode('ascii', 'replace').upper()} is not supported")
 
 
-keys.command("flushall", -1, "Refused.", writes=True)(_refuse_flush)
-keys.command("flushdb", -1, "Refused.", writes=True)(_refuse_flush)
+keys.command("flushall", -1, "Refused.", writes=True, refused=True)(_refuse_flush)
+keys.command("flushdb", -1, "Refused.", writes=True, refused=True)(_refuse_flush)

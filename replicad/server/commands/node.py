@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from replicad.server import refusals, replies
+from replicad.server.commands.container import ANY, Container, Subcommand
 from replicad.server.commands.table import Group
 from replicad.server.glob import compile_glob
 from replicad.server.info import render_info
@@ -39,12 +40,27 @@ def role(client: Connection, request: Request) -> bytes:
     )
 
 
-@node.command("config", -2, "Shows the settings that Redis clients ask for.")
+_CONFIG = Container(
+    "config",
+    Subcommand("GET <pattern> ...", "Returns the settings that Redis clients ask for.", 1, _PATTERNS_MAX),
+    Subcommand("SET <name> <value> ...", "Refused: settings are in the configuration file.", 2, ANY),
+    Subcommand("RESETSTAT", "Counts of INFO begin at 0 again."),
+)
+
+
+def _check_config(request: Request) -> bytes | None:
+    refusal = _CONFIG.check(request)
+    if refusal is None and request[1].upper() == b"SET":
+        return replies.error("ERR CONFIG SET is not supported: settings are in the configuration file")
+    return refusal
+
+
+@node.command("config", -2, "Shows the settings that Redis clients ask for.", check=_check_config)
 def config(client: Connection, request: Request) -> bytes:
-    subcommand = request[1].upper()
-    if subcommand == b"GET" and len(request) > _PATTERNS_MAX + 2:
-        return replies.error(f"ERR at most {_PATTERNS_MAX} patterns")
-    if subcommand == b"GET" and len(request) > 2:
+    answer = _check_config(request) or _CONFIG.answer(request)
+    if answer is not None:
+        return answer
+    if request[1].upper() == b"GET":
         options = client.server.options
         settings = {
             b"appendonly": b"yes",
@@ -63,17 +79,15 @@ def config(client: Connection, request: Request) -> bytes:
             if any(matches is None or matches(name) for matches in matchers)
         }
         return replies.mapping(found, client.protocol)
-    if subcommand == b"RESETSTAT":
-        client.server.stats.reset()
-        return replies.OK
-    if subcommand == b"SET":
-        return replies.error("ERR CONFIG SET is not supported: settings are in the configuration file")
-    return refusals.unknown_subcommand("config", request[1])
+    client.server.stats.reset()
+    return replies.OK
 
 
 @node.command("shutdown", -1, "Stops the node cleanly.", blocking=True)
 def shutdown(client: Connection, request: Request) -> bytes | None:
-    if not {b"NOSAVE", b"SAVE", b"NOW", b"FORCE"}.issuperset([option.upper() for option in request[1:]]):
+    options = [option.upper() for option in request[1:5]]
+    known = {b"NOSAVE", b"SAVE", b"NOW", b"FORCE"}.issuperset(options) and len(request) <= 4
+    if not known or {b"NOSAVE", b"SAVE"}.issubset(options):
         return refusals.SYNTAX
     client.quit()
     client.server.request_shutdown()

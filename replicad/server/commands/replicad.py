@@ -10,6 +10,7 @@ from replicad.errors import LogGoneError
 from replicad.options import ANNOTATION_BYTES_MAX
 from replicad.server import refusals, replies
 from replicad.server.commands.arguments import parse_count
+from replicad.server.commands.container import Container, Subcommand
 from replicad.server.commands.table import Group
 from replicad.server.interfaces import Snapshot
 from replicad.server.refusals import Refused
@@ -80,10 +81,14 @@ def status(client: Connection, request: Request) -> bytes:
     return replies.bulk(json.dumps(client.server.node.status(), default=str).encode())
 
 
-@ours.command("replicad.slot", 3, "Slots of replicas: DROP node id.")
+_SLOT = Container("replicad.slot", Subcommand("DROP <node id>", "Ends the slot of a replica.", 1, 1))
+
+
+@ours.command("replicad.slot", -2, "Slots of replicas: DROP node id.", check=_SLOT.check)
 def slot(client: Connection, request: Request) -> bytes:
-    if request[1].upper() != b"DROP":
-        return refusals.unknown_subcommand("replicad.slot", request[1])
+    answer = _SLOT.answer(request)
+    if answer is not None:
+        return answer
     try:
         node_id = bytes.fromhex(request[2].decode("ascii"))
     except ValueError:
@@ -113,10 +118,28 @@ def checkpoint(client: Connection, request: Request) -> None:
     )
 
 
+_BACKUP = Container(
+    "replicad.backup",
+    Subcommand(
+        "CREATE [TARGET <target>] [FLUSH] [METADATA <bytes>]", "Makes a backup; returns what it is.", 0, 5
+    ),
+    Subcommand("STOP", "Has the backup under way end; returns how many there were."),
+)
+_FAMILY = Container(
+    "replicad.family",
+    Subcommand("LIST", "Returns names and numbers."),
+    Subcommand("CREATE <name>", "Makes a column family; returns its number.", 1, 1),
+    Subcommand("DROP <number>", "Ends a column family, with what is in it.", 1, 1),
+)
+
+
 @ours.command(
     "replicad.backup", -2, "Backups: CREATE [TARGET t] [FLUSH] [METADATA bytes], STOP.", blocking=True
 )
 def backup(client: Connection, request: Request) -> bytes | None:
+    answer = _BACKUP.answer(request)
+    if answer is not None:
+        return answer
     node = client.server.node
     match request[1].upper(), len(request):
         case b"STOP", 2:
@@ -204,6 +227,9 @@ def sequence_at(client: Connection, request: Request) -> None:
 
 @ours.command("replicad.family", -2, "Column families: CREATE name, DROP number, LIST.", blocking=True)
 def family(client: Connection, request: Request) -> bytes:
+    answer = _FAMILY.answer(request)
+    if answer is not None:
+        return answer
     store = client.server.store
     match request[1].upper(), len(request):
         case b"LIST", 2:

@@ -6,8 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from replicad.server import refusals, replies
-from replicad.server.commands.arguments import parse_integer
+from replicad.server.commands.arguments import parse_count, parse_integer
+from replicad.server.commands.container import ANY, Container, Subcommand
 from replicad.server.commands.table import Group
+from replicad.server.info import REDIS_VERSION
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 
@@ -41,9 +43,16 @@ def select(client: Connection, request: Request) -> bytes:
     return replies.OK
 
 
-@session.command("auth", -2, "Refused: no password is set.")
+@session.command("auth", -2, "Accepts the default user: it has no password.")
 def auth(client: Connection, request: Request) -> bytes:
-    return refusals.NO_PASSWORD if len(request) <= 3 else refusals.SYNTAX
+    if len(request) == 2:
+        return refusals.NO_PASSWORD
+    return (_authenticated(request[1]) or replies.OK) if len(request) == 3 else refusals.SYNTAX
+
+
+def _authenticated(user: bytes) -> bytes | None:
+    """The default user has no password, so that any is right, as in Redis; there is no other user."""
+    return None if user == b"default" else refusals.WRONG_PASSWORD
 
 
 @session.command("quit", -1, "Ends the connection.", immediate=True)
@@ -73,14 +82,18 @@ def hello(client: Connection, request: Request) -> bytes:
             return replies.error("ERR Protocol version is not an integer or out of range")
         if version not in (2, 3):
             return refusals.BAD_PROTOCOL_VERSION
-    options = request[2:]
-    while options:
-        option = options[0].upper()
-        if option == b"AUTH" and len(options) >= 3:
-            return refusals.NO_PASSWORD
-        if option != b"SETNAME" or len(options) < 2:
-            return replies.error(b"ERR Syntax error in HELLO option '%b'" % options[0][:64])
-        name, options = _checked_name(options[1]), options[2:]
+    position = 2
+    while position < len(request):
+        option, left = request[position].upper(), len(request) - position - 1
+        if option == b"AUTH" and left >= 2:
+            if (refusal := _authenticated(request[position + 1])) is not None:
+                return refusal
+            position += 3
+        elif option == b"SETNAME" and left >= 1:
+            name = _checked_name(request[position + 1])
+            position += 2
+        else:
+            return replies.error(b"ERR Syntax error in HELLO option '%b'" % request[position][:64])
     if name is not None:
         client.name = name
     _speak(client, version)
@@ -88,7 +101,7 @@ def hello(client: Connection, request: Request) -> bytes:
     return replies.encode(
         {
             "server": "replicad",
-            "version": server.version,
+            "version": REDIS_VERSION,
             "proto": version,
             "id": client.id,
             "mode": "standalone",
@@ -112,22 +125,34 @@ def _checked_name(name: bytes) -> bytes:
     return name
 
 
-@session.command("client", -2, "Names and lists connections.")
+_CLIENT = Container(
+    "client",
+    Subcommand("ID", "Returns the number of this connection."),
+    Subcommand("INFO", "Returns the line of this connection."),
+    Subcommand("GETNAME", "Returns the name of this connection."),
+    Subcommand("SETNAME <name>", "Names this connection.", 1, 1),
+    Subcommand("SETINFO <LIB-NAME|LIB-VER> <value>", "Says which library this client uses.", 2, 2),
+    Subcommand("LIST [TYPE <normal|master|replica|pubsub> | ID <id> ...]", "Lists connections.", 0, ANY),
+    Subcommand("REPLY ON", "Replies are always on.", 1, 1),
+    Subcommand("NO-EVICT <ON|OFF>", "Accepted: no connection is evicted.", 1, 1),
+    Subcommand("NO-TOUCH <ON|OFF>", "Accepted: there are no access times.", 1, 1),
+)
+
+
+def _check_client(request: Request) -> bytes | None:
+    refusal = _CLIENT.check(request)
+    if refusal is not None or request[1].upper() not in (b"NO-EVICT", b"NO-TOUCH"):
+        return refusal
+    return None if request[2].upper() in (b"ON", b"OFF") else refusals.SYNTAX
+
+
+@session.command("client", -2, "Names and lists connections.", check=_check_client)
 def client_(client: Connection, request: Request) -> bytes:
-    subcommand = request[1].upper()
+    answer = _check_client(request) or _CLIENT.answer(request)
+    if answer is not None:
+        return answer
     rest = request[2:]
-    expected = {
-        b"ID": 0,
-        b"INFO": 0,
-        b"GETNAME": 0,
-        b"SETNAME": 1,
-        b"SETINFO": 2,
-        b"REPLY": 1,
-        b"NO-EVICT": 1,
-    }
-    if subcommand in expected and len(rest) != expected[subcommand]:
-        return refusals.wrong_arity(f"client|{subcommand.decode().lower()}")
-    match subcommand:
+    match request[1].upper():
         case b"ID":
             return replies.integer(client.id)
         case b"GETNAME":
@@ -140,13 +165,31 @@ def client_(client: Connection, request: Request) -> bytes:
         case b"INFO":
             return replies.verbatim(describe(client) + b"\n", client.protocol)
         case b"LIST":
-            lines = [describe(other) for other in client.server.connections]
+            lines = [describe(other) for other in _listed(client, rest)]
             return replies.verbatim(b"\n".join([*lines, b""]), client.protocol)
         case b"REPLY":
             return replies.OK if rest[0].upper() == b"ON" else replies.error("ERR CLIENT REPLY is always ON")
-        case b"NO-EVICT" | b"NO-TOUCH":
-            return replies.OK
-    return refusals.unknown_subcommand("client", request[1])
+    return replies.OK
+
+
+def _listed(client: Connection, options: Request) -> list[Connection]:
+    """The connections that the options of CLIENT LIST choose: replicas have a port of their own."""
+    connections = list(client.server.connections)
+    if not options:
+        return connections
+    kind, values = options[0].upper(), options[1:]
+    if kind == b"TYPE" and len(values) == 1:
+        wanted = values[0].lower()
+        if wanted not in (b"normal", b"master", b"replica", b"slave", b"pubsub"):
+            raise Refused(replies.error(b"ERR Unknown client type '%b'" % values[0][:64]))
+        return connections if wanted == b"normal" else []
+    if kind == b"ID" and values:
+        try:
+            ids = {parse_count(value) for value in values}
+        except Refused:
+            raise Refused(replies.error("ERR Invalid client ID")) from None
+        return [other for other in connections if other.id in ids]
+    raise Refused(refusals.SYNTAX)
 
 
 def _set_info(client: Connection, attribute: bytes, value: bytes) -> bytes:

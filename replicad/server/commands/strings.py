@@ -17,20 +17,33 @@ strings = Group("string")
 
 _ONE_KEY = (1, 1, 1)
 _SHOWN_BYTES_MAX = 16 * 1024
-_EXPIRY_OPTIONS = frozenset([b"EX", b"PX", b"EXAT", b"PXAT", b"KEEPTTL"])
+_EXPIRY_OPTIONS = frozenset([b"EX", b"PX", b"EXAT", b"PXAT"])
+_SET_OPTIONS = frozenset([b"NX", b"XX", b"GET", b"KEEPTTL"])
+_SET_OPTIONS_MAX = 8
 
 
 @strings.command("get", 2, "Returns the value of a key.", keys=_ONE_KEY)
 def get(client: Connection, request: Request) -> bytes:
     value = client.get(request[1]) if client.direct else client.read(request[1])
     if value is None:
+        client.server.stats.misses += 1
         return client.nil
+    client.server.stats.hits += 1
     if len(value) > _SHOWN_BYTES_MAX:
         client.weigh(len(value))
     return b"$%d\r\n%b\r\n" % (len(value), value)
 
 
-@strings.command("set", -3, "Sets the value of a key.", writes=True, keys=_ONE_KEY)
+def _check_set(request: Request) -> bytes | None:
+    """KEEPTTL asks for what is so anyway: nothing expires."""
+    options = [option.upper() for option in request[3:]]
+    if not _EXPIRY_OPTIONS.isdisjoint(options):
+        return refusals.NO_EXPIRY
+    known = len(options) <= _SET_OPTIONS_MAX and _SET_OPTIONS.issuperset(options)
+    return None if known and not {b"NX", b"XX"}.issubset(options) else refusals.SYNTAX
+
+
+@strings.command("set", -3, "Sets the value of a key.", writes=True, check=_check_set, keys=_ONE_KEY)
 def set_(client: Connection, request: Request) -> bytes:
     if len(request) == 3:
         client.put(request[1], request[2])
@@ -39,14 +52,13 @@ def set_(client: Connection, request: Request) -> bytes:
 
 
 def _set_with_options(client: Connection, request: Request) -> bytes:
+    refusal = _check_set(request)
+    if refusal is not None:
+        return refusal
     options = [option.upper() for option in request[3:]]
-    if not _EXPIRY_OPTIONS.isdisjoint(options):
-        return refusals.NO_EXPIRY
     only_absent, only_present, show = b"NX" in options, b"XX" in options, b"GET" in options
-    if not {b"NX", b"XX", b"GET"}.issuperset(options) or (only_absent and only_present):
-        return refusals.SYNTAX
     key = request[1]
-    old = client.read_newest(key) if options else None
+    old = client.read_newest(key) if only_absent or only_present or show else None
     if not (only_absent and old is not None) and not (only_present and old is None):
         client.put(key, request[2])
         return _shown(client, old) if show else replies.OK
@@ -83,13 +95,28 @@ def mget(client: Connection, request: Request) -> bytes:
     return b"*%d\r\n%b" % (len(parts), b"".join(parts))
 
 
-@strings.command("mset", -3, "Sets several keys in one batch.", writes=True, keys=(1, -1, 2))
+def _check_pairs(request: Request) -> bytes | None:
+    return (
+        refusals.wrong_arity(request[0].decode("ascii", "replace").lower()) if len(request) % 2 == 0 else None
+    )
+
+
+@strings.command(
+    "mset", -3, "Sets several keys in one batch.", writes=True, check=_check_pairs, keys=(1, -1, 2)
+)
 def mset(client: Connection, request: Request) -> bytes:
     client.write(_pairs("mset", request))
     return replies.OK
 
 
-@strings.command("msetnx", -3, "Sets several keys if none of them exists.", writes=True, keys=(1, -1, 2))
+@strings.command(
+    "msetnx",
+    -3,
+    "Sets several keys if none of them exists.",
+    writes=True,
+    check=_check_pairs,
+    keys=(1, -1, 2),
+)
 def msetnx(client: Connection, request: Request) -> bytes:
     changes = _pairs("msetnx", request)
     for key in changes:
@@ -168,6 +195,24 @@ def setrange(client: Connection, request: Request) -> bytes:
     return replies.integer(len(value))
 
 
+def _check_getex(request: Request) -> bytes | None:
+    options = [option.upper() for option in request[2:]]
+    if not options or options == [b"PERSIST"]:
+        return None
+    return refusals.NO_EXPIRY if options[0] in _EXPIRY_OPTIONS and len(options) == 2 else refusals.SYNTAX
+
+
+@strings.command("getex", -2, "Returns the value of a key.", check=_check_getex, keys=_ONE_KEY)
+def getex(client: Connection, request: Request) -> bytes:
+    """Nothing expires, so without an expiry it is GET, and PERSIST changes nothing."""
+    return _check_getex(request) or _shown(client, client.read(request[1]))
+
+
+@strings.command("persist", 2, "Returns 0: no value expires.", keys=_ONE_KEY)
+def persist(client: Connection, request: Request) -> bytes:
+    return replies.ZERO
+
+
 def _refuse_expiry(client: Connection, request: Request) -> bytes:
     return refusals.NO_EXPIRY
 
@@ -175,10 +220,11 @@ def _refuse_expiry(client: Connection, request: Request) -> bytes:
 for _name, _arity in {
     "setex": 4,
     "psetex": 4,
-    "getex": -2,
     "expire": -3,
     "pexpire": -3,
     "expireat": -3,
     "pexpireat": -3,
 }.items():
-    strings.command(_name, _arity, "Refused: no value expires.", writes=True, keys=_ONE_KEY)(_refuse_expiry)
+    strings.command(_name, _arity, "Refused: no value expires.", writes=True, refused=True, keys=_ONE_KEY)(
+        _refuse_expiry
+    )

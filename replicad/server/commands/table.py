@@ -15,6 +15,8 @@ from replicad.server.requests import Request
 if TYPE_CHECKING:
     from replicad.server.connection import Connection
 
+Check = Callable[[Request], "bytes | None"]
+"""What is wrong with a request whatever the state is: the reply that says so, or None."""
 Handler = Callable[["Connection", Request], bytes | None]
 Entry = tuple[Handler, int, int, "Command"]
 Table = dict[bytes, Entry]
@@ -28,7 +30,9 @@ class Command:
     """One command. `arity` counts the name too; negative means at least so many, as in Redis.
 
     `writes`: refused on a node that takes no writes. `immediate`: executed even while MULTI queues.
-    `blocking`: its reply comes later, so it cannot stand in a MULTI. `keys`: first, last, step.
+    `blocking`: its reply comes later, so it cannot stand in a MULTI. `walks`: its reply comes later, too, but
+    within EXEC at once. `refused`: always. `check`: what MULTI refuses when it is queued. `keys`: first,
+    last, step.
     """
 
     name: str
@@ -39,6 +43,9 @@ class Command:
     writes: bool
     immediate: bool
     blocking: bool
+    walks: bool
+    refused: bool
+    check: Check | None
     keys: tuple[int, int, int]
 
     @property
@@ -51,7 +58,7 @@ class Command:
         flags = []
         if self.writes:
             flags.append("write")
-        elif self.keys[0]:
+        elif self.reads:
             flags.append("readonly")
         if self.immediate:
             flags.append("fast")
@@ -76,6 +83,9 @@ class Group:
         writes: bool = False,
         immediate: bool = False,
         blocking: bool = False,
+        walks: bool = False,
+        refused: bool = False,
+        check: Check | None = None,
         keys: tuple[int, int, int] = (0, 0, 0),
     ) -> Callable[[Handler], Handler]:
         def declare(handler: Handler) -> Handler:
@@ -89,6 +99,9 @@ class Group:
                     writes=writes,
                     immediate=immediate,
                     blocking=blocking,
+                    walks=walks,
+                    refused=refused,
+                    check=check,
                     keys=keys,
                 )
             )

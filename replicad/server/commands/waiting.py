@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from replicad.errors import InvalidArgument
 from replicad.server import refusals, replies
-from replicad.server.commands.arguments import parse_count
+from replicad.server.commands.arguments import parse_count, parse_integer
 from replicad.server.commands.table import Group
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
@@ -22,13 +22,23 @@ waiting = Group("server")
 LEVELS = ("received", "applied", "durable")
 
 
-@waiting.command("wait", 3, "Waits until replicas show this connection's writes.", blocking=True)
+def _check_wait(request: Request) -> bytes | None:
+    parse_count(request[1])
+    _timeout(request[2])
+    return None
+
+
+@waiting.command(
+    "wait", 3, "Waits until replicas show this connection's writes.", walks=True, check=_check_wait
+)
 def wait(client: Connection, request: Request) -> bytes | None:
     """Redis's: how many replicas have applied them, also when those are fewer than asked for."""
     count, timeout_seconds = parse_count(request[1]), _timeout(request[2])
     node = client.server.node
     if node.role != "primary":
         return replies.error("ERR WAIT cannot be used with replica instances.")
+    if client.transaction is not None:  # As in Redis: it does not wait there, and tells how many there are.
+        return replies.integer(len(node.waits.holders("applied", client.last_write)))
 
     async def applied_by_replicas() -> bytes:
         return replies.integer(
@@ -143,7 +153,12 @@ def waitpos(client: Connection, request: Request) -> bytes | None:
 
 def _timeout(argument: bytes) -> float | None:
     """Milliseconds; 0 is for ever, as in Redis."""
-    milliseconds = parse_count(argument)
+    try:
+        milliseconds = parse_integer(argument)
+    except Refused:
+        raise Refused(refusals.BAD_TIMEOUT) from None
+    if milliseconds < 0:
+        raise Refused(refusals.NEGATIVE_TIMEOUT)
     return milliseconds / 1000 if milliseconds else None
 
 

@@ -1,0 +1,60 @@
+"""Commands that have subcommands: which there are, with how many arguments, and their HELP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from replicad.server import refusals, replies
+from replicad.server.requests import Request
+
+ANY = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Subcommand:
+    """`usage` begins with its name; it takes `least` to `most` arguments."""
+
+    usage: str
+    summary: str
+    least: int = 0
+    most: int = 0
+
+    @property
+    def name(self) -> bytes:
+        return self.usage.split()[0].encode()
+
+
+class Container:
+    """What a command's second word may be."""
+
+    def __init__(self, name: str, *subcommands: Subcommand) -> None:
+        self.name = name
+        self._subcommands = {each.name: each for each in subcommands}
+
+    def check(self, request: Request) -> bytes | None:
+        """The refusal of a subcommand that there is not, or that is given another number of arguments."""
+        if len(request) == 1:
+            return None
+        name = request[1].upper()
+        if name == b"HELP":
+            return None if len(request) == 2 else refusals.wrong_arity(f"{self.name}|help")
+        found = self._subcommands.get(name)
+        if found is None:
+            return refusals.unknown_subcommand(self.name, request[1])
+        if not found.least <= len(request) - 2 <= found.most:
+            return refusals.wrong_arity(f"{self.name}|{name.decode().lower()}")
+        return None
+
+    def answer(self, request: Request) -> bytes | None:
+        """The refusal, or the answer to HELP; None for a subcommand that is to be executed."""
+        refusal = self.check(request)
+        if refusal is None and len(request) > 1 and request[1].upper() == b"HELP":
+            return self.help()
+        return refusal
+
+    def help(self) -> bytes:
+        """One line for each subcommand and one for what it does, as Redis's."""
+        lines = [f"{self.name.upper()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+        for each in (*self._subcommands.values(), Subcommand("HELP", "Prints this help.")):
+            lines += [each.usage, f"    {each.summary}"]
+        return replies.array([b"+%b\r\n" % line.encode() for line in lines])
