@@ -14,7 +14,7 @@ from replicad.backup.progress import Progress
 from replicad.daemon.backup_options import NodeBackupOptions
 from replicad.daemon.known_targets import KnownTargets
 from replicad.env import Env
-from replicad.errors import ConfigError, InvalidArgument, ReplicadError
+from replicad.errors import ConfigError, CorruptionError, InvalidArgument, ReplicadError, TargetError
 from replicad.replication.tasks import in_thread
 from replicad.store.database import Database
 
@@ -100,6 +100,11 @@ class NodeBackups:
             await asyncio.wait([making])
             making.exception()
             raise
+        except CorruptionError as error:
+            if error.path is None or not error.path.is_relative_to(engine.target.url):
+                raise
+            # Damage there says nothing of this node's own data.
+            raise TargetError(str(error)) from error
         document = self._last = {"target": engine.target.url, **info.as_dict()}
         log.info(
             "backup.made", **{name: document[name] for name in ("target", "id", "position", "copied_bytes")}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from replicad import BackupEngine, InvalidArgument, NotFoundError
+from replicad import BackupEngine, InvalidArgument, NotFoundError, TargetError
 from replicad.daemon.backup_options import NodeBackupOptions
 from replicad.daemon.backups import NodeBackups
 from replicad.daemon.known_targets import KnownTargets
@@ -65,3 +65,18 @@ async def test_a_node_backs_up_to_the_target_that_it_was(tmp_path: Path) -> None
         (tmp_path / "node" / "state" / "targets.json").unlink()
         await node.create(database, None, flush=False, metadata=b"")
         assert len(BackupEngine(target).get_backup_info()) == 1
+
+
+async def test_damage_at_the_target_is_no_damage_of_the_node(tmp_path: Path) -> None:
+    """It is told as the target's, so that nobody doubts the node's own data for it."""
+    target = tmp_path / "backups"
+    options = NodeBackupOptions(target=str(target))
+    with open_database(tmp_path / "a", small_options()) as database:
+        fill(database, 300)
+        database.flush()
+        node = NodeBackups(Env(), options, KnownTargets(Env(), tmp_path / "node"))
+        await node.create(database, None, flush=False, metadata=b"")
+        for table in (target / "shared_checksum").iterdir():
+            table.write_bytes(table.read_bytes()[:-1])
+        with pytest.raises(TargetError, match="the target is damaged"):
+            await node.create(database, None, flush=False, metadata=b"")
