@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 
 DEPLOY = Path(__file__).resolve().parent
 
-STARTER = """\
-#!{interpreter} -I
-# replicad, run from its own private directory of libraries.
+HIDDEN = tuple(Path(path) for path in ("/home", "/root", "/run/user"))
+"""What ProtectHome hides from the units."""
+
+MAIN = """\
 import sys
 
 sys.path.insert(0, {library!r})
@@ -24,11 +26,41 @@ from replicad.cli.main import main
 
 sys.exit(main())
 """
+STARTER = """\
+#!{interpreter} -I
+# replicad, run from its own private directory of libraries.
+"""
+BUNDLED_STARTER = """\
+#!/bin/sh
+# replicad, run from its own private directory of libraries, by an interpreter of its own.
+LD_LIBRARY_PATH={python}/lib${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}} exec {python}/bin/{name} -I {main} "$@"
+"""
+LEFT_OUT = shutil.ignore_patterns(
+    "__pycache__", "site-packages", "test", "tests", "idlelib", "tkinter", "config-*"
+)
 
 
 def base_interpreter() -> str:
     """The interpreter that a virtual environment was made from: the one that outlives this checkout."""
     return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+
+
+def is_hidden(interpreter: str) -> bool:
+    """Whether the units could not start it, nor anybody but its owner perhaps."""
+    path = Path(interpreter)
+    return any(path.is_relative_to(directory) for directory in HIDDEN)
+
+
+def bundle(interpreter: str, destination: Path) -> None:
+    """Copies the interpreter with its standard library, and no packages."""
+    base = Path(sys.base_prefix)
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    shutil.rmtree(destination, ignore_errors=True)
+    (destination / "bin").mkdir(parents=True)
+    shutil.copy2(interpreter, destination / "bin" / version)
+    shutil.copytree(base / "lib" / version, destination / "lib" / version, ignore=LEFT_OUT)
+    for library in sorted((base / "lib").glob("libpython*.so*")):
+        shutil.copy2(library, destination / "lib" / library.name)
 
 
 def install(destination: Path, text: str, mode: int = 0o644) -> None:
@@ -53,7 +85,16 @@ def main() -> None:
         return text.replace("@CONFDIR@", f"{arguments.sysconfdir}/replicad")
 
     library = f"{arguments.prefix}/lib/replicad"
-    starter = STARTER.format(interpreter=base_interpreter(), library=library)
+    interpreter, main_program = base_interpreter(), MAIN.format(library=library)
+    if is_hidden(interpreter):
+        # ProtectHome hides it from the units; it may also go away with its owner.
+        python, main_path = f"{library}/python", f"{library}/replicad-main.py"
+        bundle(interpreter, staged(python))
+        install(staged(main_path), main_program)
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        starter = BUNDLED_STARTER.format(python=python, name=version, main=main_path)
+    else:
+        starter = STARTER.format(interpreter=interpreter) + main_program
     install(staged(arguments.prefix, "bin", "replicad"), starter, 0o755)
     for unit in sorted((*(DEPLOY / "systemd").glob("*.service"), *(DEPLOY / "systemd").glob("*.timer"))):
         install(staged(arguments.unitdir, unit.name), template(unit))

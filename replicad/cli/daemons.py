@@ -43,6 +43,14 @@ def require(config: Path | None, **flags: object) -> None:
 DataOption = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="The data directory; made when it is missing.")
 ]
+CreateOption = Annotated[
+    bool,
+    typer.Option(
+        "--create",
+        help="Make a database though the directory is there already. An empty one may be a disk that is not "
+        "mounted.",
+    ),
+]
 ListenOption = Annotated[
     str | None,
     typer.Option(
@@ -97,5 +105,19 @@ TakeRoleOption = Annotated[
 SIGNALS = """\
 \b
 SIGTERM and Ctrl-C end it cleanly: clients and replicas are drained, the log is synced, and it exits with 0.
-It exits with 74 when a sync failed (start it again: it recovers what is really there) and with 78 when the
-configuration cannot be used."""
+It exits with 74 when a sync failed (start it again: it recovers what is really there), with 65 when its data
+is damaged, and with 78 when the configuration cannot be used. SIGHUP is noted and changes nothing."""
+
+
+def run_daemon(run: Callable[[], None]) -> int:
+    """The exit code: damage that starting finds is not mended by starting again."""
+    from replicad.cli.exits import DATA_DAMAGED, OK
+    from replicad.cli.output import print_error
+    from replicad.errors import CorruptionError
+
+    try:
+        run()
+    except CorruptionError as error:
+        print_error(str(error))
+        return DATA_DAMAGED
+    return OK

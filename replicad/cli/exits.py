@@ -1,9 +1,10 @@
 """Exit codes, which scripts and units rely on, and which error leads to which.
 
 0  it worked                        4   the nodes differ
-1  it failed; stderr says why      74   storage failed: what the disk holds is unknown
-2  the command line is wrong       78   the configuration cannot be used
-3  the node cannot be reached     130   interrupted
+1  it failed; stderr says why      65   a node's data is damaged (primary, replica)
+2  the command line is wrong       74   storage failed: what the disk holds is unknown
+3  the node cannot be reached      78   the configuration cannot be used
+                                  130   interrupted
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ ERROR = 1
 USAGE = 2
 UNREACHABLE = 3
 DIFFERENT = 4
+DATA_DAMAGED = 65
 STORAGE_FAILED = 74
 BAD_CONFIGURATION = 78
 INTERRUPTED = 130
@@ -23,9 +25,10 @@ SUMMARY = """\
 \b
 Exit codes:
   0   it worked                       4   the nodes differ (verify)
-  1   it failed; stderr says why      74  storage failed: what the disk holds is unknown
-  2   the command line is wrong       78  the configuration cannot be used
-  3   the node cannot be reached      130 interrupted"""
+  1   it failed; stderr says why      65  a node's data is damaged (primary, replica)
+  2   the command line is wrong       74  storage failed: what the disk holds is unknown
+  3   the node cannot be reached      78  the configuration cannot be used
+                                      130 interrupted"""
 
 
 class UnreachableError(ReplicadError):

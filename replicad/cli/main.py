@@ -18,6 +18,7 @@ from replicad.cli import (
     checkpoint,
     demo,
     digest,
+    init,
     inspect,
     primary,
     promote,
@@ -79,6 +80,7 @@ def replicad(
 
 
 for _module in (
+    init,
     primary,
     replica,
     status,

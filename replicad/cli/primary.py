@@ -9,6 +9,7 @@ import typer
 from replicad.cli.daemons import (
     SIGNALS,
     ConfigOption,
+    CreateOption,
     DataOption,
     DurabilityOption,
     HttpOption,
@@ -17,6 +18,7 @@ from replicad.cli.daemons import (
     TakeRoleOption,
     address,
     require,
+    run_daemon,
 )
 
 
@@ -46,7 +48,8 @@ def primary(
     durability: DurabilityOption = None,
     log: LogFormatOption = None,
     take_role: TakeRoleOption = False,
-) -> None:
+    create: CreateOption = False,
+) -> int:
     """Run a primary: it owns the writes and feeds the replicas.
 
     Runs in the foreground and writes its events to stderr. Addresses are on the loopback only: there is no
@@ -56,15 +59,15 @@ def primary(
     from replicad.daemon.program import run
 
     require(config, data=data)
-    run(
-        load_primary(
-            config,
-            data=data,
-            listen=listen,
-            http=http,
-            replication=replication,
-            store__durability=durability,
-            log__format=log,
-            take_role_now=take_role or None,
-        )
+    config_of_node = load_primary(
+        config,
+        data=data,
+        listen=listen,
+        http=http,
+        replication=replication,
+        store__durability=durability,
+        log__format=log,
+        take_role_now=take_role or None,
+        create=create or None,
     )
+    return run_daemon(lambda: run(config_of_node))

@@ -17,6 +17,7 @@ from replicad.cli.daemons import (
     TakeRoleOption,
     address,
     require,
+    run_daemon,
 )
 
 
@@ -52,7 +53,7 @@ def replica(
     durability: DurabilityOption = None,
     log: LogFormatOption = None,
     take_role: TakeRoleOption = False,
-) -> None:
+) -> int:
     """Run a replica: it follows a primary and serves reads.
 
     Without data it fetches a copy of the primary's files first; then it follows the log, and goes on where it
@@ -62,16 +63,15 @@ def replica(
     from replicad.daemon.program import run
 
     require(config, data=data, primary=primary)
-    run(
-        load_replica(
-            config,
-            data=data,
-            primary=primary,
-            listen=listen,
-            replication=replication,
-            http=http,
-            store__durability=durability,
-            log__format=log,
-            take_role_now=take_role or None,
-        )
+    config_of_node = load_replica(
+        config,
+        data=data,
+        primary=primary,
+        listen=listen,
+        replication=replication,
+        http=http,
+        store__durability=durability,
+        log__format=log,
+        take_role_now=take_role or None,
     )
+    return run_daemon(lambda: run(config_of_node))

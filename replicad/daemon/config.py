@@ -68,7 +68,7 @@ _PARTS: dict[str, type[Any]] = {
 }
 
 
-FLAGS_ONLY = frozenset({"take_role_now"})
+FLAGS_ONLY = frozenset({"take_role_now", "create"})
 """What is said of one start; no key of a file."""
 
 
@@ -101,6 +101,8 @@ class NodeConfig(BaseModel):
     """Says so once: see `replication.roles.takes_role`."""
     take_role_now: bool = False
     """The flag; no file has it."""
+    create: bool = False
+    """A primary makes a database where there is a directory without one; no file has it."""
 
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:

@@ -22,6 +22,7 @@ from replicad.daemon.config import NodeConfig, PrimaryConfig, ReplicaConfig
 from replicad.daemon.directory_watch import LOOK_SECONDS, look
 from replicad.daemon.holding import Holding
 from replicad.daemon.http_port import HttpPort
+from replicad.daemon.new_directory import check_gone, check_new
 from replicad.daemon.node import Shower, identity_of, node_state
 from replicad.daemon.node_link import NodeLink
 from replicad.daemon.notify import notify
@@ -41,7 +42,7 @@ from replicad.replication.freshness import why_refused, why_stale
 from replicad.replication.messages import Grant, Handover, Message, Refuse
 from replicad.replication.messages import Standing as StandingMessage
 from replicad.replication.primary import PrimaryNode
-from replicad.replication.roles import Standing, Stored, at_start
+from replicad.replication.roles import Standing, Start, Stored, at_start
 from replicad.replication.slots import Slots
 from replicad.replication.synchronous import parse_rule
 from replicad.replication.waits import Waits
@@ -64,6 +65,8 @@ def run(config: PrimaryConfig | ReplicaConfig) -> None:
 
 
 async def _node(config: PrimaryConfig | ReplicaConfig, env: Env, stop: Stop) -> None:
+    if isinstance(config, PrimaryConfig):
+        check_new(env.fs, config.data, create=config.create)
     async with node_state(env, config.data) as records:
         node = NodeProgram(config, env, records, stop)
         try:
@@ -131,12 +134,16 @@ class NodeProgram:
         stored = None if found is None else Stored(*found)
         record = memory.record
         begin = at_start(memory.verb, record, stored)
+        if config.create and stored is None and memory.verb == "primary":
+            begin = Start("primary")
+        elif begin.role == "primary" and not holding.has_data:
+            check_gone(config.data, had_data=record is not None, create=config.create)
         if begin.remembered is not None:
             log.warning("role.remembered", role=begin.role, reason=begin.remembered)
         if begin.role == "replica" and not holding.has_data and memory.primary is None:
             raise ConfigError(
                 "this node is a replica without data, and knows no primary to fetch it from; start it with "
-                "`replicad replica --primary HOST:PORT`, or with --take-role as an empty primary"
+                "`replicad replica --primary HOST:PORT`, or with --create as a new, empty primary"
             )
         if begin.role == "primary":
             self.roles.begin_as(Standing.DOUBTING if len(self.peers) else Standing.PRIMARY)

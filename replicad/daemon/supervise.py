@@ -1,7 +1,8 @@
 """From a process to a running node and back: event loop, signals, exit.
 
 SIGTERM and SIGINT ask a node to stop; a second one does not hurry it, the service manager has SIGKILL for
-that. What ends a node otherwise is an exception, which the command line turns into an exit code.
+that. SIGHUP is noted: a terminal that is closed ends no node, and there is nothing to load anew. What ends a
+node otherwise is an exception, which the command line turns into an exit code.
 """
 
 from __future__ import annotations
@@ -89,6 +90,8 @@ async def _main(node: Node, role: str, config: NodeConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.request, signal.Signals(number).name)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        loop.add_signal_handler(signal.SIGHUP, log.info, "daemon.hangup")
     log.info("daemon.starting", role=role, data=str(config.data))
     await node(config, Env(), stop)
     log.info("daemon.stopped", reason=stop.reason)

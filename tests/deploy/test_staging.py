@@ -99,3 +99,19 @@ def test_units_verify(staged: Path) -> None:
         for target in TARGETS:
             (staged / f"usr/lib/systemd/system/{target}.target").unlink()
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_starter_needs_nothing_that_the_units_cannot_see(staged: Path) -> None:
+    """An interpreter below a home directory, which ProtectHome hides, comes along; the program starts with
+    that one, wherever the tree is."""
+    starter = staged / "usr/bin/replicad"
+    text = starter.read_text()
+    assert not any(f"{hidden}/" in text for hidden in ("/root", "/home", "/run/user"))
+    python = staged / "usr/lib/replicad/python"
+    if not python.is_dir():
+        return  # the interpreter is one of the machine's
+    (binary,) = (python / "bin").iterdir()
+    source = "import ssl, sqlite3, sys; print(sys.prefix)"
+    environment = {"LD_LIBRARY_PATH": str(python / "lib")}
+    done = subprocess.run([binary, "-I", "-c", source], capture_output=True, text=True, env=environment)
+    assert (done.stdout.strip(), done.stderr) == (str(python), "")

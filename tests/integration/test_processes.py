@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import shutil
+import signal
 import socket
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from replicad.cli.main import main
 from replicad.replication.messages import Claim, Hello, encode
 from tests.support.daemons import HOST, Cluster, Daemon, follows
 from tests.support.waiting import eventually
@@ -202,3 +204,37 @@ def test_a_node_whose_directory_is_removed_ends_within_a_second(primary: Daemon)
     assert primary.wait() == 74
     assert answered - removed < 1
     assert primary.events("data.gone")
+
+
+def test_a_primary_starts_where_it_was_told_to(cluster: Cluster) -> None:
+    """Not in a directory that is empty, with the exit code that keeps units from trying again; in one that
+    was made by init, and goes on there."""
+    node = cluster.primary()
+    node.data.mkdir()
+    node.spawn()
+    assert node.wait() == 78
+    assert list(node.data.iterdir()) == []
+    assert main(["init", str(node.data)]) == 0
+    node.start()
+    node.ask("SET", "k", "v")
+    assert node.terminate() == 0
+    node.start()
+    assert node.ask("GET", "k") == b"v"
+
+
+def test_a_hangup_ends_no_node(primary: Daemon) -> None:
+    """It is noted, and the node serves on."""
+    assert primary.process is not None
+    primary.process.send_signal(signal.SIGHUP)
+    eventually(lambda: primary.events("daemon.hangup") != [])
+    assert primary.ask("SET", "k", "v")
+    assert primary.terminate() == 0
+
+
+def test_damage_that_starting_finds_has_an_exit_code_of_its_own(primary: Daemon) -> None:
+    """Units do not start such a node again and again."""
+    primary.ask("SET", "k", "v")
+    assert primary.terminate() == 0
+    (primary.data / "CURRENT").write_bytes(b"nonsense")
+    primary.spawn()
+    assert primary.wait() == 65
