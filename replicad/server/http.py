@@ -14,6 +14,7 @@ The four checks are pure functions of the status document; their answers say why
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,6 +24,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from replicad.server.http_limits import Limits
 
 Document = dict[str, Any]
 Verdict = tuple[bool, str]
@@ -93,12 +96,14 @@ class HttpServer:
     def __init__(self, status: Callable[[], Document]) -> None:
         self._status = status
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
+        self._limits: Limits | None = None
         self._registry = CollectorRegistry()
         self._registry.register(_Numbers(status))
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """The address that it listens on; OSError when it is taken."""
-        application = web.Application()
+        application = web.Application(middlewares=[self._note_request])
         application.add_routes(
             [
                 web.get("/liveness", self._checking(is_alive)),
@@ -112,14 +117,30 @@ class HttpServer:
         runner = web.AppRunner(application, access_log=None, handle_signals=False)
         await runner.setup()
         self._runner = runner
-        await web.TCPSite(runner, host, port).start()
-        address = runner.addresses[0]
+        server = runner.server
+        if server is None:
+            raise RuntimeError("aiohttp's runner was set up and has no server")
+        self._limits = limits = Limits(server)
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(limits.connection, host, port, backlog=128)
+        address = self._listener.sockets[0].getsockname()
         return address[0], address[1]
 
     async def close(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+
+    @web.middleware
+    async def _note_request(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if self._limits is not None:
+            self._limits.asked(request.transport)
+        return await handler(request)
 
     def _checking(self, check: Callable[[Document], Verdict]) -> Handler:
         async def answer(_: web.Request) -> web.Response:

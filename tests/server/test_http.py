@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import urllib.error
 import urllib.request
 from asyncio import to_thread
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from replicad.server.http import HttpServer, is_alive, is_primary, is_ready, is_replica, numbers
+from replicad.server.http_limits import Limits
 
 PRIMARY: dict[str, Any] = {
     "role": "primary",
@@ -128,3 +132,42 @@ async def test_over_http(port: int) -> None:
     assert code == 200
     assert 'replicad_store_levels_tables{level="1"} 4.0' in text
     assert "replicad_applied_sequence 5.0" in text
+
+
+async def test_connections_have_a_limit_and_a_deadline() -> None:
+    """Half a request is waited for no longer than its time, and who comes beyond the limit is closed."""
+    application = web.Application()
+    application.add_routes([web.get("/", hello)])
+    runner = web.AppRunner(application)
+    await runner.setup()
+    assert runner.server is not None
+    limits = Limits(runner.server, connections_max=2, request_seconds_max=0.2, idle_seconds_max=30.0)
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_server(limits.connection, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    half = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    half[0][1].write(b"GET / HTTP/1.1\r\nHost: x\r\n")
+    await until(lambda: len(limits) == 2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    assert await reader.read() == b""
+    for each, _ in half:
+        with contextlib.suppress(ConnectionError):
+            assert await each.read() == b""
+    await until(lambda: len(limits) == 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    for each in (writer, *(writer for _, writer in half)):
+        each.close()
+    listener.close()
+    await runner.cleanup()
+
+
+async def hello(request: web.Request) -> web.Response:
+    return web.Response(text="hello")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
