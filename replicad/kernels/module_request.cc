@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "batch.h"
 #include "module.h"
 #include "module_bytes.h"
 #include "request_parser.h"
@@ -57,6 +58,47 @@ class PyRequestParser {
   std::optional<std::string> error_;
 };
 
+// [[kind, family, key, value or null], ...] of a batch's body, as RESP; none of it is made as Python objects. `bytes_max` is
+// compared with its size before any of it is made.
+nb::object EncodeOperations(const BytesLike& body, uint64_t bytes_max, const nb::bytes& null) {
+  const auto digits = [](uint64_t value) { return std::to_string(value).size(); };
+  size_t count = 0;
+  uint64_t bytes = 0;
+  const auto each = [&](auto use) {
+    BatchReader reader(body.view());
+    for (Operation operation; reader.Next(&operation);) {
+      const bool has_value = operation.tag != Tag::kDelete && operation.tag != Tag::kCreateFamily &&
+                             operation.tag != Tag::kDropFamily;
+      use(operation, has_value);
+    }
+  };
+  each([&](const Operation& operation, bool has_value) {
+    ++count;
+    bytes += 4 + 3 + digits(static_cast<uint64_t>(operation.tag)) + 3 + digits(operation.family);
+    bytes += 5 + digits(operation.key.size()) + operation.key.size();
+    bytes += has_value ? 5 + digits(operation.value.size()) + operation.value.size() : null.size();
+  });
+  bytes += 3 + digits(count);
+  if (bytes > bytes_max) return nb::none();
+  std::string reply;
+  reply.reserve(bytes);
+  const auto bulk = [&](std::string_view value) {
+    reply.append("$").append(std::to_string(value.size())).append("\r\n").append(value).append("\r\n");
+  };
+  reply.append("*").append(std::to_string(count)).append("\r\n");
+  each([&](const Operation& operation, bool has_value) {
+    reply.append("*4\r\n:").append(std::to_string(static_cast<int>(operation.tag))).append("\r\n:");
+    reply.append(std::to_string(operation.family)).append("\r\n");
+    bulk(operation.key);
+    if (has_value) {
+      bulk(operation.value);
+    } else {
+      reply.append(View(null));
+    }
+  });
+  return ToBytes(reply);
+}
+
 }  // namespace
 
 void bind_request(nb::module_& m) {
@@ -73,6 +115,9 @@ void bind_request(nb::module_& m) {
                    "Part of a request came, and the rest has not.")
       .def_prop_ro("buffered_bytes", [](const PyRequestParser& parser) { return parser.parser().buffered_bytes(); },
                    "What came of an unfinished request.");
+  m.def("encode_operations", &EncodeOperations, "body"_a, "bytes_max"_a, "null"_a,
+        nb::sig("def encode_operations(body: bytes | bytearray | memoryview, bytes_max: int, null: bytes) -> bytes | None"),
+        "[[kind, family, key, value or null], ...] of a batch's body, as RESP; None when that has more bytes than these.");
 }
 
 }  // namespace replicad

@@ -52,6 +52,25 @@ class Session:
             return self._read_in_transaction(key)
         return self.read_newest(key) if self.held else self.server.store.get(key, family=self.family)
 
+    def contains(self, key: bytes) -> bool:
+        """Whether `read` would find a value, which is not copied."""
+        if self.transaction is not None:
+            return self._read_in_transaction(key) is not None
+        return self.contains_newest(key) if self.held else self.server.store.contains(key, family=self.family)
+
+    def contains_newest(self, key: bytes) -> bool:
+        """The same of `read_newest`."""
+        if self.transaction is not None:
+            return self._read_in_transaction(key) is not None
+        value: bytes | None = self.server.group.overlay.get(self.name_of(key), _MISSING)
+        if value is not _MISSING:
+            self.depend_on_group()
+            return value is not None
+        store = self.server.store
+        found = store.newest.contains(key, family=self.family)
+        self.hold(store.appended_sequence)
+        return found
+
     def read_many(self, keys: list[bytes]) -> list[bytes | None]:
         if self.direct:
             return self.server.store.multi_get(keys)

@@ -10,11 +10,19 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from replicad import kernels
+from replicad.errors import StoreError
 from replicad.server import replies
 from replicad.server.interfaces import Store, Update
 
 UPDATES_MAX = 10_000
+OPERATIONS_BYTES_MAX = 256 << 20
+"""Of one batch: twice what a batch may have, for operations of many small keys."""
 _REPLY_BYTES_MAX = 16 << 20
+
+
+class TooLarge(StoreError):
+    """A batch that no reply can hold."""
 
 
 def read_updates(store: Store, since: int, count: int, protocol: int) -> list[bytes]:
@@ -36,18 +44,20 @@ def read_updates(store: Store, since: int, count: int, protocol: int) -> list[by
 
 
 def _encode(update: Update, protocol: int) -> bytes:
+    """What the reply becomes is counted before any of it is made: operations of a few bytes become ten
+    times as many as Python objects."""
     position = update.position
-    operations: list[replies.Value] = [
-        [int(kind), family, key, value] for kind, family, key, value in update.batch.operations
+    null = replies.nil(protocol)
+    operations = kernels.encode_operations(update.batch.data, OPERATIONS_BYTES_MAX, null)
+    if operations is None:
+        raise TooLarge(
+            f"the batch at {position.sequence} is too large for a reply: `replicad updates DIRECTORY` has it"
+        )
+    head: list[replies.Value] = [
+        update.first_sequence,
+        position.sequence,
+        position.epoch,
+        update.commit_time,
+        f"{position.history_hash:016x}",
     ]
-    return replies.encode(
-        [
-            update.first_sequence,
-            position.sequence,
-            position.epoch,
-            update.commit_time,
-            f"{position.history_hash:016x}",
-            operations,
-        ],
-        protocol,
-    )
+    return b"*6\r\n" + b"".join([replies.encode(each, protocol) for each in head]) + operations

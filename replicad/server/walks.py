@@ -19,6 +19,7 @@ class Keys(Protocol):
 
     @property
     def sequence(self) -> int: ...
+    def contains(self, key: bytes, /, *, family: int = 0) -> bool: ...
     def scan(
         self,
         start: bytes | None = None,
@@ -50,6 +51,10 @@ class _Changed:
         self.sequence = sequence
         self._reader = reader
         self._changes = changes
+
+    def contains(self, key: bytes, /, *, family: int = 0) -> bool:
+        changes = dict(self._of(family))
+        return changes[key] is not None if key in changes else self._reader.contains(key, family=family)
 
     def scan(
         self,

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from replicad import kernels
+from replicad.server import replies
 from replicad.types import Position
 from tests.server.conftest import StartServer
 from tests.server.harness import RunningServer, wait_for
@@ -159,3 +161,20 @@ def test_a_backup_is_asked_of_the_node(client: redis.Redis, server: RunningServe
 def test_the_status_is_json(client: redis.Redis) -> None:
     """The daemon's document, as it is."""
     assert json.loads(client.execute_command("REPLICAD.STATUS")) == {"role": "primary", "writable": True}
+
+
+@pytest.mark.parametrize("null", [b"$-1\r\n", b"_\r\n"])
+def test_operations_are_encoded_as_their_values_would_be(null: bytes) -> None:
+    """The kernel writes what the encoder of replies makes of the decoded operations, and counts it before."""
+    batch = kernels.Batch()
+    batch.put(b"k", b"v" * 300)
+    batch.delete(b"", 7)
+    batch.put_log_data(b"annotation")
+    batch.put(b"\r\n", b"")
+    batch.add_create_family(12, b"name")
+    batch.add_drop_family(3)
+    expected = replies.encode(
+        [list(each) for each in kernels.decode_batch(batch.data)], 3 if null[:1] == b"_" else 2
+    )
+    assert kernels.encode_operations(batch.data, len(expected), null) == expected
+    assert kernels.encode_operations(batch.data, len(expected) - 1, null) is None

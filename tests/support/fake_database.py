@@ -28,6 +28,19 @@ class FakeBatch:
     def __init__(self, operations: list[Operation]) -> None:
         self.operations = operations
 
+    @property
+    def data(self) -> bytes:
+        """As the store encodes it."""
+        batch = kernels.Batch()
+        for kind, family, key, value in self.operations:
+            if kind == OperationKind.PUT:
+                batch.put(key, value or b"", family)
+            elif kind == OperationKind.DELETE:
+                batch.delete(key, family)
+            else:
+                batch.put_log_data(value or b"")
+        return batch.data
+
 
 class FakeUpdate:
     def __init__(self, position: Position, first_sequence: int, commit_time: int, batch: FakeBatch) -> None:
@@ -51,6 +64,9 @@ class FakeReader:
     def get(self, key: bytes, *, family: int = 0) -> bytes | None:
         assert family == 0
         return self._pairs().get(key)
+
+    def contains(self, key: bytes, *, family: int = 0) -> bool:
+        return self.get(key, family=family) is not None
 
     def multi_get(self, keys: list[bytes]) -> list[bytes | None]:
         return [self.get(key) for key in keys]
@@ -105,6 +121,9 @@ class FakeDatabase:
     def get(self, key: bytes, *, family: int = 0) -> bytes | None:
         assert family == 0
         return self._seen().get(key)
+
+    def contains(self, key: bytes, *, family: int = 0) -> bool:
+        return self.get(key, family=family) is not None
 
     def multi_get(self, keys: list[bytes], *, family: int = 0) -> list[bytes | None]:
         return [self.get(key) for key in keys]

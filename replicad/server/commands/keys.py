@@ -28,23 +28,33 @@ _ALL_KEYS = (1, -1, 1)
 _SCAN_COUNT = 10
 _SCAN_BYTES_MAX = 4 << 20
 _SCAN_OPTIONS_MAX = 12
+_KEYS_AT_ONCE = 1000
+"""More are looked up in a thread, so that others are served meanwhile."""
 _KEY_BYTES = 64
 """What Python adds to a key, about."""
 
 
-@keys.command("exists", -2, "Counts the keys that exist.", keys=_ALL_KEYS)
-def exists(client: Connection, request: Request) -> bytes:
-    return replies.integer(sum([client.read(key) is not None for key in request[1:]]))
+@keys.command("exists", -2, "Counts the keys that exist.", walks=True, keys=_ALL_KEYS)
+def exists(client: Connection, request: Request) -> bytes | None:
+    if len(request) <= _KEYS_AT_ONCE or client.transaction is not None:
+        return replies.integer(sum([client.contains(key) for key in request[1:]]))
+    family = client.family
+
+    def count(state: Keys) -> bytes:
+        wanted = takewhile(lambda _: not client.gone, request[1:])
+        return replies.integer(sum(state.contains(key, family=family) for key in wanted))
+
+    return walk(client, count, lambda reply: reply)
 
 
-keys.command("touch", -2, "Counts the keys that exist.", keys=_ALL_KEYS)(exists)
+keys.command("touch", -2, "Counts the keys that exist.", walks=True, keys=_ALL_KEYS)(exists)
 
 
 @keys.command("del", -2, "Deletes keys; returns how many there were.", writes=True, keys=_ALL_KEYS)
 def del_(client: Connection, request: Request) -> bytes:
     changes: dict[bytes, bytes | None] = {}
     for key in request[1:]:
-        if key not in changes and client.read_newest(key) is not None:
+        if key not in changes and client.contains_newest(key):
             changes[key] = None
     if changes:
         client.write(changes)
@@ -56,12 +66,12 @@ keys.command("unlink", -2, "Deletes keys; returns how many there were.", writes=
 
 @keys.command("type", 2, "Returns the type of a value: string, or none.", keys=_ONE_KEY)
 def type_(client: Connection, request: Request) -> bytes:
-    return b"+none\r\n" if client.read(request[1]) is None else b"+string\r\n"
+    return b"+string\r\n" if client.contains(request[1]) else b"+none\r\n"
 
 
 @keys.command("ttl", 2, "Returns -1 for a key that exists, -2 for one that does not.", keys=_ONE_KEY)
 def ttl(client: Connection, request: Request) -> bytes:
-    return replies.integer(-2 if client.read(request[1]) is None else -1)
+    return replies.integer(-1 if client.contains(request[1]) else -2)
 
 
 for _name in ("pttl", "expiretime", "pexpiretime"):

@@ -15,7 +15,7 @@ from replicad.server.commands.table import Group
 from replicad.server.interfaces import Snapshot
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
-from replicad.server.updates import read_updates
+from replicad.server.updates import TooLarge, read_updates
 
 if TYPE_CHECKING:
     from replicad.server.connection import Connection
@@ -202,6 +202,8 @@ def updates(client: Connection, request: Request) -> None:
                 found = await server.in_thread(read)
         except LogGoneError as error:
             return replies.error(f"LOGGONE {error.first_available}")
+        except TooLarge as error:
+            return replies.error(f"ERR {error}")
         return replies.array(found)
 
     server.run_task(client, read_when_there)

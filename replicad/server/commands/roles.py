@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 roles = Group("server")
 
+_OPTIONS_MAX = 16
+"""Words of FAILOVER: each option once is less."""
+
 
 @roles.command("replicad.promote", -1, "Makes this replica the primary: [FORCE].", blocking=True)
 def promote(client: Connection, request: Request) -> bytes | None:
@@ -100,7 +103,9 @@ def slaveof(client: Connection, request: Request) -> bytes | None:
     "failover", -1, "Hands the writes to a replica: [TO host port] [ABORT] [TIMEOUT ms].", blocking=True
 )
 def failover(client: Connection, request: Request) -> bytes | None:
-    options = [option.upper() for option in request[1:]]
+    options = [option.upper() for option in request[1:_OPTIONS_MAX]]
+    if len(request) > _OPTIONS_MAX:
+        return refusals.SYNTAX
     if options == [b"ABORT"]:
         if client.server.node.cancel_switchover():
             return replies.OK

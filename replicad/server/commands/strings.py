@@ -167,13 +167,16 @@ def append(client: Connection, request: Request) -> bytes:
 
 @strings.command("strlen", 2, "Returns the length of a value.", keys=_ONE_KEY)
 def strlen(client: Connection, request: Request) -> bytes:
-    return replies.integer(len(client.read(request[1]) or b""))
+    value = client.read(request[1]) or b""
+    client.weigh(len(value))  # It was copied.
+    return replies.integer(len(value))
 
 
 @strings.command("getrange", 4, "Returns a part of a value.", keys=_ONE_KEY)
 def getrange(client: Connection, request: Request) -> bytes:
     first, last = parse_integer(request[2]), parse_integer(request[3])
     value = client.read(request[1]) or b""
+    client.weigh(len(value))
     if last < first < 0:
         return replies.bulk(b"")
     begin, end = (max(0, at + len(value)) if at < 0 else at for at in (first, last))
