@@ -122,7 +122,9 @@ class Version:
         """With new active memtables for the families whose old ones were sealed."""
         waiting = (sealed, *self.sealed)
         families = [
-            make_family(known.record, fresh.get(id, known.active), waiting, known.levels, known.dropped)
+            make_family(known.record, fresh[id], waiting, known.levels, known.dropped)
+            if id in fresh
+            else known  # Nothing of it was sealed: with many families making all anew takes long.
             for id, known in self.families.items()
         ]
         return Version.make(families, self.next_family, waiting, self.flushed, self.recorded)
@@ -135,6 +137,8 @@ class Version:
             make_family(
                 known.record, known.active, waiting, arrange([*tables, *known.tables()], id), known.dropped
             )
+            if id in sealed.memtables
+            else known
             for id, known in self.families.items()
         ]
         return Version.make(families, self.next_family, waiting, sealed.position, sealed.families)

@@ -485,14 +485,16 @@ class WritePath:
             raise
 
     def _insert(self, data: bytes) -> bool:
-        """Whether a family was dropped: sealing now lets its files go soon."""
+        """Whether a family with tables was dropped: sealing now lets its files go soon."""
         dropped = False
         offset = 0
         while offset < len(data):
             offset, control = kernels.apply_frames(data, self._memtables, offset)
             for operation in control:
+                _, kind, id, _, _ = operation
+                family = self._core.version.families.get(FamilyId(id))
+                dropped |= kind == OperationKind.DROP_FAMILY and family is not None and any(family.levels)
                 apply_control(self._core, operation)
-                dropped |= operation[1] == OperationKind.DROP_FAMILY
         return dropped
 
     def _fail_if_half_done(self, error: BaseException) -> None:

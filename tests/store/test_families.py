@@ -368,3 +368,19 @@ def test_a_new_family_has_nothing_of_a_dropped_one_of_its_name(tmp_path: Path, r
         database = replicad.open(tmp_path / "db", small_options())
     assert "orders" not in database._core.family_options
     database.close()
+
+
+def test_what_is_dropped_among_many_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+    """Only families with something in memory get new views at a seal: with thousands the rest is most of
+    it."""
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        ids = [database.create_family(f"family-{number}") for number in range(50)]
+        database.put(b"k", b"v", family=ids[7])
+        before = dict(database._core.version.families)
+        database.flush()
+        after = database._core.version.families
+        assert [id for id in before if after[id] is not before[id]] == [ids[7]]
+        for id in ids[:5]:
+            database.drop_family(id)
+        assert database._core.version.sealed == ()
+        assert database.get(b"k", family=ids[7]) == b"v"
