@@ -25,6 +25,8 @@ from replicad.replication.comparison import Comparison, Kind
 from replicad.store.marks import Mark, MarkId
 
 PAUSE_SECONDS = 0.2
+REPLY_SECONDS = 30.0
+LEAST_SECONDS = 0.1
 MARK_WAIT_SECONDS = 2.0
 HELD_SECONDS = 3600
 
@@ -126,9 +128,11 @@ async def _compare(
         before = comparison.at
         sides: list[Side] = []
         try:
+            _be_patient(nodes, min(REPLY_SECONDS, deadline.left))
             nodes, marked = await asyncio.to_thread(_reference_first, nodes)
             hold = _hold_mark if marked else _hold_snapshots
             sequence = await asyncio.to_thread(hold, nodes, sides, deadline, say)
+            _be_patient(nodes, REPLY_SECONDS)
             for side in reversed(sides):
                 named |= await side.families()
             await comparison.run(sides[0], sides[1:])
@@ -163,6 +167,14 @@ async def _compare(
     )
 
 
+def _be_patient(nodes: Sequence[Node], seconds: float) -> None:
+    """How long a reply may take: a node that does not answer must not outlast the whole time that was
+    given."""
+    for node in nodes:
+        if isinstance(node, LiveNode):
+            node.wait_at_most(max(LEAST_SECONDS, seconds))
+
+
 class _Deadline:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -171,6 +183,10 @@ class _Deadline:
     @property
     def over(self) -> bool:
         return time.monotonic() > self._at
+
+    @property
+    def left(self) -> float:
+        return self._at - time.monotonic()
 
     def raise_if_over(self, node: Node, sequence: int) -> None:
         """Says where the node stands instead of at `sequence`."""
@@ -210,7 +226,7 @@ def _hold_mark(
         while True:
             say(f"waiting for {node.name} to reach sequence number {sequence}")
             try:
-                side.wait(int(min(MARK_WAIT_SECONDS, deadline.seconds) * 1000))
+                side.wait(int(max(0.0, min(MARK_WAIT_SECONDS, deadline.left)) * 1000))
                 break
             except NotFoundError:
                 # A node that is past the mark lost its snapshot: only another mark helps.

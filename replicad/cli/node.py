@@ -168,6 +168,11 @@ class LiveNode:
         """What the node holds for a mark that was written, or will be."""
         return LiveSide(self.client, id)
 
+    def wait_at_most(self, seconds: float) -> None:
+        """For each reply, from now on."""
+        self._timeout_seconds = seconds
+        self.client.set_timeout(seconds)
+
     def reconnect(self) -> None:
         self.client.close()
         self.client = Client(*self._address, timeout_seconds=self._timeout_seconds)

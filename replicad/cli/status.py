@@ -14,7 +14,7 @@ _COLUMNS = (
     *("lag_sequences", "lag_bytes", "lag_seconds", "slot", "waits_for"),
 )
 """Of a replica, as its primary sees it."""
-_VERIFICATION = ("result", "doubt", "refuses_reads", "age_seconds")
+_VERIFICATION = ("result", "doubt", "refuses_reads", "repairs", "quarantined", "age_seconds")
 
 
 def register(app: typer.Typer) -> None:

@@ -21,6 +21,11 @@ def is_table_of(data: Path, path: Path) -> bool:
     return path.parent == data.absolute() and is_table_name(path.name)
 
 
+def kept_aside(fs: FileSystem, data: Path) -> list[Path]:
+    """The tables that are kept, of all repairs."""
+    return [data / DIRECTORY / name for name in fs.list(data / DIRECTORY)]
+
+
 def keep_aside(fs: FileSystem, table: Path) -> Path:
     """Where the table is kept from now on, durably. Raises OSError, FileNotFoundError when it is gone."""
     directory = table.parent / DIRECTORY

@@ -23,7 +23,7 @@ from typing import Any, Literal, Protocol
 
 import structlog
 
-from replicad.daemon.quarantine import is_table_of, keep_aside
+from replicad.daemon.quarantine import is_table_of, keep_aside, kept_aside
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
 from replicad.errors import CorruptionError, InvalidArgument, StoreError
@@ -77,6 +77,8 @@ class Verification:
         self._unsubscribe: Callable[[], None] = lambda: None
         self._rotten: list[Path] = []
         """Tables that are not in quarantine yet."""
+        self._kept = kept_aside(env.fs, data)
+        """What is in quarantine, also of repairs that have ended."""
         self._quarantined: dict[Path, Path | None] = {}
         """Where the tables of now are kept that rotted; None for one that could not be."""
         self.record = records.state.view().verification or Record()
@@ -126,7 +128,7 @@ class Verification:
         self._quarantined.clear()
         if self.record.doubt is not None:
             log.info("verification.repaired", doubt=self.record.doubt)
-            self._set(doubt=None, repairs=self.record.repairs + 1)
+            self._set(doubt=None, repairs=self.record.repairs + 1, repaired=self.record.repaired + 1)
             self.verifier.request()
 
     def found_corruption(self, error: CorruptionError) -> None:
@@ -175,8 +177,9 @@ class Verification:
             "doubt": doubt,
             "sound": doubt is None,
             "refuses_reads": self.reads_refused is not None,
-            "quarantined": [str(kept) for kept in self._quarantined.values() if kept is not None],
-            "repairs": record.repairs,
+            "quarantined": [str(kept) for kept in self._kept],
+            "repairs": record.repaired,
+            "repairs_in_a_row": record.repairs,
             "age_seconds": None if age_seconds is None else round(age_seconds, 3),
             "sequence": record.sequence,
             "compared_bytes": record.compared_bytes,
@@ -197,6 +200,7 @@ class Verification:
             doubt=self.record.doubt,
             repairs=self.record.repairs,
             diverged=self.record.diverged,
+            repaired=self.record.repaired,
         )
         log.info(
             "verification.done",
@@ -292,6 +296,7 @@ class Verification:
         else:
             log.error("verification.quarantined", table=str(table), kept=str(kept))
         self._quarantined[table] = kept
+        self._kept = await in_thread(kept_aside, self._env.fs, self._data)
         if self.record.doubt is not None:
             self._repair_if_it_may_help(self.record.doubt)
 

@@ -129,6 +129,8 @@ class Verification:
     repairs: int = 0
     diverged: str | None = None
     """Why the node that is followed has another history, as far as is known."""
+    repaired: int = 0
+    """Bootstraps that replaced doubted data, since the node was made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

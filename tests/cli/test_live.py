@@ -345,3 +345,25 @@ def test_what_verify_shows_ends_before_its_error() -> None:
     with pytest.raises(ReplyError):
         compare_nodes([Away(Path("/nowhere"))] * 2, 1.0, progress=said.append)
     assert said == ["asked", ""]
+
+
+def test_verify_waits_no_longer_than_it_is_told_to(
+    run: Run, serve: Callable[..., RunningServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that takes connections and answers nothing is not waited for beyond the whole time."""
+    server = serve()
+    waits: list[float] = []
+    set_timeout = Client.set_timeout
+
+    def noting(client: Client, seconds: float | None) -> None:
+        waits.append(-1.0 if seconds is None else seconds)
+        set_timeout(client, seconds)
+
+    monkeypatch.setattr(Client, "set_timeout", noting)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        code, _, err = run("verify", "--timeout", "0.3", f":{server.port}", f":{port}")
+    assert code != 0 and "in time" in err
+    assert waits and max(waits) <= 0.3

@@ -248,6 +248,8 @@ def test_rot_is_found_and_mended(cluster: Cluster, found_by: str) -> None:
     assert Path(kept) == replica.data / "quarantine" / damaged.name
     assert Path(kept).read_bytes() == rotten
     follows(replica, primary)
+    found = replica.status()["verification"]
+    assert (found["repairs"], found["quarantined"]) == (1, [kept])
     assert verify(primary, replica)[0] == 0
     last = replica.status()["last_bootstrap"]
     assert last["fetched_bytes"] < last["size_bytes"]
