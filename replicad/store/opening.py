@@ -37,6 +37,8 @@ from replicad.store.wal.segment import Segment, first_sequence_of, is_segment_na
 from replicad.store.wal.writer import LogWriter
 from replicad.types import ORIGIN, DatabaseId, EpochRecord, Position
 
+REPLAYED_SEGMENTS_MAX = 16
+"""An opening that had to read more flushes them, so that the next one need not."""
 _OWN_NAMES = ("MANIFEST-", "OPTIONS-")
 _STAGED = re.compile(r"(CURRENT|OPTIONS-\d{6,}\.toml)\.tmp")
 
@@ -167,6 +169,7 @@ def _recover(
         remove_stale_log(fs, (wal, path / "archive"), state)
     segments, passed_over = find_log(fs, wal, path / "archive", state, env.clock.monotonic())
     catalog = LogCatalog(fs, wal, path / "archive")
+    needed: list[Segment] = []
     if not read_only:
         needed = log_after(segments, state.flushed, flushed_log_is_archived=True)
         sync_log(fs, [segment.path for segment in needed], wal)
@@ -209,6 +212,9 @@ def _recover(
     headless = tuple(file for file, reason in passed_over if file.parent == wal and reason != OTHER_DATABASE)
     recovered = _replay_into(core, segments, headless)
     _settle(core, recovered, segments)
+    if len(needed) > REPLAYED_SEGMENTS_MAX and not core.state.copy:
+        # Many short sessions, none of which wrote enough for a flush: each opening would read all of them.
+        flush_recovered(core)
     return core
 
 

@@ -10,8 +10,10 @@ import replicad
 from replicad.env import Env, LocalFileSystem, ReadFile
 from replicad.errors import CorruptionError
 from replicad.store.database import open_database
+from replicad.store.opening import REPLAYED_SEGMENTS_MAX
 from replicad.store.table.file import read_footer
 from tests.support.stores import fill, small_options
+from tests.support.waiting import eventually
 
 
 class CountingFileSystem(LocalFileSystem):
@@ -103,3 +105,13 @@ def test_log_whose_archiving_was_cut_short_is_read(tmp_path: Path) -> None:
     (tmp_path / "db" / "archive" / live.name).hardlink_to(live)
     with replicad.open(tmp_path / "db", small_options()) as database:
         assert sum(1 for _ in database.scan()) == 50
+
+
+def test_many_short_sessions_do_not_make_openings_long(tmp_path: Path) -> None:
+    """Each leaves a segment; when there are many an opening flushes them, and the next reads few."""
+    for number in range(3 * REPLAYED_SEGMENTS_MAX):
+        with replicad.open(tmp_path / "db", small_options()) as database:
+            database.put(b"%03d" % number, b"v")
+    with replicad.open(tmp_path / "db", small_options()) as database:
+        eventually(lambda: len(list((tmp_path / "db" / "wal").glob("*.log"))) <= REPLAYED_SEGMENTS_MAX)
+        assert sum(1 for _ in database.scan()) == 3 * REPLAYED_SEGMENTS_MAX
