@@ -60,8 +60,10 @@ def inputs(draw: st.DrawFn, corpus: Sequence[bytes]) -> bytes:
     return data
 
 
-def search(reader: Reader, corpus: Sequence[bytes], *, seconds: float, first_seed: int) -> Found:
-    """Reads the corpus, then changes of it until the time is over or an input fails."""
+def search(
+    reader: Reader, corpus: Sequence[bytes], *, seconds: float, first_seed: int, rounds: int | None = None
+) -> Found:
+    """Reads the corpus, then changes of it until the time is over, or so many rounds, or an input fails."""
     found = Found()
     until = time.monotonic() + seconds
 
@@ -77,7 +79,7 @@ def search(reader: Reader, corpus: Sequence[bytes], *, seconds: float, first_see
         for data in corpus:
             read(data)
         number = first_seed
-        while time.monotonic() < until:
+        while time.monotonic() < until and (rounds is None or number < first_seed + rounds):
             _round(read, corpus, number)
             number += 1
     except Exception as error:
