@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from replicad import kernels
 from replicad.env import Env
@@ -547,6 +548,9 @@ class Database(LogAccess):
     def __exit__(self, *exc: object) -> None:
         if not self._progress.forked:  # A child that leaves the block leaves the database to its parent.
             self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a database can be neither copied nor pickled: open it where it is needed")
 
     def __del__(self) -> None:
         """Closes what nobody closed, and says so. Snapshots, cuts and iterators keep their database."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -193,3 +195,12 @@ def test_a_program_may_end_without_closing(tmp_path: Path) -> None:
         with replicad.open(tmp_path / "db") as again:
             assert again.notes == []
             assert sum(1 for _ in again.scan(end=b"more")) == 3000
+
+
+def test_a_database_is_not_copied(tmp_path: Path) -> None:
+    """A copy that is dropped would close the database of everybody else."""
+    with replicad.open(tmp_path / "db") as database:
+        for refused in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match="neither copied nor pickled"):
+                refused(database)
+        database.put(b"k", b"v")
