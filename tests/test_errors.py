@@ -12,12 +12,14 @@ from collections.abc import Iterator
 import pytest
 
 import replicad
+from replicad.backup.restore.point import NotKnownYet
 from replicad.errors import ConditionFailed, CorruptionError, LogGoneError, ReplicadError
 
 SAMPLES: list[ReplicadError] = [
     CorruptionError("reason", path="/a/b", offset=7, expected=1, got=2),
     LogGoneError(5, 10),
     ConditionFailed(b"k", expected=b"1", got=None, sequence=9),
+    NotKnownYet(9, known_us=2_000_000, marked_us=None),
 ]
 
 

@@ -212,6 +212,8 @@ class NodeProgram:
                 notify(f"EXTEND_TIMEOUT_USEC={EXTEND_SECONDS * 1_000_000}")
             await asyncio.wait([self.holding.failure], timeout=1.0)
             if self.holding.failure.done():
+                # A write may meet the missing directory before the watch does: say what the cause is.
+                await look(self.config.data, self._records, None)
                 self.holding.failure.result()
 
     async def tick(self) -> None:

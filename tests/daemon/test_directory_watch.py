@@ -90,3 +90,13 @@ def test_a_lock_knows_its_file(tmp_path: Path) -> None:
     assert not lock.is_in_place()
     lock.release()
     assert not lock.is_in_place()
+
+
+async def test_a_write_that_meets_it_first_ends_the_node_for_the_same_reason(tmp_path: Path) -> None:
+    """An operator reads that the directory is gone, not that some file was not found."""
+    async with primary(tmp_path / "p") as node:
+        assert node.store is not None
+        shutil.rmtree(tmp_path / "p")
+        node.store.poison("No such file or directory")
+        with pytest.raises(PoisonedError, match="is not this node's own any more"):
+            await node.keep()

@@ -191,7 +191,7 @@ def test_old_data_says_that_it_is_old(cluster: Cluster) -> None:
 
 def test_a_replica_that_fetches_a_new_copy_says_that_its_data_is_old(cluster: Cluster) -> None:
     """It serves what it has meanwhile, marked as stale with the reason."""
-    link = {"slot_log_bytes_max": 20_000, "copy_bytes_per_second": 20_000}
+    link = {"slot_log_bytes_max": 20_000, "copy_bytes_per_second": 1_000}
     primary = cluster.primary(tables={"link": link, "store": {"log_retention_bytes": 0}}).start()
     replica = cluster.replica().start()
     fill(primary, 10)
