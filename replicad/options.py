@@ -89,6 +89,11 @@ class Options:
     log_disk_floor_bytes: int = 256 * MIB
     """While less than this is free, archived log that nobody holds goes before its size or age would ask."""
 
+    # Time.
+    clock_jump_seconds_max: float = 600.0
+    """A wall clock that goes further ahead than this of the time that passed is not believed: commits get
+    the time before plus what passed, until it comes back or the database is opened again. 0 believes all."""
+
     families: Mapping[str, FamilyOptions] | None = field(default=None, hash=False)
     """By name, the column families whose tables are written otherwise. None: as at the last opening."""
 
@@ -115,6 +120,7 @@ class Options:
             "log_retention_bytes": 0,
             "log_disk_floor_bytes": 0,
             "disk_reserve_bytes": 0,
+            "clock_jump_seconds_max": 0,
         }
         check_numbers(self, least=least)
         if self.level0_stall_tables <= self.level0_compaction_tables:

@@ -18,6 +18,7 @@ import structlog
 from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.certainty import Certainty
 from replicad.daemon.client_port import ClientPort
+from replicad.daemon.clock_watch import ClockWatch
 from replicad.daemon.config import NodeConfig, PrimaryConfig, ReplicaConfig
 from replicad.daemon.directory_watch import LOOK_SECONDS, look
 from replicad.daemon.holding import Holding
@@ -111,6 +112,7 @@ class NodeProgram:
             kept_seconds=config.link.slot_idle_seconds_max,
             changed=self._peers_changed,
         )
+        self._clock_watch = ClockWatch()
         self.shower = Shower(env, records, self._shown)
         self.verification = Verification(env, records, config.verification, self, config.data)
         self.link = NodeLink(self, records)
@@ -223,6 +225,8 @@ class NodeProgram:
             if self.holding.feed is not None:
                 await self._tried(self.holding.feed.tick())
             await self._tried(self.link.note_progress())
+            if self.store is not None and self.is_writable:
+                self._clock_watch.look(self.store.clock_state, self.config.store.clock_jump_seconds_max)
             self.peers.review(self._present())
 
     def _present(self) -> set[bytes]:

@@ -16,6 +16,7 @@ namespace {
 
 // Sets replicad.errors.<name>(reason[, offset=offset]) as the current Python error.
 void SetError(const char* name, const char* reason, const uint64_t* offset) {
+  const replicad::Counted counted;  // It runs Python code, and an unwinding would end in a handler of nanobind's.
   nb::object type = nb::module_::import_("replicad.errors").attr(name);
   nb::object error = offset != nullptr ? type(reason, nb::arg("offset") = *offset) : type(reason);
   PyErr_SetObject(type.ptr(), error.ptr());
@@ -42,9 +43,9 @@ namespace {
 
 // Whether all calls under way ended within the time.
 bool Finish(double seconds) {
-  replicad::InFlight::ending = true;
+  replicad::Counted::ending = true;
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-  while (replicad::InFlight::count > 0) {
+  while (replicad::Counted::count > 0) {
     if (std::chrono::steady_clock::now() > deadline) return false;
     nb::gil_scoped_release released;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));

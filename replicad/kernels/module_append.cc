@@ -14,6 +14,7 @@
 #include "frame_writer.h"
 #include "module.h"
 #include "module_bytes.h"
+#include "module_inflight.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -114,7 +115,9 @@ class Appender {
       Memtable* memtable = memtables_.Find(family);
       const nb::object file = File();
       if (memtable == nullptr || file.is_none()) return nb::none();
-      sequence = frames_.AddPut(family, View(key), View(value), NowUs(), durable);
+      const std::optional<uint64_t> now_us = NowUs();
+      if (!now_us) return nb::none();
+      sequence = frames_.AddPut(family, View(key), View(value), *now_us, durable);
       memtable->Prefetch(View(key));  // What the insertion will search comes from memory while the system writes.
       due = Append(file, sequence);
     }
@@ -129,7 +132,9 @@ class Appender {
       const WriteLock::Held held(lock_);
       const nb::object file = File();
       if (memtables_.Find(family) == nullptr || file.is_none()) return nb::none();
-      sequence = frames_.AddDelete(family, View(key), NowUs(), durable);
+      const std::optional<uint64_t> now_us = NowUs();
+      if (!now_us) return nb::none();
+      sequence = frames_.AddDelete(family, View(key), *now_us, durable);
       due = Append(file, sequence);
     }
     return nb::make_tuple(sequence, due);
@@ -146,7 +151,9 @@ class Appender {
       if (file.is_none() || (at && *at != frames_.position().sequence)) return nb::none();
       if (!check.is_none()) check();
       first = frames_.position().sequence + 1;
-      const uint64_t now_us = NowUs();
+      const std::optional<uint64_t> now = NowUs();
+      if (!now) return nb::none();
+      const uint64_t now_us = *now;
       try {
         for (nb::handle item : items) {
           if (nb::isinstance<nb::tuple>(item)) {
@@ -173,10 +180,18 @@ class Appender {
 
   // (whether an append left something undone, what it raised or None, whether the memtables lack it), forgotten by this.
   nb::tuple TakeFailure() {
-    const nb::tuple failure = nb::make_tuple(failed_, failure_.is_valid() ? failure_ : nb::none(), half_inserted_);
+    const nb::tuple failure = nb::make_tuple(failed_, failure_.get().is_valid() ? failure_.get() : nb::none(), half_inserted_);
     failed_ = half_inserted_ = false;
-    failure_.reset();
+    failure_.Drop();
     return failure;
+  }
+
+  // While the wall clock shows a time within these, commits get what it shows less `ahead_us`. Without a judgement that
+  // covers what it shows, nothing is written.
+  void Believe(uint64_t from_us, uint64_t through_us, uint64_t ahead_us) {
+    time_from_us_ = from_us;
+    time_through_us_ = through_us;
+    time_ahead_us_ = ahead_us;
   }
 
   bool failed() const { return failed_; }
@@ -184,18 +199,24 @@ class Appender {
   bool takes = true;
 
   int Traverse(visitproc visit, void* arg) {
-    for (const nb::object* each : {&log_, &progress_, &wall_ns_, &failure_}) Py_VISIT(each->ptr());
+    Py_VISIT(wall_ns_.ptr());
+    for (const Kept* each : {&log_, &progress_, &failure_}) Py_VISIT(each->ptr());
     return lock_.Traverse(visit, arg);
   }
 
  private:
   // The live segment's, or None when a write must wait for a decision.
   nb::object File() const {
-    if (!takes || failed_ || ended_.IsTrueOf(progress_)) return nb::none();
-    return live_file_.Of(log_);
+    if (!takes || failed_ || ended_.IsTrueOf(progress_.get())) return nb::none();
+    return live_file_.Of(log_.get());
   }
 
-  uint64_t NowUs() const { return nb::cast<uint64_t>(Called(wall_ns_)) / 1000; }
+  // The time of a commit now, or nothing when the wall clock has to be judged first.
+  std::optional<uint64_t> NowUs() const {
+    const uint64_t wall_us = nb::cast<uint64_t>(Called(wall_ns_)) / 1000;
+    if (wall_us < time_from_us_ || wall_us > time_through_us_) return std::nullopt;
+    return wall_us - time_ahead_us_;
+  }
 
   // Appends what is pending, inserts it and tells of it; whether the segment or the memtables are full now.
   bool Append(const nb::object& file, uint64_t sequence) {
@@ -208,7 +229,7 @@ class Appender {
     } catch (nb::python_error& error) {
       frames_.Rollback();
       failed_ = true;
-      failure_ = nb::borrow(error.value());
+      failure_.Set(nb::borrow(error.value()));
       throw;
     } catch (...) {
       frames_.Rollback();
@@ -219,8 +240,8 @@ class Appender {
       frames_.Commit(memtables_);
       const uint64_t size = nb::cast<uint64_t>(size_.Of(file)) + bytes;
       size_.Set(file, size);
-      appended_.Set(progress_, sequence);
-      if (!visible_when_durable_.IsTrueOf(progress_)) visible_.Set(progress_, sequence);
+      appended_.Set(progress_.get(), sequence);
+      if (!visible_when_durable_.IsTrueOf(progress_.get())) visible_.Set(progress_.get(), sequence);
       return size >= segment_bytes_ || memtables_.memory_bytes() >= memtable_bytes_;
     } catch (...) {
       // Out of memory: it is in the log, and not everywhere else.
@@ -231,16 +252,18 @@ class Appender {
 
   nb::object frames_object_, memtables_object_;
   WriteLock lock_;
-  nb::object log_, progress_, wall_ns_;
+  Kept log_, progress_;
+  nb::object wall_ns_;
   const Name ended_{"ended"}, live_file_{"live_file"}, write_{"write"}, size_{"size"}, appended_{"appended"},
       visible_{"visible"}, visible_when_durable_{"visible_when_durable"};
   FrameWriter& frames_;
   MemtableSet& memtables_;
   const uint64_t segment_bytes_, memtable_bytes_;
 
+  uint64_t time_from_us_ = 1, time_through_us_ = 0, time_ahead_us_ = 0;
   bool failed_ = false;
   bool half_inserted_ = false;
-  nb::object failure_;
+  Kept failure_;
 };
 
 int TraverseAppender(PyObject* self, visitproc visit, void* arg) {
@@ -276,6 +299,10 @@ void bind_append(nb::module_& m) {
       .def("take_failure", &Appender::TakeFailure,
            nb::sig("def take_failure(self) -> tuple[bool, BaseException | None, bool]"),
            "(whether an append failed, what it raised, whether the memtables lack what the log has); forgotten by this.")
+      .def("believe", &Appender::Believe, "from_us"_a, "through_us"_a, "ahead_us"_a,
+           nb::sig("def believe(self, from_us: int, through_us: int, ahead_us: int) -> None"),
+           "While the wall clock shows a time from the one through the other, in microseconds, commits get it less "
+           "`ahead_us`; at any other time every method returns None.")
       .def_prop_ro("failed", &Appender::failed, "Whether take_failure has something to take.")
       .def_rw("takes", &Appender::takes, "Whether writes are taken at all; set under the lock.");
 }

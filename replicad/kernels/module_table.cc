@@ -62,13 +62,13 @@ class FetchSource final : public BlockSource {
   FetchSource(nb::callable load, nb::callable fetch) : load_(std::move(load)), fetch_(std::move(fetch)) {}
 
   std::shared_ptr<const TableContents> Load() override {
-    const nb::object load = load_;
+    const nb::object load = load_.get();
     if (!load) throw nb::value_error(kCleared);
     return nb::cast<std::shared_ptr<TableContents>>(load());
   }
 
   BlockRef Fetch(const BlockHandle& handle, uint32_t skip_bytes) override {
-    const nb::object fetch = fetch_;
+    const nb::object fetch = fetch_.get();
     if (!fetch) throw nb::value_error(kCleared);
     const nb::object result = fetch(handle.offset, handle.length, handle.raw_length);
     BytesLike raw;
@@ -87,14 +87,14 @@ class FetchSource final : public BlockSource {
     return 0;
   }
   void Clear() {
-    nb::object(std::move(load_)).reset();
-    nb::object(std::move(fetch_)).reset();
+    load_.Drop();
+    fetch_.Drop();
   }
 
  private:
   static constexpr const char* kCleared = "the table was cleared by the garbage collector";
-  nb::object load_;
-  nb::object fetch_;
+  Kept load_;
+  Kept fetch_;
 };
 
 void InitContents(TableContents* self, const BytesLike& index, const BytesLike& filter) {

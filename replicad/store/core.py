@@ -22,6 +22,7 @@ from replicad import kernels
 from replicad.env import DirectoryLock, Env, is_no_room
 from replicad.errors import CorruptionError, DiskFullError
 from replicad.options import FamilyOptions, Options
+from replicad.store.commit_clock import CommitClock
 from replicad.store.compaction.picker import Shape
 from replicad.store.deletions import Deletions
 from replicad.store.leases import Leases
@@ -154,11 +155,13 @@ class Core:
     unknown_options: dict[str, Any] = field(default_factory=dict)
     """What the options file says and this version does not know."""
     leases: Leases = field(init=False)
+    commit_clock: CommitClock = field(init=False)
     marks: Marks = field(init=False)
     deletions: Deletions = field(init=False)
 
     def __post_init__(self) -> None:
         self.leases = Leases(self.env.clock)
+        self.commit_clock = CommitClock(self.env.clock, self.options.clock_jump_seconds_max)
         self.marks = Marks(self.leases)
         self.deletions = Deletions(self.env.fs)
 

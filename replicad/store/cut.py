@@ -92,7 +92,7 @@ class Cut:
             self.position = core.log.written
             self.commit_time_us = core.log.frames.commit_time_us
             """Of the batch that ends at the position; 0 in an empty database."""
-            self.taken_us = core.env.clock.wall_us()
+            self.taken_us = core.commit_clock.now_us(self.commit_time_us)
             self.flushed = version.flushed
             self._families = version.recorded
             self._tables = [table.meta for table in version.tables()]

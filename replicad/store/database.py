@@ -19,6 +19,7 @@ from replicad.store.background import Background, seal_active
 from replicad.store.checkpoint import Checkpoint, write_checkpoint
 from replicad.store.closing import close_core
 from replicad.store.commit import Commit
+from replicad.store.commit_clock import ClockState
 from replicad.store.conditions import Condition
 from replicad.store.core import Core, LogHolds, Role
 from replicad.store.cut import Cut
@@ -110,6 +111,7 @@ class Database(LogAccess):
                 background.request_flush()
 
             self._writes = WritePath(core, memtable_full, background.request_retention)
+            self._writes.judge_clock()  # From here on it is known how much time passed.
             if core.role == "owner":
                 self._finish_promotion(self._writes)
             background.request_flush()
@@ -507,6 +509,11 @@ class Database(LogAccess):
         """The position before the oldest batch of the log; None while there is no log."""
         segments = self._core.catalog.segments()
         return segments[0].header.previous if segments else None
+
+    @property
+    def clock_state(self) -> ClockState:
+        """Whether the wall clock is fit to stamp commits with."""
+        return self._core.commit_clock.state(self._core.log.frames.commit_time_us)
 
     def what_is_gone(self) -> str | None:
         """Which of its files is not where it belongs, or None: its directory may be another one by now. A few

@@ -277,6 +277,7 @@ def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
     progress.durable = position.sequence
     progress.durable_position = position
     if core.manifest is not None:
+        _note_future(core)
         # An epoch whose first frame was lost has not begun here, unless this node is the one to begin it.
         epochs = tuple(record for record in core.state.epochs if record.epoch <= position.epoch)
         if core.role == "owner" and not core.state.copy:
@@ -289,6 +290,15 @@ def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
         )
         if core.version.dropped:
             flush_recovered(core)
+
+
+def _note_future(core: Core) -> None:
+    behind = core.commit_clock.state(core.log.frames.commit_time_us).behind_seconds
+    if core.role == "owner" and behind > core.options.clock_jump_seconds_max:
+        core.notes.append(
+            f"the last batch was committed {behind:.0f} seconds in the future: the clock of this machine is "
+            f"behind, or was ahead when that was written; all batches until then get that same time"
+        )
 
 
 def find_log(

@@ -66,6 +66,7 @@ def collect(core: Core) -> dict[str, Any]:
             "space": space_amplification(metas),
             "read": max(read_amplification(levels, memtables) for levels in families.values()),
         },
+        "clock": asdict(core.commit_clock.state(core.log.frames.commit_time_us)),
         "stalled": core.stalled,
         "refused": core.refused,
         "snapshots": len(core.snapshots.sequences()),

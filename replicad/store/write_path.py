@@ -62,7 +62,7 @@ class WritePath:
         self._log = core.log
         self._progress = core.progress
         self._memtables = core.memtables
-        self._wall_us = core.env.clock.wall_us
+        self._clock = core.commit_clock
         self._lock = core.write_lock
         self._memtable_bytes = core.options.memtable_bytes
         self._sealed = sealed
@@ -193,8 +193,13 @@ class WritePath:
         """Does what a write has to wait for; raises when it cannot be."""
         self._raise_unwritable()
         check()
+        self.judge_clock()
         if self._log.live_file is None or self._appender.failed:
             self._apart(self._make_ready)
+
+    def judge_clock(self) -> None:
+        judged = self._clock.look(self._frames.commit_time_us)
+        self._appender.believe(judged.from_us, judged.through_us, judged.ahead_us)
 
     def _make_ready(self) -> None:
         with self._lock:
@@ -358,7 +363,8 @@ class WritePath:
         self._settle()
         frames = self._frames
         try:
-            sequence = frames.add_batch(batch, self._wall_us(), self._progress.durable)
+            now_us = self._clock.now_us(frames.commit_time_us)
+            sequence = frames.add_batch(batch, now_us, self._progress.durable)
             data = frames.pending()
             self._log.append_pending()
             frames.commit(self._memtables)

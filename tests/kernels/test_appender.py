@@ -61,6 +61,7 @@ class Store:
             segment_bytes,
             1 << 30,
         )
+        self.appender.believe(0, 10_000, 0)
 
 
 def batch_of(*keys: bytes) -> kernels.Batch:
@@ -68,6 +69,20 @@ def batch_of(*keys: bytes) -> kernels.Batch:
     for key in keys:
         batch.put(key, b"value")
     return batch
+
+
+def test_a_time_that_nobody_judged_is_not_written() -> None:
+    """The step is not taken, and nothing has changed; what the clock is ahead is taken from the time."""
+    store = Store()
+    for judgement in ((8, 10_000, 0), (0, 6, 0)):
+        store.appender.believe(*judgement)
+        assert store.appender.put(b"k", b"v", 0, 0) is None
+        assert store.appender.delete(b"k", 0, 0) is None
+        assert store.appender.write([batch_of(b"k")], 0) is None
+        assert (store.file.content, store.frames.sequence, store.frames.pending_bytes) == (b"", 0, 0)
+    store.appender.believe(7, 7, 3)
+    assert store.appender.put(b"k", b"v", 0, 0) == (1, False)
+    assert store.frames.commit_time_us == 4
 
 
 def test_a_step_does_what_its_parts_do() -> None:

@@ -197,6 +197,38 @@ def test_a_program_may_end_without_closing(tmp_path: Path) -> None:
             assert sum(1 for _ in again.scan(end=b"more")) == 3000
 
 
+DROPPING = """
+import threading, time
+import replicad
+from replicad import kernels
+
+class File:
+    def __call__(self): ...
+    def __del__(self):
+        dropping.set()
+        time.sleep(0.3)
+
+class Last:
+    def __del__(self):
+        time.sleep(1.0)
+
+dropping = threading.Event()
+tables = [kernels.Table(1, b"a", b"b", kernels.BlockCache(0), File(), File())]
+threading.Thread(target=tables.clear, daemon=True).start()
+dropping.wait()
+# Left to the collection that ends the interpreter, so that the thread comes back before the process is gone.
+last = Last()
+last.itself = last
+del last
+"""
+
+
+def test_a_program_may_end_while_a_thread_closes_a_table(tmp_path: Path) -> None:
+    """The file's finalizer runs within a destructor of a kernel: CPython must not end the thread there."""
+    ran = subprocess.run([sys.executable, "-c", DROPPING], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+
+
 def test_a_database_is_not_copied(tmp_path: Path) -> None:
     """A copy that is dropped would close the database of everybody else."""
     with replicad.open(tmp_path / "db") as database:

@@ -108,6 +108,9 @@ class TickingClock:
         self._seconds += 1.0
         return self._seconds
 
+    def awake(self) -> float:
+        return self.monotonic()
+
     def wall_us(self) -> int:
         self._wall_us += 1
         return self._wall_us

@@ -133,4 +133,33 @@ OUTSIDE = (
             "tests/store/test_no_room.py::test_a_compaction_without_room_for_its_output_does_not_begin",
         ),
     ),
+    # 8: clocks jump
+    Mutation(
+        trap=8,
+        name="a wall clock is believed however far it jumped",
+        file="replicad/store/commit_clock.py",
+        old="    if ahead_us <= limit_us:\n",
+        new="    if True:\n",
+        caught_by=(
+            "tests/store/test_commit_clock.py::test_a_write_while_the_clock_is_ahead_gets_the_true_time",
+        ),
+    ),
+    Mutation(
+        trap=8,
+        name="a clock that was set back may not return",
+        file="replicad/store/commit_clock.py",
+        old="            self._anchor = (max(wall_us, expected_us), awake)\n",
+        new="            self._anchor = (wall_us, awake)\n",
+        caught_by=("tests/store/test_commit_clock.py::test_a_clock_that_was_set_back_may_return",),
+    ),
+    Mutation(
+        trap=8,
+        name="column families are created at whatever the clock says",
+        file="replicad/store/write_path.py",
+        old="            now_us = self._clock.now_us(frames.commit_time_us)\n",
+        new="            now_us = self._core.env.clock.wall_us()\n",
+        caught_by=(
+            "tests/store/test_commit_clock.py::test_a_write_while_the_clock_is_ahead_gets_the_true_time",
+        ),
+    ),
 )
