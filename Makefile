@@ -24,7 +24,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint types format bench bench-large crash faults rot sim torture teeth fuzz asan ubsan tsan nightly install clean
+.PHONY: help setup demo test check lint types format bench bench-large crash faults rot sim torture bombs teeth fuzz asan ubsan tsan nightly install clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -79,6 +79,9 @@ sim: $(INSTALLED)  ## clusters in virtual time: power, partitions, promotions (S
 torture: $(INSTALLED)  ## real nodes killed, stopped, cut off, filled up, promoted (MINUTES=5 SEED=1 ROUND=…)
 	$(BIN)/python -m tests.torture $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(ROUND),--round $(ROUND)) $(TORTURE_FLAGS)
 
+bombs: $(INSTALLED)  ## hostile and huge requests, and the longest PING of others (BOMBS_FLAGS='--only DEL')
+	$(BIN)/python -m tests.bombs $(BOMBS_FLAGS)
+
 asan: $(INSTALLED)  ## the kernels' tests and a stress under AddressSanitizer (STRESS_SECONDS=60)
 	$(BIN)/python tests/native/sanitized.py address
 
@@ -89,9 +92,9 @@ tsan: $(INSTALLED)  ## the same under ThreadSanitizer
 	$(BIN)/python tests/native/sanitized.py thread
 
 # The long ones, one after the other; the next one runs even when one failed.
-NIGHTLY := crash faults teeth rot sim torture fuzz asan ubsan tsan bench-large
+NIGHTLY := crash faults teeth rot sim torture bombs fuzz asan ubsan tsan bench-large
 
-nightly: $(BENCH_INSTALLED)  ## the long ones: crash, faults, teeth, rot, sim, torture, fuzz, sanitizers, the large benchmark (NIGHTLY=… chooses)
+nightly: $(BENCH_INSTALLED)  ## the long ones: crash, faults, teeth, rot, sim, torture, bombs, fuzz, sanitizers, the large benchmark (NIGHTLY=… chooses)
 	@failed=; for target in $(NIGHTLY); do \
 		echo "== make $$target"; \
 		$(MAKE) --no-print-directory $$target SECONDS=$(or $(SECONDS),3600) RUNS=$(or $(RUNS),2000) MINUTES=$(or $(MINUTES),60) || failed="$$failed $$target"; \

@@ -30,9 +30,7 @@ class SystemClock:
     """The machine's clocks."""
 
     wall_ns = staticmethod(time.time_ns)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
 
     def awake(self) -> float:
         return time.clock_gettime(time.CLOCK_BOOTTIME)

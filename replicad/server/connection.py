@@ -1,14 +1,15 @@
 """One client: bytes in, commands executed in order, replies out in order.
 
-    bytes -> RequestParser -> execute, one by one -> `sink` -> ready | held segments -> transport
+    bytes -> RequestParser -> execute, turn by turn -> `sink` -> ready | held segments -> transport
 
 A reply that must wait (a write that is not visible yet, or anything that showed such a state) goes into a
 held segment; from then on everything the connection says goes behind it. Replies that need not wait are
 collected in `ready` and written once for each chunk read.
 
-While `stopped` is not 0 the commands that came stay in the backlog and no more is read: the client does not
-take its output, others have their turn, or a command is under way elsewhere; in that last case a little more
-is read, so that the client's end is noticed. The loop's thread owns everything here.
+A turn ends after so many commands, and after so long: then others have theirs. While `stopped` is not 0 the
+commands that came stay in the backlog and no more is read: the client does not take its output, others have
+their turn, or a command is under way elsewhere or in pieces; in that last case a little more is read, so that
+the client's end is noticed. The loop's thread owns everything here.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from replicad.errors import CorruptionError, InvalidArgument, NotFoundError, Rep
 from replicad.server import refusals, replies
 from replicad.server.commands.table import Check, Command, Entry, find_entry
 from replicad.server.interfaces import Name
+from replicad.server.pieces import Pause, Work
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request, RequestParser
 from replicad.server.session import LARGE_BYTES, Session
@@ -39,8 +41,11 @@ CHOKED = 2  # much is waiting to be written, to the store or to the client
 UNREAD = 4  # the client does not take its output
 QUITTING = 8  # nothing more will be executed
 YIELDING = 16  # others have their turn
+WAITING = 32  # another client's command goes on in pieces, and the next one here must not come in between
 
 TURN_COMMANDS = 2048
+TURN_SECONDS = 0.01
+"""Whatever the commands do: read large values, look up many keys, write long replies."""
 _TURN_BYTES = 64 << 10
 """Of input: after so much the loop goes to the others, also where libuv would read on in the same round."""
 _LARGE_BYTES_MAX = 8 << 20
@@ -84,6 +89,8 @@ class Connection(Session, asyncio.Protocol):
         self.aborted = False
         self.stopped = 0
         self._executing = False
+        self._turn_ends_at = 0.0
+        self.pieces: Work | None = None  # of a command within EXEC
 
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._parser = RequestParser(server.options)
@@ -170,8 +177,7 @@ class Connection(Session, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.stopped &= ~UNREAD
-        self._pump()
-        self.settle()
+        self._yield()
 
     # Executing.
 
@@ -188,6 +194,8 @@ class Connection(Session, asyncio.Protocol):
 
     def _execute(self, requests: list[Request]) -> None:
         """The caller settles afterwards: until then what a command has released only becomes ready."""
+        if self.server.pieces.under_way:
+            requests = self._until_one_must_wait(requests)
         self._executing = True
         try:
             self._execute_all(requests)
@@ -195,6 +203,8 @@ class Connection(Session, asyncio.Protocol):
             self._executing = False
 
     def _execute_all(self, requests: list[Request]) -> None:
+        now = self.server.now
+        ends_at = self._turn_ends_at = now() + TURN_SECONDS
         table = self.server.table
         find = table.get
         rest = iter(requests)
@@ -225,6 +235,8 @@ class Connection(Session, asyncio.Protocol):
                     # Many small replies to one chunk of input: the client takes these before there are more.
                     self._large_bytes += replied_bytes
                     self.stopped |= CHOKED
+            if now() > ends_at:
+                self._yield()
             if self.stopped:
                 left = list(rest)
                 executed -= len(left)
@@ -258,7 +270,7 @@ class Connection(Session, asyncio.Protocol):
         elif command.check is not None and refusal is None:
             # What is wrong now is wrong at EXEC, too: nothing of the transaction is to be executed then.
             refusal = _refusal_of(command.check, request)
-        self.queue_bytes += sum(map(len, request)) + 64 * len(request)
+        self.queue_bytes += sum(map(len, request)) + _ARGUMENT_BYTES * len(request)
         if self.queue_bytes > self.server.options.request_bytes_max:
             refusal = refusals.QUEUE_TOO_LARGE
             self.queue.clear()
@@ -299,7 +311,60 @@ class Connection(Session, asyncio.Protocol):
             else:
                 self._backlog_bytes = 0
 
-    # Commands that take longer than the loop may wait.
+    # Commands that take longer than a turn.
+
+    def turn_is_over(self) -> bool:
+        """Whether a command that could take long should pause here, and let others have their turn."""
+        return self.server.now() > self._turn_ends_at
+
+    def in_pieces(self, work: Work) -> bytes | None:
+        """The reply of this work if it is done before the turn is over. Otherwise None: it goes on in pieces,
+        and the writes of others wait until it is done. Within EXEC it becomes a part of that."""
+        if self.transaction is not None:
+            self.pieces = work
+            return None
+        reply = self.next_piece(work)
+        if isinstance(reply, bytes):
+            return reply
+        self.stopped |= BUSY
+        refusal = self.server.pieces.begin(self, work, reply)
+        if refusal is not None:
+            self.stopped &= ~BUSY
+        return refusal
+
+    def next_piece(self, work: Work) -> bytes | Pause:
+        """The reply when this is the last piece, or what the next one waits for."""
+        if self.stopped & BUSY:
+            self._turn_ends_at = self.server.now() + TURN_SECONDS
+        try:
+            return next(work)
+        except StopIteration as done:
+            return cast(bytes, done.value)
+        except Exception as error:
+            return self.explain(error, self.command)
+
+    def finish_pieces(self, reply: bytes) -> None:
+        """The command that went on in pieces is done. The next one comes after those who waited for it."""
+        self.sink(reply)
+        self.stopped &= ~BUSY
+        self._yield()
+
+    def _until_one_must_wait(self, requests: list[Request]) -> list[Request]:
+        """Those that may come in between the pieces of another client's command; the others wait."""
+        table = self.server.table
+        for index, request in enumerate(requests):
+            entry = find_entry(table, request[0])
+            if entry is not None and entry[3].waits_for_pieces:
+                self._backlog.extendleft(reversed(requests[index:]))
+                self.stopped |= WAITING
+                self.server.pieces.wait(self)
+                return requests[:index]
+        return requests
+
+    def go_on_after_pieces(self) -> None:
+        self.stopped &= ~WAITING
+        self._pump()
+        self.settle()
 
     def run_when_released(self, then: Callable[[], None]) -> None:
         """Stops executing until every reply held so far is out; then calls `then`, which leads to
@@ -368,8 +433,9 @@ class Connection(Session, asyncio.Protocol):
             self.ready.clear()
             if self._large_bytes and not self.held:
                 self._large_bytes = 0
-                self.stopped &= ~CHOKED
-                self._pump()
+                if self.stopped & CHOKED:
+                    self.stopped &= ~CHOKED
+                    self._yield()
         if self._ending and not (self.held or self._backlog or self.stopped & BUSY):
             transport.close()
             return

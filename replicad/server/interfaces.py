@@ -42,18 +42,12 @@ Name = bytes | tuple[int, bytes]
 """A key among all families: the key itself in the default one, else (family, key)."""
 
 
-class Reader(Protocol):
-    """One state of the data: `Store.newest`, or a snapshot."""
+class Walkable(Protocol):
+    """One state of the data, whose pairs can be walked over in key order."""
 
     def get(self, key: bytes, /, *, family: int = 0) -> bytes | None: ...
     def contains(self, key: bytes, /, *, family: int = 0) -> bool: ...
-    def multi_get(self, keys: list[bytes], /) -> list[bytes | None]: ...
-    def sequence_of(self, key: bytes, /, *, family: int = 0) -> int: ...
-
-
-class Walkable(Reader, Protocol):
-    """One whose pairs can be walked over, in key order."""
-
+    def multi_get(self, keys: list[bytes], /, *, family: int = 0) -> list[bytes | None]: ...
     def scan(
         self,
         start: bytes | None = None,
@@ -64,7 +58,13 @@ class Walkable(Reader, Protocol):
     ) -> Iterator[Pair]: ...
 
 
-class Snapshot(Walkable, Protocol):
+class Reader(Walkable, Protocol):
+    """One of the store: `Store.newest`, or a snapshot."""
+
+    def sequence_of(self, key: bytes, /, *, family: int = 0) -> int: ...
+
+
+class Snapshot(Reader, Protocol):
     """A state that stays readable, from any thread, until it is closed."""
 
     @property
@@ -102,7 +102,7 @@ class Store(Protocol):
     @property
     def options(self) -> Options: ...
     @property
-    def newest(self) -> Walkable: ...
+    def newest(self) -> Reader: ...
     @property
     def database_id(self) -> bytes: ...
     @property

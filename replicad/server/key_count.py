@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from replicad.server.interfaces import Store
-from replicad.server.walks import Keys
+from replicad.server.interfaces import Snapshot, Store, Walkable
 
 _SLOW_SECONDS = 0.25
 _REUSE_FACTOR = 20
@@ -13,8 +12,8 @@ _REUSE_FACTOR = 20
 
 class KeyCount:
     """The last count. It is exact while nothing was written since; a count that took long is also good for
-    some multiple of that time, and INFO says how old it is. `count` runs in a thread, the rest on the
-    loop."""
+    some multiple of that time, and INFO says how old it is. `count` and `measure` run in a thread, the
+    rest on the loop."""
 
     def __init__(self, store: Store, now: Callable[[], float], family: int) -> None:
         self._store = store
@@ -38,13 +37,13 @@ class KeyCount:
         was_slow = self._took_seconds > _SLOW_SECONDS
         return self.keys if was_slow and self.age_seconds < self._took_seconds * _REUSE_FACTOR else None
 
-    def count(self, snapshot: Keys) -> tuple[int, int, float]:
+    def count(self, state: Walkable) -> int:
+        return sum(1 for _ in state.scan(family=self._family))
+
+    def measure(self, snapshot: Snapshot) -> tuple[int, int, float]:
         """(sequence number, keys, seconds it took)."""
         began = self._now()
-        total = 0
-        for _ in snapshot.scan(family=self._family):
-            total += 1
-        return snapshot.sequence, total, self._now() - began
+        return snapshot.sequence, self.count(snapshot), self._now() - began
 
     def keep(self, sequence: int, keys: int, took_seconds: float) -> int:
         if sequence >= self._sequence:

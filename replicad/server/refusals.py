@@ -21,6 +21,10 @@ STRING_TOO_LONG = error("ERR string exceeds maximum allowed size (proto-max-bulk
 NO_EXPIRY = error("ERR expiry is not supported: values stay until they are deleted")
 READ_ONLY = error("READONLY You can't write against a read only replica.")
 CHANGING = error("TRYAGAIN the role of this node is changing")
+DISTURBED = error(
+    "TRYAGAIN the role of this node changed, or a write failed, while this command was under way; "
+    "nothing of it was written"
+)
 TOO_MUCH_WAITS = error("TRYAGAIN too much waits for the role of this node to be settled; nothing was written")
 NESTED_MULTI = error("ERR MULTI calls can not be nested")
 EXEC_WITHOUT_MULTI = error("ERR EXEC without MULTI")

@@ -28,6 +28,7 @@ from replicad.server.cursors import Cursors
 from replicad.server.interfaces import Batch, Node, Snapshot, Store
 from replicad.server.key_count import KeyCount
 from replicad.server.options import ServerOptions
+from replicad.server.pieces import Pieces
 from replicad.server.session import Session
 from replicad.server.stats import ServerStats
 from replicad.server.watches import Watches
@@ -76,6 +77,8 @@ class RespServer:
         self.holding: dict[Session, None] = {}
         self.watches = Watches()
         self.group = WriteGroup(store, self.watches, self._schedule_group)
+        self.pieces = Pieces(self)
+        self.role_changes = 0
         self.cursors = Cursors()
         self._key_counts: dict[int, KeyCount] = {}
         self.new_batch: Callable[[], Batch] = cast(Callable[[], Batch], kernels.Batch)
@@ -237,6 +240,7 @@ class RespServer:
 
     def role_changed(self) -> None:
         """Writes that waited go to the store, or are refused; so are answers that waited."""
+        self.role_changes += 1
         if not self.node.is_writable:
             self.group.refuse(refusals.read_only(self.node.primary_address))
             self._fail_held()
@@ -365,6 +369,9 @@ class RespServer:
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
         return await self.loop.run_in_executor(self._threads, work)
+
+    def begin_in_thread(self, work: Callable[[], Result]) -> asyncio.Future[Result]:
+        return self.loop.run_in_executor(self._threads, work)
 
     def run_look_up(self, client: Connection, work: Callable[[], bytes]) -> None:
         """The command's reply is what `work` finds in moments, once the replies before it are out."""

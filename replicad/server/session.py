@@ -8,7 +8,7 @@ state. `sink` takes the next reply, wherever it belongs.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from replicad.errors import InvalidArgument
@@ -128,19 +128,27 @@ class Session:
             self.weigh(len(value))
 
     def write(self, changes: dict[bytes, bytes | None]) -> None:
-        """Writes (or, for None, deletes) several keys in one batch."""
+        """Writes (or, for None, deletes) several keys in one batch, at once."""
+        for _ in self.write_in_pieces(changes):
+            pass
+
+    def write_in_pieces(self, changes: dict[bytes, bytes | None]) -> Iterator[None]:
+        """The same with pauses between the turns; nothing is written before the last."""
         transaction, family = self.transaction, self.family
         self.check_family()
         batch = self.begin_batch() if transaction is None else transaction.open_batch()
+        overlay: dict[Name, bytes | None] = {} if transaction is None else transaction.overlay
         for key, value in changes.items():
             if value is None:
                 batch.delete(key, family)
             else:
                 batch.put(key, value, family)
+            overlay[(family, key) if family else key] = value
+            if self.turn_is_over():
+                yield
         if transaction is None:
             self.commit(batch)
-        overlay = self.server.group.overlay if transaction is None else transaction.overlay
-        overlay.update({self.name_of(key): value for key, value in changes.items()})
+            self.server.group.overlay |= overlay
 
     def select(self, family: int) -> None:
         """The column family that keys are of from now on."""
@@ -258,6 +266,10 @@ class Session:
 
     def weigh(self, size: int) -> None:
         """Counts a large value on its way to the store or the client."""
+        raise NotImplementedError
+
+    def turn_is_over(self) -> bool:
+        """Whether others should have their turn."""
         raise NotImplementedError
 
     def all_released(self) -> None:

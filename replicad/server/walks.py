@@ -1,12 +1,13 @@
-"""Walking over keys: on a snapshot in a thread, or within EXEC, at once, over what EXEC sees."""
+"""Work on many keys, in a thread: on a snapshot, or within EXEC over what EXEC sees."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from heapq import merge
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from replicad.server.interfaces import Name, Pair, Walkable
+from replicad.server.pieces import Work
 
 if TYPE_CHECKING:
     from replicad.server.connection import Connection
@@ -14,47 +15,46 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-class Keys(Protocol):
-    """A state whose pairs can be walked over, in key order."""
-
-    @property
-    def sequence(self) -> int: ...
-    def contains(self, key: bytes, /, *, family: int = 0) -> bool: ...
-    def scan(
-        self,
-        start: bytes | None = None,
-        end: bytes | None = None,
-        *,
-        prefix: bytes | None = None,
-        family: int = 0,
-    ) -> Iterator[Pair]: ...
-
-
 def walk(
-    client: Connection, work: Callable[[Keys], Result], encode: Callable[[Result], bytes]
+    client: Connection, work: Callable[[Walkable], Result], encode: Callable[[Result], bytes]
 ) -> bytes | None:
-    """The reply to a command that walks: None when it comes later."""
+    """The reply to a command that walks: None, for it comes later. `encode` is called on the loop."""
     transaction = client.transaction
-    if transaction is not None:
-        changes = {**client.server.group.overlay, **transaction.overlay}
-        if client.server.group.overlay:
-            transaction.saw_group = True
-        return encode(work(_Changed(transaction.reader, changes, client.server.store.appended_sequence)))
-    client.server.run_on_snapshot(client, work, encode)
-    return None
+    if transaction is None:
+        client.server.run_on_snapshot(client, work, encode)
+        return None
+    changes = {**client.server.group.overlay, **transaction.overlay}
+    if client.server.group.overlay:
+        transaction.saw_group = True
+    return client.in_pieces(_within_exec(client, lambda: work(_Changed(transaction.reader, changes)), encode))
+
+
+def _within_exec(client: Connection, work: Callable[[], Result], encode: Callable[[Result], bytes]) -> Work:
+    """What EXEC sees stands still until it ends, so a thread can look at it."""
+    done = client.server.begin_in_thread(work)
+    yield done
+    return encode(done.result())
 
 
 class _Changed:
     """A state with changes that are not in the store yet."""
 
-    def __init__(self, reader: Walkable, changes: dict[Name, bytes | None], sequence: int) -> None:
-        self.sequence = sequence
+    def __init__(self, reader: Walkable, changes: dict[Name, bytes | None]) -> None:
         self._reader = reader
         self._changes = changes
 
+    def get(self, key: bytes, /, *, family: int = 0) -> bytes | None:
+        name = (family, key) if family else key
+        return self._changes[name] if name in self._changes else self._reader.get(key, family=family)
+
     def contains(self, key: bytes, /, *, family: int = 0) -> bool:
-        changes = dict(self._of(family))
-        return changes[key] is not None if key in changes else self._reader.contains(key, family=family)
+        name = (family, key) if family else key
+        if name in self._changes:
+            return self._changes[name] is not None
+        return self._reader.contains(key, family=family)
+
+    def multi_get(self, keys: list[bytes], /, *, family: int = 0) -> list[bytes | None]:
+        return [self.get(key, family=family) for key in keys]
 
     def scan(
         self,

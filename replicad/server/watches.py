@@ -21,9 +21,8 @@ class Watches:
     def __init__(self) -> None:
         self._watchers: dict[Name, set[Watcher]] = {}
 
-    def add(self, watcher: Watcher, names: Iterable[Name]) -> None:
-        for name in names:
-            self._watchers.setdefault(name, set()).add(watcher)
+    def add(self, watcher: Watcher, name: Name) -> None:
+        self._watchers.setdefault(name, set()).add(watcher)
 
     def forget(self, watcher: Watcher, names: Iterable[Name]) -> None:
         """`names` are all that it watches."""

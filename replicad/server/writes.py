@@ -51,7 +51,10 @@ class Segment:
     def fail(self, reply: bytes) -> None:
         """What depends on its writes is answered so, at once."""
         for index in self.dependent:
-            self.replies[index] = reply
+            if index < len(
+                self.replies
+            ):  # Else its command goes on in pieces, and says by itself what became of it.
+                self.replies[index] = reply
         self.sequence = 0
 
 
@@ -62,6 +65,8 @@ class WriteGroup:
         self.overlay: dict[Name, bytes | None] = {}
         self.batches: list[Batch | Put] = []
         self.segments: list[Segment] = []
+        self.refusals = 0
+        """How many groups were not written."""
         self._weighed = 0
         self._weight = 0
         self._store = store
@@ -89,6 +94,7 @@ class WriteGroup:
     def refuse(self, reply: bytes) -> None:
         """Drops what waits: nothing of it is written, and `reply` says so."""
         self._scheduled = False
+        self.refusals += 1
         segments, self.batches, self.segments = self.segments, [], []
         self._weighed = self._weight = 0
         self.overlay.clear()
@@ -111,6 +117,7 @@ class WriteGroup:
         try:
             last = self._store.submit_many(batches)
         except ReplicadError as error:
+            self.refusals += 1
             _fail(segments, error)
             return True
         spans = [1 if isinstance(batch, tuple) else batch.count or 1 for batch in batches]

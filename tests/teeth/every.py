@@ -11,6 +11,7 @@ from tests.teeth.mutation import Mutation
 from tests.teeth.nodes import NODES
 from tests.teeth.operating import OPERATING
 from tests.teeth.outside import OUTSIDE
+from tests.teeth.pieces import PIECES
 from tests.teeth.reading import READING
 from tests.teeth.restoring import RESTORING
 from tests.teeth.roles import ROLES
@@ -31,6 +32,7 @@ LISTS = (
     OPERATING,
     BACKUPS,
     OUTSIDE,
+    PIECES,
 )
 MUTATIONS: tuple[Mutation, ...] = tuple(
     sorted((mutation for each in LISTS for mutation in each), key=lambda mutation: mutation.trap)

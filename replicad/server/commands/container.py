@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from replicad.server import refusals, replies
 from replicad.server.requests import Request
 
-ANY = 1 << 20
+ANY = 1 << 14
+"""Arguments: more than anybody needs, and still read within a turn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from replicad.server import refusals, replies
@@ -37,20 +38,23 @@ def command(client: Connection, request: Request) -> bytes:
     answer = _COMMAND.answer(request)
     if answer is not None:
         return answer
-    known = client.server.commands
+    known, protocol = client.server.commands, client.protocol
     if len(request) == 1:
-        return replies.encode([_entry(each) for each in known.values()], client.protocol)
+        return replies.array([_entry(each, protocol) for each in known.values()])
     names = [name.decode("ascii", "replace").lower() for name in request[2:]]
     match request[1].upper():
         case b"COUNT":
             return replies.integer(len(known))
         case b"LIST":
-            return replies.encode(_listed(known, request[2:]), client.protocol)
+            return replies.encode(_listed(known, request[2:]), protocol)
         case b"INFO":
-            found = [_entry(known[name]) if name in known else None for name in names or known]
-            return replies.encode(found, client.protocol)
-    chosen = [known[name] for name in names or known if name in known]
-    return replies.encode({each.name: _documentation(each) for each in chosen}, client.protocol)
+            nil = replies.nil(protocol)
+            return replies.array(
+                [_entry(known[name], protocol) if name in known else nil for name in names or known]
+            )
+    chosen = {replies.bulk(name.encode()): known[name] for name in names or known if name in known}
+    documented = {name: _documentation(each, protocol) for name, each in chosen.items()}
+    return replies.mapping(documented, protocol)
 
 
 def _listed(known: Mapping[str, Command], options: Request) -> list[replies.Value]:
@@ -71,10 +75,13 @@ def _listed(known: Mapping[str, Command], options: Request) -> list[replies.Valu
     raise Refused(refusals.SYNTAX)
 
 
-def _entry(each: Command) -> replies.Value:
+@cache
+def _entry(each: Command, protocol: int) -> bytes:
+    """Encoded once: clients ask for all of them when they connect."""
     flags: list[replies.Value] = list(each.flags)
-    return [each.name, each.arity, flags, *each.keys, [], [], [], []]
+    return replies.encode([each.name, each.arity, flags, *each.keys, [], [], [], []], protocol)
 
 
-def _documentation(each: Command) -> replies.Value:
-    return {"summary": each.summary, "since": "0.1.0", "group": each.group}
+@cache
+def _documentation(each: Command, protocol: int) -> bytes:
+    return replies.encode({"summary": each.summary, "since": "0.1.0", "group": each.group}, protocol)

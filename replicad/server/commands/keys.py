@@ -14,9 +14,11 @@ from replicad.server.commands.arguments import parse_count, parse_integer
 from replicad.server.commands.table import Group
 from replicad.server.cursors import locate
 from replicad.server.glob import compile_glob, literal_prefix
+from replicad.server.interfaces import Walkable
+from replicad.server.pieces import Work
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
-from replicad.server.walks import Keys, walk
+from replicad.server.walks import walk
 
 if TYPE_CHECKING:
     from replicad.server.connection import Connection
@@ -28,7 +30,7 @@ _ALL_KEYS = (1, -1, 1)
 _SCAN_COUNT = 10
 _SCAN_BYTES_MAX = 4 << 20
 _SCAN_OPTIONS_MAX = 12
-_KEYS_AT_ONCE = 1000
+KEYS_AT_ONCE = 1000
 """More are looked up in a thread, so that others are served meanwhile."""
 _KEY_BYTES = 64
 """What Python adds to a key, about."""
@@ -36,11 +38,17 @@ _KEY_BYTES = 64
 
 @keys.command("exists", -2, "Counts the keys that exist.", walks=True, keys=_ALL_KEYS)
 def exists(client: Connection, request: Request) -> bytes | None:
-    if len(request) <= _KEYS_AT_ONCE or client.transaction is not None:
-        return replies.integer(sum([client.contains(key) for key in request[1:]]))
+    if len(request) <= KEYS_AT_ONCE:
+        found = 0
+        for key in request[1:]:
+            if client.turn_is_over():
+                break
+            found += client.contains(key)
+        else:
+            return replies.integer(found)
     family = client.family
 
-    def count(state: Keys) -> bytes:
+    def count(state: Walkable) -> bytes:
         wanted = takewhile(lambda _: not client.gone, request[1:])
         return replies.integer(sum(state.contains(key, family=family) for key in wanted))
 
@@ -51,13 +59,19 @@ keys.command("touch", -2, "Counts the keys that exist.", walks=True, keys=_ALL_K
 
 
 @keys.command("del", -2, "Deletes keys; returns how many there were.", writes=True, keys=_ALL_KEYS)
-def del_(client: Connection, request: Request) -> bytes:
+def del_(client: Connection, request: Request) -> bytes | None:
+    return client.in_pieces(_delete(client, request[1:]))
+
+
+def _delete(client: Connection, names: list[bytes]) -> Work:
     changes: dict[bytes, bytes | None] = {}
-    for key in request[1:]:
+    for key in names:
         if key not in changes and client.contains_newest(key):
             changes[key] = None
+        if client.turn_is_over():
+            yield None
     if changes:
-        client.write(changes)
+        yield from client.write_in_pieces(changes)
     return replies.integer(len(changes))
 
 
@@ -85,7 +99,7 @@ def keys_(client: Connection, request: Request) -> bytes | None:
     limit = client.server.options.reply_bytes_max
     family = client.family
 
-    def collect(state: Keys) -> bytes:
+    def collect(state: Walkable) -> bytes:
         found: list[bytes] = []
         size = 0
         for key, _ in _wanted(client, state.scan(prefix=prefix or None, family=family)):
@@ -116,7 +130,7 @@ def scan(client: Connection, request: Request) -> bytes | None:
     family = client.family
     resumed = cursors.find(cursor) if cursor else None
 
-    def page(state: Keys) -> tuple[list[bytes], bytes | None]:
+    def page(state: Walkable) -> tuple[list[bytes], bytes | None]:
         start = resumed
         if cursor and start is None:
             every = _wanted(client, state.scan(family=family))
@@ -189,10 +203,12 @@ def prefix_end(prefix: bytes) -> bytes | None:
 def dbsize(client: Connection, request: Request) -> bytes | None:
     counter = client.server.key_count(client.family)
     if client.transaction is not None:
-        return walk(client, counter.count, lambda counted: replies.integer(counted[1]))
+        return walk(client, counter.count, replies.integer)
     if not client.held and (known := counter.current()) is not None:
         return replies.integer(known)
-    return walk(client, counter.count, lambda counted: replies.integer(counter.keep(*counted)))
+    server = client.server
+    server.run_on_snapshot(client, counter.measure, lambda counted: replies.integer(counter.keep(*counted)))
+    return None
 
 
 @keys.command("randomkey", 1, "Refused.", refused=True)

@@ -21,6 +21,8 @@ _PATTERNS_MAX = 64
 
 @node.command("info", -1, "Describes the node, in sections.")
 def info(client: Connection, request: Request) -> bytes:
+    if len(request) > _PATTERNS_MAX:
+        return refusals.SYNTAX
     sections = [name.decode("ascii", "replace").lower() for name in request[1:]]
     return replies.verbatim(render_info(client.server, sections).encode(), client.protocol)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from replicad.server import refusals, replies
 from replicad.server.commands.arguments import parse_integer
+from replicad.server.commands.keys import KEYS_AT_ONCE
 from replicad.server.commands.table import Group
+from replicad.server.interfaces import Walkable
+from replicad.server.pieces import Work
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
+from replicad.server.walks import walk
 
 if TYPE_CHECKING:
     from replicad.server.connection import Connection
@@ -36,7 +41,7 @@ def get(client: Connection, request: Request) -> bytes:
 
 def _check_set(request: Request) -> bytes | None:
     """KEEPTTL asks for what is so anyway: nothing expires."""
-    options = [option.upper() for option in request[3:]]
+    options = [option.upper() for option in request[3 : 4 + _SET_OPTIONS_MAX]]
     if not _EXPIRY_OPTIONS.isdisjoint(options):
         return refusals.NO_EXPIRY
     known = len(options) <= _SET_OPTIONS_MAX and _SET_OPTIONS.issuperset(options)
@@ -58,8 +63,9 @@ def _set_with_options(client: Connection, request: Request) -> bytes:
     options = [option.upper() for option in request[3:]]
     only_absent, only_present, show = b"NX" in options, b"XX" in options, b"GET" in options
     key = request[1]
-    old = client.read_newest(key) if only_absent or only_present or show else None
-    if not (only_absent and old is not None) and not (only_present and old is None):
+    old = client.read_newest(key) if show else None
+    is_there = old is not None if show or not (only_absent or only_present) else client.contains_newest(key)
+    if not (only_absent and is_there) and not (only_present and not is_there):
         client.put(key, request[2])
         return _shown(client, old) if show else replies.OK
     return _shown(client, old) if show else client.nil
@@ -72,26 +78,50 @@ def _shown(client: Connection, value: bytes | None) -> bytes:
     return replies.bulk(value)
 
 
-@strings.command("mget", -2, "Returns the values of several keys.", keys=(1, -1, 1))
-def mget(client: Connection, request: Request) -> bytes:
-    keys = request[1:]
-    limit = client.server.options.reply_bytes_max
+@strings.command("mget", -2, "Returns the values of several keys.", walks=True, keys=(1, -1, 1))
+def mget(client: Connection, request: Request) -> bytes | None:
+    keys, nil, limit = request[1:], client.nil, client.server.options.reply_bytes_max
+    if len(keys) < KEYS_AT_ONCE:
+        reply = _values(client.read_many, keys, nil, limit, client.turn_is_over)
+        if reply is not None:
+            client.weigh(len(reply))
+            return reply
+    family = client.family
+
+    def read(state: Walkable) -> bytes:
+        def some(chosen: list[bytes]) -> list[bytes | None]:
+            return state.multi_get(chosen, family=family)
+
+        return _values(some, keys, nil, limit, lambda: client.gone) or b""
+
+    return walk(client, read, lambda reply: reply)
+
+
+def _values(
+    read: Callable[[list[bytes]], list[bytes | None]],
+    keys: list[bytes],
+    nil: bytes,
+    limit_bytes: int,
+    is_over: Callable[[], bool],
+) -> bytes | None:
+    """The reply; None when it was over before."""
     parts: list[bytes] = []
     size = largest = position = 0
-    step = 4
+    step = 1
     while position < len(keys):
-        for value in client.read_many(keys[position : position + step]):
+        for value in read(keys[position : position + step]):
             if value is None:
-                parts.append(client.nil)
+                parts.append(nil)
             else:
                 size += len(value)
                 largest = max(largest, len(value))
                 parts.append(b"$%d\r\n%b\r\n" % (len(value), value))
-        if size > limit:
+        if size > limit_bytes:
             return refusals.REPLY_TOO_LARGE
         position += step
         step = max(1, min(256, _SHOWN_BYTES_MAX * 64 // (largest + 1)))
-    client.weigh(size)
+        if position < len(keys) and is_over():
+            return None
     return b"*%d\r\n%b" % (len(parts), b"".join(parts))
 
 
@@ -104,9 +134,13 @@ def _check_pairs(request: Request) -> bytes | None:
 @strings.command(
     "mset", -3, "Sets several keys in one batch.", writes=True, check=_check_pairs, keys=(1, -1, 2)
 )
-def mset(client: Connection, request: Request) -> bytes:
-    client.write(_pairs("mset", request))
-    return replies.OK
+def mset(client: Connection, request: Request) -> bytes | None:
+    return client.in_pieces(_write_all(client, _pairs("mset", request), replies.OK))
+
+
+def _write_all(client: Connection, changes: dict[bytes, bytes | None], reply: bytes) -> Work:
+    yield from client.write_in_pieces(changes)
+    return reply
 
 
 @strings.command(
@@ -117,13 +151,17 @@ def mset(client: Connection, request: Request) -> bytes:
     check=_check_pairs,
     keys=(1, -1, 2),
 )
-def msetnx(client: Connection, request: Request) -> bytes:
-    changes = _pairs("msetnx", request)
+def msetnx(client: Connection, request: Request) -> bytes | None:
+    return client.in_pieces(_write_all_if_absent(client, _pairs("msetnx", request)))
+
+
+def _write_all_if_absent(client: Connection, changes: dict[bytes, bytes | None]) -> Work:
     for key in changes:
-        if client.read_newest(key) is not None:
+        if client.contains_newest(key):
             return replies.ZERO
-    client.write(changes)
-    return replies.ONE
+        if client.turn_is_over():
+            yield None
+    return (yield from _write_all(client, changes, replies.ONE))
 
 
 def _pairs(name: str, request: Request) -> dict[bytes, bytes | None]:
@@ -134,7 +172,7 @@ def _pairs(name: str, request: Request) -> dict[bytes, bytes | None]:
 
 @strings.command("setnx", 3, "Sets a key if it does not exist.", writes=True, keys=_ONE_KEY)
 def setnx(client: Connection, request: Request) -> bytes:
-    if client.read_newest(request[1]) is not None:
+    if client.contains_newest(request[1]):
         return replies.ZERO
     client.put(request[1], request[2])
     return replies.ONE
@@ -199,7 +237,7 @@ def setrange(client: Connection, request: Request) -> bytes:
 
 
 def _check_getex(request: Request) -> bytes | None:
-    options = [option.upper() for option in request[2:]]
+    options = [option.upper() for option in request[2:5]]
     if not options or options == [b"PERSIST"]:
         return None
     return refusals.NO_EXPIRY if options[0] in _EXPIRY_OPTIONS and len(options) == 2 else refusals.SYNTAX

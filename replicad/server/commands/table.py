@@ -1,7 +1,8 @@
 """What a command is, and how a request finds its handler.
 
 A handler gets the connection and the request (its own name first) and returns the encoded reply, or None
-when the reply comes later. It refuses by raising `Refused`. The number of arguments has been checked.
+when the reply comes later: from a thread or a task, or because the command goes on in pieces. It refuses by
+raising `Refused`. The number of arguments has been checked.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ Table = dict[bytes, Entry]
 
 _UNBOUNDED = 1 << 62
 _READS_WITHOUT_KEYS = frozenset(["scan", "keys", "dbsize", "randomkey"])
+_MAY_WRITE = frozenset(["exec", "replicad.family"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,11 @@ class Command:
     def reads(self) -> bool:
         """Whether it shows keys or values."""
         return not self.writes and (bool(self.keys[0]) or self.name in _READS_WITHOUT_KEYS)
+
+    @property
+    def waits_for_pieces(self) -> bool:
+        """Whether it would change what another client's command, which goes on in pieces, has seen."""
+        return self.writes or self.name in _MAY_WRITE
 
     @property
     def flags(self) -> list[str]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from replicad.errors import InvalidArgument, NotFoundError
 from replicad.server import refusals, replies
-from replicad.server.commands.table import Group
+from replicad.server.commands.table import Command, Group
 from replicad.server.interfaces import Name, Reader
+from replicad.server.pieces import Work
 from replicad.server.requests import Request
 from replicad.server.writes import Transaction
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from replicad.server.connection import Connection
 
 transactions = Group("transactions")
+
+Queue = list[tuple[Command, Request]]
 
 _EACH_BYTES = 256  # what Python adds to a key that is watched
 
@@ -41,26 +44,31 @@ def discard(client: Connection, request: Request) -> bytes:
 
 
 @transactions.command("exec", 1, "Executes the queued commands as one batch.", immediate=True)
-def exec_(client: Connection, request: Request) -> bytes:
+def exec_(client: Connection, request: Request) -> bytes | None:
     queue, client.queue = client.queue, None
     client.queue_bytes = 0
     if queue is None:
         return refusals.EXEC_WITHOUT_MULTI
+    if client.queue_broken:
+        client.unwatch()
+        return refusals.EXEC_ABORTED
+    return client.in_pieces(_exec(client, queue))
+
+
+def _exec(client: Connection, queue: Queue) -> Work:
     try:
-        return _exec(client, queue)
+        return (yield from _execute_still(client, queue))
     finally:
         client.unwatch()
 
 
-def _exec(client: Connection, queue: list) -> bytes:  # type: ignore[type-arg]
-    if client.queue_broken:
-        return refusals.EXEC_ABORTED
+def _execute_still(client: Connection, queue: Queue) -> Work:
     server = client.server
     refusal = _refusal(client, queue)
     if refusal is not None:
         return refusal
-    # Only this thread appends on a writable node, so the newest state stands still during EXEC; elsewhere
-    # only a snapshot does.
+    # Only this thread appends on a writable node, and nobody else writes between the pieces of EXEC, so the
+    # newest state stands still; elsewhere only a snapshot does.
     still = nullcontext(server.store.newest) if server.node.is_writable else closing(server.store.snapshot())
     if client.watched:
         server.submit_group()
@@ -68,10 +76,10 @@ def _exec(client: Connection, queue: list) -> bytes:  # type: ignore[type-arg]
         if _is_broken(client, reader):
             client.hold(server.store.appended_sequence)
             return replies.nil_array(client.protocol)
-        return _execute(client, queue, Transaction(reader, client.begin_batch))
+        return (yield from _execute(client, queue, Transaction(reader, client.begin_batch)))
 
 
-def _refusal(client: Connection, queue: list) -> bytes | None:  # type: ignore[type-arg]
+def _refusal(client: Connection, queue: Queue) -> bytes | None:
     """What the node refuses now, though it was queued before: its role or its data may be others since."""
     if client.server.node.is_writable:
         return None
@@ -91,7 +99,7 @@ def _is_broken(client: Connection, reader: Reader) -> bool:
     return any(_version(reader, name) != version for name, version in client.watched.items())
 
 
-def _execute(client: Connection, queue: list, transaction: Transaction) -> bytes:  # type: ignore[type-arg]
+def _execute(client: Connection, queue: Queue, transaction: Transaction) -> Work:
     limit = client.server.options.reply_bytes_max
     parts: list[bytes] = []
     size = 0
@@ -101,6 +109,9 @@ def _execute(client: Connection, queue: list, transaction: Transaction) -> bytes
         for command, request in queue:
             try:
                 reply = command.handler(client, request)
+                if client.pieces is not None:
+                    work, client.pieces = client.pieces, None
+                    reply = yield from work
             except InvalidArgument as error:
                 return replies.error(f"EXECABORT Transaction discarded because of: {error}")
             except Exception as error:
@@ -110,6 +121,8 @@ def _execute(client: Connection, queue: list, transaction: Transaction) -> bytes
             size += len(reply)
             if size > limit:
                 return refusals.REPLY_TOO_LARGE
+            if client.turn_is_over():
+                yield None
     finally:
         client.transaction = None
         client.settle_direct()
@@ -120,7 +133,7 @@ def _execute(client: Connection, queue: list, transaction: Transaction) -> bytes
 @transactions.command(
     "watch", -2, "Makes the next EXEC depend on these keys.", immediate=True, keys=(1, -1, 1)
 )
-def watch(client: Connection, request: Request) -> bytes:
+def watch(client: Connection, request: Request) -> bytes | None:
     """What is watched is a key's commit sequence number (a key that is absent has 0), and every write to it.
 
     The reply waits until the state that was looked at is visible, so what the client reads from now on is not
@@ -133,11 +146,19 @@ def watch(client: Connection, request: Request) -> bytes:
     size = client.watched_bytes + sum(map(_name_bytes, added))
     if size > server.options.request_bytes_max:
         return refusals.TOO_MUCH_WATCHED
-    server.submit_group()
-    newest = server.store.newest
-    client.watched |= {name: _version(newest, name) for name in added}
     client.watched_bytes = size
-    server.watches.add(client, added)
+    server.submit_group()
+    return client.in_pieces(_watch(client, added))
+
+
+def _watch(client: Connection, added: set[Name]) -> Work:
+    server = client.server
+    newest = server.store.newest
+    for name in added:
+        client.watched[name] = _version(newest, name)
+        server.watches.add(client, name)
+        if client.turn_is_over():
+            yield None
     client.hold(server.store.appended_sequence)
     return replies.OK
 

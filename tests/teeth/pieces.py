@@ -1,0 +1,53 @@
+"""Turns that are not bounded, and commands in pieces that others come in between."""
+
+from __future__ import annotations
+
+from tests.teeth.mutation import Mutation
+
+TESTS = "tests/server/test_pieces.py::"
+
+PIECES = (
+    # 25: turns
+    Mutation(
+        trap=25,
+        name="a turn ends by the number of commands only",
+        file="replicad/server/connection.py",
+        old="            if now() > ends_at:\n                self._yield()\n",
+        new="",
+        caught_by=(f"{TESTS}test_a_turn_ends_when_its_time_is_over",),
+    ),
+    Mutation(
+        trap=25,
+        name="a command of many keys is done at once",
+        file="replicad/server/connection.py",
+        old="        return self.server.now() > self._turn_ends_at\n",
+        new="        return False\n",
+        caught_by=(f"{TESTS}test_others_are_served_while_keys_are_deleted",),
+        hangs=True,
+    ),
+    Mutation(
+        trap=25,
+        name="others write between the pieces of a command",
+        file="replicad/server/connection.py",
+        old="            if entry is not None and entry[3].waits_for_pieces:\n",
+        new="            if False and entry is not None:\n",
+        caught_by=(f"{TESTS}test_nothing_comes_in_between_the_commands_of_a_long_exec",),
+        hangs=True,
+    ),
+    Mutation(
+        trap=25,
+        name="a command in pieces believes what it saw before the role changed",
+        file="replicad/server/pieces.py",
+        old="        is_still = self._state() == self._begun_in\n",
+        new="        is_still = True\n",
+        caught_by=(f"{TESTS}test_a_change_of_role_ends_a_command_in_pieces",),
+    ),
+    Mutation(
+        trap=25,
+        name="a command in pieces believes what it saw of writes that failed",
+        file="replicad/server/pieces.py",
+        old="        if self._state() != self._begun_in or server",
+        new="        if server",
+        caught_by=(f"{TESTS}test_a_group_that_fails_before_a_command_in_pieces_fails_it_too",),
+    ),
+)
