@@ -23,7 +23,7 @@ import structlog
 
 from replicad.errors import CorruptionError, InvalidArgument, NotFoundError, ReplicadError
 from replicad.server import refusals, replies
-from replicad.server.commands.table import Check, Command, Entry, find_entry
+from replicad.server.commands.table import LOOK_AFTER, Check, Command, Entry, find_entry
 from replicad.server.interfaces import Name
 from replicad.server.pieces import Pause, Work
 from replicad.server.refusals import Refused
@@ -48,6 +48,7 @@ TURN_SECONDS = 0.01
 """Whatever the commands do: read large values, look up many keys, write long replies."""
 _TURN_BYTES = 64 << 10
 """Of input: after so much the loop goes to the others, also where libuv would read on in the same round."""
+_ERROR = ord("-")
 _LARGE_BYTES_MAX = 8 << 20
 _HELD_BYTES_MAX = 4 << 20
 _HELD_BYTES_MAX_WHILE_WRITES_WAIT = 64 << 10
@@ -208,14 +209,16 @@ class Connection(Session, asyncio.Protocol):
         table = self.server.table
         find = table.get
         rest = iter(requests)
-        replied_bytes = 0
+        replied_bytes = unlooked = 0
         executed = len(requests)
         for request in rest:
             entry = find(request[0]) or find_entry(table, request[0])
             if entry is None:
                 reply: bytes | None = self._not_a_command(request)
+                unlooked += 1
             else:
-                handler, least, most, command = entry
+                handler, least, most, part, command = entry
+                unlooked += part
                 self.command = command
                 if not least <= len(request) <= most:
                     reply = self._wrong_arity(command)
@@ -227,7 +230,7 @@ class Connection(Session, asyncio.Protocol):
                     except Exception as error:
                         reply = self.explain(error, command)
             if reply is not None:
-                if reply[:1] == b"-":
+                if reply[0] == _ERROR:
                     self.server.stats.error_replies += 1
                 self.sink(reply)
                 replied_bytes += len(reply)
@@ -235,8 +238,10 @@ class Connection(Session, asyncio.Protocol):
                     # Many small replies to one chunk of input: the client takes these before there are more.
                     self._large_bytes += replied_bytes
                     self.stopped |= CHOKED
-            if now() > ends_at:
-                self._yield()
+            if unlooked >= LOOK_AFTER:
+                unlooked = 0
+                if now() > ends_at:
+                    self._yield()
             if self.stopped:
                 left = list(rest)
                 executed -= len(left)
@@ -263,7 +268,7 @@ class Connection(Session, asyncio.Protocol):
 
     def _enqueue(self, entry: Entry, request: Request) -> bytes:
         assert self.queue is not None
-        handler, _, _, command = entry
+        handler, *_, command = entry
         refusal = refusals.not_in_transaction(command.name) if command.blocking else None
         if handler is not command.handler or command.refused:
             refusal = handler(self, request)
@@ -354,7 +359,7 @@ class Connection(Session, asyncio.Protocol):
         table = self.server.table
         for index, request in enumerate(requests):
             entry = find_entry(table, request[0])
-            if entry is not None and entry[3].waits_for_pieces:
+            if entry is not None and entry[-1].waits_for_pieces:
                 self._backlog.extendleft(reversed(requests[index:]))
                 self.stopped |= WAITING
                 self.server.pieces.wait(self)

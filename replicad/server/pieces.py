@@ -46,7 +46,7 @@ class Pieces:
         self._work, self._begun_in = work, self._state()
         # What it may have seen in the open group is in the store before anybody else has a turn.
         server.submit_group()
-        if self._state() != self._begun_in or server.node.holds_writes():
+        if server.node.holds_writes():
             self._end()
             return refusals.DISTURBED
         if client.transaction is not None:

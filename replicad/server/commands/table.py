@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 Check = Callable[[Request], "bytes | None"]
 """What is wrong with a request whatever the state is: the reply that says so, or None."""
 Handler = Callable[["Connection", Request], bytes | None]
-Entry = tuple[Handler, int, int, "Command"]
+Entry = tuple[Handler, int, int, int, "Command"]
+"""The handler, the least and the greatest length of a request, the part of `LOOK_AFTER` that it takes."""
 Table = dict[bytes, Entry]
 
 _UNBOUNDED = 1 << 62
 _READS_WITHOUT_KEYS = frozenset(["scan", "keys", "dbsize", "randomkey"])
+LOOK_AFTER = 16
+"""So many quick commands are executed between two looks at the clock; any other ends with one."""
+_QUICK = frozenset(["get", "set", "ping", "incr", "decr"])
 _MAY_WRITE = frozenset(["exec", "replicad.family"])
 
 
@@ -129,7 +133,7 @@ def build_table(
         most = command.arity if command.arity > 0 else _UNBOUNDED
         refuse = refuse_writes if command.writes else refuse_reads if command.reads else None
         handler = refuse or command.handler
-        entry = (handler, least, most, command)
+        entry = (handler, least, most, 1 if command.name in _QUICK else LOOK_AFTER, command)
         table[command.name.upper().encode()] = entry
         table[command.name.encode()] = entry
     return table
