@@ -54,6 +54,7 @@ class CopyClient:
         self.epochs: tuple[EpochRecord, ...] = ()
         self.copy: Copy | None = None
         self.entries: list[FileEntry] = []
+        self._places: dict[str, int] = {}
 
     async def open(self) -> None:
         """Returns when the primary has made the copy and listed it. Raises RefusedError, ProtocolError,
@@ -75,6 +76,7 @@ class CopyClient:
         connection.allow_payloads(PAYLOAD_BYTES_MAX)
         self.copy, self.entries = await receive_list(connection)
         check_list(self.entries, self.copy.bytes)
+        self._places = {entry.name: index for index, entry in enumerate(self.entries)}
         self._session = connection
         self._left -= 1
         self._idle.put_nowait(connection)
@@ -156,9 +158,10 @@ class CopyClient:
 
     def entry_of(self, name: str, size: int, sha256: bytes) -> int:
         """Its place in the list; raises NotFoundError and CorruptionError."""
-        for index, entry in enumerate(self.entries):
-            if entry.name == name:
-                if (entry.size, entry.sha256) != (size, sha256):
-                    raise CorruptionError(f"the list has another {name} than the manifest", path=name)
-                return index
-        raise NotFoundError(f"the list of files has no {name}")
+        index = self._places.get(name)
+        if index is None:
+            raise NotFoundError(f"the list of files has no {name}")
+        entry = self.entries[index]
+        if (entry.size, entry.sha256) != (size, sha256):
+            raise CorruptionError(f"the list has another {name} than the manifest", path=name)
+        return index

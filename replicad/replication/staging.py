@@ -25,7 +25,9 @@ from replicad.options import MIB
 from replicad.replication.headers import FileEntry
 
 DIRECTORY = Path("bootstrap") / "incoming"
-FILES_MAX = 1_000_000
+FILES_MAX = 100_000
+META_BYTES_MAX = 256 * MIB
+"""Of a file that is no table: it is read whole when the copy opens."""
 
 NAME = re.compile(r"\d{6,20}\.sst|MANIFEST-\d{1,20}|CURRENT|OPTIONS-\d{1,20}\.toml", re.ASCII)
 _PART, _NEXT, _LINK = "part", "next", "link"
@@ -41,6 +43,11 @@ def check_list(entries: Sequence[FileEntry], size_bytes: int) -> None:
             raise ProtocolError(f"{entry.name!r} is no name of a file in a copy")
         if entry.name in names:
             raise ProtocolError(f"{entry.name!r} is twice in the list")
+        if not entry.size:
+            # Free space would bound no number of such files, and each costs a sync.
+            raise ProtocolError(f"{entry.name} has no bytes in the list")
+        if not entry.name.endswith(".sst") and entry.size > META_BYTES_MAX:
+            raise ProtocolError(f"{entry.name} has {entry.size} bytes; the limit is {META_BYTES_MAX}")
         names.add(entry.name)
     total = sum(entry.size for entry in entries)
     if total != size_bytes:

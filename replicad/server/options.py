@@ -30,5 +30,11 @@ class ServerOptions:
     input_seconds_max: float = 60.0
     threads_max: int = 4
 
+    @property
+    def built_bytes_max(self) -> int:
+        """Of a reply that a thread builds: with `threads_max` of them at once, or several copies of one, all
+        stay within `buffered_bytes_max`."""
+        return min(self.reply_bytes_max, self.buffered_bytes_max // self.threads_max)
+
     def __post_init__(self) -> None:
         check_numbers(self)

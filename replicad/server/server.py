@@ -74,6 +74,8 @@ class RespServer:
         """In the order in which they came, which is the order in which they are served."""
         self.relieve_at = self.options.buffered_bytes_max // 4
         """Of input bytes: when that many have come, what clients have buffered is looked at again."""
+        self.building = asyncio.Lock()
+        """Held while a reply is built that may take `built_bytes_max` several times over."""
         self.holding: dict[Session, None] = {}
         self.watches = Watches()
         self.group = WriteGroup(store, self.watches, self._schedule_group)

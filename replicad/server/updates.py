@@ -25,10 +25,11 @@ class TooLarge(StoreError):
     """A batch that no reply can hold."""
 
 
-def read_updates(store: Store, since: int, count: int, protocol: int) -> list[bytes]:
+def read_updates(store: Store, since: int, count: int, protocol: int, bytes_max: int) -> list[bytes]:
     """Up to `count` encoded updates from the batch that holds `since`; fewer when they are large.
 
-    Empty when nothing durable follows yet. Raises LogGoneError.
+    Empty when nothing durable follows yet. Raises LogGoneError, and TooLarge for a batch whose operations
+    take more than `bytes_max` in a reply.
     """
     found: list[bytes] = []
     size = 0
@@ -36,19 +37,19 @@ def read_updates(store: Store, since: int, count: int, protocol: int) -> list[by
         return found
     with closing(store.get_updates_since(max(1, since))) as updates:
         for update in updates:
-            found.append(_encode(update, protocol))
+            found.append(_encode(update, protocol, bytes_max))
             size += len(found[-1])
             if len(found) >= min(count, UPDATES_MAX) or size > _REPLY_BYTES_MAX:
                 break
     return found
 
 
-def _encode(update: Update, protocol: int) -> bytes:
+def _encode(update: Update, protocol: int, bytes_max: int) -> bytes:
     """What the reply becomes is counted before any of it is made: operations of a few bytes become ten
     times as many as Python objects."""
     position = update.position
     null = replies.nil(protocol)
-    operations = kernels.encode_operations(update.batch.data, OPERATIONS_BYTES_MAX, null)
+    operations = kernels.encode_operations(update.batch.data, min(bytes_max, OPERATIONS_BYTES_MAX), null)
     if operations is None:
         raise TooLarge(
             f"the batch at {position.sequence} is too large for a reply: `replicad updates DIRECTORY` has it"

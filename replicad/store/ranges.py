@@ -22,6 +22,8 @@ BOUNDARY_BYTES_MAX = KIB
 PAGE_BYTES = MIB
 ENTRIES_BYTES_MAX = 512 * KIB
 """Of the keys and digests in one listing, about."""
+READ_BYTES_MAX = 64 * MIB
+"""Of the pairs that are read for one listing, about: values may be far larger than their digests."""
 
 _LENGTHS = struct.Struct("<II")
 _ENTRY_BYTES = 40
@@ -118,16 +120,20 @@ def digest_ranges(
 
 
 def list_entries(snapshot: Snapshot, family: int, start: bytes, end: bytes | None) -> Entries:
-    """The first keys of a range with the digests of their values, about ENTRIES_BYTES_MAX of them."""
+    """The first keys of a range with the digests of their values: about ENTRIES_BYTES_MAX of them, and fewer
+    when more than READ_BYTES_MAX has to be read; one at least."""
     cursor = snapshot.encoded_scan(start, end, family=family)
     found: list[Entry] = []
-    listed_bytes = 0
+    listed_bytes = read_bytes = 0
     while page := cursor.encoded_page(PAGE_BYTES):
         for key, value in _pairs(page):
             found.append(Entry(key, hashlib.sha256(value).digest()))
             listed_bytes += len(key) + _ENTRY_BYTES
             if listed_bytes >= ENTRIES_BYTES_MAX:
                 return Entries(tuple(found), whole=False)
+        read_bytes += len(page)
+        if read_bytes >= READ_BYTES_MAX:
+            return Entries(tuple(found), whole=False)
     return Entries(tuple(found), whole=True)
 
 

@@ -11,7 +11,7 @@ from replicad.env import LocalFileSystem, ReadFile
 from replicad.env.local import LocalReadFile
 from replicad.errors import CorruptionError, DiskFullError, ProtocolError
 from replicad.replication.headers import FileEntry
-from replicad.replication.staging import DIRECTORY, Staging, check_list
+from replicad.replication.staging import DIRECTORY, FILES_MAX, META_BYTES_MAX, Staging, check_list
 from tests.support.faulty_filesystem import io_error
 from tests.support.power_loss import MortalFileSystem
 
@@ -70,6 +70,20 @@ def test_lists_that_do_not_add_up_are_refused() -> None:
         check_list([A, A], 8)
     with pytest.raises(ProtocolError, match="announced"):
         check_list(LIST, 12)
+
+
+def test_lists_that_would_fill_a_directory_or_memory_are_refused() -> None:
+    """More files than a copy has, files of no bytes, and a manifest that no memory holds are refused before
+    anything is made."""
+    many = [FileEntry(f"{number:06}.sst", 1, A.sha256) for number in range(FILES_MAX + 1)]
+    check_list(many[1:], FILES_MAX)
+    with pytest.raises(ProtocolError, match="the limit is"):
+        check_list(many, len(many))
+    with pytest.raises(ProtocolError, match="no bytes"):
+        check_list([entry("000001.sst", b"")], 0)
+    for name in ("MANIFEST-000001", "CURRENT", "OPTIONS-000001.toml"):
+        with pytest.raises(ProtocolError, match="the limit is"):
+            check_list([FileEntry(name, META_BYTES_MAX + 1, A.sha256)], META_BYTES_MAX + 1)
 
 
 def test_what_is_complete_is_kept_and_the_rest_removed(tmp_path: Path) -> None:

@@ -142,6 +142,26 @@ def test_a_reply_has_a_limit(start: StartServer) -> None:
     assert client.get("other") is None
 
 
+def test_keys_counts_what_each_key_takes(start: StartServer) -> None:
+    """Short keys take far more as objects than as bytes: KEYS counts that, and gives up in time."""
+    server = start(reply_bytes_max=100_000)
+    client = redis.Redis(port=server.port)
+    client.mset({f"{number:04}": "" for number in range(2000)})
+    with pytest.raises(redis.ResponseError, match="larger than this server sends"):
+        client.keys()
+    assert len(client.keys("1*")) == 1000
+
+
+def test_a_reply_that_a_thread_builds_has_a_share_of_the_budget(start: StartServer) -> None:
+    """The threads together stay within what clients may have buffered, however large one reply might be."""
+    server = start(buffered_bytes_max=400_000, threads_max=4)
+    client = redis.Redis(port=server.port)
+    client.mset({f"{number:04}": "" for number in range(2000)})
+    with pytest.raises(redis.ResponseError, match="larger than this server sends"):
+        client.keys()
+    assert len(client.keys("1*")) == 1000
+
+
 def test_large_values_flow_in_pieces(start: StartServer) -> None:
     """Many large writes in one pipeline commit in several groups, and all arrive."""
     server = start()

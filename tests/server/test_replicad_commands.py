@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -98,6 +100,42 @@ def test_updates_wait_for_the_next_batch(server: RunningServer) -> None:
         assert raw.has_nothing_to_read()
         redis.Redis(port=server.port).set("k", "v")
         assert raw.read_line() == b"*1\r\n"
+
+
+def test_updates_for_many_readers_are_built_one_after_the_other(server: RunningServer) -> None:
+    """Clients that ask for the log at once are all answered, and never is more than one reply built."""
+    at_once: list[int] = []
+    in_thread = server.server.in_thread
+
+    async def counted(work: Callable[[], Any]) -> Any:
+        at_once.append(1)
+        assert len(at_once) == 1
+        try:
+            return await in_thread(work)
+        finally:
+            at_once.clear()
+
+    server.server.in_thread = counted  # type: ignore[method-assign, assignment]
+    with server.connect() as writer:
+        writer.command("SET", "a", "1")
+        writer.read(b"+OK\r\n")
+    wait_for(lambda: server.store.durable_sequence >= 1)
+    readers = [server.connect() for _ in range(8)]
+    for reader in readers:
+        reader.command("REPLICAD.UPDATES", "1", "10")
+    for reader in readers:
+        assert reader.read_line() == b"*1\r\n"
+        reader.close()
+
+
+def test_updates_of_a_batch_beyond_the_budget_are_refused(start: StartServer) -> None:
+    """A batch whose reply would take more than its share of what clients may have buffered is an error."""
+    server = start(buffered_bytes_max=40_000, threads_max=4, durability="async")
+    client = redis.Redis(port=server.port)
+    client.mset({f"{number:04}": "" for number in range(400)})
+    wait_for(lambda: server.store.durable_sequence >= 400)
+    with pytest.raises(redis.ResponseError, match="too large for a reply"):
+        client.execute_command("REPLICAD.UPDATES", 1, 1)
 
 
 def test_updates_that_are_gone_are_an_error(start: StartServer) -> None:

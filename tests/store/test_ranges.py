@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from replicad.store import ranges
 from replicad.store.database import Database, open_database
 from replicad.store.ranges import BOUNDARY_BYTES_MAX, digest_ranges, list_entries, split
 from tests.support.stores import fill, small_options
@@ -116,3 +117,25 @@ def test_listings_are_bounded(database: Database) -> None:
         listed = list_entries(snapshot, 0, b"more", None)
     assert not listed.whole
     assert 8_000 < len(listed.entries) < 12_000
+
+
+def test_a_listing_reads_a_bounded_part_of_large_values(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where values are large a listing ends early, after one key at least, and goes on behind its last."""
+    monkeypatch.setattr(ranges, "READ_BYTES_MAX", 3_000_000)
+    names = [b"%02d" % number for number in range(12)]
+    for name in names:
+        database.put(name, b"v" * 1_000_000)
+    at, found, listings = b"", [], 0
+    with database.snapshot() as snapshot:
+        while True:
+            listed = list_entries(snapshot, 0, at, None)
+            assert listed.entries or listed.whole
+            found += [entry.key for entry in listed.entries]
+            listings += 1
+            if listed.whole:
+                break
+            at = found[-1] + b"\0"
+    assert found == names
+    assert 4 <= listings <= 6

@@ -1,4 +1,4 @@
-"""Turns that are not bounded, and commands in pieces that others come in between."""
+"""Work that nobody bounds, and commands in pieces that others come in between."""
 
 from __future__ import annotations
 
@@ -43,6 +43,47 @@ PIECES = (
         caught_by=(
             f"{TESTS}test_a_change_of_role_ends_a_command_in_pieces",
             f"{TESTS}test_a_group_that_fails_before_a_command_in_pieces_fails_it_too",
+        ),
+    ),
+    Mutation(
+        trap=25,
+        name="a listing for a comparison reads values without bound",
+        file="replicad/store/ranges.py",
+        old="        if read_bytes >= READ_BYTES_MAX:\n",
+        new="        if False:\n",
+        caught_by=("tests/store/test_ranges.py::test_a_listing_reads_a_bounded_part_of_large_values",),
+    ),
+    Mutation(
+        trap=25,
+        name="replies of UPDATES are built side by side",
+        file="replicad/server/commands/replicad.py",
+        old="        async with server.building:\n",
+        new="        if True:\n",
+        caught_by=(
+            "tests/server/test_replicad_commands.py"
+            "::test_updates_for_many_readers_are_built_one_after_the_other[fake-sync]",
+        ),
+        hangs=True,
+    ),
+    # 28: what others can make grow
+    Mutation(
+        trap=28,
+        name="a copy may have any number of files without bytes",
+        file="replicad/replication/staging.py",
+        old="        if not entry.size:\n",
+        new="        if False:\n",
+        caught_by=(
+            "tests/replication/test_staging.py::test_lists_that_would_fill_a_directory_or_memory_are_refused",
+        ),
+    ),
+    Mutation(
+        trap=28,
+        name="a copy's manifest may be of any size",
+        file="replicad/replication/staging.py",
+        old="entry.size > META_BYTES_MAX",
+        new="entry.size < 0",
+        caught_by=(
+            "tests/replication/test_staging.py::test_lists_that_would_fill_a_directory_or_memory_are_refused",
         ),
     ),
 )

@@ -96,7 +96,7 @@ for _name in ("pttl", "expiretime", "pexpiretime"):
 def keys_(client: Connection, request: Request) -> bytes | None:
     matches = compile_glob(request[1])
     prefix = literal_prefix(request[1])
-    limit = client.server.options.reply_bytes_max
+    limit = client.server.options.built_bytes_max
     family = client.family
 
     def collect(state: Walkable) -> bytes:

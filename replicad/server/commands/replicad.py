@@ -192,14 +192,21 @@ def updates(client: Connection, request: Request) -> None:
     store = server.store
 
     def read() -> list[bytes]:
-        return read_updates(store, since, count, client.protocol)
+        return read_updates(store, since, count, client.protocol, server.options.built_bytes_max)
+
+    async def read_alone() -> list[bytes]:
+        # One such reply is built at a time, and those before it count as what their clients have buffered: so
+        # all of them are under one budget, whoever asks.
+        async with server.building:
+            server.relieve()
+            return await server.in_thread(read)
 
     async def read_when_there() -> bytes:
         try:
-            found = await server.in_thread(read)
+            found = await read_alone()
             if not found and block_ms:
                 await server.wait_until(lambda: store.durable_sequence >= since, block_ms / 1000)
-                found = await server.in_thread(read)
+                found = await read_alone()
         except LogGoneError as error:
             return replies.error(f"LOGGONE {error.first_available}")
         except TooLarge as error:

@@ -80,9 +80,9 @@ def _shown(client: Connection, value: bytes | None) -> bytes:
 
 @strings.command("mget", -2, "Returns the values of several keys.", walks=True, keys=(1, -1, 1))
 def mget(client: Connection, request: Request) -> bytes | None:
-    keys, nil, limit = request[1:], client.nil, client.server.options.reply_bytes_max
+    keys, nil, options = request[1:], client.nil, client.server.options
     if len(keys) < KEYS_AT_ONCE:
-        reply = _values(client.read_many, keys, nil, limit, client.turn_is_over)
+        reply = _values(client.read_many, keys, nil, options.reply_bytes_max, client.turn_is_over)
         if reply is not None:
             client.weigh(len(reply))
             return reply
@@ -92,7 +92,7 @@ def mget(client: Connection, request: Request) -> bytes | None:
         def some(chosen: list[bytes]) -> list[bytes | None]:
             return state.multi_get(chosen, family=family)
 
-        return _values(some, keys, nil, limit, lambda: client.gone) or b""
+        return _values(some, keys, nil, options.built_bytes_max, lambda: client.gone) or b""
 
     return walk(client, read, lambda reply: reply)
 
