@@ -1,4 +1,8 @@
-"""Node programs in the test's own process: what they do by themselves once a second is not done."""
+"""Node programs in the test's own process: what they do by themselves once a second is not done.
+
+They share one event loop and the test's machine, which may be busy: that they stood still says nothing of them,
+and one that answers late is still one that answers. Tests of either say so by options.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,10 @@ from replicad.daemon.supervise import Stop
 from replicad.env import Env
 
 
+PATIENT = {"roles__stood_still_seconds": 60.0, "roles__ask_seconds": 20.0}
+"""Nothing waits for as long: where no node is, the loopback refuses at once."""
+
+
 @contextlib.asynccontextmanager
 async def started(config: Any) -> AsyncIterator[NodeProgram]:
     async with node_state(Env(), config.data) as records:
@@ -29,6 +37,7 @@ async def started(config: Any) -> AsyncIterator[NodeProgram]:
 @contextlib.asynccontextmanager
 async def primary(data: Path, **flags: Any) -> AsyncIterator[NodeProgram]:
     """One whose database holds its name."""
+    flags = PATIENT | flags
     async with started(load_primary(None, data=data, listen=":0", replication=":0", **flags)) as node:
         assert node.store is not None
         node.store.put(b"of", data.name.encode())
@@ -37,12 +46,14 @@ async def primary(data: Path, **flags: Any) -> AsyncIterator[NodeProgram]:
 
 def again(data: Path) -> contextlib.AbstractAsyncContextManager[NodeProgram]:
     """The node of that directory, started as a primary once more."""
-    return started(load_primary(None, data=data, listen=":0", replication=":0"))
+    return started(load_primary(None, data=data, listen=":0", replication=":0", **PATIENT))
 
 
 def replica_of(node: NodeProgram, data: Path) -> contextlib.AbstractAsyncContextManager[NodeProgram]:
     address = node.listening["replication"]
-    return started(load_replica(None, data=data, listen=":0", primary=address, link__free_bytes_min=0))
+    return started(
+        load_replica(None, data=data, listen=":0", primary=address, link__free_bytes_min=0, **PATIENT)
+    )
 
 
 async def until(condition: Callable[[], bool]) -> None:
