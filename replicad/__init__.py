@@ -5,48 +5,16 @@
 ...     db.put(b"key", b"value")
 ...     db.get(b"key")
 b'value'
+
+The names are in `replicad.library`, which is loaded when the first of them is used: the program begins in
+this package too, and must be able to catch a Ctrl-C while the rest is loaded.
 """
 
-from replicad.backup.attachments import Attachment
-from replicad.backup.collect import Collected
-from replicad.backup.engine import BackupEngine
-from replicad.backup.info import BackupInfo
-from replicad.backup.meta import BackupFile, BackupMeta
-from replicad.backup.options import BackupEngineOptions
-from replicad.backup.progress import Progress
-from replicad.backup.read_only import BackupEngineReadOnly
-from replicad.backup.restore.operation import RestoreReport
-from replicad.backup.verify import Verification
-from replicad.errors import (
-    AttachmentError,
-    ClosedError,
-    ConditionFailed,
-    CorruptionError,
-    DiskFullError,
-    InvalidArgument,
-    LockedError,
-    LogGoneError,
-    NewerFormatError,
-    NotFoundError,
-    PoisonedError,
-    ReadOnlyError,
-    ReplicadError,
-    StoppedError,
-    StoreError,
-    TargetError,
-)
-from replicad.options import FamilyOptions, Options
-from replicad.store.batch import WriteBatch
-from replicad.store.checkpoint import Checkpoint
-from replicad.store.commit import Commit
-from replicad.store.conditions import AtSequence
-from replicad.store.cut import Cut
-from replicad.store.database import Database, open
-from replicad.store.live_files import LiveFiles, LogFile
-from replicad.store.options_file import load_latest_options
-from replicad.store.reading import Snapshot
-from replicad.store.updates import Update
-from replicad.types import Operation, OperationKind, Position
+# ruff: noqa: F405
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from replicad.library import *  # noqa: F403
 
 __version__ = "0.1.0"
 
@@ -97,3 +65,27 @@ __all__ = [
     "load_latest_options",
     "open",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """A public name, or a module of the package."""
+        from importlib import import_module
+
+        if name in __all__:
+            value = getattr(import_module("replicad.library"), name)
+        elif name.startswith("__"):
+            raise AttributeError(f"module 'replicad' has no attribute {name!r}")
+        else:
+            try:
+                value = import_module(f"replicad.{name}")
+            except ModuleNotFoundError as error:
+                if error.name != f"replicad.{name}":
+                    raise
+                raise AttributeError(f"module 'replicad' has no attribute {name!r}") from None
+        globals()[name] = value
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

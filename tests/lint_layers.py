@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("daemon",),
     ("server",),
     ("__init__",),
+    ("library",),
     ("replication", "backup"),
     ("store", "state"),
     ("kernels",),
@@ -29,7 +30,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("types",),
     ("errors",),
 )
-"""Top to bottom. `__init__` is the package itself: its public names, which the parts below do not use."""
+"""Top to bottom. `__init__` is the package itself: its public names, which `library` has and the parts below
+do not use."""
 
 OWNERS: dict[str, frozenset[str]] = {
     "lmdb": frozenset({"state"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +51,17 @@ def checkpoint(
 
 def _of_directory(directory: Path, destination: Path) -> str:
     from replicad.cli.offline import open_as_it_is
+    from replicad.errors import ReadOnlyError
 
-    with contextlib.closing(open_as_it_is(directory)) as database:
+    try:
+        database = open_as_it_is(directory)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        raise ReadOnlyError(
+            f"{directory} is on a file system that is mounted read-only, and a checkpoint has to lock it: "
+            f"replicad backup create --data {directory} TARGET reads it as it is, and backup restore "
+            f"makes a database of that"
+        ) from error
+    with contextlib.closing(database):
         return str(database.create_checkpoint(destination).position)

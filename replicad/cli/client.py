@@ -125,8 +125,12 @@ class Client:
 
 
 def _pack(arguments: tuple[Argument, ...]) -> bytes:
+    # Names of files may be any bytes; hiredis takes text that is UTF-8.
+    plain = tuple(
+        each.encode("utf-8", "surrogateescape") if isinstance(each, str) else each for each in arguments
+    )
     # hiredis declares the tuple as one of a single argument.
-    return cast("bytes", hiredis.pack_command(cast("Any", arguments)))
+    return cast("bytes", hiredis.pack_command(cast("Any", plain)))
 
 
 def reason_of(error: OSError) -> str:

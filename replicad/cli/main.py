@@ -6,7 +6,6 @@ and the short verbs start at once.
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -26,6 +25,7 @@ from replicad.cli import (
     replica,
     slot,
     status,
+    streams,
     switchover,
     updates,
     verify,
@@ -104,21 +104,27 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a command line (that of the process by default) and returns its exit code."""
     if arguments is None:
         arguments = sys.argv[1:]
+        streams.prepare()
         raise_descriptor_limit()
-    if not arguments:
-        app(args=["--help"], prog_name="replicad", standalone_mode=False)
-        return USAGE
+    code = _run(arguments)
     try:
-        result = app(args=arguments, prog_name="replicad", standalone_mode=False)
         sys.stdout.flush()
+    except streams.OutputError as error:
+        return code or _output_lost(error)
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        result = app(args=arguments or ["--help"], prog_name="replicad", standalone_mode=False)
+        if not arguments:
+            return USAGE
         return result if isinstance(result, int) else OK
+    except streams.OutputError as error:
+        return _output_lost(error)
     except ReplicadError as error:
         print_error("; ".join([str(error), *getattr(error, "__notes__", ())]))
         return exit_code(error)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except OSError as error:
@@ -132,6 +138,14 @@ def main(arguments: list[str] | None = None) -> int:
         verb = "replicad" if context is None else context.command_path
         print_error(f"{describe()} ({verb} --help explains)")
         return USAGE
+
+
+def _output_lost(error: streams.OutputError) -> int:
+    """The exit code: a reader that went away has seen enough."""
+    if error.has_no_reader:
+        return OK
+    print_error(str(error))
+    return ERROR
 
 
 if __name__ == "__main__":

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from replicad.cli import streams
+
 SHOWN_BYTES_MAX = 64
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TIME_END_US = 253_402_300_800_000_000  # the year 10000
 
 
@@ -71,8 +75,13 @@ def json_bytes(data: bytes) -> str | dict[str, str]:
 
 
 def print_json(document: Any) -> None:
-    """One document on one line, flushed, so that a pipe sees it at once."""
-    print(json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=_other), flush=True)
+    r"""One document on one line, flushed, so that a pipe sees it at once.
+
+    A byte of a file's name that is not UTF-8 becomes the escape of its surrogate: \udcff for \xff.
+    """
+    is_utf_8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+    text = json.dumps(document, ensure_ascii=not is_utf_8, separators=(",", ":"), default=_other)
+    print(_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text), flush=True)
 
 
 def _other(value: Any) -> Any:
@@ -98,5 +107,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], indent: 
 
 
 def print_error(message: str) -> None:
-    """One line on stderr, whatever the message holds."""
-    print(f"replicad: {' '.join(message.split())}", file=sys.stderr)
+    """One line on stderr, whatever the message holds; nothing where stderr cannot be written."""
+    try:
+        print(f"replicad: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    except OSError:
+        streams.drop(sys.stderr)

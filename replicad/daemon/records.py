@@ -13,7 +13,7 @@ from replicad.backup.restore.destination import foreign_content
 from replicad.env import Env
 from replicad.errors import ConfigError
 from replicad.state import BootstrapProgress, NodeState, Peer, RoleRecord, Shown, Slot, Verification
-from replicad.state.node import DIRECTORY
+from replicad.state.node import DIRECTORY, check_name
 
 
 @contextlib.contextmanager
@@ -22,6 +22,7 @@ def locked_state(env: Env, data: Path) -> Iterator[NodeState]:
 
     Raises ConfigError for a directory that is somebody else's, a target of backups for instance.
     """
+    check_name(data)
     foreign = None if env.fs.exists(data / DIRECTORY) else foreign_content(env.fs, data)
     if foreign is not None:
         raise ConfigError(f"data: {foreign}; name a new or empty directory, or that of a node")

@@ -23,7 +23,7 @@ from typing import Any
 import lmdb
 
 from replicad.env import DirectoryLock, Env
-from replicad.errors import CorruptionError, DiskFullError, NotFoundError, StoreError
+from replicad.errors import ConfigError, CorruptionError, DiskFullError, NotFoundError, StoreError
 from replicad.options import MIB
 from replicad.state.records import (
     BootstrapProgress,
@@ -48,6 +48,18 @@ _ROLE, _PEER = b"role", b"peer/"
 
 
 _VERIFICATION = b"verification"
+
+
+def check_name(data_dir: Path) -> None:
+    """Raises ConfigError for a directory that LMDB cannot open, before anything is made in it."""
+    path = str(data_dir.absolute())
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"data: the path of a node's directory must be UTF-8, and {path!r} is not: rename it, or name "
+            f"another one"
+        ) from None
 
 
 class NodeState:
@@ -122,6 +134,7 @@ class NodeState:
         path = data_dir / DIRECTORY
         if not (path / "data.mdb").is_file():
             raise NotFoundError(f"{data_dir} holds no node state")
+        check_name(data_dir)
         with _located(path):
             try:
                 environment = lmdb.open(str(path), map_size=MAP_BYTES, readonly=True, create=False)

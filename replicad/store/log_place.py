@@ -28,7 +28,8 @@ def check_wal_dir(path: Path, options: Options) -> None:
     if wal in (path, path / "archive"):
         raise InvalidArgument(f"wal_dir is a directory of its own, not {wal}, which the database itself uses")
     try:
-        str(wal).encode()
+        if options.wal_dir is not None:
+            str(wal).encode()
     except UnicodeEncodeError as error:
         raise InvalidArgument(f"wal_dir is kept in the options file: UTF-8, not {str(wal)!r}") from error
 

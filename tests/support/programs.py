@@ -1,7 +1,7 @@
 """Node programs in the test's own process: what they do by themselves once a second is not done.
 
-They share one event loop and the test's machine, which may be busy: that they stood still says nothing of them,
-and one that answers late is still one that answers. Tests of either say so by options.
+They share one event loop and the test's machine, which may be busy: that they stood still says nothing of
+them, and one that answers late is still one that answers. Tests of either say so by options.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from replicad.daemon.node import node_state
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.supervise import Stop
 from replicad.env import Env
-
 
 PATIENT = {"roles__stood_still_seconds": 60.0, "roles__ask_seconds": 20.0}
 """Nothing waits for as long: where no node is, the loopback refuses at once."""

@@ -1,0 +1,89 @@
+"""The public names of the package, at their homes. `replicad/__init__.py` gets them here when one is used."""
+
+from replicad.backup.attachments import Attachment
+from replicad.backup.collect import Collected
+from replicad.backup.engine import BackupEngine
+from replicad.backup.info import BackupInfo
+from replicad.backup.meta import BackupFile, BackupMeta
+from replicad.backup.options import BackupEngineOptions
+from replicad.backup.progress import Progress
+from replicad.backup.read_only import BackupEngineReadOnly
+from replicad.backup.restore.operation import RestoreReport
+from replicad.backup.verify import Verification
+from replicad.errors import (
+    AttachmentError,
+    ClosedError,
+    ConditionFailed,
+    CorruptionError,
+    DiskFullError,
+    InvalidArgument,
+    LockedError,
+    LogGoneError,
+    NewerFormatError,
+    NotFoundError,
+    PoisonedError,
+    ReadOnlyError,
+    ReplicadError,
+    StoppedError,
+    StoreError,
+    TargetError,
+)
+from replicad.options import FamilyOptions, Options
+from replicad.store.batch import WriteBatch
+from replicad.store.checkpoint import Checkpoint
+from replicad.store.commit import Commit
+from replicad.store.conditions import AtSequence
+from replicad.store.cut import Cut
+from replicad.store.database import Database, open
+from replicad.store.live_files import LiveFiles, LogFile
+from replicad.store.options_file import load_latest_options
+from replicad.store.reading import Snapshot
+from replicad.store.updates import Update
+from replicad.types import Operation, OperationKind, Position
+
+__all__ = [
+    "AtSequence",
+    "Attachment",
+    "AttachmentError",
+    "BackupEngine",
+    "BackupEngineOptions",
+    "BackupEngineReadOnly",
+    "BackupFile",
+    "BackupInfo",
+    "BackupMeta",
+    "Checkpoint",
+    "ClosedError",
+    "Collected",
+    "Commit",
+    "ConditionFailed",
+    "CorruptionError",
+    "Cut",
+    "Database",
+    "DiskFullError",
+    "FamilyOptions",
+    "InvalidArgument",
+    "LiveFiles",
+    "LockedError",
+    "LogFile",
+    "LogGoneError",
+    "NewerFormatError",
+    "NotFoundError",
+    "Operation",
+    "OperationKind",
+    "Options",
+    "PoisonedError",
+    "Position",
+    "Progress",
+    "ReadOnlyError",
+    "ReplicadError",
+    "RestoreReport",
+    "Snapshot",
+    "StoppedError",
+    "StoreError",
+    "TargetError",
+    "Update",
+    "Verification",
+    "WriteBatch",
+    "load_latest_options",
+    "open",
+]
