@@ -78,6 +78,10 @@ BOMBS = (
         payload=lambda: request(b"FAILOVER", *[b"TIMEOUT", b"1"] * 40_000, b"NONSENSE"),
     ),
     Bomb(
+        name="SWITCHOVER with 10^6 options",
+        payload=lambda: request(b"REPLICAD.SWITCHOVER", *[b"TIMEOUT", b"1"] * 500_000, b"NONSENSE"),
+    ),
+    Bomb(
         name="BACKUP with 400,000 options",
         payload=lambda: request(b"REPLICAD.BACKUP", b"CREATE", *[b"FLUSH"] * 400_000, b"NONSENSE"),
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+import re
 import socket
 
 import pytest
@@ -140,6 +141,31 @@ def test_a_reply_has_a_limit(start: StartServer) -> None:
     with pytest.raises(redis.ResponseError, match="larger than this server sends"):
         pipeline.execute()
     assert client.get("other") is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["REPLICAD.SWITCHOVER", *["TIMEOUT", "1"] * 200_000],
+        ["FAILOVER", *["TIMEOUT", "1"] * 200_000],
+        ["REPLICAD.BACKUP", "CREATE", *["FLUSH"] * 400_000],
+        ["SHUTDOWN", *["NOW"] * 400_000],
+        ["SET", "k", "v", *["NX"] * 400_000],
+        ["GETEX", "k", *["EX"] * 400_000],
+        ["SCAN", "0", *["COUNT", "1"] * 200_000],
+        ["INFO", *["memory"] * 400_000],
+        ["CLIENT", "LIST", "ID", *["1"] * 400_000],
+        ["COMMAND", "INFO", *["get"] * 400_000],
+        ["CONFIG", "GET", *["*"] * 400_000],
+    ],
+    ids=lambda words: words[0],
+)
+def test_endless_options_are_refused(start: StartServer, words: list[str]) -> None:
+    """A command with more options than there can be is refused by their number, whatever they are."""
+    server = start()
+    with server.connect() as client:
+        client.command(*words)
+        assert re.match(rb"-ERR (syntax|wrong number|Syntax)", client.read_line())
 
 
 def test_keys_counts_what_each_key_takes(start: StartServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from replicad.server import refusals, replies
+from replicad.server.commands.table import Check
 from replicad.server.requests import Request
 
 ANY = 1 << 14
@@ -13,12 +14,13 @@ ANY = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class Subcommand:
-    """`usage` begins with its name; it takes `least` to `most` arguments."""
+    """`usage` begins with its name; it takes `least` to `most` arguments; `check` finds more."""
 
     usage: str
     summary: str
     least: int = 0
     most: int = 0
+    check: Check | None = None
 
     @property
     def name(self) -> bytes:
@@ -33,7 +35,7 @@ class Container:
         self._subcommands = {each.name: each for each in subcommands}
 
     def check(self, request: Request) -> bytes | None:
-        """The refusal of a subcommand that there is not, or that is given another number of arguments."""
+        """The refusal of a subcommand that there is not, or that is given other arguments than it takes."""
         if len(request) == 1:
             return None
         name = request[1].upper()
@@ -44,7 +46,7 @@ class Container:
             return refusals.unknown_subcommand(self.name, request[1])
         if not found.least <= len(request) - 2 <= found.most:
             return refusals.wrong_arity(f"{self.name}|{name.decode().lower()}")
-        return None
+        return None if found.check is None else found.check(request)
 
     def answer(self, request: Request) -> bytes | None:
         """The refusal, or the answer to HELP; None for a subcommand that is to be executed."""

@@ -42,24 +42,23 @@ def role(client: Connection, request: Request) -> bytes:
     )
 
 
+def _refuse_set(request: Request) -> bytes:
+    return replies.error("ERR CONFIG SET is not supported: settings are in the configuration file")
+
+
 _CONFIG = Container(
     "config",
     Subcommand("GET <pattern> ...", "Returns the settings that Redis clients ask for.", 1, _PATTERNS_MAX),
-    Subcommand("SET <name> <value> ...", "Refused: settings are in the configuration file.", 2, ANY),
+    Subcommand(
+        "SET <name> <value> ...", "Refused: settings are in the configuration file.", 2, ANY, _refuse_set
+    ),
     Subcommand("RESETSTAT", "Counts of INFO begin at 0 again."),
 )
 
 
-def _check_config(request: Request) -> bytes | None:
-    refusal = _CONFIG.check(request)
-    if refusal is None and request[1].upper() == b"SET":
-        return replies.error("ERR CONFIG SET is not supported: settings are in the configuration file")
-    return refusal
-
-
-@node.command("config", -2, "Shows the settings that Redis clients ask for.", check=_check_config)
+@node.command("config", -2, "Shows the settings that Redis clients ask for.", check=_CONFIG.check)
 def config(client: Connection, request: Request) -> bytes:
-    answer = _check_config(request) or _CONFIG.answer(request)
+    answer = _CONFIG.answer(request)
     if answer is not None:
         return answer
     if request[1].upper() == b"GET":

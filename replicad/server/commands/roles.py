@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 roles = Group("server")
 
 _OPTIONS_MAX = 16
-"""Words of FAILOVER: each option once is less."""
+"""Words of FAILOVER and SWITCHOVER: each option once is less."""
 
 
 @roles.command("replicad.promote", -1, "Makes this replica the primary: [FORCE].", blocking=True)
@@ -34,6 +34,8 @@ def promote(client: Connection, request: Request) -> bytes | None:
 )
 def switchover(client: Connection, request: Request) -> bytes | None:
     target, timeout_ms = None, None
+    if len(request) > _OPTIONS_MAX:
+        return refusals.SYNTAX
     rest = request[1:]
     while rest:
         if len(rest) < 2:

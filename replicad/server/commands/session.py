@@ -125,6 +125,10 @@ def _checked_name(name: bytes) -> bytes:
     return name
 
 
+def _on_or_off(request: Request) -> bytes | None:
+    return None if request[2].upper() in (b"ON", b"OFF") else refusals.SYNTAX
+
+
 _CLIENT = Container(
     "client",
     Subcommand("ID", "Returns the number of this connection."),
@@ -134,21 +138,14 @@ _CLIENT = Container(
     Subcommand("SETINFO <LIB-NAME|LIB-VER> <value>", "Says which library this client uses.", 2, 2),
     Subcommand("LIST [TYPE <normal|master|replica|pubsub> | ID <id> ...]", "Lists connections.", 0, ANY),
     Subcommand("REPLY ON", "Replies are always on.", 1, 1),
-    Subcommand("NO-EVICT <ON|OFF>", "Accepted: no connection is evicted.", 1, 1),
-    Subcommand("NO-TOUCH <ON|OFF>", "Accepted: there are no access times.", 1, 1),
+    Subcommand("NO-EVICT <ON|OFF>", "Accepted: no connection is evicted.", 1, 1, _on_or_off),
+    Subcommand("NO-TOUCH <ON|OFF>", "Accepted: there are no access times.", 1, 1, _on_or_off),
 )
 
 
-def _check_client(request: Request) -> bytes | None:
-    refusal = _CLIENT.check(request)
-    if refusal is not None or request[1].upper() not in (b"NO-EVICT", b"NO-TOUCH"):
-        return refusal
-    return None if request[2].upper() in (b"ON", b"OFF") else refusals.SYNTAX
-
-
-@session.command("client", -2, "Names and lists connections.", check=_check_client)
+@session.command("client", -2, "Names and lists connections.", check=_CLIENT.check)
 def client_(client: Connection, request: Request) -> bytes:
-    answer = _check_client(request) or _CLIENT.answer(request)
+    answer = _CLIENT.answer(request)
     if answer is not None:
         return answer
     rest = request[2:]

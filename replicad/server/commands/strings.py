@@ -135,7 +135,7 @@ def _check_pairs(request: Request) -> bytes | None:
     "mset", -3, "Sets several keys in one batch.", writes=True, check=_check_pairs, keys=(1, -1, 2)
 )
 def mset(client: Connection, request: Request) -> bytes | None:
-    return client.in_pieces(_write_all(client, _pairs("mset", request), replies.OK))
+    return client.in_pieces(_write_all(client, _pairs(request), replies.OK))
 
 
 def _write_all(client: Connection, changes: dict[bytes, bytes | None], reply: bytes) -> Work:
@@ -152,7 +152,7 @@ def _write_all(client: Connection, changes: dict[bytes, bytes | None], reply: by
     keys=(1, -1, 2),
 )
 def msetnx(client: Connection, request: Request) -> bytes | None:
-    return client.in_pieces(_write_all_if_absent(client, _pairs("msetnx", request)))
+    return client.in_pieces(_write_all_if_absent(client, _pairs(request)))
 
 
 def _write_all_if_absent(client: Connection, changes: dict[bytes, bytes | None]) -> Work:
@@ -164,9 +164,10 @@ def _write_all_if_absent(client: Connection, changes: dict[bytes, bytes | None])
     return (yield from _write_all(client, changes, replies.ONE))
 
 
-def _pairs(name: str, request: Request) -> dict[bytes, bytes | None]:
-    if len(request) % 2 == 0:
-        raise Refused(refusals.wrong_arity(name))
+def _pairs(request: Request) -> dict[bytes, bytes | None]:
+    refusal = _check_pairs(request)
+    if refusal is not None:
+        raise Refused(refusal)
     return dict(zip(request[1::2], request[2::2], strict=True))
 
 
