@@ -322,6 +322,10 @@ class Connection(Session, asyncio.Protocol):
         """Whether a command that could take long should pause here, and let others have their turn."""
         return self.server.now() > self._turn_ends_at
 
+    def end_turn_if_over(self) -> None:
+        if self.turn_is_over():
+            self._yield()
+
     def in_pieces(self, work: Work) -> bytes | None:
         """The reply of this work if it is done before the turn is over. Otherwise None: it goes on in pieces,
         and the writes of others wait until it is done. Within EXEC it becomes a part of that."""

@@ -181,7 +181,10 @@ def test_many_watched_keys_are_looked_up_in_pieces(hurried: RunningServer) -> No
         client.read(b"+OK\r\n+QUEUED\r\n*-1\r\n")
 
 
-def test_a_turn_ends_when_its_time_is_over(start: StartServer) -> None:
+@pytest.mark.parametrize(
+    "command", [("ECHO", "OK"), ("SET", "k", "v", "XX"), ("INCR", "none")], ids=lambda it: it[0]
+)
+def test_a_turn_ends_when_its_time_is_over(start: StartServer, command: tuple[str, ...]) -> None:
     """Commands that take long leave others their turns after each of them, and are all done, in order."""
     server = start(durability="async")
     server.server.now = HurryingClock()
@@ -194,8 +197,10 @@ def test_a_turn_ends_when_its_time_is_over(start: StartServer) -> None:
 
     with server.connect() as client:
         server.call(look)
-        client.send(b"".join([encode_request("ECHO", f"{n:02}") for n in range(50)]))
-        client.read(b"".join([b"$2\r\n%02d\r\n" % n for n in range(50)]))
+        client.send(encode_request(*command) * 50)
+        for number in range(50):
+            line = {"ECHO": b"$2\r\n", "SET": b"$-1\r\n", "INCR": b":%d\r\n" % (number + 1)}[command[0]]
+            client.read(line + (b"OK\r\n" if command[0] == "ECHO" else b""))
         wait_for(lambda: turns[-1] >= 50)
     assert len(set(turns)) > 25
 

@@ -65,6 +65,7 @@ def _set_with_options(client: Connection, request: Request) -> bytes:
     key = request[1]
     old = client.read_newest(key) if show else None
     is_there = old is not None if show or not (only_absent or only_present) else client.contains_newest(key)
+    client.end_turn_if_over()  # SET is a quick command, but not where it looks up a value.
     if not (only_absent and is_there) and not (only_present and not is_there):
         client.put(key, request[2])
         return _shown(client, old) if show else replies.OK

@@ -27,7 +27,7 @@ _UNBOUNDED = 1 << 62
 _READS_WITHOUT_KEYS = frozenset(["scan", "keys", "dbsize", "randomkey"])
 LOOK_AFTER = 16
 """So many quick commands are executed between two looks at the clock; any other ends with one."""
-_QUICK = frozenset(["get", "set", "ping", "incr", "decr"])
+_QUICK = frozenset(["get", "set", "ping"])
 _MAY_WRITE = frozenset(["exec", "replicad.family"])
 
 
