@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from replicad.options import KIB, MIB
-from tests.bombs.cases import BOMBS, Bomb, million_keys, request
+from tests.bombs.cases import BOMBS, Bomb, large_value, million_keys, request
 from tests.support.command import run
 from tests.support.daemons import Cluster, Daemon, follows
 
@@ -74,7 +74,7 @@ def main() -> int:
         pings: list[Pings] = []
         try:
             primary, replica = cluster.primary(tables=TABLES).start(), cluster.replica(tables=TABLES).start()
-            _throw(primary, Bomb(name="data", payload=million_keys))
+            _throw(primary, Bomb(name="data", payload=lambda: million_keys() + large_value()))
             follows(replica, primary, 60.0)
             pings = [Pings(primary.port), Pings(replica.port)]
             return _run(chosen, primary, replica, pings)
