@@ -18,9 +18,15 @@ GROUP = 64
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="\b\nExamples:\n  replicad bench\n  replicad bench /srv/disk --seconds 5 --json")(
-        bench
-    )
+    app.command(
+        help="""What the store gives on this disk, beside the bare disk.
+
+    The bare disk appends 100 bytes to a file and syncs it, again and again. The ratios compare with that: how
+    many writes a second the store acknowledges, alone and in groups, with both kinds of durability. Works in
+    a temporary directory below DIR and removes it. `make bench` in the source tree compares with RocksDB.
+    """,
+        epilog="\b\nExamples:\n  replicad bench\n  replicad bench /srv/disk --seconds 5 --json",
+    )(bench)
 
 
 def bench(
@@ -30,12 +36,6 @@ def bench(
     seconds: Annotated[float, typer.Option(min=0.1, help="How long each measurement takes.")] = 1.0,
     json: JsonOption = False,
 ) -> None:
-    """What the store gives on this disk, beside the bare disk.
-
-    The bare disk appends 100 bytes to a file and syncs it, again and again. The ratios compare with that: how
-    many writes a second the store acknowledges, alone and in groups, with both kinds of durability. Works in
-    a temporary directory below DIR and removes it. `make bench` in the source tree compares with RocksDB.
-    """
     import tempfile
 
     import replicad

@@ -14,11 +14,17 @@ from replicad.cli.arguments import JsonOption, NodeArgument
 
 def register(app: typer.Typer) -> None:
     app.command(
+        help="""A copy on the same machine, at one exact position.
+
+    DEST opens as a database of its own. Made of hard links where DEST is on the same file system, so it
+    costs no space at first. A running node makes it without pausing; DEST is a path on the node's machine
+    and must not exist.
+    """,
         epilog="""\
 \b
 Examples:
   replicad checkpoint :6380 /srv/copies/monday
-  replicad checkpoint /var/lib/replicad/primary /srv/copies/monday   (its daemon must be down)"""
+  replicad checkpoint /var/lib/replicad/primary /srv/copies/monday   (its daemon must be down)""",
     )(checkpoint)
 
 
@@ -27,12 +33,6 @@ def checkpoint(
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="A directory that does not exist yet.")],
     json: JsonOption = False,
 ) -> None:
-    """A copy on the same machine, at one exact position.
-
-    DEST opens as a database of its own. Made of hard links where DEST is on the same file system, so it
-    costs no space at first. A running node makes it without pausing; DEST is a path on the node's machine
-    and must not exist.
-    """
     from replicad.cli.node import LiveNode, open_node
     from replicad.cli.output import print_json
 

@@ -11,7 +11,15 @@ PIPED_WIDTH = 100
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="\b\nExamples:\n  replicad demo\n  replicad demo --keep /tmp/demo")(demo)
+    app.command(
+        help="""A primary and two replicas on real data: loaded, killed, restarted, compared.
+
+    Loads every file of Python's standard library, lets a replica join afterwards, writes annotated
+    transactions while nodes are killed with SIGKILL, and checks at the end that nothing was lost, nothing
+    happened twice, and all nodes hold the same. Takes less than a minute. Uses free ports of the loopback.
+    """,
+        epilog="\b\nExamples:\n  replicad demo\n  replicad demo --keep /tmp/demo",
+    )(demo)
 
 
 def demo(
@@ -20,12 +28,6 @@ def demo(
         typer.Option(metavar="DIR", help="Leave the three data directories and logs in DIR (new or empty)."),
     ] = None,
 ) -> None:
-    """A primary and two replicas on real data: loaded, killed, restarted, compared.
-
-    Loads every file of Python's standard library, lets a replica join afterwards, writes annotated
-    transactions while nodes are killed with SIGKILL, and checks at the end that nothing was lost, nothing
-    happened twice, and all nodes hold the same. Takes less than a minute. Uses free ports of the loopback.
-    """
     import contextlib
     import signal
     import sys

@@ -11,17 +11,17 @@ from replicad.cli.arguments import JsonOption, NodeArgument
 
 def register(app: typer.Typer) -> None:
     app.command(
-        epilog="\b\nExamples:\n  replicad digest :6380\n  replicad digest /var/lib/replicad/primary --json"
-    )(digest)
-
-
-def digest(node: NodeArgument, json: JsonOption = False) -> None:
-    """Sequence number and digest of a snapshot taken now.
+        help="""Sequence number and digest of a snapshot taken now.
 
     The digest is the SHA-256 of every key and value in key order. Two nodes at one sequence number with one
     digest hold the same data. A running node computes it beside its work; it takes as long as reading
     everything.
-    """
+    """,
+        epilog="\b\nExamples:\n  replicad digest :6380\n  replicad digest /var/lib/replicad/primary --json",
+    )(digest)
+
+
+def digest(node: NodeArgument, json: JsonOption = False) -> None:
     from replicad.cli.node import open_node
     from replicad.cli.output import print_json
 

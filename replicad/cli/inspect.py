@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     app.command(
+        help="""Explain any file of a data directory, and check it.
+
+    Knows log segments, tables, manifests, CURRENT and OPTIONS files, and the documents of backups. Shows
+    the header and every frame, record or block with its offset, checks every checksum, and names the first
+    damage with its offset. Exits with 1 when the file is damaged.
+    """,
         epilog="""\
 \b
 Examples:
   replicad inspect data/000012.sst
   replicad inspect --entries data/wal/0000000001-00000000000000000001.log
-  replicad inspect --json data/MANIFEST-000003 | jq .damage"""
+  replicad inspect --json data/MANIFEST-000003 | jq .damage""",
     )(inspect)
 
 
@@ -30,12 +36,6 @@ def inspect(
     limit: Annotated[int, typer.Option(metavar="N", min=0, help="Show at most N parts; 0 shows all.")] = 20,
     json: JsonOption = False,
 ) -> int:
-    """Explain any file of a data directory, and check it.
-
-    Knows log segments, tables, manifests, CURRENT and OPTIONS files, and the documents of backups. Shows
-    the header and every frame, record or block with its offset, checks every checksum, and names the first
-    damage with its offset. Exits with 1 when the file is damaged.
-    """
     from replicad.cli.exits import ERROR, OK
     from replicad.cli.explain import explain
     from replicad.cli.output import print_error

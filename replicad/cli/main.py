@@ -53,6 +53,12 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback(
+    help="""A key-value store that survives its machine.
+
+    One primary owns the writes; replicas hold the same data, sequence number for sequence number, and serve
+    reads. Any Redis client talks to both. NODE is the client address of a running node (HOST:PORT, or :PORT
+    for this machine), or the path of a data directory.
+    """,
     epilog=f"""\
 \b
 Examples:
@@ -63,7 +69,7 @@ Examples:
   replicad verify :6380 :6390                         whether both hold the same
   replicad backup create --node :6380 /srv/backups    a backup; replicad backup --help has the rest
 
-{SUMMARY}"""
+{SUMMARY}""",
 )
 def replicad(
     version: Annotated[
@@ -71,12 +77,7 @@ def replicad(
         typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
-    """A key-value store that survives its machine.
-
-    One primary owns the writes; replicas hold the same data, sequence number for sequence number, and serve
-    reads. Any Redis client talks to both. NODE is the client address of a running node (HOST:PORT, or :PORT
-    for this machine), or the path of a data directory.
-    """
+    pass  # The options are all there is to it.
 
 
 for _module in (

@@ -24,13 +24,18 @@ from replicad.cli.daemons import (
 
 def register(app: typer.Typer) -> None:
     app.command(
+        help="""Run a primary: it owns the writes and feeds the replicas.
+
+    Runs in the foreground and writes its events to stderr. Addresses are on the loopback only: there is no
+    authentication yet.
+    """,
         epilog=f"""\
 \b
 Examples:
   replicad primary --data /tmp/p
   replicad primary --config /etc/replicad/primary.toml
 
-{SIGNALS}"""
+{SIGNALS}""",
     )(primary)
 
 
@@ -50,11 +55,6 @@ def primary(
     take_role: TakeRoleOption = False,
     create: CreateOption = False,
 ) -> int:
-    """Run a primary: it owns the writes and feeds the replicas.
-
-    Runs in the foreground and writes its events to stderr. Addresses are on the loopback only: there is no
-    authentication yet.
-    """
     from replicad.daemon.config import load_primary
     from replicad.daemon.program import run
 

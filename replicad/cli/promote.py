@@ -9,11 +9,17 @@ import typer
 
 def register(app: typer.Typer) -> None:
     app.command(
+        help="""Make a replica the primary.
+
+    It begins a new epoch; whoever was primary before is fenced when it hears of that, saves what the new
+    primary lacks, and follows. Refuses when it would lose writes that the old primary acknowledged, and when
+    that primary answers: replicad switchover then loses nothing.
+    """,
         epilog="""\
 \b
 Examples:
   replicad promote :6390                the primary is dead: this replica takes its place
-  replicad promote :6390 --force        it lives, or had more: fence it, give that up"""
+  replicad promote :6390 --force        it lives, or had more: fence it, give that up""",
     )(promote)
 
 
@@ -26,12 +32,6 @@ def promote(
         ),
     ] = False,
 ) -> None:
-    """Make a replica the primary.
-
-    It begins a new epoch; whoever was primary before is fenced when it hears of that, saves what the new
-    primary lacks, and follows. Refuses when it would lose writes that the old primary acknowledged, and when
-    that primary answers: replicad switchover then loses nothing.
-    """
     from replicad.cli.client import Client
     from replicad.cli.node import parse_address
 

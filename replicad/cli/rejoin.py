@@ -9,11 +9,17 @@ import typer
 
 def register(app: typer.Typer) -> None:
     app.command(
+        help="""Have a replica give up its history for that of its primary.
+
+    For one that has diverged, which follows nobody by itself. What it has in its log and the other may lack
+    is saved in discarded/ (replicad inspect reads it); then it fetches all data, and serves the old until
+    that is there.
+    """,
         epilog="""\
 \b
 Examples:
   replicad rejoin :6390                 its primary has another history: follow that one
-  replicad rejoin :6390 :6380           the same, of another primary"""
+  replicad rejoin :6390 :6380           the same, of another primary""",
     )(rejoin)
 
 
@@ -28,12 +34,6 @@ def rejoin(
         ),
     ] = None,
 ) -> None:
-    """Have a replica give up its history for that of its primary.
-
-    For one that has diverged, which follows nobody by itself. What it has in its log and the other may lack
-    is saved in discarded/ (replicad inspect reads it); then it fetches all data, and serves the old until
-    that is there.
-    """
     from replicad.cli.client import Client
     from replicad.cli.node import parse_address
 

@@ -23,13 +23,18 @@ from replicad.cli.daemons import (
 
 def register(app: typer.Typer) -> None:
     app.command(
+        help="""Run a replica: it follows a primary and serves reads.
+
+    Without data it fetches a copy of the primary's files first; then it follows the log, and goes on where it
+    stopped whenever it starts again. Until it has data, clients are told -LOADING.
+    """,
         epilog=f"""\
 \b
 Examples:
   replicad replica --data /tmp/r --primary 127.0.0.1:6381 --listen 127.0.0.1:6390
   replicad replica --config /etc/replicad/replica.toml
 
-{SIGNALS}"""
+{SIGNALS}""",
     )(replica)
 
 
@@ -54,11 +59,6 @@ def replica(
     log: LogFormatOption = None,
     take_role: TakeRoleOption = False,
 ) -> int:
-    """Run a replica: it follows a primary and serves reads.
-
-    Without data it fetches a copy of the primary's files first; then it follows the log, and goes on where it
-    stopped whenever it starts again. Until it has data, clients are told -LOADING.
-    """
     from replicad.daemon.config import load_replica
     from replicad.daemon.program import run
 

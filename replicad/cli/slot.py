@@ -32,6 +32,12 @@ def register(app: typer.Typer) -> None:
 
 @slots.command(
     "list",
+    help="""\
+    The slots of a node: state, log held, and how long that can go on.
+
+    reserved: within what is kept anyway. extended: beyond it, within its cap. unreserved: it let go, and its
+    replica can still go on while the files are there. lost: they are gone, the replica needs a new copy.
+    """,
     epilog="""\
 \b
 Examples:
@@ -39,11 +45,6 @@ Examples:
   replicad slot list /var/lib/replicad/primary      its daemon may be down""",
 )
 def list_slots(node: NodeArgument, json: JsonOption = False) -> None:
-    """The slots of a node: state, log held, and how long that can go on.
-
-    reserved: within what is kept anyway. extended: beyond it, within its cap. unreserved: it let go, and its
-    replica can still go on while the files are there. lost: they are gone, the replica needs a new copy.
-    """
     from replicad.cli.output import print_json
     from replicad.cli.status import print_rows
 
@@ -56,19 +57,23 @@ def list_slots(node: NodeArgument, json: JsonOption = False) -> None:
         print("no slots")
 
 
-@slots.command("drop", epilog="\b\nExample:\n  replicad slot drop :6380 paris-2")
+@slots.command(
+    "drop",
+    help="""\
+    Let go of the log that is kept for a replica, and forget it: for one that is gone for good.
+
+    A replica that is connected is cut off, and gets a new slot when it connects again; one that comes back
+    after its log is gone needs a new copy. A node that is forgotten is not asked, and not waited for, when
+    another is promoted.
+    """,
+    epilog="\b\nExample:\n  replicad slot drop :6380 paris-2",
+)
 def drop(
     node: NodeArgument,
     replica: Annotated[
         str, typer.Argument(metavar="REPLICA", help="Its name, its node id, or the beginning of that.")
     ],
 ) -> None:
-    """Let go of the log that is kept for a replica, and forget it: for one that is gone for good.
-
-    A replica that is connected is cut off, and gets a new slot when it connects again; one that comes back
-    after its log is gone needs a new copy. A node that is forgotten is not asked, and not waited for, when
-    another is promoted.
-    """
     from replicad.cli.exits import UsageError
     from replicad.cli.node import LiveNode, open_node
     from replicad.cli.offline import drop_slot

@@ -19,12 +19,17 @@ _VERIFICATION = ("result", "doubt", "refuses_reads", "repairs", "quarantined", "
 
 def register(app: typer.Typer) -> None:
     app.command(
+        help="""What nodes are doing, and what they wait for.
+
+    A running node answers itself. Of a data directory it shows what the node last wrote there about itself,
+    and when. Exits with 3 when a node cannot be reached; the others are shown all the same.
+    """,
         epilog="""\
 \b
 Examples:
   replicad status :6380 :6390
   replicad status /var/lib/replicad/replica        its daemon may be down
-  replicad status :6380 --json | jq .[0].position"""
+  replicad status :6380 --json | jq .[0].position""",
     )(status)
 
 
@@ -35,11 +40,6 @@ def status(
     ] = False,
     json: JsonOption = False,
 ) -> int:
-    """What nodes are doing, and what they wait for.
-
-    A running node answers itself. Of a data directory it shows what the node last wrote there about itself,
-    and when. Exits with 3 when a node cannot be reached; the others are shown all the same.
-    """
     from replicad.cli.exits import OK, UnreachableError, exit_code
     from replicad.cli.node import open_node
     from replicad.cli.output import print_error, print_json

@@ -11,11 +11,17 @@ from replicad.cli.arguments import NodeArgument
 
 def register(app: typer.Typer) -> None:
     app.command(
+        help="""Hand the primary's role to a replica, without losing a write.
+
+    NODE is the primary. Its writes wait until the replica has all of them and has taken over; then clients
+    are told where it is, and the old primary follows. When the time is over before that, everything is as it
+    was.
+    """,
         epilog="""\
 \b
 Examples:
   replicad switchover :6380 --to :6390
-  replicad switchover :6380 --to paris-2 --timeout 3"""
+  replicad switchover :6380 --to paris-2 --timeout 3""",
     )(switchover)
 
 
@@ -33,12 +39,6 @@ def switchover(
         float | None, typer.Option(metavar="SECONDS", min=0.001, help="Give it up after so long.")
     ] = None,
 ) -> None:
-    """Hand the primary's role to a replica, without losing a write.
-
-    NODE is the primary. Its writes wait until the replica has all of them and has taken over; then clients
-    are told where it is, and the old primary follows. When the time is over before that, everything is as it
-    was.
-    """
     from replicad.cli.client import Client
     from replicad.cli.node import parse_address
 

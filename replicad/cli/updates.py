@@ -18,13 +18,19 @@ WAIT_MS = 500
 
 def register(app: typer.Typer) -> None:
     app.command(
+        help="""The log as lines, annotations included.
+
+    Each batch is shown with its position, time, annotations and operations. Fails (and says where the log
+    begins) when N is gone from the log, or when what was committed since TIME may be; never skips anything
+    silently.
+    """,
         epilog="""\
 \b
 Examples:
   replicad updates :6380 --since 1              everything that the log still holds
   replicad updates :6380 --since 100 --follow   from 100 on, and then as it happens
   replicad updates :6380 --since-time 2026-03-01T12:00:00Z
-  replicad updates :6380 --since 1 --json | jq .annotations"""
+  replicad updates :6380 --since 1 --json | jq .annotations""",
     )(updates)
 
 
@@ -42,12 +48,6 @@ def updates(
     full: Annotated[bool, typer.Option("--full", help="Show whole values, however long.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """The log as lines, annotations included.
-
-    Each batch is shown with its position, time, annotations and operations. Fails (and says where the log
-    begins) when N is gone from the log, or when what was committed since TIME may be; never skips anything
-    silently.
-    """
     from replicad.cli.node import open_node
     from replicad.cli.output import print_json
 

@@ -15,12 +15,22 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     app.command(
+        help="""Whether nodes hold the same data at one sequence number.
+
+    A primary writes a mark into its log, and every node is compared with it as it was at that very point,
+    whatever is written meanwhile. Directories, and nodes without their primary, are compared when they stand
+    at one sequence number: while a replica catches up, or until writers pause.
+
+    Only digests travel, and the keys that differ, which are named. Exits with 0 when the nodes are equal,
+    with 4 when they are not, and with 1 when they could not be compared in time. A replica that repairs
+    itself keeps every file that its primary has as well; `replicad status` shows how far it is.
+    """,
         epilog="""\
 \b
 Examples:
   replicad verify :6380 :6390
   replicad verify :6380 :6390 --repair
-  replicad verify :6380 :6390 /srv/copies/monday --timeout 600 --json"""
+  replicad verify :6380 :6390 /srv/copies/monday --timeout 600 --json""",
     )(verify)
 
 
@@ -38,16 +48,6 @@ def verify(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Whether nodes hold the same data at one sequence number.
-
-    A primary writes a mark into its log, and every node is compared with it as it was at that very point,
-    whatever is written meanwhile. Directories, and nodes without their primary, are compared when they stand
-    at one sequence number: while a replica catches up, or until writers pause.
-
-    Only digests travel, and the keys that differ, which are named. Exits with 0 when the nodes are equal,
-    with 4 when they are not, and with 1 when they could not be compared in time. A replica that repairs
-    itself keeps every file that its primary has as well; `replicad status` shows how far it is.
-    """
     from replicad.cli.comparison import compare_nodes, order_repairs
     from replicad.cli.exits import DifferentError, UsageError
     from replicad.cli.node import open_node

@@ -103,3 +103,11 @@ def test_closed_pipe(filled: object) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30)
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
+
+
+def test_help_is_there_without_docstrings() -> None:
+    """`python -OO` drops those; the verbs of the list keep a line each."""
+    probe = "from replicad.cli.main import main; main([]); main(['backup', 'purge', '--help'])"
+    done = subprocess.run([sys.executable, "-OO", "-c", probe], capture_output=True, text=True, timeout=60)
+    for text in ("A key-value store that survives its machine.", "Run a primary:", "Delete old backups,"):
+        assert text in done.stdout

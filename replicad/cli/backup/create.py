@@ -15,6 +15,14 @@ from replicad.cli.backup.arguments import WORKERS, RateOption, check_target, ope
 
 def register(app: typer.Typer) -> None:
     app.command(
+        help="""Back up one exact state, copying only what the target does not have.
+
+    A running node, primary or replica, makes the backup itself while it goes on serving. It shows its
+    progress in `replicad status`. A backup that fails or is stopped leaves the target as it was, and the
+    next one uses what was copied.
+
+    --workers and --rate are for what this process copies, with --data and --from.
+    """,
         epilog="""\
 \b
 Examples:
@@ -22,7 +30,7 @@ Examples:
   replicad backup create --node :6380                   to the target in the node's [backup] section
   replicad backup create --data /var/lib/replicad/primary /srv/backups         its daemon must be down
   replicad backup create --data /srv/copies/monday /srv/backups                a checkpoint
-  replicad backup create --from 127.0.0.1:6381 s3://backups/orders     streamed through this machine"""
+  replicad backup create --from 127.0.0.1:6381 s3://backups/orders     streamed through this machine""",
     )(create)
 
 
@@ -57,14 +65,6 @@ def create(
     rate: RateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Back up one exact state, copying only what the target does not have.
-
-    A running node, primary or replica, makes the backup itself while it goes on serving. It shows its
-    progress in `replicad status`. A backup that fails or is stopped leaves the target as it was, and the
-    next one uses what was copied.
-
-    --workers and --rate are for what this process copies, with --data and --from.
-    """
     from replicad.cli.exits import UsageError
     from replicad.cli.output import print_json
 

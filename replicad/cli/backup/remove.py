@@ -14,15 +14,34 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="\b\nExample:\n  replicad backup delete /srv/backups 3 4")(delete)
     app.command(
+        help="""Delete backups, and the files that no other backup needs.
+
+    All of them go, or none when one is not there. A backup that cannot be read stands in the way, because
+    nobody knows which files it needs, until it is named as well.
+    """,
+        epilog="\b\nExample:\n  replicad backup delete /srv/backups 3 4",
+    )(delete)
+    app.command(
+        help="""\
+    Delete old backups, and old log: by age, by count, or both. Everything counts for each database.
+
+    Log goes only up to the position of a backup that stays, so what is left can always be restored. Safe
+    while backups are being made, here or elsewhere.
+    """,
         epilog="""\
 \b
 Examples:
   replicad backup purge /srv/backups --keep 14
-  replicad backup purge /srv/backups --keep 14 --log-age 30d      and the archived log, as far as it may"""
+  replicad backup purge /srv/backups --keep 14 --log-age 30d      and the archived log, as far as it may""",
     )(purge)
-    app.command(epilog="\b\nExample:\n  replicad backup gc /srv/backups")(gc)
+    app.command(
+        help="""Remove what no backup needs: files that interrupted backups left.
+
+    Nothing that a backup under way relies on is touched, as long as it was heard of within the grace (a day).
+    """,
+        epilog="\b\nExample:\n  replicad backup gc /srv/backups",
+    )(gc)
 
 
 def delete(
@@ -30,11 +49,6 @@ def delete(
     ids: Annotated[list[int], typer.Argument(metavar="ID...", help="As `replicad backup list` shows them.")],
     json: JsonOption = False,
 ) -> None:
-    """Delete backups, and the files that no other backup needs.
-
-    All of them go, or none when one is not there. A backup that cannot be read stands in the way, because
-    nobody knows which files it needs, until it is named as well.
-    """
     with open_engine(target) as engine:
         collected = engine.delete_backups(ids)
     _report([collected], 0, json)
@@ -59,11 +73,6 @@ def purge(
     database: DatabaseOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Delete old backups, and old log: by age, by count, or both. Everything counts for each database.
-
-    Log goes only up to the position of a backup that stays, so what is left can always be restored. Safe
-    while backups are being made, here or elsewhere.
-    """
     from replicad.backup.databases import find_database
     from replicad.cli.exits import UsageError
 
@@ -92,10 +101,6 @@ def gc(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Remove what no backup needs: files that interrupted backups left.
-
-    Nothing that a backup under way relies on is touched, as long as it was heard of within the grace (a day).
-    """
     with open_engine(target) as engine:
         collected = engine.garbage_collect(parse_span(grace))
     _report([collected], 0, json)

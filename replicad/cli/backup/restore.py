@@ -24,6 +24,22 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     app.command(
+        help="""Make a backup, and the log after it if asked, the content of a directory.
+
+    Everything is fetched, verified and synced first; until the very end the old database is what opens, and a
+    restore that is interrupted goes on when it is run again. Files that DEST has already are kept. A
+    directory that a process has open is refused.
+
+    Where several databases share the target, it is the database of DEST that is restored, or the one that
+    DEST is a copy of; into a new directory, name one with --database. Over another database nothing is
+    restored.
+
+    --sequence and --time need an archived log ([backup] archive_log = true): the newest backup before that
+    moment is restored, and the log applied to exactly there.
+
+    A replica started on DEST follows its primary from there. Opened for writing by itself, it becomes a
+    database of its own: it can never be mistaken for the original.
+    """,
         epilog="""\
 \b
 Examples:
@@ -32,7 +48,7 @@ Examples:
   replicad backup restore s3://backups/orders /srv/restored --sequence 48211
   replicad backup restore /srv/backups /srv/restored --time 2026-03-01T11:59:59Z
 
-Then: replicad primary --data /srv/restored, or replicad replica --data /srv/restored --primary …"""
+Then: replicad primary --data /srv/restored, or replicad replica --data /srv/restored --primary …""",
     )(restore)
 
 
@@ -69,22 +85,6 @@ def restore(
     rate: RateOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a backup, and the log after it if asked, the content of a directory.
-
-    Everything is fetched, verified and synced first; until the very end the old database is what opens, and a
-    restore that is interrupted goes on when it is run again. Files that DEST has already are kept. A
-    directory that a process has open is refused.
-
-    Where several databases share the target, it is the database of DEST that is restored, or the one that
-    DEST is a copy of; into a new directory, name one with --database. Over another database nothing is
-    restored.
-
-    --sequence and --time need an archived log ([backup] archive_log = true): the newest backup before that
-    moment is restored, and the log applied to exactly there.
-
-    A replica started on DEST follows its primary from there. Opened for writing by itself, it becomes a
-    database of its own: it can never be mistaken for the original.
-    """
     from replicad.cli.backup.interrupting import stoppable
     from replicad.cli.backup.progress import bar
     from replicad.cli.output import print_json

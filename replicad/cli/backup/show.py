@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     app.command(
         "list",
+        help="""\
+    The backups at a target, oldest first by database, and how far the archived log of each goes.
+
+    OWN is what deleting a backup would free; the rest of it is shared with others. Exits with 1 when there
+    are backups that cannot be read (their ids and why are on stderr).
+    """,
         epilog="""\
 \b
 Examples:
@@ -25,20 +31,17 @@ Examples:
   replicad backup list s3://backups/orders --json | jq '.backups[-1].position'""",
     )(list_backups)
     app.command(
+        help="""\
+    Explain what is in a backup: its exact position, its history, its files.""",
         epilog="""\
 \b
 Examples:
   replicad backup show /srv/backups 12
-  replicad backup show /srv/backups 12 --files"""
+  replicad backup show /srv/backups 12 --files""",
     )(show)
 
 
 def list_backups(target: TargetArgument, database: DatabaseOption = None, json: JsonOption = False) -> int:
-    """The backups at a target, oldest first by database, and how far the archived log of each goes.
-
-    OWN is what deleting a backup would free; the rest of it is shared with others. Exits with 1 when there
-    are backups that cannot be read (their ids and why are on stderr).
-    """
     from replicad.backup.databases import find_database
     from replicad.cli.exits import ERROR, OK
     from replicad.cli.output import print_error, print_json
@@ -117,7 +120,6 @@ def show(
     files: Annotated[bool, typer.Option("--files", help="Also list every file.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Explain what is in a backup: its exact position, its history, its files."""
     from replicad.cli.output import print_fields, print_json, print_table, show_size, show_time
 
     with open_reading(target) as engine:

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     app.command(
+        help="""Check that backups are whole, and that the archived log has no gap.
+
+    Sizes are compared always, so a truncated file is found; with --checksums contents are too. Damage to a
+    file that several backups share names every backup that it breaks.
+    """,
         epilog="""\
 \b
 Examples:
@@ -31,7 +36,7 @@ Examples:
   replicad backup verify /srv/backups 11 12 --checksums      two of them, every byte
   replicad backup verify /srv/backups --all --checksums --json | jq .broken
 
-Exits with 1 when anything is wrong, or when the archived log has a gap."""
+Exits with 1 when anything is wrong, or when the archived log has a gap.""",
     )(verify)
 
 
@@ -47,11 +52,6 @@ def verify(
     rate: RateOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Check that backups are whole, and that the archived log has no gap.
-
-    Sizes are compared always, so a truncated file is found; with --checksums contents are too. Damage to a
-    file that several backups share names every backup that it breaks.
-    """
     from replicad.cli.backup.interrupting import stoppable
     from replicad.cli.backup.progress import bar
     from replicad.cli.exits import ERROR, OK, UsageError
