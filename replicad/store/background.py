@@ -37,8 +37,9 @@ class Background:
         self._merging = threading.Lock()
         """Held by whoever compacts: the lane, or a caller of `compact`."""
         self._flushing: list[tuple[Work, Callable[[], None]]] = [
+            ("manifest", lambda: start_manifest(core)),
             ("flush", self._flush_all),
-            ("archive", lambda: apply_retention(core)),
+            ("archive", lambda: let_log_go(core)),
             ("reserve", lambda: check_reserve(core)),
         ]
         self._compacting: list[tuple[Work, Callable[[], None]]] = [("compaction", self._compact_until_damage)]
@@ -189,6 +190,18 @@ class Background:
         (meta,) = choice.inputs
         (table,) = (table for table in family.tables() if table.meta.number == meta.number)
         publish_compaction(self._core, family.record.id, [meta], [at_level(table, choice.output_level)])
+
+
+def start_manifest(core: Core) -> None:
+    """Makes up for an opening without room. Raises DiskFullError."""
+    if core.manifest is not None and not core.manifest.has_file:
+        core.record(Edit(next_file=core.numbers.next))
+
+
+def let_log_go(core: Core) -> None:
+    """`apply_retention`, once what the manifest says of the log is known to be durable."""
+    if core.manifest is not None and core.manifest.has_file:
+        apply_retention(core)
 
 
 def check_reserve(core: Core) -> None:

@@ -15,7 +15,14 @@ from replicad.env import Env, FileSystem, naming_full_disk
 from replicad.env.atomic import copy_file, link_or_copy, replace_file
 from replicad.errors import ClosedError, CorruptionError, InvalidArgument, NotFoundError
 from replicad.store.cut import Cut
-from replicad.store.manifest.file import encode_current, encode_manifest, load, manifest_name, write_manifest
+from replicad.store.manifest.file import (
+    encode_current,
+    encode_manifest,
+    load,
+    manifest_name,
+    remove_stale_manifests,
+    write_manifest,
+)
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
 from replicad.store.options_file import write_options
 from replicad.store.table.meta import TableMeta, table_name
@@ -217,11 +224,3 @@ def remove_log(fs: FileSystem, directory: Path) -> None:
         fs.unlink(directory / name)
     if segments:
         fs.sync_directory(directory)
-
-
-def remove_stale_manifests(fs: FileSystem, directory: Path) -> None:
-    """Removes every manifest but the one that CURRENT names."""
-    current = fs.read_file(directory / "CURRENT").split(b" ")[0].decode()
-    for name in fs.list(directory):
-        if name.startswith("MANIFEST-") and name != current:
-            fs.unlink(directory / name)

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from replicad.errors import DiskFullError
 from replicad.store.checkpoint import CopyFile
 from replicad.store.core import Core
 from replicad.store.cut import Cut
@@ -57,6 +58,8 @@ def live_files(core: Core) -> LiveFiles:
     with Cut(core, holder="get_live_files") as cut:
         with core.manifest_lock:
             # The manifest may be ahead of the cut by a flush, so it says itself which tables it needs.
+            if not core.manifest.has_file:
+                raise DiskFullError(f"{core.path}: no room for a manifest: free some and try again")
             state = core.manifest.state
             manifest, length = core.manifest.path, core.manifest.size_bytes
             current = fs.read_file(core.path / "CURRENT")

@@ -12,16 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from replicad import kernels
-from replicad.env import DirectoryLock, Env, FileSystem, naming_full_disk
-from replicad.errors import CorruptionError, NotFoundError
+from replicad.env import DirectoryLock, Env, FileSystem, is_no_room, naming_full_disk
+from replicad.errors import CorruptionError, DiskFullError, NotFoundError
 from replicad.options import FamilyOptions, Options
 from replicad.store.background import flush_oldest, seal_active
-from replicad.store.checkpoint import remove_log, remove_stale_manifests
+from replicad.store.checkpoint import remove_log
 from replicad.store.control import apply_control
 from replicad.store.core import Core, LogHolds, NumberSource, Role
 from replicad.store.log_place import check_log_is_here, check_wal_dir, wal_dir_of
 from replicad.store.manifest.edit import Edit, Parent
-from replicad.store.manifest.file import ManifestWriter, load, manifest_name
+from replicad.store.manifest.file import ManifestWriter, load, manifest_name, remove_stale_manifests
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
 from replicad.store.options_file import keep_options, recorded_families
 from replicad.store.progress import Progress
@@ -84,11 +84,22 @@ def open_core(
             if core.state.copy and role == "owner" and not read_only:
                 _become_own_database(core)
             if not read_only:
-                core.unknown_options = keep_options(fs, path, options, core.notes, core.deletions.remove)
+                _keep_options(core, options)
             return core
     except BaseException:
         _release(lock)
         raise
+
+
+def _keep_options(core: Core, options: Options) -> None:
+    try:
+        core.unknown_options = keep_options(
+            core.env.fs, core.path, options, core.notes, core.deletions.remove
+        )
+    except OSError as error:
+        if not is_no_room(error):
+            raise
+        core.notes.append(f"{core.path}: no room for the options file: the old one stays")
 
 
 class _Locks:
@@ -162,11 +173,12 @@ def _recover(
     if not read_only:
         fs.make_directories(wal)
         # Written whole before anything goes: the last edit of the old one may be in the page cache only.
-        manifest = ManifestWriter(fs, path, state)
+        manifest = ManifestWriter(fs, path, state, without_room=True)
         state = manifest.state
-        remove_stale_manifests(fs, path)
-        remove_leftovers(fs, path, wal, state)
-        remove_stale_log(fs, (wal, path / "archive"), state)
+        if manifest.has_file:
+            remove_stale_manifests(fs, path)
+            remove_leftovers(fs, path, wal, state)
+            remove_stale_log(fs, (wal, path / "archive"), state)
     segments, passed_over = find_log(fs, wal, path / "archive", state, env.clock.monotonic())
     catalog = LogCatalog(fs, wal, path / "archive")
     needed: list[Segment] = []
@@ -209,12 +221,15 @@ def _recover(
         family_options=dict(families),
         notes=[f"{file}: passed over: {reason}" for file, reason in passed_over],
     )
+    if manifest is not None and not manifest.has_file:
+        core.note_room("manifest", f"{path}: the disk is full: no room for a manifest")
+        core.notes.append(f"{path}: the disk is full: writes are refused until there is room, reads work")
     headless = tuple(file for file, reason in passed_over if file.parent == wal and reason != OTHER_DATABASE)
     recovered = _replay_into(core, segments, headless)
     _settle(core, recovered, segments)
     if len(needed) > REPLAYED_SEGMENTS_MAX and not core.state.copy:
         # Many short sessions, none of which wrote enough for a flush: each opening would read all of them.
-        flush_recovered(core)
+        _flush_if_there_is_room(core)
     return core
 
 
@@ -229,7 +244,7 @@ def _replay_into(core: Core, segments: list[Segment], headless: tuple[Path, ...]
                 apply_control(core, operation)
         core.log.restart(position, commit_time_us)
         if core.memtables.memory_bytes >= core.options.memtable_bytes and not core.read_only:
-            flush_recovered(core)
+            _flush_if_there_is_room(core)
 
     owned_after = None if core.role == "replica" or core.state.copy else core.state.owned.sequence
     bounds = Bounds(core.state.synced, owned_after)
@@ -249,6 +264,15 @@ def flush_recovered(core: Core) -> None:
     """Flushes what recovery has put into memtables; the log it came from is durable."""
     seal_active(core)
     flush_oldest(core, lambda: False)
+
+
+def _flush_if_there_is_room(core: Core) -> None:
+    """Without room what is in memory stays there, sealed, to be flushed in the background."""
+    try:
+        with naming_full_disk(f"{core.path}: no room to flush what the log holds"):
+            flush_recovered(core)
+    except DiskFullError as error:
+        core.note_room("flush", str(error))
 
 
 def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
@@ -285,11 +309,21 @@ def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
         copy = True if core.role == "replica" else None
         replaced = False if core.state.log_replaced else None
         next_file = core.numbers.next
-        core.record(
-            Edit(synced=position, next_file=next_file, epochs=epochs, copy=copy, log_replaced=replaced)
-        )
+        edit = Edit(synced=position, next_file=next_file, epochs=epochs, copy=copy, log_replaced=replaced)
+        if core.manifest.has_file or _changes_what_opening_does(core.state, edit):
+            core.record(edit)
         if core.version.dropped:
-            flush_recovered(core)
+            _flush_if_there_is_room(core)
+
+
+def _changes_what_opening_does(state: ManifestState, edit: Edit) -> bool:
+    """An edit that the next opening must find, however full the disk is now."""
+    changed = state.apply(edit)
+    return (changed.epochs, changed.copy, changed.log_replaced) != (
+        state.epochs,
+        state.copy,
+        state.log_replaced,
+    )
 
 
 def _note_future(core: Core) -> None:

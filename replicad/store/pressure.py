@@ -14,8 +14,12 @@ from typing import Literal
 from replicad.errors import CorruptionError, DiskFullError
 from replicad.options import Options
 
-Work = Literal["flush", "compaction", "archive", "reserve"]
+Work = Literal["manifest", "flush", "compaction", "archive", "reserve"]
 """What finds no room, or does: the reserve is looked at, the others write."""
+
+
+NEEDED_BY_WRITES: tuple[Work, ...] = ("manifest", "reserve")
+"""Nothing is written without these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,9 @@ def pressure(
 ) -> Pressure | None:
     """`sealed` memtables wait to be flushed, `level0` tables of one family to be compacted; `no_room` says
     what background work lacks, `damage` what compaction stopped at. None: writes go on."""
-    if "reserve" in no_room:
-        return Pressure(no_room["reserve"], DiskFullError)
+    for needed in NEEDED_BY_WRITES:
+        if needed in no_room:
+            return Pressure(no_room[needed], DiskFullError)
     waiting: str | None = None
     work: Work = "flush"
     if sealed >= options.memtables_max - 1:

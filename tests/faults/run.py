@@ -274,6 +274,7 @@ class Run:
                 if self.plan is not None and self.plan.lasts_for("create"):
                     self._start_machine_anew()
                 self.open()
+            self.runner.run_all()  # Background work looks for room every second, and finds it.
             self.use_healed()
             if self.database is None:
                 self.open()

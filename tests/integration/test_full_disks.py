@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
+import pytest
 import redis
 
 from tests.integration.test_roles import QUICK
@@ -96,3 +98,30 @@ def test_a_primary_that_reaches_its_reserve(cluster: Cluster, small_disk: Path) 
     follows(replica, primary)
     refuses_and_resumes(primary, replica, fill_up(small_disk, 2_500_000))
     assert not primary.events("state.not_saved")
+
+
+def test_a_primary_that_is_killed_starts_without_a_byte_of_room(cluster: Cluster, small_disk: Path) -> None:
+    """It serves all that it acknowledged, refuses writes, and takes them again when there is room."""
+    primary = on(small_disk, cluster.primary(), disk_reserve_bytes=0, memtable_bytes=300_000)
+    fill(primary, 10)
+    filler = fill_up(small_disk, 900_000)
+    written, _ = write_until_refused(primary)
+    primary.kill()
+    while (free := shutil.disk_usage(small_disk).free) > 0:
+        with open(filler, "ab") as file:
+            file.write(b"\0" * free)
+    primary.start()
+    with primary.client() as client:
+        for number in range(written):
+            assert client.get(f"large:{number}") == b"%d" % number * 4000
+        with pytest.raises(redis.ResponseError, match="no room on disk"):
+            client.set("refused", 1)
+        filler.unlink()
+
+        def resumes() -> bool:
+            with contextlib.suppress(redis.ResponseError):
+                return bool(client.set("resumed", 1))
+            return False
+
+        eventually(resumes)
+        assert client.get(f"large:{written - 1}") is not None

@@ -70,10 +70,11 @@ def test_a_creation_cut_short_is_begun_again(tmp_path: Path) -> None:
         replicad.open(tmp_path / "db", small_options())
 
 
-def test_no_room_to_open(tmp_path: Path) -> None:
-    """Opening on a full disk says so, changes nothing and keeps no lock."""
-    with replicad.open(tmp_path / "db", small_options()) as database:
+def test_no_room_to_make_a_copy_a_database(tmp_path: Path) -> None:
+    """Its new identity needs room: opening says so, changes nothing and keeps no lock."""
+    with replicad.open(tmp_path / "original", small_options()) as database:
         database.put(b"a", b"1")
+        database.create_checkpoint(tmp_path / "db")
     fs = FaultyFileSystem()
     fs.on_append = no_space
     with pytest.raises(replicad.DiskFullError):

@@ -124,6 +124,55 @@ def test_a_checkpoint_without_room_says_so(call: str) -> None:
     script.database.create_checkpoint("/copies/one")
 
 
+@pytest.mark.parametrize("call", ["create", "append", "rename"])
+@pytest.mark.parametrize("flushed", [False, True], ids=["log", "tables"])
+def test_a_database_on_a_full_disk_opens_for_reading(call: str, flushed: bool) -> None:
+    """With all that it holds; writes are refused until there is room, and then nothing is missing."""
+    script = primary()
+    if flushed:
+        script.flush()
+    fs, runner = MemoryFileSystem(script.fs.image()), InlineRunner()
+    full(fs, lambda what, path, size: what == call)
+    with open_database(script.path, options(), env=inline_env(fs, runner)) as database:
+        assert [database.get(key) for key in (b"a", b"b", b"c")] == [b"1", b"2", b"3"]
+        assert any("the disk is full" in note for note in database.notes)
+        for write in (lambda: database.put(b"d", b"4"), lambda: database.get_live_files(flush=False)):
+            with pytest.raises(DiskFullError, match="no room for a manifest"):
+                write()
+        heal(fs)
+        runner.run_all()
+        eventually(lambda: database.refused is None)
+        database.put(b"d", b"4")
+    with open_database(script.path, options(), env=inline_env(fs, InlineRunner())) as database:
+        assert [database.get(key) for key in (b"a", b"b", b"c", b"d")] == [b"1", b"2", b"3", b"4"]
+        assert len([name for name in fs.list(script.path) if name.startswith("MANIFEST")]) == 1
+
+
+def test_a_database_closed_on_a_full_disk_is_as_it_was() -> None:
+    """Opened and closed without room, twice: nothing was removed, nothing is lost."""
+    script = primary()
+    fs = MemoryFileSystem(script.fs.image())
+    full(fs, lambda what, path, size: True)
+    for _ in range(2):
+        open_database(script.path, options(), env=inline_env(fs, InlineRunner())).close()
+    heal(fs)
+    with open_database(script.path, options(), env=inline_env(fs, InlineRunner())) as database:
+        assert [database.get(key) for key in (b"a", b"b", b"c")] == [b"1", b"2", b"3"]
+
+
+def test_an_opening_without_room_removes_nothing() -> None:
+    """The power may take the last edit of the manifest that it read: what that removed counts again then."""
+    script = primary()
+    fs = MemoryFileSystem(script.fs.image() | {f"{script.path}/000099.sst": b"of before"})
+    full(fs, lambda what, path, size: True)
+    database = open_database(script.path, options(), env=inline_env(fs, InlineRunner()))
+    assert fs.exists(script.path / "000099.sst")
+    database.close()
+    heal(fs)
+    open_database(script.path, options(), env=inline_env(fs, InlineRunner())).close()
+    assert not fs.exists(script.path / "000099.sst")
+
+
 def test_a_manifest_whose_name_finds_no_room_is_not_the_one_that_counts() -> None:
     """A rename without room has done nothing: the old manifest goes on, and a close is a close."""
     script = Script(options())

@@ -162,4 +162,20 @@ OUTSIDE = (
             "tests/store/test_commit_clock.py::test_a_write_while_the_clock_is_ahead_gets_the_true_time",
         ),
     ),
+    Mutation(
+        trap=13,
+        name="a database that was opened without room is written before its manifest is",
+        file="replicad/store/pressure.py",
+        old='NEEDED_BY_WRITES: tuple[Work, ...] = ("manifest", "reserve")\n',
+        new='NEEDED_BY_WRITES: tuple[Work, ...] = ("reserve",)\n',
+        caught_by=("tests/store/test_no_room.py::test_a_database_on_a_full_disk_opens_for_reading",),
+    ),
+    Mutation(
+        trap=13,
+        name="an opening without room removes what the manifest does not know",
+        file="replicad/store/opening.py",
+        old="        if manifest.has_file:\n            remove_stale_manifests(fs, path)\n",
+        new="        if True:\n            remove_stale_manifests(fs, path)\n",
+        caught_by=("tests/store/test_no_room.py::test_an_opening_without_room_removes_nothing",),
+    ),
 )

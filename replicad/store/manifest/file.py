@@ -172,8 +172,14 @@ def _state_of(data: bytes, bound: int) -> ManifestState:
 class ManifestWriter:
     """Appends edits, each durable before `append` returns, and starts a new file when one has grown."""
 
-    def __init__(self, fs: FileSystem, directory: Path, state: ManifestState) -> None:
-        """Starts a new file that holds `state`, so that a torn tail of the last one is left behind."""
+    def __init__(
+        self, fs: FileSystem, directory: Path, state: ManifestState, *, without_room: bool = False
+    ) -> None:
+        """Starts a new file that holds `state`, so that a torn tail of the last one is left behind.
+
+        `without_room`: where there is none for it, the last file goes on to count until the first edit that
+        finds some; nothing that it does not know may be removed before. Else raises DiskFullError.
+        """
         self.state = state
         self._fs = fs
         self._directory = directory
@@ -182,7 +188,16 @@ class ManifestWriter:
         """Beyond the least, twice what the state itself takes: else each edit would write it whole."""
         self.remove: Callable[[list[Path]], None] = self._unlink
         """What is done with the files that are superseded."""
-        self._start_file(state)
+        try:
+            self._start_file(state)
+        except DiskFullError:
+            if not without_room:
+                raise
+
+    @property
+    def has_file(self) -> bool:
+        """Whether there was room for a file."""
+        return self._file is not None
 
     @property
     def path(self) -> Path:
@@ -199,7 +214,10 @@ class ManifestWriter:
         DiskFullError or InvalidArgument, and then nothing has changed."""
         state = self.state.apply(edit)
         file = self._file
-        assert file is not None
+        if file is None:
+            self._start_file(state)
+            self.remove(_stale_manifests(self._fs, self._directory))
+            return
         if file.size > self._rotate_bytes and self._could_start_file(state):
             return
         try:
@@ -257,6 +275,18 @@ class ManifestWriter:
     def _unlink(self, paths: list[Path]) -> None:
         for path in paths:
             self._fs.unlink(path)
+
+
+def remove_stale_manifests(fs: FileSystem, directory: Path) -> None:
+    """Removes every manifest but the one that CURRENT names."""
+    for path in _stale_manifests(fs, directory):
+        fs.unlink(path)
+
+
+def _stale_manifests(fs: FileSystem, directory: Path) -> list[Path]:
+    current, _ = decode_current(fs.read_file(directory / "CURRENT"))
+    names = (name for name in fs.list(directory) if name.startswith("MANIFEST-"))
+    return [directory / name for name in names if name != current]
 
 
 def encode_manifest(state: ManifestState) -> bytes:
