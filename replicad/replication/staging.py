@@ -21,13 +21,19 @@ from pathlib import Path
 
 from replicad.env import AppendFile, FileSystem
 from replicad.errors import CorruptionError, DiskFullError, ProtocolError
-from replicad.options import MIB
+from replicad.options import KEY_BYTES_MAX, KIB, MIB
 from replicad.replication.headers import FileEntry
+from replicad.store.manifest.edit import RECORD_BYTES_MAX
 
 DIRECTORY = Path("bootstrap") / "incoming"
-FILES_MAX = 100_000
-META_BYTES_MAX = 256 * MIB
-"""Of a file that is no table: it is read whole when the copy opens."""
+FILES_MAX = 1_000_000
+BLOCK_BYTES = 4 * KIB
+"""What a file takes of the disk at least, however small it is."""
+META_BYTES_MAX = RECORD_BYTES_MAX + KIB
+"""Of a file that is no table, without what a manifest holds of each table: it is read whole when the copy
+opens."""
+TABLE_META_BYTES_MAX = 2 * KEY_BYTES_MAX + KIB
+"""In a manifest, of one table: its smallest and its largest key, and numbers."""
 
 NAME = re.compile(r"\d{6,20}\.sst|MANIFEST-\d{1,20}|CURRENT|OPTIONS-\d{1,20}\.toml", re.ASCII)
 _PART, _NEXT, _LINK = "part", "next", "link"
@@ -38,6 +44,7 @@ def check_list(entries: Sequence[FileEntry], size_bytes: int) -> None:
     if len(entries) > FILES_MAX:
         raise ProtocolError(f"a copy of {len(entries)} files; the limit is {FILES_MAX}")
     names = set()
+    tables = sum(entry.name.endswith(".sst") for entry in entries)
     for entry in entries:
         if NAME.fullmatch(entry.name) is None:
             raise ProtocolError(f"{entry.name!r} is no name of a file in a copy")
@@ -46,12 +53,20 @@ def check_list(entries: Sequence[FileEntry], size_bytes: int) -> None:
         if not entry.size:
             # Free space would bound no number of such files, and each costs a sync.
             raise ProtocolError(f"{entry.name} has no bytes in the list")
-        if not entry.name.endswith(".sst") and entry.size > META_BYTES_MAX:
-            raise ProtocolError(f"{entry.name} has {entry.size} bytes; the limit is {META_BYTES_MAX}")
+        limit = _size_max(entry.name, tables)
+        if limit is not None and entry.size > limit:
+            raise ProtocolError(f"{entry.name} has {entry.size} bytes; the limit is {limit}")
         names.add(entry.name)
     total = sum(entry.size for entry in entries)
     if total != size_bytes:
         raise ProtocolError(f"the files of the list have {total} bytes, {size_bytes} were announced")
+
+
+def _size_max(name: str, tables: int) -> int | None:
+    """Of a file in a copy of so many tables; None for a table, which only the disk bounds."""
+    if name.endswith(".sst"):
+        return None
+    return META_BYTES_MAX + (tables * TABLE_META_BYTES_MAX if name.startswith("MANIFEST") else 0)
 
 
 class Staging:
@@ -95,7 +110,7 @@ class Staging:
                 except CorruptionError:
                     missing[index] = self._begun[index] = 0
         self._fs.sync_directory(self.path)
-        needed = sum(self._entries[index].size - size for index, size in missing.items())
+        needed = sum(max(self._entries[index].size - size, BLOCK_BYTES) for index, size in missing.items())
         free = self._fs.free_bytes(self.path)
         if needed + free_bytes_min > free:
             raise DiskFullError(

@@ -10,8 +10,20 @@ import pytest
 from replicad.env import LocalFileSystem, ReadFile
 from replicad.env.local import LocalReadFile
 from replicad.errors import CorruptionError, DiskFullError, ProtocolError
+from replicad.options import KEY_BYTES_MAX
 from replicad.replication.headers import FileEntry
-from replicad.replication.staging import DIRECTORY, FILES_MAX, META_BYTES_MAX, Staging, check_list
+from replicad.replication.staging import (
+    BLOCK_BYTES,
+    DIRECTORY,
+    FILES_MAX,
+    META_BYTES_MAX,
+    TABLE_META_BYTES_MAX,
+    Staging,
+    check_list,
+)
+from replicad.store.manifest.edit import RECORD_BYTES_MAX, Edit, encode_edit
+from replicad.store.table.meta import LEVELS, TableMeta
+from replicad.types import FamilyId, FileNumber, Sequence
 from tests.support.faulty_filesystem import io_error
 from tests.support.power_loss import MortalFileSystem
 
@@ -84,6 +96,42 @@ def test_lists_that_would_fill_a_directory_or_memory_are_refused() -> None:
     for name in ("MANIFEST-000001", "CURRENT", "OPTIONS-000001.toml"):
         with pytest.raises(ProtocolError, match="the limit is"):
             check_list([FileEntry(name, META_BYTES_MAX + 1, A.sha256)], META_BYTES_MAX + 1)
+
+
+def test_the_manifest_of_many_tables_with_the_longest_keys_is_taken() -> None:
+    """A manifest is as large as its tables make it: of each it holds two keys, and numbers."""
+    most = (1 << 64) - 1
+    meta = TableMeta(
+        number=FileNumber(most),
+        table_id=bytes(16),
+        family=FamilyId((1 << 32) - 1),
+        level=LEVELS - 1,
+        size_bytes=most,
+        sha256=bytes(32),
+        smallest=b"a" * KEY_BYTES_MAX,
+        largest=b"b" * KEY_BYTES_MAX,
+        first_sequence=Sequence(most),
+        last_sequence=Sequence(most),
+        entries=most,
+        deletions=most,
+        raw_bytes=most,
+    )
+    assert len(encode_edit(Edit(add=(meta,)))) < TABLE_META_BYTES_MAX
+    tables = [FileEntry(f"{number:06}.sst", 1, A.sha256) for number in range(5000)]
+    largest = RECORD_BYTES_MAX + 5000 * TABLE_META_BYTES_MAX
+    check_list([*tables, FileEntry("MANIFEST-000001", largest, A.sha256)], largest + 5000)
+    with pytest.raises(ProtocolError, match="the limit is"):
+        check_list([*tables, FileEntry("CURRENT", largest, A.sha256)], largest + 5000)
+
+
+def test_small_files_count_as_the_blocks_that_they_take(tmp_path: Path) -> None:
+    """A list of very many small files does not fit a disk that has room for their bytes only."""
+    staging = Staging(FS, tmp_path, LIST)
+    FS.make_directories(staging.path)
+    free = FS.free_bytes(staging.path)
+    many = [FileEntry(f"{number:06}.sst", 1, A.sha256) for number in range(1000)]
+    with pytest.raises(DiskFullError, match=f"needs {1000 * BLOCK_BYTES} bytes"):
+        Staging(FS, tmp_path, many).prepare({}, free - 2000)
 
 
 def test_what_is_complete_is_kept_and_the_rest_removed(tmp_path: Path) -> None:

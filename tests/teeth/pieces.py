@@ -80,7 +80,7 @@ PIECES = (
         trap=28,
         name="a copy's manifest may be of any size",
         file="replicad/replication/staging.py",
-        old="entry.size > META_BYTES_MAX",
+        old="entry.size > limit",
         new="entry.size < 0",
         caught_by=(
             "tests/replication/test_staging.py::test_lists_that_would_fill_a_directory_or_memory_are_refused",
