@@ -21,6 +21,13 @@ _TEXT_ERROR_MAX = 512
 _UNSAFE = bytes(byte for byte in range(256) if byte < 0x20 or byte == 0x7F)
 _TO_BLANKS = bytes.maketrans(_UNSAFE, b" " * len(_UNSAFE))
 
+
+class Word(str):
+    """Encoded as a status: where Redis does so, clients insist."""
+
+    __slots__ = ()
+
+
 Value = bytes | str | int | None | list["Value"] | dict[str, "Value"]
 
 
@@ -80,6 +87,8 @@ def encode(value: Value, protocol: int) -> bytes:
         return nil(protocol)
     if isinstance(value, bytes):
         return bulk(value)
+    if isinstance(value, Word):
+        return status(value.encode())
     if isinstance(value, str):
         return bulk(value.encode())
     if isinstance(value, int):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 
@@ -60,3 +61,11 @@ def test_redis_benchmark_runs(server: RunningServer) -> None:
     )
     assert '"SET"' in done.stdout and '"GET"' in done.stdout
     assert "rror" not in done.stdout + done.stderr
+
+
+def test_its_help_is_made_of_what_the_commands_take(server: RunningServer) -> None:
+    """It asks COMMAND DOCS, and insists on how each part is encoded."""
+    answer = re.sub(r"\x1b\[\d+m", "", cli(server, stdin=b"HELP set\nHELP config get\nHELP replicad.wait\n"))
+    assert "SET key value [NX|XX] [GET] [KEEPTTL]" in answer
+    assert "CONFIG GET pattern [pattern ...]" in answer
+    assert "REPLICAD.WAIT RECEIVED|APPLIED|DURABLE numreplicas milliseconds" in answer

@@ -86,4 +86,4 @@ def test_commands_describe_themselves(client: redis.Redis, server: RunningServer
     with server.connect() as raw:
         raw.send(b"COMMAND COUNT\r\nCOMMAND INFO nosuch\r\nCOMMAND DOCS echo nosuch\r\n")
         raw.read(b":%d\r\n*1\r\n$-1\r\n" % len(known))
-        raw.read(b"*2\r\n$4\r\necho\r\n*6\r\n$7\r\nsummary\r\n$21\r\nAnswers its argument.\r\n")
+        raw.read(b"*2\r\n$4\r\necho\r\n*8\r\n$7\r\nsummary\r\n$21\r\nAnswers its argument.\r\n")

@@ -26,6 +26,11 @@ class Subcommand:
     def name(self) -> bytes:
         return self.usage.split()[0].encode()
 
+    @property
+    def arguments(self) -> str:
+        """The usage without the name."""
+        return self.usage.partition(" ")[2]
+
 
 class Container:
     """What a command's second word may be."""
@@ -33,6 +38,10 @@ class Container:
     def __init__(self, name: str, *subcommands: Subcommand) -> None:
         self.name = name
         self._subcommands = {each.name: each for each in subcommands}
+
+    @property
+    def subcommands(self) -> tuple[Subcommand, ...]:
+        return tuple(self._subcommands.values())
 
     def check(self, request: Request) -> bytes | None:
         """The refusal of a subcommand that there is not, or that is given other arguments than it takes."""
@@ -58,6 +67,6 @@ class Container:
     def help(self) -> bytes:
         """One line for each subcommand and one for what it does, as Redis's."""
         lines = [f"{self.name.upper()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
-        for each in (*self._subcommands.values(), Subcommand("HELP", "Prints this help.")):
+        for each in (*self.subcommands, Subcommand("HELP", "Prints this help.")):
             lines += [each.usage, f"    {each.summary}"]
         return replies.array([b"+%b\r\n" % line.encode() for line in lines])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from replicad.server import refusals, replies
 from replicad.server.commands.container import Container, Subcommand
 from replicad.server.commands.table import Command, Group
+from replicad.server.commands.usage import parse_usage
 from replicad.server.glob import compile_glob
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
@@ -33,7 +34,7 @@ _COMMAND = Container(
 )
 
 
-@introspection.command("command", -1, "Describes the commands.", check=_COMMAND.check)
+@introspection.command("command", -1, "Describes the commands.", container=_COMMAND)
 def command(client: Connection, request: Request) -> bytes:
     answer = _COMMAND.answer(request)
     if answer is not None:
@@ -78,10 +79,23 @@ def _listed(known: Mapping[str, Command], options: Request) -> list[replies.Valu
 @cache
 def _entry(each: Command, protocol: int) -> bytes:
     """Encoded once: clients ask for all of them when they connect."""
-    flags: list[replies.Value] = list(each.flags)
+    flags: list[replies.Value] = [replies.Word(flag) for flag in each.flags]
     return replies.encode([each.name, each.arity, flags, *each.keys, [], [], [], []], protocol)
 
 
 @cache
 def _documentation(each: Command, protocol: int) -> bytes:
-    return replies.encode({"summary": each.summary, "since": "0.1.0", "group": each.group}, protocol)
+    shown = _documented(each.summary, each.group, each.usage)
+    if each.container is not None:
+        shown["subcommands"] = {
+            f"{each.name}|{sub.name.decode().lower()}": _documented(sub.summary, each.group, sub.arguments)
+            for sub in each.container.subcommands
+        }
+    return replies.encode(shown, protocol)
+
+
+def _documented(summary: str, group: str, usage: str) -> dict[str, replies.Value]:
+    shown: dict[str, replies.Value] = {"summary": summary, "since": "0.1.0", "group": group}
+    if arguments := parse_usage(usage):
+        shown["arguments"] = [argument.documented() for argument in arguments]
+    return shown

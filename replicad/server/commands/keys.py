@@ -36,7 +36,7 @@ _KEY_BYTES = 64
 """What Python adds to a key, about."""
 
 
-@keys.command("exists", -2, "Counts the keys that exist.", walks=True, keys=_ALL_KEYS)
+@keys.command("exists", -2, "Counts the keys that exist.", usage="key ...", walks=True, keys=_ALL_KEYS)
 def exists(client: Connection, request: Request) -> bytes | None:
     if len(request) <= KEYS_AT_ONCE:
         found = 0
@@ -55,10 +55,12 @@ def exists(client: Connection, request: Request) -> bytes | None:
     return walk(client, count, lambda reply: reply)
 
 
-keys.command("touch", -2, "Counts the keys that exist.", walks=True, keys=_ALL_KEYS)(exists)
+keys.command("touch", -2, "Counts the keys that exist.", usage="key ...", walks=True, keys=_ALL_KEYS)(exists)
 
 
-@keys.command("del", -2, "Deletes keys; returns how many there were.", writes=True, keys=_ALL_KEYS)
+@keys.command(
+    "del", -2, "Deletes keys; returns how many there were.", usage="key ...", writes=True, keys=_ALL_KEYS
+)
 def del_(client: Connection, request: Request) -> bytes | None:
     return client.in_pieces(_delete(client, request[1:]))
 
@@ -75,24 +77,30 @@ def _delete(client: Connection, names: list[bytes]) -> Work:
     return replies.integer(len(changes))
 
 
-keys.command("unlink", -2, "Deletes keys; returns how many there were.", writes=True, keys=_ALL_KEYS)(del_)
+keys.command(
+    "unlink", -2, "Deletes keys; returns how many there were.", usage="key ...", writes=True, keys=_ALL_KEYS
+)(del_)
 
 
-@keys.command("type", 2, "Returns the type of a value: string, or none.", keys=_ONE_KEY)
+@keys.command("type", 2, "Returns the type of a value: string, or none.", usage="key", keys=_ONE_KEY)
 def type_(client: Connection, request: Request) -> bytes:
     return b"+string\r\n" if client.contains(request[1]) else b"+none\r\n"
 
 
-@keys.command("ttl", 2, "Returns -1 for a key that exists, -2 for one that does not.", keys=_ONE_KEY)
+@keys.command(
+    "ttl", 2, "Returns -1 for a key that exists, -2 for one that does not.", usage="key", keys=_ONE_KEY
+)
 def ttl(client: Connection, request: Request) -> bytes:
     return replies.integer(-1 if client.contains(request[1]) else -2)
 
 
 for _name in ("pttl", "expiretime", "pexpiretime"):
-    keys.command(_name, 2, "Returns -1 for a key that exists, -2 for one that does not.", keys=_ONE_KEY)(ttl)
+    keys.command(
+        _name, 2, "Returns -1 for a key that exists, -2 for one that does not.", usage="key", keys=_ONE_KEY
+    )(ttl)
 
 
-@keys.command("keys", 2, "Returns all keys that match a pattern.", walks=True)
+@keys.command("keys", 2, "Returns all keys that match a pattern.", usage="pattern", walks=True)
 def keys_(client: Connection, request: Request) -> bytes | None:
     matches = compile_glob(request[1])
     prefix = literal_prefix(request[1])
@@ -119,7 +127,14 @@ def _check_scan(request: Request) -> bytes | None:
     return None
 
 
-@keys.command("scan", -2, "Returns some keys and the cursor to go on with.", walks=True, check=_check_scan)
+@keys.command(
+    "scan",
+    -2,
+    "Returns some keys and the cursor to go on with.",
+    usage="cursor [MATCH pattern] [COUNT count] [TYPE type]",
+    walks=True,
+    check=_check_scan,
+)
 def scan(client: Connection, request: Request) -> bytes | None:
     """Redis's promise: a key that is there from cursor 0 to cursor 0 is returned, perhaps more than once."""
     cursors = client.server.cursors
@@ -220,5 +235,5 @@ def _refuse_flush(client: Connection, request: Request) -> bytes:
     return replies.error(f"ERR {request[0].decode('ascii', 'replace').upper()} is not supported")
 
 
-keys.command("flushall", -1, "Refused.", writes=True, refused=True)(_refuse_flush)
-keys.command("flushdb", -1, "Refused.", writes=True, refused=True)(_refuse_flush)
+keys.command("flushall", -1, "Refused.", usage="[ASYNC|SYNC]", writes=True, refused=True)(_refuse_flush)
+keys.command("flushdb", -1, "Refused.", usage="[ASYNC|SYNC]", writes=True, refused=True)(_refuse_flush)

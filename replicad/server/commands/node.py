@@ -19,7 +19,7 @@ node = Group("server")
 _PATTERNS_MAX = 64
 
 
-@node.command("info", -1, "Describes the node, in sections.")
+@node.command("info", -1, "Describes the node, in sections.", usage="[section ...]")
 def info(client: Connection, request: Request) -> bytes:
     if len(request) > _PATTERNS_MAX:
         return refusals.SYNTAX
@@ -56,7 +56,7 @@ _CONFIG = Container(
 )
 
 
-@node.command("config", -2, "Shows the settings that Redis clients ask for.", check=_CONFIG.check)
+@node.command("config", -2, "Shows the settings that Redis clients ask for.", container=_CONFIG)
 def config(client: Connection, request: Request) -> bytes:
     answer = _CONFIG.answer(request)
     if answer is not None:
@@ -84,7 +84,7 @@ def config(client: Connection, request: Request) -> bytes:
     return replies.OK
 
 
-@node.command("shutdown", -1, "Stops the node cleanly.", blocking=True)
+@node.command("shutdown", -1, "Stops the node cleanly.", usage="[NOSAVE|SAVE] [NOW] [FORCE]", blocking=True)
 def shutdown(client: Connection, request: Request) -> bytes | None:
     options = [option.upper() for option in request[1:5]]
     known = {b"NOSAVE", b"SAVE", b"NOW", b"FORCE"}.issuperset(options) and len(request) <= 4

@@ -27,22 +27,22 @@ def _change(client: Connection, key: bytes, change: int) -> bytes:
     return b":%d\r\n" % number
 
 
-@numbers.command("incr", 2, "Adds one.", writes=True, keys=_ONE_KEY)
+@numbers.command("incr", 2, "Adds one.", usage="key", writes=True, keys=_ONE_KEY)
 def incr(client: Connection, request: Request) -> bytes:
     return _change(client, request[1], 1)
 
 
-@numbers.command("decr", 2, "Subtracts one.", writes=True, keys=_ONE_KEY)
+@numbers.command("decr", 2, "Subtracts one.", usage="key", writes=True, keys=_ONE_KEY)
 def decr(client: Connection, request: Request) -> bytes:
     return _change(client, request[1], -1)
 
 
-@numbers.command("incrby", 3, "Adds an integer.", writes=True, keys=_ONE_KEY)
+@numbers.command("incrby", 3, "Adds an integer.", usage="key increment", writes=True, keys=_ONE_KEY)
 def incrby(client: Connection, request: Request) -> bytes:
     return _change(client, request[1], parse_integer(request[2]))
 
 
-@numbers.command("decrby", 3, "Subtracts an integer.", writes=True, keys=_ONE_KEY)
+@numbers.command("decrby", 3, "Subtracts an integer.", usage="key decrement", writes=True, keys=_ONE_KEY)
 def decrby(client: Connection, request: Request) -> bytes:
     change = parse_integer(request[2])
     if change == INTEGER_MIN:

@@ -26,7 +26,7 @@ _EACH_BYTES = 64  # what Python adds
 _ANNOTATIONS_BYTES_MAX = 16 * (ANNOTATION_BYTES_MAX + _EACH_BYTES)
 
 
-@ours.command("replicad.logdata", 2, "Annotates the next batch in the log.", writes=True)
+@ours.command("replicad.logdata", 2, "Annotates the next batch in the log.", usage="data", writes=True)
 def logdata(client: Connection, request: Request) -> bytes:
     data = request[1]
     if len(data) > ANNOTATION_BYTES_MAX:
@@ -81,10 +81,10 @@ def status(client: Connection, request: Request) -> bytes:
     return replies.bulk(json.dumps(client.server.node.status(), default=str).encode())
 
 
-_SLOT = Container("replicad.slot", Subcommand("DROP <node id>", "Ends the slot of a replica.", 1, 1))
+_SLOT = Container("replicad.slot", Subcommand("DROP <node-id>", "Ends the slot of a replica.", 1, 1))
 
 
-@ours.command("replicad.slot", -2, "Slots of replicas: DROP node id.", check=_SLOT.check)
+@ours.command("replicad.slot", -2, "Ends slots of replicas.", container=_SLOT)
 def slot(client: Connection, request: Request) -> bytes:
     answer = _SLOT.answer(request)
     if answer is not None:
@@ -96,7 +96,12 @@ def slot(client: Connection, request: Request) -> bytes:
     return replies.integer(client.server.node.drop_slot(node_id))
 
 
-@ours.command("replicad.throttle", -1, "Bytes a second that copies sent to replicas may take; 0 is no limit.")
+@ours.command(
+    "replicad.throttle",
+    -1,
+    "Bytes a second that copies sent to replicas may take; 0 is no limit.",
+    usage="[number]",
+)
 def throttle(client: Connection, request: Request) -> bytes:
     node = client.server.node
     if len(request) == 1:
@@ -107,7 +112,13 @@ def throttle(client: Connection, request: Request) -> bytes:
     return replies.OK
 
 
-@ours.command("replicad.checkpoint", 2, "Makes a copy on this machine; returns its position.", blocking=True)
+@ours.command(
+    "replicad.checkpoint",
+    2,
+    "Makes a copy on this machine; returns its position.",
+    usage="path",
+    blocking=True,
+)
 def checkpoint(client: Connection, request: Request) -> None:
     path = Path(request[1].decode("utf-8", "surrogateescape"))
     if b"\0" in request[1] or not path.is_absolute():
@@ -133,9 +144,7 @@ _FAMILY = Container(
 )
 
 
-@ours.command(
-    "replicad.backup", -2, "Backups: CREATE [TARGET t] [FLUSH] [METADATA bytes], STOP.", blocking=True
-)
+@ours.command("replicad.backup", -2, "Makes backups, and has them end.", container=_BACKUP, blocking=True)
 def backup(client: Connection, request: Request) -> bytes | None:
     answer = _BACKUP.answer(request)
     if answer is not None:
@@ -180,7 +189,13 @@ def _backup_target(data: bytes) -> str:
     return text
 
 
-@ours.command("replicad.updates", -3, "Durable batches from the log: SINCE COUNT [BLOCK ms].", blocking=True)
+@ours.command(
+    "replicad.updates",
+    -3,
+    "Durable batches from the log: SINCE COUNT [BLOCK ms].",
+    usage="sequence count [BLOCK milliseconds]",
+    blocking=True,
+)
 def updates(client: Connection, request: Request) -> None:
     since, count = parse_count(request[1]), parse_count(request[2])
     block_ms = 0
@@ -220,6 +235,7 @@ def updates(client: Connection, request: Request) -> None:
     "replicad.sequenceat",
     2,
     "The first number committed at a time (microseconds) or later.",
+    usage="microseconds",
     blocking=True,
 )
 def sequence_at(client: Connection, request: Request) -> None:
@@ -234,7 +250,7 @@ def sequence_at(client: Connection, request: Request) -> None:
     client.server.run_in_thread(client, find)
 
 
-@ours.command("replicad.family", -2, "Column families: CREATE name, DROP number, LIST.", blocking=True)
+@ours.command("replicad.family", -2, "Makes and drops column families.", container=_FAMILY, blocking=True)
 def family(client: Connection, request: Request) -> bytes:
     answer = _FAMILY.answer(request)
     if answer is not None:

@@ -20,7 +20,9 @@ _OPTIONS_MAX = 16
 """Words of FAILOVER and SWITCHOVER: each option once is less."""
 
 
-@roles.command("replicad.promote", -1, "Makes this replica the primary: [FORCE].", blocking=True)
+@roles.command(
+    "replicad.promote", -1, "Makes this replica the primary: [FORCE].", usage="[FORCE]", blocking=True
+)
 def promote(client: Connection, request: Request) -> bytes | None:
     force = len(request) == 2 and request[1].upper() == b"FORCE"
     if len(request) > 1 and not force:
@@ -30,7 +32,11 @@ def promote(client: Connection, request: Request) -> bytes | None:
 
 
 @roles.command(
-    "replicad.switchover", -1, "Hands the writes to a replica: [TO node] [TIMEOUT ms].", blocking=True
+    "replicad.switchover",
+    -1,
+    "Hands the writes to a replica: [TO node] [TIMEOUT ms].",
+    usage="[TO node] [TIMEOUT milliseconds]",
+    blocking=True,
 )
 def switchover(client: Connection, request: Request) -> bytes | None:
     target, timeout_ms = None, None
@@ -52,7 +58,13 @@ def switchover(client: Connection, request: Request) -> bytes | None:
     return None
 
 
-@roles.command("replicaof", 3, "Follows another node, or nobody: host port | NO ONE.", blocking=True)
+@roles.command(
+    "replicaof",
+    3,
+    "Follows another node, or nobody: host port | NO ONE.",
+    usage="<host port | NO ONE>",
+    blocking=True,
+)
 def replicaof(client: Connection, request: Request) -> bytes | None:
     if request[1].upper() == b"NO" and request[2].upper() == b"ONE":
         if client.server.node.role == "primary":
@@ -76,6 +88,7 @@ def replicaof(client: Connection, request: Request) -> bytes | None:
     "replicad.rejoin",
     -1,
     "Saves what this replica has and its primary lacks, and fetches all data: [host port].",
+    usage="[host port]",
     blocking=True,
 )
 def rejoin(client: Connection, request: Request) -> bytes | None:
@@ -96,13 +109,17 @@ def rejoin(client: Connection, request: Request) -> bytes | None:
     return None
 
 
-@roles.command("slaveof", 3, "REPLICAOF under its older name.", blocking=True)
+@roles.command("slaveof", 3, "REPLICAOF under its older name.", usage="<host port | NO ONE>", blocking=True)
 def slaveof(client: Connection, request: Request) -> bytes | None:
     return replicaof(client, request)
 
 
 @roles.command(
-    "failover", -1, "Hands the writes to a replica: [TO host port] [ABORT] [TIMEOUT ms].", blocking=True
+    "failover",
+    -1,
+    "Hands the writes to a replica: [TO host port] [ABORT] [TIMEOUT ms].",
+    usage="[TO host port] [ABORT] [TIMEOUT milliseconds]",
+    blocking=True,
 )
 def failover(client: Connection, request: Request) -> bytes | None:
     options = [option.upper() for option in request[1:_OPTIONS_MAX]]

@@ -21,20 +21,20 @@ session = Group("connection")
 _NAME = re.compile(rb"[!-~]{0,256}")
 
 
-@session.command("ping", -1, "Answers PONG, or its argument.")
+@session.command("ping", -1, "Answers PONG, or its argument.", usage="[message]")
 def ping(client: Connection, request: Request) -> bytes:
     if len(request) > 2:
         return refusals.wrong_arity("ping")
     return replies.PONG if len(request) == 1 else replies.bulk(request[1])
 
 
-@session.command("echo", 2, "Answers its argument.")
+@session.command("echo", 2, "Answers its argument.", usage="message")
 def echo(client: Connection, request: Request) -> bytes:
     client.weigh(len(request[1]))
     return replies.bulk(request[1])
 
 
-@session.command("select", 2, "Chooses the database: the number of a column family.")
+@session.command("select", 2, "Chooses the database: the number of a column family.", usage="number")
 def select(client: Connection, request: Request) -> bytes:
     number = parse_integer(request[1])
     if number and number not in client.server.store.families.values():
@@ -43,7 +43,7 @@ def select(client: Connection, request: Request) -> bytes:
     return replies.OK
 
 
-@session.command("auth", -2, "Accepts the default user: it has no password.")
+@session.command("auth", -2, "Accepts the default user: it has no password.", usage="[username] password")
 def auth(client: Connection, request: Request) -> bytes:
     if len(request) == 2:
         return refusals.NO_PASSWORD
@@ -72,7 +72,12 @@ def reset(client: Connection, request: Request) -> bytes:
     return b"+RESET\r\n"
 
 
-@session.command("hello", -1, "Agrees on the protocol's version.")
+@session.command(
+    "hello",
+    -1,
+    "Agrees on the protocol's version.",
+    usage="[protover [AUTH username password] [SETNAME clientname]]",
+)
 def hello(client: Connection, request: Request) -> bytes:
     version, name = client.protocol, None
     if len(request) > 1:
@@ -136,14 +141,14 @@ _CLIENT = Container(
     Subcommand("GETNAME", "Returns the name of this connection."),
     Subcommand("SETNAME <name>", "Names this connection.", 1, 1),
     Subcommand("SETINFO <LIB-NAME|LIB-VER> <value>", "Says which library this client uses.", 2, 2),
-    Subcommand("LIST [TYPE <normal|master|replica|pubsub> | ID <id> ...]", "Lists connections.", 0, ANY),
+    Subcommand("LIST [TYPE <NORMAL|MASTER|REPLICA|PUBSUB> | ID <id> ...]", "Lists connections.", 0, ANY),
     Subcommand("REPLY ON", "Replies are always on.", 1, 1),
     Subcommand("NO-EVICT <ON|OFF>", "Accepted: no connection is evicted.", 1, 1, _on_or_off),
     Subcommand("NO-TOUCH <ON|OFF>", "Accepted: there are no access times.", 1, 1, _on_or_off),
 )
 
 
-@session.command("client", -2, "Names and lists connections.", check=_CLIENT.check)
+@session.command("client", -2, "Names and lists connections.", container=_CLIENT)
 def client_(client: Connection, request: Request) -> bytes:
     answer = _CLIENT.answer(request)
     if answer is not None:

@@ -27,7 +27,7 @@ _SET_OPTIONS = frozenset([b"NX", b"XX", b"GET", b"KEEPTTL"])
 _SET_OPTIONS_MAX = 8
 
 
-@strings.command("get", 2, "Returns the value of a key.", keys=_ONE_KEY)
+@strings.command("get", 2, "Returns the value of a key.", usage="key", keys=_ONE_KEY)
 def get(client: Connection, request: Request) -> bytes:
     value = client.get(request[1]) if client.direct else client.read(request[1])
     if value is None:
@@ -48,7 +48,15 @@ def _check_set(request: Request) -> bytes | None:
     return None if known and not {b"NX", b"XX"}.issubset(options) else refusals.SYNTAX
 
 
-@strings.command("set", -3, "Sets the value of a key.", writes=True, check=_check_set, keys=_ONE_KEY)
+@strings.command(
+    "set",
+    -3,
+    "Sets the value of a key.",
+    usage="key value [NX|XX] [GET] [KEEPTTL]",
+    writes=True,
+    check=_check_set,
+    keys=_ONE_KEY,
+)
 def set_(client: Connection, request: Request) -> bytes:
     if len(request) == 3:
         client.put(request[1], request[2])
@@ -79,7 +87,9 @@ def _shown(client: Connection, value: bytes | None) -> bytes:
     return replies.bulk(value)
 
 
-@strings.command("mget", -2, "Returns the values of several keys.", walks=True, keys=(1, -1, 1))
+@strings.command(
+    "mget", -2, "Returns the values of several keys.", usage="key ...", walks=True, keys=(1, -1, 1)
+)
 def mget(client: Connection, request: Request) -> bytes | None:
     keys, nil, options = request[1:], client.nil, client.server.options
     if len(keys) < KEYS_AT_ONCE:
@@ -133,7 +143,13 @@ def _check_pairs(request: Request) -> bytes | None:
 
 
 @strings.command(
-    "mset", -3, "Sets several keys in one batch.", writes=True, check=_check_pairs, keys=(1, -1, 2)
+    "mset",
+    -3,
+    "Sets several keys in one batch.",
+    usage="<key value> ...",
+    writes=True,
+    check=_check_pairs,
+    keys=(1, -1, 2),
 )
 def mset(client: Connection, request: Request) -> bytes | None:
     return client.in_pieces(_write_all(client, _pairs(request), replies.OK))
@@ -148,6 +164,7 @@ def _write_all(client: Connection, changes: dict[bytes, bytes | None], reply: by
     "msetnx",
     -3,
     "Sets several keys if none of them exists.",
+    usage="<key value> ...",
     writes=True,
     check=_check_pairs,
     keys=(1, -1, 2),
@@ -172,7 +189,9 @@ def _pairs(request: Request) -> dict[bytes, bytes | None]:
     return dict(zip(request[1::2], request[2::2], strict=True))
 
 
-@strings.command("setnx", 3, "Sets a key if it does not exist.", writes=True, keys=_ONE_KEY)
+@strings.command(
+    "setnx", 3, "Sets a key if it does not exist.", usage="key value", writes=True, keys=_ONE_KEY
+)
 def setnx(client: Connection, request: Request) -> bytes:
     if client.contains_newest(request[1]):
         return replies.ZERO
@@ -180,14 +199,16 @@ def setnx(client: Connection, request: Request) -> bytes:
     return replies.ONE
 
 
-@strings.command("getset", 3, "Sets a key and returns its old value.", writes=True, keys=_ONE_KEY)
+@strings.command(
+    "getset", 3, "Sets a key and returns its old value.", usage="key value", writes=True, keys=_ONE_KEY
+)
 def getset(client: Connection, request: Request) -> bytes:
     old = client.read_newest(request[1])
     client.put(request[1], request[2])
     return _shown(client, old)
 
 
-@strings.command("getdel", 2, "Deletes a key and returns its value.", writes=True, keys=_ONE_KEY)
+@strings.command("getdel", 2, "Deletes a key and returns its value.", usage="key", writes=True, keys=_ONE_KEY)
 def getdel(client: Connection, request: Request) -> bytes:
     old = client.read_newest(request[1])
     if old is not None:
@@ -195,7 +216,9 @@ def getdel(client: Connection, request: Request) -> bytes:
     return _shown(client, old)
 
 
-@strings.command("append", 3, "Appends to a value; returns its length.", writes=True, keys=_ONE_KEY)
+@strings.command(
+    "append", 3, "Appends to a value; returns its length.", usage="key value", writes=True, keys=_ONE_KEY
+)
 def append(client: Connection, request: Request) -> bytes:
     old = client.read_newest(request[1]) or b""
     if len(old) + len(request[2]) > client.server.options.bulk_bytes_max:
@@ -205,14 +228,14 @@ def append(client: Connection, request: Request) -> bytes:
     return replies.integer(len(value))
 
 
-@strings.command("strlen", 2, "Returns the length of a value.", keys=_ONE_KEY)
+@strings.command("strlen", 2, "Returns the length of a value.", usage="key", keys=_ONE_KEY)
 def strlen(client: Connection, request: Request) -> bytes:
     value = client.read(request[1]) or b""
     client.weigh(len(value))  # It was copied.
     return replies.integer(len(value))
 
 
-@strings.command("getrange", 4, "Returns a part of a value.", keys=_ONE_KEY)
+@strings.command("getrange", 4, "Returns a part of a value.", usage="key start end", keys=_ONE_KEY)
 def getrange(client: Connection, request: Request) -> bytes:
     first, last = parse_integer(request[2]), parse_integer(request[3])
     value = client.read(request[1]) or b""
@@ -223,7 +246,9 @@ def getrange(client: Connection, request: Request) -> bytes:
     return replies.bulk(value[begin : end + 1])
 
 
-@strings.command("setrange", 4, "Overwrites a part of a value.", writes=True, keys=_ONE_KEY)
+@strings.command(
+    "setrange", 4, "Overwrites a part of a value.", usage="key offset value", writes=True, keys=_ONE_KEY
+)
 def setrange(client: Connection, request: Request) -> bytes:
     offset, part = parse_integer(request[2]), request[3]
     if offset < 0:
@@ -245,13 +270,15 @@ def _check_getex(request: Request) -> bytes | None:
     return refusals.NO_EXPIRY if options[0] in _EXPIRY_OPTIONS and len(options) == 2 else refusals.SYNTAX
 
 
-@strings.command("getex", -2, "Returns the value of a key.", check=_check_getex, keys=_ONE_KEY)
+@strings.command(
+    "getex", -2, "Returns the value of a key.", usage="key [PERSIST]", check=_check_getex, keys=_ONE_KEY
+)
 def getex(client: Connection, request: Request) -> bytes:
     """Nothing expires, so without an expiry it is GET, and PERSIST changes nothing."""
     return _check_getex(request) or _shown(client, client.read(request[1]))
 
 
-@strings.command("persist", 2, "Returns 0: no value expires.", keys=_ONE_KEY)
+@strings.command("persist", 2, "Returns 0: no value expires.", usage="key", keys=_ONE_KEY)
 def persist(client: Connection, request: Request) -> bytes:
     return replies.ZERO
 
@@ -260,14 +287,14 @@ def _refuse_expiry(client: Connection, request: Request) -> bytes:
     return refusals.NO_EXPIRY
 
 
-for _name, _arity in {
-    "setex": 4,
-    "psetex": 4,
-    "expire": -3,
-    "pexpire": -3,
-    "expireat": -3,
-    "pexpireat": -3,
-}.items():
-    strings.command(_name, _arity, "Refused: no value expires.", writes=True, refused=True, keys=_ONE_KEY)(
-        _refuse_expiry
-    )
+for _name, _arity, _usage in (
+    ("setex", 4, "key seconds value"),
+    ("psetex", 4, "key milliseconds value"),
+    ("expire", -3, "key seconds [NX|XX|GT|LT]"),
+    ("pexpire", -3, "key milliseconds [NX|XX|GT|LT]"),
+    ("expireat", -3, "key timestamp [NX|XX|GT|LT]"),
+    ("pexpireat", -3, "key timestamp [NX|XX|GT|LT]"),
+):
+    strings.command(
+        _name, _arity, "Refused: no value expires.", usage=_usage, writes=True, refused=True, keys=_ONE_KEY
+    )(_refuse_expiry)

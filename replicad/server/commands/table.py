@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from replicad.server.requests import Request
 
 if TYPE_CHECKING:
+    from replicad.server.commands.container import Container
     from replicad.server.connection import Connection
 
 Check = Callable[[Request], "bytes | None"]
@@ -38,7 +39,7 @@ class Command:
     `writes`: refused on a node that takes no writes. `immediate`: executed even while MULTI queues.
     `blocking`: its reply comes later, so it cannot stand in a MULTI. `walks`: its reply comes later, too, but
     within EXEC at once. `refused`: always. `check`: what MULTI refuses when it is queued. `keys`: first,
-    last, step.
+    last, step. `usage`: its arguments (`usage.parse_usage`), where they are not those of a `container`.
     """
 
     name: str
@@ -53,6 +54,8 @@ class Command:
     refused: bool
     check: Check | None
     keys: tuple[int, int, int]
+    usage: str
+    container: Container | None
 
     @property
     def reads(self) -> bool:
@@ -98,6 +101,8 @@ class Group:
         refused: bool = False,
         check: Check | None = None,
         keys: tuple[int, int, int] = (0, 0, 0),
+        usage: str = "",
+        container: Container | None = None,
     ) -> Callable[[Handler], Handler]:
         def declare(handler: Handler) -> Handler:
             self.commands.append(
@@ -112,8 +117,10 @@ class Group:
                     blocking=blocking,
                     walks=walks,
                     refused=refused,
-                    check=check,
+                    check=check if container is None else container.check,
                     keys=keys,
+                    usage=usage,
+                    container=container,
                 )
             )
             return handler

@@ -131,7 +131,7 @@ def _execute(client: Connection, queue: Queue, transaction: Transaction) -> Work
 
 
 @transactions.command(
-    "watch", -2, "Makes the next EXEC depend on these keys.", immediate=True, keys=(1, -1, 1)
+    "watch", -2, "Makes the next EXEC depend on these keys.", usage="key ...", immediate=True, keys=(1, -1, 1)
 )
 def watch(client: Connection, request: Request) -> bytes | None:
     """What is watched is a key's commit sequence number (a key that is absent has 0), and every write to it.

@@ -39,7 +39,13 @@ _ID = re.compile(rb"[0-9a-f]{32}")
 Arguments = Sequence[bytes]
 
 
-@verification.command("replicad.verify", -3, "Marks and digests, for comparing nodes.", blocking=True)
+@verification.command(
+    "replicad.verify",
+    -3,
+    "Marks and digests, for comparing nodes.",
+    usage="<MARK|SNAPSHOT|FAMILIES|SPLIT|DIGESTS|ENTRIES|RELEASE> id [argument ...]",
+    blocking=True,
+)
 def verify(client: Connection, request: Request) -> bytes | None:
     found = _SUBCOMMANDS.get(request[1].upper())
     if found is None:

@@ -29,7 +29,12 @@ def _check_wait(request: Request) -> bytes | None:
 
 
 @waiting.command(
-    "wait", 3, "Waits until replicas show this connection's writes.", walks=True, check=_check_wait
+    "wait",
+    3,
+    "Waits until replicas show this connection's writes.",
+    usage="numreplicas milliseconds",
+    walks=True,
+    check=_check_wait,
 )
 def wait(client: Connection, request: Request) -> bytes | None:
     """Redis's: how many replicas have applied them, also when those are fewer than asked for."""
@@ -49,7 +54,13 @@ def wait(client: Connection, request: Request) -> bytes | None:
     return None
 
 
-@waiting.command("waitaof", 4, "Waits until this connection's writes are on disk.", blocking=True)
+@waiting.command(
+    "waitaof",
+    4,
+    "Waits until this connection's writes are on disk.",
+    usage="numlocal numreplicas milliseconds",
+    blocking=True,
+)
 def waitaof(client: Connection, request: Request) -> bytes | None:
     """Redis's: here (0 or 1) and on how many replicas they are durable."""
     here, count, timeout_seconds = parse_count(request[1]), parse_count(request[2]), _timeout(request[3])
@@ -71,7 +82,13 @@ def waitaof(client: Connection, request: Request) -> bytes | None:
     return None
 
 
-@waiting.command("replicad.wait", 4, "Waits until replicas hold this connection's writes.", blocking=True)
+@waiting.command(
+    "replicad.wait",
+    4,
+    "Waits until replicas hold this connection's writes.",
+    usage="<RECEIVED|APPLIED|DURABLE> numreplicas milliseconds",
+    blocking=True,
+)
 def wait_at(client: Connection, request: Request) -> bytes | None:
     """The position, whether it is durable here, and the replicas that hold it; an error that says the same
     when they are fewer than asked for."""
@@ -100,7 +117,12 @@ def wait_at(client: Connection, request: Request) -> bytes | None:
     return None
 
 
-@waiting.command("replicad.synchronous", -1, "Whether this connection's writes wait for replicas: [ON|OFF].")
+@waiting.command(
+    "replicad.synchronous",
+    -1,
+    "Whether this connection's writes wait for replicas: [ON|OFF].",
+    usage="[ON|OFF]",
+)
 def synchronous(client: Connection, request: Request) -> bytes:
     """For one connection only; which replicas they wait for is in the node's configuration."""
     if len(request) == 1:
@@ -113,7 +135,13 @@ def synchronous(client: Connection, request: Request) -> bytes:
     return replies.OK
 
 
-@waiting.command("replicad.waitpos", 3, "Waits until reads see a position: TOKEN TIMEOUT.", blocking=True)
+@waiting.command(
+    "replicad.waitpos",
+    3,
+    "Waits until reads see a position: TOKEN TIMEOUT.",
+    usage="token milliseconds",
+    blocking=True,
+)
 def waitpos(client: Connection, request: Request) -> bytes | None:
     """OK when reads see it. An error when it did not come in time, or when its write is lost."""
     try:
