@@ -35,7 +35,7 @@ def short_names(ids: Iterable[DatabaseId]) -> dict[DatabaseId, str]:
     return {id: id.hex()[:digits] for id in ids}
 
 
-def find_database(there: Iterable[DatabaseId], wanted: str | bytes) -> DatabaseId:
+def find_database(there: Iterable[DatabaseId], wanted: str | bytes, what: str = "backup") -> DatabaseId:
     """The one that is named, in full or by the beginning of its id in hex. Raises NotFoundError when there is
     none, and InvalidArgument when several begin so, or for what cannot be a beginning."""
     ids = set(there)
@@ -44,7 +44,7 @@ def find_database(there: Iterable[DatabaseId], wanted: str | bytes) -> DatabaseI
         raise InvalidArgument(f"{wanted!r} is not a database's id, or the beginning of one, in hex digits")
     found = sorted(id for id in ids if id.hex().startswith(text))
     if not found:
-        raise NotFoundError(f"there is no backup of database {text}; {_those(ids)}")
+        raise NotFoundError(f"there is no {what} of database {text}; {_those(ids)}")
     if len(found) > 1:
         raise InvalidArgument(f"several databases begin with {text}: {', '.join(id.hex() for id in found)}")
     return found[0]

@@ -177,6 +177,29 @@ class BackupEngine(BackupEngineReadOnly):
             gone += sum(each.size_bytes for each in drop)
         return gone
 
+    def delete_log(self, database_id: bytes | str) -> int:
+        """Deletes all archived log of a database that has no backup any more; how many bytes.
+
+        For a database that no node archives: one that does would find its archive cut off. The database by
+        its id, or the beginning of its hex. Raises InvalidArgument while it has backups, or while there are
+        some that cannot be read and may be its own, and NotFoundError when there is no log of it.
+        """
+        self._raise_if_closed()
+        chosen = find_database(archived_databases(self.target), database_id, "archived log")
+        if damaged := self.get_corrupted_backups():
+            raise InvalidArgument(
+                f"backups that cannot be read may be those of database {chosen.hex()}: delete them first: "
+                + ", ".join(map(str, sorted(damaged)))
+            )
+        if own := [info.id for info in self._readable() if info.database_id == chosen]:
+            raise InvalidArgument(
+                f"database {chosen.hex()} has backups, which its log belongs to: delete them first: "
+                + ", ".join(map(str, own))
+            )
+        names = self.target.list(database_prefix(chosen))
+        self.target.delete(list(names))
+        return sum(names.values())
+
     def _collect(
         self, choose: Callable[[list[BackupId]], list[BackupId]], grace_seconds: float | None = None
     ) -> Collected:

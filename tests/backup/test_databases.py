@@ -189,3 +189,28 @@ def test_each_database_keeps_its_own(shared: BackupEngine, tmp_path: Path) -> No
     latest = shared.get_latest_backup_info(a)
     assert latest is not None and latest.id == 3
     assert shared.verify_backups(checksums=True).ok
+
+
+def test_the_log_of_a_database_goes_when_its_backups_are_gone(shared: BackupEngine, tmp_path: Path) -> None:
+    """Not while it has some, and that of others never."""
+    a, b = id_of(tmp_path / "a"), id_of(tmp_path / "b")
+    log_of_b = shared.target.list(f"log/{b.hex()}/")
+    with pytest.raises(InvalidArgument, match="has backups, which its log belongs to"):
+        shared.delete_log(a)
+    shared.purge_old_backups(0, database_id=a)
+    assert shared.delete_log(a.hex()[:8]) > 0
+    assert shared.target.list(f"log/{a.hex()}/") == {}
+    assert shared.target.list(f"log/{b.hex()}/") == log_of_b
+    with pytest.raises(NotFoundError, match="no archived log of database"):
+        shared.delete_log(a)
+
+
+def test_the_log_stays_while_a_backup_cannot_be_read(shared: BackupEngine, tmp_path: Path) -> None:
+    """It may be one of that database: it has to be named and deleted first."""
+    a = id_of(tmp_path / "a")
+    shared.delete_backups([2, 3])
+    shared.target.write(min(shared.target.list("meta/")), [b"what nobody can read"])
+    with pytest.raises(InvalidArgument, match=r"cannot be read .* delete them first: 1"):
+        shared.delete_log(a)
+    shared.delete_backups([1])
+    assert shared.delete_log(a) > 0

@@ -247,7 +247,9 @@ def test_what_cannot_be_meant(run: Run, tmp_path: Path) -> None:
         assert err.startswith("replicad: "), arguments
 
 
-@pytest.mark.parametrize("verb", ["create", "list", "show", "verify", "restore", "delete", "purge", "gc"])
+@pytest.mark.parametrize(
+    "verb", ["create", "list", "show", "verify", "restore", "delete", "purge", "delete-log", "gc"]
+)
 def test_help_teaches(run: Run, verb: str) -> None:
     """Every verb's help has an example that can be typed."""
     code, out, _ = run("backup", verb, "--help")

@@ -1,4 +1,4 @@
-"""`replicad backup delete`, `purge` and `gc`."""
+"""`replicad backup delete`, `purge`, `delete-log` and `gc`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,19 @@ Examples:
   replicad backup purge /srv/backups --keep 14
   replicad backup purge /srv/backups --keep 14 --log-age 30d      and the archived log, as far as it may""",
     )(purge)
+    app.command(
+        name="delete-log",
+        help="""Delete all archived log of a database that has no backup any more.
+
+    Nothing can be restored from log alone. While the database has backups this is refused: `purge` lets go of
+    log that they do not need. Not for a database that a node archives: it would find its archive cut off.
+    """,
+        epilog="""\
+\b
+Example:
+  replicad backup purge /srv/backups --keep 0 --database 1f6e0c4b
+  replicad backup delete-log /srv/backups 1f6e0c4b""",
+    )(delete_log)
     app.command(
         help="""Remove what no backup needs: files that interrupted backups left.
 
@@ -87,6 +100,18 @@ def purge(
             keep_seconds=parse_span(log_age), keep_backups=log_backups, database_id=database_id
         )
     _report(collected, log_bytes, json)
+
+
+def delete_log(
+    target: TargetArgument,
+    database: Annotated[
+        str, typer.Argument(metavar="DATABASE", help="Its id as `list` shows it, or the beginning.")
+    ],
+    json: JsonOption = False,
+) -> None:
+    with open_engine(target) as engine:
+        log_bytes = engine.delete_log(database)
+    _report([], log_bytes, json)
 
 
 def gc(
