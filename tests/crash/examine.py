@@ -117,7 +117,6 @@ def examine_in(
         database = open_database(script.path, script.options, env=inline_env(fs, runner, 2), role=role)
     except Exception as error:
         raise Wrong(f"it does not open: {error!r}") from error
-    runner.adopt(database)
     outcome = Outcome(database.position, copies)
     expectation.judge(outcome)
     known = expectation.known(outcome.position)

@@ -93,7 +93,7 @@ class Script:
 
     def _open(self) -> Database:
         database = open_database(self.path, self.options, env=self.env, role=self.role)
-        return self.runner.adopt(database)
+        return database
 
     # What a script says
 

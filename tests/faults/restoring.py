@@ -22,7 +22,7 @@ def restore(run: Run, id: int, path: Path) -> None:
 
     def adopted(*arguments: Any, **named: Any) -> Database:
         database = open_database(*arguments, **named)
-        background = run.runner.adopt(database)._background
+        background = database._background
         assert background is not None
         if run.plan is not None and run.plan.duration == "for ever":
             background._stopping = _GivenUp()

@@ -20,7 +20,7 @@ def image() -> Image:
     """One table of a few blocks, a second column family, an archived segment, and log after the table."""
     fs = MemoryFileSystem()
     runner = InlineRunner()
-    with runner.adopt(open_database(DATA, OPTIONS, env=inline_env(fs, runner))) as database:
+    with open_database(DATA, OPTIONS, env=inline_env(fs, runner)) as database:
         orders = database.create_family("orders")
         for number in range(40):
             database.put(b"key-%03d" % number, b"value %d " % number * 4)
@@ -34,7 +34,7 @@ def log_image() -> Image:
     """A database that is nothing but its log, as a kill leaves it."""
     fs = MemoryFileSystem()
     runner = InlineRunner()
-    database = runner.adopt(open_database(DATA, OPTIONS, env=inline_env(fs, runner)))
+    database = open_database(DATA, OPTIONS, env=inline_env(fs, runner))
     _write_some(database, database.create_family("orders"))
     runner.run_all()
     left = fs.image()

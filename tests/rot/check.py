@@ -73,7 +73,6 @@ class _Looker:
         except Exception as error:
             self._judge("opening", error)
             return
-        runner.adopt(database)
         self._look_at_content(database, expected)
         if directory == DATA:
             self._look_at_log(database)

@@ -126,7 +126,6 @@ class SimulatedNode(NodeProgram):
 
     def _make_feed(self, store: Database, slots: Slots) -> PrimaryNode:
         """The first that is done with a store that was opened."""
-        self.runner.adopt(store)
         syncer = store._core.syncer
         assert syncer is not None
         syncer._closing = cast(Any, _NeverWaits())

@@ -218,7 +218,7 @@ def test_a_cut_waits_until_its_position_is_durable() -> None:
     """Also under "async": what is copied never holds what the log could lose."""
     runner = InlineRunner()
     env = inline_env(MemoryFileSystem(), runner)
-    database = runner.adopt(open_database(Path("/db"), small_options(durability="async"), env=env))
+    database = open_database(Path("/db"), small_options(durability="async"), env=env)
     batch = replicad.WriteBatch()
     batch.put(b"a", b"1")
     database.submit(batch)

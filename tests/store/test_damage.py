@@ -66,7 +66,7 @@ def test_writers_that_wait_when_the_damage_is_found_are_refused(tmp_path: Path) 
     damaged = flip_byte(tmp_path / "db")
     runner = InlineRunner()
     env = inline_env(LocalFileSystem(), runner)
-    database = runner.adopt(open_database(tmp_path / "db", options, env=env))
+    database = open_database(tmp_path / "db", options, env=env)
     while database.stalled is None:
         database.submit_put(b"key-000001", b"v")
         with database._core.write_lock:

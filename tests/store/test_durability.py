@@ -119,7 +119,7 @@ def test_what_is_written_during_a_sync_waits_for_the_next() -> None:
     """Durable is what was written when the sync began: later pages may not be in it."""
     fs, runner = MemoryFileSystem(), InlineRunner()
     env = inline_env(fs, runner)
-    database = runner.adopt(open_database(Path("/db"), small_options(durability="sync"), env=env))
+    database = open_database(Path("/db"), small_options(durability="sync"), env=env)
     batch = replicad.WriteBatch()
     batch.put(b"later", b"2")
 

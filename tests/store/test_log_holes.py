@@ -35,7 +35,7 @@ def opened(
     )
     env = inline_env(fs, runner)
     database = open_database(DATA, options, env=env, role="owner", retention=retention)
-    return runner.adopt(database), runner
+    return database, runner
 
 
 def log_reaches(fs: MemoryFileSystem) -> int:

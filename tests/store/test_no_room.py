@@ -46,7 +46,7 @@ def replica(of: Script, seed: int = 2) -> tuple[Database, MemoryFileSystem, Inli
     image = {path: data for path, data in of.fs.image().items() if path.startswith(f"{DATA}/")}
     fs, runner = MemoryFileSystem(image), InlineRunner()
     env = inline_env(fs, runner, seed)
-    return runner.adopt(open_database(DATA, options(), env=env, role="replica")), fs, runner
+    return open_database(DATA, options(), env=env, role="replica"), fs, runner
 
 
 def segments(fs: MemoryFileSystem) -> list[str]:

@@ -102,7 +102,7 @@ def test_log_that_goes_while_a_reader_opens(tmp_path: Path) -> None:
     """What is flushed and removed between the manifest and the log is not missed: the reader looks again."""
     options = small_options(log_retention_bytes=0, durability="sync", level0_compaction_tables=8)
     fs, runner = MemoryFileSystem(), InlineRunner()
-    writer = runner.adopt(open_database(Path("/db"), options, env=inline_env(fs, runner)))
+    writer = open_database(Path("/db"), options, env=inline_env(fs, runner))
     writer.put(b"before", b"1")
     writer.flush()
     runner.run_all()
@@ -130,7 +130,7 @@ def test_a_writer_that_is_always_faster_is_not_corruption(tmp_path: Path) -> Non
     again."""
     options = small_options(log_retention_bytes=0, durability="sync")
     fs, runner = MemoryFileSystem(), InlineRunner()
-    writer = runner.adopt(open_database(Path("/db"), options, env=inline_env(fs, runner)))
+    writer = open_database(Path("/db"), options, env=inline_env(fs, runner))
     fill(writer, 50)
     writer.flush()
     busy = True

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from replicad.env import Bells, Env, FileSystem
-from replicad.store.database import Database
 
 Job = Callable[[], None]
 T = TypeVar("T")
@@ -64,10 +63,6 @@ class InlineRunner:
     def run_all(self) -> None:
         while self.run_one():
             pass
-
-    def adopt(self, database: Database) -> Database:
-        """The database: whoever waits for its progress runs its jobs meanwhile."""
-        return database
 
 
 class InlineLane:
