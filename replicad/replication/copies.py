@@ -13,6 +13,7 @@ is gone, or when nobody has read from it for long.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,13 +56,15 @@ class SourceCopy:
 
 
 class Copies:
-    """The copies of a primary. `find`, `make`, `remove` block: in a thread, one at a time a node."""
+    """The copies of a primary. `find`, `make`, `remove` block: in a thread, one at a time a node. Any thread
+    calls the rest."""
 
     def __init__(self, env: Env, source: LogSource, data_dir: Path, list_files: ListFiles) -> None:
         self._env = env
         self._source = source
         self._list_files = list_files
         self.directory = data_dir / DIRECTORY
+        self._lock = threading.Lock()
         self._copies: dict[bytes, SourceCopy] = {}
 
     def load(self) -> None:
@@ -89,6 +92,7 @@ class Copies:
         if self._source.oldest_log_sequence > copy.position.sequence + 1:
             self.remove(copy)
             return None
+        copy.used_at = self._env.clock.monotonic()  # Another's copy does not take its place now.
         if not copy.entries:
             copy.entries = _entries(self._list_files(copy.path))
         return copy
@@ -107,12 +111,14 @@ class Copies:
         fs.sync_directory(self.directory)
         copy = SourceCopy(path, node_id, copy_id, position, _entries(self._list_files(path)))
         copy.used_at = self._env.clock.monotonic()
-        self._copies[node_id] = copy
+        with self._lock:
+            self._copies[node_id] = copy
         return copy
 
     def remove(self, copy: SourceCopy) -> None:
-        if self._copies.get(copy.node_id) is copy:
-            del self._copies[copy.node_id]
+        with self._lock:
+            if self._copies.get(copy.node_id) is copy:
+                del self._copies[copy.node_id]
         # Its name goes first, durably: what a loss of power leaves of it is no copy any more.
         fs, gone = self._env.fs, self.directory / f"{copy.copy_id.hex()}.removed"
         try:
@@ -125,13 +131,11 @@ class Copies:
     def unused(self, keep_seconds: float) -> list[SourceCopy]:
         """Copies that nobody has read from for so long."""
         now = self._env.clock.monotonic()
-        return [
-            copy for copy in self._copies.values() if not copy.in_use and now - copy.used_at > keep_seconds
-        ]
+        return [copy for copy in self._all() if not copy.in_use and now - copy.used_at > keep_seconds]
 
     def least_used(self) -> SourceCopy | None:
         """Of those that nobody reads now; None when there is none."""
-        idle = [copy for copy in self._copies.values() if not copy.in_use]
+        idle = [copy for copy in self._all() if not copy.in_use]
         return min(idle, key=lambda copy: copy.used_at, default=None)
 
     def __len__(self) -> int:
@@ -140,6 +144,11 @@ class Copies:
     def get(self, node_id: bytes) -> SourceCopy | None:
         """The replica's copy as it is, without looking at the disk."""
         return self._copies.get(node_id)
+
+    def _all(self) -> tuple[SourceCopy, ...]:
+        """Those of one moment: others come and go in threads."""
+        with self._lock:
+            return tuple(self._copies.values())
 
 
 def _entries(files: Sequence[CopyFile]) -> tuple[FileEntry, ...]:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import replicad.replication.copies
 import replicad.replication.primary
+from replicad.replication.copies import SourceCopy
 from replicad.replication.messages import Claim, Copy, Decided, Hello, Message, Refuse
 from replicad.types import Position
 from tests.support.fake_nodes import FakeData, Primary, Replica, running
@@ -91,6 +93,34 @@ async def test_slots_and_copies_have_a_limit(tmp_path: Path, monkeypatch: pytest
             connection.close()
         await gone(primary)
         assert isinstance(await come(primary, b"m" * 16, None, Copy), Copy)
+
+
+def test_copies_come_and_go_while_they_are_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session makes its copy in a thread while the loop looks for those that nobody uses."""
+    primary = Primary(written(10), tmp_path / "p")
+    copies, coming = primary.node.copies, iter(range(10))
+
+    class Meddled(SourceCopy):
+        """At each look one more is made and an older one removed, as by two threads."""
+
+        @property
+        def in_use(self) -> bool:
+            if (number := next(coming, None)) is not None:
+                copies.remove(copies.make(b"a%015d" % number))
+                copies.make(b"b%015d" % number)
+            return False
+
+        @in_use.setter
+        def in_use(self, value: bool) -> None: ...
+
+    monkeypatch.setattr(replicad.replication.copies, "SourceCopy", Meddled)
+    first = copies.make(b"f" * 16)
+    copies.make(b"s" * 16)
+    assert copies.least_used() is first
+    assert copies.unused(-1.0)[0] is first
+    assert next(coming, None) is not None
 
 
 async def test_a_replica_made_anew_takes_its_name_with_it(tmp_path: Path) -> None:
