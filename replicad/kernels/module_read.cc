@@ -26,6 +26,18 @@ nb::object Get(const ReadView& view, const nb::bytes& key, uint64_t sequence) {
   return ToBytes(found.value);
 }
 
+nb::tuple Part(const ReadView& view, const nb::bytes& key, int64_t first, int64_t last, uint64_t sequence) {
+  const InFlight in_flight;
+  const LookupResult found = view.Get(View(key), sequence);
+  const std::string_view value = found.present() ? found.value : std::string_view();
+  const int64_t length = static_cast<int64_t>(value.size());
+  const auto place = [length](int64_t at) { return at < 0 ? std::max<int64_t>(0, at + length) : at; };
+  const int64_t begin = place(first);
+  const int64_t end = std::min(place(last), length - 1);
+  if ((last < first && first < 0) || begin > end) return nb::make_tuple(length, nb::bytes("", 0));
+  return nb::make_tuple(length, ToBytes(value.substr(begin, end - begin + 1)));
+}
+
 nb::list MultiGet(const ReadView& view, const nb::list& keys, uint64_t sequence) {
   const InFlight in_flight;
   const size_t count = nb::len(keys);
@@ -161,6 +173,10 @@ void bind_read(nb::module_& m) {
            "memtables"_a, "level0"_a, "levels"_a,
            "Memtables and level0 newest first; levels are level 1 and on, each sorted and without overlap.")
       .def("get", &Get, "key"_a, "sequence"_a, nb::sig("def get(self, key: bytes, sequence: int) -> bytes | None"))
+      .def("part", &Part, "key"_a, "first"_a, "last"_a, "sequence"_a,
+           nb::sig("def part(self, key: bytes, first: int, last: int, sequence: int) -> tuple[int, bytes]"),
+           "(length of the value, its bytes from first through last), where a negative place counts from the end, as in\n"
+           "Redis's GETRANGE; (0, b\"\") without a value. Nothing else of the value is copied.")
       .def("multi_get", &MultiGet, "keys"_a, "sequence"_a,
            nb::sig("def multi_get(self, keys: list[bytes], sequence: int) -> list[bytes | None]"))
       .def(

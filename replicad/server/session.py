@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from replicad.errors import InvalidArgument
 from replicad.options import KEY_BYTES_MAX
 from replicad.server import refusals
-from replicad.server.interfaces import Batch, Name, Put
+from replicad.server.interfaces import Batch, Name, Put, Walkable
+from replicad.server.parts import part_of
 from replicad.server.refusals import Refused
 from replicad.server.writes import PENDING, Segment, Transaction
 
@@ -48,28 +49,26 @@ class Session:
 
     def read(self, key: bytes) -> bytes | None:
         """The value that this connection must see now: after its own writes, its own EXEC included."""
-        if self.transaction is not None:
-            return self._read_in_transaction(key)
-        return self.read_newest(key) if self.held else self.server.store.get(key, family=self.family)
+        if self.transaction is not None or self.held:
+            return self.read_newest(key)
+        return self.server.store.get(key, family=self.family)
 
     def contains(self, key: bytes) -> bool:
         """Whether `read` would find a value, which is not copied."""
-        if self.transaction is not None:
-            return self._read_in_transaction(key) is not None
-        return self.contains_newest(key) if self.held else self.server.store.contains(key, family=self.family)
+        if self.transaction is not None or self.held:
+            return self.contains_newest(key)
+        return self.server.store.contains(key, family=self.family)
 
-    def contains_newest(self, key: bytes) -> bool:
-        """The same of `read_newest`."""
-        if self.transaction is not None:
-            return self._read_in_transaction(key) is not None
-        value: bytes | None = self.server.group.overlay.get(self.name_of(key), _MISSING)
+    def read_part(self, key: bytes, first: int, last: int) -> tuple[int, bytes]:
+        """(length, bytes from `first` through `last`) of what `read` would find; only the part is copied."""
+        if self.transaction is None and not self.held:
+            return self.server.store.part(key, first, last, family=self.family)
+        value = self._written(key)
         if value is not _MISSING:
-            self.depend_on_group()
-            return value is not None
-        store = self.server.store
-        found = store.newest.contains(key, family=self.family)
-        self.hold(store.appended_sequence)
-        return found
+            return part_of(value or b"", first, last)
+        part = self._reader.part(key, first, last, family=self.family)
+        self._hold_newest()
+        return part
 
     def read_many(self, keys: list[bytes]) -> list[bytes | None]:
         if self.direct:
@@ -80,30 +79,45 @@ class Session:
 
     def read_newest(self, key: bytes) -> bytes | None:
         """The value that the next write would replace; this reply waits until it is visible."""
-        if self.transaction is not None:
-            return self._read_in_transaction(key)
-        group = self.server.group
-        value: bytes | None = group.overlay.get(self.name_of(key), _MISSING)
-        if value is not _MISSING:
-            self.depend_on_group()
-            return value
-        store = self.server.store
-        value = store.newest.get(key, family=self.family)
-        self.hold(store.appended_sequence)
+        value: bytes | None = self._written(key)
+        if value is _MISSING:
+            value = self._reader.get(key, family=self.family)
+            self._hold_newest()
         return value
 
-    def _read_in_transaction(self, key: bytes) -> bytes | None:
-        transaction = self.transaction
-        assert transaction is not None
-        name = self.name_of(key)
-        value: bytes | None = transaction.overlay.get(name, _MISSING)
+    def contains_newest(self, key: bytes) -> bool:
+        """Whether `read_newest` would find a value, which is not copied."""
+        value = self._written(key)
         if value is not _MISSING:
-            return value
+            return value is not None
+        found = self._reader.contains(key, family=self.family)
+        self._hold_newest()
+        return found
+
+    def _written(self, key: bytes) -> Any:
+        """What the EXEC under way or the open group makes of the key (None: it deletes it), or _MISSING."""
+        name, transaction = self.name_of(key), self.transaction
+        if transaction is not None:
+            value = transaction.overlay.get(name, _MISSING)
+            if value is not _MISSING:
+                return value
         value = self.server.group.overlay.get(name, _MISSING)
         if value is not _MISSING:
-            transaction.saw_group = True
-            return value
-        return transaction.reader.get(key, family=self.family)
+            if transaction is None:
+                self.depend_on_group()
+            else:
+                transaction.saw_group = True
+        return value
+
+    @property
+    def _reader(self) -> Walkable:
+        """Of the state below that."""
+        return self.server.store.newest if self.transaction is None else self.transaction.reader
+
+    def _hold_newest(self) -> None:
+        """After a look at the newest state: another thread may append to it meanwhile."""
+        if self.transaction is None:
+            self.hold(self.server.store.appended_sequence)
 
     def put(self, key: bytes, value: bytes) -> None:
         """Writes one key as a batch of its own, or as a part of the EXEC under way."""

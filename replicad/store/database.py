@@ -140,6 +140,13 @@ class Database(LogAccess):
         view = view_of(self._core, family)
         return view.contains(key, self._progress.visible)
 
+    def part(self, key: bytes, first: int, last: int, *, family: int = 0) -> tuple[int, bytes]:
+        """(length of the value, its bytes from `first` through `last`); (0, b"") when there is none.
+
+        A negative place counts from the end, as in Redis's GETRANGE. Only the part is copied.
+        """
+        return view_of(self._core, family).part(key, first, last, self._progress.visible)
+
     def sequence_of(self, key: bytes, *, family: int = 0) -> int | None:
         """The sequence number that the key's visible version was written at, or None when there is none.
 

@@ -155,6 +155,10 @@ class Snapshot:
     def contains(self, key: bytes, *, family: int = 0) -> bool:
         return view_at(self._core, family, self.sequence).contains(key, self._held())
 
+    def part(self, key: bytes, first: int, last: int, *, family: int = 0) -> tuple[int, bytes]:
+        """As `Database.part`."""
+        return view_at(self._core, family, self.sequence).part(key, first, last, self._held())
+
     def sequence_of(self, key: bytes, *, family: int = 0) -> int:
         """The commit sequence number of the version seen; 0 when there is none or it was deleted."""
         return view_at(self._core, family, self.sequence).sequence_of(key, self._held())
@@ -231,6 +235,10 @@ class Newest:
     def contains(self, key: bytes, *, family: int = 0) -> bool:
         view = self._view(family)
         return view.contains(key, self._core.progress.appended)
+
+    def part(self, key: bytes, first: int, last: int, *, family: int = 0) -> tuple[int, bytes]:
+        """As `Database.part`."""
+        return self._view(family).part(key, first, last, self._core.progress.appended)
 
     def sequence_of(self, key: bytes, *, family: int = 0) -> int:
         """The commit sequence number of the newest version; 0 when there is none or it was deleted."""

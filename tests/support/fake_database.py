@@ -16,6 +16,7 @@ from typing import Any, Literal
 from replicad import kernels
 from replicad.errors import InvalidArgument, LogGoneError
 from replicad.options import Options
+from replicad.server.parts import part_of
 from replicad.types import Epoch, HistoryHash, Operation, OperationKind, Position
 from replicad.types import Sequence as SequenceNumber
 
@@ -67,6 +68,9 @@ class FakeReader:
 
     def contains(self, key: bytes, *, family: int = 0) -> bool:
         return self.get(key, family=family) is not None
+
+    def part(self, key: bytes, first: int, last: int, *, family: int = 0) -> tuple[int, bytes]:
+        return part_of(self.get(key, family=family) or b"", first, last)
 
     def multi_get(self, keys: list[bytes]) -> list[bytes | None]:
         return [self.get(key) for key in keys]
@@ -124,6 +128,9 @@ class FakeDatabase:
 
     def contains(self, key: bytes, *, family: int = 0) -> bool:
         return self.get(key, family=family) is not None
+
+    def part(self, key: bytes, first: int, last: int, *, family: int = 0) -> tuple[int, bytes]:
+        return part_of(self.get(key, family=family) or b"", first, last)
 
     def multi_get(self, keys: list[bytes], *, family: int = 0) -> list[bytes | None]:
         return [self.get(key) for key in keys]

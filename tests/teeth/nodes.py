@@ -123,8 +123,8 @@ NODES = (
         trap=9,
         name="a command is judged by what is visible",
         file="replicad/server/session.py",
-        old="        value = store.newest.get(key, family=self.family)\n",
-        new="        value = store.get(key, family=self.family)\n",
+        old="            value = self._reader.get(key, family=self.family)\n",
+        new="            value = self.server.store.get(key, family=self.family)\n",
         caught_by=(
             "tests/server/test_visibility.py::test_a_condition_is_evaluated_against_the_newest_state",
         ),

@@ -230,20 +230,16 @@ def append(client: Connection, request: Request) -> bytes:
 
 @strings.command("strlen", 2, "Returns the length of a value.", usage="key", keys=_ONE_KEY)
 def strlen(client: Connection, request: Request) -> bytes:
-    value = client.read(request[1]) or b""
-    client.weigh(len(value))  # It was copied.
-    return replies.integer(len(value))
+    length, _ = client.read_part(request[1], 0, 0)
+    return replies.integer(length)
 
 
 @strings.command("getrange", 4, "Returns a part of a value.", usage="key start end", keys=_ONE_KEY)
 def getrange(client: Connection, request: Request) -> bytes:
     first, last = parse_integer(request[2]), parse_integer(request[3])
-    value = client.read(request[1]) or b""
-    client.weigh(len(value))
-    if last < first < 0:
-        return replies.bulk(b"")
-    begin, end = (max(0, at + len(value)) if at < 0 else at for at in (first, last))
-    return replies.bulk(value[begin : end + 1])
+    _, part = client.read_part(request[1], first, last)
+    client.weigh(len(part))
+    return replies.bulk(part)
 
 
 @strings.command(
