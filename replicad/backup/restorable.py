@@ -58,7 +58,7 @@ def manifest_problem(target: Target, meta: BackupMeta) -> str | None:
     """What keeps the manifest at the target from being that of the backup; None when it is."""
     root = Path("/") / f"backup-{meta.id}"
     try:
-        check_manifest(load(BackupFileSystem(target, meta, root), root), meta, root)
+        check_manifest(load(BackupFileSystem(target, meta, root), root, of_copy=True), meta, root)
     except (CorruptionError, NewerFormatError, NotFoundError) as error:
         return str(getattr(error, "reason", error))
     except OSError as error:

@@ -179,7 +179,7 @@ def install(env: Env, staging: Path, directory: Path, wal_dir: Path | None = Non
     `staging` is removed. What is there may be damaged, or nothing.
     """
     fs = env.fs
-    received = load(fs, staging)
+    received = load(fs, staging, of_copy=True)
     first, old = _present(fs, directory)
     fs.make_directories(directory)
     tables = []

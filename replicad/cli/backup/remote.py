@@ -42,7 +42,7 @@ class RemoteSource:
         self._thread.start()
         try:
             self._client = self._ask(self._connect(host, port, connections_max))
-            self.state = load(_Fetched(self._small_files()), Path("/"))
+            self.state = load(_Fetched(self._small_files()), Path("/"), of_copy=True)
         except BaseException as error:
             self._end()
             if isinstance(error, ProtocolError) or isinstance(error.__cause__, TimeoutError):

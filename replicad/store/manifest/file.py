@@ -40,6 +40,8 @@ TABLES_A_RECORD = 1000
 
 _HEADER = struct.Struct("<8sI16s")
 _RECORD = struct.Struct("<II")
+_MAP = re.compile(rb"[\x80-\x8f\xde]")
+"""How a msgpack map begins, as every payload does."""
 _CURRENT = re.compile(rb"(MANIFEST-\d{6,}) (\d{1,15}) ([0-9a-f]{8})\n")
 
 
@@ -108,9 +110,10 @@ def _record_follows(data: bytes, database_id: DatabaseId, start: int) -> bool:
 
     Each record is durable before the next one is written, so damage before a valid one is no torn tail.
     """
-    for offset in range(start, len(data) - _RECORD.size):
+    for found in _MAP.finditer(data, start + _RECORD.size):
+        begin = found.start()
+        offset = begin - _RECORD.size
         length, checksum = _RECORD.unpack_from(data, offset)
-        begin = offset + _RECORD.size
         if 0 < length <= len(data) - begin and checksum == _record_checksum(
             database_id, offset, data[begin : begin + length]
         ):
@@ -130,8 +133,11 @@ def decode_current(data: bytes) -> tuple[str, int]:
     return match[1].decode(), int(match[2])
 
 
-def load(fs: FileSystem, directory: Path) -> ManifestState:
-    """The state that `directory` holds; raises NotFoundError, CorruptionError or NewerFormatError."""
+def load(fs: FileSystem, directory: Path, *, of_copy: bool = False) -> ManifestState:
+    """The state that `directory` holds; raises NotFoundError, CorruptionError or NewerFormatError.
+
+    `of_copy`: it was written in one go and came from elsewhere, so there is no torn tail to leave out.
+    """
     current = directory / "CURRENT"
     try:
         name, bound = decode_current(fs.read_file(current))
@@ -145,7 +151,7 @@ def load(fs: FileSystem, directory: Path) -> ManifestState:
     except FileNotFoundError:
         raise CorruptionError(f"CURRENT names {name}, which is missing", path=current, offset=0) from None
     try:
-        return _state_of(data, bound)
+        return _state_of(data, len(data) if of_copy else bound)
     except CorruptionError as error:
         raise error.located(path) from None
     except NewerFormatError as error:

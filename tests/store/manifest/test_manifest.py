@@ -161,6 +161,18 @@ def test_torn_record_is_dropped(tmp_path: Path) -> None:
         assert (caught.value.path, caught.value.offset) == (path, first)
 
 
+def test_a_copy_has_no_torn_tail(tmp_path: Path) -> None:
+    """It was written in one go: what is no whole record is damage, also behind what CURRENT vouches for."""
+    writer = ManifestWriter(FS, tmp_path, ManifestState(database_id=ID))
+    path = writer.path
+    writer.abandon()
+    assert load(FS, tmp_path, of_copy=True) == load(FS, tmp_path)
+    path.write_bytes(path.read_bytes() + b"torn")
+    load(FS, tmp_path)
+    with pytest.raises(CorruptionError, match="cut"):
+        load(FS, tmp_path, of_copy=True)
+
+
 def test_current() -> None:
     """CURRENT carries its own checksum."""
     data = encode_current("MANIFEST-000012", 345)
