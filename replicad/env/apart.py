@@ -15,6 +15,11 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+BEGIN_SECONDS = 1.0
+"""A thread that has not begun after so long is not waited for: another one gets its work, and"""
+BEGIN_TRIES = 3
+"""after so many whoever waits is told that there is no memory, which is why threads end before they begin."""
+
 _here = threading.local()
 
 
@@ -33,21 +38,25 @@ def apart(job: Callable[[], T]) -> T:
     """Returns what `job` returns, or raises what it raises; it runs from its beginning to its end, or not
     at all.
 
+    Raises MemoryError when no thread can begin with it for want of memory.
     When the caller is interrupted the work is told (`given_up`), and the exception goes on when it has ended;
     a second one does not wait for that.
     """
     if hasattr(_here, "call"):
         return job()
-    call = _Call(job)
-    try:
-        _thread.start_new_thread(call.run, ())
-        call.wait()
-    except BaseException:
-        call.given_up = True
-        if not call.claim("caller"):
-            call.wait()
-        raise
-    return call.result()
+    for _ in range(BEGIN_TRIES):
+        call = _Call(job)
+        try:
+            _thread.start_new_thread(call.run, ())
+            begun = call.wait()
+        except BaseException:
+            call.given_up = True
+            if not call.claim("caller"):
+                call.wait()
+            raise
+        if begun:
+            return call.result()
+    raise MemoryError("no thread could begin its work, which is left undone")
 
 
 def when_dropped(job: Callable[[], None]) -> None:
@@ -78,25 +87,31 @@ class _Call(Generic[T]):
         return self._claimed.setdefault("by", who) == who
 
     def run(self) -> None:
-        if not self.claim("thread"):
-            return
-        _here.call = self
         try:
+            if not self.claim("thread"):
+                return
+            _here.call = self
             self._results.append(self._job())
         except BaseException as error:
             self._error = error
         finally:
-            del self._job
-            # Up to Python 3.12 threading keeps an entry of each thread that it did not start and was asked
-            # for.
-            getattr(threading, "_active", {}).pop(threading.get_ident(), None)
-            self._ended = True
-            self._end.release()
+            try:
+                del self._job
+                # Up to Python 3.12 threading keeps an entry of each thread that it did not start and was
+                # asked for.
+                getattr(threading, "_active", {}).pop(threading.get_ident(), None)
+            finally:  # Also when there is no memory for that: somebody waits.
+                self._ended = True
+                self._end.release()
 
-    def wait(self) -> None:
-        """Returns when the work has ended. May be called again after an exception came out of it."""
+    def wait(self) -> bool:
+        """Returns when the work has ended; False when it will never begin, because its thread ended before
+        its first step (there was no memory). May be called again after an exception came out of it."""
         while not self._ended:
-            self._end.acquire()
+            ended = self._end.acquire(timeout=-1 if self._claimed else BEGIN_SECONDS)
+            if not ended and self.claim("caller"):
+                return False
+        return True
 
     def result(self) -> T:
         if self._error is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -15,6 +16,9 @@ from replicad.env import apart
 from replicad.env.bells import Bells
 
 T = TypeVar("T")
+
+RETRY_SECONDS = 0.1
+"""How long a job waits that had no memory to begin with."""
 
 
 class Lane(Protocol):
@@ -65,7 +69,12 @@ class ThreadLane:
     def _run(self) -> None:
         apart.belongs_here()
         while (job := self._jobs.get()) is not None:
-            job()
+            while True:
+                try:
+                    job()
+                    break
+                except MemoryError:  # Somebody waits for what it does.
+                    time.sleep(RETRY_SECONDS)
 
 
 class ThreadRunner:

@@ -4,4 +4,17 @@ A kernel opens no file, starts no thread, logs nothing and reads no clock. `Corr
 bytes are not what was written, `InvalidArgument` that an argument is outside the limits of a format.
 """
 
+from replicad.env.process import after_fork_in_child, at_exit
 from replicad.kernels._kernels import *  # noqa: F403
+from replicad.kernels._kernels import finish, forked
+
+EXIT_SECONDS_MAX = 10.0
+"""How long the end of the interpreter waits for threads that are in a kernel: none may be there any more."""
+
+
+def _end() -> None:
+    finish(EXIT_SECONDS_MAX)
+
+
+after_fork_in_child(forked)
+at_exit(_end)

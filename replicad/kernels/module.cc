@@ -63,6 +63,8 @@ NB_MODULE(_kernels, m) {
   m.def("finish", &Finish, nb::arg("seconds"),
         "For the end of the interpreter: calls that let go of the GIL are refused from now on, with ClosedError. Returns "
         "whether those under way ended within the time.");
+  m.def("forked", [] { replicad::Counted::count = 0; },
+        "For a child that was forked: the calls that were under way in other threads are none of its own.");
   replicad::bind_memtable(m);
   replicad::bind_log(m);
   replicad::bind_append(m);

@@ -2,20 +2,16 @@
 
 After a fork the child has a copy of the memory, and of the descriptors, but not of the threads: it must touch
 nothing of a database that its parent opened. When the interpreter ends, databases that nobody closed are
-closed, and no thread may be in a kernel any more.
+closed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from replicad import kernels
 from replicad.env.process import after_fork_in_child, at_exit
 from replicad.store.core import Core
 from replicad.store.holds import Holds
-
-EXIT_SECONDS_MAX = 10.0
-"""How long the end of the interpreter waits for threads that read or write."""
 
 
 class Open:
@@ -50,12 +46,9 @@ def _leave_to_parent() -> None:
 
 
 def _close_all() -> None:
-    try:
-        for entry in _open.items():
-            if not entry.core.progress.closed:
-                entry.close()
-    finally:
-        kernels.finish(EXIT_SECONDS_MAX)
+    for entry in _open.items():
+        if not entry.core.progress.closed:
+            entry.close()
 
 
 after_fork_in_child(_leave_to_parent)

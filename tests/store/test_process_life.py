@@ -236,3 +236,32 @@ def test_a_database_is_not_copied(tmp_path: Path) -> None:
             with pytest.raises(TypeError, match="neither copied nor pickled"):
                 refused(database)
         database.put(b"k", b"v")
+
+
+FORKING = """
+import os, threading
+from replicad import kernels
+
+class File:
+    def __call__(self): ...
+    def __del__(self):
+        dropping.set()
+        parent_may_end.wait()
+
+dropping, parent_may_end = threading.Event(), threading.Event()
+tables = [kernels.Table(1, b"a", b"b", kernels.BlockCache(0), File(), File())]
+threading.Thread(target=tables.clear).start()
+dropping.wait()
+child = os.fork()
+if not child:
+    os._exit(0 if kernels.finish(0.0) else 1)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+parent_may_end.set()
+raise SystemExit(status)
+"""
+
+
+def test_a_forked_child_does_not_wait_for_threads_that_it_does_not_have() -> None:
+    """What other threads of its parent were doing in a kernel does not keep its end waiting."""
+    ran = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-2000:]
