@@ -16,6 +16,8 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+import structlog
+
 from replicad.errors import DiskFullError, PoisonedError, ReplicadError
 from replicad.server import replies
 from replicad.server.interfaces import Batch, Name, Put, Store, Walkable
@@ -23,6 +25,8 @@ from replicad.server.watches import Watches
 
 if TYPE_CHECKING:
     from replicad.server.session import Session
+
+log = structlog.get_logger()
 
 PENDING = 1 << 64
 """Above every sequence number: the group is not in the log yet."""
@@ -116,8 +120,10 @@ class WriteGroup:
             segment.connection.leave_group(segment)
         try:
             last = self._store.submit_many(batches)
-        except ReplicadError as error:
+        except Exception as error:
             self.refusals += 1
+            if not isinstance(error, ReplicadError):
+                log.error("server.group_failed", batches=len(batches), exc_info=error)
             _fail(segments, error)
             return True
         spans = [1 if isinstance(batch, tuple) else batch.count or 1 for batch in batches]
@@ -136,6 +142,8 @@ def write_refused(error: BaseException) -> bytes:
         return replies.error(f"ERR no room on disk, nothing was written: {error}")
     if isinstance(error, PoisonedError):
         return replies.error(f"ERR storage failed, the outcome of this write is unknown: {error}")
+    if not isinstance(error, ReplicadError):  # No memory or no thread: perhaps after it was in the log.
+        return replies.error(f"ERR the outcome of this write is unknown: {error!r}")
     return replies.error(f"ERR the write was refused: {error}")
 
 

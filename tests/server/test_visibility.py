@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import redis
 
 from replicad.errors import DiskFullError, PoisonedError
@@ -103,6 +104,18 @@ def test_a_refused_group_fails_what_depends_on_it(start: StartServer) -> None:
     assert "no room on disk" in str(results[1])
     server.store.refuse_with = None
     assert client.get("k") is None
+    assert client.set("k", "v") is True
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_a_group_that_fails_in_an_unforeseen_way_is_answered(start: StartServer, error: Exception) -> None:
+    """Its clients hear that nobody knows what became of it, and later writes work."""
+    server = start()
+    client = redis.Redis(port=server.port, socket_timeout=20, retry=None)
+    server.store.refuse_with = error
+    with pytest.raises(redis.ResponseError, match="outcome of this write is unknown"):
+        client.set("k", "v")
+    server.store.refuse_with = None
     assert client.set("k", "v") is True
 
 
