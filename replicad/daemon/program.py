@@ -52,6 +52,7 @@ from replicad.server.interfaces import RoleRefused
 from replicad.state import Shown
 from replicad.store.checkpoint import list_files
 from replicad.store.database import Database
+from replicad.store.log_place import check_log_is_ours
 from replicad.store.roles import recorded_role
 
 log = structlog.get_logger("replicad.daemon")
@@ -147,6 +148,8 @@ class NodeProgram:
                 "this node is a replica without data, and knows no primary to fetch it from; start it with "
                 "`replicad replica --primary HOST:PORT`, or with --create as a new, empty primary"
             )
+        if config.store.wal_dir is not None and not holding.has_data:  # Before a copy is fetched for nothing.
+            check_log_is_ours(self.env.fs, config.data, config.store.wal_dir.absolute())
         if begin.role == "primary":
             self.roles.begin_as(Standing.DOUBTING if len(self.peers) else Standing.PRIMARY)
         elif holding.has_data:

@@ -15,6 +15,7 @@ from replicad.env import Env, FileSystem, naming_full_disk
 from replicad.env.atomic import copy_file, link_or_copy, replace_file
 from replicad.errors import ClosedError, CorruptionError, InvalidArgument, NotFoundError
 from replicad.store.cut import Cut
+from replicad.store.log_place import check_log_is_ours
 from replicad.store.manifest.file import (
     encode_current,
     encode_manifest,
@@ -176,9 +177,12 @@ def install(env: Env, staging: Path, directory: Path, wal_dir: Path | None = Non
 
     The database must be closed; `wal_dir` is its option. Until CURRENT is replaced the old data is what opens
     and afterwards the new, without any log; what a crash leaves of the old the next opening removes.
-    `staging` is removed. What is there may be damaged, or nothing.
+    `staging` is removed. What is there may be damaged, or nothing. Raises ConfigError when the log directory
+    is that of another database.
     """
     fs = env.fs
+    wal = directory / "wal" if wal_dir is None else wal_dir.absolute()
+    check_log_is_ours(fs, directory, wal)
     received = load(fs, staging, of_copy=True)
     first, old = _present(fs, directory)
     fs.make_directories(directory)
@@ -198,7 +202,7 @@ def install(env: Env, staging: Path, directory: Path, wal_dir: Path | None = Non
         tables=tuple(tables),
     )
     write_state(fs, directory, state)
-    remove_log(fs, directory / "wal" if wal_dir is None else wal_dir)
+    remove_log(fs, wal)
     remove_log(fs, directory / "archive")
     for stale in old:
         fs.unlink(directory / stale)

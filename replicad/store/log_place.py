@@ -2,13 +2,18 @@
 
 An opening with another `wal_dir` than the last would find the tables alone: what only the log holds would be
 missing, although it was acknowledged, and what is written then would begin another history.
+
+A log directory apart says whose it is (OWNER): a copy has the database id of its original, so its segments do
+not tell, and what is opened or put in place with the original's log directory removes that log.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from replicad.env import FileSystem
+from replicad.env import FileSystem, is_no_room
+from replicad.env.atomic import replace_file
 from replicad.errors import ConfigError, CorruptionError, InvalidArgument
 from replicad.options import Options
 from replicad.store.manifest.state import ManifestState
@@ -16,6 +21,9 @@ from replicad.store.options_file import option_files, read_options
 from replicad.store.wal.catalog import find_segments
 from replicad.store.wal.recovery import frame_headers, log_after
 from replicad.store.wal.segment import HEADER_BYTES, Segment
+
+OWNER = "OWNER"
+"""In a log directory apart: the path of the database's directory."""
 
 
 def wal_dir_of(path: Path, options: Options) -> Path:
@@ -45,6 +53,34 @@ def check_log_is_here(fs: FileSystem, path: Path, options: Options, state: Manif
             f"wal_dir: the log of {path} is in {before}, not in {here}, and tables do not hold all of it "
             f"yet: open it with the former, or move the segments first"
         )
+
+
+def check_log_is_ours(fs: FileSystem, path: Path, wal: Path) -> None:
+    """Raises ConfigError when `wal` is the log directory of a database in another directory than `path`.
+    One that is gone, or has its log somewhere else by now, owns nothing."""
+    if wal == path / "wal" or not fs.exists(wal / OWNER):
+        return
+    owner = Path(os.fsdecode(fs.read_file(wal / OWNER)))
+    if owner.resolve() == path.resolve() or not fs.exists(owner / "CURRENT"):
+        return
+    if _last_place(fs, owner) == wal:
+        raise ConfigError(
+            f"wal_dir: {wal} has the log of the database in {owner}, which {path} would remove: name a "
+            f"directory of its own (or, where both are one directory, remove {wal / OWNER})"
+        )
+
+
+def own_log_directory(fs: FileSystem, path: Path, wal: Path) -> None:
+    """Writes down whose log directory it is, after `check_log_is_ours`; where there is no room for that, the
+    next opening does."""
+    said = os.fsencode(path)
+    if wal == path / "wal" or (fs.exists(wal / OWNER) and fs.read_file(wal / OWNER) == said):
+        return
+    try:
+        replace_file(fs, wal / OWNER, said)
+    except OSError as error:
+        if not is_no_room(error):
+            raise
 
 
 def _last_place(fs: FileSystem, path: Path) -> Path:

@@ -19,7 +19,13 @@ from replicad.store.background import flush_oldest, seal_active
 from replicad.store.checkpoint import remove_log
 from replicad.store.control import apply_control
 from replicad.store.core import Core, LogHolds, NumberSource, Role
-from replicad.store.log_place import check_log_is_here, check_wal_dir, wal_dir_of
+from replicad.store.log_place import (
+    check_log_is_here,
+    check_log_is_ours,
+    check_wal_dir,
+    own_log_directory,
+    wal_dir_of,
+)
 from replicad.store.manifest.edit import Edit, Parent
 from replicad.store.manifest.file import ManifestWriter, load, manifest_name, remove_stale_manifests
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
@@ -71,6 +77,9 @@ def open_core(
                     raise NotFoundError(f"{path} does not exist")
                 fs.make_directories(path)
                 lock = lock_directory(env, path, options)
+                wal = wal_dir_of(path, options)
+                check_log_is_ours(fs, path, wal)
+                own_log_directory(fs, path, wal)
                 if not fs.exists(path / "CURRENT"):
                     _create(env, path, options)
             state = load(fs, path)

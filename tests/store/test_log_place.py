@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import replicad
-from replicad.env import LocalFileSystem
+from replicad.env import Env, LocalFileSystem
 from replicad.errors import ConfigError, CorruptionError, InvalidArgument
+from replicad.store.checkpoint import install
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.file import ManifestWriter, load
 from replicad.types import HistoryHash, Position
@@ -101,3 +103,55 @@ def test_a_relative_log_directory_is_kept_as_the_one_it_was(
     assert options.wal_dir == tmp_path / "log"
     with replicad.open(tmp_path / "db", options) as db:
         assert sum(1 for _ in db.scan()) == 5
+
+
+def original_with_a_log_apart(tmp_path: Path, log: Path) -> None:
+    """Closed at `tmp_path / "db"`, its log at `log`; a checkpoint and a backup from before its last write."""
+    with replicad.open(tmp_path / "db", small_options(wal_dir=log)) as db:
+        db.put(b"a", b"1")
+        db.create_checkpoint(tmp_path / "copy")
+        with replicad.BackupEngine(tmp_path / "backups") as engine:
+            engine.create_backup(db)
+        db.put(b"b", b"2")
+
+
+def open_copy(tmp_path: Path, log: Path) -> None:
+    replicad.open(tmp_path / "copy", small_options(wal_dir=log)).close()
+
+
+def restore_beside(tmp_path: Path, log: Path) -> None:
+    with replicad.BackupEngine(tmp_path / "backups") as engine:
+        engine.restore_latest_backup(tmp_path / "restored", wal_dir=log)
+
+
+def restore_over_copy(tmp_path: Path, log: Path) -> None:
+    with replicad.BackupEngine(tmp_path / "backups") as engine:
+        engine.restore_latest_backup(tmp_path / "copy", wal_dir=log)
+
+
+def put_in_place(tmp_path: Path, log: Path) -> None:
+    install(Env(), tmp_path / "copy", tmp_path / "replica", log)
+
+
+@pytest.mark.parametrize("use", [open_copy, restore_beside, restore_over_copy, put_in_place])
+def test_a_copy_never_takes_the_log_of_its_original(
+    tmp_path: Path, use: Callable[[Path, Path], None]
+) -> None:
+    """Another database with the log directory of one that is closed is refused, and nothing is lost."""
+    log = tmp_path / "log"
+    original_with_a_log_apart(tmp_path, log)
+    with pytest.raises((ConfigError, InvalidArgument), match="has the log of the database in"):
+        use(tmp_path, log)
+    with replicad.open(tmp_path / "db", small_options(wal_dir=log)) as db:
+        assert list(db.scan()) == [(b"a", b"1"), (b"b", b"2")]
+
+
+def test_a_database_that_was_renamed_keeps_its_log(tmp_path: Path) -> None:
+    """The directory that the log names is gone then; a link to the database is no other one either."""
+    log = tmp_path / "log"
+    original_with_a_log_apart(tmp_path, log)
+    (tmp_path / "db").rename(tmp_path / "renamed")
+    (tmp_path / "link").symlink_to(tmp_path / "renamed")
+    for name in ("renamed", "link", "renamed"):
+        with replicad.open(tmp_path / name, small_options(wal_dir=log)) as db:
+            assert list(db.scan()) == [(b"a", b"1"), (b"b", b"2")]

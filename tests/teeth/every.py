@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.teeth.backups import BACKUPS
+from tests.teeth.breaking import BREAKING
 from tests.teeth.copies import COPIES
 from tests.teeth.disk import DISK
 from tests.teeth.held import HELD
@@ -33,6 +34,7 @@ LISTS = (
     BACKUPS,
     OUTSIDE,
     PIECES,
+    BREAKING,
 )
 MUTATIONS: tuple[Mutation, ...] = tuple(
     sorted((mutation for each in LISTS for mutation in each), key=lambda mutation: mutation.trap)

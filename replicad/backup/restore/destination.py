@@ -15,8 +15,9 @@ from pathlib import Path
 
 from replicad.backup.databases import Present, check_replaces
 from replicad.env import Env, FileSystem
-from replicad.errors import CorruptionError, InvalidArgument, NewerFormatError, NotFoundError
+from replicad.errors import ConfigError, CorruptionError, InvalidArgument, NewerFormatError, NotFoundError
 from replicad.options import Options
+from replicad.store.log_place import check_log_is_ours
 from replicad.store.manifest.file import load
 from replicad.store.opening import lock_directory
 from replicad.store.options_file import option_files, read_options
@@ -114,6 +115,10 @@ class Destination:
                 raise InvalidArgument(
                     f"{self.wal_dir} holds the log of another database ({name}); name a directory of its own"
                 )
+        try:
+            check_log_is_ours(self._fs, self.path, self.wal_dir)
+        except ConfigError as error:
+            raise InvalidArgument(str(error)) from None
 
     def _database_of(self, path: Path) -> DatabaseId | None:
         """Of a segment of log; None for anything else."""
