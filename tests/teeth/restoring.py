@@ -20,10 +20,8 @@ RESTORING = (
         trap=14,
         name="installing removes the old log first",
         file="replicad/store/checkpoint.py",
-        old="    write_state(fs, directory, state)\n"
-        '    remove_log(fs, directory / "wal" if wal_dir is None else wal_dir)\n',
-        new='    remove_log(fs, directory / "wal" if wal_dir is None else wal_dir)\n'
-        "    write_state(fs, directory, state)\n",
+        old="    write_state(fs, directory, state)\n    remove_log(fs, wal)\n",
+        new="    remove_log(fs, wal)\n    write_state(fs, directory, state)\n",
         caught_by=(crash("bootstrap"),),
     ),
     Mutation(
