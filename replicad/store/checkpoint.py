@@ -210,15 +210,21 @@ def install(env: Env, staging: Path, directory: Path, wal_dir: Path | None = Non
     fs.remove_tree(staging)
 
 
+def unused_number(fs: FileSystem, directory: Path) -> FileNumber:
+    """One above those of all tables and manifests in the directory."""
+    names = [name for name in fs.list(directory) if _NUMBERED.fullmatch(name)]
+    numbers = [int("".join(filter(str.isdigit, name))) for name in names]
+    return FileNumber(max(numbers, default=FIRST_FILE - 1) + 1)
+
+
 def _present(fs: FileSystem, directory: Path) -> tuple[FileNumber, list[str]]:
     """(a number that no file has, names of the tables) of what a directory holds."""
     try:
         state = load(fs, directory)
         return state.next_file, [meta.name for meta in state.tables]
     except (NotFoundError, CorruptionError):
-        names = [name for name in fs.list(directory) if _NUMBERED.fullmatch(name)]
-        numbers = [int("".join(filter(str.isdigit, name))) for name in names]
-        return FileNumber(max(numbers, default=FIRST_FILE - 1) + 1), [n for n in names if n.endswith(".sst")]
+        tables = [n for n in fs.list(directory) if n.endswith(".sst") and _NUMBERED.fullmatch(n)]
+        return unused_number(fs, directory), tables
 
 
 def remove_log(fs: FileSystem, directory: Path) -> None:

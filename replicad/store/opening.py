@@ -16,7 +16,7 @@ from replicad.env import DirectoryLock, Env, FileSystem, is_no_room, naming_full
 from replicad.errors import CorruptionError, DiskFullError, NotFoundError
 from replicad.options import FamilyOptions, Options
 from replicad.store.background import flush_oldest, seal_active
-from replicad.store.checkpoint import remove_log
+from replicad.store.checkpoint import remove_log, unused_number
 from replicad.store.control import apply_control
 from replicad.store.core import Core, LogHolds, NumberSource, Role
 from replicad.store.log_place import (
@@ -231,6 +231,8 @@ def _recover(
         notes=[f"{file}: passed over: {reason}" for file, reason in passed_over],
     )
     if manifest is not None and not manifest.has_file:
+        # What the manifest does not know stays for now, and keeps its number.
+        core.numbers.at_least(unused_number(fs, path))
         core.note_room("manifest", f"{path}: the disk is full: no room for a manifest")
         core.notes.append(f"{path}: the disk is full: writes are refused until there is room, reads work")
     headless = tuple(file for file, reason in passed_over if file.parent == wal and reason != OTHER_DATABASE)

@@ -202,6 +202,15 @@ def test_a_node_whose_directory_is_removed_ends_by_itself(primary: Daemon) -> No
     assert primary.events("data.gone")
 
 
+def test_a_node_that_nobody_writes_to_ends_when_its_directory_is_removed(primary: Daemon) -> None:
+    """It looks by itself."""
+    with primary.client() as client:
+        client.set("before", "v")
+    eventually(lambda: _is_removed(primary.data))
+    assert primary.wait() == 74
+    assert primary.events("data.gone")
+
+
 def _is_removed(directory: Path) -> bool:
     """The node may make a file while its directory goes."""
     shutil.rmtree(directory, ignore_errors=True)

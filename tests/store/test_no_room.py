@@ -11,6 +11,8 @@ import pytest
 from replicad.env import Env
 from replicad.errors import DiskFullError, PoisonedError
 from replicad.store.database import Database, open_database
+from replicad.store.manifest.file import load
+from replicad.store.table.meta import table_name
 from tests.crash.script import DATA, Script, frames_of, options
 from tests.support.faulty_filesystem import FaultyFileSystem
 from tests.support.inline_runner import InlineRunner, inline_env
@@ -163,14 +165,20 @@ def test_a_database_closed_on_a_full_disk_is_as_it_was() -> None:
 def test_an_opening_without_room_removes_nothing() -> None:
     """The power may take the last edit of the manifest that it read: what that removed counts again then."""
     script = primary()
-    fs = MemoryFileSystem(script.fs.image() | {f"{script.path}/000099.sst": b"of before"})
+    fs, runner = MemoryFileSystem(script.fs.image()), InlineRunner()
+    leftover = script.path / table_name(load(fs, script.path).next_file)
+    fs = MemoryFileSystem(script.fs.image() | {str(leftover): b"of before"})
     full(fs, lambda what, path, size: True)
-    database = open_database(script.path, options(), env=inline_env(fs, InlineRunner()))
-    assert fs.exists(script.path / "000099.sst")
-    database.close()
-    heal(fs)
+    with open_database(script.path, options(), env=inline_env(fs, runner)) as database:
+        assert fs.exists(leftover)
+        # Nor is its number given again.
+        heal(fs)
+        runner.run_all()
+        database.put(b"d", b"4")
+        database.flush()
+        assert fs.read_file(leftover) == b"of before"
     open_database(script.path, options(), env=inline_env(fs, InlineRunner())).close()
-    assert not fs.exists(script.path / "000099.sst")
+    assert not fs.exists(leftover)
 
 
 def test_a_manifest_whose_name_finds_no_room_is_not_the_one_that_counts() -> None:

@@ -17,8 +17,10 @@ from typing import Literal
 import pytest
 
 import replicad
+from replicad.env import LocalFileSystem
 from replicad.errors import ClosedError
 from replicad.store.database import Database
+from replicad.store.manifest.file import load
 from tests.support.stores import fill, small_options
 
 USES: dict[str, Callable[[Database], object]] = {
@@ -195,6 +197,13 @@ def test_a_program_may_end_without_closing(tmp_path: Path) -> None:
         with replicad.open(tmp_path / "db") as again:
             assert again.notes == []
             assert sum(1 for _ in again.scan(end=b"more")) == 3000
+
+
+def test_a_program_that_ends_closes_its_databases(tmp_path: Path) -> None:
+    """As a close does, the manifest says how far the log was synced."""
+    program = "import sys, replicad; database = replicad.open(sys.argv[1]); database.put(b'k', b'v')"
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "db")], check=True)
+    assert load(LocalFileSystem(), tmp_path / "db").synced.sequence == 1
 
 
 DROPPING = """
