@@ -41,16 +41,22 @@ class DirectoryTarget:
                     f"{self.url} is a database's directory, or within one ({directory}); backups need a "
                     "directory of their own"
                 )
-        ours = [root / name for name in _OUR_DIRECTORIES]
         for database in databases:
-            if database is None:
-                continue
-            resolved = database.resolve()
-            if root.is_relative_to(resolved) or any(resolved.is_relative_to(one) for one in ours):
+            if database is not None and (root.is_relative_to(database.resolve()) or self._is_ours(database)):
                 raise InvalidArgument(
                     f"{self.url} and the database's directory {database} lie within each other; backups need "
                     "a directory of their own"
                 )
+
+    def check_outside(self, *places: Path | None) -> None:
+        """Raises InvalidArgument for a directory that is the target's own, or among its files."""
+        for place in places:
+            if place is not None and (place.resolve() == self._root.resolve() or self._is_ours(place)):
+                raise InvalidArgument(f"{place} lies within {self.url}: restore into a directory of its own")
+
+    def _is_ours(self, place: Path) -> bool:
+        root, place = self._root.resolve(), place.resolve()
+        return any(place.is_relative_to(root / name) for name in _OUR_DIRECTORIES)
 
     def list(self, prefix: str) -> dict[str, int]:
         found = self._env.fs.files(self._path(prefix))

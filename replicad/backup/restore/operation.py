@@ -130,7 +130,10 @@ class Restoration:
     def _check(self) -> None:
         check_list(self.meta, self.target.url)
         self.destination.check(self.meta.database_id)
-        root = self.target.root if isinstance(self.target, DirectoryTarget) else None
+        root = None
+        if isinstance(self.target, DirectoryTarget):
+            root = self.target.root
+            self.target.check_outside(self.destination.path, self.destination.wal_dir)
         places.check_places(self.env, self.destination, self.meta.attachments, root)
 
     @property

@@ -374,3 +374,20 @@ def test_a_batch_tail_that_is_large(tmp_path: Path) -> None:
     assert state.copy
     with replicad.open(tmp_path / "new", Options(), read_only=True) as restored:
         assert content(restored) == expected
+
+
+def test_nothing_is_restored_into_the_target_itself(tmp_path: Path) -> None:
+    """Neither the database nor its log, under any name; and nothing is left there."""
+    with replicad.open(tmp_path / "db", small_options()) as db, engine_of(tmp_path) as engine:
+        fill(db, 10)
+        engine.create_backup(db)
+        (tmp_path / "link").symlink_to(tmp_path / "backups" / "shared_checksum")
+        before = engine.target.list("")
+        for place in (tmp_path / "backups" / "shared_checksum" / "x", tmp_path / "link" / "x"):
+            with pytest.raises(InvalidArgument, match="lies within"):
+                engine.restore_latest_backup(place)
+        for log in (tmp_path / "backups", tmp_path / "backups" / "meta"):
+            with pytest.raises(InvalidArgument, match="lies within"):
+                engine.restore_latest_backup(tmp_path / "new", wal_dir=log)
+        assert engine.target.list("") == before
+    assert not (tmp_path / "new").exists()
