@@ -256,6 +256,13 @@ def test_purge_log(engine: BackupEngine, db: Database) -> None:
     assert (check.ok, check.base) == (True, 1)
 
 
+def test_delete_log(engine: BackupEngine, db: Database) -> None:
+    """The log of a database without backups goes, all of it."""
+    archive(engine, db)
+    assert engine.delete_log(db.database_id) > 0
+    assert engine.target.list("log/") == {}
+
+
 def test_garbage_collect(engine: BackupEngine, db: Database) -> None:
     """What no backup needs goes; what one needs stays."""
     engine.create_backup(db, flush_before_backup=True)
