@@ -79,7 +79,8 @@ def print_json(document: Any) -> None:
 
     A byte of a file's name that is not UTF-8 becomes the escape of its surrogate: \udcff for \xff.
     """
-    is_utf_8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+    encoding = sys.stdout.encoding or "utf-8"  # A stream in memory has none.
+    is_utf_8 = encoding.lower().replace("-", "") == "utf8"
     text = json.dumps(document, ensure_ascii=not is_utf_8, separators=(",", ":"), default=_other)
     print(_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text), flush=True)
 

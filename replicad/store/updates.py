@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 
 from replicad import kernels
-from replicad.errors import InvalidArgument, LogGoneError
+from replicad.errors import InvalidArgument, LogGoneError, StoreError
 from replicad.store.batch import WriteBatch, batch_from
 from replicad.store.core import Core
-from replicad.store.wal.cursor import LogCursor
+from replicad.store.progress import Progress
+from replicad.store.wal.cursor import LogChunk, LogCursor
 from replicad.types import Epoch, HistoryHash, Position, Sequence
 
 CHUNK_BYTES = 64 * 1024
@@ -40,7 +43,8 @@ class UpdateIterator:
 
     As an iterator it ends where the durable log ends, and goes on when it is asked again; `next(timeout)`
     waits. It follows rotation and archiving. Raises LogGoneError when retention was faster than the reader,
-    and CorruptionError for damage; it never skips. One thread at a time.
+    and CorruptionError for damage; it never skips, nor after an exception from outside. One thread at a time:
+    StoreError for another.
     """
 
     def __init__(self, core: Core, start: Sequence, *, keeps: object = None) -> None:
@@ -48,58 +52,89 @@ class UpdateIterator:
         check_start(core, start)
         self._keeps = keeps
         self._core = core
-        self._cursor = LogCursor(core.catalog, core.database_id, start)
+        self._wanted = start
+        """The next update is the one that holds this."""
+        self._cursor: LogCursor | None = LogCursor(core.catalog, core.database_id, start)
+        """Behind what is ready; None when a read was broken off, which left it nobody knows where."""
         self._ready: deque[Update] = deque()
         self._closed = False
+        self._used = threading.RLock()
 
     def __iter__(self) -> UpdateIterator:
         return self
 
     def __next__(self) -> Update:
-        if not self._ready:
-            self._fill()
-        if not self._ready:
-            raise StopIteration
-        return self._ready.popleft()
+        if not self._used.acquire(blocking=False):
+            raise StoreError("another thread uses this iterator of updates: give each thread one of its own")
+        try:
+            ready = self._ready
+            while ready and ready[0].position.sequence < self._wanted:
+                ready.popleft()
+            if not ready:
+                self._fill()
+            if not ready:
+                raise StopIteration
+            update = ready[0]
+        finally:
+            self._used.release()
+        # Nothing comes between this and the return: until then it would be given again.
+        self._wanted = Sequence(update.position.sequence + 1)
+        return update
 
     def next(self, timeout: float | None = None) -> Update | None:
         """The next update, or None when `timeout` seconds passed without one."""
+        progress = self._core.progress
         while True:
+            durable = progress.durable
             update = next(self, None)
             if update is not None:
                 return update
-            if not self._wait_beyond(self._core.progress.durable, timeout):
+            if not progress.wait(partial(_is_beyond, progress, durable), timeout):
                 return None
 
     def close(self) -> None:
         """It gives nothing any more: InvalidArgument."""
         self._closed = True
         self._ready.clear()
-        self._cursor.close()
-
-    def _wait_beyond(self, durable: int, timeout: float | None) -> bool:
-        progress = self._core.progress
-        self._fill()
-        return bool(self._ready) or progress.wait(lambda: progress.durable > durable, timeout)
+        cursor, self._cursor = self._cursor, None
+        if cursor is not None:
+            cursor.close()
 
     def _fill(self) -> None:
-        if self._core.progress.closed:
-            self._core.progress.raise_if_ended()
+        """Reads the next chunk. While it is under way there is no cursor: when an exception ends it, the next
+        call seeks what is wanted anew."""
+        core = self._core
+        if core.progress.closed:
+            core.progress.raise_if_ended()
         if self._closed:
             raise InvalidArgument("the iterator of updates is closed")
-        chunk = self._cursor.next(CHUNK_BYTES)
-        if chunk is None:
-            return
-        for epoch, first, count, commit_time, history_hash, begin, end in kernels.list_frames(chunk.frames):
-            last = Sequence(first + max(1, count) - 1)
-            self._ready.append(
-                Update(
-                    Position(Epoch(epoch), last, HistoryHash(history_hash)),
-                    Sequence(first),
-                    commit_time,
-                    batch_from(chunk.frames[begin:end]),
-                )
-            )
+        cursor, self._cursor = self._cursor, None
+        if cursor is None:
+            cursor = LogCursor(core.catalog, core.database_id, self._wanted)
+        try:
+            chunk = cursor.next(CHUNK_BYTES)
+            if chunk is not None:
+                self._ready.extend(_updates(chunk))
+        except BaseException:
+            cursor.close()
+            raise
+        self._cursor = cursor
+
+
+def _is_beyond(progress: Progress, sequence: int) -> bool:
+    return progress.durable > sequence
+
+
+def _updates(chunk: LogChunk) -> list[Update]:
+    return [
+        Update(
+            Position(Epoch(epoch), Sequence(first + max(1, count) - 1), HistoryHash(history_hash)),
+            Sequence(first),
+            commit_time,
+            batch_from(chunk.frames[begin:end]),
+        )
+        for epoch, first, count, commit_time, history_hash, begin, end in kernels.list_frames(chunk.frames)
+    ]
 
 
 def position_at(core: Core, sequence: Sequence) -> Position | None:

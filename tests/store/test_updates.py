@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import replicad
-from replicad import WriteBatch
+from replicad import WriteBatch, kernels
+from replicad.errors import StoreError
+from replicad.store import updates as updates_module
 from replicad.store.updates import UpdateIterator
+from replicad.store.wal.cursor import LogCursor
 from tests.support.stores import fill, small_options
 from tests.support.waiting import eventually
 
@@ -152,3 +158,54 @@ def test_annotations_are_in_no_table(db: replicad.Database, tmp_path: Path) -> N
     assert tables
     assert not any(b"annotation-that" in table.read_bytes() for table in tables)
     assert any(b"annotation-that" in log.read_bytes() for log in (tmp_path / "db").rglob("*.log"))
+
+
+def test_an_exception_from_outside_takes_no_update(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it comes within a read, the same iterator goes on with the update that was not given yet."""
+
+    def interrupted(*arguments: object, **options: object) -> Any:
+        raise KeyboardInterrupt
+
+    with replicad.open(tmp_path / "db", small_options(durability="sync", segment_bytes=4096)) as database:
+        fill(database, 300)
+        for place, name in (
+            (kernels, "list_frames"),
+            (kernels, "scan_frames"),
+            (updates_module, "batch_from"),
+            (LogCursor, "_read"),
+            (LogCursor, "_enter"),
+        ):
+            updates = database.get_updates_since(1)
+            seen = [next(updates).position.sequence]
+            while len(seen) < 300:
+                with monkeypatch.context() as patched:
+                    patched.setattr(place, name, interrupted)
+                    with contextlib.suppress(KeyboardInterrupt, StopIteration):
+                        while True:
+                            seen.append(next(updates).position.sequence)
+                seen += [update.position.sequence for update in itertools.islice(updates, 1)]
+            assert seen == list(range(1, 301)), name
+
+
+def test_a_second_thread_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told so, and not that the log is damaged; the first goes on."""
+    with replicad.open(tmp_path / "db", small_options(durability="sync")) as database:
+        fill(database, 3)
+        updates = database.get_updates_since(1)
+        reading, go_on, seen = threading.Event(), threading.Event(), []
+        read = LogCursor.next
+
+        def slow(cursor: LogCursor, *arguments: Any) -> Any:
+            reading.set()
+            assert go_on.wait(30)
+            return read(cursor, *arguments)
+
+        monkeypatch.setattr(LogCursor, "next", slow)
+        thread = threading.Thread(target=lambda: seen.extend(update.position.sequence for update in updates))
+        thread.start()
+        assert reading.wait(30)
+        with pytest.raises(StoreError, match="another thread uses this iterator"):
+            next(updates)
+        go_on.set()
+        thread.join(30)
+        assert seen == [1, 2, 3]

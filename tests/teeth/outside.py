@@ -186,4 +186,13 @@ OUTSIDE = (
         new="",
         caught_by=("tests/store/test_no_room.py::test_an_opening_without_room_removes_nothing",),
     ),
+    # 18: an exception at any bytecode
+    Mutation(
+        trap=18,
+        name="a read of updates that was broken off goes on behind what it read",
+        file="replicad/store/updates.py",
+        old="        cursor, self._cursor = self._cursor, None\n        if cursor is None:\n",
+        new="        cursor = self._cursor\n        if cursor is None:\n",
+        caught_by=("tests/store/test_updates.py::test_an_exception_from_outside_takes_no_update",),
+    ),
 )
