@@ -13,12 +13,14 @@ import pytest
 
 import replicad
 from replicad.backup.restore.point import NotKnownYet
+from replicad.cli.streams import OutputError
 from replicad.errors import ConditionFailed, CorruptionError, LogGoneError, ReplicadError
 
 SAMPLES: list[ReplicadError] = [
     CorruptionError("reason", path="/a/b", offset=7, expected=1, got=2),
     LogGoneError(5, 10),
     ConditionFailed(b"k", expected=b"1", got=None, sequence=9),
+    OutputError(OSError(28, "No space left on device")),
     NotKnownYet(9, known_us=2_000_000, marked_us=None),
 ]
 
