@@ -16,9 +16,9 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 BEGIN_SECONDS = 1.0
-"""A thread that has not begun after so long is not waited for: another one gets its work, and"""
+"""A thread that has not begun its work after so long is not waited for: another thread gets the work."""
 BEGIN_TRIES = 3
-"""after so many whoever waits is told that there is no memory, which is why threads end before they begin."""
+"""After so many threads the caller gets MemoryError: a thread ends before it begins for want of memory."""
 
 _here = threading.local()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from replicad.errors import InvalidArgument
 from replicad.options import KEY_BYTES_MAX
 from replicad.server import refusals
-from replicad.server.interfaces import Batch, Name, Put, Walkable
+from replicad.server.interfaces import Batch, Name, Put, Reader
 from replicad.server.parts import part_of
 from replicad.server.refusals import Refused
 from replicad.server.writes import PENDING, Segment, Transaction
@@ -110,7 +110,7 @@ class Session:
         return value
 
     @property
-    def _reader(self) -> Walkable:
+    def _reader(self) -> Reader:
         """Of the state below that."""
         return self.server.store.newest if self.transaction is None else self.transaction.reader
 

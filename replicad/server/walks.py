@@ -7,7 +7,6 @@ from heapq import merge
 from typing import TYPE_CHECKING, TypeVar
 
 from replicad.server.interfaces import Name, Pair, Walkable
-from replicad.server.parts import part_of
 from replicad.server.pieces import Work
 
 if TYPE_CHECKING:
@@ -53,12 +52,6 @@ class _Changed:
         if name in self._changes:
             return self._changes[name] is not None
         return self._reader.contains(key, family=family)
-
-    def part(self, key: bytes, first: int, last: int, /, *, family: int = 0) -> tuple[int, bytes]:
-        name = (family, key) if family else key
-        if name in self._changes:
-            return part_of(self._changes[name] or b"", first, last)
-        return self._reader.part(key, first, last, family=family)
 
     def multi_get(self, keys: list[bytes], /, *, family: int = 0) -> list[bytes | None]:
         return [self.get(key, family=family) for key in keys]

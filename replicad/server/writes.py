@@ -20,7 +20,7 @@ import structlog
 
 from replicad.errors import DiskFullError, PoisonedError, ReplicadError
 from replicad.server import replies
-from replicad.server.interfaces import Batch, Name, Put, Store, Walkable
+from replicad.server.interfaces import Batch, Name, Put, Reader, Store
 from replicad.server.watches import Watches
 
 if TYPE_CHECKING:
@@ -55,9 +55,8 @@ class Segment:
     def fail(self, reply: bytes) -> None:
         """What depends on its writes is answered so, at once."""
         for index in self.dependent:
-            if index < len(
-                self.replies
-            ):  # Else its command goes on in pieces, and says by itself what became of it.
+            # A command without a reply yet goes on in pieces, and says by itself what became of it.
+            if index < len(self.replies):
                 self.replies[index] = reply
         self.sequence = 0
 
@@ -167,7 +166,7 @@ class Transaction:
 
     __slots__ = ("_begin_batch", "batch", "overlay", "reader", "saw_group")
 
-    def __init__(self, reader: Walkable, begin_batch: Callable[[], Batch]) -> None:
+    def __init__(self, reader: Reader, begin_batch: Callable[[], Batch]) -> None:
         self.batch: Batch | None = None
         self.overlay: dict[Name, bytes | None] = {}
         self.reader = reader

@@ -125,10 +125,15 @@ def _is_beyond(progress: Progress, sequence: int) -> bool:
     return progress.durable > sequence
 
 
+def _position_after(epoch: int, first: int, count: int, history_hash: int) -> Position:
+    """The one after a frame."""
+    return Position(Epoch(epoch), Sequence(first + max(1, count) - 1), HistoryHash(history_hash))
+
+
 def _updates(chunk: LogChunk) -> list[Update]:
     return [
         Update(
-            Position(Epoch(epoch), Sequence(first + max(1, count) - 1), HistoryHash(history_hash)),
+            _position_after(epoch, first, count, history_hash),
             Sequence(first),
             commit_time,
             batch_from(chunk.frames[begin:end]),
@@ -157,4 +162,4 @@ def position_at(core: Core, sequence: Sequence) -> Position | None:
     if chunk is None:
         return None
     epoch, first, count, _, history_hash, _, _ = kernels.list_frames(chunk.frames)[0]
-    return Position(Epoch(epoch), Sequence(first + max(1, count) - 1), HistoryHash(history_hash))
+    return _position_after(epoch, first, count, history_hash)

@@ -84,16 +84,18 @@ def _sequence(tokens: list[str]) -> tuple[Argument, ...]:
         elif token in ("[", "<"):
             found.append(_group(tokens, optional=token == "["))
         elif not token.isupper():
-            found.append(Argument(token, _KINDS.get(token, "string")))
+            found.append(_value(token))
         elif tokens and (tokens[0] == "<" or (tokens[0].islower() and tokens[0].isidentifier())):
             following = tokens.pop(0)
-            value = (
-                _group(tokens) if following == "<" else Argument(following, _KINDS.get(following, "string"))
-            )
+            value = _group(tokens) if following == "<" else _value(following)
             found.append(replace(value, token=token))
         else:
             found.append(Argument(token.lower(), "pure-token", token))
     return tuple(found)
+
+
+def _value(name: str) -> Argument:
+    return Argument(name, _KINDS.get(name, "string"))
 
 
 def _group(tokens: list[str], *, optional: bool = False) -> Argument:
