@@ -27,7 +27,7 @@ def test_sigterm_ends_both_cleanly(cluster: Cluster, primary: Daemon) -> None:
         assert primary.terminate() == 0
         assert replica.terminate() == 0
     for daemon in (primary, replica):
-        assert daemon.events("daemon.stopped")
+        assert daemon.logged("daemon.stopped")
         daemon.start()
         assert not daemon.events("store.recovered")
         assert daemon.ask("GET", "k") == b"v"
@@ -116,7 +116,7 @@ def test_a_failed_sync_ends_the_primary_with_74(cluster: Cluster) -> None:
         for number in range(100):
             client.set("after", number)
     assert primary.wait() == 74
-    assert primary.events("daemon.storage_failed")
+    assert primary.logged("daemon.storage_failed")
     primary.wrapper = []
     primary.start()
     assert primary.ask("GET", "before") == b"1"
@@ -139,7 +139,7 @@ def test_a_failed_sync_ends_a_replica_with_74(cluster: Cluster, primary: Daemon)
 
         eventually(ended_by_a_write, 60)
     assert replica.wait() == 74
-    assert replica.events("daemon.storage_failed")
+    assert replica.logged("daemon.storage_failed")
     replica.wrapper = []
     replica.start()
     follows(replica, primary)
@@ -199,7 +199,7 @@ def test_a_node_whose_directory_is_removed_ends_by_itself(primary: Daemon) -> No
             while primary.process is not None and primary.process.poll() is None:
                 client.set("after", "v")
     assert primary.wait() == 74
-    assert primary.events("data.gone")
+    assert primary.logged("data.gone")
 
 
 def test_a_node_that_nobody_writes_to_ends_when_its_directory_is_removed(primary: Daemon) -> None:
@@ -208,7 +208,7 @@ def test_a_node_that_nobody_writes_to_ends_when_its_directory_is_removed(primary
         client.set("before", "v")
     eventually(lambda: _is_removed(primary.data))
     assert primary.wait() == 74
-    assert primary.events("data.gone")
+    assert primary.logged("data.gone")
 
 
 def _is_removed(directory: Path) -> bool:

@@ -223,7 +223,7 @@ def test_a_truncated_last_frame_of_a_replica_is_streamed_again(
     segment.write_bytes(content[:-cut_bytes])
     replica.start()
     follows(replica, primary)
-    assert replica.events("store.recovered")
+    assert replica.logged("store.recovered")
 
 
 def test_another_process_reads_the_state(cluster: Cluster, primary: Daemon) -> None:

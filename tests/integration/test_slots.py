@@ -58,7 +58,7 @@ def test_a_slot_over_its_cap_says_why_and_ends_as_lost(cluster: Cluster) -> None
     eventually(lambda: slots(f":{primary.port}")[0]["state"] == "lost")
     (slot,) = slots(f":{primary.port}")
     assert "the cap is 50000" in slot["reason"]
-    assert primary.events("slot.let_go")
+    assert primary.logged("slot.let_go")
     replica.start()
     follows(replica, primary)
     assert replica.status()["last_bootstrap"] is not None
@@ -133,5 +133,5 @@ def test_archived_log_is_tried_before_a_new_copy(cluster: Cluster, tmp_path: Pat
     fill(primary, 10, start=2000)
     replica.start()
     follows(replica, primary)
-    assert replica.events("archive.applied")
+    assert replica.logged("archive.applied")
     assert len(replica.events("bootstrap.finished")) == copies

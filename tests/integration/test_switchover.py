@@ -102,12 +102,12 @@ def test_under_load_nothing_is_lost_or_doubled(cluster: Cluster, tmp_path: Path)
     assert all(not writer.unknown for writer in writers)
     joins(nodes[1], nodes[0])
     check(writers, nodes[0])
+    eventually(lambda: sum(len(node.events("switchover.done")) for node in nodes) == 4)
     paused = [event["seconds"] for node in nodes for event in node.events("switchover.done")]
     median = fdatasync_median(tmp_path)
     slowest = max(writer.slowest_seconds for writer in writers)
     print(f"paused {[f'{s * 1000:.1f}' for s in paused]} ms, slowest write {slowest * 1000:.1f} ms, ")
     print(f"fdatasync median {median * 1000:.2f} ms")
-    assert len(paused) == 4
 
 
 def test_a_promotion_by_command_reports_its_pause(cluster: Cluster, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_promotion_by_command_reports_its_pause(cluster: Cluster, tmp_path: Pa
         client.set("first", 1)
         seconds = time.monotonic() - began
     check(writers, replica)
-    (promoted,) = replica.events("role.promotion_done")
+    (promoted,) = replica.logged("role.promotion_done")
     print(f"paused {seconds * 1000:.1f} ms, {promoted['seconds'] * 1000:.1f} ms of it in the node, ")
     print(f"fdatasync median {fdatasync_median(tmp_path) * 1000:.2f} ms")
 

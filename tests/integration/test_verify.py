@@ -135,7 +135,6 @@ def test_a_mark_survives_restarts(cluster: Cluster, primary: Daemon) -> None:
         replica.start()
         follows(replica, primary)
         assert verify(primary, replica)[0] == 0
-    assert primary.digest() == replica.digest()
 
 
 QUIET = {"verification": {"interval_seconds": 0}}
@@ -189,7 +188,7 @@ def test_the_background_pass_finds_a_difference_and_mends_it(cluster: Cluster, p
     tamper(replica.data, Options(**SMALL["store"]), {0: {b"key:000777": None}})
     replica.start()
     eventually(lambda: replica.events("verification.repaired") != [], 30)
-    (doubted, *_) = replica.events("verification.doubted")
+    (doubted, *_) = replica.logged("verification.doubted")
     assert "key:000777' (missing)" in doubted["reason"]
     follows(replica, primary)
     eventually(lambda: has_equal_pass(replica))
@@ -242,9 +241,9 @@ def test_rot_is_found_and_mended(cluster: Cluster, found_by: str) -> None:
             for number in range(3000):
                 client.get(f"key:{number:06}")
     eventually(lambda: replica.events("verification.repaired") != [], 30)
-    (doubted, *_) = replica.events("verification.doubted")
+    (doubted, *_) = replica.logged("verification.doubted")
     assert damaged.name in doubted["reason"]
-    (kept,) = (event["kept"] for event in replica.events("verification.quarantined"))
+    (kept,) = (event["kept"] for event in replica.logged("verification.quarantined"))
     assert Path(kept) == replica.data / "quarantine" / damaged.name
     assert Path(kept).read_bytes() == rotten
     follows(replica, primary)

@@ -161,6 +161,11 @@ class Daemon:
                     found.append(event)
         return found
 
+    def logged(self, name: str) -> list[dict[str, Any]]:
+        """The same, once there is one: a node may answer for what it did before it has written so."""
+        eventually(lambda: self.events(name) != [])
+        return self.events(name)
+
 
 class Cluster:
     """A primary and its replicas under one directory."""
