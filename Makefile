@@ -34,8 +34,11 @@ setup: $(INSTALLED)  ## make .venv, build the kernels, install replicad editable
 demo: $(INSTALLED)  ## a primary and two replicas on real data, killed and compared (DEMO_FLAGS=…)
 	$(BIN)/replicad demo $(DEMO_FLAGS)
 
-test: $(INSTALLED)  ## run the tests (TESTS=tests/store chooses, PYTEST_FLAGS=… adds)
-	$(BIN)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
+# Side by side, one more than there are processors: many tests wait for processes that they started.
+WORKERS ?= $(shell expr $$(nproc) + 1)
+
+test: $(INSTALLED)  ## run the tests (TESTS=tests/store chooses, PYTEST_FLAGS=… adds, WORKERS=0 one by one)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_FLAGS) $(TESTS)
 
 check: $(S3_INSTALLED) lint types test  ## what CI runs: lint, types and tests, backups to S3 too
 
