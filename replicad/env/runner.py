@@ -42,6 +42,11 @@ class Runner(Protocol):
         """Runs `job`, which no exception from outside can split; see `env.apart`."""
         ...
 
+    def rest(self, seconds: float, bell: queue.SimpleQueue[None], /) -> None:
+        """Within a job that is paced: returns after `seconds`, or as soon as somebody rings; the bell is
+        silent then."""
+        ...
+
     def dropped(self, close: Callable[[], None], /) -> None:
         """Called by the finalizer of something that nobody closed."""
         ...
@@ -88,6 +93,14 @@ class ThreadRunner:
 
     def apart(self, job: Callable[[], T], /) -> T:
         return apart.apart(job)
+
+    def rest(self, seconds: float, bell: queue.SimpleQueue[None], /) -> None:
+        try:
+            bell.get(timeout=max(0.0, seconds))
+            while True:
+                bell.get_nowait()
+        except queue.Empty:
+            pass
 
     def dropped(self, close: Callable[[], None], /) -> None:
         apart.when_dropped(close)

@@ -424,5 +424,5 @@ def _become_own_database(core: Core) -> None:
 
 def start_syncer(core: Core) -> Syncer:
     """The syncer of a database that is written; its lane is one more thread."""
-    core.syncer = Syncer(core.log, core.progress, core.env.runner.lane("log-sync"), core.env.clock)
+    core.syncer = Syncer(core.log, core.progress, core.env)
     return core.syncer

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import queue
 
-from replicad.env import Clock, Lane
+from replicad.env import Env
 from replicad.errors import PoisonedError
 from replicad.store.progress import Progress
 from replicad.store.wal.writer import LogWriter
@@ -24,11 +24,11 @@ ASK_AGAIN_SECONDS = 1.0
 
 
 class Syncer:
-    def __init__(self, log: LogWriter, progress: Progress, lane: Lane, clock: Clock) -> None:
+    def __init__(self, log: LogWriter, progress: Progress, env: Env) -> None:
         self._log = log
         self._progress = progress
-        self._lane = lane
-        self._clock = clock
+        self._env = env
+        self._lane = env.runner.lane("log-sync")
         self.requested = False
         self._paced_from = -PACE_SECONDS
         self._hurry: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -64,8 +64,8 @@ class Syncer:
     def _run(self) -> None:
         progress = self._progress
         if not progress.visible_when_durable:
-            self._pause(self._paced_from + PACE_SECONDS - self._clock.monotonic())
-            self._paced_from = self._clock.monotonic()
+            self._env.runner.rest(self._paced_from + PACE_SECONDS - self._env.clock.monotonic(), self._hurry)
+            self._paced_from = self._env.clock.monotonic()
         self.requested = False
         target = progress.appended
         try:
@@ -75,11 +75,3 @@ class Syncer:
             progress.fail(PoisonedError(f"the log could not be synced: {error}; restart to recover"))
         except Exception as error:
             progress.fail(error)
-
-    def _pause(self, seconds: float) -> None:
-        try:
-            self._hurry.get(timeout=max(0.0, seconds))
-            while True:
-                self._hurry.get_nowait()
-        except queue.Empty:
-            pass

@@ -108,16 +108,6 @@ class LoopRunner(InlineRunner):
         self._loop.call_at(self._loop.time() + delay, self.run_one, name)
 
 
-class _NeverWaits:
-    """In place of the event on which the syncer paces itself: here a thread's waiting takes no time."""
-
-    def set(self) -> None:
-        pass
-
-    def wait(self, timeout: float) -> bool:
-        return False
-
-
 class SimulatedNode(NodeProgram):
     """The program as it is; whoever waits in a thread runs the background's jobs meanwhile."""
 
@@ -126,9 +116,6 @@ class SimulatedNode(NodeProgram):
 
     def _make_feed(self, store: Database, slots: Slots) -> PrimaryNode:
         """The first that is done with a store that was opened."""
-        syncer = store._core.syncer
-        assert syncer is not None
-        syncer._closing = cast(Any, _NeverWaits())
         self.on_open(store)
         self.runner.begin()
         return super()._make_feed(store, slots)

@@ -6,6 +6,7 @@ deadlock, and an assertion.
 
 from __future__ import annotations
 
+import queue
 import random
 from collections import deque
 from collections.abc import Callable
@@ -53,6 +54,9 @@ class InlineRunner:
 
     def apart(self, job: Callable[[], T], /) -> T:
         return job()
+
+    def rest(self, seconds: float, bell: queue.SimpleQueue[None], /) -> None:
+        """Nothing: time passes here by what happens."""
 
     def dropped(self, close: Callable[[], None], /) -> None:
         """Nothing: here a database that is dropped is one whose machine has died."""
