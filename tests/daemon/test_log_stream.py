@@ -123,14 +123,13 @@ def test_a_line_without_end_takes_no_memory() -> None:
 
 
 PROGRAM = """
-import asyncio, logging, os, sys, threading, time, warnings
+import logging, os, sys, warnings
 from replicad.daemon import logs
 from replicad.daemon.config import LogConfig
 import structlog
 logs.DRAIN_SECONDS = 0.05
 logs.configure(LogConfig(format="json"))
-for i in range(6000):
-    structlog.get_logger().warning("event", text="x" * 100)
+structlog.get_logger().warning("event")
 logging.getLogger("asyncio").error("a library")
 warnings.warn("a warning", ResourceWarning)
 print("a traceback", file=sys.stderr)
@@ -142,6 +141,11 @@ def test_whatever_a_process_says_on_standard_error_goes_through_it() -> None:
     """Events, libraries' loggers, warnings and tracebacks: none blocks in a pipe that nobody reads, and the
     process ends."""
     reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 512)
+    os.set_blocking(writer, True)
     done = subprocess.run(
         [sys.executable, "-W", "always", "-c", PROGRAM], stdout=subprocess.PIPE, stderr=writer, timeout=20
     )

@@ -59,6 +59,44 @@ def test_async_ships_only_what_is_durable(tmp_path: Path) -> None:
     database.close()
 
 
+def test_a_family_is_there_when_it_is_durable(tmp_path: Path) -> None:
+    """Its record is visible, and leaves the log, no earlier than a batch would be."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(durability="sync"), env=Env(fs=fs))
+    database.put(b"k", b"v")
+    gate = Gate()
+    fs.on_sync = gate
+    database.submit_create_family("later")
+    assert gate.reached.wait(10)
+    assert database.latest_sequence == 1
+    assert database.read_log(2).next() is None
+    gate.open.set()
+    assert database.wait_durable(2, 10)
+    assert database.latest_sequence == 2
+    assert database.read_log(2).next() is not None
+    database.close()
+
+
+def test_a_table_waits_until_its_log_is_durable(tmp_path: Path) -> None:
+    """A flush publishes nothing that the log could still lose."""
+    fs = FaultyFileSystem()
+    database = open_database(tmp_path / "db", small_options(), env=Env(fs=fs))
+    gate = Gate()
+    fs.on_sync = lambda path: gate(path) if is_log(path) else None
+    database.put(b"k", b"v")
+    assert gate.reached.wait(10)
+    flushing = threading.Thread(target=database.flush)
+    flushing.start()
+    core = database._core
+    # The caller waits for the flush, and the flush for the log.
+    eventually(lambda: len(core.progress.changed.waiting) >= 2 or core.version.flushed.sequence > 0)
+    assert core.version.flushed.sequence == 0
+    gate.open.set()
+    flushing.join()
+    assert core.version.flushed.sequence == 1
+    database.close()
+
+
 def test_group_commit(tmp_path: Path) -> None:
     """Batches that arrive during a sync share the next one."""
     fs = FaultyFileSystem()
@@ -70,8 +108,7 @@ def test_group_commit(tmp_path: Path) -> None:
     threads = [threading.Thread(target=database.put, args=(b"%d" % n, b"")) for n in range(20)]
     for thread in threads:
         thread.start()
-    while database.appended_sequence < 21:
-        pass
+    eventually(lambda: database.appended_sequence == 21)
     gate.open.set()
     for thread in threads:
         thread.join()

@@ -147,6 +147,7 @@ READING = (
         "            self._progress.fail(error)\n            raise\n",
         new="            return self._insert(data)\n        except BaseException:\n            raise\n",
         caught_by=("tests/store/test_ends.py::test_frames_that_are_half_applied_stop_a_replica",),
+        hangs=True,
     ),
     Mutation(
         trap=12,
