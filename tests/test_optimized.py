@@ -17,7 +17,7 @@ SLICE = (
     "tests/store/test_families.py",
     "tests/store/test_recovery.py",
     "tests/backup/test_engine.py",
-    "tests/replication/test_staging.py",
+    "tests/replication/copy/test_staging.py",
     "tests/replication/test_sessions.py",
     "tests/server/test_strings.py",
 )

@@ -21,7 +21,7 @@ from replicad.cli.exits import UnreachableError
 from replicad.cli.node import LiveNode, Node, Side
 from replicad.cli.output import json_bytes, show_bytes
 from replicad.errors import ClosedError, NotFoundError, PeerTimeoutError
-from replicad.replication.comparison import Comparison, Kind
+from replicad.replication.verify.comparison import Comparison, Kind
 from replicad.store.marks import Mark, MarkId
 
 PAUSE_SECONDS = 0.2

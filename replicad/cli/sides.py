@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from replicad.cli.client import Argument, ReplyError
 from replicad.cli.exits import UnreachableError
 from replicad.errors import CorruptionError, NotFoundError
-from replicad.replication.contents import SnapshotContents
+from replicad.replication.verify.contents import SnapshotContents
 from replicad.store.marks import MarkId
 from replicad.store.ranges import Entries, Entry, RangeDigest
 

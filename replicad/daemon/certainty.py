@@ -16,12 +16,9 @@ import structlog
 
 from replicad.daemon.addresses import Address
 from replicad.daemon.peers import address_of
-from replicad.replication.agree import History
-from replicad.replication.epoch_proof import EPOCH_STEP_MAX, why_unproven
-from replicad.replication.meeting import view_of
-from replicad.replication.messages import Standing as StandingMessage
-from replicad.replication.messages import newest_epochs
-from replicad.replication.roles import (
+from replicad.replication.policy.agree import History
+from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX, why_unproven
+from replicad.replication.policy.roles import (
     Around,
     Further,
     Standing,
@@ -32,6 +29,9 @@ from replicad.replication.roles import (
     judge,
     would_be_deposed,
 )
+from replicad.replication.wire.meeting import view_of
+from replicad.replication.wire.messages import Standing as StandingMessage
+from replicad.replication.wire.messages import newest_epochs
 
 if TYPE_CHECKING:
     from replicad.daemon.program import NodeProgram

@@ -40,8 +40,8 @@ from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.backup_options import NodeBackupOptions
 from replicad.errors import ConfigError
 from replicad.options import FamilyOptions, Options
-from replicad.replication.identify import NAME
 from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
+from replicad.replication.wire.identify import NAME
 from replicad.server import ServerOptions
 
 Part = TypeVar("Part")

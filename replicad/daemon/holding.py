@@ -28,10 +28,10 @@ from replicad.daemon.records import NodeRecords
 from replicad.daemon.replication_port import ReplicationPort
 from replicad.env import Env
 from replicad.errors import DivergedError
-from replicad.replication.connection import TcpConnection
-from replicad.replication.primary import PrimaryNode
-from replicad.replication.slots import Slots
+from replicad.replication.primary.node import PrimaryNode
+from replicad.replication.primary.slots import Slots
 from replicad.replication.tasks import in_thread
+from replicad.replication.wire.connection import TcpConnection
 from replicad.store.checkpoint import install, local_tables
 from replicad.store.core import Role
 from replicad.store.database import Database, open_database

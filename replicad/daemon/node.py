@@ -15,8 +15,8 @@ from replicad.daemon.notify import notify
 from replicad.daemon.records import NodeRecords, locked_state
 from replicad.env import Env
 from replicad.errors import PoisonedError, StoreError
-from replicad.replication.identify import Identity
 from replicad.replication.tasks import Wakeup
+from replicad.replication.wire.identify import Identity
 from replicad.state import Shown
 from replicad.store.database import Database
 

@@ -13,12 +13,12 @@ import structlog
 
 from replicad.daemon.archived_log import TargetLog
 from replicad.errors import StoreError
-from replicad.replication.agree import has_diverged
-from replicad.replication.connection import dial
-from replicad.replication.follower import Follower
-from replicad.replication.identify import Whereabouts
-from replicad.replication.messages import Welcome
-from replicad.replication.roles import Told
+from replicad.replication.policy.agree import has_diverged
+from replicad.replication.policy.roles import Told
+from replicad.replication.replica.follower import Follower
+from replicad.replication.wire.connection import dial
+from replicad.replication.wire.identify import Whereabouts
+from replicad.replication.wire.messages import Welcome
 from replicad.state import BootstrapProgress, RoleRecord
 from replicad.store.database import Database
 from replicad.types import Position

@@ -20,9 +20,9 @@ from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
 from replicad.errors import ConfigError, ReplicadError, StoreError
-from replicad.replication.headers import NodeEntry
-from replicad.replication.meeting import ask, view_of
-from replicad.replication.messages import NODES_MAX, Standing
+from replicad.replication.wire.headers import NodeEntry
+from replicad.replication.wire.meeting import ask, view_of
+from replicad.replication.wire.messages import NODES_MAX, Standing
 from replicad.state import Peer
 
 log = structlog.get_logger("replicad.daemon")

@@ -37,16 +37,16 @@ from replicad.daemon.switchover import deliver_grant, get_ready, take_over
 from replicad.daemon.verification import Verification
 from replicad.env import Env
 from replicad.errors import ConfigError, CorruptionError, PoisonedError, ReplicadError, StoreError
-from replicad.replication.connection import TcpConnection
-from replicad.replication.durable_age import DurableAge
-from replicad.replication.freshness import why_refused, why_stale
-from replicad.replication.messages import Grant, Handover, Message, Refuse
-from replicad.replication.messages import Standing as StandingMessage
-from replicad.replication.primary import PrimaryNode
-from replicad.replication.roles import Standing, Start, Stored, at_start
-from replicad.replication.slots import Slots
-from replicad.replication.synchronous import parse_rule
-from replicad.replication.waits import Waits
+from replicad.replication.policy.roles import Standing, Start, Stored, at_start
+from replicad.replication.policy.synchronous import parse_rule
+from replicad.replication.primary.durable_age import DurableAge
+from replicad.replication.primary.node import PrimaryNode
+from replicad.replication.primary.slots import Slots
+from replicad.replication.primary.waits import Waits
+from replicad.replication.replica.freshness import why_refused, why_stale
+from replicad.replication.wire.connection import TcpConnection
+from replicad.replication.wire.messages import Grant, Handover, Message, Refuse
+from replicad.replication.wire.messages import Standing as StandingMessage
 from replicad.server import ReplicaView
 from replicad.server.interfaces import RoleRefused
 from replicad.state import Shown

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from replicad.daemon.addresses import Address
-from replicad.replication.connection import TcpConnection
+from replicad.replication.wire.connection import TcpConnection
 
 log = structlog.get_logger("replicad.daemon")
 

@@ -25,9 +25,8 @@ from replicad.daemon.peers import address_of
 from replicad.daemon.resolve import resolve
 from replicad.daemon.switchover import Switchover, reached
 from replicad.errors import ConfigError, PoisonedError, ReplicadError, StoreError
-from replicad.replication.agree import History, last_common, would_discard
-from replicad.replication.meeting import view_of
-from replicad.replication.roles import (
+from replicad.replication.policy.agree import History, last_common, would_discard
+from replicad.replication.policy.roles import (
     MOVES,
     Candidate,
     Standing,
@@ -38,6 +37,7 @@ from replicad.replication.roles import (
     may_promote,
 )
 from replicad.replication.tasks import in_thread
+from replicad.replication.wire.meeting import view_of
 from replicad.server.interfaces import RoleRefused
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from replicad.daemon.addresses import Address
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
 from replicad.daemon.peers import address_of
 from replicad.daemon.records import NodeRecords
-from replicad.replication.epoch_proof import EPOCH_STEP_MAX
-from replicad.replication.roles import takes_role
+from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX
+from replicad.replication.policy.roles import takes_role
 from replicad.state import RoleRecord
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from replicad.daemon import logs
 from replicad.env import Env
-from replicad.replication.follower import Follower
-from replicad.replication.primary import PrimaryNode, Session
-from replicad.replication.sender import Sender
-from replicad.replication.slot_states import log_bytes_after
-from replicad.replication.slot_upkeep import SlotView
-from replicad.replication.transfer import Transfer
+from replicad.replication.copy.transfer import Transfer
+from replicad.replication.policy.slot_states import log_bytes_after
+from replicad.replication.primary.node import PrimaryNode, Session
+from replicad.replication.primary.sender import Sender
+from replicad.replication.primary.slot_upkeep import SlotView
+from replicad.replication.replica.follower import Follower
 from replicad.server import ReplicaView
 from replicad.state import BootstrapProgress
 from replicad.store.database import Database

@@ -28,13 +28,13 @@ import structlog
 from replicad.daemon.addresses import Address
 from replicad.daemon.peers import address_of
 from replicad.errors import ReplicadError
-from replicad.replication.epoch_proof import EPOCH_STEP_MAX
-from replicad.replication.meeting import exchange, view_of
-from replicad.replication.messages import Grant, Handover, Message, Ready, Refuse
-from replicad.replication.messages import Standing as StandingMessage
-from replicad.replication.primary import Session
-from replicad.replication.roles import Standing
+from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX
+from replicad.replication.policy.roles import Standing
+from replicad.replication.primary.node import Session
 from replicad.replication.tasks import Wakeup, in_thread
+from replicad.replication.wire.meeting import exchange, view_of
+from replicad.replication.wire.messages import Grant, Handover, Message, Ready, Refuse
+from replicad.replication.wire.messages import Standing as StandingMessage
 from replicad.server.interfaces import RoleRefused
 from replicad.store.database import Database
 from replicad.types import Position

@@ -27,14 +27,14 @@ from replicad.daemon.quarantine import is_table_of, keep_aside, kept_aside
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
 from replicad.errors import CorruptionError, InvalidArgument, StoreError
-from replicad.replication.answering import Answering
-from replicad.replication.budget import Budget
-from replicad.replication.comparison import Difference, Kind
-from replicad.replication.follower import Follower
+from replicad.replication.copy.budget import Budget
 from replicad.replication.options import VerificationOptions
+from replicad.replication.replica.follower import Follower
 from replicad.replication.tasks import in_thread
-from replicad.replication.upstream import Upstream
-from replicad.replication.verifier import Result, Verifier
+from replicad.replication.verify.answering import Answering
+from replicad.replication.verify.comparison import Difference, Kind
+from replicad.replication.verify.upstream import Upstream
+from replicad.replication.verify.verifier import Result, Verifier
 from replicad.state import Verification as Record
 from replicad.store.database import Database
 from replicad.store.marks import Mark

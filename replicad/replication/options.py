@@ -7,8 +7,8 @@ from typing import Literal
 
 from replicad.errors import InvalidArgument
 from replicad.options import GIB, KIB, MIB, check_numbers
-from replicad.replication.slot_states import SlotLimits
-from replicad.replication.synchronous import Level, parse_rule
+from replicad.replication.policy.slot_states import SlotLimits
+from replicad.replication.policy.synchronous import Level, parse_rule
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from replicad.replication.connection import Connection
+from replicad.replication.wire.connection import Connection
 from replicad.state.records import BootstrapProgress, Slot
 from replicad.types import EpochRecord, Position
 

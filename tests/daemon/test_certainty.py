@@ -9,9 +9,9 @@ import pytest
 
 from replicad.daemon.addresses import Address
 from replicad.daemon.certainty import Certainty
-from replicad.replication.messages import Standing as StandingMessage
 from replicad.replication.options import RoleOptions
-from replicad.replication.roles import Standing
+from replicad.replication.policy.roles import Standing
+from replicad.replication.wire.messages import Standing as StandingMessage
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
 from tests.support.manual_clock import ManualClock
 

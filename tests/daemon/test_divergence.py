@@ -12,7 +12,7 @@ import pytest
 
 from replicad.daemon.config import load_replica
 from replicad.daemon.program import NodeProgram
-from replicad.replication.agree import Code, has_diverged
+from replicad.replication.policy.agree import Code, has_diverged
 from replicad.server.interfaces import RoleRefused
 from tests.support.programs import again, primary, replica_of, started, streams, until
 

@@ -11,9 +11,9 @@ import pytest
 
 import replicad.daemon.holding
 from replicad.daemon.peers import address_of
-from replicad.replication.identify import VERSIONS
-from replicad.replication.meeting import exchange
-from replicad.replication.messages import Hello, Message, Refuse
+from replicad.replication.wire.identify import VERSIONS
+from replicad.replication.wire.meeting import exchange
+from replicad.replication.wire.messages import Hello, Message, Refuse
 from replicad.server.interfaces import RoleRefused
 from tests.support.programs import holds, primary, replica_of, streams, until
 

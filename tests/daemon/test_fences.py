@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from replicad.daemon.program import NodeProgram
-from replicad.replication.connection import dial
-from replicad.replication.meeting import exchange
-from replicad.replication.messages import Claim, Decided, Grant, Hello, Refuse
-from replicad.replication.messages import Standing as StandingMessage
-from replicad.replication.roles import Standing
+from replicad.replication.policy.roles import Standing
+from replicad.replication.wire.connection import dial
+from replicad.replication.wire.meeting import exchange
+from replicad.replication.wire.messages import Claim, Decided, Grant, Hello, Refuse
+from replicad.replication.wire.messages import Standing as StandingMessage
 from replicad.types import Epoch, EpochRecord, Sequence
 from tests.support.programs import again, primary, replica_of, streams, until
 

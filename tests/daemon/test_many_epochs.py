@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import replicad.replication.messages
-from replicad.replication.framing import MessageDecoder
-from replicad.replication.messages import EPOCHS_SENT_MAX, Claim, decode, encode, newest_epochs
+import replicad.replication.wire.messages
+from replicad.replication.wire.framing import MessageDecoder
+from replicad.replication.wire.messages import EPOCHS_SENT_MAX, Claim, decode, encode, newest_epochs
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
 from tests.support.programs import again, primary, replica_of, streams, until
 
@@ -31,7 +31,7 @@ async def test_a_replica_from_before_the_epochs_that_are_told_follows(
 ) -> None:
     """The primary knows all of them: it says from where the log goes on, or where the histories fork. One
     that was a primary itself then hears of it too."""
-    monkeypatch.setattr(replicad.replication.messages, "EPOCHS_SENT_MAX", 2)
+    monkeypatch.setattr(replicad.replication.wire.messages, "EPOCHS_SENT_MAX", 2)
     async with primary(tmp_path / "p") as p:
         async with replica_of(p, tmp_path / "r") as r:
             await until(lambda: streams(r, b"p"))

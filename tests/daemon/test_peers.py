@@ -9,7 +9,7 @@ import pytest
 
 import replicad.daemon.peers
 from replicad.daemon.peers import PEERS_MAX, address_of
-from replicad.replication.roles import Standing
+from replicad.replication.policy.roles import Standing
 from tests.support.programs import primary, replica_of, streams, until
 
 

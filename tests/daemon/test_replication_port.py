@@ -9,7 +9,7 @@ import pytest
 import replicad.daemon.replication_port
 from replicad.daemon.addresses import Address
 from replicad.daemon.replication_port import ReplicationPort
-from replicad.replication.connection import TcpConnection
+from replicad.replication.wire.connection import TcpConnection
 
 
 async def is_closed(reader: asyncio.StreamReader) -> bool:

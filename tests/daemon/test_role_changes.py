@@ -19,8 +19,8 @@ from replicad.daemon.peers import address_of
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.switchover import deliver_grant, take_over
 from replicad.errors import ConfigError, DiskFullError, StoreError
-from replicad.replication.messages import Grant
-from replicad.replication.roles import Around, Standing, Told
+from replicad.replication.policy.roles import Around, Standing, Told
+from replicad.replication.wire.messages import Grant
 from replicad.server.interfaces import RoleRefused
 from replicad.state import RoleRecord
 from replicad.types import Epoch, EpochRecord, Sequence

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from replicad.daemon.switchover import get_ready
-from replicad.replication.messages import Handover, Ready, Refuse
-from replicad.replication.roles import Standing
+from replicad.replication.policy.roles import Standing
+from replicad.replication.wire.messages import Handover, Ready, Refuse
 from tests.support.fake_store import FakeStore
 from tests.support.programs import primary, replica_of, streams, until
 

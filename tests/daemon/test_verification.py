@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from replicad.daemon.verification import describe
-from replicad.replication.comparison import Difference, Kind
-from replicad.replication.messages import WantMark
-from replicad.replication.roles import Standing
+from replicad.replication.policy.roles import Standing
+from replicad.replication.verify.comparison import Difference, Kind
+from replicad.replication.wire.messages import WantMark
 from tests.support.programs import primary
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from replicad.replication.headers import FileEntry
+from replicad.replication.wire.headers import FileEntry
 from replicad.store.checkpoint import list_files
 from replicad.types import Position
 from tests.crash.script import DATA, Families, Script, frames_of, options

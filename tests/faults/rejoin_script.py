@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from replicad.replication.staging import Staging
+from replicad.replication.copy.staging import Staging
 from replicad.store.checkpoint import install, local_tables
 from replicad.store.rewind import cut_back
 from tests.crash.script import DATA

@@ -29,8 +29,8 @@ from replicad.errors import (
     ProtocolError,
     StoreError,
 )
-from replicad.replication import messages
-from replicad.replication.framing import MessageDecoder, RawMessage
+from replicad.replication.wire import messages
+from replicad.replication.wire.framing import MessageDecoder, RawMessage
 from replicad.server.options import ServerOptions
 from replicad.server.requests import Request, RequestParser
 from replicad.state import records

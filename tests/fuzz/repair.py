@@ -12,7 +12,7 @@ import struct
 
 from replicad import kernels
 from replicad.errors import CorruptionError
-from replicad.replication.framing import PREFIX, PREFIX_BYTES
+from replicad.replication.wire.framing import PREFIX, PREFIX_BYTES
 from replicad.store.manifest import file as manifest_file
 from replicad.store.table import format as table_format
 from replicad.store.wal import segment

@@ -16,9 +16,9 @@ import pytest
 
 from replicad.errors import ProtocolError
 from replicad.options import KIB, MIB
-from replicad.replication.framing import PREFIX, encode_prefix
-from replicad.replication.headers import decode_header
-from replicad.replication.messages import Kind
+from replicad.replication.wire.framing import PREFIX, encode_prefix
+from replicad.replication.wire.headers import decode_header
+from replicad.replication.wire.messages import Kind
 from tests.server.harness import RawClient, encode_request
 from tests.support.daemons import SMALL, Cluster, Daemon, follows
 from tests.support.waiting import eventually

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from replicad.cli.main import main
-from replicad.replication.messages import Claim, Hello, encode
+from replicad.replication.wire.messages import Claim, Hello, encode
 from tests.support.daemons import HOST, Cluster, Daemon, follows
 from tests.support.waiting import eventually
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from replicad.replication.messages import Heartbeat
+from replicad.replication.wire.messages import Heartbeat
 from tests.support.fake_nodes import OPTIONS, FakeData, Primary, Replica, running
 from tests.support.fake_store import FakeStore
 from tests.support.memory_connection import until

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from replicad.replication.copies import SourceCopy
-from replicad.replication.messages import Ack, Claim, Data, Fetch, Files, Hello, Refuse
+from replicad.replication.copy.copies import SourceCopy
+from replicad.replication.wire.messages import Ack, Claim, Data, Fetch, Files, Hello, Refuse
 from replicad.state.records import Slot
 from replicad.types import Position
 from tests.replication.test_sessions import caught_up, written

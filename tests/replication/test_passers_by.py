@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import replicad.replication.copies
-import replicad.replication.primary
-from replicad.replication.copies import SourceCopy
-from replicad.replication.messages import Claim, Copy, Decided, Hello, Message, Refuse
+import replicad.replication.copy.copies
+import replicad.replication.primary.node
+from replicad.replication.copy.copies import SourceCopy
+from replicad.replication.wire.messages import Claim, Copy, Decided, Hello, Message, Refuse
 from replicad.types import Position
 from tests.support.fake_nodes import FakeData, Primary, Replica, running
 from tests.support.fake_store import FakeStore
@@ -68,8 +68,8 @@ async def test_a_replica_that_was_cut_off_keeps_its_slot(tmp_path: Path) -> None
 
 async def test_slots_and_copies_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more takes the place of the one worth least; while all are in use it is told to come again."""
-    monkeypatch.setattr(replicad.replication.primary, "SLOTS_MAX", 2)
-    monkeypatch.setattr(replicad.replication.primary, "COPIES_MAX", 2)
+    monkeypatch.setattr(replicad.replication.primary.node, "SLOTS_MAX", 2)
+    monkeypatch.setattr(replicad.replication.primary.node, "COPIES_MAX", 2)
     primary = Primary(written(10), tmp_path / "p")
     held = []
     async with running(primary):
@@ -115,7 +115,7 @@ def test_copies_come_and_go_while_they_are_looked_through(
         @in_use.setter
         def in_use(self, value: bool) -> None: ...
 
-    monkeypatch.setattr(replicad.replication.copies, "SourceCopy", Meddled)
+    monkeypatch.setattr(replicad.replication.copy.copies, "SourceCopy", Meddled)
     first = copies.make(b"f" * 16)
     copies.make(b"s" * 16)
     assert copies.least_used() is first

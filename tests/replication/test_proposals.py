@@ -11,13 +11,13 @@ import pytest
 
 from replicad.env import Env
 from replicad.errors import ProtocolError
-from replicad.replication.agree import Code, History, Outcome, may_start_over
-from replicad.replication.connection import Connection
-from replicad.replication.fetch import receive_list
-from replicad.replication.follower import Follower
-from replicad.replication.headers import FileEntry
-from replicad.replication.identify import Identity
-from replicad.replication.messages import (
+from replicad.replication.copy.fetch import receive_list
+from replicad.replication.policy.agree import Code, History, Outcome, may_start_over
+from replicad.replication.replica.follower import Follower
+from replicad.replication.wire.connection import Connection
+from replicad.replication.wire.headers import FileEntry
+from replicad.replication.wire.identify import Identity
+from replicad.replication.wire.messages import (
     Claim,
     Copy,
     Decided,

@@ -10,8 +10,8 @@ import pytest
 
 from replicad.env.local import LocalFileSystem
 from replicad.errors import PoisonedError
-from replicad.replication.identify import Identity, check_hello
-from replicad.replication.messages import Ack, Claim, Hello, Message, Refuse
+from replicad.replication.wire.identify import Identity, check_hello
+from replicad.replication.wire.messages import Ack, Claim, Hello, Message, Refuse
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
 from tests.support.fake_nodes import FakeData, Primary, Replica, running
 from tests.support.fake_store import FakeStore, list_files

@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from replicad.errors import GapError, LogGoneError, PoisonedError, ProtocolError
-from replicad.replication.messages import Ack, Frames
 from replicad.replication.options import ReplicationOptions
-from replicad.replication.receiver import Receiver
-from replicad.replication.sender import Sender
+from replicad.replication.primary.sender import Sender
+from replicad.replication.replica.receiver import Receiver
+from replicad.replication.wire.messages import Ack, Frames
 from tests.support.fake_store import FakeStore
 from tests.support.memory_connection import pair, until
 

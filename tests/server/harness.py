@@ -15,8 +15,8 @@ import redis
 import uvloop
 
 from replicad.errors import CorruptionError
-from replicad.replication.synchronous import parse_rule
-from replicad.replication.waits import Acknowledged, Waits
+from replicad.replication.policy.synchronous import parse_rule
+from replicad.replication.primary.waits import Acknowledged, Waits
 from replicad.server import ReplicaView, RespServer, ServerOptions
 from replicad.server.interfaces import RoleRefused
 

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from replicad import Options
-from replicad.replication.messages import Ack
+from replicad.replication.wire.messages import Ack
 from replicad.store.database import open_database
 from tests.server.conftest import StartServer
 from tests.server.harness import FakeNode, RunningServer, encode_request, wait_for

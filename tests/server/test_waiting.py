@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from replicad.errors import DiskFullError
-from replicad.replication.messages import Ack
+from replicad.replication.wire.messages import Ack
 from tests.server.conftest import StartServer
 from tests.server.harness import FakeNode
 from tests.support.waiting import eventually

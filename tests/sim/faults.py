@@ -6,7 +6,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
-from replicad.replication.roles import Standing
+from replicad.replication.policy.roles import Standing
 from replicad.server.interfaces import RoleRefused
 from tests.sim.machine import Machine
 from tests.sim.mishaps import MISHAPS

@@ -24,9 +24,9 @@ from replicad.daemon.program import NodeProgram
 from replicad.daemon.records import NodeRecords
 from replicad.daemon.supervise import Stop, until_stopped
 from replicad.env import Env
-from replicad.replication.follower import Link
-from replicad.replication.primary import PrimaryNode
-from replicad.replication.slots import Slots
+from replicad.replication.primary.node import PrimaryNode
+from replicad.replication.primary.slots import Slots
+from replicad.replication.replica.follower import Link
 from replicad.state import NodeState, RoleRecord
 from replicad.state.records import decode
 from replicad.store.database import Database

@@ -10,7 +10,7 @@ from typing import Any
 
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
 from replicad.errors import LogGoneError
-from replicad.replication.roles import Standing
+from replicad.replication.policy.roles import Standing
 from replicad.store.database import Database
 from replicad.types import Position
 from tests.sim import loop as loop_module

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from replicad.env import Env
-from replicad.replication.connection import Connection
-from replicad.replication.follower import Follower
-from replicad.replication.identify import Identity
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import LogArchive
-from replicad.replication.primary import PrimaryNode
-from replicad.replication.slots import Slots
+from replicad.replication.primary.node import PrimaryNode
+from replicad.replication.primary.slots import Slots
+from replicad.replication.replica.follower import Follower
+from replicad.replication.wire.connection import Connection
+from replicad.replication.wire.identify import Identity
 from replicad.state.records import BootstrapProgress, Slot
 from replicad.types import Position
 from tests.support.fake_store import FakeStore, list_files

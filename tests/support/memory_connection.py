@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from replicad.replication.framing import MessageDecoder
-from replicad.replication.messages import Message, decode, encode
+from replicad.replication.wire.framing import MessageDecoder
+from replicad.replication.wire.messages import Message, decode, encode
 
 
 @dataclass(eq=False)

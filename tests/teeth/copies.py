@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.teeth.log import crash
 from tests.teeth.mutation import Mutation
 
-STAGING = "tests/replication/test_staging.py::"
+STAGING = "tests/replication/copy/test_staging.py::"
 
 COPIES = (
     # 6: hard-linked copies
@@ -117,7 +117,7 @@ COPIES = (
     Mutation(
         trap=7,
         name="a staged file is whole when it has the right size",
-        file="replicad/replication/staging.py",
+        file="replicad/replication/copy/staging.py",
         old="            return digest.digest() == entry.sha256\n",
         new="            return True\n",
         caught_by=(f"{STAGING}test_what_is_complete_is_kept_and_the_rest_removed",),
@@ -125,7 +125,7 @@ COPIES = (
     Mutation(
         trap=7,
         name="the digest of a fetched file is not checked",
-        file="replicad/replication/staging.py",
+        file="replicad/replication/copy/staging.py",
         old="        if got != self._entry.sha256:\n",
         new="        if False:\n",
         caught_by=(f"{STAGING}test_a_file_of_another_content_is_refused",),

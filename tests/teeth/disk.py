@@ -100,18 +100,18 @@ DISK = (
     Mutation(
         trap=1,
         name="what was fetched is named before it is synced",
-        file="replicad/replication/staging.py",
+        file="replicad/replication/copy/staging.py",
         old="        self._file.sync()\n        self._file.close()\n",
         new="        self._file.close()\n",
-        caught_by=("tests/replication/test_staging.py::test_what_is_staged_survives_a_loss_of_power",),
+        caught_by=("tests/replication/copy/test_staging.py::test_what_is_staged_survives_a_loss_of_power",),
     ),
     Mutation(
         trap=1,
         name="the names of what was fetched are not synced",
-        file="replicad/replication/staging.py",
+        file="replicad/replication/copy/staging.py",
         old="        self._fs.sync_directory(self.path)\n        self._fs.sync_directory(self.path.parent)\n",
         new="        self._fs.sync_directory(self.path.parent)\n",
-        caught_by=("tests/replication/test_staging.py::test_what_is_staged_survives_a_loss_of_power",),
+        caught_by=("tests/replication/copy/test_staging.py::test_what_is_staged_survives_a_loss_of_power",),
     ),
     Mutation(
         trap=1,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from tests.teeth.mutation import Mutation
 
-SLOTS = "tests/replication/test_slots.py::"
-STATES = "tests/replication/test_slot_states.py::"
+SLOTS = "tests/replication/primary/test_slots.py::"
+STATES = "tests/replication/policy/test_slot_states.py::"
 
 HELD = (
     # 15: slots
     Mutation(
         trap=15,
         name="a slot's cap is ignored",
-        file="replicad/replication/slot_states.py",
+        file="replicad/replication/policy/slot_states.py",
         old="    if held > limits.log_bytes_max:\n",
         new="    if False:\n",
         caught_by=(f"{STATES}test_limits",),
@@ -20,7 +20,7 @@ HELD = (
     Mutation(
         trap=15,
         name="the disk's floor is ignored",
-        file="replicad/replication/slot_states.py",
+        file="replicad/replication/policy/slot_states.py",
         old="    return over + _over_floor(within, log)\n",
         new="    return over\n",
         caught_by=(f"{STATES}test_limits",),
@@ -28,7 +28,7 @@ HELD = (
     Mutation(
         trap=15,
         name="a slot that let go holds on",
-        file="replicad/replication/slots.py",
+        file="replicad/replication/primary/slots.py",
         old="            if slot.invalid is None or slot.node_id in self._ending\n",
         new="            if True\n",
         caught_by=(f"{SLOTS}test_a_slot_over_its_cap_holds_nothing",),
@@ -36,7 +36,7 @@ HELD = (
     Mutation(
         trap=15,
         name="log goes while a session reads it",
-        file="replicad/replication/slots.py",
+        file="replicad/replication/primary/slots.py",
         old="            if slot.invalid is None or slot.node_id in self._ending\n",
         new="            if slot.invalid is None\n",
         caught_by=(f"{SLOTS}test_log_that_is_read_stays_until_the_session_ended",),
@@ -44,7 +44,7 @@ HELD = (
     Mutation(
         trap=15,
         name="a slot lets go in silence",
-        file="replicad/replication/slots.py",
+        file="replicad/replication/primary/slots.py",
         old="        self._unreported.append(invalid)\n",
         new="",
         caught_by=(f"{SLOTS}test_a_slot_over_its_cap_holds_nothing",),
@@ -52,7 +52,7 @@ HELD = (
     Mutation(
         trap=15,
         name="a slot that let go never holds again",
-        file="replicad/replication/slots.py",
+        file="replicad/replication/primary/slots.py",
         old="                if slot.invalid is not None and reads and there and within:\n",
         new="                if False:\n",
         caught_by=(f"{SLOTS}test_a_replica_that_caught_up_gets_its_slot_back",),
@@ -68,15 +68,15 @@ HELD = (
     Mutation(
         trap=15,
         name="a slot is forgotten over a restart",
-        file="replicad/replication/slots.py",
+        file="replicad/replication/primary/slots.py",
         old="        self._slots = {slot.node_id: slot for slot in stored}\n",
         new="        self._slots: dict[bytes, Slot] = {}\n",
-        caught_by=("tests/replication/test_slots.py::test_what_changed_is_saved_and_loaded",),
+        caught_by=("tests/replication/primary/test_slots.py::test_what_changed_is_saved_and_loaded",),
     ),
     Mutation(
         trap=15,
         name="a stream's slot is not saved",
-        file="replicad/replication/primary.py",
+        file="replicad/replication/primary/node.py",
         old="        self.slots.begin_reading(node_id)\n"
         "        await self._records.put_slot(slot)\n        sender = Sender(",
         new="        self.slots.begin_reading(node_id)\n        sender = Sender(",
@@ -85,7 +85,7 @@ HELD = (
     Mutation(
         trap=15,
         name="a bootstrap's slot is not saved",
-        file="replicad/replication/primary.py",
+        file="replicad/replication/primary/node.py",
         old="        self.slots.begin_reading(node_id)\n"
         "        await self._records.put_slot(slot)\n        session.server",
         new="        self.slots.begin_reading(node_id)\n        session.server",
@@ -94,7 +94,7 @@ HELD = (
     Mutation(
         trap=15,
         name="a slot that lets go ends no session",
-        file="replicad/replication/primary.py",
+        file="replicad/replication/primary/node.py",
         old="        for node_id, reason in await self.upkeep.tick():\n"
         "            self._end_session(node_id, reason)\n",
         new="        await self.upkeep.tick()\n",
@@ -103,7 +103,7 @@ HELD = (
     Mutation(
         trap=15,
         name="the slot of a copy that expired holds on",
-        file="replicad/replication/primary.py",
+        file="replicad/replication/primary/node.py",
         old='            self.slots.invalidate(copy.node_id, "its bootstrap was given up: nobody '
         'read from the copy")\n',
         new="",
@@ -112,7 +112,7 @@ HELD = (
     Mutation(
         trap=15,
         name="log that slots no longer need stays on an idle primary",
-        file="replicad/replication/slot_upkeep.py",
+        file="replicad/replication/primary/slot_upkeep.py",
         old="            self._source.review_retention()\n",
         new="            pass\n",
         caught_by=("tests/replication/test_held_log.py::test_an_idle_primary_lets_go_of_what_no_slot_needs",),

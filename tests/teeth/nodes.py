@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.teeth.mutation import Mutation
 
-AGREE = "tests/replication/test_agree.py::"
+AGREE = "tests/replication/policy/test_agree.py::"
 STREAM = "tests/replication/test_stream.py::"
 
 NODES = (
@@ -47,10 +47,12 @@ NODES = (
     Mutation(
         trap=8,
         name="the absence of replicas is counted by the wall clock",
-        file="replicad/replication/slot_upkeep.py",
+        file="replicad/replication/primary/slot_upkeep.py",
         old="        steps = int(self._env.clock.monotonic() - self._idle_from) // IDLE_STEP_SECONDS\n",
         new="        steps = int(self._env.clock.wall_us() / 1e6 - self._idle_from) // IDLE_STEP_SECONDS\n",
-        caught_by=("tests/replication/test_slot_upkeep.py::test_absence_is_counted_by_no_wall_clock",),
+        caught_by=(
+            "tests/replication/primary/test_slot_upkeep.py::test_absence_is_counted_by_no_wall_clock",
+        ),
     ),
     Mutation(
         trap=8,
@@ -63,16 +65,16 @@ NODES = (
     Mutation(
         trap=8,
         name="the wall clock says how old a replica's data is",
-        file="replicad/replication/follower.py",
+        file="replicad/replication/replica/follower.py",
         old="staleness_seconds(store.latest_sequence, self._env.clock.awake())",
         new="staleness_seconds(store.latest_sequence, self._env.clock.wall_us() / 1e6)",
-        caught_by=("tests/replication/test_freshness.py::test_no_wall_clock_says_how_old_data_is",),
+        caught_by=("tests/replication/replica/test_freshness.py::test_no_wall_clock_says_how_old_data_is",),
     ),
     # 9: acknowledged and shipped is only what is durable
     Mutation(
         trap=9,
         name="a replica acknowledges as durable what it applied",
-        file="replicad/replication/receiver.py",
+        file="replicad/replication/replica/receiver.py",
         old="        self._ack_timer = None\n"
         "        durable = min(int(self._store.durable_sequence), int(self._applied))\n",
         new="        self._ack_timer = None\n        durable = int(self._applied)\n",
@@ -89,7 +91,7 @@ NODES = (
     Mutation(
         trap=9,
         name="a slot begins after what its replica could lose",
-        file="replicad/replication/primary.py",
+        file="replicad/replication/primary/node.py",
         old="            min(sequence, durable),\n",
         new="            sequence,\n",
         caught_by=("tests/replication/test_held_log.py::test_a_slot_follows_what_its_replica_holds_durably",),
@@ -97,7 +99,7 @@ NODES = (
     Mutation(
         trap=9,
         name="a slot follows what was received",
-        file="replicad/replication/primary.py",
+        file="replicad/replication/primary/node.py",
         old="        self.slots.advance(node_id, ack.durable, self._env.clock.wall_us())\n",
         new="        self.slots.advance(node_id, ack.received, self._env.clock.wall_us())\n",
         caught_by=("tests/replication/test_held_log.py::test_a_slot_follows_what_its_replica_holds_durably",),
@@ -152,7 +154,7 @@ NODES = (
     Mutation(
         trap=10,
         name="database ids are not compared",
-        file="replicad/replication/agree.py",
+        file="replicad/replication/policy/agree.py",
         old="    if replica.database_id != primary.database_id:\n        return _stop(\n",
         new="    if False:\n        return _stop(\n",
         caught_by=(f"{AGREE}test_cases",),
@@ -160,7 +162,7 @@ NODES = (
     Mutation(
         trap=10,
         name="history hashes are not compared",
-        file="replicad/replication/agree.py",
+        file="replicad/replication/policy/agree.py",
         old="    if there.sequence == end.sequence and there.history_hash != end.history_hash:\n",
         new="    if False:\n",
         caught_by=(f"{AGREE}test_cases",),
@@ -168,7 +170,7 @@ NODES = (
     Mutation(
         trap=10,
         name="a replica that is ahead bootstraps",
-        file="replicad/replication/agree.py",
+        file="replicad/replication/policy/agree.py",
         old="            return _stop(\n                Code.REPLICA_AHEAD,\n",
         new="            return Decision(\n"
         "                Outcome.BOOTSTRAP,\n                Code.LOG_GONE,\n",
@@ -177,7 +179,7 @@ NODES = (
     Mutation(
         trap=10,
         name="an empty primary wipes its replicas",
-        file="replicad/replication/agree.py",
+        file="replicad/replication/policy/agree.py",
         old="    if (here.epoch, here.sequence) <= (there.epoch, there.sequence):\n",
         new="    if False:\n",
         caught_by=(f"{AGREE}test_a_replica_with_data_guards_it",),
@@ -185,7 +187,7 @@ NODES = (
     Mutation(
         trap=10,
         name="a replica with data lets any reason replace it",
-        file="replicad/replication/agree.py",
+        file="replicad/replication/policy/agree.py",
         old="    if code is not Code.LOG_GONE:\n",
         new="    if False:\n",
         caught_by=(f"{AGREE}test_a_replica_with_data_guards_it",),
@@ -193,24 +195,24 @@ NODES = (
     Mutation(
         trap=10,
         name="heartbeats of another history are not noticed",
-        file="replicad/replication/history_check.py",
+        file="replicad/replication/wire/history_check.py",
         old="    if mine is not None and mine != theirs:\n",
         new="    if False:\n",
-        caught_by=("tests/replication/test_history_check.py",),
+        caught_by=("tests/replication/wire/test_history_check.py",),
         hangs=True,
     ),
     Mutation(
         trap=10,
         name="history hashes are compared at the end of the log only",
-        file="replicad/replication/agree.py",
+        file="replicad/replication/policy/agree.py",
         old="    if there.sequence < end.sequence and found is not None and found != there:\n",
         new="    if False:\n",
-        caught_by=("tests/replication/test_agree.py::test_cases",),
+        caught_by=("tests/replication/policy/test_agree.py::test_cases",),
     ),
     Mutation(
         trap=10,
         name="a replica installs whatever its primary proposes",
-        file="replicad/replication/follower.py",
+        file="replicad/replication/replica/follower.py",
         old="            if refusal is not None:\n",
         new="            if False:\n",
         caught_by=(
@@ -220,7 +222,7 @@ NODES = (
     Mutation(
         trap=10,
         name="a replica starts over for a copy of its own epoch",
-        file="replicad/replication/agree.py",
+        file="replicad/replication/policy/agree.py",
         old="    if primary.position.epoch <= replica.position.epoch:\n",
         new="    if False:\n",
         caught_by=("tests/replication/test_proposals.py::test_who_may_start_over",),

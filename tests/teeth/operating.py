@@ -16,7 +16,7 @@ OPERATING = (
     Mutation(
         trap=9,
         name="a replica is promoted though another has more",
-        file="replicad/replication/roles.py",
+        file="replicad/replication/policy/roles.py",
         old="    if around.further is not None:\n        reason",
         new="    if False:\n        reason",
         caught_by=(f"{PROMOTIONS}test_a_replica_is_not_promoted_while_another_has_more",),
@@ -24,10 +24,10 @@ OPERATING = (
     Mutation(
         trap=9,
         name="only a higher epoch is further",
-        file="replicad/replication/roles.py",
+        file="replicad/replication/policy/roles.py",
         old="    return (there.epoch, there.sequence) > (here.epoch, here.sequence)\n",
         new="    return there.epoch > here.epoch\n",
-        caught_by=("tests/replication/test_roles.py::test_who_has_what_another_lacks",),
+        caught_by=("tests/replication/policy/test_roles.py::test_who_has_what_another_lacks",),
     ),
     Mutation(
         trap=9,
@@ -40,7 +40,7 @@ OPERATING = (
     Mutation(
         trap=9,
         name="replicas are not told of each other",
-        file="replicad/replication/primary.py",
+        file="replicad/replication/primary/node.py",
         old="            session.connection.send(Nodes(others, gone))\n",
         new="            pass\n",
         caught_by=(f"{PROMOTIONS}test_a_replica_is_not_promoted_while_another_has_more",),
@@ -72,7 +72,7 @@ OPERATING = (
     Mutation(
         trap=9,
         name="a key in the configuration takes the role at every start",
-        file="replicad/replication/roles.py",
+        file="replicad/replication/policy/roles.py",
         old="    return flag or (key and (record is None or not record.took_role))\n",
         new="    return flag or key\n",
         caught_by=(f"{TAKING}test_a_key_in_the_configuration_is_tried_once",),
@@ -105,7 +105,7 @@ OPERATING = (
     Mutation(
         trap=11,
         name="a primary that is behind its replica has its history",
-        file="replicad/replication/agree.py",
+        file="replicad/replication/policy/agree.py",
         old="        return follows_primary\n",
         new="        return False\n",
         caught_by=(f"{DIVERGENCE}test_a_primary_that_is_behind_its_replica_has_another_history",),
@@ -113,10 +113,12 @@ OPERATING = (
     Mutation(
         trap=9,
         name="a lag is counted from what was received",
-        file="replicad/replication/freshness.py",
+        file="replicad/replication/replica/freshness.py",
         old="newest_age_seconds is None or newest_age_seconds > HEARTBEATS * heartbeat_seconds",
         new="False",
-        caught_by=("tests/replication/test_freshness.py::test_a_lag_is_what_the_primary_said_lately",),
+        caught_by=(
+            "tests/replication/replica/test_freshness.py::test_a_lag_is_what_the_primary_said_lately",
+        ),
     ),
     Mutation(
         trap=9,
@@ -189,31 +191,31 @@ OPERATING = (
     Mutation(
         trap=26,
         name="an epoch counts without its record",
-        file="replicad/replication/epoch_proof.py",
+        file="replicad/replication/policy/epoch_proof.py",
         old="    if not above or above[-1].epoch != claimed:\n",
         new="    if not above:\n        return None\n    if False:\n",
-        caught_by=("tests/replication/test_epoch_proof.py::test_what_an_epoch_must_prove",),
+        caught_by=("tests/replication/policy/test_epoch_proof.py::test_what_an_epoch_must_prove",),
     ),
     Mutation(
         trap=26,
         name="an epoch may be any number ahead",
-        file="replicad/replication/epoch_proof.py",
+        file="replicad/replication/policy/epoch_proof.py",
         old="        if record.epoch - before > EPOCH_STEP_MAX:\n",
         new="        if False:\n",
-        caught_by=("tests/replication/test_epoch_proof.py::test_what_an_epoch_must_prove",),
+        caught_by=("tests/replication/policy/test_epoch_proof.py::test_what_an_epoch_must_prove",),
     ),
     Mutation(
         trap=26,
         name="an epoch may come out of another history",
-        file="replicad/replication/epoch_proof.py",
+        file="replicad/replication/policy/epoch_proof.py",
         old="    if fork.sequence and found is not None and found != fork:\n",
         new="    if False:\n",
-        caught_by=("tests/replication/test_epoch_proof.py::test_what_an_epoch_must_prove",),
+        caught_by=("tests/replication/policy/test_epoch_proof.py::test_what_an_epoch_must_prove",),
     ),
     Mutation(
         trap=26,
         name="a message fences a primary without proof",
-        file="replicad/replication/roles.py",
+        file="replicad/replication/policy/roles.py",
         old=" or (unproven and other.epoch > me.epoch):\n",
         new=":\n",
         caught_by=("tests/daemon/test_fences.py::test_nobody_fences_a_primary_by_a_message",),
@@ -221,7 +223,7 @@ OPERATING = (
     Mutation(
         trap=26,
         name="a replica fences a primary without proof",
-        file="replicad/replication/primary.py",
+        file="replicad/replication/primary/node.py",
         old="unproven=unproven)\n",
         new="unproven=None)\n",
         caught_by=("tests/daemon/test_fences.py::test_nobody_fences_a_primary_as_its_replica",),
@@ -289,7 +291,7 @@ OPERATING = (
     Mutation(
         trap=28,
         name="a slot stays of everybody that says HELLO",
-        file="replicad/replication/primary.py",
+        file="replicad/replication/primary/node.py",
         old="            self._forget_unknown(session)\n",
         new="",
         caught_by=("tests/replication/test_passers_by.py::test_nothing_stays_of_who_leaves_at_once",),
@@ -297,7 +299,7 @@ OPERATING = (
     Mutation(
         trap=28,
         name="there is a slot for everybody",
-        file="replicad/replication/primary.py",
+        file="replicad/replication/primary/node.py",
         old="        if len(slots) < SLOTS_MAX or",
         new="        if True or",
         caught_by=("tests/replication/test_passers_by.py::test_slots_and_copies_have_a_limit",),

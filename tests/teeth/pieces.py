@@ -69,21 +69,21 @@ PIECES = (
     Mutation(
         trap=28,
         name="a copy may have any number of files without bytes",
-        file="replicad/replication/staging.py",
+        file="replicad/replication/copy/staging.py",
         old="        if not entry.size:\n",
         new="        if False:\n",
         caught_by=(
-            "tests/replication/test_staging.py::test_lists_that_would_fill_a_directory_or_memory_are_refused",
+            "tests/replication/copy/test_staging.py::test_lists_that_would_fill_a_directory_or_memory_are_refused",
         ),
     ),
     Mutation(
         trap=28,
         name="a copy's manifest may be of any size",
-        file="replicad/replication/staging.py",
+        file="replicad/replication/copy/staging.py",
         old="entry.size > limit",
         new="entry.size < 0",
         caught_by=(
-            "tests/replication/test_staging.py::test_lists_that_would_fill_a_directory_or_memory_are_refused",
+            "tests/replication/copy/test_staging.py::test_lists_that_would_fill_a_directory_or_memory_are_refused",
         ),
     ),
 )

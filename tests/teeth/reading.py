@@ -38,7 +38,7 @@ READING = (
     Mutation(
         trap=11,
         name="a replica takes frames that begin later",
-        file="replicad/replication/receiver.py",
+        file="replicad/replication/replica/receiver.py",
         old="            if message.first != self._received + 1:\n",
         new="            if message.first <= self._received:\n",
         caught_by=(f"{STREAM}test_a_gap_is_an_error",),
@@ -46,7 +46,7 @@ READING = (
     Mutation(
         trap=11,
         name="no log is held while a copy is fetched",
-        file="replicad/replication/primary.py",
+        file="replicad/replication/primary/node.py",
         old="        slot = self.slots.hold(\n"
         "            node_id, copy.position.sequence, self._env.clock.wall_us(), name=session.hello.name\n"
         "        )\n",
@@ -80,7 +80,7 @@ READING = (
     Mutation(
         trap=11,
         name="no log is held before a copy is cut",
-        file="replicad/replication/primary.py",
+        file="replicad/replication/primary/node.py",
         old="            slot = self.slots.hold(node_id, self._source.durable_sequence, "
         "self._env.clock.wall_us())\n            await self._records.put_slot(slot)\n"
         "            copy = await in_thread(self.copies.make, node_id)\n",
@@ -90,7 +90,7 @@ READING = (
     Mutation(
         trap=11,
         name="a bootstrap's slot begins after what its tables hold",
-        file="replicad/replication/primary.py",
+        file="replicad/replication/primary/node.py",
         old="            node_id, copy.position.sequence, self._env.clock.wall_us(), "
         "name=session.hello.name\n",
         new="            node_id, self._source.durable_sequence, self._env.clock.wall_us(), "
@@ -160,7 +160,7 @@ READING = (
     Mutation(
         trap=12,
         name="what a cancelled connection wrote does not count",
-        file="replicad/replication/fetch.py",
+        file="replicad/replication/copy/fetch.py",
         old="        try:\n            await in_thread(file.take, message.payload)\n"
         "        finally:\n"
         "            # Also when cancelled: what was written counts, or the next connection "
@@ -169,6 +169,6 @@ READING = (
         "before)\n",
         new="        await in_thread(file.take, message.payload)\n"
         "        self._account(connection, work, piece.entry, file, file.offset - before)\n",
-        caught_by=("tests/replication/test_fetch.py::test_what_a_cancelled_connection_wrote_counts",),
+        caught_by=("tests/replication/copy/test_fetch.py::test_what_a_cancelled_connection_wrote_counts",),
     ),
 )

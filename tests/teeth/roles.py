@@ -51,10 +51,10 @@ ROLES = (
     Mutation(
         trap=5,
         name="the node's record counts for more than its data",
-        file="replicad/replication/roles.py",
+        file="replicad/replication/policy/roles.py",
         old="    if stored is not None and stored.epoch > record.epoch:\n",
         new="    if False:\n",
-        caught_by=("tests/replication/test_roles.py::test_what_a_node_begins_as",),
+        caught_by=("tests/replication/policy/test_roles.py::test_what_a_node_begins_as",),
     ),
     # 9: acknowledged and shipped is only what is durable
     Mutation(
@@ -84,18 +84,18 @@ ROLES = (
     Mutation(
         trap=9,
         name="a primary that hears of a higher epoch goes on",
-        file="replicad/replication/roles.py",
+        file="replicad/replication/policy/roles.py",
         old="        if other.epoch > me.epoch:\n            return Verdict.FENCE\n",
         new="",
-        caught_by=("tests/replication/test_roles.py::test_what_follows_from_hearing_of_another",),
+        caught_by=("tests/replication/policy/test_roles.py::test_what_follows_from_hearing_of_another",),
     ),
     Mutation(
         trap=9,
         name="a node that was fenced starts as the primary that it was",
-        file="replicad/replication/roles.py",
+        file="replicad/replication/policy/roles.py",
         old='        role = "primary" if record.role == "primary" else "replica"\n',
         new="        role = verb\n",
-        caught_by=("tests/replication/test_roles.py::test_what_a_node_begins_as",),
+        caught_by=("tests/replication/policy/test_roles.py::test_what_a_node_begins_as",),
     ),
     Mutation(
         trap=9,

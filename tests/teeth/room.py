@@ -26,11 +26,11 @@ ROOM = (
     Mutation(
         trap=13,
         name="a copy is fetched without room for it",
-        file="replicad/replication/staging.py",
+        file="replicad/replication/copy/staging.py",
         old="        if needed + free_bytes_min > free:\n",
         new="        if False:\n",
         caught_by=(
-            "tests/replication/test_staging.py::test_a_copy_that_does_not_fit_is_refused_before_it_is_fetched",
+            "tests/replication/copy/test_staging.py::test_a_copy_that_does_not_fit_is_refused_before_it_is_fetched",
         ),
     ),
     Mutation(

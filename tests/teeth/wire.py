@@ -5,14 +5,14 @@ from __future__ import annotations
 from tests.teeth.mutation import Mutation
 
 STREAM = "tests/replication/test_stream.py::"
-STAGING = "tests/replication/test_staging.py::"
+STAGING = "tests/replication/copy/test_staging.py::"
 
 WIRE = (
     # 16: hostile input
     Mutation(
         trap=16,
         name="any file name is taken",
-        file="replicad/replication/staging.py",
+        file="replicad/replication/copy/staging.py",
         old="        if NAME.fullmatch(entry.name) is None:\n",
         new="        if NAME.match(entry.name) is None:\n",
         caught_by=(f"{STAGING}test_names_outside_the_pattern_are_refused",),
@@ -20,7 +20,7 @@ WIRE = (
     Mutation(
         trap=16,
         name="a file may be longer than the list says",
-        file="replicad/replication/staging.py",
+        file="replicad/replication/copy/staging.py",
         old="        if self.offset + len(data) > self._entry.size:\n",
         new="        if False:\n",
         caught_by=(f"{STAGING}test_a_file_of_another_content_is_refused",),
@@ -28,7 +28,7 @@ WIRE = (
     Mutation(
         trap=16,
         name="files of a list may take more than was announced",
-        file="replicad/replication/staging.py",
+        file="replicad/replication/copy/staging.py",
         old="    if total != size_bytes:\n",
         new="    if False:\n",
         caught_by=(f"{STAGING}test_lists_that_do_not_add_up_are_refused",),
@@ -36,7 +36,7 @@ WIRE = (
     Mutation(
         trap=16,
         name="an acknowledgement above what was sent is believed",
-        file="replicad/replication/sender.py",
+        file="replicad/replication/primary/sender.py",
         old="        if not self.sent >= ack.received >= ack.applied >= ack.durable:\n",
         new="        if not ack.received >= ack.applied >= ack.durable:\n",
         caught_by=(f"{STREAM}test_an_impossible_acknowledgement_ends_the_session",),
@@ -62,23 +62,23 @@ WIRE = (
     Mutation(
         trap=16,
         name="a header's array has any length",
-        file="replicad/replication/headers.py",
+        file="replicad/replication/wire/headers.py",
         old="            max_array_len=1024,\n",
         new="            max_array_len=1 << 16,\n",
-        caught_by=("tests/replication/test_framing.py::test_limits_hold_for_what_no_version_knows",),
+        caught_by=("tests/replication/wire/test_framing.py::test_limits_hold_for_what_no_version_knows",),
     ),
     Mutation(
         trap=16,
         name="a header has any number of arrays",
-        file="replicad/replication/headers.py",
+        file="replicad/replication/wire/headers.py",
         old="            list_hook=count,\n",
         new="",
-        caught_by=("tests/replication/test_framing.py::test_a_header_of_empty_arrays_does_not_unfold",),
+        caught_by=("tests/replication/wire/test_framing.py::test_a_header_of_empty_arrays_does_not_unfold",),
     ),
     Mutation(
         trap=16,
         name="a replica may ask for a file that is not in the list",
-        file="replicad/replication/serve_copy.py",
+        file="replicad/replication/copy/serve_copy.py",
         old="        if fetch.entry >= len(entries):\n",
         new="        if False:\n",
         caught_by=("tests/replication/test_held_log.py::test_only_bytes_of_the_list_are_sent",),
@@ -86,7 +86,7 @@ WIRE = (
     Mutation(
         trap=16,
         name="a replica may ask for bytes outside of a file",
-        file="replicad/replication/serve_copy.py",
+        file="replicad/replication/copy/serve_copy.py",
         old="        if not fetch.offset <= end <= entry.size:\n",
         new="        if False:\n",
         caught_by=("tests/replication/test_held_log.py::test_only_bytes_of_the_list_are_sent",),
@@ -94,16 +94,16 @@ WIRE = (
     Mutation(
         trap=16,
         name="a primary may send bytes that nobody asked for",
-        file="replicad/replication/fetch.py",
+        file="replicad/replication/copy/fetch.py",
         old="        if not isinstance(message, Data) or (message.entry, message.offset) != "
         "(piece.entry, piece.offset):\n",
         new="        if not isinstance(message, Data):\n",
-        caught_by=("tests/replication/test_fetch.py::test_bytes_that_nobody_asked_for_are_refused",),
+        caught_by=("tests/replication/copy/test_fetch.py::test_bytes_that_nobody_asked_for_are_refused",),
     ),
     Mutation(
         trap=16,
         name="a list of files may never end",
-        file="replicad/replication/fetch.py",
+        file="replicad/replication/copy/fetch.py",
         old="        if not isinstance(part, Files) or part.first != len(entries) or not part.entries:\n",
         new="        if not isinstance(part, Files):\n",
         caught_by=(

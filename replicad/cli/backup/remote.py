@@ -20,9 +20,9 @@ from replicad.env.filesystem import ReadFile
 from replicad.env.read_only import ReadOnlyFileSystem
 from replicad.errors import InvalidArgument, NotFoundError, ProtocolError
 from replicad.options import Options
-from replicad.replication.connection import dial
-from replicad.replication.copy_client import CopyClient
+from replicad.replication.copy.copy_client import CopyClient
 from replicad.replication.options import ReplicationOptions
+from replicad.replication.wire.connection import dial
 from replicad.store.manifest.file import load
 from replicad.store.options_file import encode_options
 from replicad.store.reading import Snapshot

@@ -1,0 +1,503 @@
+"""The primary's side of replication: one task a session, from HELLO to the end of the connection.
+
+    HELLO/WELCOME ──> CLAIM/DECISION ──> stream ...
+                             │    └────> copy, until INSTALLED (the replica then connects again)
+                             └─────────> REFUSE
+
+A session's errors end that session only. What may end the node (a poisoned store) or its role (a higher
+epoch) is for the daemon. A replica that feeds replicas runs this over its own database likewise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from replicad.env import Env
+from replicad.errors import (
+    DivergedError,
+    LogGoneError,
+    PeerTimeoutError,
+    ProtocolError,
+    ReplicadError,
+    ReplicationError,
+)
+from replicad.replication.copy.copies import Copies
+from replicad.replication.copy.serve_copy import CopyServer
+from replicad.replication.copy.throttle import Throttle
+from replicad.replication.options import ReplicationOptions
+from replicad.replication.policy.agree import Code, Decision, History, Outcome, agree
+from replicad.replication.policy.epoch_proof import why_unproven
+from replicad.replication.policy.slot_states import SLOTS_MAX, to_forget, to_replace
+from replicad.replication.policy.synchronous import Level, parse_rule
+from replicad.replication.ports import ListFiles, LogSource, Records
+from replicad.replication.primary.sender import Sender
+from replicad.replication.primary.slot_upkeep import SlotUpkeep
+from replicad.replication.primary.slots import Slots
+from replicad.replication.primary.waits import Acknowledged, Waits
+from replicad.replication.tasks import beside, in_thread
+from replicad.replication.verify.answering import Answering, AnsweringSession
+from replicad.replication.wire.connection import Connection
+from replicad.replication.wire.headers import NodeEntry
+from replicad.replication.wire.identify import (
+    COPY_ONLY,
+    NODES,
+    SOFTWARE,
+    VERSIONS,
+    Identity,
+    Whereabouts,
+    check_hello,
+    common_features,
+)
+from replicad.replication.wire.keepalive import Echo, keep_alive
+from replicad.replication.wire.messages import (
+    Ack,
+    Claim,
+    Decided,
+    Heartbeat,
+    Hello,
+    Join,
+    Message,
+    Nodes,
+    Refuse,
+    Welcome,
+    newest_epochs,
+)
+
+log = structlog.get_logger("replicad.replication")
+
+COPIES_MAX = 64
+"""Copies that a node offers at a time. One more takes the place of the one that was not read for longest."""
+
+
+class SessionRefused(ReplicationError):
+    """There is no room for one more now."""
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """A replica that is connected: what the status shows of it."""
+
+    connection: Connection
+    hello: Hello
+    connected_at: float
+    echo: Echo
+    state: str = "agreeing"
+    sender: Sender | None = None
+    server: CopyServer | None = None
+    made_copy: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class PrimaryNode:
+    """All sessions of a primary. Everything here belongs to the event loop."""
+
+    def __init__(
+        self,
+        env: Env,
+        identity: Identity,
+        source: LogSource,
+        slots: Slots,
+        records: Records,
+        data_dir: Path,
+        list_files: ListFiles,
+        options: ReplicationOptions,
+        *,
+        whereabouts: Callable[[], Whereabouts] = Whereabouts,
+        on_replica: Callable[[Hello], None] = lambda hello: None,
+        nodes: Callable[[], tuple[NodeEntry, ...]] = tuple,
+        on_higher_epoch: Callable[[int], None] = lambda epoch: None,
+        may_be_behind: Callable[[], bool] = lambda: False,
+        age_seconds: Callable[[], float | None] = lambda: 0.0,
+    ) -> None:
+        """`on_replica` is told who connects, `on_higher_epoch` of a replica in an epoch above this node's.
+        `nodes` are those that replicas are told of. `age_seconds`: how long ago the primary of all surely had
+        nothing that is not durable here."""
+        self._age_seconds = age_seconds
+        self._whereabouts = whereabouts
+        self._on_replica = on_replica
+        self._nodes = nodes
+        self._on_higher_epoch = on_higher_epoch
+        self._may_be_behind = may_be_behind
+        self._env = env
+        self._identity = identity
+        self._source = source
+        self._records = records
+        self._options = options
+        self.slots = slots
+        self.upkeep = SlotUpkeep(env, source, slots, records)
+        self.copies = Copies(env, source, data_dir, list_files)
+        self.throttle = Throttle(env.clock, options.copy_bytes_per_second)
+        self.sessions: dict[bytes, Session] = {}
+        self.answering: Answering | None = None
+        """Answers the replicas' questions about the data; set by whoever owns the budget for that."""
+        self.waits = Waits(
+            self._acknowledged,
+            self._ask,
+            rule=parse_rule(options.synchronous),
+            level=Level(options.synchronous_level),
+            timeout_seconds=options.synchronous_seconds_max,
+        )
+
+    async def serve(self, connection: Connection, first: Message | None = None) -> None:
+        """Runs one session to its end; raises only a cancellation. `first` was received already."""
+        try:
+            await self._serve(connection, first)
+        except SessionRefused as error:
+            connection.send(Refuse("busy", str(error), True))
+            log.warning("replication.refused", peer=connection.peer, code="busy", reason=str(error))
+        except (ReplicadError, OSError) as error:
+            connection.send(Refuse("error", f"{type(error).__name__}: {error}"[:1000], True))
+            log.info("replication.session_ended", peer=connection.peer, reason=str(error))
+        finally:
+            connection.close()
+
+    async def _serve(self, connection: Connection, first: Message | None) -> None:
+        try:
+            async with asyncio.timeout(self._options.handshake_seconds):
+                hello = first or await connection.receive()
+        except TimeoutError:
+            raise PeerTimeoutError("no HELLO in time") from None
+        if isinstance(hello, Join):
+            await self._join(connection, hello)
+            return
+        if not isinstance(hello, Hello):
+            raise ProtocolError(f"{type(hello).__name__} came where Hello belongs")
+        await self._end_predecessor(hello)
+        live = {node_id: session.hello.process for node_id, session in self.sessions.items()}
+        refusal = check_hello(hello, self._identity, live)
+        if refusal is not None:
+            log.warning("replication.refused", peer=connection.peer, code=refusal.code, reason=refusal.reason)
+            connection.send(refusal)
+            return
+        session = Session(connection, hello, self._env.clock.monotonic(), self._echo(connection))
+        self.sessions[hello.node] = session
+        self._on_replica(hello)
+        try:
+            connection.send(self._welcome(hello))
+            await beside(self._agreed(session), self._keep_alive(connection, session.echo))
+        finally:
+            if self.sessions.get(hello.node) is session:
+                del self.sessions[hello.node]
+                self.slots.end_reading(hello.node)
+                self.upkeep.release()
+                self.waits.changed()
+            if session.server is not None:
+                session.server.close()
+            if (copy := self.copies.get(hello.node)) is not None and hello.node not in self.sessions:
+                copy.in_use = False
+            self._forget_unknown(session)
+            session.ended.set()
+
+    def _forget_unknown(self, session: Session) -> None:
+        """Of somebody who came, took nothing and acknowledged nothing, nothing stays: anybody can say
+        HELLO."""
+        slot, server = self.slots.get(session.hello.node), session.server
+        if server is not None and session.made_copy and not server.copy.sent_bytes:
+            server.copy.used_at = float("-inf")  # the next tick removes it
+        elif server is not None or session.state not in ("streaming", "copying"):
+            return
+        if slot is not None and not slot.acknowledged and session.hello.node not in self.sessions:
+            self.slots.drop(session.hello.node)
+
+    async def _make_room(self, node_id: bytes) -> None:
+        """For a slot of one more replica. Raises SessionRefused when all are in use, or worth more."""
+        slots = self.slots.all()
+        if len(slots) < SLOTS_MAX or self.slots.get(node_id) is not None:
+            return
+        known = {entry.node for entry in self._nodes()}
+        least = to_replace(slots, self.sessions, known)
+        if least is None or (least.node_id in known and node_id not in known):
+            raise SessionRefused(f"this node has {len(slots)} replicas, the most that it keeps log for")
+        log.warning("slot.replaced", node=least.node_id.hex(), name=least.name, by=node_id.hex())
+        self.slots.drop(least.node_id)
+
+    async def _make_room_for_copy(self) -> None:
+        """Raises SessionRefused when all copies are being read."""
+        while len(self.copies) >= COPIES_MAX:
+            least = self.copies.least_used()
+            if least is None:
+                raise SessionRefused(f"this node offers {len(self.copies)} copies, the most at a time")
+            await in_thread(self.copies.remove, least)
+
+    async def _join(self, connection: Connection, join: Join) -> None:
+        """One connection more for the files of a copy that a session offers."""
+        session = self.sessions.get(join.node)
+        server = None if session is None or session.hello.process != join.process else session.server
+        if server is None or server.copy.copy_id != join.copy:
+            raise ProtocolError("no session of this replica offers that copy")
+        await beside(server.join(connection), self._keep_alive(connection, self._echo(connection)))
+
+    def _echo(self, connection: Connection) -> Echo:
+        return Echo(
+            connection,
+            self._env.clock,
+            lambda: self._source.durable_position,
+            self._age_seconds,
+            answer_seconds=self._options.heartbeat_seconds / 2,
+        )
+
+    async def _keep_alive(self, connection: Connection, echo: Echo) -> None:
+        await keep_alive(
+            connection,
+            echo.beat,
+            heartbeat_seconds=self._options.heartbeat_seconds,
+            idle_seconds=self._options.idle_seconds,
+            send_seconds=self._options.send_seconds,
+        )
+
+    async def _end_predecessor(self, hello: Hello) -> None:
+        """The same run of a daemon that connects again takes its older session's place."""
+        older = self.sessions.get(hello.node)
+        if older is not None and older.hello.process == hello.process:
+            older.connection.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._options.handshake_seconds):
+                    await older.ended.wait()
+
+    def _welcome(self, hello: Hello) -> Welcome:
+        me = self._whereabouts()
+        return Welcome(
+            max(set(hello.versions) & set(VERSIONS)),
+            self._identity.node,
+            self._identity.process,
+            self._source.database_id,
+            common_features(hello),
+            SOFTWARE,
+            int(self._options.heartbeat_seconds * 1000),
+            self._source.durable_position,
+            newest_epochs(self._source.epochs),
+            me.replication,
+            me.clients,
+            me.path,
+        )
+
+    async def _agreed(self, session: Session) -> None:
+        claim = await self._receive_claim(session.connection)
+        replica = None
+        if claim.position is not None and session.hello.database is not None:
+            replica = History(session.hello.database, claim.position, claim.epochs)
+        decision = await in_thread(self._decide, replica)
+        log.info(
+            "replication.agreed",
+            peer=session.connection.peer,
+            node=session.hello.node.hex(),
+            outcome=decision.outcome.value,
+            code=decision.code.value,
+            reason=decision.reason,
+        )
+        session.connection.send(
+            Decided(
+                decision.outcome.value,
+                decision.code.value,
+                decision.reason,
+                self._source.durable_position,
+                decision.fork,
+            )
+        )
+        if decision.outcome is Outcome.STREAM:
+            assert decision.start is not None
+            await self._stream(session, decision.start - 1, claim.durable)
+        elif decision.outcome is Outcome.BOOTSTRAP and COPY_ONLY in session.hello.features:
+            await self._copy_out(session)
+        elif decision.outcome is Outcome.BOOTSTRAP:
+            await self._bootstrap(session)
+        else:
+            self._stopped(session, decision, replica)
+
+    async def _receive_claim(self, connection: Connection) -> Claim:
+        async with asyncio.timeout(self._options.handshake_seconds):
+            message: Message = await connection.receive()
+            while isinstance(message, Heartbeat):
+                message = await connection.receive()
+        if not isinstance(message, Claim):
+            raise ProtocolError(f"{type(message).__name__} came where Claim belongs")
+        return message
+
+    def _decide(self, replica: History | None) -> Decision:
+        source = self._source
+        found = None
+        if replica is not None and replica.database_id == source.database_id:
+            found = source.position_at(replica.position.sequence)
+        me = History(source.database_id, source.durable_position, source.epochs)
+        unproven = None
+        if replica is not None:
+            behind = self._may_be_behind()
+            unproven = why_unproven(me, replica, source.position_at, may_be_behind=behind, asked=False)
+        return agree(me, replica, found=found, oldest=source.oldest_log_sequence, unproven=unproven)
+
+    async def _stream(self, session: Session, sequence: int, durable: int) -> None:
+        node_id = session.hello.node
+        await self._make_room(node_id)
+        copy = self.copies.get(node_id)
+        if copy is not None:
+            await in_thread(self.copies.remove, copy)
+        slot = self.slots.hold(
+            node_id,
+            min(sequence, durable),
+            self._env.clock.wall_us(),
+            name=session.hello.name,
+            log=self.upkeep.facts(),
+        )
+        self.slots.begin_reading(node_id)
+        await self._records.put_slot(slot)
+        sender = Sender(
+            self._source,
+            session.connection,
+            self._options,
+            sequence=sequence,
+            durable=durable,
+            on_ack=lambda ack: self._on_ack(node_id, ack),
+            now=self._env.clock.monotonic,
+            echo=session.echo,
+            ask_through=self.waits.asked_through,
+            answering=None
+            if self.answering is None
+            else AnsweringSession(self.answering, session.connection),
+        )
+        session.sender = sender
+        session.state = "streaming"
+        self._tell_nodes(session, ())
+        self.waits.changed()
+        try:
+            await sender.run()
+        except LogGoneError as error:
+            session.connection.send(Refuse(Code.LOG_GONE.value, str(error), True))
+            raise
+        except DivergedError as error:
+            log.error("replication.diverged", node=node_id.hex(), reason=str(error))
+            session.connection.send(Refuse(Code.DIVERGED.value, str(error), False))
+            raise
+
+    async def _bootstrap(self, session: Session) -> None:
+        session.state = "copying"
+        node_id = session.hello.node
+        await self._make_room(node_id)
+        copy = await in_thread(self.copies.find, node_id)
+        if copy is None:
+            await self._make_room_for_copy()
+            session.made_copy = True
+            # From before the cut on, so that nothing after its position can go meanwhile.
+            slot = self.slots.hold(node_id, self._source.durable_sequence, self._env.clock.wall_us())
+            await self._records.put_slot(slot)
+            copy = await in_thread(self.copies.make, node_id)
+        copy.in_use = True  # from here on nobody else's takes its place
+        slot = self.slots.hold(
+            node_id, copy.position.sequence, self._env.clock.wall_us(), name=session.hello.name
+        )
+        self.slots.begin_reading(node_id)
+        await self._records.put_slot(slot)
+        session.server = CopyServer(copy, self._env.fs, self._env.clock, self.throttle, self._options)
+        session.state = "bootstrapping"
+        log.info(
+            "bootstrap.serving",
+            node=node_id.hex(),
+            position=str(copy.position),
+            files=len(copy.entries),
+            size_bytes=copy.size_bytes,
+        )
+        await session.server.serve(session.connection)
+        log.info("bootstrap.installed", node=node_id.hex(), position=str(copy.position))
+        session.server.close()
+        session.server = None
+        await in_thread(self.copies.remove, copy)
+
+    async def _copy_out(self, session: Session) -> None:
+        """A copy for somebody who is no replica: it goes with the session, and no log is kept for it."""
+        session.state = "copying"
+        await self._make_room_for_copy()
+        copy = await in_thread(self.copies.make, session.hello.node)
+        copy.in_use = True
+        server = session.server = CopyServer(
+            copy, self._env.fs, self._env.clock, self.throttle, self._options
+        )
+        log.info("copy.serving", peer=session.connection.peer, position=str(copy.position))
+        try:
+            await server.serve(session.connection)
+            log.info("copy.served", peer=session.connection.peer, position=str(copy.position))
+        finally:
+            server.close()
+            await in_thread(self.copies.remove, copy)
+
+    def _stopped(self, session: Session, decision: Decision, replica: History | None) -> None:
+        if decision.outcome is Outcome.FENCED and replica is not None:
+            self._on_higher_epoch(replica.position.epoch)
+        log.warning("replication.stopped", node=session.hello.node.hex(), reason=decision.reason)
+
+    def _on_ack(self, node_id: bytes, ack: Ack) -> None:
+        slot = self.slots.get(node_id)
+        self.slots.advance(node_id, ack.durable, self._env.clock.wall_us())
+        if slot is not None and not slot.acknowledged and slot.name:
+            self._replace_of_that_name(slot.name, node_id)
+        self.waits.changed()
+
+    def _replace_of_that_name(self, name: str, node_id: bytes) -> None:
+        """A replica that was made anew has another id: nobody comes back for the log of the one before."""
+        for slot in self.slots.all():
+            if slot.name == name and slot.node_id != node_id and slot.node_id not in self.sessions:
+                log.warning("slot.replaced", node=slot.node_id.hex(), name=name, by=node_id.hex())
+                self.slots.drop(slot.node_id)
+
+    def _acknowledged(self) -> list[Acknowledged]:
+        return [
+            (session.hello.name, node_id.hex(), session.sender.ack)
+            for node_id, session in self.sessions.items()
+            if session.sender is not None
+        ]
+
+    def _ask(self, through: int) -> None:
+        for session in self.sessions.values():
+            if session.sender is not None:
+                session.sender.ask(through)
+
+    def _tell_nodes(self, session: Session, gone: tuple[bytes, ...]) -> None:
+        if session.sender is not None and NODES in session.hello.features:
+            others = tuple(entry for entry in self._nodes() if entry.node != session.hello.node)
+            session.connection.send(Nodes(others, gone))
+
+    # What the daemon calls.
+
+    def tell_nodes(self, gone: tuple[bytes, ...] = ()) -> None:
+        """Tells every replica that streams which other nodes there are, and which are to be forgotten."""
+        for session in self.sessions.values():
+            self._tell_nodes(session, gone)
+
+    def is_caught_up(self) -> bool:
+        """Whether every replica that streams has applied all that is durable here."""
+        newest = self._source.durable_sequence
+        senders = (session.sender for session in self.sessions.values())
+        return all(sender is None or sender.ack.applied >= newest for sender in senders)
+
+    async def tick(self) -> None:
+        """About once a second: limits of slots, copies that nobody uses, slots to the node's state."""
+        for slot in to_forget(self.slots.all(), self.sessions, self.slots.limits):
+            log.info(
+                "slot.forgotten", node=slot.node_id.hex(), name=slot.name, away_seconds=slot.idle_seconds
+            )
+            self.slots.drop(slot.node_id)
+        for node_id, reason in await self.upkeep.tick():
+            self._end_session(node_id, reason)
+        for copy in self.copies.unused(self._options.copy_keep_seconds):
+            log.info("bootstrap.copy_expired", node=copy.node_id.hex(), position=str(copy.position))
+            self.slots.invalidate(copy.node_id, "its bootstrap was given up: nobody read from the copy")
+            try:
+                await in_thread(self.copies.remove, copy)
+            except OSError as error:
+                log.warning("bootstrap.copy_not_removed", path=str(copy.path), reason=str(error))
+
+    def drop_slot(self, node_id: bytes) -> bool:
+        """Lets go of a replica's log for good, and ends its session; whether there was a slot."""
+        self._end_session(node_id, "its slot was dropped")
+        return self.slots.drop(node_id)
+
+    def _end_session(self, node_id: bytes, reason: str) -> None:
+        session = self.sessions.get(node_id)
+        if session is not None:
+            log.warning("replication.session_ended", peer=session.connection.peer, reason=reason)
+            session.connection.send(Refuse("slot", reason, True))
+            session.connection.close()

@@ -1,0 +1,72 @@
+"""A replica whose log is gone at its primary first looks into a log archive, before it fetches a new copy.
+
+    LOG_GONE ──> the archive goes on from here? ──yes──> its frames are applied ──> connect again: stream
+                                │no                                                  (a few times at most)
+                                └────────────────────> a new copy
+
+Archived frames are the primary's own, so the store checks them as it checks streamed ones. Nothing beyond the
+primary's position is taken: an archive may hold what the primary lost.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from replicad.env import Clock
+from replicad.errors import PoisonedError
+from replicad.replication.policy.agree import History
+from replicad.replication.ports import LogArchive, ReplicaStore
+from replicad.replication.tasks import Wakeup, in_thread
+
+log = structlog.get_logger("replicad.replication")
+
+CATCH_UPS_MAX = 3
+"""So often in a row: a primary that lets its log go faster than this replica reads needs another way."""
+
+
+async def catch_up(
+    store: ReplicaStore, archive: LogArchive, primary: History, clock: Clock, seconds_max: float
+) -> bool:
+    """Applies what the archive has after the store's position; whether there was anything.
+
+    Whatever goes wrong with the archive is logged and no error: there is another way. A failed store is one.
+    """
+    start, began = store.position, clock.monotonic()
+    wakeup = Wakeup()
+    unsubscribe = store.subscribe(wakeup.notify)
+    try:
+        frames = await in_thread(
+            archive.frames_after, primary.database_id, primary.epochs, start, primary.position.sequence
+        )
+        try:
+            while clock.monotonic() - began < seconds_max:
+                data = await in_thread(next, frames, None)
+                if data is None:
+                    break
+                await _until_not_stalled(store, wakeup)
+                await in_thread(store.apply_frames, data)
+        finally:
+            await in_thread(frames.close)
+    except Exception as error:
+        if store.failed is not None:
+            raise PoisonedError(f"the store stopped: {store.failed}") from error
+        log.warning(
+            "archive.unusable", position=str(store.position), reason=f"{type(error).__name__}: {error}"
+        )
+    finally:
+        unsubscribe()
+    advanced = store.position.sequence > start.sequence
+    log.info(
+        "archive.applied" if advanced else "archive.has_nothing",
+        start=str(start),
+        position=str(store.position),
+        seconds=round(clock.monotonic() - began, 3),
+    )
+    return advanced
+
+
+async def _until_not_stalled(store: ReplicaStore, wakeup: Wakeup) -> None:
+    while store.stalled and store.failed is None:
+        wakeup.clear()
+        if store.stalled and store.failed is None:
+            await wakeup.wait()

@@ -1,0 +1,534 @@
+"""The replica's side of replication: connects, agrees, streams or bootstraps, and begins again after any end.
+
+                 ┌─────────────── backoff with jitter <─────────────────┐
+                 v                                                      │
+    waiting ─> connecting ─> agreeing ─> streaming ─────────────────────┤
+                                 │ ├───> bootstrapping ─> installing ─> (at once)
+                                 │ ├───> rewinding ─> (at once)
+                                 └─────> stopped: says why, asks again after long
+
+Whatever the primary proposes, this side lets nothing replace its data unless `may_bootstrap` says so. An
+exchange of the data that has begun is done to its end, also when the session or `run` ends meanwhile, and a
+session begins with the store open if there is data. A failed store is no link error: it ends `run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from replicad.env import Env
+from replicad.errors import (
+    DivergedError,
+    FencedError,
+    PeerTimeoutError,
+    PoisonedError,
+    ProtocolError,
+    ReplicadError,
+    ReplicationError,
+    WrongDatabaseError,
+)
+from replicad.replication.copy.fetch import Fetcher
+from replicad.replication.options import ReplicationOptions
+from replicad.replication.policy.agree import Code, History, Outcome, may_bootstrap, may_start_over
+from replicad.replication.policy.repair import may_repair
+from replicad.replication.policy.roles import Told, closes_loop
+from replicad.replication.ports import Dial, LogArchive, ReplicaData, ReplicaStore
+from replicad.replication.replica.catch_up import CATCH_UPS_MAX, catch_up
+from replicad.replication.replica.freshness import Freshness, fresh_at, lag_sequences, why_refused, why_stale
+from replicad.replication.replica.receiver import Receiver
+from replicad.replication.tasks import beside, to_its_end
+from replicad.replication.verify.upstream import Upstream
+from replicad.replication.wire.connection import Connection
+from replicad.replication.wire.framing import PAYLOAD_BYTES_MAX
+from replicad.replication.wire.identify import (
+    FEATURES,
+    SOFTWARE,
+    VERSIONS,
+    Identity,
+    RefusedError,
+    Whereabouts,
+    check_welcome,
+)
+from replicad.replication.wire.keepalive import keep_alive
+from replicad.replication.wire.messages import (
+    Claim,
+    Decided,
+    Heartbeat,
+    Hello,
+    Installed,
+    Nodes,
+    Refuse,
+    Welcome,
+    newest_epochs,
+)
+from replicad.state.records import BootstrapProgress
+from replicad.types import Epoch, HistoryHash, Position, Sequence
+
+log = structlog.get_logger("replicad.replication")
+
+NOWHERE = Position(Epoch(0), Sequence(0), HistoryHash(0))
+"""What a replica without data says in its heartbeats."""
+
+
+class StoppedError(ReplicationError):
+    """The two nodes must not replicate as they are; the message is for the operator."""
+
+
+@dataclass(slots=True)
+class Link:
+    """What the status shows of the link; times are of the monotonic clock."""
+
+    state: str = "waiting"
+    waits_for: str = "the start"
+    since: float = 0.0
+    attempts: int = 0
+    """Connection attempts since the last stream or bootstrap."""
+    last_error: str | None = None
+    stopped_code: str | None = None
+    primary_sequence: int | None = None
+    primary_clock_ahead_seconds: float | None = None
+    """By how much the primary's wall clock was ahead of ours when its last heartbeat came."""
+    primary_node: bytes | None = None
+    told: Told | None = None
+    """How far the primary is, once this replica follows its history."""
+
+
+class Follower:
+    """Follows one primary. Everything here belongs to the event loop."""
+
+    def __init__(
+        self,
+        env: Env,
+        identity: Identity,
+        data: ReplicaData,
+        data_dir: Path,
+        dial: Dial,
+        options: ReplicationOptions,
+        on_change: Callable[[], None],
+        *,
+        whereabouts: Callable[[], Whereabouts] = Whereabouts,
+        on_welcome: Callable[[Welcome], None] = lambda welcome: None,
+        on_nodes: Callable[[Nodes], None] = lambda nodes: None,
+        archive: LogArchive | None = None,
+        discard: bool = False,
+    ) -> None:
+        """`on_change` is called after the link's state or the bootstrap's progress changed; `on_welcome` when
+        somebody was found to follow, `on_nodes` when that one says which other nodes there are; `archive` is
+        looked into before a new copy is fetched. With `discard` whatever is here is replaced by a copy
+        first."""
+        self._discard = discard
+        self._archive = archive
+        self._catch_ups = 0
+        self._whereabouts = whereabouts
+        self._on_welcome = on_welcome
+        self._on_nodes = on_nodes
+        self._start_over = False
+        self._env = env
+        self._identity = identity
+        self._data = data
+        self._data_dir = data_dir
+        self._dial = dial
+        self._options = options
+        self._on_change = on_change
+        self.link = Link(since=env.clock.monotonic())
+        self.freshness = Freshness()
+        self._heartbeat_seconds = options.heartbeat_seconds
+        self._asked_at = 0.0
+        """When the session's HELLO went out; the clocks of freshness go on while the machine sleeps."""
+        self.upstream = Upstream()
+        self._repair: str | None = None
+        self._connection: Connection | None = None
+        self.progress: BootstrapProgress | None = None
+        self.progress_started_at = 0.0
+        self.progress_started_bytes = 0
+        self._activity: Receiver | Fetcher | None = None
+
+    @property
+    def receiver(self) -> Receiver | None:
+        """The stream that runs now."""
+        return self._activity if isinstance(self._activity, Receiver) else None
+
+    @property
+    def fetcher(self) -> Fetcher | None:
+        """The bootstrap that runs now."""
+        return self._activity if isinstance(self._activity, Fetcher) else None
+
+    @property
+    def waits_for(self) -> str:
+        """What the replica waits for at this moment, in words."""
+        if self._activity is not None and self._activity.waits_for:
+            return self._activity.waits_for
+        return self.link.waits_for
+
+    @property
+    def staleness_seconds(self) -> float | None:
+        """How long ago what readers see here surely was all that there was; None when that is not known."""
+        store = self._data.store
+        if store is None:
+            return None
+        return self.freshness.staleness_seconds(store.latest_sequence, self._env.clock.awake())
+
+    @property
+    def durable_age_seconds(self) -> float | None:
+        """The same of what is durable here."""
+        store = self._data.store
+        if store is None:
+            return None
+        return self.freshness.staleness_seconds(store.durable_sequence, self._env.clock.awake())
+
+    @property
+    def newest_age_seconds(self) -> float | None:
+        """How old what is known of the primary's newest is."""
+        return self.freshness.newest_age_seconds(self._env.clock.awake())
+
+    @property
+    def lag_sequences(self) -> int | None:
+        """How far it is behind the primary of all; None when that is not known."""
+        store = self._data.store
+        if store is None:
+            return None
+        return lag_sequences(
+            store.latest_sequence,
+            self.link.primary_sequence,
+            self.newest_age_seconds,
+            self._heartbeat_seconds,
+        )
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """How long it has been missing something that it knows of; how old its data may be when it does not
+        know how far it is behind."""
+        store = self._data.store
+        if store is None:
+            return None
+        lag = self.freshness.lag_seconds(store.latest_sequence, self._env.clock.awake())
+        if self.lag_sequences is not None or lag is None or self.staleness_seconds is None:
+            return lag
+        return max(lag, self.staleness_seconds)
+
+    @property
+    def reads_refused(self) -> str | None:
+        """The error that reads get, by configuration, while the data is old."""
+        options = self._options
+        if options.stale_reads == "serve" and not options.max_staleness_seconds:
+            return None
+        return why_refused(self.link.state, self.staleness_seconds, options)
+
+    @property
+    def stale_because(self) -> str | None:
+        """Why what is here is older than it should be, as far as is known; None also without data."""
+        if self._data.store is None:
+            return None
+        return why_stale(self.link.state, self.staleness_seconds, self._options)
+
+    async def run(self) -> None:
+        """Runs until it is cancelled or the store failed."""
+        while True:
+            try:
+                await self._session()
+                delay = 0.0
+            except PoisonedError:
+                raise
+            except (ReplicadError, OSError) as error:
+                failed = None if self._data.store is None else self._data.store.failed
+                if failed is not None:
+                    raise PoisonedError(f"the store stopped: {failed}") from error
+                delay = self._session_ended(error)
+            finally:
+                self._activity = None
+            await asyncio.sleep(delay)
+
+    def fetch_again(self, reason: str) -> bool:
+        """Has the next session fetch all data again, because what is here is not to be trusted.
+
+        Ends the session of now; whether that is new. The old data stays until the copy is verified, and for
+        good when the primary's is older.
+        """
+        if self._repair is not None:
+            return False
+        self._repair = reason
+        if self._connection is not None:
+            self._connection.close()
+        return True
+
+    def ended(self) -> None:
+        """`run` was cancelled for good: what the node shows last says so."""
+        self._set("down", "the daemon to be started")
+
+    def _session_ended(self, error: ReplicadError | OSError) -> float:
+        """Takes note of why a session ended; how long to wait before the next."""
+        text = str(error) or type(error).__name__
+        options = self._options
+        self.link.last_error = text
+        if _needs_a_person(error):
+            delay = options.stopped_retry_seconds
+            self.link.stopped_code = _code_of(error)
+            log.error("replication.stopped", code=self.link.stopped_code, reason=text)
+            self._set("stopped", f"the operator: {text}")
+        else:
+            self.link.attempts += 1
+            ceiling = options.backoff_seconds_min * 2 ** min(self.link.attempts - 1, 20)
+            ceiling = min(ceiling, options.backoff_seconds_max)
+            delay = self._env.random.uniform(ceiling / 2, ceiling)
+            log.info("replication.link_down", reason=text, retry_seconds=round(delay, 3))
+            self._set("waiting", f"the next attempt, {delay:.1f} s after: {text}")
+        return delay
+
+    async def _session(self) -> None:
+        await to_its_end(self._data.resume())
+        if self.link.state != "stopped":
+            self._set("connecting", "the primary to accept the connection")
+        try:
+            async with asyncio.timeout(self._options.connect_seconds):
+                connection = await self._dial()
+        except TimeoutError:
+            raise PeerTimeoutError("the primary did not accept the connection in time") from None
+        self._connection = connection
+        try:
+            welcome = await self._identify(connection)
+            await beside(
+                self._agree(connection, welcome),
+                keep_alive(
+                    connection,
+                    self._beat,
+                    heartbeat_seconds=self._heartbeat_seconds,
+                    idle_seconds=self._options.idle_seconds,
+                    send_seconds=self._options.send_seconds,
+                ),
+            )
+        finally:
+            self._connection = None
+            connection.close()
+
+    async def _identify(self, connection: Connection) -> Welcome:
+        store = self._data.store
+        database = None if store is None else store.database_id
+        me = self._identity
+        at = self._whereabouts()
+        self._asked_at = self._env.clock.awake()
+        connection.send(
+            Hello(
+                VERSIONS,
+                me.node,
+                me.process,
+                database,
+                FEATURES,
+                SOFTWARE,
+                me.name,
+                at.replication,
+                at.clients,
+            )
+        )
+        try:
+            async with asyncio.timeout(self._options.handshake_seconds):
+                welcome = check_welcome(await connection.receive(), me)
+        except TimeoutError:
+            raise PeerTimeoutError("the primary did not answer HELLO in time") from None
+        if self.link.state != "stopped":
+            self._set("agreeing", "the primary to compare the histories")
+        if (loop := closes_loop(me.node, welcome.node, welcome.path)) is not None:
+            raise RefusedError("loop", f"following this node would close a loop: {loop}", False)
+        self._heartbeat_seconds = welcome.heartbeat_ms / 1000 or self._options.heartbeat_seconds
+        self.link.primary_sequence = welcome.position.sequence
+        self.link.primary_node = welcome.node
+        self._on_welcome(welcome)
+        return welcome
+
+    async def _agree(self, connection: Connection, welcome: Welcome) -> None:
+        connection.allow_payloads(PAYLOAD_BYTES_MAX)
+        store = self._data.store
+        mine = None
+        if store is not None:
+            mine = History(store.database_id, store.position, store.epochs)
+        claimed = None if self._start_over or self._discard or self._repair is not None else mine
+        connection.send(
+            Claim(
+                None if claimed is None else claimed.position,
+                0 if store is None else store.durable_sequence,
+                () if claimed is None else newest_epochs(claimed.epochs),
+            )
+        )
+        decided, heartbeat = await self._receive_decision(connection)
+        if decided.outcome == Outcome.STREAM.value:
+            if store is None or claimed is None or store.database_id != welcome.database:
+                raise ProtocolError("the primary streams to a replica that has not its database")
+            self.link.told = Told(welcome.position.epoch, welcome.position.sequence)
+            self.freshness.follow(decided.position.epoch)
+            if heartbeat is not None:
+                self._heard_of_primary(heartbeat.position.sequence, heartbeat)
+            await self._stream(connection, store, welcome)
+        elif decided.outcome == Outcome.BOOTSTRAP.value:
+            primary = History(welcome.database, decided.position, welcome.epochs)
+            if mine is None or claimed is not None:
+                refusal = may_bootstrap(mine, primary, _code(decided.code))
+            elif self._discard:
+                same = mine.database_id == primary.database_id
+                refusal = None if same else "the copy is of another database"
+            elif self._start_over:
+                refusal = may_start_over(mine, primary)
+            else:
+                refusal = may_repair(mine, primary)
+            if refusal is not None:
+                self._repair = None
+                raise StoppedError(f"the primary proposed to replace this replica's data: {refusal}")
+            if decided.code == Code.LOG_GONE.value and await self._caught_up(primary):
+                return
+            if not self._start_over:
+                self.link.told = Told(welcome.position.epoch, welcome.position.sequence)
+            log.info("bootstrap.begins", code=decided.code, reason=decided.reason)
+            await self._bootstrap(connection)
+        elif decided.outcome == Outcome.REWIND.value and decided.fork is not None and claimed is not None:
+            self._set("rewinding", "the tail to be saved")
+            connection.close()
+            log.warning("replication.rewinding", fork=str(decided.fork), reason=decided.reason)
+            await to_its_end(self._rewind(decided.fork))
+        else:
+            raise _stop(decided)
+
+    async def _caught_up(self, primary: History) -> bool:
+        """Whether the log archive brought this replica further, so that the primary is to be asked again."""
+        store = self._data.store
+        if self._archive is None or store is None or self._catch_ups >= CATCH_UPS_MAX:
+            return False
+        self._catch_ups += 1
+        self._set("catching up", "the archived log to be applied")
+        return await catch_up(
+            store, self._archive, primary, self._env.clock, self._options.catch_up_seconds_max
+        )
+
+    async def _receive_decision(self, connection: Connection) -> tuple[Decided, Heartbeat | None]:
+        """With the last heartbeat before it. The primary may search its log for a while: only its silence is
+        too long."""
+        heartbeat = None
+        while True:
+            message = await connection.receive()
+            if isinstance(message, Decided):
+                return message, heartbeat
+            if isinstance(message, Refuse):
+                raise RefusedError(message.code, message.reason, message.retry)
+            if not isinstance(message, Heartbeat):
+                raise ProtocolError(f"{type(message).__name__} came where Decided belongs")
+            heartbeat = message
+
+    async def _stream(self, connection: Connection, store: ReplicaStore, welcome: Welcome) -> None:
+        receiver = Receiver(
+            store,
+            connection,
+            self._options,
+            on_primary=self._heard_of_primary,
+            upstream=self.upstream,
+            on_nodes=self._on_nodes,
+        )
+        self._activity = receiver
+        self._linked("streaming")
+        self._catch_ups = 0
+        log.info("replication.streaming", peer=connection.peer, position=str(store.position))
+        self.upstream.attach(connection, welcome.features)
+        try:
+            await receiver.run()
+        finally:
+            self.upstream.detach()
+
+    async def _bootstrap(self, connection: Connection) -> None:
+        self.progress = None
+        fetcher = Fetcher(
+            self._env,
+            connection,
+            self._identity,
+            self._dial,
+            self._data,
+            self._data_dir,
+            self._options,
+            self._position,
+            self._on_progress,
+        )
+        self._activity = fetcher
+        self._linked("bootstrapping")
+        copy, staging = await fetcher.run()
+        self._set("installing", "the store to open the copy")
+        self._activity = None
+        await to_its_end(self._install(staging))
+        connection.send(Installed(copy.copy))
+        log.info("bootstrap.finished", position=str(copy.position), size_bytes=copy.bytes)
+
+    async def _install(self, staging: Path) -> None:
+        await self._data.install(staging)
+        self._start_over, self._discard, self._repair = False, False, None
+        self.progress = None
+        self._on_change()
+
+    async def _rewind(self, fork: Position) -> None:
+        self._start_over = not await self._data.rewind(fork)
+
+    def _on_progress(self, progress: BootstrapProgress) -> None:
+        if self.progress is None:
+            self.progress_started_at = self._env.clock.monotonic()
+            self.progress_started_bytes = progress.size_bytes
+        self.progress = progress
+
+    def _heard_of_primary(self, sequence: int, heartbeat: Heartbeat | None) -> None:
+        clock = self._env.clock
+        self.link.primary_sequence = sequence
+        self.link.told = max(Told(self._position().epoch, sequence), self.link.told or Told(0, 0))
+        now = clock.awake()
+        if heartbeat is None:
+            self.freshness.heard(sequence, now)
+        else:
+            self.freshness.heard(sequence, now, fresh_at(heartbeat, self._asked_at, now))
+            self.link.primary_clock_ahead_seconds = (heartbeat.clock_us - clock.wall_us()) / 1e6
+
+    def _beat(self) -> Heartbeat:
+        clock = self._env.clock
+        return Heartbeat(self._position(), clock.wall_us(), sent_us=int(clock.awake() * 1e6))
+
+    def _position(self) -> Position:
+        return NOWHERE if self._data.store is None else self._data.store.durable_position
+
+    def _linked(self, state: str) -> None:
+        self.link.attempts = 0
+        self.link.last_error = None
+        self.link.stopped_code = None
+        self._set(state, "")
+
+    def _set(self, state: str, waits_for: str) -> None:
+        if state != self.link.state:
+            self.link.since = self._env.clock.monotonic()
+        self.link.state = state
+        self.link.waits_for = waits_for
+        self._on_change()
+
+
+def _needs_a_person(error: Exception) -> bool:
+    if isinstance(error, RefusedError):
+        return not error.retry
+    return isinstance(error, StoppedError | WrongDatabaseError | DivergedError)
+
+
+def _code_of(error: Exception) -> str:
+    default = Code.DIVERGED.value if isinstance(error, DivergedError) else type(error).__name__
+    return getattr(error, "code", None) or default
+
+
+def _code(value: str) -> Code:
+    try:
+        return Code(value)
+    except ValueError:
+        raise ProtocolError(f"{value!r} is no reason that this version knows") from None
+
+
+def _stop(decided: Decided) -> ReplicationError:
+    if decided.code == Code.WRONG_DATABASE.value:
+        error: ReplicationError = WrongDatabaseError(decided.reason)
+    elif decided.code in (Code.DIVERGED.value, Code.OTHER_EPOCH_ID.value):
+        error = DivergedError(decided.reason)
+    elif decided.outcome == Outcome.FENCED.value:
+        error = FencedError(decided.reason)
+    else:
+        error = StoppedError(decided.reason)
+    error.code = decided.code  # type: ignore[attr-defined]
+    return error

@@ -1,0 +1,187 @@
+"""The replica's side of a stream: frames in, appended and applied as they are, acknowledged.
+
+    FRAMES ──> (those that are here already, up to a chunk) ──> apply_frames ──> ACK received = applied
+                                                                    └─ the store's sync, later ──> ACK durable
+
+Acknowledgements are collected for a few milliseconds, unless somebody waits for them (ASK) or much came since
+the last one.
+
+The store checks that the first frame follows its position and continues its history hash. Small chunks are
+applied in line, since a thread would cost more than they do; large ones in a thread. While the store stalls
+nothing is taken from the connection, which stops reading, and so the primary stops sending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from replicad.errors import GapError, ProtocolError
+from replicad.options import KIB, MIB
+from replicad.replication.options import ReplicationOptions
+from replicad.replication.ports import ReplicaStore
+from replicad.replication.tasks import Wakeup, beside, in_thread
+from replicad.replication.verify.upstream import Upstream
+from replicad.replication.wire.connection import Connection
+from replicad.replication.wire.history_check import HistoryCheck
+from replicad.replication.wire.identify import RefusedError
+from replicad.replication.wire.messages import Ack, Answer, Ask, Frames, Heartbeat, Message, Nodes, Refuse
+
+INLINE_BYTES_MAX = 32 * KIB
+ACK_BYTES = 1 * MIB
+"""After so much an acknowledgement goes out whether its time came or not: it opens the primary's window."""
+
+
+class Receiver:
+    """Follows one stream from the store's position on."""
+
+    def __init__(
+        self,
+        store: ReplicaStore,
+        connection: Connection,
+        options: ReplicationOptions,
+        *,
+        on_primary: Callable[[int, Heartbeat | None], None],
+        upstream: Upstream | None = None,
+        on_nodes: Callable[[Nodes], None] = lambda nodes: None,
+    ) -> None:
+        """`on_primary` is told the primary's durable sequence number, and the heartbeat if one said it;
+        `on_nodes` which other nodes there are."""
+        self._on_nodes = on_nodes
+        self._store = store
+        self._connection = connection
+        self._options = options
+        self._on_primary = on_primary
+        self._upstream = upstream
+        self._wakeup = Wakeup()
+        self._check = HistoryCheck()
+        self._acknowledged: Ack | None = None
+        self._asked_through = 0
+        self._unacknowledged_bytes = 0
+        self._ack_timer: asyncio.TimerHandle | None = None
+        self._applied = store.position.sequence
+        self._received = int(self._applied)
+        self.received_bytes = 0
+        self.waits_for = ""
+
+    async def run(self) -> None:
+        """Ends only by an error: the peer's, the store's or a cancellation."""
+        unsubscribe = self._store.subscribe(self._wakeup.notify)
+        try:
+            await beside(self._ingest(), self._acknowledge())
+        finally:
+            unsubscribe()
+            if self._ack_timer is not None:
+                self._ack_timer.cancel()
+
+    async def _ingest(self) -> None:
+        while True:
+            self.waits_for = "the next frames"
+            message: Message | None = await self._connection.receive()
+            while message is not None:
+                if isinstance(message, Frames):
+                    batch, message = self._gather(message)
+                    await self._apply(batch)
+                    continue
+                if isinstance(message, Refuse):
+                    raise RefusedError(message.code, message.reason, message.retry)
+                if isinstance(message, Answer) and self._upstream is not None:
+                    self._upstream.answered(message)
+                    message = self._connection.receive_ready()
+                    continue
+                if isinstance(message, Nodes):
+                    self._on_nodes(message)
+                    message = self._connection.receive_ready()
+                    continue
+                if isinstance(message, Ask):
+                    self._asked_through = max(self._asked_through, message.through)
+                    self._send_ack()
+                    message = self._connection.receive_ready()
+                    continue
+                if not isinstance(message, Heartbeat):
+                    raise ProtocolError(f"{type(message).__name__} came in the stream")
+                self._check.heard(message.position, self._store.position)
+                self._on_primary(message.position.sequence, message)
+                message = self._connection.receive_ready()
+
+    def _gather(self, first: Frames) -> tuple[list[Frames], Message | None]:
+        """The frames of one epoch that are here already, up to a chunk, and the message after them if any."""
+        batch = [first]
+        size = len(first.payload)
+        while size < self._options.chunk_bytes:
+            message = self._connection.receive_ready()
+            if not isinstance(message, Frames) or _epoch(message) != _epoch(first):
+                return batch, message
+            batch.append(message)
+            size += len(message.payload)
+        return batch, None
+
+    async def _apply(self, batch: list[Frames]) -> None:
+        for message in batch:
+            if message.first != self._received + 1:
+                raise GapError(f"frames begin at {message.first}, after {self._received}")
+            if message.last < message.first:
+                raise ProtocolError(f"frames {message.first} to {message.last}")
+            self._received = message.last
+        frames = batch[0].payload if len(batch) == 1 else b"".join(message.payload for message in batch)
+        self.received_bytes += len(frames)
+        self._unacknowledged_bytes += len(frames)
+        self._on_primary(batch[-1].primary, None)
+        if len(frames) <= INLINE_BYTES_MAX and not self._store.stalled:
+            position = self._store.apply_frames(frames)
+        else:
+            self._send_ack()
+            await self._until_not_stalled()
+            self.waits_for = "the store to apply"
+            position = await in_thread(self._store.apply_frames, frames)
+        if position.sequence != self._received:
+            raise ProtocolError(f"the frames ended at {position.sequence}, not at {self._received}")
+        self._applied = position.sequence
+        self._check.applied(frames, position)
+        self._send_ack()
+
+    async def _until_not_stalled(self) -> None:
+        if self._store.failed is not None:
+            raise self._store.failed
+        while self._store.stalled:
+            self.waits_for = f"the store: {self._store.stalled}"
+            self._wakeup.clear()
+            if not self._store.stalled:
+                break
+            await self._wakeup.wait()
+
+    async def _acknowledge(self) -> None:
+        while True:
+            self._wakeup.clear()
+            if self._store.failed is not None:
+                raise self._store.failed
+            self._send_ack()
+            await self._wakeup.wait()
+
+    def _send_ack(self) -> None:
+        durable = min(int(self._store.durable_sequence), int(self._applied))
+        ack = Ack(self._received, self._applied, durable)
+        last = self._acknowledged
+        if ack == last:
+            return
+        awaited = last is None or self._asked_through > last.durable
+        if awaited or self._unacknowledged_bytes >= ACK_BYTES:
+            self._acknowledge_now(ack)
+        elif self._ack_timer is None:
+            loop = asyncio.get_running_loop()
+            self._ack_timer = loop.call_later(self._options.ack_seconds, self._ack_time_over)
+
+    def _ack_time_over(self) -> None:
+        self._ack_timer = None
+        durable = min(int(self._store.durable_sequence), int(self._applied))
+        self._acknowledge_now(Ack(self._received, self._applied, durable))
+
+    def _acknowledge_now(self, ack: Ack) -> None:
+        self._acknowledged = ack
+        self._unacknowledged_bytes = 0
+        self._connection.send(ack)
+
+
+def _epoch(message: Frames) -> bytes:
+    """The epoch's bytes in the first frame's header; a chunk never holds two epochs."""
+    return message.payload[12:16]

@@ -1,0 +1,1 @@
+"""Verification: whether nodes hold the same data, compared by digests at one mark."""

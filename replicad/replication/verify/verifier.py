@@ -1,0 +1,206 @@
+"""The background pass of a replica: all its data compared with that of the node it follows.
+
+    due ──> a mark is wanted ──> it came in the log: compare ──> the whole pass is done: a result
+               ^                                     │
+               └── the section's time is over, ──────┘
+                   or the session broke: go on at the same key
+
+Each section is compared at one mark, so at one sequence number, whatever is written meanwhile; together they
+cover every key of every column family. A pass that is interrupted goes on where it was; when a bootstrap
+replaced the store it begins anew. Everything here belongs to the event loop; reading is done in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from replicad.env import Env
+from replicad.errors import CorruptionError, ReplicadError
+from replicad.replication.copy.budget import Budget
+from replicad.replication.options import VerificationOptions
+from replicad.replication.tasks import Wakeup
+from replicad.replication.verify.answering import Marks as HeldMarks
+from replicad.replication.verify.comparison import Comparison, Difference
+from replicad.replication.verify.contents import SnapshotContents
+from replicad.replication.verify.upstream import Upstream, UpstreamError
+from replicad.replication.wire.messages import Verified
+from replicad.store.marks import Mark, MarkId
+
+log = structlog.get_logger("replicad.replication")
+
+MARK_SECONDS_MAX = 15.0
+"""How long a mark that is wanted may take to come through the log."""
+MARGIN_SECONDS = 30
+RETRY_SECONDS_MAX = 10.0
+POLL_SECONDS = 0.5
+FIRST_SECONDS_MAX = 600.0
+"""A node that was never verified waits no longer than this for its first pass."""
+
+
+class Marks(HeldMarks, Protocol):
+    def has(self, id: MarkId, /) -> bool: ...
+
+
+class MarkedStore(Protocol):
+    """What is verified: the replica's database."""
+
+    @property
+    def marks(self) -> Marks: ...
+    @property
+    def families(self) -> dict[str, int]: ...
+    @property
+    def latest_sequence(self) -> int: ...
+    def subscribe(self, callback: Callable[[], None], /) -> Callable[[], None]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a pass found. `sequence` is the last mark's; `damage` is rot in a table of this node."""
+
+    sequence: int
+    at_us: int
+    seconds: float
+    compared_bytes: int
+    differences: tuple[Difference, ...]
+    damage: CorruptionError | None
+
+    @property
+    def is_good(self) -> bool:
+        return not self.differences and self.damage is None
+
+
+class Verifier:
+    def __init__(
+        self,
+        env: Env,
+        upstream: Upstream,
+        store: Callable[[], MarkedStore | None],
+        options: VerificationOptions,
+        on_result: Callable[[Result], None],
+        *,
+        last_at_us: int | None = None,
+    ) -> None:
+        """`store` is the database of now; `last_at_us` is when the pass before this run of the node ended."""
+        self._env = env
+        self._upstream = upstream
+        self._store = store
+        self._options = options
+        self._on_result = on_result
+        self._budget = Budget(options.bytes_per_second)
+        self._requested = asyncio.Event()
+        self._verified: MarkedStore | None = None
+        self._due_at = self._first_due(last_at_us)
+        self.comparison: Comparison | None = None
+        """The pass that is under way."""
+        self.waits_for = "the next pass"
+
+    def request(self) -> None:
+        """Begins a pass at once, when none is under way."""
+        self._requested.set()
+
+    async def run(self) -> None:
+        """Never returns; what keeps a pass from going on is shown, and tried again."""
+        while True:
+            await self._until_due()
+            self._on_result(await self._pass())
+            self._due_at = self._env.clock.monotonic() + self._options.interval_seconds
+
+    def _first_due(self, last_at_us: int | None) -> float:
+        interval = self._options.interval_seconds
+        if last_at_us is None:
+            delay = min(interval, FIRST_SECONDS_MAX)
+        else:
+            age_seconds = (self._env.clock.wall_us() - last_at_us) / 1e6
+            delay = min(max(interval - age_seconds, 0.0), interval)
+        return self._env.clock.monotonic() + delay
+
+    async def _until_due(self) -> None:
+        self.waits_for = "the next pass"
+        delay = None
+        if self._options.interval_seconds:
+            delay = max(self._due_at - self._env.clock.monotonic(), 0.0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._requested.wait()
+        self._requested.clear()
+
+    async def _pass(self) -> Result:
+        began = self._env.clock.monotonic()
+        sequence = 0
+        damage: CorruptionError | None = None
+        comparison: Comparison | None = None
+        while comparison is None or not (comparison.finished or comparison.enough or damage):
+            store = self._store()
+            if comparison is None or store is not self._verified:
+                comparison = self.comparison = self._new_comparison()
+                self._verified = store
+            if store is None or not self._upstream.is_there:
+                self.waits_for = "a stream from a node that can be asked"
+                await asyncio.sleep(POLL_SECONDS)
+                continue
+            try:
+                sequence = await self._section(store, comparison)
+            except CorruptionError as error:
+                damage = error
+            except (ReplicadError, OSError) as error:
+                self.waits_for = f"another try, after: {error}"
+                log.info("verification.interrupted", reason=str(error), compared=comparison.compared_bytes)
+                await asyncio.sleep(min(RETRY_SECONDS_MAX, max(self._options.interval_seconds, 0.1)))
+        self.comparison = None
+        result = Result(
+            sequence=sequence,
+            at_us=self._env.clock.wall_us(),
+            seconds=self._env.clock.monotonic() - began,
+            compared_bytes=comparison.compared_bytes,
+            differences=tuple(comparison.differences),
+            damage=damage,
+        )
+        self._upstream.tell(Verified(sequence, len(result.differences) + bool(damage), round(result.seconds)))
+        return result
+
+    def _new_comparison(self) -> Comparison:
+        return Comparison(differences_max=self._options.differences_max, pause=self._budget.spend)
+
+    async def _section(self, store: MarkedStore, comparison: Comparison) -> int:
+        """Goes on with the pass for as long as one snapshot may be held; the mark's sequence number."""
+        seconds = self._options.section_seconds
+        mark = Mark(MarkId(self._env.random.bytes(16)), int(seconds) + MARGIN_SECONDS)
+        self.waits_for = "a mark in the log"
+        self._upstream.want_mark(mark)
+        await self._until_marked(store, mark.id)
+        self.waits_for = ""
+        snapshot = store.marks.snapshot(mark.id)
+        ends_at = self._env.clock.monotonic() + seconds
+        try:
+            await comparison.run(
+                self._upstream.contents(mark.id),
+                [SnapshotContents(snapshot)],
+                is_over=lambda: self._env.clock.monotonic() >= ends_at,
+            )
+        finally:
+            store.marks.release(mark.id)
+            self._upstream.release(mark.id)
+        return snapshot.sequence
+
+    async def _until_marked(self, store: MarkedStore, id: MarkId) -> None:
+        wakeup = Wakeup()
+        unsubscribe = store.subscribe(wakeup.notify)
+        try:
+            async with asyncio.timeout(MARK_SECONDS_MAX):
+                while True:
+                    wakeup.clear()
+                    if store.marks.has(id):
+                        return
+                    if not self._upstream.is_there:
+                        raise UpstreamError("the stream ended before the mark came")
+                    await wakeup.wait()
+        except TimeoutError:
+            raise UpstreamError(f"the mark did not come within {MARK_SECONDS_MAX:g} s") from None
+        finally:
+            unsubscribe()

@@ -1,0 +1,1 @@
+"""Messages over a connection: framing, headers, the identification, heartbeats."""

@@ -1,0 +1,221 @@
+"""Messages over a byte stream: what a session needs of a connection, and the TCP one.
+
+A connection belongs to the event loop. One task receives; any task sends. Reading pauses while more than
+`UNREAD_BYTES_MAX` of messages wait for the receiver, so a slow session slows its peer down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections import deque
+from typing import Protocol, cast
+
+from replicad.errors import ProtocolError
+from replicad.options import KIB, MIB
+from replicad.replication.wire.framing import MessageDecoder
+from replicad.replication.wire.messages import Message, decode, encode
+
+UNREAD_BYTES_MAX = 2 * MIB
+SEND_BUFFER_BYTES = 512 * KIB
+LINGER_SECONDS = 5.0
+
+
+class Connection(Protocol):
+    """An ordered, reliable stream of messages to one peer."""
+
+    peer: str
+
+    async def receive(self) -> Message:
+        """The next message. Raises ProtocolError for what is none, ConnectionError when the peer is gone."""
+        ...
+
+    def receive_ready(self) -> Message | None:
+        """The next message if it is here already."""
+        ...
+
+    def send(self, message: Message, /) -> None:
+        """Queues a message; nothing happens when the connection is lost."""
+        ...
+
+    async def drain(self) -> None:
+        """Returns when little of what was sent still waits here. ConnectionError when the peer is gone."""
+        ...
+
+    def idle_seconds(self) -> float:
+        """Since when nothing has come from the peer; 0 while we do not read."""
+        ...
+
+    def stuck_seconds(self) -> float:
+        """Since when the peer has taken nothing of what waits for it; 0 when nothing waits."""
+        ...
+
+    def allow_payloads(self, bytes_max: int, /) -> None:
+        """Raises the limit of a message's payload, which is 0 at first."""
+        ...
+
+    def close(self) -> None:
+        """Ends the connection after what was sent; safe to call twice."""
+        ...
+
+
+class TcpConnection(asyncio.Protocol):
+    """The connection that daemons use."""
+
+    def __init__(self) -> None:
+        self.peer = "?"
+        self._transport: asyncio.Transport | None = None
+        self._closed_early = False
+        self._decoder = MessageDecoder()
+        self._unread: deque[tuple[Message, int]] = deque()
+        self._unread_bytes = 0
+        self._paused = False
+        self._error: Exception | None = None
+        self._receiver: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._heard_at = self._loop.time()
+        self._sent_bytes = 0
+        self._taken = (0, self._heard_at)
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=SEND_BUFFER_BYTES)
+        raw = transport.get_extra_info("socket")
+        if raw is not None:
+            with contextlib.suppress(OSError):
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        address = transport.get_extra_info("peername")
+        self.peer = f"{address[0]}:{address[1]}" if address else "?"
+        self._heard_at = self._loop.time()
+        if self._closed_early:
+            self.close()
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_at = self._loop.time()
+        if self._error is not None:
+            return
+        try:
+            for raw in self._decoder.feed(data):
+                size = len(raw.header) + len(raw.payload) + KIB
+                self._unread.append((decode(raw), size))
+                self._unread_bytes += size
+        except ProtocolError as error:
+            self._fail(error)
+            return
+        if self._unread_bytes > UNREAD_BYTES_MAX and not self._paused:
+            self._paused = True
+            self._transport_here().pause_reading()
+        if self._unread:
+            _wake(self._receiver)
+
+    def eof_received(self) -> None:
+        return None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._fail(
+            ConnectionResetError(f"{self.peer} closed the connection" if error is None else str(error))
+        )
+
+    def pause_writing(self) -> None:
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        writable, self._writable = self._writable, None
+        _wake(writable)
+
+    # What a session calls.
+
+    async def receive(self) -> Message:
+        while not self._unread:
+            if self._error is not None:
+                raise self._error
+            self._receiver = self._loop.create_future()
+            try:
+                await self._receiver
+            finally:
+                self._receiver = None
+        return self._take()
+
+    def receive_ready(self) -> Message | None:
+        return self._take() if self._unread else None
+
+    def send(self, message: Message, /) -> None:
+        transport = self._transport_here()
+        if self._error is not None or transport.is_closing():
+            return
+        head, payload = encode(message)
+        self._sent_bytes += len(head) + len(payload)
+        if payload:
+            transport.writelines((head, payload))
+        else:
+            transport.write(head)
+
+    async def drain(self) -> None:
+        while self._error is None and self._writable is not None:
+            await asyncio.shield(self._writable)
+        if self._error is not None:
+            raise self._error
+
+    def idle_seconds(self) -> float:
+        return 0.0 if self._paused else self._loop.time() - self._heard_at
+
+    def stuck_seconds(self) -> float:
+        waiting = self._transport_here().get_write_buffer_size()
+        taken, now = self._sent_bytes - waiting, self._loop.time()
+        if waiting == 0 or taken > self._taken[0]:
+            self._taken = (taken, now)
+        return now - self._taken[1]
+
+    def allow_payloads(self, bytes_max: int, /) -> None:
+        self._decoder.payload_bytes_max = bytes_max
+
+    def close(self) -> None:
+        """A peer that takes nothing is not waited for longer than `LINGER_SECONDS`. What is not connected yet
+        is closed when it is."""
+        if self._transport is None:
+            self._closed_early = True
+        elif not self._transport.is_closing():
+            self._transport.close()
+            self._loop.call_later(LINGER_SECONDS, self._transport.abort)
+
+    def _take(self) -> Message:
+        message, size = self._unread.popleft()
+        self._unread_bytes -= size
+        if self._paused and self._unread_bytes <= UNREAD_BYTES_MAX // 2:
+            self._paused = False
+            self._heard_at = self._loop.time()
+            if self._error is None:
+                self._transport_here().resume_reading()
+        return message
+
+    def _fail(self, error: Exception) -> None:
+        if self._error is None:
+            self._error = error
+        if isinstance(error, ProtocolError):
+            self.close()
+        _wake(self._receiver)
+        writable, self._writable = self._writable, None
+        _wake(writable)
+
+    def _transport_here(self) -> asyncio.Transport:
+        assert self._transport is not None
+        return self._transport
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
+
+
+async def dial(host: str, port: int) -> TcpConnection:
+    """Connects; raises OSError, and ConnectionError when the connection reached its own socket."""
+    loop = asyncio.get_running_loop()
+    transport, connection = await loop.create_connection(TcpConnection, host, port)
+    if transport.get_extra_info("sockname") == transport.get_extra_info("peername"):
+        transport.abort()
+        raise ConnectionRefusedError(f"nothing listens at {host}:{port} (the connection reached itself)")
+    return connection

@@ -1,0 +1,95 @@
+"""The first exchange of a session: who are you, and do we speak the same protocol?
+
+Pure functions over the HELLO and WELCOME messages; the sessions send and receive.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from replicad.errors import ProtocolError, ReplicationError
+from replicad.replication.wire.messages import PROTOCOL_VERSION, Hello, Message, Refuse, Welcome
+
+SOFTWARE = "replicad/0.1.0"
+VERSIONS = (PROTOCOL_VERSION,)
+VERIFY = "verify"
+"""Questions and answers about the data at a mark."""
+COPY_ONLY = "copy-only"
+"""Whoever connects is no replica: a copy is all it wants, and no log is kept for it."""
+NODES = "nodes"
+"""The replica is told which other nodes there are."""
+FEATURES: tuple[str, ...] = (VERIFY, NODES)
+"""What a replica asks for."""
+NAME = r"[A-Za-z0-9_.-]{0,64}"
+"""What a node may be called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A node: the id of its data directory, and the random id of this run of its daemon."""
+
+    node: bytes
+    process: bytes
+    name: str = ""
+    """What its operator calls it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What a node tells of itself beside who it is: its addresses, and the nodes that it follows through."""
+
+    replication: str = ""
+    clients: str = ""
+    path: tuple[bytes, ...] = ()
+    """From the node that it follows, to the primary; ids. Empty at a primary."""
+
+
+class RefusedError(ReplicationError):
+    """The peer refused the session; `retry` says whether time can mend it."""
+
+    def __init__(self, code: str, reason: str, retry: bool) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.retry = retry
+
+
+def check_hello(hello: Hello, me: Identity, live: Mapping[bytes, bytes]) -> Refuse | None:
+    """Why the primary refuses this replica, or None. `live` maps the node ids of running sessions to their
+    process ids: the same process may replace its own session, another may not."""
+    if not set(hello.versions) & set(VERSIONS):
+        ours = ", ".join(map(str, VERSIONS))
+        theirs = ", ".join(map(str, hello.versions))
+        return Refuse("version", f"this node speaks protocol {ours}, the replica {theirs}", False)
+    if hello.process == me.process:
+        return Refuse("self", "the node reached itself", False)
+    if hello.node == me.node:
+        return Refuse(
+            "same-node",
+            f"both nodes have the node id {me.node.hex()}: one directory is a copy of the other",
+            False,
+        )
+    if re.fullmatch(NAME, hello.name) is None:
+        return Refuse("name", f"{hello.name[:64]!r} is no name of a node: {NAME}", False)
+    if live.get(hello.node, hello.process) != hello.process:
+        return Refuse("node-live", f"another replica with the node id {hello.node.hex()} is connected", True)
+    return None
+
+
+def check_welcome(message: Message, me: Identity) -> Welcome:
+    """The primary's answer, or the error that it amounts to."""
+    if isinstance(message, Refuse):
+        raise RefusedError(message.code, message.reason, message.retry)
+    if not isinstance(message, Welcome):
+        raise ProtocolError(f"{type(message).__name__} came where Welcome belongs")
+    if message.version not in VERSIONS:
+        raise ProtocolError(f"the primary chose protocol {message.version}, which was not offered")
+    if message.process == me.process or message.node == me.node:
+        raise RefusedError("self", "the node reached itself, or a copy of its own directory", False)
+    return message
+
+
+def common_features(hello: Hello) -> tuple[str, ...]:
+    """What both sides can do, in this side's order."""
+    return tuple(feature for feature in (*FEATURES, COPY_ONLY) if feature in hello.features)

@@ -1,0 +1,54 @@
+"""Two nodes tell each other who they are: one message there, one back, on a connection of its own.
+
+    asker ── STANDING ──> asked          both judge what they heard (`roles.judge`)
+    asker <── STANDING ── asked
+
+Whoever is stopped meanwhile finds the message when it runs again, so a primary that was replaced while it
+stood still hears of that even when nobody waits for its answer any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from replicad.errors import PeerTimeoutError, ProtocolError
+from replicad.replication.policy.roles import Standing as NodeStanding
+from replicad.replication.policy.roles import View
+from replicad.replication.wire.connection import dial
+from replicad.replication.wire.messages import Message, Standing
+
+
+async def exchange(host: str, port: int, message: Message, *, seconds: float) -> Message:
+    """Sends one message to the node at a replication address, and returns its answer.
+
+    Raises OSError, PeerTimeoutError or ProtocolError.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            connection = await dial(host, port)
+            try:
+                connection.send(message)
+                return await connection.receive()
+            finally:
+                connection.close()
+    except TimeoutError:
+        raise PeerTimeoutError(f"{host}:{port} did not answer within {seconds:g} s") from None
+
+
+async def ask(host: str, port: int, mine: Standing, *, seconds: float) -> Standing:
+    """Who the node at a replication address is; it hears who we are."""
+    answer = await exchange(host, port, mine, seconds=seconds)
+    if not isinstance(answer, Standing):
+        raise ProtocolError(f"{type(answer).__name__} came where Standing belongs")
+    return answer
+
+
+def view_of(message: Standing) -> View:
+    """What the message says of its sender; raises ProtocolError for a standing that this version lacks."""
+    try:
+        standing = NodeStanding(message.standing)
+    except ValueError:
+        raise ProtocolError(f"{message.standing!r} is no standing of a node") from None
+    return View(
+        message.node, standing, message.database, message.position, message.epochs, granted=message.granted
+    )

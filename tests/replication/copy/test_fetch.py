@@ -1,0 +1,91 @@
+"""The replica's side of a bootstrap: what is taken of one connection's bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from pathlib import Path
+
+import pytest
+
+from replicad.env import Env
+from replicad.errors import ProtocolError
+from replicad.replication.copy.fetch import Fetcher, _Work
+from replicad.replication.copy.staging import StagedFile, Staging
+from replicad.replication.wire.headers import FileEntry
+from replicad.replication.wire.identify import Identity
+from replicad.replication.wire.messages import Copy, Data, Message
+from tests.support.fake_nodes import OPTIONS, FakeData
+from tests.support.fake_store import ZERO
+from tests.support.memory_connection import MemoryConnection, pair, until
+
+CONTENT = b"content of the only file"
+ENTRY = FileEntry("000001.sst", len(CONTENT), hashlib.sha256(CONTENT).digest())
+
+
+def fetching(tmp_path: Path) -> tuple[Fetcher, _Work, MemoryConnection, MemoryConnection]:
+    """A bootstrap of one file, all of which was asked for over the session's connection; both its ends."""
+    primary, replica = pair()
+    for end in (primary, replica):
+        end.allow_payloads(1 << 20)
+    env = Env()
+
+    async def nobody() -> MemoryConnection:
+        raise ConnectionRefusedError("nothing listens")
+
+    fetcher = Fetcher(
+        env, replica, Identity(b"R" * 16, b"r" * 16), nobody, FakeData(), tmp_path, OPTIONS,
+        lambda: ZERO, lambda progress: None,
+    )  # fmt: skip
+    staging = Staging(env.fs, tmp_path, [ENTRY])
+    here = staging.prepare({}, 0)
+    work = fetcher._begin(Copy(b"c" * 16, ZERO, 1, ENTRY.size), [ENTRY], staging, here, ENTRY.size)
+    assert work.plan.claim(replica) is not None
+    return fetcher, work, primary, replica
+
+
+async def test_what_a_cancelled_connection_wrote_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that is writing goes on: the connection that takes the file over goes on behind its bytes."""
+    fetcher, work, primary, replica = fetching(tmp_path)
+    entered, may_write, take = threading.Event(), threading.Event(), StagedFile.take
+
+    def slowly(file: StagedFile, data: bytes) -> None:
+        entered.set()
+        assert may_write.wait(10)
+        take(file, data)
+
+    monkeypatch.setattr(StagedFile, "take", slowly)
+    primary.send(Data(0, 0, CONTENT[:7]))
+    taking = asyncio.create_task(fetcher._take(replica, work))
+    await until(entered.is_set)
+    taking.cancel()
+    await asyncio.sleep(0.01)
+    may_write.set()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    work.plan.release(replica)
+    piece = work.plan.claim("another connection")
+    assert piece is not None and (piece.entry, piece.offset) == (0, 7) and work.progress.size_bytes == 7
+    work.open[0].close()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Data(0, 1, CONTENT[1:]),
+        Data(1, 0, CONTENT),
+        Data(0, 0, b""),
+        Data(0, 0, CONTENT + b"more"),
+        Copy(b"c" * 16, ZERO, 1, 1),
+    ],
+)
+async def test_bytes_that_nobody_asked_for_are_refused(tmp_path: Path, message: Message) -> None:
+    """Another place, another file, nothing at all, more than was asked for: nothing of it is written."""
+    fetcher, work, primary, replica = fetching(tmp_path)
+    primary.send(message)
+    with pytest.raises(ProtocolError):
+        await fetcher._take(replica, work)
+    assert not work.open and work.progress.size_bytes == 0
