@@ -30,15 +30,15 @@ from replicad.errors import (
 )
 from replicad.options import FamilyOptions, Options
 from replicad.store.batch import WriteBatch
-from replicad.store.checkpoint import Checkpoint
-from replicad.store.commit import Commit
-from replicad.store.conditions import AtSequence
-from replicad.store.cut import Cut
+from replicad.store.copies.checkpoint import Checkpoint
+from replicad.store.copies.cut import Cut
+from replicad.store.copies.live_files import LiveFiles, LogFile
 from replicad.store.database import Database, open
-from replicad.store.live_files import LiveFiles, LogFile
-from replicad.store.options_file import load_latest_options
+from replicad.store.directory.options_file import load_latest_options
 from replicad.store.reading import Snapshot
 from replicad.store.updates import Update
+from replicad.store.write.commit import Commit
+from replicad.store.write.conditions import AtSequence
 from replicad.types import Operation, OperationKind, Position
 
 __all__ = [

@@ -12,7 +12,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 SLICE = (
     "tests/store/compaction",
-    "tests/store/test_checkpoint.py",
+    "tests/store/copies/test_checkpoint.py",
     "tests/store/test_database.py",
     "tests/store/test_families.py",
     "tests/store/test_recovery.py",

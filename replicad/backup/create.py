@@ -27,7 +27,7 @@ from replicad.backup.workers import run_all
 from replicad.env import Env
 from replicad.env.filesystem import Bytes
 from replicad.errors import AttachmentError, CorruptionError, InvalidArgument, StoppedError, StoreError
-from replicad.store.checkpoint import encode_state
+from replicad.store.copies.checkpoint import encode_state
 from replicad.store.table.meta import TableMeta
 
 OPTIONS_NAME = "OPTIONS-000001.toml"

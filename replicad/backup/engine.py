@@ -25,7 +25,7 @@ from replicad.backup.source import Source, open_source
 from replicad.backup.target import Target
 from replicad.env import Env
 from replicad.errors import InvalidArgument, NotFoundError, StoreError
-from replicad.store.cut import Cut
+from replicad.store.copies.cut import Cut
 from replicad.store.database import Database
 from replicad.types import DatabaseId
 

@@ -14,13 +14,13 @@ from typing import Protocol
 from replicad.env import Env
 from replicad.errors import InvalidArgument, LockedError
 from replicad.options import Options
-from replicad.store.closing import close_core
+from replicad.store.copies.cut import Cut
 from replicad.store.core import Core
-from replicad.store.cut import Cut
 from replicad.store.database import Database
+from replicad.store.directory.options_file import option_files, options_for_copy, read_options
 from replicad.store.manifest.state import ManifestState
-from replicad.store.options_file import option_files, options_for_copy, read_options
-from replicad.store.read_only import open_beside_writer
+from replicad.store.open.closing import close_core
+from replicad.store.open.read_only import open_beside_writer
 from replicad.store.reading import Snapshot
 from replicad.store.table.meta import TableMeta
 from replicad.store.wal.segment import HEADER_BYTES

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def options_of(directory: Path) -> Options | None:
     """What the node opened it with last, so that its log is found where it is; None when it does not say."""
-    from replicad.store.options_file import load_latest_options
+    from replicad.store.directory.options_file import load_latest_options
 
     try:
         return load_latest_options(directory)[0]

@@ -32,11 +32,11 @@ from replicad.replication.primary.node import PrimaryNode
 from replicad.replication.primary.slots import Slots
 from replicad.replication.tasks import in_thread
 from replicad.replication.wire.connection import TcpConnection
-from replicad.store.checkpoint import install, local_tables
+from replicad.store.copies.checkpoint import install, local_tables
+from replicad.store.copies.saved_log import SavedLog
 from replicad.store.core import Role
 from replicad.store.database import Database, open_database
-from replicad.store.rewind import cut_back
-from replicad.store.saved_log import SavedLog
+from replicad.store.open.rewind import cut_back
 from replicad.types import Position
 
 log = structlog.get_logger("replicad.daemon")

@@ -50,9 +50,9 @@ from replicad.replication.wire.messages import Standing as StandingMessage
 from replicad.server import ReplicaView
 from replicad.server.interfaces import RoleRefused
 from replicad.state import Shown
-from replicad.store.checkpoint import list_files
+from replicad.store.copies.checkpoint import list_files
 from replicad.store.database import Database
-from replicad.store.log_place import check_log_is_ours
+from replicad.store.directory.log_place import check_log_is_ours
 from replicad.store.roles import recorded_role
 
 log = structlog.get_logger("replicad.daemon")

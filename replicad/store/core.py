@@ -24,17 +24,17 @@ from replicad.errors import CorruptionError, DiskFullError
 from replicad.options import FamilyOptions, Options
 from replicad.store.commit_clock import CommitClock
 from replicad.store.compaction.picker import Shape
-from replicad.store.deletions import Deletions
-from replicad.store.leases import Leases
+from replicad.store.directory.options_file import keep_options
+from replicad.store.holds.deletions import Deletions
+from replicad.store.holds.leases import Leases
+from replicad.store.holds.pins import Pins
+from replicad.store.holds.snapshots import SnapshotRegistry
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.file import ManifestWriter
 from replicad.store.manifest.state import ManifestState
 from replicad.store.marks import Marks
-from replicad.store.options_file import keep_options
-from replicad.store.pins import Pins
 from replicad.store.pressure import Pressure, Work, pressure
 from replicad.store.progress import Progress
-from replicad.store.snapshots import SnapshotRegistry
 from replicad.store.syncer import Syncer
 from replicad.store.table.meta import TableMeta, table_name
 from replicad.store.version import Version

@@ -14,25 +14,25 @@ from replicad import kernels
 from replicad.env import Env
 from replicad.errors import DiskFullError, InvalidArgument, PoisonedError, ReadOnlyError, StoreError
 from replicad.options import FamilyOptions, Options
-from replicad.store.alive import opened
-from replicad.store.background import Background, seal_active
-from replicad.store.checkpoint import Checkpoint, write_checkpoint
-from replicad.store.closing import close_core
-from replicad.store.commit import Commit
+from replicad.store.background.lanes import Background, seal_active
 from replicad.store.commit_clock import ClockState
-from replicad.store.conditions import Condition
+from replicad.store.copies.checkpoint import Checkpoint, write_checkpoint
+from replicad.store.copies.cut import Cut
+from replicad.store.copies.live_files import LiveFiles, live_files
+from replicad.store.copies.saved_log import SavedLog, save_log
 from replicad.store.core import Core, LogHolds, Role
-from replicad.store.cut import Cut
-from replicad.store.live_files import LiveFiles, live_files
 from replicad.store.log_access import LogAccess
 from replicad.store.marks import Mark, Marks, encode_mark
-from replicad.store.opening import open_core, start_syncer
-from replicad.store.presence import what_is_gone
-from replicad.store.read_only import open_beside_writer
+from replicad.store.open.alive import opened
+from replicad.store.open.closing import close_core
+from replicad.store.open.opening import open_core, start_syncer
+from replicad.store.open.presence import what_is_gone
+from replicad.store.open.read_only import open_beside_writer
 from replicad.store.reading import Newest, Pair, Snapshot, families_at, scan, view_of
 from replicad.store.roles import demote, finish_promotion, promote
-from replicad.store.saved_log import SavedLog, save_log
-from replicad.store.write_path import WritePath
+from replicad.store.write.commit import Commit
+from replicad.store.write.conditions import Condition
+from replicad.store.write.write_path import WritePath
 from replicad.types import DEFAULT_FAMILY, EpochRecord, FamilyId, Position, Sequence
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from replicad.errors import CorruptionError
 from replicad.options import Options
+from replicad.store.copies.live_files import LogFile, sorted_log_files
 from replicad.store.core import Core, Role
-from replicad.store.live_files import LogFile, sorted_log_files
 from replicad.store.log_times import sequence_at_time
 from replicad.store.progress import Progress
 from replicad.store.stats import collect

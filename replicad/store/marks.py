@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType
 
 from replicad.errors import InvalidArgument, NotFoundError
-from replicad.store.leases import Lease, Leases
+from replicad.store.holds.leases import Lease, Leases
 
 if TYPE_CHECKING:
     from replicad.store.reading import Snapshot

@@ -12,7 +12,7 @@ from pathlib import Path
 from replicad import kernels
 from replicad.errors import InvalidArgument, NotFoundError
 from replicad.store.core import Core
-from replicad.store.snapshots import HeldSequence
+from replicad.store.holds.snapshots import HeldSequence
 from replicad.store.version import Version
 from replicad.types import DEFAULT_FAMILY, FamilyId, Sequence
 

@@ -24,7 +24,7 @@ from replicad.errors import CorruptionError, DiskFullError, InvalidArgument, Not
 from replicad.store.core import Core
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.file import load
-from replicad.store.write_path import WritePath
+from replicad.store.write.write_path import WritePath
 from replicad.types import Epoch, EpochRecord, Position, Sequence
 
 EPOCH_ID_BYTES = 16

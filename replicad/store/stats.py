@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from replicad.store.amplification import read_amplification, space_amplification, write_amplification
+from replicad.store.background.log_upkeep import retention_rules
 from replicad.store.compaction.picker import debt_bytes
 from replicad.store.core import Core
-from replicad.store.log_upkeep import retention_rules
 from replicad.store.table.meta import LEVELS
 
 

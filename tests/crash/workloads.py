@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from replicad.store.checkpoint import install
-from replicad.store.rewind import cut_back
+from replicad.store.copies.checkpoint import install
+from replicad.store.open.rewind import cut_back
 from tests.crash.backup_workloads import backup, purge, restore
 from tests.crash.recording import Checkpoint, Recording
 from tests.crash.script import (

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from replicad.replication.wire.headers import FileEntry
-from replicad.store.checkpoint import list_files
+from replicad.store.copies.checkpoint import list_files
 from replicad.types import Position
 from tests.crash.script import DATA, Families, Script, frames_of, options
 from tests.faults.run import BIG

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from replicad.replication.copy.staging import Staging
-from replicad.store.checkpoint import install, local_tables
-from replicad.store.rewind import cut_back
+from replicad.store.copies.checkpoint import install, local_tables
+from replicad.store.open.rewind import cut_back
 from tests.crash.script import DATA
 from tests.faults.plan import Durability, Plan
 from tests.faults.primary import COPIED

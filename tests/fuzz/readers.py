@@ -35,8 +35,8 @@ from replicad.server.options import ServerOptions
 from replicad.server.requests import Request, RequestParser
 from replicad.state import records
 from replicad.store.database import Database, open_database
+from replicad.store.directory.options_file import encode_options, read_options
 from replicad.store.manifest.file import load
-from replicad.store.options_file import encode_options, read_options
 from replicad.store.table.file import open_table
 from replicad.store.wal.segment import SegmentHeader
 from replicad.types import DatabaseId, HistoryHash, Position

@@ -10,7 +10,7 @@ from replicad import BackupEngine, Options
 from replicad.env import Env
 from replicad.errors import ConfigError, CorruptionError, LogGoneError, PoisonedError
 from replicad.store.database import Database, open_database
-from replicad.store.options_file import option_files, read_options
+from replicad.store.directory.options_file import option_files, read_options
 from tests.crash.script import DATA, Families
 from tests.rot.subject import BACKUPS, COPY, PLAIN, damaged, subject
 from tests.support.inline_runner import InlineRunner, inline_env

@@ -11,7 +11,7 @@ import pytest
 import replicad
 from replicad.env import Env, LocalFileSystem
 from replicad.errors import DiskFullError
-from replicad.store.checkpoint import install
+from replicad.store.copies.checkpoint import install
 from replicad.store.database import Database, open_database
 from tests.support.faulty_filesystem import FaultyFileSystem, no_space
 from tests.support.stores import fill, small_options

@@ -17,11 +17,11 @@ import replicad
 from replicad import kernels
 from replicad.env import Env
 from replicad.errors import LockedError
-from replicad.store.commit import Commit
-from replicad.store.cut import Cut
+from replicad.store.copies.cut import Cut
 from replicad.store.database import Database, open_database
-from replicad.store.leases import Lease
+from replicad.store.holds.leases import Lease
 from replicad.store.updates import Update
+from replicad.store.write.commit import Commit
 from tests.support.faulty_filesystem import FaultyFileSystem, Gate, no_space
 from tests.support.open_files import open_files
 from tests.support.stores import fill, small_options

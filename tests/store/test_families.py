@@ -10,7 +10,7 @@ import pytest
 import replicad
 from replicad.env import Env
 from replicad.options import FamilyOptions
-from replicad.store.checkpoint import install, list_files
+from replicad.store.copies.checkpoint import install, list_files
 from replicad.store.database import open_database
 from replicad.store.manifest.file import ManifestWriter
 from replicad.store.manifest.state import ManifestState

@@ -11,10 +11,10 @@ import pytest
 
 import replicad
 from replicad.env import Env, LocalFileSystem
-from replicad.store.checkpoint import install
+from replicad.store.copies.checkpoint import install
 from replicad.store.database import Database, open_database
 from replicad.store.manifest.file import load
-from replicad.store.rewind import cut_back
+from replicad.store.open.rewind import cut_back
 from replicad.store.wal.catalog import find_segments
 from replicad.types import Position
 from tests.support.stores import as_after_kill, fill, small_options

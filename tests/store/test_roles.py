@@ -10,13 +10,13 @@ import pytest
 import replicad
 from replicad.env import Env
 from replicad.errors import CorruptionError, DiskFullError, InvalidArgument, ReadOnlyError
-from replicad.store.checkpoint import write_checkpoint
-from replicad.store.control import decode_epoch
+from replicad.store.copies.checkpoint import write_checkpoint
 from replicad.store.core import Role
 from replicad.store.database import Database, open_database
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.file import ManifestWriter, load
 from replicad.store.roles import recorded_role
+from replicad.store.write.control import decode_epoch
 from replicad.types import ORIGIN, Epoch, EpochRecord, OperationKind
 from tests.support.faulty_filesystem import FaultyFileSystem, io_error, no_space
 from tests.support.stores import as_after_kill, fill, small_options

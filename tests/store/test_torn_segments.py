@@ -129,7 +129,7 @@ def test_a_frame_of_a_newer_format_is_not_cut(tmp_path: Path) -> None:
 def test_an_epoch_whose_first_frame_was_lost_has_not_begun(tmp_path: Path) -> None:
     """The manifest learns of an epoch before the log is durable; when the log loses it, so does the node."""
     from replicad import kernels
-    from replicad.store.control import encode_epoch
+    from replicad.store.write.control import encode_epoch
     from replicad.types import Epoch, EpochRecord
 
     with replicad.open(tmp_path / "db", small_options()) as primary:

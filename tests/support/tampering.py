@@ -10,7 +10,7 @@ from pathlib import Path
 from replicad import kernels
 from replicad.env import LocalFileSystem
 from replicad.options import Options
-from replicad.store.checkpoint import write_state
+from replicad.store.copies.checkpoint import write_state
 from replicad.store.database import open_database
 from replicad.store.manifest.file import load, remove_stale_manifests
 from replicad.store.table.file import open_table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.teeth.mutation import Mutation
 
-PLACE = "tests/store/test_log_place.py::test_a_copy_never_takes_the_log_of_its_original"
+PLACE = "tests/store/directory/test_log_place.py::test_a_copy_never_takes_the_log_of_its_original"
 APART = "tests/env/test_apart.py::"
 
 BREAKING = (
@@ -24,7 +24,7 @@ BREAKING = (
     Mutation(
         trap=20,
         name="a copy is opened with the log directory of its original",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old="                check_log_is_ours(fs, path, wal)\n",
         new="",
         caught_by=(f"{PLACE}[open_copy]",),
@@ -32,7 +32,7 @@ BREAKING = (
     Mutation(
         trap=20,
         name="a copy that is put in place removes the log of another database",
-        file="replicad/store/checkpoint.py",
+        file="replicad/store/copies/checkpoint.py",
         old="    check_log_is_ours(fs, directory, wal)\n",
         new="",
         caught_by=(f"{PLACE}[put_in_place]",),

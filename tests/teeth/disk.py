@@ -92,7 +92,7 @@ DISK = (
     Mutation(
         trap=1,
         name="the rename of a checkpoint is not synced",
-        file="replicad/store/checkpoint.py",
+        file="replicad/store/copies/checkpoint.py",
         old="            fs.rename(staging, target)\n            fs.sync_directory(target.parent)\n",
         new="            fs.rename(staging, target)\n",
         caught_by=(crash("checkpoint"),),
@@ -133,7 +133,7 @@ DISK = (
     Mutation(
         trap=1,
         name="what the old manifest does not name goes before the new one is durable",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old="        manifest = ManifestWriter(fs, path, state, without_room=True)\n",
         new="        remove_leftovers(fs, path, wal, state)\n"
         "        manifest = ManifestWriter(fs, path, state, without_room=True)\n",
@@ -142,7 +142,7 @@ DISK = (
     Mutation(
         trap=1,
         name="tables go before the edit that drops them is durable",
-        file="replicad/store/background.py",
+        file="replicad/store/background/lanes.py",
         old="    if not core.record_made(edit):\n        return False\n",
         new="    core.remove_tables(dropped)\n    if not core.record_made(edit):\n        return False\n",
         caught_by=(crash("compaction"),),
@@ -150,7 +150,7 @@ DISK = (
     Mutation(
         trap=1,
         name="the names of the log in a checkpoint are not synced",
-        file="replicad/store/checkpoint.py",
+        file="replicad/store/copies/checkpoint.py",
         old='    cut.raise_if_closed()\n    fs.sync_directory(staging / "wal")\n',
         new="    cut.raise_if_closed()\n",
         caught_by=(crash("checkpoint"),),
@@ -168,18 +168,18 @@ DISK = (
     Mutation(
         trap=1,
         name="a saved tail is not synced",
-        file="replicad/store/saved_log.py",
+        file="replicad/store/copies/saved_log.py",
         old="        writer.sync()\n",
         new="",
-        caught_by=("tests/store/test_rewind.py::test_a_saved_tail_survives_a_loss_of_power",),
+        caught_by=("tests/store/open/test_rewind.py::test_a_saved_tail_survives_a_loss_of_power",),
     ),
     Mutation(
         trap=1,
         name="the name of a saved tail is not synced",
-        file="replicad/store/saved_log.py",
+        file="replicad/store/copies/saved_log.py",
         old="    fs.sync_directory(directory)\n",
         new="",
-        caught_by=("tests/store/test_rewind.py::test_a_saved_tail_survives_a_loss_of_power",),
+        caught_by=("tests/store/open/test_rewind.py::test_a_saved_tail_survives_a_loss_of_power",),
     ),
     Mutation(
         trap=1,

@@ -60,7 +60,7 @@ HELD = (
     Mutation(
         trap=15,
         name="the store does not ask the slots at a rotation",
-        file="replicad/store/log_upkeep.py",
+        file="replicad/store/background/log_upkeep.py",
         old="    _enforce_holds(core, segments)\n",
         new="",
         caught_by=("tests/store/test_log_retention.py::test_holds_are_asked_before_log_goes",),
@@ -120,10 +120,10 @@ HELD = (
     Mutation(
         trap=15,
         name="leases are not judged before log goes",
-        file="replicad/store/log_upkeep.py",
+        file="replicad/store/background/log_upkeep.py",
         old="    core.leases.expire()\n",
         new="",
-        caught_by=("tests/store/test_leases.py::test_log_of_an_expired_lease_goes",),
+        caught_by=("tests/store/holds/test_leases.py::test_log_of_an_expired_lease_goes",),
     ),
     Mutation(
         trap=15,

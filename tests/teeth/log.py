@@ -88,7 +88,7 @@ LOG = (
     Mutation(
         trap=3,
         name="recovered log is served without a sync",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old="        sync_log(fs, [segment.path for segment in needed], wal)\n",
         new="        pass\n",
         caught_by=(crash("put"),),
@@ -129,7 +129,7 @@ LOG = (
     Mutation(
         trap=4,
         name="what a former primary called durable binds its replica",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old='None if core.role == "replica" or core.state.copy else core.state.owned.sequence',
         new="core.state.owned.sequence",
         caught_by=("tests/store/test_recovery.py::test_damage_below_the_bound_stops_a_primary",),
@@ -165,7 +165,7 @@ LOG = (
     Mutation(
         trap=4,
         name="a clean close does not say how far the log was durable",
-        file="replicad/store/closing.py",
+        file="replicad/store/open/closing.py",
         old="Edit(synced=core.log.written, next_file=core.numbers.next)",
         new="Edit(next_file=core.numbers.next)",
         caught_by=("tests/store/test_recovery.py::test_missing_tail_is_noticed",),
@@ -183,7 +183,7 @@ LOG = (
     Mutation(
         trap=9,
         name="a put is acknowledged before its sync",
-        file="replicad/store/write_path.py",
+        file="replicad/store/write/write_path.py",
         old="        if wait and self._waits_for_sync:\n",
         new="        if False:\n",
         caught_by=("tests/store/test_durability.py::test_failed_sync_poisons",),
@@ -199,7 +199,7 @@ LOG = (
     Mutation(
         trap=9,
         name="written is visible under sync",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old='        visible_when_durable=options.durability == "sync" and role == "owner",\n',
         new="        visible_when_durable=False,\n",
         caught_by=("tests/store/test_durability.py::test_sync_shows_only_what_is_durable",),
@@ -215,7 +215,7 @@ LOG = (
     Mutation(
         trap=9,
         name="readers of the log see what is written",
-        file="replicad/store/write_path.py",
+        file="replicad/store/write/write_path.py",
         old="        progress = self._progress\n        if not self._waits_for_sync or not wait:\n",
         new="        progress, log = self._progress, self._log\n"
         "        if log._segment is not None and log.live_file is not None:\n"
@@ -237,7 +237,7 @@ LOG = (
     Mutation(
         trap=9,
         name="a table is published before its log is durable",
-        file="replicad/store/background.py",
+        file="replicad/store/background/lanes.py",
         old="        core.syncer.sync_through(sealed.position.sequence)\n",
         new="        pass\n",
         caught_by=("tests/store/test_durability.py::test_a_table_waits_until_its_log_is_durable",),
@@ -245,9 +245,9 @@ LOG = (
     Mutation(
         trap=9,
         name="conditions are judged by what is visible",
-        file="replicad/store/write_path.py",
+        file="replicad/store/write/write_path.py",
         old="            check_conditions(self._core, conditions, at)\n",
         new="            check_conditions(self._core, conditions, progress.visible)\n",
-        caught_by=("tests/store/test_conditions.py::test_what_is_not_durable_yet_counts",),
+        caught_by=("tests/store/write/test_conditions.py::test_what_is_not_durable_yet_counts",),
     ),
 )

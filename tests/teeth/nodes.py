@@ -12,7 +12,7 @@ NODES = (
     Mutation(
         trap=8,
         name="retention counts wall-clock time",
-        file="replicad/store/log_upkeep.py",
+        file="replicad/store/background/log_upkeep.py",
         old="    now = core.env.clock.monotonic()\n",
         new="    now = core.env.clock.wall_us() / 1e6\n",
         caught_by=("tests/store/test_log_retention.py::test_age_counts_while_open",),
@@ -20,15 +20,15 @@ NODES = (
     Mutation(
         trap=8,
         name="leases end by the wall clock",
-        file="replicad/store/leases.py",
+        file="replicad/store/holds/leases.py",
         old="        why = lease.ended or lease.over(self._clock.monotonic())\n",
         new="        why = lease.ended or lease.over(self._clock.wall_us() / 1e6)\n",
-        caught_by=("tests/store/test_leases.py",),
+        caught_by=("tests/store/holds/test_leases.py",),
     ),
     Mutation(
         trap=8,
         name="commit times begin anew when the log is empty",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old="    core.log.restart(position, max(recovered.commit_time_us, core.state.commit_time_us))\n",
         new="    core.log.restart(position, recovered.commit_time_us)\n",
         caught_by=("tests/store/test_log_times.py::test_commit_times_never_go_back",),
@@ -57,7 +57,7 @@ NODES = (
     Mutation(
         trap=8,
         name="commit times begin anew in a copy that is written",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old="        core.log.frames.commit_time_us,\n        core.options.segment_bytes,\n",
         new="        0,\n        core.options.segment_bytes,\n",
         caught_by=("tests/store/test_log_times.py::test_commit_times_never_go_back",),
@@ -230,7 +230,7 @@ NODES = (
     Mutation(
         trap=10,
         name="a directory that lost CURRENT is taken for an empty one",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old="    if ours and ours != [manifest_name(FIRST_FILE)]:",
         new="    if False:",
         caught_by=("tests/store/test_recovery.py::test_missing_current",),
@@ -238,7 +238,7 @@ NODES = (
     Mutation(
         trap=10,
         name="a directory of which the log is left is taken for an empty one",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old="    ours += [name for name in env.fs.list(wal_dir_of(path, options)) if "
         "is_segment_name(name)]\n",
         new="",

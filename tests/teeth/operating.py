@@ -258,7 +258,7 @@ OPERATING = (
     Mutation(
         trap=30,
         name="a log that is removed is not missed",
-        file="replicad/store/presence.py",
+        file="replicad/store/open/presence.py",
         old="    if segment is not None and not",
         new="    if False and segment is not None and not",
         caught_by=(

@@ -38,7 +38,7 @@ OUTSIDE = (
     Mutation(
         trap=18,
         name="an append that was interrupted leaves what it wrote in the log",
-        file="replicad/store/write_path.py",
+        file="replicad/store/write/write_path.py",
         old="            self._log.cut_back(error)\n",
         new="            pass\n",
         caught_by=(f"{ENDS}test_an_interrupted_append_leaves_no_trace",),
@@ -54,7 +54,7 @@ OUTSIDE = (
     Mutation(
         trap=18,
         name="a segment is made where an exception can come between",
-        file="replicad/store/write_path.py",
+        file="replicad/store/write/write_path.py",
         old="            self._apart(self._make_ready)\n",
         new="            self._make_ready()\n",
         caught_by=(
@@ -64,7 +64,7 @@ OUTSIDE = (
     Mutation(
         trap=18,
         name="a dropped snapshot holds its number for ever",
-        file="replicad/store/holds.py",
+        file="replicad/store/holds/held.py",
         old="        self._references.add(weakref.ref(item, self._references.discard))\n",
         new="        self._references.add(weakref.ref(item, self._references.discard))\n"
         "        vars(self).setdefault('kept', []).append(item)\n",
@@ -74,7 +74,7 @@ OUTSIDE = (
     Mutation(
         trap=19,
         name="a forked child writes to its parent's log",
-        file="replicad/store/alive.py",
+        file="replicad/store/open/alive.py",
         old="        core.progress.forked = core.progress.closed = core.progress.ended = True\n",
         new="",
         caught_by=(f"{LIFE}test_a_forked_child_is_refused_and_its_parent_notices_nothing[async]",),
@@ -83,7 +83,7 @@ OUTSIDE = (
     Mutation(
         trap=19,
         name="a forked child keeps the directory locked",
-        file="replicad/store/alive.py",
+        file="replicad/store/open/alive.py",
         old="        if core.lock is not None:\n",
         new="        if False:\n",
         caught_by=(f"{LIFE}test_a_child_does_not_keep_the_directory_locked",),
@@ -92,7 +92,7 @@ OUTSIDE = (
     Mutation(
         trap=30,
         name="a program that ends does not close its databases",
-        file="replicad/store/alive.py",
+        file="replicad/store/open/alive.py",
         old="at_exit(_close_all)\n",
         new="",
         caught_by=(f"{LIFE}test_a_program_that_ends_closes_its_databases",),
@@ -101,32 +101,32 @@ OUTSIDE = (
     Mutation(
         trap=22,
         name="frames are applied whatever they mean",
-        file="replicad/store/write_path.py",
+        file="replicad/store/write/write_path.py",
         old="            check_frames(data, core.log.written, families, core.version.next_family)\n",
         new="",
-        caught_by=("tests/store/test_admission.py::test_nonsense_is_refused_and_changes_nothing",),
+        caught_by=("tests/store/write/test_admission.py::test_nonsense_is_refused_and_changes_nothing",),
     ),
     Mutation(
         trap=22,
         name="an epoch begins without its record",
-        file="replicad/store/admission.py",
+        file="replicad/store/write/admission.py",
         old="        check_epoch(controls.pop(0) if controls else None, at, epoch)\n",
         new="        pass\n",
-        caught_by=("tests/store/test_admission.py::test_nonsense_is_refused_and_changes_nothing",),
+        caught_by=("tests/store/write/test_admission.py::test_nonsense_is_refused_and_changes_nothing",),
     ),
     Mutation(
         trap=22,
         name="any bytes are the name of a column family",
-        file="replicad/store/admission.py",
+        file="replicad/store/write/admission.py",
         old="            families[check_new_family(key, family, families, next_family)] = family\n",
         new="            families[key.decode(errors='replace')] = family\n",
-        caught_by=("tests/store/test_admission.py::test_nonsense_is_refused_and_changes_nothing",),
+        caught_by=("tests/store/write/test_admission.py::test_nonsense_is_refused_and_changes_nothing",),
     ),
     # 13: a full disk
     Mutation(
         trap=13,
         name="a compaction begins whether its output fits or not",
-        file="replicad/store/background.py",
+        file="replicad/store/background/lanes.py",
         old="    if free < needed:\n",
         new="    if False:\n",
         caught_by=(
@@ -155,7 +155,7 @@ OUTSIDE = (
     Mutation(
         trap=8,
         name="column families are created at whatever the clock says",
-        file="replicad/store/write_path.py",
+        file="replicad/store/write/write_path.py",
         old="            now_us = self._clock.now_us(frames.commit_time_us)\n",
         new="            now_us = self._core.env.clock.wall_us()\n",
         caught_by=(
@@ -173,7 +173,7 @@ OUTSIDE = (
     Mutation(
         trap=13,
         name="an opening without room removes what the manifest does not know",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old="        if manifest.has_file:\n            remove_stale_manifests(fs, path)\n",
         new="        if True:\n            remove_stale_manifests(fs, path)\n",
         caught_by=("tests/store/test_no_room.py::test_an_opening_without_room_removes_nothing",),
@@ -181,7 +181,7 @@ OUTSIDE = (
     Mutation(
         trap=13,
         name="an opening without room gives the number of a leftover again",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old="        core.numbers.at_least(unused_number(fs, path))\n",
         new="",
         caught_by=("tests/store/test_no_room.py::test_an_opening_without_room_removes_nothing",),

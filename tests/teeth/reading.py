@@ -12,11 +12,11 @@ READING = (
     Mutation(
         trap=11,
         name="frames that do not follow are applied as far as they go",
-        file="replicad/store/write_path.py",
+        file="replicad/store/write/write_path.py",
         old="            if scan.stop != kernels.SCAN_END:\n"
         "                raise self._why_refused(scan, data)\n",
         new="",
-        caught_by=("tests/store/test_checkpoint.py::test_replica_refuses_gaps_and_other_histories",),
+        caught_by=("tests/store/copies/test_checkpoint.py::test_replica_refuses_gaps_and_other_histories",),
     ),
     Mutation(
         trap=11,
@@ -100,10 +100,10 @@ READING = (
     Mutation(
         trap=11,
         name="a reader beside a writer misses log that goes meanwhile",
-        file="replicad/store/read_only.py",
+        file="replicad/store/open/read_only.py",
         old="            if load(env.fs, path).flushed.sequence <= core.log.written.sequence:\n",
         new="            if True:\n",
-        caught_by=("tests/store/test_read_only.py::test_log_that_goes_while_a_reader_opens",),
+        caught_by=("tests/store/open/test_read_only.py::test_log_that_goes_while_a_reader_opens",),
     ),
     # 12: cancellation and partial appends
     Mutation(
@@ -141,7 +141,7 @@ READING = (
     Mutation(
         trap=12,
         name="a replica goes on after frames that are half applied",
-        file="replicad/store/write_path.py",
+        file="replicad/store/write/write_path.py",
         old="            return self._insert(data)\n"
         "        except BaseException as error:\n"
         "            self._progress.fail(error)\n            raise\n",

@@ -10,7 +10,7 @@ RESTORING = (
     Mutation(
         trap=14,
         name="installing removes the old tables first",
-        file="replicad/store/checkpoint.py",
+        file="replicad/store/copies/checkpoint.py",
         old="    fs.make_directories(directory)\n    tables = []\n",
         new="    fs.make_directories(directory)\n    tables = []\n"
         "    for stale in old:\n        fs.unlink(directory / stale)\n",
@@ -19,7 +19,7 @@ RESTORING = (
     Mutation(
         trap=14,
         name="installing removes the old log first",
-        file="replicad/store/checkpoint.py",
+        file="replicad/store/copies/checkpoint.py",
         old="    write_state(fs, directory, state)\n    remove_log(fs, wal)\n",
         new="    remove_log(fs, wal)\n    write_state(fs, directory, state)\n",
         caught_by=(crash("bootstrap"),),
@@ -27,7 +27,7 @@ RESTORING = (
     Mutation(
         trap=14,
         name="an installed copy does not say that it replaced the log",
-        file="replicad/store/checkpoint.py",
+        file="replicad/store/copies/checkpoint.py",
         old="        log_replaced=True,\n",
         new="",
         caught_by=("tests/store/test_replaced_log.py::test_a_copy_takes_the_place_of_a_longer_history",),
@@ -35,7 +35,7 @@ RESTORING = (
     Mutation(
         trap=14,
         name="opening does not remove the log that a copy replaced",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old='        remove_stale_log(fs, (wal, path / "archive"), state)\n',
         new="",
         caught_by=("tests/store/test_replaced_log.py::test_a_copy_takes_the_place_of_a_longer_history",),
@@ -43,10 +43,10 @@ RESTORING = (
     Mutation(
         trap=14,
         name="a copy that is opened for writing keeps its id",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old='        if core.state.copy and role == "owner" and not read_only:\n',
         new="        if False:\n",
-        caught_by=("tests/store/test_checkpoint.py::test_opens_beside_the_original",),
+        caught_by=("tests/store/copies/test_checkpoint.py::test_opens_beside_the_original",),
     ),
     Mutation(
         trap=14,
@@ -79,23 +79,27 @@ RESTORING = (
     Mutation(
         trap=14,
         name="a copy that is written does not record its parent",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old="        parent=Parent(database_id=core.database_id, fork=position),\n",
         new="",
-        caught_by=("tests/store/test_checkpoint.py::test_a_copy_that_is_written_says_of_what_it_was_one",),
+        caught_by=(
+            "tests/store/copies/test_checkpoint.py::test_a_copy_that_is_written_says_of_what_it_was_one",
+        ),
     ),
     Mutation(
         trap=14,
         name="a copy that is written keeps the log of its original",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old="        log_start=position,\n        owned=position,\n",
         new="        owned=position,\n",
-        caught_by=("tests/store/test_checkpoint.py::test_a_copy_that_is_written_says_of_what_it_was_one",),
+        caught_by=(
+            "tests/store/copies/test_checkpoint.py::test_a_copy_that_is_written_says_of_what_it_was_one",
+        ),
     ),
     Mutation(
         trap=14,
         name="a node that follows is no copy",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old='        copy = True if core.role == "replica" else None\n',
         new="        copy = None\n",
         caught_by=("tests/store/test_roles.py::test_who_followed_does_not_write_on_in_that_database",),
@@ -136,15 +140,15 @@ RESTORING = (
     Mutation(
         trap=14,
         name="a rewind removes the oldest log first",
-        file="replicad/store/rewind.py",
+        file="replicad/store/open/rewind.py",
         old="        for segment in reversed(beyond):\n",
         new="        for segment in beyond:\n",
-        caught_by=("tests/store/test_rewind.py::test_a_kill_while_segments_go_leaves_no_gap",),
+        caught_by=("tests/store/open/test_rewind.py::test_a_kill_while_segments_go_leaves_no_gap",),
     ),
     Mutation(
         trap=14,
         name="a rewind cuts log before the manifest says so",
-        file="replicad/store/rewind.py",
+        file="replicad/store/open/rewind.py",
         old="        write_state(fs, path, replace(state, synced=position, copy=True, "
         "epochs=epochs))\n        remove_stale_manifests(fs, path)\n"
         "        for segment in reversed(beyond):\n"
@@ -153,7 +157,7 @@ RESTORING = (
         "            fs.unlink(segment.path)\n"
         "        write_state(fs, path, replace(state, synced=position, copy=True, "
         "epochs=epochs))\n        remove_stale_manifests(fs, path)\n",
-        caught_by=("tests/store/test_rewind.py::test_a_kill_while_segments_go_leaves_no_gap",),
+        caught_by=("tests/store/open/test_rewind.py::test_a_kill_while_segments_go_leaves_no_gap",),
     ),
     Mutation(
         trap=14,

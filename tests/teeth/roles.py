@@ -17,7 +17,7 @@ ROLES = (
     Mutation(
         trap=5,
         name="a manifest is replayed without its log",
-        file="replicad/store/opening.py",
+        file="replicad/store/open/opening.py",
         old="    recovered = _replay_into(core, segments, headless)\n",
         new="    recovered = _replay_into(core, [], headless)\n",
         caught_by=("tests/store/test_recovery.py::test_kill_at_any_moment",),
@@ -43,7 +43,7 @@ ROLES = (
     Mutation(
         trap=5,
         name="a replica does not record the epochs that it applies",
-        file="replicad/store/control.py",
+        file="replicad/store/write/control.py",
         old="            core.record(Edit(epochs=epochs))\n",
         new="            core.state = core.state.apply(Edit(epochs=epochs))\n",
         caught_by=("tests/store/test_roles.py::test_an_applied_epoch_is_known_after_its_log_is_in_tables",),
@@ -68,7 +68,7 @@ ROLES = (
     Mutation(
         trap=9,
         name="a demoted node goes on writing",
-        file="replicad/store/write_path.py",
+        file="replicad/store/write/write_path.py",
         old='role == "owner" and not self._ending\n',
         new="True\n",
         caught_by=("tests/store/test_roles.py::test_a_demoted_owner_follows_the_promoted_one",),

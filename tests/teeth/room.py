@@ -9,7 +9,7 @@ ROOM = (
     Mutation(
         trap=13,
         name="a flush that finds no room stops the store",
-        file="replicad/store/background.py",
+        file="replicad/store/background/lanes.py",
         old="            if full and core.progress.failure is None:\n",
         new="            if False:\n",
         caught_by=("tests/store/test_durability.py::test_full_disk_while_flushing",),
@@ -60,7 +60,7 @@ ROOM = (
     Mutation(
         trap=13,
         name="what is kept in reserve is ignored",
-        file="replicad/store/background.py",
+        file="replicad/store/background/lanes.py",
         old="    if free < reserve:\n",
         new="    if False:\n",
         caught_by=("tests/store/test_disks.py::test_room_is_kept_in_reserve",),

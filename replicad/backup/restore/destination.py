@@ -17,10 +17,10 @@ from replicad.backup.databases import Present, check_replaces
 from replicad.env import Env, FileSystem
 from replicad.errors import ConfigError, CorruptionError, InvalidArgument, NewerFormatError, NotFoundError
 from replicad.options import Options
-from replicad.store.log_place import check_log_is_ours
+from replicad.store.directory.log_place import check_log_is_ours
+from replicad.store.directory.options_file import option_files, read_options
 from replicad.store.manifest.file import load
-from replicad.store.opening import lock_directory
-from replicad.store.options_file import option_files, read_options
+from replicad.store.open.opening import lock_directory
 from replicad.store.wal.segment import HEADER_BYTES, SegmentHeader, is_segment_name
 from replicad.types import DatabaseId
 

@@ -18,10 +18,10 @@ from replicad.env import Env
 from replicad.env.atomic import link_or_copy
 from replicad.errors import CorruptionError
 from replicad.options import Options
-from replicad.store.checkpoint import install
+from replicad.store.copies.checkpoint import install
 from replicad.store.database import open_database
+from replicad.store.directory.options_file import encode_options, option_files, read_options, write_options
 from replicad.store.manifest.file import load
-from replicad.store.options_file import encode_options, option_files, read_options, write_options
 from replicad.types import Position
 
 NO_COMPACTION = Options(

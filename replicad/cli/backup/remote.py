@@ -23,8 +23,8 @@ from replicad.options import Options
 from replicad.replication.copy.copy_client import CopyClient
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.wire.connection import dial
+from replicad.store.directory.options_file import encode_options
 from replicad.store.manifest.file import load
-from replicad.store.options_file import encode_options
 from replicad.store.reading import Snapshot
 from replicad.store.table.meta import TableMeta
 

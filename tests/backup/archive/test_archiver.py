@@ -16,8 +16,8 @@ from replicad.backup.archive.options import ArchiveOptions
 from replicad.daemon.known_targets import KnownTargets
 from replicad.env import Env
 from replicad.errors import CorruptionError, InvalidArgument, LogGoneError, NotFoundError
+from replicad.store.copies.live_files import LogFile
 from replicad.store.database import Database, open_database
-from replicad.store.live_files import LogFile
 from replicad.types import ORIGIN, Position, Sequence
 from tests.support.memory_target import MemoryTarget
 from tests.support.stores import fill, small_options

@@ -156,7 +156,7 @@ def test_close_with_deletions_disabled(tmp_path: Path) -> None:
 def test_disabling_waits_for_removals_under_way(tmp_path: Path) -> None:
     """`disable` returns only after a removal that had begun; none begins after it."""
     from replicad.env import LocalFileSystem
-    from replicad.store.deletions import Deletions
+    from replicad.store.holds.deletions import Deletions
 
     reached, go = threading.Event(), threading.Event()
 

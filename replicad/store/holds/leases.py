@@ -15,7 +15,7 @@ from typing import Any
 
 from replicad.env import Clock
 from replicad.errors import ClosedError, InvalidArgument
-from replicad.store.holds import Holds
+from replicad.store.holds.held import Holds
 
 
 @dataclass(slots=True, kw_only=True, eq=False, weakref_slot=True)

@@ -12,7 +12,7 @@ from replicad.cli.explain.kinds import explain
 from replicad.env import Env
 from replicad.errors import DivergedError, InvalidArgument, LogGoneError
 from replicad.store.database import open_database
-from replicad.store.rewind import cut_back
+from replicad.store.open.rewind import cut_back
 from replicad.types import ORIGIN, HistoryHash, Position
 from tests.store.test_replaced_log import Killed
 from tests.support.power_loss import MortalFileSystem

@@ -120,7 +120,7 @@ def test_terms_are_checked(db: replicad.Database, terms: dict[str, int]) -> None
 
 def test_checkpoint_of_an_ended_lease(db: replicad.Database, clock: ManualClock, tmp_path: Path) -> None:
     """A checkpoint whose cut ends on the way fails with the reason, and leaves nothing behind."""
-    from replicad.store.checkpoint import write_checkpoint
+    from replicad.store.copies.checkpoint import write_checkpoint
 
     fill(db, 300)
     cut = db.cut(flush=True, seconds=5)

@@ -27,14 +27,14 @@ from replicad.errors import (
     ReadOnlyError,
     StoreError,
 )
-from replicad.store.admission import check_frames
-from replicad.store.commit import Commit
-from replicad.store.conditions import Condition, check_conditions
-from replicad.store.control import apply_control, encode_epoch
 from replicad.store.core import Core, Role
 from replicad.store.manifest.families import FAMILY_ID_MAX, NAME_BYTES_MAX
 from replicad.store.reading import families_at, no_such_family
 from replicad.store.wal.writer import as_store_error
+from replicad.store.write.admission import check_frames
+from replicad.store.write.commit import Commit
+from replicad.store.write.conditions import Condition, check_conditions
+from replicad.store.write.control import apply_control, encode_epoch
 from replicad.types import (
     DEFAULT_FAMILY,
     Epoch,

@@ -13,7 +13,7 @@ import pytest
 import replicad
 from replicad.env import Env, LocalFileSystem
 from replicad.errors import ConfigError, CorruptionError, InvalidArgument
-from replicad.store.checkpoint import install
+from replicad.store.copies.checkpoint import install
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.file import ManifestWriter, load
 from replicad.types import HistoryHash, Position

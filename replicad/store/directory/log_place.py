@@ -16,8 +16,8 @@ from replicad.env import FileSystem, is_no_room
 from replicad.env.atomic import replace_file
 from replicad.errors import ConfigError, CorruptionError, InvalidArgument
 from replicad.options import Options
+from replicad.store.directory.options_file import option_files, read_options
 from replicad.store.manifest.state import ManifestState
-from replicad.store.options_file import option_files, read_options
 from replicad.store.wal.catalog import find_segments
 from replicad.store.wal.recovery import frame_headers, log_after
 from replicad.store.wal.segment import HEADER_BYTES, Segment

@@ -15,10 +15,10 @@ from replicad.env import Env, FileSystem
 from replicad.env.atomic import copy_file
 from replicad.errors import DivergedError, InvalidArgument
 from replicad.options import Options
-from replicad.store.checkpoint import write_state
-from replicad.store.log_place import wal_dir_of
+from replicad.store.copies.checkpoint import write_state
+from replicad.store.directory.log_place import wal_dir_of
 from replicad.store.manifest.file import load, remove_stale_manifests
-from replicad.store.opening import find_log, lock_directory
+from replicad.store.open.opening import find_log, lock_directory
 from replicad.store.wal.cursor import frame_bytes
 from replicad.store.wal.recovery import frame_headers
 from replicad.store.wal.segment import HEADER_BYTES, Segment

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replicad.store.core import Core
-from replicad.store.leases import check_terms
+from replicad.store.directory.options_file import options_for_copy
+from replicad.store.holds.leases import check_terms
 from replicad.store.manifest.state import ManifestState
-from replicad.store.options_file import options_for_copy
 from replicad.store.reading import Snapshot
 from replicad.store.table.meta import TableMeta
 from replicad.store.wal.segment import HEADER_BYTES, Segment

@@ -14,8 +14,9 @@ from pathlib import Path
 from replicad.env import Env, FileSystem, naming_full_disk
 from replicad.env.atomic import copy_file, link_or_copy, replace_file
 from replicad.errors import ClosedError, CorruptionError, InvalidArgument, NotFoundError
-from replicad.store.cut import Cut
-from replicad.store.log_place import check_log_is_ours
+from replicad.store.copies.cut import Cut
+from replicad.store.directory.log_place import check_log_is_ours
+from replicad.store.directory.options_file import write_options
 from replicad.store.manifest.file import (
     encode_current,
     encode_manifest,
@@ -25,7 +26,6 @@ from replicad.store.manifest.file import (
     write_manifest,
 )
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
-from replicad.store.options_file import write_options
 from replicad.store.table.meta import TableMeta, table_name
 from replicad.store.wal.segment import is_segment_name
 from replicad.types import DEFAULT_FAMILY, FileNumber, Position

@@ -13,9 +13,9 @@ from replicad.env import Env, FileSystem
 from replicad.errors import CatchUpError, CorruptionError
 from replicad.options import FamilyOptions, Options
 from replicad.store.core import Core, Role
-from replicad.store.log_place import wal_dir_of
+from replicad.store.directory.log_place import wal_dir_of
 from replicad.store.manifest.file import load
-from replicad.store.opening import open_core
+from replicad.store.open.opening import open_core
 
 ATTEMPTS_MAX = 50
 """Each is a few milliseconds of opening: a writer that outruns so many changes its files all the time."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from replicad.errors import DiskFullError
-from replicad.store.background import Background
+from replicad.store.background.lanes import Background
 from replicad.store.core import Core
 from replicad.store.manifest.edit import Edit
-from replicad.store.write_path import WritePath
+from replicad.store.write.write_path import WritePath
 
 
 def close_core(core: Core, background: Background | None, writes: WritePath | None) -> None:

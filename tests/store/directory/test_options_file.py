@@ -13,7 +13,7 @@ import replicad
 from replicad import FamilyOptions, Options
 from replicad.errors import ConfigError
 from replicad.store.database import open_database
-from replicad.store.options_file import encode_options
+from replicad.store.directory.options_file import encode_options
 from tests.support.stores import fill, small_options
 
 

@@ -15,23 +15,22 @@ from replicad import kernels
 from replicad.env import DirectoryLock, Env, FileSystem, is_no_room, naming_full_disk
 from replicad.errors import CorruptionError, DiskFullError, NotFoundError
 from replicad.options import FamilyOptions, Options
-from replicad.store.background import flush_oldest, seal_active
-from replicad.store.checkpoint import remove_log, unused_number
-from replicad.store.control import apply_control
+from replicad.store.background.lanes import flush_oldest, seal_active
+from replicad.store.copies.checkpoint import remove_log, unused_number
 from replicad.store.core import Core, LogHolds, NumberSource, Role
-from replicad.store.log_place import (
+from replicad.store.directory.log_place import (
     check_log_is_here,
     check_log_is_ours,
     check_wal_dir,
     own_log_directory,
     wal_dir_of,
 )
+from replicad.store.directory.options_file import keep_options, recorded_families
+from replicad.store.holds.snapshots import SnapshotRegistry
 from replicad.store.manifest.edit import Edit, Parent
 from replicad.store.manifest.file import ManifestWriter, load, manifest_name, remove_stale_manifests
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
-from replicad.store.options_file import keep_options, recorded_families
 from replicad.store.progress import Progress
-from replicad.store.snapshots import SnapshotRegistry
 from replicad.store.syncer import Syncer
 from replicad.store.table.file import open_table
 from replicad.store.table.meta import is_table_name
@@ -41,6 +40,7 @@ from replicad.store.wal.doubt import sync_log
 from replicad.store.wal.recovery import Bounds, Recovered, cut_torn_tail, log_after, replay
 from replicad.store.wal.segment import Segment, first_sequence_of, is_segment_name
 from replicad.store.wal.writer import LogWriter
+from replicad.store.write.control import apply_control
 from replicad.types import ORIGIN, DatabaseId, EpochRecord, Position
 
 REPLAYED_SEGMENTS_MAX = 16

@@ -10,7 +10,7 @@ import replicad
 from replicad.env import Env, LocalFileSystem, ReadFile
 from replicad.errors import CorruptionError
 from replicad.store.database import open_database
-from replicad.store.opening import REPLAYED_SEGMENTS_MAX
+from replicad.store.open.opening import REPLAYED_SEGMENTS_MAX
 from replicad.store.table.file import read_footer
 from tests.support.stores import fill, small_options
 from tests.support.waiting import eventually

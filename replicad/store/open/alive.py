@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from replicad.env.process import after_fork_in_child, at_exit
 from replicad.store.core import Core
-from replicad.store.holds import Holds
+from replicad.store.holds.held import Holds
 
 
 class Open:

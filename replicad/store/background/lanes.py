@@ -12,10 +12,10 @@ from collections.abc import Callable
 from replicad import kernels
 from replicad.env import Lane, is_no_room, naming_full_disk
 from replicad.errors import ClosedError, CorruptionError, DiskFullError
+from replicad.store.background.log_upkeep import apply_retention
 from replicad.store.compaction.merge import Merge, MergeOrder, MergeStopped
 from replicad.store.compaction.picker import Choice, choose, choose_in, most_urgent, rewrites
 from replicad.store.core import Core
-from replicad.store.log_upkeep import apply_retention
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.state import ManifestState
 from replicad.store.pressure import Work

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from replicad.store.holds import Holds
+from replicad.store.holds.held import Holds
 from replicad.types import FileNumber, Sequence
 
 

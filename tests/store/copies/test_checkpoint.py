@@ -10,7 +10,7 @@ import pytest
 
 import replicad
 from replicad.env import Env, LocalFileSystem
-from replicad.store.checkpoint import install, list_files
+from replicad.store.copies.checkpoint import install, list_files
 from replicad.store.database import open_database
 from replicad.store.manifest.edit import Parent
 from replicad.store.manifest.file import load

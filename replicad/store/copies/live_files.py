@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replicad.errors import DiskFullError
-from replicad.store.checkpoint import CopyFile
+from replicad.store.copies.checkpoint import CopyFile
+from replicad.store.copies.cut import Cut
 from replicad.store.core import Core
-from replicad.store.cut import Cut
 from replicad.types import Position, Sequence
 
 

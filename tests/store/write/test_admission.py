@@ -11,9 +11,9 @@ import pytest
 import replicad
 from replicad import kernels
 from replicad.errors import CorruptionError
-from replicad.store.admission import COMMIT_TIME_MAX_US, EPOCH_JUMP_MAX
-from replicad.store.control import encode_epoch
 from replicad.store.database import Database, open_database
+from replicad.store.write.admission import COMMIT_TIME_MAX_US, EPOCH_JUMP_MAX
+from replicad.store.write.control import encode_epoch
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
 
 Frames = Callable[[kernels.FrameWriter, Position], None]

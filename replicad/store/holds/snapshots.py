@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replicad.store.holds import Holds
+from replicad.store.holds.held import Holds
 from replicad.store.progress import Progress
 from replicad.types import Sequence
 

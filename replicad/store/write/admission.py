@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 from replicad import kernels
 from replicad.errors import CorruptionError
-from replicad.store.control import ControlOperation, decode_epoch
 from replicad.store.manifest.families import check_new_family
+from replicad.store.write.control import ControlOperation, decode_epoch
 from replicad.types import DEFAULT_FAMILY, EpochRecord, OperationKind, Position
 
 EPOCH_JUMP_MAX = 1 << 16

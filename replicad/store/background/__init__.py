@@ -1,0 +1,1 @@
+"""What runs behind the writes: flushes, compactions, and the log that may go."""

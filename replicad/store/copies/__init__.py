@@ -1,0 +1,1 @@
+"""Copies of an open database: cuts, checkpoints, lists of live files, saved log."""

@@ -1,0 +1,1 @@
+"""What is held while somebody reads or copies: snapshots, leases, files that must stay."""

@@ -1,0 +1,1 @@
+"""The write path: batches checked, numbered, appended and inserted."""
