@@ -26,7 +26,7 @@ Examples:
 def init(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty directory.")],
 ) -> None:
-    from replicad.daemon.new_directory import make_node
+    from replicad.daemon.process.new_directory import make_node
     from replicad.env import Env
 
     print(f"{directory} is the directory of node {make_node(Env(), directory).hex()}")

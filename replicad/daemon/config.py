@@ -12,7 +12,7 @@ http = "127.0.0.1:6382"                # health, status and metrics; without it 
 [roles]      the fields of replicad.replication.options.RoleOptions
 [verification]  the fields of replicad.replication.options.VerificationOptions
 [clients]    the fields of replicad.server.options.ServerOptions
-[backup]     the fields of replicad.daemon.backup_options.NodeBackupOptions
+[backup]     the fields of replicad.daemon.backups.options.NodeBackupOptions
 [log]        format = "auto" | "json" | "console", level = "debug" | "info" | "warning" | "error"
 """
 
@@ -37,7 +37,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from replicad.daemon.addresses import Address, parse_address
-from replicad.daemon.backup_options import NodeBackupOptions
+from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.errors import ConfigError
 from replicad.options import FamilyOptions, Options
 from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from replicad.daemon.config import NodeConfig
-from replicad.daemon.notify import notify
+from replicad.daemon.process.notify import notify
 from replicad.daemon.records import NodeRecords, locked_state
 from replicad.env import Env
 from replicad.errors import PoisonedError, StoreError

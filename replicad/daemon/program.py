@@ -16,25 +16,25 @@ from typing import Any, Literal
 import structlog
 
 from replicad.daemon.addresses import Address, parse_address
-from replicad.daemon.certainty import Certainty
-from replicad.daemon.client_port import ClientPort
-from replicad.daemon.clock_watch import ClockWatch
 from replicad.daemon.config import NodeConfig, PrimaryConfig, ReplicaConfig
-from replicad.daemon.directory_watch import LOOK_SECONDS, look
-from replicad.daemon.holding import Holding
-from replicad.daemon.http_port import HttpPort
-from replicad.daemon.new_directory import check_gone, check_new
+from replicad.daemon.data.holding import Holding
+from replicad.daemon.data.verification import Verification
 from replicad.daemon.node import Shower, identity_of, node_state
-from replicad.daemon.node_link import NodeLink
-from replicad.daemon.notify import notify
-from replicad.daemon.peers import Peers, address_of
+from replicad.daemon.ports.client_port import ClientPort
+from replicad.daemon.ports.http_port import HttpPort
+from replicad.daemon.process.clock_watch import ClockWatch
+from replicad.daemon.process.directory_watch import LOOK_SECONDS, look
+from replicad.daemon.process.new_directory import check_gone, check_new
+from replicad.daemon.process.notify import notify
+from replicad.daemon.process.supervise import Stop, run_node, until_stopped
 from replicad.daemon.records import NodeRecords
-from replicad.daemon.role_changes import RoleChanges
-from replicad.daemon.role_memory import RoleMemory
+from replicad.daemon.roles.certainty import Certainty
+from replicad.daemon.roles.node_link import NodeLink
+from replicad.daemon.roles.peers import Peers, address_of
+from replicad.daemon.roles.role_changes import RoleChanges
+from replicad.daemon.roles.role_memory import RoleMemory
+from replicad.daemon.roles.switchover import deliver_grant, get_ready, take_over
 from replicad.daemon.status import node_document, replica_views
-from replicad.daemon.supervise import Stop, run_node, until_stopped
-from replicad.daemon.switchover import deliver_grant, get_ready, take_over
-from replicad.daemon.verification import Verification
 from replicad.env import Env
 from replicad.errors import ConfigError, CorruptionError, PoisonedError, ReplicadError, StoreError
 from replicad.replication.policy.roles import Standing, Start, Stored, at_start

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from replicad.daemon import logs
+from replicad.daemon.process import logs
 from replicad.env import Env
 from replicad.replication.copy.transfer import Transfer
 from replicad.replication.policy.slot_states import log_bytes_after

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from replicad.backup.address import check_for_node, check_outlives, parse_target
-from replicad.daemon.backup_options import NodeBackupOptions
+from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.errors import ConfigError, InvalidArgument
 
 MEANT: dict[str, Path | str] = {

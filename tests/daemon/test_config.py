@@ -12,7 +12,7 @@ import pytest
 from replicad.backup.archive.options import ArchiveOptions
 from replicad.backup.options import BackupEngineOptions
 from replicad.daemon.addresses import Address, parse_address
-from replicad.daemon.backup_options import NodeBackupOptions
+from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.daemon.config import load_primary, load_replica
 from replicad.errors import ConfigError, InvalidArgument
 from replicad.options import FamilyOptions, Options

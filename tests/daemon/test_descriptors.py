@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from replicad.daemon.config import load_primary
-from replicad.daemon.supervise import within_descriptors
+from replicad.daemon.process.supervise import within_descriptors
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 import replicad.daemon.program
 from replicad.daemon.config import load_primary
-from replicad.daemon.holding import Holding
+from replicad.daemon.data.holding import Holding
 from replicad.errors import DiskFullError, PoisonedError
 from replicad.store.core import Role
 from replicad.store.database import Database

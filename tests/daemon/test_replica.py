@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-import replicad.daemon.holding
+import replicad.daemon.data.holding
 from replicad.daemon.config import load_replica
 from replicad.daemon.node import node_state
+from replicad.daemon.process.supervise import Stop
 from replicad.daemon.program import NodeProgram
-from replicad.daemon.supervise import Stop
 from replicad.env import Env
 from replicad.store.database import open_database
 
@@ -84,7 +84,7 @@ async def test_an_install_that_fails_leaves_the_old_data_served(
         def full(env: Env, staging: Path, directory: Path, wal_dir: Path | None) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(replicad.daemon.holding, "install", full)
+        monkeypatch.setattr(replicad.daemon.data.holding, "install", full)
         with pytest.raises(OSError, match="No space"):
             await node.link.install(tmp_path / "second")
         assert node.store is not None

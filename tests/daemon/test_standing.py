@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from replicad.daemon.switchover import get_ready
+from replicad.daemon.roles.switchover import get_ready
 from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.messages import Handover, Ready, Refuse
 from tests.support.fake_store import FakeStore

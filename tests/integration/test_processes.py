@@ -194,7 +194,7 @@ def test_a_node_whose_directory_is_removed_ends_by_itself(primary: Daemon) -> No
     with primary.client() as client:
         client.set("before", "v")
         eventually(lambda: _is_removed(primary.data))
-        # `tests/daemon/test_directory_watch.py` says how soon: here the machine may be busy.
+        # `tests/daemon/process/test_directory_watch.py` says how soon: here the machine may be busy.
         with contextlib.suppress(redis.RedisError):
             while primary.process is not None and primary.process.poll() is None:
                 client.set("after", "v")

@@ -20,9 +20,9 @@ from typing import Any, cast
 
 from replicad.daemon.addresses import Address
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
+from replicad.daemon.process.supervise import Stop, until_stopped
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.records import NodeRecords
-from replicad.daemon.supervise import Stop, until_stopped
 from replicad.env import Env
 from replicad.replication.primary.node import PrimaryNode
 from replicad.replication.primary.slots import Slots

@@ -10,16 +10,16 @@ import sys
 def main() -> int:
     step = sys.argv[1]
     arguments = sys.argv[sys.argv.index("replicad") + 1 :]
-    import replicad.daemon.role_changes
-    import replicad.daemon.switchover
+    import replicad.daemon.roles.role_changes
+    import replicad.daemon.roles.switchover
     from replicad.cli.main import main as run
 
     def reached(here: str) -> None:
         if here == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    replicad.daemon.switchover.reached = reached
-    replicad.daemon.role_changes.reached = reached
+    replicad.daemon.roles.switchover.reached = reached
+    replicad.daemon.roles.role_changes.reached = reached
     return run(arguments)
 
 

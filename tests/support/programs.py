@@ -14,8 +14,8 @@ from typing import Any
 
 from replicad.daemon.config import load_primary, load_replica
 from replicad.daemon.node import node_state
+from replicad.daemon.process.supervise import Stop
 from replicad.daemon.program import NodeProgram
-from replicad.daemon.supervise import Stop
 from replicad.env import Env
 
 PATIENT = {"roles__stood_still_seconds": 60.0, "roles__ask_seconds": 20.0}

@@ -265,10 +265,10 @@ BACKUPS = (
     Mutation(
         trap=29,
         name="a node purges all databases",
-        file="replicad/daemon/backups.py",
+        file="replicad/daemon/backups/on_request.py",
         old="engine.purge_old_backups, keep, database_id=database.database_id)\n",
         new="engine.purge_old_backups, 0)\n",
-        caught_by=("tests/daemon/test_backups.py::test_a_node_purges_its_own_backups_only",),
+        caught_by=("tests/daemon/backups/test_on_request.py::test_a_node_purges_its_own_backups_only",),
     ),
     Mutation(
         trap=29,
@@ -297,10 +297,12 @@ BACKUPS = (
     Mutation(
         trap=23,
         name="a target that lost its identity gets a new one",
-        file="replicad/daemon/known_targets.py",
+        file="replicad/daemon/backups/known_targets.py",
         old="            elif not has_identity(target, TargetId(id)):\n",
         new="            elif not has_identity(target, TargetId(id)) and not identify(self._env, target):\n",
-        caught_by=("tests/daemon/test_backups.py::test_a_node_backs_up_to_the_target_that_it_was",),
+        caught_by=(
+            "tests/daemon/backups/test_on_request.py::test_a_node_backs_up_to_the_target_that_it_was",
+        ),
     ),
     Mutation(
         trap=11,
@@ -313,7 +315,7 @@ BACKUPS = (
     Mutation(
         trap=11,
         name="a node archives without a backup to start from",
-        file="replicad/daemon/archiving.py",
+        file="replicad/daemon/backups/archiving.py",
         old="            if not self._restorable:\n",
         new="            if False:\n",
         caught_by=("tests/integration/test_backup.py::test_a_restored_node_can_be_restored_again",),

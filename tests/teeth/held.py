@@ -128,7 +128,7 @@ HELD = (
     Mutation(
         trap=15,
         name="a node forgets its slots over a restart",
-        file="replicad/daemon/holding.py",
+        file="replicad/daemon/data/holding.py",
         old="        self.slots = Slots(records.state.view().slots, config.link.slot_limits)\n",
         new="        self.slots = Slots((), config.link.slot_limits)\n",
         caught_by=("tests/integration/test_slots.py::test_archived_log_is_tried_before_a_new_copy",),
@@ -136,9 +136,9 @@ HELD = (
     Mutation(
         trap=15,
         name="log goes that one of two needs",
-        file="replicad/daemon/holds.py",
+        file="replicad/daemon/data/holds.py",
         old="        return min((sequence",
         new="        return max((sequence",
-        caught_by=("tests/daemon/test_holds.py",),
+        caught_by=("tests/daemon/data/test_holds.py",),
     ),
 )

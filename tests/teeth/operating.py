@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from tests.teeth.mutation import Mutation
 
-LOG_STREAM = "tests/daemon/test_log_stream.py::"
+LOG_STREAM = "tests/daemon/process/test_log_stream.py::"
 PROMOTIONS = "tests/daemon/test_promotions.py::"
 TAKING = "tests/daemon/test_taking_a_role.py::"
 DIVERGENCE = "tests/daemon/test_divergence.py::"
-PEERS = "tests/daemon/test_peers.py::"
+PEERS = "tests/daemon/roles/test_peers.py::"
 
 OPERATING = (
     # 9: acknowledged is only what is durable, and stays so through a promotion
@@ -32,7 +32,7 @@ OPERATING = (
     Mutation(
         trap=9,
         name="a replica that does not answer has nothing",
-        file="replicad/daemon/certainty.py",
+        file="replicad/daemon/roles/certainty.py",
         old="        around = Around(silent=self._silent(asked))\n",
         new="        around = Around()\n",
         caught_by=(f"{PROMOTIONS}test_a_replica_that_cannot_be_asked_is_named",),
@@ -56,7 +56,7 @@ OPERATING = (
     Mutation(
         trap=9,
         name="a node that is told to follow discards without a word",
-        file="replicad/daemon/role_changes.py",
+        file="replicad/daemon/roles/role_changes.py",
         old="            self._check_loss(found, other)\n",
         new="",
         caught_by=(f"{PROMOTIONS}test_a_forced_promotion_says_what_another_has",),
@@ -80,7 +80,7 @@ OPERATING = (
     Mutation(
         trap=9,
         name="a primary is made a replica of any node",
-        file="replicad/daemon/role_changes.py",
+        file="replicad/daemon/roles/role_changes.py",
         old="is not Verdict.FENCE:\n                raise RoleRefused(",
         new="is None:\n                raise RoleRefused(",
         caught_by=(f"{TAKING}test_a_primary_does_not_follow_a_node_that_is_not_above_it",),
@@ -89,7 +89,7 @@ OPERATING = (
     Mutation(
         trap=11,
         name="a replica of another history serves reads",
-        file="replicad/daemon/verification.py",
+        file="replicad/daemon/data/verification.py",
         old="        if self.record.diverged is not None:\n            return DIVERGED\n",
         new="",
         caught_by=(f"{DIVERGENCE}test_a_replica_of_another_history_refuses_reads",),
@@ -97,7 +97,7 @@ OPERATING = (
     Mutation(
         trap=11,
         name="that its history is another is forgotten over a restart",
-        file="replicad/daemon/verification.py",
+        file="replicad/daemon/data/verification.py",
         old="            self._set(diverged=None if reason is None else reason[:1000])\n",
         new="            self.record = replace(self.record, diverged=reason and reason[:1000])\n",
         caught_by=(f"{DIVERGENCE}test_a_replica_of_another_history_refuses_reads",),
@@ -132,7 +132,7 @@ OPERATING = (
     Mutation(
         trap=26,
         name="a node's address is what anybody says",
-        file="replicad/daemon/peers.py",
+        file="replicad/daemon/roles/peers.py",
         old="        elif known is None or not known.is_proven:\n",
         new="        else:\n",
         caught_by=(f"{PEERS}test_who_only_says_who_he_is_takes_no_proven_nodes_place",),
@@ -140,7 +140,7 @@ OPERATING = (
     Mutation(
         trap=26,
         name="many that say they are nodes push out the real ones",
-        file="replicad/daemon/peers.py",
+        file="replicad/daemon/roles/peers.py",
         old="            if least.is_proven and not peer.is_proven:\n                return\n",
         new="",
         caught_by=(f"{PEERS}test_who_only_says_who_he_is_takes_no_proven_nodes_place",),
@@ -149,7 +149,7 @@ OPERATING = (
     Mutation(
         trap=27,
         name="events are written by who has them to say",
-        file="replicad/daemon/logs.py",
+        file="replicad/daemon/process/logs.py",
         old="        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _stream)),\n",
         new="        logger_factory=structlog.WriteLoggerFactory(sys.__stderr__),\n",
         caught_by=(f"{LOG_STREAM}test_whatever_a_process_says_on_standard_error_goes_through_it",),
@@ -158,7 +158,7 @@ OPERATING = (
     Mutation(
         trap=27,
         name="libraries write on standard error themselves",
-        file="replicad/daemon/logs.py",
+        file="replicad/daemon/process/logs.py",
         old="    sys.stderr = _stream\n",
         new="",
         caught_by=(f"{LOG_STREAM}test_whatever_a_process_says_on_standard_error_goes_through_it",),
@@ -167,7 +167,7 @@ OPERATING = (
     Mutation(
         trap=27,
         name="lines that nobody reads are kept without bound",
-        file="replicad/daemon/log_stream.py",
+        file="replicad/daemon/process/log_stream.py",
         old="        if len(self._lines) >= LINES_MAX:\n",
         new="        if False:\n",
         caught_by=(f"{LOG_STREAM}test_a_reader_that_stands_still_holds_nobody",),
@@ -175,7 +175,7 @@ OPERATING = (
     Mutation(
         trap=27,
         name="a full disk ends the log for good",
-        file="replicad/daemon/log_stream.py",
+        file="replicad/daemon/process/log_stream.py",
         old="            except OSError:\n                return False\n",
         new="            except OSError:\n                raise\n",
         caught_by=(f"{LOG_STREAM}test_lines_that_cannot_be_written_are_counted_and_said_later",),
@@ -183,7 +183,7 @@ OPERATING = (
     Mutation(
         trap=27,
         name="lines are lost without a word",
-        file="replicad/daemon/log_stream.py",
+        file="replicad/daemon/process/log_stream.py",
         old="            if lost:\n",
         new="            if False:\n",
         caught_by=(f"{LOG_STREAM}test_lines_that_cannot_be_written_are_counted_and_said_later",),
@@ -231,7 +231,7 @@ OPERATING = (
     Mutation(
         trap=26,
         name="anybody can give a role away",
-        file="replicad/daemon/switchover.py",
+        file="replicad/daemon/roles/switchover.py",
         old="        if not await _has_given(node, message):\n",
         new="        if False:\n",
         caught_by=("tests/daemon/test_fences.py::test_nobody_promotes_a_replica_by_a_message",),
@@ -239,7 +239,7 @@ OPERATING = (
     Mutation(
         trap=26,
         name="a fence by the last epoch is for ever",
-        file="replicad/daemon/role_memory.py",
+        file="replicad/daemon/roles/role_memory.py",
         old=" if epoch < record.epoch + EPOCH_STEP_MAX",
         new=" if epoch",
         caught_by=(
@@ -253,7 +253,7 @@ OPERATING = (
         file="replicad/env/local.py",
         old="self._fd >= 0 and os.path.samestat(found, os.fstat(self._fd))",
         new="self._fd >= 0 and found is not None",
-        caught_by=("tests/daemon/test_directory_watch.py::test_a_lock_knows_its_file",),
+        caught_by=("tests/daemon/process/test_directory_watch.py::test_a_lock_knows_its_file",),
     ),
     Mutation(
         trap=30,
@@ -262,17 +262,17 @@ OPERATING = (
         old="    if segment is not None and not",
         new="    if False and segment is not None and not",
         caught_by=(
-            "tests/daemon/test_directory_watch.py::test_a_node_whose_directory_is_gone_acknowledges_nothing",
+            "tests/daemon/process/test_directory_watch.py::test_a_node_whose_directory_is_gone_acknowledges_nothing",
         ),
     ),
     Mutation(
         trap=30,
         name="a node whose directory is gone goes on until it has ended",
-        file="replicad/daemon/directory_watch.py",
+        file="replicad/daemon/process/directory_watch.py",
         old="        store.poison(reason)\n",
         new="        pass\n",
         caught_by=(
-            "tests/daemon/test_directory_watch.py::test_a_node_whose_directory_is_gone_acknowledges_nothing",
+            "tests/daemon/process/test_directory_watch.py::test_a_node_whose_directory_is_gone_acknowledges_nothing",
         ),
     ),
     Mutation(

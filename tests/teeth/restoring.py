@@ -162,7 +162,7 @@ RESTORING = (
     Mutation(
         trap=14,
         name="a tail is cut off without being saved",
-        file="replicad/daemon/holding.py",
+        file="replicad/daemon/data/holding.py",
         old="        await self.save_after(fork)\n",
         new="        pass\n",
         caught_by=(

@@ -100,7 +100,7 @@ ROLES = (
     Mutation(
         trap=9,
         name="a fenced primary forgets over a restart",
-        file="replicad/daemon/role_changes.py",
+        file="replicad/daemon/roles/role_changes.py",
         old="            await self._until_saved("
         "partial(node.memory.save_following, node.epoch, fenced_by=epoch))\n",
         new="",
@@ -109,23 +109,23 @@ ROLES = (
     Mutation(
         trap=9,
         name="a primary that stood still asks nobody",
-        file="replicad/daemon/certainty.py",
+        file="replicad/daemon/roles/certainty.py",
         old="            if node.standing in (Standing.PRIMARY, Standing.PAUSED) and len(node.peers):\n",
         new="            if False:\n",
-        caught_by=("tests/daemon/test_certainty.py",),
+        caught_by=("tests/daemon/roles/test_certainty.py",),
     ),
     Mutation(
         trap=9,
         name="an answer from before a standstill is believed",
-        file="replicad/daemon/certainty.py",
+        file="replicad/daemon/roles/certainty.py",
         old="            if standstills != self._standstills:\n",
         new="            if False:\n",
-        caught_by=("tests/daemon/test_certainty.py",),
+        caught_by=("tests/daemon/roles/test_certainty.py",),
     ),
     Mutation(
         trap=9,
         name="a switchover forgets to whom it gave the role",
-        file="replicad/daemon/role_changes.py",
+        file="replicad/daemon/roles/role_changes.py",
         old="            await memory.save_following(node.epoch, granted_epoch=epoch)\n",
         new="            await memory.save_following(node.epoch)\n",
         caught_by=("tests/integration/test_switchover.py::test_the_primary_dies_at_a_step[given]",),
@@ -133,15 +133,15 @@ ROLES = (
     Mutation(
         trap=9,
         name="a target forgets that it took over",
-        file="replicad/daemon/switchover.py",
+        file="replicad/daemon/roles/switchover.py",
         old="    if store.durable_position.epoch >= message.epoch:\n        return\n",
         new="",
-        caught_by=("tests/daemon/test_role_changes.py::test_a_grant_that_comes_again_was_taken",),
+        caught_by=("tests/daemon/roles/test_role_changes.py::test_a_grant_that_comes_again_was_taken",),
     ),
     Mutation(
         trap=9,
         name="a target is ready before the position is durable",
-        file="replicad/daemon/switchover.py",
+        file="replicad/daemon/roles/switchover.py",
         old="    return store.durable_position == position\n",
         new="    return True\n",
         caught_by=("tests/daemon/test_standing.py::test_a_target_that_is_not_there_in_time_is_behind",),
@@ -149,7 +149,7 @@ ROLES = (
     Mutation(
         trap=9,
         name="a target waits for what is applied only",
-        file="replicad/daemon/switchover.py",
+        file="replicad/daemon/roles/switchover.py",
         old="            while store.durable_position.sequence < position.sequence and",
         new="            while store.position.sequence < position.sequence and",
         caught_by=("tests/daemon/test_standing.py::test_a_target_is_ready_when_the_position_is_durable",),
@@ -165,7 +165,7 @@ ROLES = (
     Mutation(
         trap=12,
         name="a change of role ends with whoever asked for it",
-        file="replicad/daemon/role_changes.py",
+        file="replicad/daemon/roles/role_changes.py",
         old="        result: str = await asyncio.shield(self._node.spawn(alone()))\n",
         new="        result: str = await self._node.spawn(alone())\n",
         caught_by=("tests/daemon/test_standing.py::test_a_change_of_role_outlives_whoever_asked_for_it",),
@@ -173,22 +173,22 @@ ROLES = (
     Mutation(
         trap=9,
         name="a promotion asks the next node only",
-        file="replicad/daemon/certainty.py",
+        file="replicad/daemon/roles/certainty.py",
         old="            to_ask = {address for address in found if address is not None} - asked.keys()\n",
         new="            to_ask = set()\n",
         caught_by=(
-            "tests/daemon/test_role_changes.py::"
+            "tests/daemon/roles/test_role_changes.py::"
             "test_a_replica_of_replicas_is_promoted_when_the_primary_of_all_is_dead",
         ),
     ),
     Mutation(
         trap=9,
         name="an epoch that was given away is begun by another",
-        file="replicad/daemon/role_changes.py",
+        file="replicad/daemon/roles/role_changes.py",
         old="max(memory.above_fences, around.given_epoch + 1, around.epoch + 1)",
         new="memory.above_fences",
         caught_by=(
-            "tests/daemon/test_role_changes.py::test_no_other_node_begins_an_epoch_that_was_given_away",
+            "tests/daemon/roles/test_role_changes.py::test_no_other_node_begins_an_epoch_that_was_given_away",
         ),
     ),
     Mutation(
@@ -205,7 +205,7 @@ ROLES = (
     Mutation(
         trap=11,
         name="who connects while data is exchanged gets the store that closes",
-        file="replicad/daemon/holding.py",
+        file="replicad/daemon/data/holding.py",
         old="            self.feed = None  # Who",
         new="            # Who",
         caught_by=(

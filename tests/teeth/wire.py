@@ -131,7 +131,7 @@ WIRE = (
     Mutation(
         trap=16,
         name="clients may take every file descriptor",
-        file="replicad/daemon/supervise.py",
+        file="replicad/daemon/process/supervise.py",
         old="    clients_max = min(config.clients.clients_max, limit // 2)\n",
         new="    clients_max = config.clients.clients_max\n",
         caught_by=("tests/daemon/test_descriptors.py",),

@@ -13,7 +13,7 @@ from replicad.backup.archive.hold import ArchiveHold
 from replicad.backup.archive.line import line_from
 from replicad.backup.archive.names import LogObject, objects_of
 from replicad.backup.archive.options import ArchiveOptions
-from replicad.daemon.known_targets import KnownTargets
+from replicad.daemon.backups.known_targets import KnownTargets
 from replicad.env import Env
 from replicad.errors import CorruptionError, InvalidArgument, LogGoneError, NotFoundError
 from replicad.store.copies.live_files import LogFile

@@ -1,0 +1,184 @@
+"""The log on its way to the target, for as long as the node runs; what fails is tried again.
+
+    archiving ──the target fails──► failing ──a step works──► archiving
+
+A target that is away costs nothing but log that stays here, up to a cap; status says since when, and why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from replicad.backup.archive.archiver import MARK_SECONDS, LogArchiver
+from replicad.backup.archive.hold import ArchiveHold
+from replicad.backup.archive.options import ArchiveOptions
+from replicad.backup.engine import BackupEngine
+from replicad.daemon.backups.known_targets import KnownTargets
+from replicad.daemon.backups.on_request import NodeBackups
+from replicad.daemon.backups.options import NodeBackupOptions
+from replicad.env import Env
+from replicad.errors import ReplicadError
+from replicad.replication.tasks import in_thread
+from replicad.store.database import Database
+
+log = structlog.get_logger("replicad.daemon")
+
+TICK_SECONDS = 1.0
+BACKOFF_SECONDS_MAX = 60.0
+PURGE_SECONDS = 3600.0
+BASE_SECONDS = 3600.0
+
+
+class LogArchiving:
+    """Owned by the event loop. `hold` belongs into the opening of the database."""
+
+    def __init__(self, env: Env, options: NodeBackupOptions, known: KnownTargets) -> None:
+        self._env = env
+        self._known = known
+        self._options = options
+        self.hold = ArchiveHold(options.archive_hold_bytes_max) if options.archive_log else None
+        self._archiver: LogArchiver | None = None
+        self._error: str | None = None
+        self._failures = 0
+        self._failing_since = 0.0
+        self._purged_at: float | None = None
+        self._marked_at = float("-inf")
+        self._restorable: bool | None = None
+        """Whether a backup is there that what is archived goes on from; None until somebody looked."""
+        self._base_task: asyncio.Task[None] | None = None
+        self._base_at = float("-inf")
+        self._base_gap: tuple[int, int] | None = None
+
+    async def run(self, database: Database, backups: NodeBackups) -> None:
+        """Never returns; does nothing unless it is configured. Makes a backup, with `backups`, when nothing
+        that is archived could be restored."""
+        if self.hold is None or self._options.target is None:
+            await asyncio.Event().wait()
+            return
+        options = ArchiveOptions(seconds=self._options.archive_seconds)
+        engine = BackupEngine(self._options.target, env=self._env)
+        self.hold.needed = 1
+        self._archiver = LogArchiver(engine.target, database, options, self.hold, self._known.confirm)
+        try:
+            await self._keep_archiving(engine, self._archiver, database, backups)
+        finally:
+            if self._base_task is not None:
+                self._base_task.cancel()
+                await asyncio.gather(self._base_task, return_exceptions=True)
+            self._archiver.close()
+            self._archiver = None
+            engine.close()
+
+    async def _keep_archiving(
+        self, engine: BackupEngine, archiver: LogArchiver, database: Database, backups: NodeBackups
+    ) -> None:
+        clock = self._env.clock
+        stepped_at = float("-inf")
+        while True:
+            if archiver.is_due(clock.monotonic() - stepped_at):
+                stepped_at = clock.monotonic()
+                held = None if self.hold is None else self.hold.oldest_needed()
+                try:
+                    while await in_thread(archiver.step):
+                        self._works()
+                    self._works()
+                    if self.hold is not None and self.hold.oldest_needed() != held:
+                        # Nobody else would look again at what may go, on a node that takes no writes.
+                        database.review_retention()
+                    if clock.monotonic() - self._marked_at >= MARK_SECONDS:
+                        self._marked_at = clock.monotonic()
+                        await in_thread(archiver.mark)
+                    self._base_is_due(engine, archiver, database, backups)
+                    await self._purge(engine, database)
+                except Exception as error:
+                    # Whatever a target's library raises: the log stays, and the next attempt goes on.
+                    await asyncio.sleep(self._fails(error))
+                    continue
+            await asyncio.sleep(min(TICK_SECONDS, archiver.options.seconds))
+
+    def _works(self) -> None:
+        if self._failures:
+            log.info("archive.works_again", target=self._options.target, failures=self._failures)
+        self._failures, self._error = 0, None
+
+    def _fails(self, error: Exception) -> float:
+        """How long to wait before the next attempt."""
+        if not self._failures:
+            self._failing_since = self._env.clock.monotonic()
+        self._failures += 1
+        self._error = f"{type(error).__name__}: {error}"
+        wait = min(BACKOFF_SECONDS_MAX, 2.0 ** min(self._failures - 1, 10))
+        seconds = self._env.random.uniform(wait / 2, wait)
+        log.warning(
+            "archive.failed",
+            target=self._options.target,
+            reason=self._error,
+            failures=self._failures,
+            retry_seconds=round(seconds, 1),
+        )
+        return seconds
+
+    def _base_is_due(
+        self, engine: BackupEngine, archiver: LogArchiver, database: Database, backups: NodeBackups
+    ) -> None:
+        """At the start, after a gap and once an hour: log that no backup comes before is of no use. A backup
+        takes its time, and the log is archived meanwhile."""
+        now = self._env.clock.monotonic()
+        due = now >= self._base_at or archiver.gap != self._base_gap
+        if due and (self._base_task is None or self._base_task.done()):
+            self._base_at, self._base_gap = now + BASE_SECONDS, archiver.gap
+            self._base_task = asyncio.create_task(self._look_for_base(engine, database, backups))
+
+    async def _look_for_base(self, engine: BackupEngine, database: Database, backups: NodeBackups) -> None:
+        try:
+            self._restorable = await in_thread(engine.has_base, database.database_id)
+            if not self._restorable:
+                log.info("archive.needs_backup", target=self._options.target)
+                await backups.create(database, None, flush=False, metadata=b"", for_log=True)
+                self._restorable = True
+        except Exception as error:
+            # Whatever a target's library raises: status says that nothing can be restored, and it is tried
+            # again.
+            self._base_at = self._env.clock.monotonic() + BACKOFF_SECONDS_MAX
+            log.warning("archive.without_backup", target=self._options.target, reason=str(error))
+
+    async def _purge(self, engine: BackupEngine, database: Database) -> None:
+        """Once an hour, log of this database that the limits do not ask for any more."""
+        options, now = self._options, self._env.clock.monotonic()
+        if options.keep_log_seconds is None and options.keep_log_backups is None:
+            return
+        if self._purged_at is not None and now - self._purged_at < PURGE_SECONDS:
+            return
+        self._purged_at = now
+        try:
+            gone = await in_thread(
+                engine.purge_log,
+                keep_seconds=options.keep_log_seconds,
+                keep_backups=options.keep_log_backups,
+                database_id=database.database_id,
+            )
+        except (ReplicadError, OSError) as error:
+            log.warning("archive.not_purged", target=options.target, reason=str(error))
+            return
+        if gone:
+            log.info("archive.purged", target=options.target, size_bytes=gone)
+
+    def document(self) -> dict[str, Any] | None:
+        """For the status document; None when the log is not archived."""
+        if self.hold is None:
+            return None
+        document: dict[str, Any] = {
+            "target": self._options.target,
+            "state": "failing" if self._failures else "waiting" if self._archiver is None else "archiving",
+        }
+        if self._failures:
+            document |= {
+                "failing_seconds": round(self._env.clock.monotonic() - self._failing_since, 1),
+                "failures": self._failures,
+                "last_error": self._error,
+            }
+        document["restorable"] = self._restorable
+        return document | ({} if self._archiver is None else self._archiver.document())

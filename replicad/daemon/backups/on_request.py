@@ -1,0 +1,157 @@
+"""Backups that a node makes of itself when it is asked; one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from replicad.backup.address import check_for_node
+from replicad.backup.engine import BackupEngine
+from replicad.backup.info import BackupInfo
+from replicad.backup.progress import Progress
+from replicad.daemon.backups.known_targets import KnownTargets
+from replicad.daemon.backups.options import NodeBackupOptions
+from replicad.env import Env
+from replicad.errors import ConfigError, CorruptionError, InvalidArgument, ReplicadError, TargetError
+from replicad.replication.tasks import in_thread
+from replicad.store.database import Database
+
+log = structlog.get_logger("replicad.daemon")
+
+
+class NodeBackups:
+    """Owned by the event loop; the copying runs in threads."""
+
+    def __init__(self, env: Env, options: NodeBackupOptions, known: KnownTargets) -> None:
+        self._env = env
+        self._known = known
+        self._options = options
+        self._engine: BackupEngine | None = None
+        self._progress: Progress | None = None
+        self._last: dict[str, Any] | None = None
+        self._for_log = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def create(
+        self,
+        database: Database | None,
+        target: str | None,
+        *,
+        flush: bool,
+        metadata: bytes,
+        for_log: bool = False,
+    ) -> dict[str, Any]:
+        """What was made; `for_log` when the node itself wants it, for its archived log to start from. Raises
+        InvalidArgument when one is being made, and what the engine raises.
+
+        Cancelling it, as when the client that asked goes away, stops it.
+        """
+        where = self._options.target if target is None else target
+        if where is None:
+            raise InvalidArgument("name a target, or configure one: [backup] target")
+        try:
+            check_for_node(where)
+        except ConfigError as error:
+            raise InvalidArgument(str(error)) from None
+        if database is None:
+            raise InvalidArgument("this node has no data yet")
+        while self._engine is not None and self._for_log:
+            await self._idle.wait()  # Nobody asked for that one, so nobody is refused because of it.
+        if self._engine is not None:
+            raise InvalidArgument(
+                "a backup is being made; REPLICAD.STATUS shows it, REPLICAD.BACKUP STOP ends it"
+            )
+        self._for_log = for_log
+        engine = self._engine = BackupEngine(where, self._options.engine_options(), env=self._env)
+        self._progress = None
+        self._idle.clear()
+        log.info("backup.started", target=engine.target.url)
+        try:
+            return await self._make(engine, database, flush, metadata)
+        except BaseException as error:
+            reason = str(error) or type(error).__name__
+            self._last = {"target": engine.target.url, "error": reason, "at_us": self._env.clock.wall_us()}
+            log.warning("backup.failed", target=engine.target.url, reason=reason)
+            raise
+        finally:
+            engine.close()
+            self._engine = self._progress = None
+            self._idle.set()
+
+    async def _make(
+        self, engine: BackupEngine, database: Database, flush: bool, metadata: bytes
+    ) -> dict[str, Any]:
+        def create() -> BackupInfo:
+            self._known.confirm(engine.target)
+            info = engine.create_backup(
+                database, flush_before_backup=flush, metadata=metadata, progress=self._note
+            )
+            self._known.confirm(engine.target)
+            return info
+
+        making = asyncio.ensure_future(in_thread(create))
+        try:
+            info = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            engine.stop_backup()
+            await asyncio.wait([making])
+            making.exception()
+            raise
+        except CorruptionError as error:
+            if error.path is None or not error.path.is_relative_to(engine.target.url):
+                raise
+            # Damage there says nothing of this node's own data.
+            raise TargetError(str(error)) from error
+        document = self._last = {"target": engine.target.url, **info.as_dict()}
+        log.info(
+            "backup.made", **{name: document[name] for name in ("target", "id", "position", "copied_bytes")}
+        )
+        keep = self._options.keep
+        if keep is not None and engine.target.url == self._own_url():
+            try:
+                gone = await in_thread(engine.purge_old_backups, keep, database_id=database.database_id)
+                document["purged"] = list(gone.backups)
+            except (ReplicadError, OSError) as error:
+                document["purge_error"] = str(error)
+                log.warning("backup.not_purged", target=engine.target.url, reason=str(error))
+        return document
+
+    def stop(self) -> bool:
+        """Whether there was one to stop."""
+        if self._engine is None:
+            return False
+        self._engine.stop_backup()
+        return True
+
+    async def end(self) -> None:
+        """Stops what is being made, and waits for it: the database is about to be closed."""
+        self.stop()
+        await self._idle.wait()
+
+    def document(self) -> dict[str, Any]:
+        """For the status document: what is being made, and what was made or failed last."""
+        now = self._progress
+        making: dict[str, Any] | None = None
+        if self._engine is not None:
+            making = {"target": self._engine.target.url}
+            if now is not None:
+                making |= {
+                    "size_bytes": now.bytes_done,
+                    "size_bytes_total": now.bytes_total,
+                    "files": now.files_done,
+                    "files_total": now.files_total,
+                    "rate_bytes": round(now.bytes_per_second),
+                    "eta_seconds": None if now.seconds_left is None else round(now.seconds_left, 1),
+                }
+        return {"making": making, "last": self._last}
+
+    def _note(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def _own_url(self) -> str | None:
+        if self._options.target is None:
+            return None
+        return BackupEngine(self._options.target, env=self._env).target.url

@@ -1,0 +1,193 @@
+"""The data of a node and all that serves it: the store, the clients' port, the sessions of replicas.
+
+    nothing ──install──> open ──install, rewind──> open (exchanged: sessions end, clients connect again)
+                           └──promote, demote──> open (the same store: nobody notices but by its answers)
+
+Whatever role the node has, its replication port feeds replicas from this store. Not safe to exchange the
+data from two tasks at once: the follower does, each time to its end, and a change of role ends the follower
+first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import structlog
+
+from replicad.daemon.backups.archiving import LogArchiving
+from replicad.daemon.backups.known_targets import KnownTargets
+from replicad.daemon.backups.on_request import NodeBackups
+from replicad.daemon.config import NodeConfig
+from replicad.daemon.data.discarded import DISCARDED, Discarded, what_was_discarded
+from replicad.daemon.data.holds import AllHolds
+from replicad.daemon.node import open_store, watch_failure
+from replicad.daemon.ports.client_port import ClientPort
+from replicad.daemon.ports.replication_port import ReplicationPort
+from replicad.daemon.records import NodeRecords
+from replicad.env import Env
+from replicad.errors import DivergedError
+from replicad.replication.primary.node import PrimaryNode
+from replicad.replication.primary.slots import Slots
+from replicad.replication.tasks import in_thread
+from replicad.replication.wire.connection import TcpConnection
+from replicad.store.copies.checkpoint import install, local_tables
+from replicad.store.copies.saved_log import SavedLog
+from replicad.store.core import Role
+from replicad.store.database import Database, open_database
+from replicad.store.open.rewind import cut_back
+from replicad.types import Position
+
+log = structlog.get_logger("replicad.daemon")
+
+
+class Holding:
+    """Satisfies replication's `ReplicaData`."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        env: Env,
+        records: NodeRecords,
+        clients: ClientPort,
+        serve: Callable[[TcpConnection], object],
+        make_feed: Callable[[Database, Slots], PrimaryNode],
+        opened: Callable[[Database], None],
+    ) -> None:
+        """`make_feed` gives what serves replicas from a store; `opened` is told of each store that serves."""
+        self._config = config
+        self._env = env
+        self._make_feed = make_feed
+        self._opened = opened
+        self.clients = clients
+        self.replicas = ReplicationPort(serve, self._is_caught_up)  # type: ignore[arg-type]
+        self.slots = Slots(records.state.view().slots, config.link.slot_limits)
+        self.store: Database | None = None
+        self.database_id: bytes | None = None
+        """The database of which there is data here; it stays what it is while the data is exchanged."""
+        self.feed: PrimaryNode | None = None
+        known = KnownTargets(env, config.data)
+        self.backups = NodeBackups(env, config.backup, known)
+        self.archiving = LogArchiving(env, config.backup, known)
+        self.discarded = Discarded()
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watcher: asyncio.Task[None] | None = None
+        self._archiving: asyncio.Task[None] | None = None
+
+    @property
+    def has_data(self) -> bool:
+        return self._env.fs.exists(self._config.data / "CURRENT")
+
+    async def open(self, role: Role) -> Database:
+        """Opens the data, or makes it for an owner, and serves it."""
+        config, env = self._config, self._env
+        hold = self.archiving.hold
+        holds = AllHolds([self.slots] if hold is None else [self.slots, hold])
+        store = await open_store(
+            lambda: open_database(config.data, config.store, env=env, role=role, retention=holds)
+        )
+        self.database_id = store.database_id
+        self.discarded = await in_thread(what_was_discarded, env.fs, config.data / DISCARDED)
+        try:
+            self._archiving = asyncio.create_task(self.archiving.run(store, self.backups))
+            feed = self._make_feed(store, self.slots)
+            await asyncio.to_thread(feed.copies.load)
+            self._watcher = asyncio.create_task(watch_failure(store))
+            self._watcher.add_done_callback(self._watched)
+            self.store, self.feed = store, feed
+            await self.replicas.accept()
+            await self.clients.serve(store)
+        except (Exception, asyncio.CancelledError):
+            self.store = store
+            await self._close_store()
+            raise
+        self._opened(store)
+        return store
+
+    async def resume(self) -> None:
+        """See `ReplicaData.resume`."""
+        if self.store is None:
+            if self.has_data:
+                await self.open("replica")
+        elif not self.clients.is_serving:
+            await self.clients.serve(self.store)
+
+    async def close(self) -> None:
+        await self.clients.close()
+        await self.replicas.close()
+        await self._close_store()
+        if self.failure.done():
+            self.failure.exception()  # whatever ends the node, it is known
+
+    # What replication asks.
+
+    def local_files(self) -> Mapping[bytes, Path]:
+        tables = local_tables(self._env.fs, self._config.data)
+        return {sha256: self._config.data / name for (sha256, _), name in tables.items()}
+
+    async def install(self, staging: Path) -> None:
+        """The old store serves until here. What a crash interrupts is begun again from the staged files."""
+        config = self._config
+        await self._exchange(lambda: install(self._env, staging, config.data, config.store.wal_dir))
+
+    async def rewind(self, fork: Position) -> bool:
+        """See `ReplicaData.rewind`. The old history serves until its tail is saved."""
+        store, config, env = self.store, self._config, self._env
+        assert store is not None
+        if (found := await in_thread(store.position_at, fork.sequence)) != fork:
+            here = found or "no log, so its tail cannot be saved; remove its data to have it fetch a copy"
+            raise DivergedError(f"the new history forks at {fork}, where this node has {here}")
+        await self.save_after(fork)
+        if store.flushed_position.sequence > fork.sequence:
+            return False
+        await self._exchange(lambda: cut_back(env, config.data, config.store, fork))
+        return True
+
+    async def save_after(self, position: Position) -> SavedLog:
+        """Saves the log after that position, which is about to be discarded."""
+        store = self.store
+        assert store is not None
+        saved = await in_thread(store.save_log, position, self._config.data / DISCARDED)
+        self.discarded = await in_thread(what_was_discarded, self._env.fs, self._config.data / DISCARDED)
+        log.warning(
+            "replication.discarded",
+            after=str(saved.after),
+            last=str(saved.last),
+            batches=saved.batches,
+            size_bytes=saved.size_bytes,
+            files=[str(path) for path in saved.files],
+        )
+        return saved
+
+    async def _exchange(self, change: Callable[[], object]) -> None:
+        """Changes the data while it is closed, and serves what is there then, also when that failed."""
+        try:
+            await self.clients.say_loading()
+            self.feed = None  # Who connects while the others end comes too late for this store.
+            await self.replicas.end_sessions()
+            await self._close_store()
+            await in_thread(change)
+        finally:
+            await self.resume()
+
+    async def _close_store(self) -> None:
+        store, self.store, self.feed = self.store, None, None
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._archiving is not None:
+            self._archiving.cancel()
+            await asyncio.gather(self._archiving, return_exceptions=True)
+        await self.backups.end()
+        if store is not None:
+            await asyncio.to_thread(store.close)
+            log.info("store.closed", position=str(store.durable_position))
+
+    def _is_caught_up(self) -> bool:
+        return self.feed is None or self.feed.is_caught_up()
+
+    def _watched(self, watcher: asyncio.Task[None]) -> None:
+        if not watcher.cancelled() and not self.failure.done():
+            error = watcher.exception()
+            assert error is not None
+            self.failure.set_exception(error)

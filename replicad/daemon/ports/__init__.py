@@ -1,0 +1,1 @@
+"""The ports of a node: for clients, for replicas, for HTTP."""

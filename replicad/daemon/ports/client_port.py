@@ -1,0 +1,95 @@
+"""What listens for clients: the store's server, or the one that says LOADING while there is no store.
+
+A bootstrap exchanges the store under the server. The port stays the same, also when the system chose it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from replicad.daemon.addresses import Address
+from replicad.daemon.ports.loading import LoadingServer
+from replicad.env import Clock
+from replicad.server import Node, RespServer, ServerOptions
+from replicad.store.database import Database
+
+DRAIN_SECONDS = 5.0
+
+
+class _Nobody(asyncio.Protocol):
+    """Whoever connects all the same."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast(asyncio.Transport, transport).abort()
+
+
+class ClientPort:
+    def __init__(
+        self,
+        address: Address,
+        node: Node,
+        options: ServerOptions,
+        clock: Clock,
+        shutdown: Callable[[], None],
+    ) -> None:
+        self.address = address
+        self._node = node
+        self._options = options
+        self._clock = clock
+        self._shutdown = shutdown
+        self._server: RespServer | LoadingServer | None = None
+        self._draining: RespServer | None = None
+        self._reserved: asyncio.Server | None = None
+
+    async def reserve(self) -> None:
+        """Takes the address, and lets nobody in; OSError when somebody else has it."""
+        loop = asyncio.get_running_loop()
+        self._reserved = await loop.create_server(_Nobody, *self.address, start_serving=False)
+        self.address = Address(*self._reserved.sockets[0].getsockname()[:2])
+
+    def _release(self) -> None:
+        """The address is listened on in the next moment."""
+        reserved, self._reserved = self._reserved, None
+        if reserved is not None:
+            reserved.close()
+
+    async def serve(self, database: Database) -> None:
+        """Clients read (and write, where the node lets them) this database from now on."""
+        await self.close()
+        server = RespServer(
+            database, self._node, shutdown=self._shutdown, options=self._options, clock=self._clock
+        )
+        self.address = Address(*await server.start(*self.address))
+        self._server = server
+
+    async def say_loading(self) -> None:
+        """Clients are told that there is no data; returns when nobody uses the database any more."""
+        await self.close()
+        server = LoadingServer(self._node.status)
+        self.address = await server.start(self.address)
+        self._server = server
+
+    @property
+    def is_serving(self) -> bool:
+        return isinstance(self._server, RespServer)
+
+    def role_changed(self) -> None:
+        """Whether writes are taken, and what is said of them otherwise, is another from now on."""
+        for server in (self._server, self._draining):
+            if isinstance(server, RespServer):
+                server.role_changed()
+
+    async def close(self) -> None:
+        """Finishes the replies under way."""
+        self._release()
+        server, self._server = self._server, None
+        if isinstance(server, RespServer):
+            self._draining = server
+            try:
+                await server.close(DRAIN_SECONDS)
+            finally:
+                self._draining = None
+        elif server is not None:
+            await server.close()

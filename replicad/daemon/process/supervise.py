@@ -1,0 +1,103 @@
+"""From a process to a running node and back: event loop, signals, exit.
+
+SIGTERM and SIGINT ask a node to stop; a second one does not hurry it, the service manager has SIGKILL for
+that. SIGHUP is noted: a terminal that is closed ends no node, and there is nothing to load anew. What ends a
+node otherwise is an exception, which the command line turns into an exit code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+import structlog
+import uvloop
+
+from replicad.daemon.config import NodeConfig
+from replicad.daemon.process import logs
+from replicad.daemon.process.allocator import share_one_arena
+from replicad.daemon.process.notify import notify
+from replicad.env import Env, raise_descriptor_limit
+from replicad.errors import PoisonedError, ReplicadError
+from replicad.replication.tasks import beside
+
+log = structlog.get_logger("replicad.daemon")
+
+SWITCH_SECONDS = 0.0005
+"""How long a busy thread may keep the event loop waiting for the interpreter."""
+
+
+class Stop:
+    """The wish to stop, and whose it was."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.reason = ""
+
+    def request(self, reason: str) -> None:
+        if not self._event.is_set():
+            self.reason = reason
+            log.info("daemon.stopping", reason=reason)
+            notify("STOPPING=1", f"STATUS=stopping: {reason}")
+            self._event.set()
+
+    @property
+    def requested(self) -> bool:
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+Node = Callable[[Any, Env, Stop], Coroutine[Any, Any, None]]
+
+
+def run_node(node: Node, role: str, config: NodeConfig) -> None:
+    """Runs `node` to its end. Raises what ended it, after saying so in the log: PoisonedError when the disk
+    failed, other ReplicadErrors for what could not be opened."""
+    logs.configure(config.log)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    share_one_arena()
+    config = within_descriptors(config, raise_descriptor_limit())
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_main(node, role, config))
+    except PoisonedError as error:
+        log.critical("daemon.storage_failed", reason=str(error))
+        notify(f"STATUS=storage failed: {error}")
+        raise
+    except (ReplicadError, OSError) as error:
+        log.critical("daemon.failed", reason=str(error))
+        notify(f"STATUS=failed: {error}")
+        raise
+
+
+def within_descriptors(config: NodeConfig, limit: int) -> NodeConfig:
+    """Lets clients take at most half of the file descriptors: a store that finds none for a new table or
+    segment stops, and no number of connections may do that to it."""
+    clients_max = min(config.clients.clients_max, limit // 2)
+    if clients_max < config.clients.clients_max:
+        log.warning("daemon.fewer_clients", clients_max=clients_max, descriptors=limit)
+    return config.model_copy(update={"clients": replace(config.clients, clients_max=clients_max)})
+
+
+async def _main(node: Node, role: str, config: NodeConfig) -> None:
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.request, signal.Signals(number).name)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        loop.add_signal_handler(signal.SIGHUP, log.info, "daemon.hangup")
+    log.info("daemon.starting", role=role, data=str(config.data))
+    await node(config, Env(), stop)
+    log.info("daemon.stopped", reason=stop.reason)
+
+
+async def until_stopped(stop: Stop, *tasks: Coroutine[Any, Any, Any]) -> None:
+    """Runs the tasks until a stop is asked for, then cancels them. The first error of any ends all and is
+    raised bare."""
+    await beside(stop.wait(), *tasks)

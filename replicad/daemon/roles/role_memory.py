@@ -1,0 +1,85 @@
+"""What this node was told to be, and whom it follows: the role record in its state.
+
+`replication.roles` says how the record weighs against the manifest and the log. Belongs to the event loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from replicad.daemon.addresses import Address
+from replicad.daemon.config import PrimaryConfig, ReplicaConfig
+from replicad.daemon.records import NodeRecords
+from replicad.daemon.roles.peers import address_of
+from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX
+from replicad.replication.policy.roles import takes_role
+from replicad.state import RoleRecord
+
+
+class RoleMemory:
+    def __init__(self, config: PrimaryConfig | ReplicaConfig, records: NodeRecords) -> None:
+        self.verb: Literal["primary", "replica"] = (
+            "replica" if isinstance(config, ReplicaConfig) else "primary"
+        )
+        self.record: RoleRecord | None = records.state.view().role
+        self._records = records
+        self._saved = self.record is not None
+        self._configured = config.primary if isinstance(config, ReplicaConfig) else None
+        self.takes_role = takes_role(self.record, flag=config.take_role_now, key=config.take_role)
+        """Whether this start is to make the node what the verb says."""
+        self.primary = self._remembered()
+        """The replication address that is followed."""
+        self.primary_clients = ""
+
+    def _remembered(self) -> Address | None:
+        """The configuration's, unless this node was told another since that was written."""
+        told, record = self._configured, self.record
+        if record is None or record.primary is None:
+            return told
+        if told is not None and (self.takes_role or str(told) != record.configured):
+            return told
+        return address_of(record.primary) or told
+
+    @property
+    def fenced_by(self) -> int | None:
+        return None if self.record is None else self.record.fenced_by
+
+    @property
+    def granted_epoch(self) -> int | None:
+        return None if self.record is None else self.record.granted_epoch
+
+    @property
+    def primary_node(self) -> bytes | None:
+        """The id of the primary of all, when it was last heard."""
+        return None if self.record is None else self.record.primary_node
+
+    @property
+    def above_fences(self) -> int:
+        """The least epoch that this node may begin, as far as it knows of others. A fence that is further
+        ahead than an epoch may be came of nothing that is true."""
+        record = self.record
+        if record is None:
+            return 0
+        known = (record.fenced_by or 0, record.granted_epoch or 0)
+        return max((epoch for epoch in known if epoch < record.epoch + EPOCH_STEP_MAX), default=0) + 1
+
+    async def save(self, epoch: int, **changes: Any) -> None:
+        """The record with these changes, written in this epoch of the node's; durable when it returns."""
+        before = self.record or RoleRecord(role=self.verb, epoch=epoch)
+        record = replace(before, **{"epoch": epoch, **changes})
+        if record != self.record or not self._saved:
+            self.record, self._saved = record, False
+            await self._records.put_role(record)
+            self._saved = True
+
+    async def save_following(self, epoch: int, **changes: Any) -> None:
+        """The same for a replica: with whom it follows now, and what the configuration said then."""
+        primary, configured = self.primary, self._configured
+        await self.save(
+            epoch,
+            role="replica",
+            primary=None if primary is None else str(primary),
+            configured=None if configured is None else str(configured),
+            **changes,
+        )

@@ -1,0 +1,82 @@
+"""Backups that a node makes of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from replicad import BackupEngine, InvalidArgument, NotFoundError, TargetError
+from replicad.daemon.backups.known_targets import KnownTargets
+from replicad.daemon.backups.on_request import NodeBackups
+from replicad.daemon.backups.options import NodeBackupOptions
+from replicad.env import Env
+from replicad.store.database import open_database
+from tests.support.stores import fill, small_options
+
+
+async def test_a_node_purges_its_own_backups_only(tmp_path: Path) -> None:
+    """`keep` counts the backups of its database; those of others that share the target stay."""
+    target = tmp_path / "backups"
+    options = NodeBackupOptions(target=str(target), keep=2)
+    with open_database(tmp_path / "a", small_options()) as a, open_database(tmp_path / "b") as b:
+        for database in (a, b):
+            fill(database, 20)
+        with BackupEngine(target) as engine:
+            for _ in range(3):
+                engine.create_backup(a)
+        node = NodeBackups(Env(), options, KnownTargets(Env(), tmp_path / "node"))
+        for _ in range(3):
+            made = await node.create(b, None, flush=False, metadata=b"")
+        assert made["purged"] == [4]
+        with BackupEngine(target) as engine:
+            assert [info.id for info in engine.get_backup_info()] == [1, 2, 3, 5, 6]
+
+
+@pytest.mark.parametrize("where", ["memory://x", "backups", "", "file://backups"])
+async def test_a_target_that_a_node_cannot_use(tmp_path: Path, where: str) -> None:
+    """It is refused before anything is made."""
+    with open_database(tmp_path / "a", small_options()) as database:
+        options = NodeBackupOptions(target=str(tmp_path / "backups"))
+        node = NodeBackups(Env(), options, KnownTargets(Env(), tmp_path / "node"))
+        with pytest.raises(InvalidArgument):
+            await node.create(database, where, flush=False, metadata=b"")
+
+
+async def test_a_node_backs_up_to_the_target_that_it_was(tmp_path: Path) -> None:
+    """An empty mount point, or a target made anew, is refused until somebody says that it is meant."""
+    target, away = tmp_path / "backups", tmp_path / "away"
+    options = NodeBackupOptions(target=str(target), keep=1)
+    with open_database(tmp_path / "a", small_options()) as database:
+        node = NodeBackups(Env(), options, KnownTargets(Env(), tmp_path / "node"))
+        await node.create(database, None, flush=False, metadata=b"")
+        target.rename(away)
+        for _ in range(2):
+            with pytest.raises(NotFoundError, match="not the target that it was"):
+                await node.create(database, None, flush=False, metadata=b"")
+            again = NodeBackups(Env(), options, KnownTargets(Env(), tmp_path / "node"))
+            node = again
+            target.mkdir(exist_ok=True)
+        assert list(target.iterdir()) == []
+        target.rmdir()
+        away.rename(target)
+        await node.create(database, None, flush=False, metadata=b"")
+        target.rename(away)
+        (tmp_path / "node" / "state" / "targets.json").unlink()
+        await node.create(database, None, flush=False, metadata=b"")
+        assert len(BackupEngine(target).get_backup_info()) == 1
+
+
+async def test_damage_at_the_target_is_no_damage_of_the_node(tmp_path: Path) -> None:
+    """It is told as the target's, so that nobody doubts the node's own data for it."""
+    target = tmp_path / "backups"
+    options = NodeBackupOptions(target=str(target))
+    with open_database(tmp_path / "a", small_options()) as database:
+        fill(database, 300)
+        database.flush()
+        node = NodeBackups(Env(), options, KnownTargets(Env(), tmp_path / "node"))
+        await node.create(database, None, flush=False, metadata=b"")
+        for table in (target / "shared_checksum").iterdir():
+            table.write_bytes(table.read_bytes()[:-1])
+        with pytest.raises(TargetError, match="the target is damaged"):
+            await node.create(database, None, flush=False, metadata=b"")

@@ -1,0 +1,46 @@
+"""The client port while it closes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from replicad.daemon.addresses import Address
+from replicad.daemon.ports.client_port import ClientPort
+from replicad.env import SystemClock
+from replicad.server import ServerOptions
+from tests.server.harness import FakeNode
+from tests.support.fake_database import FakeDatabase
+from tests.support.programs import until
+
+
+@pytest.mark.parametrize("in_the_log", [True, False])
+async def test_a_node_that_is_fenced_while_it_drains_acknowledges_nothing(in_the_log: bool) -> None:
+    """A write that waits for the node's role when it is told to stop is answered as what it is."""
+    store, node = FakeDatabase("sync"), FakeNode()
+    port = ClientPort(Address("127.0.0.1", 0), node, ServerOptions(), SystemClock(), lambda: None)
+    await port.serve(store)
+    reader, writer = await asyncio.open_connection(*port.address)
+    try:
+        node.doubting = not in_the_log
+        store.hold_sync()
+        writer.write(b"SET k v\r\n")
+        server = port._server
+        assert server is not None
+        await until(lambda: bool(server.holding))
+        if in_the_log:
+            await until(lambda: store.appended_sequence == 1)
+        node.doubting = True
+        closing = asyncio.ensure_future(port.close())
+        await until(lambda: port._server is None)
+        node.doubting, node.role, node.is_writable = False, "replica", False
+        port.role_changed()
+        store.release_sync()
+        answer = await reader.readline()
+        assert answer.startswith(b"-READONLY " if in_the_log else b"-ERR the server is shutting down")
+        await closing
+    finally:
+        writer.close()
+        await port.close()
+        store.close()

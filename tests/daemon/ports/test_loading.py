@@ -1,0 +1,72 @@
+"""The client port of a replica that has no data yet."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tracemalloc
+from unittest.mock import Mock
+
+from replicad.daemon.addresses import Address
+from replicad.daemon.ports.loading import LIMITS, LoadingServer, _Client
+
+STATUS = {"role": "replica", "position": None}
+
+
+async def talk(data: bytes) -> bytes:
+    """Sends bytes, and the end; returns what comes back."""
+    server = LoadingServer(lambda: STATUS)
+    address = await server.start(Address("127.0.0.1", 0))
+    reader, writer = await asyncio.open_connection(*address)
+    try:
+        writer.write(data)
+        async with asyncio.timeout(5):
+            return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+        await server.close()
+
+
+def command(*parts: bytes) -> bytes:
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+
+
+async def test_reads_are_refused_and_the_status_is_told() -> None:
+    """GET is LOADING, not an absent key; the status document is there."""
+    got = await talk(command(b"GET", b"k") + command(b"replicad.status") + command(b"QUIT"))
+    refusal, size, document, goodbye, _ = got.split(b"\r\n")
+    assert refusal.startswith(b"-LOADING ")
+    assert size == b"$%d" % len(document)
+    assert json.loads(document) == STATUS
+    assert goodbye == b"+OK"
+
+
+async def test_garbage_ends_the_connection() -> None:
+    """What is no request is an error and the end, as for every other server."""
+    assert await talk(b"*1\r\n:5\r\n") == b"-ERR Protocol error: expected '$', got ':'\r\n"
+    assert await talk(b"*1\r\n$999999999\r\n") == b"-ERR Protocol error: invalid bulk length\r\n"
+    assert (await talk(b">200000000\r\nQUIT\r\n")).endswith(b"+OK\r\n")
+
+
+def test_no_header_makes_room_for_what_it_declares() -> None:
+    """Whatever the type, what a client announces takes no memory."""
+    tracemalloc.start()
+    client = _Client(LoadingServer(lambda: STATUS))
+    client.connection_made(Mock(is_closing=lambda: False, get_write_buffer_size=lambda: 0))
+    for kind in range(256):
+        client.data_received(b"%c50000000\r\n" % kind)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
+
+
+async def test_a_client_that_does_not_read_is_closed() -> None:
+    """Answers that nobody takes do not pile up."""
+    transport = Mock(is_closing=lambda: False, get_write_buffer_size=lambda: LIMITS.output_bytes_max + 1)
+    client = _Client(LoadingServer(lambda: STATUS))
+    client.connection_made(transport)
+    client.data_received(command(b"REPLICAD.STATUS") * 10)
+    assert transport.write.call_count == 1
+    transport.abort.assert_called_once()
