@@ -11,8 +11,10 @@ from typing import Annotated
 
 import typer
 
-from replicad.cli import (
-    backup,
+from replicad.cli import backup, streams
+from replicad.cli.exits import ERROR, INTERRUPTED, OK, SUMMARY, USAGE, exit_code
+from replicad.cli.output import print_error
+from replicad.cli.verbs import (
     bench,
     checkpoint,
     demo,
@@ -25,13 +27,10 @@ from replicad.cli import (
     replica,
     slot,
     status,
-    streams,
     switchover,
     updates,
     verify,
 )
-from replicad.cli.exits import ERROR, INTERRUPTED, OK, SUMMARY, USAGE, exit_code
-from replicad.cli.output import print_error
 from replicad.env import raise_descriptor_limit
 from replicad.errors import ReplicadError
 

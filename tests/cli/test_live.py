@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import replicad
-from replicad.cli.client import Client, ReplyError
-from replicad.cli.comparison import _Deadline, _write_mark, compare_nodes
 from replicad.cli.exits import DIFFERENT, ERROR, UNREACHABLE, USAGE, UnreachableError
-from replicad.cli.node import DirectoryNode, LiveNode
+from replicad.cli.nodes.client import Client, ReplyError
+from replicad.cli.nodes.comparison import _Deadline, _write_mark, compare_nodes
+from replicad.cli.nodes.node import DirectoryNode, LiveNode
 from replicad.cli.output import show_time
 from replicad.options import KIB, Options
 from replicad.server.replies import Value, bulk, encode, error

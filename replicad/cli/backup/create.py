@@ -107,12 +107,12 @@ def _source(directory: Path | None, remote: str | None, workers: int) -> Any:
     """A copy that nobody opens is read where it is; the directory of a node is opened in its role."""
     if remote is not None:
         from replicad.cli.backup.remote import RemoteSource
-        from replicad.cli.node import parse_address
+        from replicad.cli.nodes.node import parse_address
 
         yield RemoteSource(*parse_address(remote), workers)
         return
     assert directory is not None
-    from replicad.cli.offline import open_as_it_is
+    from replicad.cli.nodes.offline import open_as_it_is
     from replicad.env import LocalFileSystem
     from replicad.store.manifest.file import load
 
@@ -133,7 +133,7 @@ def _source(directory: Path | None, remote: str | None, workers: int) -> Any:
 def _by_node(address: str, target: str | None, *, flush: bool, metadata: str) -> dict[str, Any]:
     import json
 
-    from replicad.cli.node import LiveNode, parse_address
+    from replicad.cli.nodes.node import LiveNode, parse_address
 
     arguments: list[bytes | str] = []
     if target is not None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from replicad.backup.source import LogTail, Readable
-from replicad.cli.client import reason_of
 from replicad.cli.exits import UnreachableError
+from replicad.cli.nodes.client import reason_of
 from replicad.env import Env
 from replicad.env.filesystem import ReadFile
 from replicad.env.read_only import ReadOnlyFileSystem

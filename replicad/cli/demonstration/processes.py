@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from replicad.cli.client import Client, ReplyError
 from replicad.cli.exits import UnreachableError
-from replicad.cli.node import LiveNode
+from replicad.cli.nodes.client import Client, ReplyError
+from replicad.cli.nodes.node import LiveNode
 from replicad.errors import PeerTimeoutError, ReplicadError
 
 HOST = "127.0.0.1"

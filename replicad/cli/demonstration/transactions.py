@@ -10,9 +10,9 @@ from __future__ import annotations
 import threading
 import time
 
-from replicad.cli.client import Client, ReplyError
 from replicad.cli.demonstration.processes import HOST, DemoError
 from replicad.cli.exits import UnreachableError
+from replicad.cli.nodes.client import Client, ReplyError
 
 COUNTER = b"demo:counter"
 RECONNECT_SECONDS_MAX = 30.0

@@ -15,7 +15,7 @@ from replicad.cli.demonstration.processes import Daemon, DemoError
 from replicad.cli.demonstration.proof import check_annotations, check_files, check_transactions
 from replicad.cli.demonstration.reporter import Reporter
 from replicad.cli.demonstration.transactions import TransactionStream, annotation, transaction_key
-from replicad.cli.node import LiveNode
+from replicad.cli.nodes.node import LiveNode
 from replicad.options import Options
 from tests.server.harness import RunningServer
 

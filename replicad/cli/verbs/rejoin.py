@@ -34,8 +34,8 @@ def rejoin(
         ),
     ] = None,
 ) -> None:
-    from replicad.cli.client import Client
-    from replicad.cli.node import parse_address
+    from replicad.cli.nodes.client import Client
+    from replicad.cli.nodes.node import parse_address
 
     host, port = parse_address(node)
     arguments: list[str | int] = [] if primary is None else [*parse_address(primary)]

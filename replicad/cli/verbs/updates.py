@@ -11,7 +11,7 @@ from replicad.cli.arguments import JsonOption, NodeArgument, parse_time
 from replicad.cli.exits import UsageError
 
 if TYPE_CHECKING:
-    from replicad.cli.node import LogUpdate
+    from replicad.cli.nodes.node import LogUpdate
 
 WAIT_MS = 500
 
@@ -48,7 +48,7 @@ def updates(
     full: Annotated[bool, typer.Option("--full", help="Show whole values, however long.")] = False,
     json: JsonOption = False,
 ) -> None:
-    from replicad.cli.node import open_node
+    from replicad.cli.nodes.node import open_node
     from replicad.cli.output import print_json
 
     if since is not None and since_time is not None:

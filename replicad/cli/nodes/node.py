@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from replicad.cli.client import Client, ReplyError
 from replicad.cli.exits import UnreachableError, UsageError
-from replicad.cli.sides import LiveSide, SnapshotSide
+from replicad.cli.nodes.client import Client, ReplyError
+from replicad.cli.nodes.sides import LiveSide, SnapshotSide
 from replicad.errors import LogGoneError
 from replicad.store.marks import Mark, MarkId
 from replicad.types import FamilyId, Operation, OperationKind, Position
@@ -218,13 +218,13 @@ class DirectoryNode:
         """The store, opened read-only when it is first needed."""
         if self._database is None:
             import replicad
-            from replicad.cli.offline import options_of
+            from replicad.cli.nodes.offline import options_of
 
             self._database = replicad.open(self.path, options_of(self.path), read_only=True)
         return self._database
 
     def status(self) -> dict[str, Any]:
-        from replicad.cli.offline import directory_status
+        from replicad.cli.nodes.offline import directory_status
 
         return directory_status(self.path)
 

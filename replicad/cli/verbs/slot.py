@@ -46,7 +46,7 @@ Examples:
 )
 def list_slots(node: NodeArgument, json: JsonOption = False) -> None:
     from replicad.cli.output import print_json
-    from replicad.cli.status import print_rows
+    from replicad.cli.verbs.status import print_rows
 
     rows = _rows(node)
     if json:
@@ -75,8 +75,8 @@ def drop(
     ],
 ) -> None:
     from replicad.cli.exits import UsageError
-    from replicad.cli.node import LiveNode, open_node
-    from replicad.cli.offline import drop_slot
+    from replicad.cli.nodes.node import LiveNode, open_node
+    from replicad.cli.nodes.offline import drop_slot
     from replicad.errors import NotFoundError
 
     rows = [*_rows(node), *_peers(node)]
@@ -96,7 +96,7 @@ def drop(
 
 def _peers(node: str) -> list[dict[str, Any]]:
     """The nodes that a running node knows, by their addresses: there may be no slot of one that is gone."""
-    from replicad.cli.node import open_node
+    from replicad.cli.nodes.node import open_node
 
     with contextlib.closing(open_node(node)) as opened:
         peers = opened.status().get("peers", [])
@@ -108,7 +108,7 @@ def _peers(node: str) -> list[dict[str, Any]]:
 
 
 def _rows(node: str) -> list[dict[str, Any]]:
-    from replicad.cli.node import open_node
+    from replicad.cli.nodes.node import open_node
 
     with contextlib.closing(open_node(node)) as opened:
         document = opened.status()

@@ -33,7 +33,7 @@ def checkpoint(
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="A directory that does not exist yet.")],
     json: JsonOption = False,
 ) -> None:
-    from replicad.cli.node import LiveNode, open_node
+    from replicad.cli.nodes.node import LiveNode, open_node
     from replicad.cli.output import print_json
 
     absolute = destination.absolute()
@@ -50,7 +50,7 @@ def checkpoint(
 
 
 def _of_directory(directory: Path, destination: Path) -> str:
-    from replicad.cli.offline import open_as_it_is
+    from replicad.cli.nodes.offline import open_as_it_is
     from replicad.errors import ReadOnlyError
 
     try:

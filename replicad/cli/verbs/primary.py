@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from replicad.cli.daemons import (
+from replicad.cli.nodes.daemons import (
     SIGNALS,
     ConfigOption,
     CreateOption,

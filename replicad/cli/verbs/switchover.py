@@ -39,8 +39,8 @@ def switchover(
         float | None, typer.Option(metavar="SECONDS", min=0.001, help="Give it up after so long.")
     ] = None,
 ) -> None:
-    from replicad.cli.client import Client
-    from replicad.cli.node import parse_address
+    from replicad.cli.nodes.client import Client
+    from replicad.cli.nodes.node import parse_address
 
     host, port = parse_address(node)
     with Client(host, port, timeout_seconds=(timeout or 60.0) + 30.0) as client:

@@ -32,8 +32,8 @@ def promote(
         ),
     ] = False,
 ) -> None:
-    from replicad.cli.client import Client
-    from replicad.cli.node import parse_address
+    from replicad.cli.nodes.client import Client
+    from replicad.cli.nodes.node import parse_address
 
     host, port = parse_address(node)
     with Client(host, port, timeout_seconds=60.0) as client:

@@ -41,7 +41,7 @@ def status(
     json: JsonOption = False,
 ) -> int:
     from replicad.cli.exits import OK, UnreachableError, exit_code
-    from replicad.cli.node import open_node
+    from replicad.cli.nodes.node import open_node
     from replicad.cli.output import print_error, print_json
 
     code = OK

@@ -12,7 +12,7 @@ import pytest
 from replicad.cli.exits import ERROR
 
 Run = Callable[..., tuple[int, str, str]]
-VECTORS = Path(__file__).resolve().parents[2] / "proto" / "vectors" / "log"
+VECTORS = Path(__file__).resolve().parents[3] / "proto" / "vectors" / "log"
 KINDS = {"*.sst": "table", "wal/*.log": "log segment", "MANIFEST-*": "manifest", "CURRENT": "CURRENT"}
 
 

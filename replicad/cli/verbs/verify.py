@@ -10,7 +10,7 @@ import typer
 from replicad.cli.arguments import JsonOption, NodesArgument
 
 if TYPE_CHECKING:
-    from replicad.cli.node import Node
+    from replicad.cli.nodes.node import Node
 
 
 def register(app: typer.Typer) -> None:
@@ -48,9 +48,9 @@ def verify(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    from replicad.cli.comparison import compare_nodes, order_repairs
     from replicad.cli.exits import DifferentError, UsageError
-    from replicad.cli.node import open_node
+    from replicad.cli.nodes.comparison import compare_nodes, order_repairs
+    from replicad.cli.nodes.node import open_node
     from replicad.cli.output import print_json, show_size
 
     if len(nodes) < 2:

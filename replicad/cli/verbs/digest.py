@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def digest(node: NodeArgument, json: JsonOption = False) -> None:
-    from replicad.cli.node import open_node
+    from replicad.cli.nodes.node import open_node
     from replicad.cli.output import print_json
 
     with contextlib.closing(open_node(node)) as opened:

@@ -7,15 +7,15 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from replicad.cli.client import Argument, ReplyError
 from replicad.cli.exits import UnreachableError
+from replicad.cli.nodes.client import Argument, ReplyError
 from replicad.errors import CorruptionError, NotFoundError
 from replicad.replication.verify.contents import SnapshotContents
 from replicad.store.marks import MarkId
 from replicad.store.ranges import Entries, Entry, RangeDigest
 
 if TYPE_CHECKING:
-    from replicad.cli.client import Client
+    from replicad.cli.nodes.client import Client
     from replicad.store.reading import Snapshot
 
 REPLY_SECONDS = 60.0

@@ -1,0 +1,1 @@
+"""Nodes and data directories as the verbs see them: asked, read, compared, started."""
