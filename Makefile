@@ -19,7 +19,7 @@ TOOLS := $(VENV)/.tools
 INSTALLED := $(VENV)/.installed
 BENCH_INSTALLED := $(VENV)/.bench-installed
 S3_INSTALLED := $(VENV)/.s3-installed
-KERNEL_SOURCES := $(wildcard replicad/kernels/*.cc replicad/kernels/*.h replicad/kernels/CMakeLists.txt)
+KERNEL_SOURCES := $(wildcard replicad/kernels/*/*.cc replicad/kernels/*/*.h replicad/kernels/CMakeLists.txt)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help

@@ -50,8 +50,8 @@ def is_available() -> bool:
 def build() -> None:
     """Compiles what has changed; raises CalledProcessError with the compiler's words on stderr."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    headers = max(path.stat().st_mtime_ns for path in (*KERNELS.glob("*.h"), *SOURCES.glob("*.h")))
-    kernels = [path for path in sorted(KERNELS.glob("*.cc")) if not path.stem.startswith("module")]
+    headers = max(path.stat().st_mtime_ns for path in (*KERNELS.rglob("*.h"), *SOURCES.glob("*.h")))
+    kernels = [path for path in sorted(KERNELS.rglob("*.cc")) if path.parent.name != "bindings"]
     objects = [BUILD / f"kernel-{path.stem}.o" for path in kernels]
     programs = [SOURCES / f"{target}.cc" for target in TARGETS]
 

@@ -1,10 +1,10 @@
 // A body put into memtables, against a map: what a replica does with what its primary sent.
-#include "apply.h"
+#include "log/apply.h"
 
 #include <map>
 
 #include "harness.h"
-#include "memtable.h"
+#include "memtable/memtable.h"
 
 using namespace replicad;
 using namespace replicad::fuzz;

@@ -1,5 +1,5 @@
 // The body of a batch. What is accepted is what the encoder writes for the same records, byte for byte.
-#include "batch.h"
+#include "log/batch.h"
 
 #include "harness.h"
 

@@ -1,7 +1,7 @@
 // A raw data block: every way to read it, and what the strict walk accepts must be found by all of them.
-#include "block.h"
+#include "table/block.h"
 
-#include "block_cache.h"
+#include "table/block_cache.h"
 #include "harness.h"
 
 using namespace replicad;

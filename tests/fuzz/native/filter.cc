@@ -1,5 +1,5 @@
 // A filter as it comes, and one that is built of the input: it contains what it was built of.
-#include "bloom.h"
+#include "table/bloom.h"
 
 #include "harness.h"
 

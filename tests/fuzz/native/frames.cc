@@ -1,5 +1,5 @@
 // A stretch of the log, as it comes and with its checksums put right, so that what lies behind them is reached too.
-#include "frame_scan.h"
+#include "log/frame_scan.h"
 
 #include "harness.h"
 

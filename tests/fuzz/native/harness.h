@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "bytes.h"
-#include "errors.h"
+#include "base/bytes.h"
+#include "base/errors.h"
 
 namespace replicad::fuzz {
 

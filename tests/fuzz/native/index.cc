@@ -1,5 +1,5 @@
 // The index of a table, against a walk through all separators.
-#include "index.h"
+#include "table/index.h"
 
 #include "harness.h"
 

@@ -1,5 +1,5 @@
 // Blocks of several runs, merged: what comes out is in order, or the merge says that what went in was not.
-#include "merger.h"
+#include "merge/merger.h"
 
 #include <map>
 

@@ -1,8 +1,8 @@
 // A table whose index, filter and blocks are what the input says: lookups and scans answer or say Corruption.
-#include "read_view.h"
+#include "read/read_view.h"
 
 #include "harness.h"
-#include "scan.h"
+#include "read/scan.h"
 
 using namespace replicad;
 using namespace replicad::fuzz;

@@ -1,0 +1,28 @@
+// Applies frames to memtables: on the primary right after its append, on a replica after its own, and in recovery.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "log/frame.h"
+#include "memtable/memtable_set.h"
+
+namespace replicad {
+
+struct NumberedOperation {
+  uint64_t sequence;
+  Operation operation;
+};
+
+// Inserts the puts and deletes of one body, numbered from `first_sequence`. Operations of families that are not in the
+// set are skipped: those were dropped. Appends control operations to `controls` unless it is null. `base` is where
+// the body begins, for errors.
+void ApplyBody(std::string_view body, uint64_t base, uint64_t first_sequence, MemtableSet& memtables,
+               std::vector<NumberedOperation>* controls);
+
+// Applies frames from `offset` on and stops after the first one that holds a control operation, so that the caller acts
+// on it before what follows. Returns the offset to go on from. The frames were scanned before.
+size_t ApplyFrames(std::string_view frames, size_t offset, MemtableSet& memtables,
+                   std::vector<NumberedOperation>* controls);
+
+}  // namespace replicad
