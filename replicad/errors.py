@@ -2,6 +2,7 @@
 
     ReplicadError
     ├── InvalidArgument          a value the caller gave is outside its limits (also a ValueError)
+    │   └── NotKnownYet          the archived log ends before the time that was asked for
     ├── ConfigError              a configuration that cannot be used as it stands
     ├── StoreError
     │   ├── CorruptionError      bytes on disk or on the wire are not what was written
@@ -16,22 +17,39 @@
     │   ├── TargetError          a backup target cannot be reached, or refuses
     │   ├── AttachmentError      a file beside the database is not what it was at the cut
     │   ├── LogGoneError         the log no longer holds that sequence number
+    │   ├── BatchTooLargeError   a batch that no reply can hold
     │   ├── CatchUpError         a reader beside a writer found no state that stayed long enough
     │   └── NotFoundError        no such database, file or family
-    └── ReplicationError
-        ├── ProtocolError        the peer broke the protocol
-        ├── WrongDatabaseError   the peer has another database
-        ├── DivergedError        the histories fork where none may be thrown away
-        ├── GapError             a batch does not follow the one before it
-        ├── FencedError          a higher epoch exists
-        └── PeerTimeoutError     the peer missed a deadline
+    ├── ReplicationError
+    │   ├── ProtocolError        the peer broke the protocol
+    │   ├── WrongDatabaseError   the peer has another database
+    │   ├── DivergedError        the histories fork where none may be thrown away
+    │   ├── GapError             a batch does not follow the one before it
+    │   ├── FencedError          a higher epoch exists
+    │   ├── PeerTimeoutError     the peer missed a deadline
+    │   ├── TooManySessionsError a primary has no room for one more replica or copy
+    │   ├── SessionRefusedError  the peer refused the session
+    │   ├── LinkStoppedError     the two nodes must not replicate as they are
+    │   ├── UpstreamError        the followed node cannot answer a verification
+    │   │   └── UpstreamDamagedError    its own tables are damaged
+    │   └── RoleRefused          a change of role is refused
+    └── CommandLineError         what ends a verb of the command line
+        ├── UsageError           an argument that cannot be meant
+        ├── UnreachableError     nobody answers at an address
+        ├── ReplyError           a node answered with an error
+        ├── DifferentError       two nodes hold different data
+        ├── DemoError            the demonstration found what must not be
+        └── OutputError          standard output cannot be written
 
-A bug is an assertion, never one of these.
+A bug is an assertion, never one of these. What steers one part and never leaves it (a merge that is told to
+stop, a reply that ends a command) stands beside what raises it.
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 
@@ -54,6 +72,24 @@ def _again(
 
 class InvalidArgument(ReplicadError, ValueError):
     """A value outside its limits; the message names the value and the limit."""
+
+
+class NotKnownYet(InvalidArgument):
+    """The archive ends before the time that was asked for; a node that runs may soon say more.
+
+    `known_us` is until when nothing more was committed, in microseconds since 1970, and `marked_us` when
+    somebody said so last, of whatever; None when nobody did.
+    """
+
+    def __init__(self, sequence: int, known_us: int | None, marked_us: int | None) -> None:
+        until = ""
+        if known_us is not None:
+            until = f" (until {datetime.fromtimestamp(known_us / 1e6, UTC).isoformat()} nothing was)"
+        super().__init__(
+            f"the archived log ends at sequence number {sequence}, before that time: nothing tells whether "
+            f"more was committed until then{until}; sequence={sequence} restores all that there is"
+        )
+        self.known_us, self.marked_us = known_us, marked_us
 
 
 class ConfigError(ReplicadError):
@@ -150,6 +186,10 @@ class LogGoneError(StoreError):
         self.first_available = first_available
 
 
+class BatchTooLargeError(StoreError):
+    """A batch that no reply can hold."""
+
+
 class CatchUpError(StoreError):
     """Every state that a reader beside a writer began to open was gone before it had opened it: try again."""
 
@@ -209,3 +249,68 @@ class FencedError(ReplicationError):
 
 class PeerTimeoutError(ReplicationError):
     """The peer missed a deadline."""
+
+
+class TooManySessionsError(ReplicationError):
+    """There is no room for one more now."""
+
+
+class SessionRefusedError(ReplicationError):
+    """The peer refused the session; `retry` says whether time can mend it."""
+
+    def __init__(self, code: str, reason: str, retry: bool) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.retry = retry
+
+
+class LinkStoppedError(ReplicationError):
+    """The two nodes must not replicate as they are; the message is for the operator."""
+
+
+class UpstreamError(ReplicationError):
+    """The other node cannot answer: there is no session, or its own data is damaged."""
+
+
+class UpstreamDamagedError(UpstreamError):
+    """The other node found rot in its own tables."""
+
+
+class RoleRefused(ReplicationError):
+    """A role stays what it is; the message says why and what to do."""
+
+
+class CommandLineError(ReplicadError):
+    """What ends a verb of the command line; its exit code follows from the class (`cli/exits.py`)."""
+
+
+class UsageError(CommandLineError):
+    """An argument that cannot be meant."""
+
+
+class UnreachableError(CommandLineError):
+    """Nobody answers at an address, or the connection broke."""
+
+
+class ReplyError(CommandLineError):
+    """The node answered with an error; `code` is its first word."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.code = text.partition(" ")[0]
+
+
+class DifferentError(CommandLineError):
+    """Two nodes hold different data; the message gives the first difference."""
+
+
+class DemoError(CommandLineError):
+    """The demonstration found something that must not be."""
+
+
+class OutputError(CommandLineError):
+    """What was printed does not arrive. No OSError, which verbs take for one of their files."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(f"cannot write to stdout: {reason.strerror}")
+        self.has_no_reader = reason.errno == errno.EPIPE

@@ -12,9 +12,14 @@ from collections.abc import Iterator
 import pytest
 
 import replicad
-from replicad.backup.restore.point import NotKnownYet
-from replicad.cli.streams import OutputError
-from replicad.errors import ConditionFailed, CorruptionError, LogGoneError, ReplicadError
+from replicad.errors import (
+    ConditionFailed,
+    CorruptionError,
+    LogGoneError,
+    NotKnownYet,
+    OutputError,
+    ReplicadError,
+)
 
 SAMPLES: list[ReplicadError] = [
     CorruptionError("reason", path="/a/b", offset=7, expected=1, got=2),

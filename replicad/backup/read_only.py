@@ -20,14 +20,15 @@ from replicad.backup.info import BackupInfo
 from replicad.backup.limits import RateLimiter
 from replicad.backup.meta import BackupMeta
 from replicad.backup.names import BackupId
+from replicad.backup.open_target import open_target
 from replicad.backup.options import BackupEngineOptions
 from replicad.backup.progress import Meter, ProgressCallback
 from replicad.backup.restore.destination import Destination
 from replicad.backup.restore.operation import Restoration, RestoreReport
-from replicad.backup.restore.point import NotKnownYet, Point, point_at_sequence, point_at_time, reaches
+from replicad.backup.restore.point import Point, point_at_sequence, point_at_time, reaches
 from replicad.backup.shelf import Shelf, is_bad_medium, read_meta, read_shelf
 from replicad.backup.stop import Stop
-from replicad.backup.target import Target, open_target
+from replicad.backup.target import Target
 from replicad.backup.verify import Verification, verify
 from replicad.env import Env, naming_full_disk
 from replicad.errors import (
@@ -36,6 +37,7 @@ from replicad.errors import (
     InvalidArgument,
     NewerFormatError,
     NotFoundError,
+    NotKnownYet,
     StoreError,
 )
 from replicad.options import Options

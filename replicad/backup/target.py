@@ -6,11 +6,8 @@ A directory goes through `env`, synced; everything else is a URL that fsspec kno
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from replicad.backup.address import parse_target
-from replicad.env import Env
 from replicad.env.filesystem import Bytes
 
 
@@ -80,17 +77,3 @@ def settle(target: Target, names: Iterable[str]) -> None:
     """Before anything is published that relies on files which somebody else wrote."""
     if isinstance(target, SettlingTarget):
         target.settle(names)
-
-
-def open_target(where: str | Path | Target, env: Env, *, sync: bool = True) -> Target:
-    """A path, a URL (`address`), or a target, which is given back as it is. Raises ConfigError."""
-    if not isinstance(where, str | Path):
-        return where
-    address = parse_target(where) if isinstance(where, str) else where
-    if isinstance(address, Path):
-        from replicad.backup.directory_target import DirectoryTarget
-
-        return DirectoryTarget(env, address, sync=sync)
-    from replicad.backup.fsspec_target import FsspecTarget
-
-    return FsspecTarget(address)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from replicad.cli.exits import UsageError
+from replicad.errors import UsageError
 
 NodeArgument = Annotated[
     str, typer.Argument(metavar="NODE", help="HOST:PORT of a running node, or a data directory.")

@@ -9,7 +9,13 @@
 
 from __future__ import annotations
 
-from replicad.errors import ConfigError, PoisonedError, ReplicadError
+from replicad.errors import (
+    ConfigError,
+    DifferentError,
+    PoisonedError,
+    UnreachableError,
+    UsageError,
+)
 
 OK = 0
 ERROR = 1
@@ -29,18 +35,6 @@ Exit codes:
   2   the command line is wrong       74  storage failed: what the disk holds is unknown
   3   the node cannot be reached      78  the configuration cannot be used
                                       130 interrupted"""
-
-
-class UnreachableError(ReplicadError):
-    """Nobody answers at an address, or the connection broke."""
-
-
-class DifferentError(ReplicadError):
-    """Two nodes hold different data; the message gives the first difference."""
-
-
-class UsageError(ReplicadError):
-    """An argument that cannot be meant."""
 
 
 def exit_code(error: BaseException) -> int:

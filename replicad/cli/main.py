@@ -32,7 +32,7 @@ from replicad.cli.verbs import (
     verify,
 )
 from replicad.env import raise_descriptor_limit
-from replicad.errors import ReplicadError
+from replicad.errors import OutputError, ReplicadError
 
 app = typer.Typer(
     name="replicad",
@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     code = _run(arguments)
     try:
         sys.stdout.flush()
-    except streams.OutputError as error:
+    except OutputError as error:
         return code or _output_lost(error)
     return code
 
@@ -120,7 +120,7 @@ def _run(arguments: list[str]) -> int:
         if not arguments:
             return USAGE
         return result if isinstance(result, int) else OK
-    except streams.OutputError as error:
+    except OutputError as error:
         return _output_lost(error)
     except ReplicadError as error:
         print_error("; ".join([str(error), *getattr(error, "__notes__", ())]))
@@ -140,7 +140,7 @@ def _run(arguments: list[str]) -> int:
         return USAGE
 
 
-def _output_lost(error: streams.OutputError) -> int:
+def _output_lost(error: OutputError) -> int:
     """The exit code: a reader that went away has seen enough."""
     if error.has_no_reader:
         return OK

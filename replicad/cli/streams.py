@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
 import sys
 from typing import Any, TextIO
 
-from replicad.errors import ReplicadError
-
-
-class OutputError(ReplicadError):
-    """What was printed does not arrive. No OSError, which verbs take for one of their files."""
-
-    def __init__(self, reason: OSError) -> None:
-        super().__init__(f"cannot write to stdout: {reason.strerror}")
-        self.has_no_reader = reason.errno == errno.EPIPE
+from replicad.errors import OutputError
 
 
 class _Stdout(io.FileIO):

@@ -36,7 +36,14 @@ from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.daemon.roles.switchover import deliver_grant, get_ready, take_over
 from replicad.daemon.status import node_document, replica_views
 from replicad.env import Env
-from replicad.errors import ConfigError, CorruptionError, PoisonedError, ReplicadError, StoreError
+from replicad.errors import (
+    ConfigError,
+    CorruptionError,
+    PoisonedError,
+    ReplicadError,
+    RoleRefused,
+    StoreError,
+)
 from replicad.replication.policy.roles import Standing, Start, Stored, at_start
 from replicad.replication.policy.synchronous import parse_rule
 from replicad.replication.primary.durable_age import DurableAge
@@ -48,7 +55,6 @@ from replicad.replication.wire.connection import TcpConnection
 from replicad.replication.wire.messages import Grant, Handover, Message, Refuse
 from replicad.replication.wire.messages import Standing as StandingMessage
 from replicad.server import ReplicaView
-from replicad.server.interfaces import RoleRefused
 from replicad.state import Shown
 from replicad.store.copies.checkpoint import list_files
 from replicad.store.database import Database

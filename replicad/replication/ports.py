@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from replicad.replication.policy.slot_states import LogFile
 from replicad.replication.wire.connection import Connection
 from replicad.state.records import BootstrapProgress, Slot
 from replicad.types import EpochRecord, Position
@@ -34,15 +35,6 @@ class LogCursor(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-class LogFile(Protocol):
-    @property
-    def first_sequence(self) -> int: ...
-    @property
-    def last_sequence(self) -> int: ...
-    @property
-    def size_bytes(self) -> int: ...
 
 
 class Store(Protocol):

@@ -3,8 +3,8 @@
 `RespServer` is given a store, and a `Node` for what only the daemon knows.
 """
 
-from replicad.server.interfaces import Node, ReplicaView, Store
+from replicad.server.interfaces import Node, ReplicaView
 from replicad.server.options import ServerOptions
 from replicad.server.server import RespServer
 
-__all__ = ["Node", "ReplicaView", "RespServer", "ServerOptions", "Store"]
+__all__ = ["Node", "ReplicaView", "RespServer", "ServerOptions"]

@@ -1,9 +1,6 @@
-"""What the server asks of the layers around it.
+"""What the server asks of the node that it answers for: what only the daemon and replication know.
 
-`Store` is the part of `replicad.store`'s Database that serving clients takes. `Node` is what only the daemon
-knows: the role, the link to the primary, the replicas. The daemon hands both to `RespServer`, so that nothing
-here imports a daemon or replication.
-
+The daemon hands a `Node` to `RespServer`, beside the store, so that nothing in this package imports either.
 Except where a method says otherwise, everything is called on the event loop's thread and must not block it.
 """
 
@@ -11,29 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from replicad.errors import CorruptionError, ReplicadError
-from replicad.options import Options
-from replicad.store.marks import Mark, Marks
-from replicad.types import EpochRecord, Position
-
-
-class Batch(Protocol):
-    """Operations that commit together; the store's WriteBatch."""
-
-    @property
-    def count(self) -> int: ...
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        ...
-
-    def put(self, key: bytes, value: bytes, /, family: int = 0) -> Any: ...
-    def delete(self, key: bytes, /, family: int = 0) -> Any: ...
-    def put_log_data(self, data: bytes, /) -> Any: ...
-
+from replicad.errors import CorruptionError
 
 Put = tuple[bytes, bytes]
 """A batch that is one put of (key, value) in the default family."""
@@ -59,119 +36,10 @@ class Walkable(Protocol):
 
 
 class Reader(Walkable, Protocol):
-    """One of the store: `Store.newest`, or a snapshot."""
+    """One of the store: `Database.newest`, or a snapshot."""
 
     def part(self, key: bytes, first: int, last: int, /, *, family: int = 0) -> tuple[int, bytes]: ...
     def sequence_of(self, key: bytes, /, *, family: int = 0) -> int: ...
-
-
-class Snapshot(Reader, Protocol):
-    """A state that stays readable, from any thread, until it is closed."""
-
-    @property
-    def sequence(self) -> int: ...
-    def close(self) -> None: ...
-
-
-class Checkpoint(Protocol):
-    """A copy that was made; `position` is where it opens."""
-
-    @property
-    def position(self) -> Position: ...
-
-
-class Update(Protocol):
-    """One batch of the log; `position` is the one after it."""
-
-    @property
-    def position(self) -> Position: ...
-    @property
-    def first_sequence(self) -> int: ...
-    @property
-    def commit_time(self) -> int: ...
-    @property
-    def batch(self) -> Any: ...
-
-
-class Updates(Iterator[Update], Protocol):
-    """Ends where the durable log ends."""
-
-    def close(self) -> None: ...
-
-
-class Store(Protocol):
-    @property
-    def options(self) -> Options: ...
-    @property
-    def newest(self) -> Reader: ...
-    @property
-    def database_id(self) -> bytes: ...
-    @property
-    def latest_sequence(self) -> int: ...
-    @property
-    def appended_sequence(self) -> int: ...
-    @property
-    def durable_sequence(self) -> int: ...
-    @property
-    def position(self) -> Position: ...
-    @property
-    def durable_position(self) -> Position: ...
-    @property
-    def visible_position(self) -> Position:
-        """What readers see is not after it."""
-        ...
-
-    @property
-    def stalled(self) -> object:
-        """True, or a reason, while writes should wait or are refused."""
-        ...
-
-    @property
-    def refused(self) -> str | None:
-        """Why writes are refused for want of room on the disk; None while they are not."""
-        ...
-
-    @property
-    def failed(self) -> BaseException | None: ...
-
-    @property
-    def epochs(self) -> tuple[EpochRecord, ...]: ...
-
-    @property
-    def families(self) -> dict[str, int]:
-        """Id by name, those of the newest write."""
-        ...
-
-    def get(self, key: bytes, /, *, family: int = 0) -> bytes | None: ...
-    def contains(self, key: bytes, /, *, family: int = 0) -> bool: ...
-    def part(self, key: bytes, first: int, last: int, /, *, family: int = 0) -> tuple[int, bytes]: ...
-    def multi_get(self, keys: list[bytes], /, *, family: int = 0) -> list[bytes | None]: ...
-    def submit_create_family(self, name: str, /) -> tuple[int, int]:
-        """(id, sequence number)."""
-        ...
-
-    def submit_drop_family(self, family: int, /) -> int: ...
-    @property
-    def marks(self) -> Marks: ...
-    def submit_mark(self, mark: Mark, /) -> int: ...
-    def hold_snapshot(self, mark: Mark, /) -> int: ...
-    def snapshot(self) -> Snapshot: ...
-    def submit_many(self, items: Sequence[Any], /) -> int:
-        """Appends batches and single puts, each as a frame of its own, with one write.
-
-        All of them or, when it raises, none. Returns the last sequence number.
-        """
-        ...
-
-    def subscribe(self, callback: Callable[[], None], /) -> Callable[[], None]: ...
-
-    # From here on: called in a thread, may block.
-    def position_at(self, sequence: int, /) -> Position | None: ...
-    def get_updates_since(self, sequence: int, /) -> Updates: ...
-    def sequence_at_time(self, commit_time_us: int, /) -> int: ...
-    def digest(self, snapshot: Any = None, /) -> tuple[int, str]: ...
-    def create_checkpoint(self, path: Path, /) -> Checkpoint: ...
-    def stats(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,10 +90,6 @@ class Waits(Protocol):
         """Waits until so many replicas have it at that level ("received", "applied", "durable"), or the time
         is over; the names of those that have it then."""
         ...
-
-
-class RoleRefused(ReplicadError):
-    """A role stays what it is; the message says why and what to do."""
 
 
 class Node(Protocol):

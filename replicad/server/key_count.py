@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from replicad.server.interfaces import Snapshot, Store, Walkable
+from replicad.server.interfaces import Walkable
+from replicad.store.database import Database
+from replicad.store.reading import Snapshot
 
 _SLOW_SECONDS = 0.25
 _REUSE_FACTOR = 20
@@ -15,7 +17,7 @@ class KeyCount:
     some multiple of that time, and INFO says how old it is. `count` and `measure` run in a thread, the
     rest on the loop."""
 
-    def __init__(self, store: Store, now: Callable[[], float], family: int) -> None:
+    def __init__(self, store: Database, now: Callable[[], float], family: int) -> None:
         self._store = store
         self._family = family
         self._now = now

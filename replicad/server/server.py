@@ -1,6 +1,6 @@
 """The client port: connections, the group of this tick, and what happens when the store moves.
 
-    Connection --put--> WriteGroup --submit--> Store --(any thread) moved--> _wake --> release held replies
+    Connection --put--> WriteGroup --submit--> Database --(any thread) moved--> _wake --> release held replies
 
 One listener and any number of connections on one event loop, which owns everything here but the threads'
 work. Nothing on the loop waits for a disk sync or walks over many keys.
@@ -25,7 +25,7 @@ from replicad.server.commands import COMMANDS, READ_ONLY, STALE, WRITABLE
 from replicad.server.commands.table import Table
 from replicad.server.connection import Connection
 from replicad.server.cursors import Cursors
-from replicad.server.interfaces import Batch, Node, Snapshot, Store
+from replicad.server.interfaces import Node
 from replicad.server.key_count import KeyCount
 from replicad.server.options import ServerOptions
 from replicad.server.pieces import Pieces
@@ -33,6 +33,9 @@ from replicad.server.session import Session
 from replicad.server.stats import ServerStats
 from replicad.server.watches import Watches
 from replicad.server.writes import WriteGroup, replicas_missing, write_refused
+from replicad.store.batch import WriteBatch
+from replicad.store.database import Database
+from replicad.store.reading import Snapshot
 
 log = structlog.get_logger()
 
@@ -51,7 +54,7 @@ class RespServer:
 
     def __init__(
         self,
-        store: Store,
+        store: Database,
         node: Node,
         *,
         shutdown: Callable[[], None],
@@ -83,7 +86,7 @@ class RespServer:
         self.role_changes = 0
         self.cursors = Cursors()
         self._key_counts: dict[int, KeyCount] = {}
-        self.new_batch: Callable[[], Batch] = cast(Callable[[], Batch], kernels.Batch)
+        self.new_batch: Callable[[], WriteBatch] = cast(Callable[[], WriteBatch], kernels.Batch)
         self.stalled = False
         self._shutdown = shutdown
         self._closing = False

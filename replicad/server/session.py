@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from replicad.errors import InvalidArgument
 from replicad.options import KEY_BYTES_MAX
 from replicad.server import refusals
-from replicad.server.interfaces import Batch, Name, Put, Reader
+from replicad.server.interfaces import Name, Put, Reader
 from replicad.server.parts import part_of
 from replicad.server.refusals import Refused
 from replicad.server.writes import PENDING, Segment, Transaction
+from replicad.store.batch import WriteBatch
 
 if TYPE_CHECKING:
     from replicad.server.server import RespServer
@@ -185,14 +186,14 @@ class Session:
     def name_of(self, key: bytes) -> Name:
         return (self.family, key) if self.family else key
 
-    def begin_batch(self) -> Batch:
+    def begin_batch(self) -> WriteBatch:
         """A batch that carries the annotations which wait for one."""
         batch = self.server.new_batch()
         for data in self.annotations:
             batch.put_log_data(data)
         return batch
 
-    def commit(self, batch: Batch | Put) -> None:
+    def commit(self, batch: WriteBatch | Put) -> None:
         """Adds the batch to the group; this command's reply waits for it."""
         self.server.group.add(self.segment or self._join_group(), batch)
         if self.annotations:

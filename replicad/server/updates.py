@@ -11,9 +11,10 @@ from __future__ import annotations
 from contextlib import closing
 
 from replicad import kernels
-from replicad.errors import StoreError
+from replicad.errors import BatchTooLargeError
 from replicad.server import replies
-from replicad.server.interfaces import Store, Update
+from replicad.store.database import Database
+from replicad.store.updates import Update
 
 UPDATES_MAX = 10_000
 OPERATIONS_BYTES_MAX = 256 << 20
@@ -21,15 +22,11 @@ OPERATIONS_BYTES_MAX = 256 << 20
 _REPLY_BYTES_MAX = 16 << 20
 
 
-class TooLarge(StoreError):
-    """A batch that no reply can hold."""
-
-
-def read_updates(store: Store, since: int, count: int, protocol: int, bytes_max: int) -> list[bytes]:
+def read_updates(store: Database, since: int, count: int, protocol: int, bytes_max: int) -> list[bytes]:
     """Up to `count` encoded updates from the batch that holds `since`; fewer when they are large.
 
-    Empty when nothing durable follows yet. Raises LogGoneError, and TooLarge for a batch whose operations
-    take more than `bytes_max` in a reply.
+    Empty when nothing durable follows yet. Raises LogGoneError, and BatchTooLargeError for a
+    batch whose operations take more than `bytes_max` in a reply.
     """
     found: list[bytes] = []
     size = 0
@@ -51,7 +48,7 @@ def _encode(update: Update, protocol: int, bytes_max: int) -> bytes:
     null = replies.nil(protocol)
     operations = kernels.encode_operations(update.batch.data, min(bytes_max, OPERATIONS_BYTES_MAX), null)
     if operations is None:
-        raise TooLarge(
+        raise BatchTooLargeError(
             f"the batch at {position.sequence} is too large for a reply: `replicad updates DIRECTORY` has it"
         )
     head: list[replies.Value] = [

@@ -20,8 +20,10 @@ import structlog
 
 from replicad.errors import DiskFullError, PoisonedError, ReplicadError
 from replicad.server import replies
-from replicad.server.interfaces import Batch, Name, Put, Reader, Store
+from replicad.server.interfaces import Name, Put, Reader
 from replicad.server.watches import Watches
+from replicad.store.batch import WriteBatch
+from replicad.store.database import Database
 
 if TYPE_CHECKING:
     from replicad.server.session import Session
@@ -64,9 +66,9 @@ class Segment:
 class WriteGroup:
     """The batches of this tick, and the segments whose replies wait for them."""
 
-    def __init__(self, store: Store, watches: Watches, schedule: Callable[[], None]) -> None:
+    def __init__(self, store: Database, watches: Watches, schedule: Callable[[], None]) -> None:
         self.overlay: dict[Name, bytes | None] = {}
-        self.batches: list[Batch | Put] = []
+        self.batches: list[WriteBatch | Put] = []
         self.segments: list[Segment] = []
         self.refusals = 0
         """How many groups were not written."""
@@ -77,7 +79,7 @@ class WriteGroup:
         self._schedule = schedule
         self._scheduled = False
 
-    def add(self, segment: Segment, batch: Batch | Put) -> None:
+    def add(self, segment: Segment, batch: WriteBatch | Put) -> None:
         """`segment` must be one of this group's; the next reply appended to it answers `batch`."""
         if not self._scheduled:
             self._scheduled = True
@@ -166,14 +168,14 @@ class Transaction:
 
     __slots__ = ("_begin_batch", "batch", "overlay", "reader", "saw_group")
 
-    def __init__(self, reader: Reader, begin_batch: Callable[[], Batch]) -> None:
-        self.batch: Batch | None = None
+    def __init__(self, reader: Reader, begin_batch: Callable[[], WriteBatch]) -> None:
+        self.batch: WriteBatch | None = None
         self.overlay: dict[Name, bytes | None] = {}
         self.reader = reader
         self.saw_group = False
         self._begin_batch = begin_batch
 
-    def open_batch(self) -> Batch:
+    def open_batch(self) -> WriteBatch:
         if self.batch is None:
             self.batch = self._begin_batch()
         return self.batch

@@ -156,7 +156,8 @@ class Core:
     """What the options file says and this version does not know."""
     leases: Leases = field(init=False)
     commit_clock: CommitClock = field(init=False)
-    marks: Marks = field(init=False)
+    marks: Marks[Any] = field(init=False)
+    """Of `Snapshot`s, which know this class."""
     deletions: Deletions = field(init=False)
 
     def __post_init__(self) -> None:

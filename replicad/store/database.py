@@ -341,7 +341,7 @@ class Database(LogAccess):
     # Verification
 
     @property
-    def marks(self) -> Marks:
+    def marks(self) -> Marks[Snapshot]:
         """The marks that were applied here lately, each with its snapshot; see `submit_mark`."""
         return self._core.marks
 

@@ -13,13 +13,10 @@ from __future__ import annotations
 import struct
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NewType
+from typing import Generic, NewType, Protocol, TypeVar
 
 from replicad.errors import InvalidArgument, NotFoundError
 from replicad.store.holds.leases import Lease, Leases
-
-if TYPE_CHECKING:
-    from replicad.store.reading import Snapshot
 
 MarkId = NewType("MarkId", bytes)
 """16 random bytes."""
@@ -59,15 +56,23 @@ def decode_mark(data: bytes) -> Mark | None:
     return Mark(MarkId(id), min(seconds, SECONDS_MAX)) if seconds else None
 
 
-class Marks:
-    """The snapshots held for marks; any thread."""
+class Closable(Protocol):
+    def close(self, why: str, /) -> None: ...
+
+
+S = TypeVar("S", bound=Closable)
+
+
+class Marks(Generic[S]):
+    """The snapshots held for marks; any thread. What a snapshot is stands above this file: it is closed here,
+    and given back."""
 
     def __init__(self, leases: Leases) -> None:
         self._leases = leases
         self._lock = threading.Lock()
-        self._held: dict[MarkId, tuple[Snapshot, Lease]] = {}
+        self._held: dict[MarkId, tuple[S, Lease]] = {}
 
-    def hold(self, mark: Mark, snapshot: Snapshot) -> None:
+    def hold(self, mark: Mark, snapshot: S) -> None:
         """Owns `snapshot` from now on. An older one of this mark, or the oldest of too many, is closed."""
         lease = self._leases.take(
             f"verification {mark.id.hex()}", mark.seconds, None, lambda: 0, snapshot.close
@@ -87,7 +92,7 @@ class Marks:
             entry = self._held.get(id)
         return entry is not None and entry[1].ended is None
 
-    def snapshot(self, id: MarkId) -> Snapshot:
+    def snapshot(self, id: MarkId) -> S:
         """What the database held at the mark; the caller does not close it.
 
         Raises NotFoundError for a mark that was not applied here, or so long ago that it holds nothing any

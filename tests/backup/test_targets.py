@@ -13,7 +13,8 @@ import replicad
 from replicad import DiskFullError, InvalidArgument, NotFoundError
 from replicad.backup.directory_target import DirectoryTarget
 from replicad.backup.fsspec_target import FsspecTarget
-from replicad.backup.target import Target, ages_seconds, open_target
+from replicad.backup.open_target import open_target
+from replicad.backup.target import Target, ages_seconds
 from replicad.env import Env, LocalFileSystem
 from replicad.errors import ConfigError, TargetError
 from tests.support.faulty_filesystem import FaultyFileSystem, no_space

@@ -16,10 +16,10 @@ import replicad
 from replicad.backup.archive.archiver import LogArchiver
 from replicad.cli.arguments import parse_time
 from replicad.cli.backup.arguments import parse_rate, parse_span
-from replicad.cli.exits import ERROR, INTERRUPTED, OK, USAGE, UsageError
+from replicad.cli.exits import ERROR, INTERRUPTED, OK, USAGE
 from replicad.daemon.records import locked_state
 from replicad.env import Env
-from replicad.errors import ConfigError
+from replicad.errors import ConfigError, UsageError
 from replicad.store.database import open_database
 from tests.cli.conftest import RECORDS, Outcome, fill
 from tests.support.waiting import eventually

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 import replicad
-from replicad.cli.exits import DIFFERENT, ERROR, UNREACHABLE, USAGE, UnreachableError
-from replicad.cli.nodes.client import Client, ReplyError
+from replicad.cli.exits import DIFFERENT, ERROR, UNREACHABLE, USAGE
+from replicad.cli.nodes.client import Client
 from replicad.cli.nodes.comparison import _Deadline, _write_mark, compare_nodes
 from replicad.cli.nodes.node import DirectoryNode, LiveNode
 from replicad.cli.output import show_time
+from replicad.errors import ReplyError, UnreachableError
 from replicad.options import KIB, Options
 from replicad.server.replies import Value, bulk, encode, error
 from replicad.store.database import open_database

@@ -12,8 +12,8 @@ import pytest
 
 from replicad.daemon.config import load_replica
 from replicad.daemon.program import NodeProgram
+from replicad.errors import RoleRefused
 from replicad.replication.policy.agree import Code, has_diverged
-from replicad.server.interfaces import RoleRefused
 from tests.support.programs import again, primary, replica_of, started, streams, until
 
 

@@ -11,10 +11,10 @@ import pytest
 
 import replicad.daemon.data.holding
 from replicad.daemon.roles.peers import address_of
+from replicad.errors import RoleRefused
 from replicad.replication.wire.identify import VERSIONS
 from replicad.replication.wire.meeting import exchange
 from replicad.replication.wire.messages import Hello, Message, Refuse
-from replicad.server.interfaces import RoleRefused
 from tests.support.programs import holds, primary, replica_of, streams, until
 
 

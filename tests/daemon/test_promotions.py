@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from replicad.daemon.program import NodeProgram
+from replicad.errors import RoleRefused
 from replicad.replication.policy.roles import Standing
-from replicad.server.interfaces import RoleRefused
 from tests.support.programs import primary, replica_of, streams, until
 
 

@@ -11,9 +11,8 @@ import pytest
 
 from replicad.daemon.config import load_primary, load_replica
 from replicad.daemon.program import NodeProgram
-from replicad.errors import ConfigError
+from replicad.errors import ConfigError, RoleRefused
 from replicad.replication.policy.roles import Standing
-from replicad.server.interfaces import RoleRefused
 from tests.support.programs import primary, replica_of, started, streams, until
 
 

@@ -14,11 +14,10 @@ from typing import Any, Literal
 import redis
 import uvloop
 
-from replicad.errors import CorruptionError
+from replicad.errors import CorruptionError, RoleRefused
 from replicad.replication.policy.synchronous import parse_rule
 from replicad.replication.primary.waits import Acknowledged, Waits
 from replicad.server import ReplicaView, RespServer, ServerOptions
-from replicad.server.interfaces import RoleRefused
 
 DEADLINE_SECONDS = 10.0
 

@@ -6,8 +6,8 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
+from replicad.errors import RoleRefused
 from replicad.replication.policy.roles import Standing
-from replicad.server.interfaces import RoleRefused
 from tests.sim.machine import Machine
 from tests.sim.mishaps import MISHAPS
 from tests.sim.scenario import replica_config

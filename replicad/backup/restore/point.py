@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from replicad import kernels
 from replicad.backup.archive.frames import read_header, read_piece
@@ -15,7 +14,7 @@ from replicad.backup.archive.line import Line, Piece, is_on_line
 from replicad.backup.archive.log import ArchivedLog
 from replicad.backup.info import BackupInfo
 from replicad.backup.target import Target
-from replicad.errors import InvalidArgument, NotFoundError
+from replicad.errors import NotFoundError, NotKnownYet
 from replicad.types import Sequence
 
 STANDSTILL_BATCHES = 8
@@ -73,24 +72,6 @@ def point_at_time(target: Target, log: ArchivedLog, bases: Many[BackupInfo], tim
     if known_us is not None and known_us >= time_us:
         return Point(base, tuple(pieces))
     raise NotKnownYet(sequence, known_us, max((mark.time_us for mark in log.marks), default=None))
-
-
-class NotKnownYet(InvalidArgument):
-    """The archive ends before the time that was asked for; a node that runs may soon say more.
-
-    `known_us` is until when nothing more was committed, in microseconds since 1970, and `marked_us` when
-    somebody said so last, of whatever; None when nobody did.
-    """
-
-    def __init__(self, sequence: Sequence, known_us: int | None, marked_us: int | None) -> None:
-        until = ""
-        if known_us is not None:
-            until = f" (until {datetime.fromtimestamp(known_us / 1e6, UTC).isoformat()} nothing was)"
-        super().__init__(
-            f"the archived log ends at sequence number {sequence}, before that time: nothing tells whether "
-            f"more was committed until then{until}; sequence={sequence} restores all that there is"
-        )
-        self.known_us, self.marked_us = known_us, marked_us
 
 
 def reaches(log: ArchivedLog, base: BackupInfo) -> Sequence | None:

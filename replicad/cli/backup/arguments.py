@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from replicad.cli.exits import UsageError
-from replicad.errors import ConfigError, NotFoundError
+from replicad.errors import ConfigError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from replicad.backup.engine import BackupEngine

@@ -65,8 +65,8 @@ def create(
     rate: RateOption = None,
     json: JsonOption = False,
 ) -> None:
-    from replicad.cli.exits import UsageError
     from replicad.cli.output import print_json
+    from replicad.errors import UsageError
 
     if sum(given is not None for given in (node, data, remote)) != 1:
         raise UsageError("say what to back up: --node HOST:PORT, --data DIR or --from HOST:PORT")

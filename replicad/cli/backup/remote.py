@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from replicad.backup.source import LogTail, Readable
-from replicad.cli.exits import UnreachableError
 from replicad.cli.nodes.client import reason_of
 from replicad.env import Env
 from replicad.env.filesystem import ReadFile
 from replicad.env.read_only import ReadOnlyFileSystem
-from replicad.errors import InvalidArgument, NotFoundError, ProtocolError
+from replicad.errors import InvalidArgument, NotFoundError, ProtocolError, UnreachableError
 from replicad.options import Options
 from replicad.replication.copy.copy_client import CopyClient
 from replicad.replication.options import ReplicationOptions

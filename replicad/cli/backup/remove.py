@@ -87,7 +87,7 @@ def purge(
     json: JsonOption = False,
 ) -> None:
     from replicad.backup.databases import find_database
-    from replicad.cli.exits import UsageError
+    from replicad.errors import UsageError
 
     if keep is None and log_age is None and log_backups is None:
         raise UsageError("say what to keep: --keep N, --log-age SPAN or --log-backups N")

@@ -121,8 +121,8 @@ def _restore(
     database: str | None,
     **options: Any,
 ) -> RestoreReport:
-    from replicad.cli.exits import UsageError
     from replicad.env import Env
+    from replicad.errors import UsageError
 
     if sum(given is not None for given in (id, sequence, time)) > 1:
         raise UsageError("one of --id, --sequence and --time")

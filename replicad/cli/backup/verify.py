@@ -54,8 +54,9 @@ def verify(
 ) -> int:
     from replicad.cli.backup.interrupting import stoppable
     from replicad.cli.backup.progress import bar
-    from replicad.cli.exits import ERROR, OK, UsageError
+    from replicad.cli.exits import ERROR, OK
     from replicad.cli.output import print_json
+    from replicad.errors import UsageError
 
     if every + bool(ids) + (database is not None) > 1:
         raise UsageError("one of --all, --database and ids")

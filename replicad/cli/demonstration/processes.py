@@ -13,10 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from replicad.cli.exits import UnreachableError
-from replicad.cli.nodes.client import Client, ReplyError
+from replicad.cli.nodes.client import Client
 from replicad.cli.nodes.node import LiveNode
-from replicad.errors import PeerTimeoutError, ReplicadError
+from replicad.errors import DemoError, PeerTimeoutError, ReplyError, UnreachableError
 
 HOST = "127.0.0.1"
 START_SECONDS_MAX = 30.0
@@ -31,10 +30,6 @@ PROGRAM = (sys.executable, "-m", "replicad")
 def environment() -> dict[str, str]:
     """For PROGRAM: what this process finds its modules by, however it was installed."""
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-
-
-class DemoError(ReplicadError):
-    """The demonstration found something that must not be."""
 
 
 PORTS = range(12000, 30000)

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from replicad.cli.demonstration.library import SourceFile
-from replicad.cli.demonstration.processes import HOST, PROGRAM, Daemon, DemoError, environment
+from replicad.cli.demonstration.processes import HOST, PROGRAM, Daemon, environment
 from replicad.cli.demonstration.reporter import Stage
 from replicad.cli.demonstration.transactions import COUNTER, annotation, transaction_key
-from replicad.cli.nodes.client import ReplyError
 from replicad.cli.nodes.node import LiveNode
+from replicad.errors import DemoError, ReplyError
 
 
 def check_files(node: LiveNode, files: list[SourceFile], stage: Stage) -> None:

@@ -12,12 +12,13 @@ from rich import box
 from rich.table import Table
 
 from replicad.cli.demonstration.library import SourceFile
-from replicad.cli.demonstration.processes import HOST, POLL_SECONDS, Daemon, DemoError, free_ports
+from replicad.cli.demonstration.processes import HOST, POLL_SECONDS, Daemon, free_ports
 from replicad.cli.demonstration.proof import check_annotations, check_files, check_transactions
 from replicad.cli.demonstration.reporter import Reporter
 from replicad.cli.demonstration.transactions import TransactionStream
 from replicad.cli.nodes.comparison import compare_nodes
 from replicad.cli.output import show_seconds, show_size
+from replicad.errors import DemoError
 
 TRANSACTIONS_PER_STEP = 300
 """So many transactions pass before each kill, while a node is down, and after it is back."""

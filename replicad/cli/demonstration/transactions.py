@@ -10,9 +10,9 @@ from __future__ import annotations
 import threading
 import time
 
-from replicad.cli.demonstration.processes import HOST, DemoError
-from replicad.cli.exits import UnreachableError
-from replicad.cli.nodes.client import Client, ReplyError
+from replicad.cli.demonstration.processes import HOST
+from replicad.cli.nodes.client import Client
+from replicad.errors import DemoError, ReplyError, UnreachableError
 
 COUNTER = b"demo:counter"
 RECONNECT_SECONDS_MAX = 30.0

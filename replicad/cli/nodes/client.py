@@ -13,8 +13,7 @@ from typing import Any, cast
 
 import hiredis
 
-from replicad.cli.exits import UnreachableError
-from replicad.errors import ReplicadError
+from replicad.errors import ReplyError, UnreachableError
 
 CHUNK_BYTES = 1 << 18
 GROUP_BYTES = 4 << 20
@@ -24,14 +23,6 @@ group of them fits into the buffers of the sockets while the node waits for us t
 _NOTHING = object()
 
 Argument = bytes | str | int
-
-
-class ReplyError(ReplicadError):
-    """The node answered with an error; `code` is its first word."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.code = text.partition(" ")[0]
 
 
 class Client:

@@ -16,11 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from replicad.cli.exits import UnreachableError
-from replicad.cli.nodes.client import ReplyError
 from replicad.cli.nodes.node import LiveNode, Node, Side
 from replicad.cli.output import json_bytes, show_bytes
-from replicad.errors import ClosedError, NotFoundError, PeerTimeoutError
+from replicad.errors import ClosedError, NotFoundError, PeerTimeoutError, ReplyError, UnreachableError
 from replicad.replication.verify.comparison import Comparison, Kind
 from replicad.store.marks import Mark, MarkId
 

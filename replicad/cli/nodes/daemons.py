@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from replicad.cli.exits import UsageError
+from replicad.errors import UsageError
 
 
 def address(text: str | None) -> str | None:

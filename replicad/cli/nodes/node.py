@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from replicad.cli.exits import UnreachableError, UsageError
-from replicad.cli.nodes.client import Client, ReplyError
+from replicad.cli.nodes.client import Client
 from replicad.cli.nodes.sides import LiveSide, SnapshotSide
-from replicad.errors import LogGoneError
+from replicad.errors import LogGoneError, ReplyError, UnreachableError, UsageError
 from replicad.store.marks import Mark, MarkId
 from replicad.types import FamilyId, Operation, OperationKind, Position
 

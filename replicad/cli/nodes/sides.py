@@ -7,9 +7,8 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from replicad.cli.exits import UnreachableError
-from replicad.cli.nodes.client import Argument, ReplyError
-from replicad.errors import CorruptionError, NotFoundError
+from replicad.cli.nodes.client import Argument
+from replicad.errors import CorruptionError, NotFoundError, ReplyError, UnreachableError
 from replicad.replication.verify.contents import SnapshotContents
 from replicad.store.marks import MarkId
 from replicad.store.ranges import Entries, Entry, RangeDigest

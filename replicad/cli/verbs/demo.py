@@ -38,7 +38,7 @@ def demo(
     from replicad.cli.demonstration.library import standard_library
     from replicad.cli.demonstration.reporter import Reporter
     from replicad.cli.demonstration.story import Demonstration
-    from replicad.cli.exits import UsageError
+    from replicad.errors import UsageError
 
     # Ended from outside, the demonstration ends its daemons as it does on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -74,10 +74,9 @@ def drop(
         str, typer.Argument(metavar="REPLICA", help="Its name, its node id, or the beginning of that.")
     ],
 ) -> None:
-    from replicad.cli.exits import UsageError
     from replicad.cli.nodes.node import LiveNode, open_node
     from replicad.cli.nodes.offline import drop_slot
-    from replicad.errors import NotFoundError
+    from replicad.errors import NotFoundError, UsageError
 
     rows = [*_rows(node), *_peers(node)]
     found = {row["node_id"] for row in rows if replica == row["name"] or row["node_id"].startswith(replica)}

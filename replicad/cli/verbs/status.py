@@ -40,9 +40,10 @@ def status(
     ] = False,
     json: JsonOption = False,
 ) -> int:
-    from replicad.cli.exits import OK, UnreachableError, exit_code
+    from replicad.cli.exits import OK, exit_code
     from replicad.cli.nodes.node import open_node
     from replicad.cli.output import print_error, print_json
+    from replicad.errors import UnreachableError
 
     code = OK
     documents: list[dict[str, Any]] = []

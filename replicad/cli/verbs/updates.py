@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from replicad.cli.arguments import JsonOption, NodeArgument, parse_time
-from replicad.cli.exits import UsageError
+from replicad.errors import UsageError
 
 if TYPE_CHECKING:
     from replicad.cli.nodes.node import LogUpdate

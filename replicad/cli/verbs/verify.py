@@ -48,10 +48,10 @@ def verify(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    from replicad.cli.exits import DifferentError, UsageError
     from replicad.cli.nodes.comparison import compare_nodes, order_repairs
     from replicad.cli.nodes.node import open_node
     from replicad.cli.output import print_json, show_size
+    from replicad.errors import DifferentError, UsageError
 
     if len(nodes) < 2:
         raise UsageError("verify compares two nodes or more")

@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from replicad.backup.archive.frames import read_line
 from replicad.backup.archive.line import Line, Piece
 from replicad.backup.archive.log import look_at_log
-from replicad.backup.target import open_target
+from replicad.backup.open_target import open_target
 from replicad.env import Env
 from replicad.types import DatabaseId, EpochRecord, Position
 from replicad.types import Sequence as SequenceNumber

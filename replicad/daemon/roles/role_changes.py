@@ -24,7 +24,7 @@ from replicad.daemon.process.notify import notify
 from replicad.daemon.roles.peers import address_of
 from replicad.daemon.roles.resolve import resolve
 from replicad.daemon.roles.switchover import Switchover, reached
-from replicad.errors import ConfigError, PoisonedError, ReplicadError, StoreError
+from replicad.errors import ConfigError, PoisonedError, ReplicadError, RoleRefused, StoreError
 from replicad.replication.policy.agree import History, last_common, would_discard
 from replicad.replication.policy.roles import (
     MOVES,
@@ -38,7 +38,6 @@ from replicad.replication.policy.roles import (
 )
 from replicad.replication.tasks import in_thread
 from replicad.replication.wire.meeting import view_of
-from replicad.server.interfaces import RoleRefused
 
 if TYPE_CHECKING:
     from replicad.daemon.program import NodeProgram

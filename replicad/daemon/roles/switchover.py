@@ -27,7 +27,7 @@ import structlog
 
 from replicad.daemon.addresses import Address
 from replicad.daemon.roles.peers import address_of
-from replicad.errors import ReplicadError
+from replicad.errors import ReplicadError, RoleRefused
 from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX
 from replicad.replication.policy.roles import Standing
 from replicad.replication.primary.node import Session
@@ -35,7 +35,6 @@ from replicad.replication.tasks import Wakeup, in_thread
 from replicad.replication.wire.meeting import exchange, view_of
 from replicad.replication.wire.messages import Grant, Handover, Message, Ready, Refuse
 from replicad.replication.wire.messages import Standing as StandingMessage
-from replicad.server.interfaces import RoleRefused
 from replicad.store.database import Database
 from replicad.types import Position
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from replicad.env import Env
-from replicad.errors import ProtocolError, ReplicationError
+from replicad.errors import ProtocolError, ReplicationError, SessionRefusedError
 from replicad.replication.copy.fetch_plan import FetchPlan, another_helps
 from replicad.replication.copy.staging import FILES_MAX, StagedFile, Staging, check_list
 from replicad.replication.copy.transfer import Transfer
@@ -26,7 +26,7 @@ from replicad.replication.tasks import beside, in_thread
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.framing import PAYLOAD_BYTES_MAX
 from replicad.replication.wire.headers import FileEntry
-from replicad.replication.wire.identify import Identity, RefusedError
+from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.keepalive import keep_alive
 from replicad.replication.wire.messages import (
     Copy,
@@ -261,7 +261,7 @@ async def receive(connection: Connection) -> Message:
     while True:
         message = await connection.receive()
         if isinstance(message, Refuse):
-            raise RefusedError(message.code, message.reason, message.retry)
+            raise SessionRefusedError(message.code, message.reason, message.retry)
         if not isinstance(message, Heartbeat):
             return message
 

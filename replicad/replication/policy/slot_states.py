@@ -16,9 +16,20 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
-from replicad.replication.ports import LogFile
 from replicad.state.records import Slot
+
+
+class LogFile(Protocol):
+    """A segment of the log, as far as a slot is judged by it."""
+
+    @property
+    def first_sequence(self) -> int: ...
+    @property
+    def last_sequence(self) -> int: ...
+    @property
+    def size_bytes(self) -> int: ...
 
 
 class SlotState(Enum):

@@ -25,7 +25,7 @@ from replicad.errors import (
     PeerTimeoutError,
     ProtocolError,
     ReplicadError,
-    ReplicationError,
+    TooManySessionsError,
 )
 from replicad.replication.copy.copies import Copies
 from replicad.replication.copy.serve_copy import CopyServer
@@ -73,10 +73,6 @@ log = structlog.get_logger("replicad.replication")
 
 COPIES_MAX = 64
 """Copies that a node offers at a time. One more takes the place of the one that was not read for longest."""
-
-
-class SessionRefused(ReplicationError):
-    """There is no room for one more now."""
 
 
 @dataclass(slots=True, eq=False)
@@ -148,7 +144,7 @@ class PrimaryNode:
         """Runs one session to its end; raises only a cancellation. `first` was received already."""
         try:
             await self._serve(connection, first)
-        except SessionRefused as error:
+        except TooManySessionsError as error:
             connection.send(Refuse("busy", str(error), True))
             log.warning("replication.refused", peer=connection.peer, code="busy", reason=str(error))
         except (ReplicadError, OSError) as error:
@@ -206,23 +202,23 @@ class PrimaryNode:
             self.slots.drop(session.hello.node)
 
     async def _make_room(self, node_id: bytes) -> None:
-        """For a slot of one more replica. Raises SessionRefused when all are in use, or worth more."""
+        """For a slot of one more replica. Raises TooManySessionsError when all are in use, or worth more."""
         slots = self.slots.all()
         if len(slots) < SLOTS_MAX or self.slots.get(node_id) is not None:
             return
         known = {entry.node for entry in self._nodes()}
         least = to_replace(slots, self.sessions, known)
         if least is None or (least.node_id in known and node_id not in known):
-            raise SessionRefused(f"this node has {len(slots)} replicas, the most that it keeps log for")
+            raise TooManySessionsError(f"this node has {len(slots)} replicas, the most that it keeps log for")
         log.warning("slot.replaced", node=least.node_id.hex(), name=least.name, by=node_id.hex())
         self.slots.drop(least.node_id)
 
     async def _make_room_for_copy(self) -> None:
-        """Raises SessionRefused when all copies are being read."""
+        """Raises TooManySessionsError when all copies are being read."""
         while len(self.copies) >= COPIES_MAX:
             least = self.copies.least_used()
             if least is None:
-                raise SessionRefused(f"this node offers {len(self.copies)} copies, the most at a time")
+                raise TooManySessionsError(f"this node offers {len(self.copies)} copies, the most at a time")
             await in_thread(self.copies.remove, least)
 
     async def _join(self, connection: Connection, join: Join) -> None:

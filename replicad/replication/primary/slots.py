@@ -16,8 +16,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from replicad.replication.policy.slot_states import LogFacts, SlotLimits, over_cap, over_limits
-from replicad.replication.ports import LogFile
+from replicad.replication.policy.slot_states import LogFacts, LogFile, SlotLimits, over_cap, over_limits
 from replicad.state.records import Slot
 
 

@@ -25,11 +25,13 @@ from replicad.env import Env
 from replicad.errors import (
     DivergedError,
     FencedError,
+    LinkStoppedError,
     PeerTimeoutError,
     PoisonedError,
     ProtocolError,
     ReplicadError,
     ReplicationError,
+    SessionRefusedError,
     WrongDatabaseError,
 )
 from replicad.replication.copy.fetch import Fetcher
@@ -50,7 +52,6 @@ from replicad.replication.wire.identify import (
     SOFTWARE,
     VERSIONS,
     Identity,
-    RefusedError,
     Whereabouts,
     check_welcome,
 )
@@ -73,10 +74,6 @@ log = structlog.get_logger("replicad.replication")
 
 NOWHERE = Position(Epoch(0), Sequence(0), HistoryHash(0))
 """What a replica without data says in its heartbeats."""
-
-
-class StoppedError(ReplicationError):
-    """The two nodes must not replicate as they are; the message is for the operator."""
 
 
 @dataclass(slots=True)
@@ -332,7 +329,7 @@ class Follower:
         if self.link.state != "stopped":
             self._set("agreeing", "the primary to compare the histories")
         if (loop := closes_loop(me.node, welcome.node, welcome.path)) is not None:
-            raise RefusedError("loop", f"following this node would close a loop: {loop}", False)
+            raise SessionRefusedError("loop", f"following this node would close a loop: {loop}", False)
         self._heartbeat_seconds = welcome.heartbeat_ms / 1000 or self._options.heartbeat_seconds
         self.link.primary_sequence = welcome.position.sequence
         self.link.primary_node = welcome.node
@@ -375,7 +372,7 @@ class Follower:
                 refusal = may_repair(mine, primary)
             if refusal is not None:
                 self._repair = None
-                raise StoppedError(f"the primary proposed to replace this replica's data: {refusal}")
+                raise LinkStoppedError(f"the primary proposed to replace this replica's data: {refusal}")
             if decided.code == Code.LOG_GONE.value and await self._caught_up(primary):
                 return
             if not self._start_over:
@@ -410,7 +407,7 @@ class Follower:
             if isinstance(message, Decided):
                 return message, heartbeat
             if isinstance(message, Refuse):
-                raise RefusedError(message.code, message.reason, message.retry)
+                raise SessionRefusedError(message.code, message.reason, message.retry)
             if not isinstance(message, Heartbeat):
                 raise ProtocolError(f"{type(message).__name__} came where Decided belongs")
             heartbeat = message
@@ -504,9 +501,9 @@ class Follower:
 
 
 def _needs_a_person(error: Exception) -> bool:
-    if isinstance(error, RefusedError):
+    if isinstance(error, SessionRefusedError):
         return not error.retry
-    return isinstance(error, StoppedError | WrongDatabaseError | DivergedError)
+    return isinstance(error, LinkStoppedError | WrongDatabaseError | DivergedError)
 
 
 def _code_of(error: Exception) -> str:
@@ -529,6 +526,6 @@ def _stop(decided: Decided) -> ReplicationError:
     elif decided.outcome == Outcome.FENCED.value:
         error = FencedError(decided.reason)
     else:
-        error = StoppedError(decided.reason)
+        error = LinkStoppedError(decided.reason)
     error.code = decided.code  # type: ignore[attr-defined]
     return error

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from replicad.errors import GapError, ProtocolError
+from replicad.errors import GapError, ProtocolError, SessionRefusedError
 from replicad.options import KIB, MIB
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import ReplicaStore
@@ -24,7 +24,6 @@ from replicad.replication.tasks import Wakeup, beside, in_thread
 from replicad.replication.verify.upstream import Upstream
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.history_check import HistoryCheck
-from replicad.replication.wire.identify import RefusedError
 from replicad.replication.wire.messages import Ack, Answer, Ask, Frames, Heartbeat, Message, Nodes, Refuse
 
 INLINE_BYTES_MAX = 32 * KIB
@@ -84,7 +83,7 @@ class Receiver:
                     await self._apply(batch)
                     continue
                 if isinstance(message, Refuse):
-                    raise RefusedError(message.code, message.reason, message.retry)
+                    raise SessionRefusedError(message.code, message.reason, message.retry)
                 if isinstance(message, Answer) and self._upstream is not None:
                     self._upstream.answered(message)
                     message = self._connection.receive_ready()

@@ -10,7 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from replicad.errors import NotFoundError, ProtocolError, ReplicationError
+from replicad.errors import (
+    NotFoundError,
+    ProtocolError,
+    UpstreamDamagedError,
+    UpstreamError,
+)
 from replicad.replication.verify.answer_codec import (
     Subject,
     Trouble,
@@ -23,14 +28,6 @@ from replicad.replication.wire.identify import VERIFY
 from replicad.replication.wire.messages import Answer, Question, Verified, WantMark
 from replicad.store.marks import Mark, MarkId
 from replicad.store.ranges import Entries, RangeDigest
-
-
-class UpstreamError(ReplicationError):
-    """The other node cannot answer: there is no session, or its own data is damaged."""
-
-
-class UpstreamDamagedError(UpstreamError):
-    """The other node found rot in its own tables."""
 
 
 class Upstream:

@@ -21,14 +21,14 @@ from typing import Protocol
 import structlog
 
 from replicad.env import Env
-from replicad.errors import CorruptionError, ReplicadError
+from replicad.errors import CorruptionError, ReplicadError, UpstreamError
 from replicad.replication.copy.budget import Budget
 from replicad.replication.options import VerificationOptions
 from replicad.replication.tasks import Wakeup
 from replicad.replication.verify.answering import Marks as HeldMarks
 from replicad.replication.verify.comparison import Comparison, Difference
 from replicad.replication.verify.contents import SnapshotContents
-from replicad.replication.verify.upstream import Upstream, UpstreamError
+from replicad.replication.verify.upstream import Upstream
 from replicad.replication.wire.messages import Verified
 from replicad.store.marks import Mark, MarkId
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from replicad.errors import ProtocolError, ReplicationError
+from replicad.errors import ProtocolError, SessionRefusedError
 from replicad.replication.wire.messages import PROTOCOL_VERSION, Hello, Message, Refuse, Welcome
 
 SOFTWARE = "replicad/0.1.0"
@@ -46,15 +46,6 @@ class Whereabouts:
     """From the node that it follows, to the primary; ids. Empty at a primary."""
 
 
-class RefusedError(ReplicationError):
-    """The peer refused the session; `retry` says whether time can mend it."""
-
-    def __init__(self, code: str, reason: str, retry: bool) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.retry = retry
-
-
 def check_hello(hello: Hello, me: Identity, live: Mapping[bytes, bytes]) -> Refuse | None:
     """Why the primary refuses this replica, or None. `live` maps the node ids of running sessions to their
     process ids: the same process may replace its own session, another may not."""
@@ -80,13 +71,13 @@ def check_hello(hello: Hello, me: Identity, live: Mapping[bytes, bytes]) -> Refu
 def check_welcome(message: Message, me: Identity) -> Welcome:
     """The primary's answer, or the error that it amounts to."""
     if isinstance(message, Refuse):
-        raise RefusedError(message.code, message.reason, message.retry)
+        raise SessionRefusedError(message.code, message.reason, message.retry)
     if not isinstance(message, Welcome):
         raise ProtocolError(f"{type(message).__name__} came where Welcome belongs")
     if message.version not in VERSIONS:
         raise ProtocolError(f"the primary chose protocol {message.version}, which was not offered")
     if message.process == me.process or message.node == me.node:
-        raise RefusedError("self", "the node reached itself, or a copy of its own directory", False)
+        raise SessionRefusedError("self", "the node reached itself, or a copy of its own directory", False)
     return message
 
 

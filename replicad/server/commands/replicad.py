@@ -6,16 +6,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from replicad.errors import LogGoneError
+from replicad.errors import BatchTooLargeError, LogGoneError
 from replicad.options import ANNOTATION_BYTES_MAX
 from replicad.server import refusals, replies
 from replicad.server.commands.arguments import parse_count
 from replicad.server.commands.container import Container, Subcommand
 from replicad.server.commands.table import Group
-from replicad.server.interfaces import Snapshot
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
-from replicad.server.updates import TooLarge, read_updates
+from replicad.server.updates import read_updates
+from replicad.store.reading import Snapshot
 
 if TYPE_CHECKING:
     from replicad.server.connection import Connection
@@ -224,7 +224,7 @@ def updates(client: Connection, request: Request) -> None:
                 found = await read_alone()
         except LogGoneError as error:
             return replies.error(f"LOGGONE {error.first_available}")
-        except TooLarge as error:
+        except BatchTooLargeError as error:
             return replies.error(f"ERR {error}")
         return replies.array(found)
 
@@ -261,13 +261,13 @@ def family(client: Connection, request: Request) -> bytes:
             return replies.encode(list(map(list, store.families.items())), client.protocol)
         case b"CREATE", 3:
             _prepare_change(client)
-            number, sequence = store.submit_create_family(_family_name(request[2]))
+            created, sequence = store.submit_create_family(_family_name(request[2]))
             client.hold_written(sequence)
-            return replies.integer(number)
+            return replies.integer(created)
         case b"DROP", 3:
-            number = parse_count(request[2])
+            dropped = parse_count(request[2])
             _prepare_change(client)
-            client.hold_written(store.submit_drop_family(number))
+            client.hold_written(store.submit_drop_family(dropped))
             return replies.OK
     return refusals.unknown_subcommand("replicad.family", request[1])
 

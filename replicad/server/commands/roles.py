@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replicad.errors import RoleRefused
 from replicad.server import refusals, replies
 from replicad.server.commands.arguments import parse_count
 from replicad.server.commands.table import Group
-from replicad.server.interfaces import RoleRefused
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 

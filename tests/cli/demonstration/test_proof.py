@@ -11,11 +11,12 @@ from rich.console import Console
 
 import replicad
 from replicad.cli.demonstration.library import SourceFile, standard_library
-from replicad.cli.demonstration.processes import Daemon, DemoError
+from replicad.cli.demonstration.processes import Daemon
 from replicad.cli.demonstration.proof import check_annotations, check_files, check_transactions
 from replicad.cli.demonstration.reporter import Reporter
 from replicad.cli.demonstration.transactions import TransactionStream, annotation, transaction_key
 from replicad.cli.nodes.node import LiveNode
+from replicad.errors import DemoError
 from replicad.options import Options
 from tests.server.harness import RunningServer
 

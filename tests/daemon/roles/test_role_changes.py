@@ -18,10 +18,9 @@ from replicad.daemon.program import NodeProgram
 from replicad.daemon.roles.node_link import NodeLink, told_in
 from replicad.daemon.roles.peers import address_of
 from replicad.daemon.roles.switchover import deliver_grant, take_over
-from replicad.errors import ConfigError, DiskFullError, StoreError
+from replicad.errors import ConfigError, DiskFullError, RoleRefused, StoreError
 from replicad.replication.policy.roles import Around, Standing, Told
 from replicad.replication.wire.messages import Grant
-from replicad.server.interfaces import RoleRefused
 from replicad.state import RoleRecord
 from replicad.types import Epoch, EpochRecord, Sequence
 from tests.support.programs import again, primary, replica_of, streams, until

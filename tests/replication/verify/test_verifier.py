@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from replicad.env import Env
-from replicad.errors import CorruptionError, NotFoundError, ProtocolError
+from replicad.errors import CorruptionError, NotFoundError, ProtocolError, UpstreamDamagedError, UpstreamError
 from replicad.replication.options import ReplicationOptions, VerificationOptions
 from replicad.replication.primary.sender import Sender
 from replicad.replication.replica.receiver import Receiver
 from replicad.replication.verify.answering import WAITING_MAX, Answering, AnsweringSession
 from replicad.replication.verify.comparison import Difference, Kind
-from replicad.replication.verify.upstream import Upstream, UpstreamDamagedError, UpstreamError
+from replicad.replication.verify.upstream import Upstream
 from replicad.replication.verify.verifier import Result, Verifier
 from replicad.replication.wire.identify import VERIFY
 from replicad.replication.wire.messages import Question, WantMark
