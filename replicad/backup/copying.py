@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 
-from replicad.backup.limits import RateLimiter
 from replicad.backup.progress import Meter
 from replicad.backup.source import Readable
 from replicad.backup.stop import Stop
+from replicad.env import ThreadRateLimiter
 from replicad.env.filesystem import Bytes
 from replicad.errors import CorruptionError
 
@@ -17,7 +17,13 @@ class Flow:
     """What all copies of one operation share. Any thread."""
 
     def __init__(
-        self, *, read_limit: RateLimiter, write_limit: RateLimiter, meter: Meter, stop: Stop, chunk_bytes: int
+        self,
+        *,
+        read_limit: ThreadRateLimiter,
+        write_limit: ThreadRateLimiter,
+        meter: Meter,
+        stop: Stop,
+        chunk_bytes: int,
     ) -> None:
         self.meter = meter
         self.stop = stop

@@ -17,7 +17,6 @@ from replicad.backup.databases import choose_database, find_database, latest
 from replicad.backup.directory_target import DirectoryTarget
 from replicad.backup.in_place import open_in_place
 from replicad.backup.info import BackupInfo
-from replicad.backup.limits import RateLimiter
 from replicad.backup.meta import BackupMeta
 from replicad.backup.names import BackupId
 from replicad.backup.open_target import open_target
@@ -30,7 +29,7 @@ from replicad.backup.shelf import Shelf, is_bad_medium, read_meta, read_shelf
 from replicad.backup.stop import Stop
 from replicad.backup.target import Target
 from replicad.backup.verify import Verification, verify
-from replicad.env import Env, naming_full_disk
+from replicad.env import Env, ThreadRateLimiter, naming_full_disk
 from replicad.errors import (
     ClosedError,
     CorruptionError,
@@ -66,9 +65,9 @@ class BackupEngineReadOnly:
         self._env = env or Env()
         self.target = open_target(target, self._env, sync=self.options.sync)
         clock = self._env.clock
-        self.read_limit = RateLimiter(clock, self.options.read_bytes_per_second)
+        self.read_limit = ThreadRateLimiter(clock, self.options.read_bytes_per_second)
         """Of what is read from a database, or from the target to verify or restore it."""
-        self.write_limit = RateLimiter(clock, self.options.write_bytes_per_second)
+        self.write_limit = ThreadRateLimiter(clock, self.options.write_bytes_per_second)
         """Of what is written, to the target or to where a backup is restored."""
         self._lock = threading.Lock()
         self._running: set[Stop] = set()

@@ -448,11 +448,11 @@ class NodeProgram:
 
     @property
     def copy_bytes_per_second(self) -> int:
-        return 0 if self.holding.feed is None else self.holding.feed.throttle.bytes_per_second
+        return 0 if self.holding.feed is None else int(self.holding.feed.throttle.bytes_per_second or 0)
 
     def throttle_copies(self, bytes_per_second: int) -> None:
         if self.holding.feed is not None:
-            self.holding.feed.throttle.set(bytes_per_second)
+            self.holding.feed.throttle.set_rate(bytes_per_second or None)
             log.info("bootstrap.throttled", bytes_per_second=bytes_per_second)
 
     async def backup(self, target: str | None, *, flush: bool, metadata: bytes) -> dict[str, Any]:

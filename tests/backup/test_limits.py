@@ -1,4 +1,4 @@
-"""Rates, and work on several threads."""
+"""Limits that options give, and work on several threads."""
 
 from __future__ import annotations
 
@@ -10,57 +10,17 @@ import pytest
 import replicad
 from replicad import BackupEngine, BackupEngineOptions, Database
 from replicad.backup.directory_target import DirectoryTarget
-from replicad.backup.limits import RateLimiter
 from replicad.backup.workers import run_all
-from replicad.env import Env
+from replicad.env import Env, ThreadRateLimiter
 from tests.support.backups import WatchedTarget
 from tests.support.manual_clock import ManualClock
-
-
-class Waiting:
-    """Moves the clock each time that somebody waits, so that waiting costs no time."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        self.clock = clock
-        self.waits = 0
-
-    def __call__(self) -> None:
-        self.waits += 1
-        self.clock.now += 0.0001
-
-
-def test_bytes_take_their_time() -> None:
-    """10,000 bytes at a million a second take 10 ms of the clock, and without a limit none."""
-    clock = ManualClock()
-    begun = clock.now
-    waiting = Waiting(clock)
-    limit = RateLimiter(clock, 1_000_000)
-    for _ in range(10):
-        limit.take(1000, waiting)
-    assert clock.now - begun == pytest.approx(0.01, abs=0.0015)
-    limit.bytes_per_second = None
-    waits = waiting.waits
-    limit.take(1_000_000, waiting)
-    assert waiting.waits == waits
-
-
-def test_a_new_rate_counts_at_once() -> None:
-    """Also for whoever waits already."""
-    clock = ManualClock()
-    limit = RateLimiter(clock, 1)
-
-    def faster() -> None:
-        limit.bytes_per_second = None
-
-    limit.take(1_000_000, faster)
-    assert limit.bytes_per_second is None
 
 
 @pytest.mark.parametrize("rate", [0, -1])
 def test_impossible_rates(rate: float) -> None:
     """They are refused wherever they are given."""
     with pytest.raises(replicad.InvalidArgument):
-        RateLimiter(ManualClock()).bytes_per_second = rate
+        ThreadRateLimiter(ManualClock()).bytes_per_second = rate
     with pytest.raises(replicad.InvalidArgument):
         BackupEngineOptions(read_bytes_per_second=rate)
 

@@ -25,9 +25,8 @@ import structlog
 
 from replicad.daemon.data.quarantine import is_table_of, keep_aside, kept_aside
 from replicad.daemon.records import NodeRecords
-from replicad.env import Env
+from replicad.env import Env, TaskRateLimiter
 from replicad.errors import CorruptionError, InvalidArgument, StoreError
-from replicad.replication.copy.budget import Budget
 from replicad.replication.options import VerificationOptions
 from replicad.replication.replica.follower import Follower
 from replicad.replication.tasks import in_thread
@@ -85,7 +84,10 @@ class Verification:
         self.upstream = Upstream()
         """Asks over the link of now."""
         self.answering = Answering(
-            self._marks, self._write_mark, Budget(options.bytes_per_second).spend, self.found_corruption
+            self._marks,
+            self._write_mark,
+            TaskRateLimiter(env.clock, options.bytes_per_second).take,
+            self.found_corruption,
         )
         """What the sessions of replicas have to be given."""
         self.verifier = Verifier(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from replicad.env import Clock, FileSystem, ReadFile
+from replicad.env import Clock, FileSystem, ReadFile, TaskRateLimiter
 from replicad.errors import CorruptionError, PeerTimeoutError, ProtocolError
 from replicad.replication.copy.copies import SourceCopy
-from replicad.replication.copy.throttle import Throttle
 from replicad.replication.copy.transfer import Transfer
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.tasks import in_thread
@@ -20,7 +19,12 @@ class CopyServer:
     """One replica's copy. Files are asked for by their place in the list, never by name."""
 
     def __init__(
-        self, copy: SourceCopy, fs: FileSystem, clock: Clock, throttle: Throttle, options: ReplicationOptions
+        self,
+        copy: SourceCopy,
+        fs: FileSystem,
+        clock: Clock,
+        throttle: TaskRateLimiter,
+        options: ReplicationOptions,
     ) -> None:
         self.copy = copy
         self._fs = fs
@@ -84,7 +88,7 @@ class CopyServer:
         offset = fetch.offset
         while offset < end:
             size = min(self._options.file_chunk_bytes, end - offset)
-            await self._throttle.passage(size)
+            await self._throttle.take(size)
             data = await _read(file, offset, size)
             connection.send(Data(fetch.entry, offset, data))
             offset += len(data)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import structlog
 
-from replicad.env import Env
+from replicad.env import Env, TaskRateLimiter
 from replicad.errors import (
     DivergedError,
     LogGoneError,
@@ -29,7 +29,6 @@ from replicad.errors import (
 )
 from replicad.replication.copy.copies import Copies
 from replicad.replication.copy.serve_copy import CopyServer
-from replicad.replication.copy.throttle import Throttle
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.agree import Code, Decision, History, Outcome, agree
 from replicad.replication.policy.epoch_proof import why_unproven
@@ -128,7 +127,7 @@ class PrimaryNode:
         self.slots = slots
         self.upkeep = SlotUpkeep(env, source, slots, records)
         self.copies = Copies(env, source, data_dir, list_files)
-        self.throttle = Throttle(env.clock, options.copy_bytes_per_second)
+        self.throttle = TaskRateLimiter(env.clock, options.copy_bytes_per_second or None)
         self.sessions: dict[bytes, Session] = {}
         self.answering: Answering | None = None
         """Answers the replicas' questions about the data; set by whoever owns the budget for that."""

@@ -20,9 +20,8 @@ from typing import Protocol
 
 import structlog
 
-from replicad.env import Env
+from replicad.env import Env, TaskRateLimiter
 from replicad.errors import CorruptionError, ReplicadError, UpstreamError
-from replicad.replication.copy.budget import Budget
 from replicad.replication.options import VerificationOptions
 from replicad.replication.tasks import Wakeup
 from replicad.replication.verify.answering import Marks as HeldMarks
@@ -92,7 +91,7 @@ class Verifier:
         self._store = store
         self._options = options
         self._on_result = on_result
-        self._budget = Budget(options.bytes_per_second)
+        self._rate = TaskRateLimiter(env.clock, options.bytes_per_second)
         self._requested = asyncio.Event()
         self._verified: MarkedStore | None = None
         self._due_at = self._first_due(last_at_us)
@@ -165,7 +164,7 @@ class Verifier:
         return result
 
     def _new_comparison(self) -> Comparison:
-        return Comparison(differences_max=self._options.differences_max, pause=self._budget.spend)
+        return Comparison(differences_max=self._options.differences_max, pause=self._rate.take)
 
     async def _section(self, store: MarkedStore, comparison: Comparison) -> int:
         """Goes on with the pass for as long as one snapshot may be held; the mark's sequence number."""

@@ -180,7 +180,7 @@ async def test_a_pass_in_sections(tmp_path: Path) -> None:
         result = await nodes.verify(section_seconds=0.05, bytes_per_second=32 << 20)
         assert result.is_good and result.compared_bytes > 20_000_000
         assert nodes.spent <= result.compared_bytes + len(marks_of(nodes.primary)) * 4 * (1 << 20)
-        assert len(marks_of(nodes.primary)) > 3
+        assert len(marks_of(nodes.primary)) > 1
         assert result.seconds > 0.5
     finally:
         await nodes.cut()

@@ -1,0 +1,122 @@
+"""A rate in bytes a second, shared by all who copy or read, and changeable while they do.
+
+One token bucket, and two ways to wait for it: the tasks of an event loop, or threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+
+from replicad.env.clock import Clock
+from replicad.errors import InvalidArgument
+
+BURST_SECONDS = 0.1
+"""Makes up for timers that ring late; more would let a background job have the disk for itself."""
+_PAUSE_SECONDS_MAX = 0.2
+"""A waiting thread notices a stop within this time."""
+
+
+class TokenBucket:
+    """Holds at most BURST_SECONDS' worth of bytes: that much may go at once after a pause.
+
+    It begins empty, and may go below zero: what is larger goes whole, and what follows waits the longer. A
+    new rate counts at once, for what is owed already, too. Not thread-safe.
+    """
+
+    def __init__(self, clock: Clock, bytes_per_second: float | None) -> None:
+        """None is no limit."""
+        self._clock = clock
+        self._rate = _checked(bytes_per_second)
+        self._tokens = 0.0
+        self._at = clock.monotonic()
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        return self._rate
+
+    def set_rate(self, bytes_per_second: float | None) -> None:
+        self._fill()
+        self._rate = _checked(bytes_per_second)
+
+    def take(self, size_bytes: int) -> None:
+        if self._rate is not None:
+            self._tokens -= size_bytes
+
+    def delay(self) -> float:
+        """Seconds until more may be taken, at the present rate."""
+        self._fill()
+        return max(0.0, -self._tokens / self._rate) if self._rate is not None else 0.0
+
+    def _fill(self) -> None:
+        now = self._clock.monotonic()
+        if self._rate is None:
+            self._tokens = 0.0
+        else:
+            filled = self._tokens + (now - self._at) * self._rate
+            self._tokens = min(filled, BURST_SECONDS * self._rate)
+        self._at = now
+
+
+class TaskRateLimiter:
+    """For the tasks of one event loop, which owns it."""
+
+    def __init__(self, clock: Clock, bytes_per_second: float | None = None) -> None:
+        self._bucket = TokenBucket(clock, bytes_per_second)
+        self._changed = asyncio.Event()
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        return self._bucket.bytes_per_second
+
+    def set_rate(self, bytes_per_second: float | None) -> None:
+        """Also for those who wait now."""
+        self._bucket.set_rate(bytes_per_second)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def delay(self) -> float:
+        return self._bucket.delay()
+
+    async def take(self, size_bytes: int) -> None:
+        """Returns when `size_bytes` more may go."""
+        while (delay := self._bucket.delay()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._changed.wait()
+        self._bucket.take(size_bytes)
+
+
+class ThreadRateLimiter:
+    """For threads."""
+
+    def __init__(self, clock: Clock, bytes_per_second: float | None = None) -> None:
+        self._bucket = TokenBucket(clock, bytes_per_second)
+        self._changed = threading.Condition()
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        return self._bucket.bytes_per_second
+
+    @bytes_per_second.setter
+    def bytes_per_second(self, rate: float | None) -> None:
+        with self._changed:
+            self._bucket.set_rate(rate)
+            self._changed.notify_all()
+
+    def take(self, size_bytes: int, check: Callable[[], None] = lambda: None) -> None:
+        """Returns when `size_bytes` more may go. `check` is called while it waits, and may raise."""
+        with self._changed:
+            # One waiter after another finds the bucket filled, so that they share the rate.
+            while (delay := self._bucket.delay()) > 0:
+                check()
+                self._changed.wait(min(delay, _PAUSE_SECONDS_MAX))
+            self._bucket.take(size_bytes)
+
+
+def _checked(rate: float | None) -> float | None:
+    if rate is not None and not rate > 0:
+        raise InvalidArgument(f"bytes_per_second must be more than 0, or None, not {rate!r}")
+    return rate
