@@ -26,7 +26,7 @@ from replicad.daemon.records import NodeRecords
 from replicad.env import Env
 from replicad.replication.primary.node import PrimaryNode
 from replicad.replication.primary.slots import Slots
-from replicad.replication.replica.follower import Link
+from replicad.replication.replica.link_state import Link
 from replicad.state import NodeState, RoleRecord
 from replicad.state.records import decode
 from replicad.store.database import Database

@@ -1,11 +1,6 @@
 """The replica's side of replication: connects, agrees, streams or bootstraps, and begins again after any end.
 
-                 ┌─────────────── backoff with jitter <─────────────────┐
-                 v                                                      │
-    waiting ─> connecting ─> agreeing ─> streaming ─────────────────────┤
-                                 │ ├───> bootstrapping ─> installing ─> (at once)
-                                 │ ├───> rewinding ─> (at once)
-                                 └─────> stopped: says why, asks again after long
+Its states and the moves between them stand in `link_state.py`.
 
 Whatever the primary proposes, this side lets nothing replace its data unless `may_bootstrap` says so. An
 exchange of the data that has begun is done to its end, also when the session or `run` ends meanwhile, and a
@@ -16,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -42,6 +36,7 @@ from replicad.replication.policy.roles import Told, closes_loop
 from replicad.replication.ports import Dial, LogArchive, ReplicaData, ReplicaStore
 from replicad.replication.replica.catch_up import CATCH_UPS_MAX, catch_up
 from replicad.replication.replica.freshness import Freshness, fresh_at, lag_sequences, why_refused, why_stale
+from replicad.replication.replica.link_state import Link, LinkState
 from replicad.replication.replica.receiver import Receiver
 from replicad.replication.tasks import beside, to_its_end
 from replicad.replication.verify.upstream import Upstream
@@ -74,25 +69,6 @@ log = structlog.get_logger("replicad.replication")
 
 NOWHERE = Position(Epoch(0), Sequence(0), HistoryHash(0))
 """What a replica without data says in its heartbeats."""
-
-
-@dataclass(slots=True)
-class Link:
-    """What the status shows of the link; times are of the monotonic clock."""
-
-    state: str = "waiting"
-    waits_for: str = "the start"
-    since: float = 0.0
-    attempts: int = 0
-    """Connection attempts since the last stream or bootstrap."""
-    last_error: str | None = None
-    stopped_code: str | None = None
-    primary_sequence: int | None = None
-    primary_clock_ahead_seconds: float | None = None
-    """By how much the primary's wall clock was ahead of ours when its last heartbeat came."""
-    primary_node: bytes | None = None
-    told: Told | None = None
-    """How far the primary is, once this replica follows its history."""
 
 
 class Follower:
@@ -255,7 +231,7 @@ class Follower:
 
     def ended(self) -> None:
         """`run` was cancelled for good: what the node shows last says so."""
-        self._set("down", "the daemon to be started")
+        self._set(LinkState.DOWN, "the daemon to be started")
 
     def _session_ended(self, error: ReplicadError | OSError) -> float:
         """Takes note of why a session ended; how long to wait before the next."""
@@ -266,20 +242,20 @@ class Follower:
             delay = options.stopped_retry_seconds
             self.link.stopped_code = _code_of(error)
             log.error("replication.stopped", code=self.link.stopped_code, reason=text)
-            self._set("stopped", f"the operator: {text}")
+            self._set(LinkState.STOPPED, f"the operator: {text}")
         else:
             self.link.attempts += 1
             ceiling = options.backoff_seconds_min * 2 ** min(self.link.attempts - 1, 20)
             ceiling = min(ceiling, options.backoff_seconds_max)
             delay = self._env.random.uniform(ceiling / 2, ceiling)
             log.info("replication.link_down", reason=text, retry_seconds=round(delay, 3))
-            self._set("waiting", f"the next attempt, {delay:.1f} s after: {text}")
+            self._set(LinkState.WAITING, f"the next attempt, {delay:.1f} s after: {text}")
         return delay
 
     async def _session(self) -> None:
         await to_its_end(self._data.resume())
-        if self.link.state != "stopped":
-            self._set("connecting", "the primary to accept the connection")
+        if self.link.state is not LinkState.STOPPED:
+            self._set(LinkState.CONNECTING, "the primary to accept the connection")
         try:
             async with asyncio.timeout(self._options.connect_seconds):
                 connection = await self._dial()
@@ -326,8 +302,8 @@ class Follower:
                 welcome = check_welcome(await connection.receive(), me)
         except TimeoutError:
             raise PeerTimeoutError("the primary did not answer HELLO in time") from None
-        if self.link.state != "stopped":
-            self._set("agreeing", "the primary to compare the histories")
+        if self.link.state is not LinkState.STOPPED:
+            self._set(LinkState.AGREEING, "the primary to compare the histories")
         if (loop := closes_loop(me.node, welcome.node, welcome.path)) is not None:
             raise SessionRefusedError("loop", f"following this node would close a loop: {loop}", False)
         self._heartbeat_seconds = welcome.heartbeat_ms / 1000 or self._options.heartbeat_seconds
@@ -380,7 +356,7 @@ class Follower:
             log.info("bootstrap.begins", code=decided.code, reason=decided.reason)
             await self._bootstrap(connection)
         elif decided.outcome == Outcome.REWIND.value and decided.fork is not None and claimed is not None:
-            self._set("rewinding", "the tail to be saved")
+            self._set(LinkState.REWINDING, "the tail to be saved")
             connection.close()
             log.warning("replication.rewinding", fork=str(decided.fork), reason=decided.reason)
             await to_its_end(self._rewind(decided.fork))
@@ -393,7 +369,7 @@ class Follower:
         if self._archive is None or store is None or self._catch_ups >= CATCH_UPS_MAX:
             return False
         self._catch_ups += 1
-        self._set("catching up", "the archived log to be applied")
+        self._set(LinkState.CATCHING_UP, "the archived log to be applied")
         return await catch_up(
             store, self._archive, primary, self._env.clock, self._options.catch_up_seconds_max
         )
@@ -422,7 +398,7 @@ class Follower:
             on_nodes=self._on_nodes,
         )
         self._activity = receiver
-        self._linked("streaming")
+        self._linked(LinkState.STREAMING)
         self._catch_ups = 0
         log.info("replication.streaming", peer=connection.peer, position=str(store.position))
         self.upstream.attach(connection, welcome.features)
@@ -445,9 +421,9 @@ class Follower:
             self._on_progress,
         )
         self._activity = fetcher
-        self._linked("bootstrapping")
+        self._linked(LinkState.BOOTSTRAPPING)
         copy, staging = await fetcher.run()
-        self._set("installing", "the store to open the copy")
+        self._set(LinkState.INSTALLING, "the store to open the copy")
         self._activity = None
         await to_its_end(self._install(staging))
         connection.send(Installed(copy.copy))
@@ -486,17 +462,12 @@ class Follower:
     def _position(self) -> Position:
         return NOWHERE if self._data.store is None else self._data.store.durable_position
 
-    def _linked(self, state: str) -> None:
-        self.link.attempts = 0
-        self.link.last_error = None
-        self.link.stopped_code = None
+    def _linked(self, state: LinkState) -> None:
+        self.link.is_agreed()
         self._set(state, "")
 
-    def _set(self, state: str, waits_for: str) -> None:
-        if state != self.link.state:
-            self.link.since = self._env.clock.monotonic()
-        self.link.state = state
-        self.link.waits_for = waits_for
+    def _set(self, state: LinkState, waits_for: str) -> None:
+        self.link.move(state, waits_for, self._env.clock.monotonic())
         self._on_change()
 
 

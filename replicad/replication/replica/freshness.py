@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from replicad.replication.options import ReplicationOptions
+from replicad.replication.replica.link_state import LinkState
 from replicad.replication.wire.messages import Heartbeat
 
 MARKS_MAX = 1024
@@ -117,11 +118,11 @@ def lag_sequences(
     return max(0, newest - applied)
 
 
-OLD_STATES = {
-    "bootstrapping": "a new copy of the primary's data is fetched; what is here is from before",
-    "installing": "a new copy of the primary's data is put in place; what is here is from before",
-    "catching up": "archived log is applied; what is here is from before",
-    "rewinding": "the primary's history is another from here on; a tail is about to be cut off",
+OLD_STATES: dict[str, str] = {
+    LinkState.BOOTSTRAPPING: "a new copy of the primary's data is fetched; what is here is from before",
+    LinkState.INSTALLING: "a new copy of the primary's data is put in place; what is here is from before",
+    LinkState.CATCHING_UP: "archived log is applied; what is here is from before",
+    LinkState.REWINDING: "the primary's history is another from here on; a tail is about to be cut off",
 }
 """The states of the link in which the data is known to be old, and why."""
 
@@ -134,7 +135,7 @@ def why_stale(link_state: str, staleness_seconds: float | None, options: Replica
 
 def why_refused(link_state: str, staleness_seconds: float | None, options: ReplicationOptions) -> str | None:
     """The error, with its code, that a read gets; None when it is answered."""
-    if options.stale_reads == "refuse" and link_state != "streaming":
+    if options.stale_reads == "refuse" and link_state != LinkState.STREAMING:
         return f"MASTERDOWN this replica does not follow its primary ({link_state}): reads are refused"
     old = _too_old(staleness_seconds, options)
     return None if old is None else f"STALE {old}"
