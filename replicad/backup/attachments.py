@@ -41,7 +41,7 @@ Attachments = Callable[[Snapshot], Iterable[str | Path | Attachment]]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PlannedAttachment:
     """An attachment with its final name, and its size when it was looked at first."""
 
     path: Path
@@ -50,9 +50,9 @@ class Wanted:
     size_bytes: int
 
 
-def wanted(env: Env, attachments: Attachments, snapshot: Snapshot) -> list[Wanted]:
+def wanted(env: Env, attachments: Attachments, snapshot: Snapshot) -> list[PlannedAttachment]:
     """Raises InvalidArgument for names that cannot be restored together, and AttachmentError."""
-    found: list[Wanted] = []
+    found: list[PlannedAttachment] = []
     for item in attachments(snapshot):
         given = item if isinstance(item, Attachment) else Attachment(Path(item))
         path = Path(given.path)
@@ -61,7 +61,7 @@ def wanted(env: Env, attachments: Attachments, snapshot: Snapshot) -> list[Wante
             size = env.fs.size(path)
         except FileNotFoundError:
             raise _gone(path) from None
-        found.append(Wanted(path, name, given.sha256, size))
+        found.append(PlannedAttachment(path, name, given.sha256, size))
     check_names(item.name for item in found)
     return found
 
@@ -69,7 +69,7 @@ def wanted(env: Env, attachments: Attachments, snapshot: Snapshot) -> list[Wante
 class OpenAttachment:
     """One attachment while it is copied. `taken_us` is when the cut was; None when nobody knows."""
 
-    def __init__(self, env: Env, wanted: Wanted, taken_us: int | None) -> None:
+    def __init__(self, env: Env, wanted: PlannedAttachment, taken_us: int | None) -> None:
         self._wanted = wanted
         try:
             self.file: ReadFile = env.fs.open(wanted.path)

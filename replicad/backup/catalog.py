@@ -25,7 +25,7 @@ CATALOG_KIND = "backup-catalog"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class CatalogEntry:
     """One backup. `info.own_bytes` counts its private files only."""
 
     info: BackupInfo
@@ -38,7 +38,7 @@ class Entry:
     """Names that only the entry before it has."""
 
 
-Catalog = tuple[Entry, ...]
+Catalog = tuple[CatalogEntry, ...]
 """By id, ascending."""
 
 
@@ -65,7 +65,7 @@ def decode_catalog(data: bytes) -> Catalog:
     body = envelope.decode(CATALOG_KIND, data)
     try:
         return tuple(
-            Entry(
+            CatalogEntry(
                 info=_info(item),
                 meta_bytes=item["meta_bytes"],
                 meta_sha256=bytes.fromhex(item["meta_sha256"]),
@@ -112,7 +112,7 @@ def merged(old: Catalog, alive: Iterable[BackupId], metas: Mapping[BackupId, Rea
     """Shared files of the last entry of `old` that was passed."""
     shown: dict[str, int] = {}
     """Those of the last entry of the result."""
-    result: list[Entry] = []
+    result: list[CatalogEntry] = []
     aligned = True
     for id in sorted(wanted | known.keys()):
         entry = known.get(id)
@@ -127,7 +127,7 @@ def merged(old: Catalog, alive: Iterable[BackupId], metas: Mapping[BackupId, Rea
             if id in metas:
                 read, meta = metas[id], metas[id].meta
                 private = sum(file.size_bytes for file in meta.files if file.kind == "private")
-                fresh = Entry(
+                fresh = CatalogEntry(
                     info=summary(meta, private), meta_bytes=read.size_bytes, meta_sha256=read.sha256
                 )
                 now = meta.shared
@@ -142,7 +142,7 @@ def merged(old: Catalog, alive: Iterable[BackupId], metas: Mapping[BackupId, Rea
     return tuple(result)
 
 
-def _advance(files: dict[str, int], entry: Entry) -> None:
+def _advance(files: dict[str, int], entry: CatalogEntry) -> None:
     for name in entry.dropped:
         files.pop(name, None)
     files.update(entry.added)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from replicad.backup import names
-from replicad.backup.attachments import Attachments, OpenAttachment, Wanted, wanted
+from replicad.backup.attachments import Attachments, OpenAttachment, PlannedAttachment, wanted
 from replicad.backup.claims import Claim, claim
 from replicad.backup.collections import condemned_names
 from replicad.backup.copying import Flow
@@ -182,12 +182,12 @@ class _Copies:
 
     # What is copied
 
-    def _wanted(self) -> list[Wanted]:
+    def _wanted(self) -> list[PlannedAttachment]:
         if self._creation.attachments is None:
             return []
         return wanted(self._env, self._creation.attachments, self._source.snapshot)
 
-    def _expect(self, tables: Iterable[TableMeta], extra: Iterable[Wanted]) -> None:
+    def _expect(self, tables: Iterable[TableMeta], extra: Iterable[PlannedAttachment]) -> None:
         sizes = [meta.size_bytes for meta in tables]
         sizes += [tail.length for tail in self._source.log]
         sizes += [item.size_bytes for item in extra]
@@ -235,7 +235,7 @@ class _Copies:
 
         return copy
 
-    def _attachment_job(self, item: Wanted) -> Callable[[], _Copied]:
+    def _attachment_job(self, item: PlannedAttachment) -> Callable[[], _Copied]:
         def copy() -> _Copied:
             attachment = OpenAttachment(self._env, item, self._source.taken_us)
             try:

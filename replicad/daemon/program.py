@@ -52,8 +52,7 @@ from replicad.replication.primary.slots import Slots
 from replicad.replication.primary.waits import Waits
 from replicad.replication.replica.freshness import why_refused, why_stale
 from replicad.replication.wire.connection import TcpConnection
-from replicad.replication.wire.messages import Grant, Handover, Message, Refuse
-from replicad.replication.wire.messages import Standing as StandingMessage
+from replicad.replication.wire.messages import Grant, Handover, Message, Refuse, StandingMessage
 from replicad.server import ReplicaView
 from replicad.state import Shown
 from replicad.store.copies.checkpoint import list_files

@@ -12,7 +12,15 @@ from typing import Any
 from replicad.backup.restore.destination import foreign_content
 from replicad.env import Env
 from replicad.errors import ConfigError
-from replicad.state import BootstrapProgress, NodeState, Peer, RoleRecord, Shown, Slot, Verification
+from replicad.state import (
+    BootstrapProgress,
+    KnownPeer,
+    NodeState,
+    RoleRecord,
+    Shown,
+    Slot,
+    VerificationRecord,
+)
 from replicad.state.node import DIRECTORY, check_name
 
 
@@ -61,13 +69,13 @@ class NodeRecords:
     async def put_role(self, role: RoleRecord) -> None:
         await self._run(self.state.put_role, role)
 
-    async def put_peer(self, peer: Peer) -> None:
+    async def put_peer(self, peer: KnownPeer) -> None:
         await self._run(self.state.put_peer, peer)
 
     async def remove_peer(self, node_id: bytes) -> None:
         await self._run(self.state.remove_peer, node_id)
 
-    async def put_verification(self, verification: Verification) -> None:
+    async def put_verification(self, verification: VerificationRecord) -> None:
         await self._run(self.state.put_verification, verification)
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ from replicad.daemon.process import logs
 from replicad.env import Env
 from replicad.replication.copy.transfer import Transfer
 from replicad.replication.policy.slot_states import log_bytes_after
-from replicad.replication.primary.node import PrimaryNode, Session
+from replicad.replication.primary.node import PrimaryNode, ReplicaSession
 from replicad.replication.primary.sender import Sender
 from replicad.replication.primary.slot_upkeep import SlotView
 from replicad.replication.replica.follower import Follower
@@ -175,7 +175,7 @@ def slot_document(view: SlotView | None) -> Document:
 
 
 def _session_document(
-    now: float, node: PrimaryNode, session: Session, database: Database, view: SlotView | None
+    now: float, node: PrimaryNode, session: ReplicaSession, database: Database, view: SlotView | None
 ) -> Document:
     document: Document = {
         "node_id": session.hello.node.hex(),

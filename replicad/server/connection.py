@@ -28,7 +28,7 @@ from replicad.server.interfaces import Name
 from replicad.server.pieces import Pause, Work
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request, RequestParser
-from replicad.server.session import LARGE_BYTES, Session
+from replicad.server.session import LARGE_BYTES, ClientState
 
 if TYPE_CHECKING:
     from replicad.server.server import RespServer
@@ -64,7 +64,7 @@ def _refusal_of(check: Check, request: Request) -> bytes | None:
         return refused.reply
 
 
-class Connection(Session, asyncio.Protocol):
+class ClientConnection(ClientState, asyncio.Protocol):
     """The protocol object of one socket, and the session state of its client."""
 
     def __init__(self, server: RespServer) -> None:

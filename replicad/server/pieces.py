@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from replicad.server import refusals
 
 if TYPE_CHECKING:
-    from replicad.server.connection import Connection
+    from replicad.server.connection import ClientConnection
     from replicad.server.server import RespServer
 
 Pause = Future[Any] | None
 """What the next piece has to wait for: what a thread does, or only that others have had their turn."""
 Work = Generator[Pause, None, bytes]
-"""Yields where others may have their turn (`Connection.turn_is_over`), and returns the reply."""
+"""Yields where others may have their turn (`ClientConnection.turn_is_over`), and returns the reply."""
 
 
 class Pieces:
@@ -33,14 +33,14 @@ class Pieces:
     def __init__(self, server: RespServer) -> None:
         self._server = server
         self._work: Work | None = None
-        self._waiting: list[Connection] = []
+        self._waiting: list[ClientConnection] = []
         self._begun_in = (0, 0)
 
     @property
     def under_way(self) -> bool:
         return self._work is not None
 
-    def begin(self, client: Connection, work: Work, pause: Pause) -> bytes | None:
+    def begin(self, client: ClientConnection, work: Work, pause: Pause) -> bytes | None:
         """Takes over work that paused for the first time; None, or the reply when it cannot go on."""
         server = self._server
         self._work, self._begun_in = work, self._state()
@@ -58,17 +58,17 @@ class Pieces:
         """While it is the same, what was seen is what will be."""
         return self._server.role_changes, self._server.group.refusals
 
-    def wait(self, client: Connection) -> None:
+    def wait(self, client: ClientConnection) -> None:
         """The connection executes nothing until the work under way is done."""
         self._waiting.append(client)
 
-    def _go_on_after(self, pause: Pause, client: Connection, work: Work) -> None:
+    def _go_on_after(self, pause: Pause, client: ClientConnection, work: Work) -> None:
         if pause is None:
             self._server.loop.call_soon(self._go_on, client, work)
         else:
             pause.add_done_callback(lambda _: self._go_on(client, work))
 
-    def _go_on(self, client: Connection, work: Work) -> None:
+    def _go_on(self, client: ClientConnection, work: Work) -> None:
         if client.gone:
             self._end()
             return

@@ -1,6 +1,7 @@
 """The client port: connections, the group of this tick, and what happens when the store moves.
 
-    Connection --put--> WriteGroup --submit--> Database --(any thread) moved--> _wake --> release held replies
+    ClientConnection --put--> WriteGroup --submit--> Database
+    Database --moved (any thread)--> _wake --> release held replies
 
 One listener and any number of connections on one event loop, which owns everything here but the threads'
 work. Nothing on the loop waits for a disk sync or walks over many keys.
@@ -23,13 +24,13 @@ from replicad.errors import CorruptionError
 from replicad.server import refusals
 from replicad.server.commands import COMMANDS, READ_ONLY, STALE, WRITABLE
 from replicad.server.commands.table import Table
-from replicad.server.connection import Connection
+from replicad.server.connection import ClientConnection
 from replicad.server.cursors import Cursors
 from replicad.server.interfaces import Node
 from replicad.server.key_count import KeyCount
 from replicad.server.options import ServerOptions
 from replicad.server.pieces import Pieces
-from replicad.server.session import Session
+from replicad.server.session import ClientState
 from replicad.server.stats import ServerStats
 from replicad.server.watches import Watches
 from replicad.server.writes import WriteGroup, replicas_missing, write_refused
@@ -73,13 +74,13 @@ class RespServer:
         self.started_at = self.now()
         self.run_id = secrets.token_hex(20)
         self.stats = ServerStats()
-        self.connections: dict[Connection, None] = {}
+        self.connections: dict[ClientConnection, None] = {}
         """In the order in which they came, which is the order in which they are served."""
         self.relieve_at = self.options.buffered_bytes_max // 4
         """Of input bytes: when that many have come, what clients have buffered is looked at again."""
         self.building = asyncio.Lock()
         """Held while a reply is built that may take `built_bytes_max` several times over."""
-        self.holding: dict[Session, None] = {}
+        self.holding: dict[ClientState, None] = {}
         self.watches = Watches()
         self.group = WriteGroup(store, self.watches, self._schedule_group)
         self.pieces = Pieces(self)
@@ -107,7 +108,9 @@ class RespServer:
         """Listens; returns the address, which names the port when `port` is 0."""
         unsubscribe = [self.store.subscribe(self.store_moved), self.node.waits.subscribe(self._release)]
         self._unsubscribe = lambda: [end() for end in unsubscribe]
-        self._listener = await self.loop.create_server(lambda: Connection(self), host, port, backlog=1024)
+        self._listener = await self.loop.create_server(
+            lambda: ClientConnection(self), host, port, backlog=1024
+        )
         self.address = self._listener.sockets[0].getsockname()[:2]
         self._inspection = self.loop.call_later(_INSPECT_SECONDS, self._inspect)
         self._wake()
@@ -163,7 +166,7 @@ class RespServer:
 
     # Connections.
 
-    def admit(self, client: Connection) -> bytes | None:
+    def admit(self, client: ClientConnection) -> bytes | None:
         """Takes a new connection in, or returns the refusal."""
         self.stats.connections += 1
         if len(self.connections) >= self.options.clients_max or self._closing:
@@ -174,7 +177,7 @@ class RespServer:
         self.connections[client] = None
         return None
 
-    def forget(self, client: Connection) -> None:
+    def forget(self, client: ClientConnection) -> None:
         self.connections.pop(client, None)
         self.holding.pop(client, None)
         if self._closing:
@@ -211,7 +214,7 @@ class RespServer:
             self._close_for(client, "takes the most of too much memory")
             excess -= sizes[client]
 
-    def _close_for(self, client: Connection, reason: str) -> None:
+    def _close_for(self, client: ClientConnection, reason: str) -> None:
         self.stats.closed_for_limits += 1
         log.warning("server.client_closed", client=client.peer, reason=reason)
         client.abort()
@@ -378,17 +381,17 @@ class RespServer:
     def begin_in_thread(self, work: Callable[[], Result]) -> asyncio.Future[Result]:
         return self.loop.run_in_executor(self._threads, work)
 
-    def run_look_up(self, client: Connection, work: Callable[[], bytes]) -> None:
+    def run_look_up(self, client: ClientConnection, work: Callable[[], bytes]) -> None:
         """The command's reply is what `work` finds in moments, once the replies before it are out."""
         self._answer(client, lambda: self.loop.run_in_executor(self._look_ups, work), _as_it_is)
 
-    def run_in_thread(self, client: Connection, work: Callable[[], bytes]) -> None:
+    def run_in_thread(self, client: ClientConnection, work: Callable[[], bytes]) -> None:
         """The same for work of any length. It never begins when the client is gone by then."""
         self._answer(client, lambda: self.loop.run_in_executor(self._threads, work), _as_it_is)
 
     def run_on_snapshot(
         self,
-        client: Connection,
+        client: ClientConnection,
         work: Callable[[Snapshot], Any],
         encode: Callable[[Any], bytes] | None = None,
     ) -> None:
@@ -405,7 +408,7 @@ class RespServer:
             client, lambda: self.loop.run_in_executor(self._threads, on_snapshot), encode or _as_it_is
         )
 
-    def run_task(self, client: Connection, work: Callable[[], Coroutine[Any, Any, bytes]]) -> None:
+    def run_task(self, client: ClientConnection, work: Callable[[], Coroutine[Any, Any, bytes]]) -> None:
         """The same for what waits on the loop. It is cancelled when the client says or shows that it goes."""
 
         def start() -> asyncio.Task[bytes]:
@@ -417,7 +420,10 @@ class RespServer:
         self._answer(client, start, _as_it_is)
 
     def _answer(
-        self, client: Connection, start: Callable[[], asyncio.Future[Any]], encode: Callable[[Any], bytes]
+        self,
+        client: ClientConnection,
+        start: Callable[[], asyncio.Future[Any]],
+        encode: Callable[[Any], bytes],
     ) -> None:
         def begin() -> None:
             work = start()

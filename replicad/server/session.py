@@ -17,18 +17,18 @@ from replicad.server import refusals
 from replicad.server.interfaces import Name, Put, Reader
 from replicad.server.parts import part_of
 from replicad.server.refusals import Refused
-from replicad.server.writes import PENDING, Segment, Transaction
+from replicad.server.writes import PENDING, HeldReplies, Transaction
 from replicad.store.batch import WriteBatch
 
 if TYPE_CHECKING:
     from replicad.server.server import RespServer
 
 LARGE_BYTES = 16 * 1024
-"""From here on a value counts: `Session.weigh`."""
+"""From here on a value counts: `ClientState.weigh`."""
 _MISSING: Any = object()
 
 
-class Session:
+class ClientState:
     """The part of a connection that knows the store. The loop's thread owns it."""
 
     def __init__(self, server: RespServer) -> None:
@@ -41,8 +41,8 @@ class Session:
         self.last_write = 0
         self.waits_for_replicas = True
         self.direct = True  # reads may show the visible default family: nothing is held, no EXEC is under way
-        self.held: deque[Segment] = deque()
-        self.segment: Segment | None = None
+        self.held: deque[HeldReplies] = deque()
+        self.segment: HeldReplies | None = None
         self.ready: list[bytes] = []
         self.sink: Callable[[bytes], None] = self.ready.append
 
@@ -239,13 +239,13 @@ class Session:
         segment = self.segment or self._join_group()
         segment.dependent.append(len(segment.replies))
 
-    def _join_group(self) -> Segment:
+    def _join_group(self) -> HeldReplies:
         segment = self.segment = self._open_segment(PENDING)
         self.server.group.segments.append(segment)
         return segment
 
-    def _open_segment(self, sequence: int) -> Segment:
-        segment = Segment(self, sequence, self.server.now(), self.waits_for_replicas)
+    def _open_segment(self, sequence: int) -> HeldReplies:
+        segment = HeldReplies(self, sequence, self.server.now(), self.waits_for_replicas)
         if not self.held:
             self.server.holding[self] = None
         self.held.append(segment)
@@ -253,7 +253,7 @@ class Session:
         self.direct = False
         return segment
 
-    def leave_group(self, segment: Segment) -> None:
+    def leave_group(self, segment: HeldReplies) -> None:
         """The group went to the store: later writes belong to another one."""
         self.segment = None
 

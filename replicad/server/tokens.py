@@ -12,7 +12,7 @@ from enum import Enum
 from replicad.types import EpochRecord, Position
 
 
-class Standing(Enum):
+class TokenState(Enum):
     THERE = "there"
     NOT_YET = "not yet"
     LOST = "lost"
@@ -20,14 +20,16 @@ class Standing(Enum):
 
 def judge(
     token: Position, newest: Position, epochs: Sequence[EpochRecord], found: Position | None
-) -> Standing:
+) -> TokenState:
     """`newest` is what readers see, `found` the node's position at the token's sequence number, as far as its
     log tells. Where the log no longer does, the epoch that the number belongs to decides."""
     if token.sequence > newest.sequence:
-        return Standing.LOST if token.epoch < _epoch_of(token.sequence, epochs, newest) else Standing.NOT_YET
+        return (
+            TokenState.LOST if token.epoch < _epoch_of(token.sequence, epochs, newest) else TokenState.NOT_YET
+        )
     if found is not None:
-        return Standing.THERE if found == token else Standing.LOST
-    return Standing.THERE if _epoch_of(token.sequence, epochs, newest) == token.epoch else Standing.LOST
+        return TokenState.THERE if found == token else TokenState.LOST
+    return TokenState.THERE if _epoch_of(token.sequence, epochs, newest) == token.epoch else TokenState.LOST
 
 
 def _epoch_of(sequence: int, epochs: Sequence[EpochRecord], newest: Position) -> int:

@@ -10,13 +10,13 @@ from replicad.server.interfaces import Name, Pair, Walkable
 from replicad.server.pieces import Work
 
 if TYPE_CHECKING:
-    from replicad.server.connection import Connection
+    from replicad.server.connection import ClientConnection
 
 Result = TypeVar("Result")
 
 
 def walk(
-    client: Connection, work: Callable[[Walkable], Result], encode: Callable[[Result], bytes]
+    client: ClientConnection, work: Callable[[Walkable], Result], encode: Callable[[Result], bytes]
 ) -> bytes | None:
     """The reply to a command that walks: None, for it comes later. `encode` is called on the loop."""
     transaction = client.transaction
@@ -29,7 +29,9 @@ def walk(
     return client.in_pieces(_within_exec(client, lambda: work(_Changed(transaction.reader, changes)), encode))
 
 
-def _within_exec(client: Connection, work: Callable[[], Result], encode: Callable[[Result], bytes]) -> Work:
+def _within_exec(
+    client: ClientConnection, work: Callable[[], Result], encode: Callable[[Result], bytes]
+) -> Work:
     """What EXEC sees stands still until it ends, so a thread can look at it."""
     done = client.server.begin_in_thread(work)
     yield done

@@ -26,7 +26,7 @@ from replicad.store.batch import WriteBatch
 from replicad.store.database import Database
 
 if TYPE_CHECKING:
-    from replicad.server.session import Session
+    from replicad.server.session import ClientState
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ PENDING = 1 << 64
 _BATCH_BYTES = 256  # what Python adds to each
 
 
-class Segment:
+class HeldReplies:
     """A run of one connection's replies that are sent when `sequence` is visible.
 
     `dependent` are the indices of the replies that are untrue unless the group commits: those of its
@@ -45,7 +45,7 @@ class Segment:
 
     __slots__ = ("connection", "dependent", "for_replicas", "last_batch", "replies", "sequence", "since")
 
-    def __init__(self, connection: Session, sequence: int, since: float, for_replicas: bool) -> None:
+    def __init__(self, connection: ClientState, sequence: int, since: float, for_replicas: bool) -> None:
         self.since = since
         self.for_replicas = for_replicas
         self.connection = connection
@@ -69,7 +69,7 @@ class WriteGroup:
     def __init__(self, store: Database, watches: Watches, schedule: Callable[[], None]) -> None:
         self.overlay: dict[Name, bytes | None] = {}
         self.batches: list[WriteBatch | Put] = []
-        self.segments: list[Segment] = []
+        self.segments: list[HeldReplies] = []
         self.refusals = 0
         """How many groups were not written."""
         self._weighed = 0
@@ -79,7 +79,7 @@ class WriteGroup:
         self._schedule = schedule
         self._scheduled = False
 
-    def add(self, segment: Segment, batch: WriteBatch | Put) -> None:
+    def add(self, segment: HeldReplies, batch: WriteBatch | Put) -> None:
         """`segment` must be one of this group's; the next reply appended to it answers `batch`."""
         if not self._scheduled:
             self._scheduled = True
@@ -154,11 +154,11 @@ def replicas_missing(lacking: str, sequence: int, is_durable_here: bool) -> byte
     return replies.error(f"NOREPLICAS {lacking}; all up to sequence {sequence} is {here} here and stays")
 
 
-def _fail(segments: list[Segment], error: BaseException) -> None:
+def _fail(segments: list[HeldReplies], error: BaseException) -> None:
     _answer(segments, write_refused(error))
 
 
-def _answer(segments: list[Segment], reply: bytes) -> None:
+def _answer(segments: list[HeldReplies], reply: bytes) -> None:
     for segment in segments:
         segment.fail(reply)
 

@@ -1,15 +1,23 @@
 """What a node shows of itself from outside, and the few facts that have no other home. LMDB stays in here."""
 
 from replicad.state.node import NodeState
-from replicad.state.records import BootstrapProgress, NodeView, Peer, RoleRecord, Shown, Slot, Verification
+from replicad.state.records import (
+    BootstrapProgress,
+    KnownPeer,
+    NodeView,
+    RoleRecord,
+    Shown,
+    Slot,
+    VerificationRecord,
+)
 
 __all__ = [
     "BootstrapProgress",
+    "KnownPeer",
     "NodeState",
     "NodeView",
-    "Peer",
     "RoleRecord",
     "Shown",
     "Slot",
-    "Verification",
+    "VerificationRecord",
 ]

@@ -1,12 +1,12 @@
 """A node's state in LMDB, under `state/` in its data directory.
 
-    node              Identity
+    node              NodeRecord
     shown             Shown              about once a second, and at each change of state
     bootstrap         BootstrapProgress  while one is under way
-    verification      Verification       what was found about the data's soundness
+    verification      VerificationRecord       what was found about the data's soundness
     slot/<node id>    Slot               on a primary, one for each replica it keeps log for
     role              RoleRecord         what the node was told to be
-    peer/<node id>    Peer               other nodes of this database, and where they were met
+    peer/<node id>    KnownPeer               other nodes of this database, and where they were met
 
 The store is the authority for what is applied; nothing here is ever needed to recover data. One process
 writes, any process reads. Every write is one synced LMDB transaction and takes milliseconds: callers keep it
@@ -27,14 +27,14 @@ from replicad.errors import ConfigError, CorruptionError, DiskFullError, NotFoun
 from replicad.options import MIB
 from replicad.state.records import (
     BootstrapProgress,
-    Identity,
+    KnownPeer,
+    NodeRecord,
     NodeView,
-    Peer,
     Record,
     RoleRecord,
     Shown,
     Slot,
-    Verification,
+    VerificationRecord,
     decode,
     encode,
 )
@@ -81,10 +81,10 @@ class NodeState:
             self._sync_directory(fresh)
             identity = self._get(_NODE)
         if identity is None:
-            made = Identity(node_id=env.random.bytes(NODE_ID_BYTES), created_us=env.clock.wall_us())
+            made = NodeRecord(node_id=env.random.bytes(NODE_ID_BYTES), created_us=env.clock.wall_us())
             self._put(_NODE, encode(made))
             identity = encode(made)
-        self.identity = decode(Identity, identity)
+        self.identity = decode(NodeRecord, identity)
 
     @property
     def node_id(self) -> bytes:
@@ -99,7 +99,7 @@ class NodeState:
         """Replaces or removes the bootstrap that is under way."""
         self._put(_BOOTSTRAP, None if progress is None else encode(progress))
 
-    def put_verification(self, verification: Verification) -> None:
+    def put_verification(self, verification: VerificationRecord) -> None:
         self._put(_VERIFICATION, encode(verification))
 
     def put_slot(self, slot: Slot) -> None:
@@ -111,7 +111,7 @@ class NodeState:
     def put_role(self, role: RoleRecord) -> None:
         self._put(_ROLE, encode(role))
 
-    def put_peer(self, peer: Peer) -> None:
+    def put_peer(self, peer: KnownPeer) -> None:
         self._put(_PEER + peer.node_id, encode(peer))
 
     def remove_peer(self, node_id: bytes) -> None:
@@ -179,13 +179,13 @@ def _view(environment: Any, path: Path) -> NodeView:
         if identity is None:
             raise NotFoundError(f"{path} was never finished: it has no node id")
         return NodeView(
-            identity=decode(Identity, identity),
+            identity=decode(NodeRecord, identity),
             shown=None if shown is None else decode(Shown, shown),
             bootstrap=None if bootstrap is None else decode(BootstrapProgress, bootstrap),
             slots=tuple(_records(transaction, _SLOT, Slot)),
             role=None if role is None else decode(RoleRecord, role),
-            peers=tuple(_records(transaction, _PEER, Peer)),
-            verification=None if verification is None else decode(Verification, verification),
+            peers=tuple(_records(transaction, _PEER, KnownPeer)),
+            verification=None if verification is None else decode(VerificationRecord, verification),
         )
 
 

@@ -19,7 +19,7 @@ Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class NodeRecord:
     """Made at the first start and kept for the life of the directory."""
 
     node_id: bytes
@@ -98,7 +98,7 @@ class RoleRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Peer:
+class KnownPeer:
     """Another node of this database, and where it was met last.
 
     `is_proven`: it was reached there, or a node that was says so; otherwise only it said so itself.
@@ -114,7 +114,7 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
+class VerificationRecord:
     """What the last comparison with the node that is followed found, and what was found otherwise since.
 
     `doubt` is why the data cannot be trusted, or None; `repairs` counts the bootstraps for that reason since
@@ -137,13 +137,13 @@ class Verification:
 class NodeView:
     """Everything in a node's state, as another process reads it."""
 
-    identity: Identity
+    identity: NodeRecord
     shown: Shown | None
     bootstrap: BootstrapProgress | None
     slots: tuple[Slot, ...]
     role: RoleRecord | None = None
-    peers: tuple[Peer, ...] = ()
-    verification: Verification | None = None
+    peers: tuple[KnownPeer, ...] = ()
+    verification: VerificationRecord | None = None
 
 
 def encode(record: Any) -> bytes:

@@ -11,8 +11,8 @@ from replicad.daemon.program import NodeProgram
 from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.connection import dial
 from replicad.replication.wire.meeting import exchange
-from replicad.replication.wire.messages import Claim, Decided, Grant, Hello, Refuse
-from replicad.replication.wire.messages import Standing as StandingMessage
+from replicad.replication.wire.messages import Decided, Grant, Hello, PositionClaim, Refuse
+from replicad.replication.wire.messages import StandingMessage as StandingMessage
 from replicad.types import Epoch, EpochRecord, Sequence
 from tests.support.programs import again, primary, replica_of, streams, until
 
@@ -67,7 +67,7 @@ async def test_nobody_fences_a_primary_as_its_replica(tmp_path: Path) -> None:
         database = node.store.database_id
         connection.send(Hello((1,), b"x" * 16, b"y" * 16, database, (), "x"))
         await connection.receive()
-        connection.send(Claim(replace(node.store.durable_position, epoch=Epoch(LAST)), 1, ()))
+        connection.send(PositionClaim(replace(node.store.durable_position, epoch=Epoch(LAST)), 1, ()))
         while not isinstance(decided := await connection.receive(), Decided):
             pass
         connection.close()

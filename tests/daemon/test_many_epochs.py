@@ -9,7 +9,7 @@ import pytest
 
 import replicad.replication.wire.messages
 from replicad.replication.wire.framing import MessageDecoder
-from replicad.replication.wire.messages import EPOCHS_SENT_MAX, Claim, decode, encode, newest_epochs
+from replicad.replication.wire.messages import EPOCHS_SENT_MAX, PositionClaim, decode, encode, newest_epochs
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
 from tests.support.programs import again, primary, replica_of, streams, until
 
@@ -21,8 +21,8 @@ def test_a_message_tells_the_newest_epochs() -> None:
     epochs = tuple(EpochRecord(Epoch(last - 5000 + number), b"e" * 16, position) for number in range(5000))
     sent = newest_epochs(epochs)
     assert sent == epochs[-EPOCHS_SENT_MAX:]
-    (raw,) = MessageDecoder(0).feed(b"".join(encode(Claim(position, 0, sent))))
-    assert decode(raw) == Claim(position, 0, sent)
+    (raw,) = MessageDecoder(0).feed(b"".join(encode(PositionClaim(position, 0, sent))))
+    assert decode(raw) == PositionClaim(position, 0, sent)
 
 
 @pytest.mark.parametrize("diverged", [False, True])

@@ -236,7 +236,7 @@ def _document(data: bytes) -> None:
 
 
 def _state(data: bytes) -> None:
-    for kind in (records.Identity, records.Shown, records.BootstrapProgress, records.Slot):
+    for kind in (records.NodeRecord, records.Shown, records.BootstrapProgress, records.Slot):
         try:
             found = records.decode(kind, data)
         except CorruptionError:

@@ -145,7 +145,7 @@ def _documents() -> Seeds:
 
 def _states() -> Seeds:
     return {
-        "identity": records.encode(records.Identity(node_id=b"n" * 16, created_us=1)),
+        "identity": records.encode(records.NodeRecord(node_id=b"n" * 16, created_us=1)),
         "shown": records.encode(
             records.Shown(
                 role="replica",

@@ -18,7 +18,7 @@ from replicad.errors import ProtocolError
 from replicad.options import KIB, MIB
 from replicad.replication.wire.framing import PREFIX, encode_prefix
 from replicad.replication.wire.headers import decode_header
-from replicad.replication.wire.messages import Kind
+from replicad.replication.wire.messages import MessageKind
 from tests.server.harness import RawClient, encode_request
 from tests.support.daemons import SMALL, Cluster, Daemon, follows
 from tests.support.waiting import eventually
@@ -179,19 +179,23 @@ def test_connections_do_not_take_what_the_store_needs(cluster: Cluster) -> None:
 
 
 def _announced(header_bytes: int, payload_bytes: int) -> bytes:
-    return PREFIX.pack(0, 0, Kind.HELLO, 0, header_bytes, payload_bytes)
+    return PREFIX.pack(0, 0, MessageKind.HELLO, 0, header_bytes, payload_bytes)
 
 
 BOMBS = {
     "a payload of 4 GiB": _announced(10, 0xFFFFFFFF),
     "a header that never comes": _announced(0xFFFF, 0),
-    "a deep header": encode_prefix(Kind.HELLO, b"\x91" * 65535, b""),
-    "a wide header": encode_prefix(Kind.HELLO, b"\xdc\xff\xf0" + b"\x80" * 65500, b""),
-    "a header of a declared array": encode_prefix(Kind.HELLO, b"\xdd\xff\xff\xff\xff", b""),
-    "a header of declared maps": encode_prefix(Kind.HELLO, b"\xdf\xff\xff\xff\xff\xc0", b""),
-    "a long string": encode_prefix(Kind.HELLO, b"\x81\xa4node" + b"\xc6" + struct.pack(">I", 1 << 31), b""),
+    "a deep header": encode_prefix(MessageKind.HELLO, b"\x91" * 65535, b""),
+    "a wide header": encode_prefix(MessageKind.HELLO, b"\xdc\xff\xf0" + b"\x80" * 65500, b""),
+    "a header of a declared array": encode_prefix(MessageKind.HELLO, b"\xdd\xff\xff\xff\xff", b""),
+    "a header of declared maps": encode_prefix(MessageKind.HELLO, b"\xdf\xff\xff\xff\xff\xc0", b""),
+    "a long string": encode_prefix(
+        MessageKind.HELLO, b"\x81\xa4node" + b"\xc6" + struct.pack(">I", 1 << 31), b""
+    ),
     "wide arrays in a known key": encode_prefix(
-        Kind.HELLO, b"\x81\xa8versions" + b"\xdc\x04\x00" + (b"\xdc\x00\x10" + b"\x90" * 16) * 1024, b""
+        MessageKind.HELLO,
+        b"\x81\xa8versions" + b"\xdc\x04\x00" + (b"\xdc\x00\x10" + b"\x90" * 16) * 1024,
+        b"",
     ),
 }
 

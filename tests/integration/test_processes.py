@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from replicad.cli.main import main
-from replicad.replication.wire.messages import Claim, Hello, encode
+from replicad.replication.wire.messages import Hello, PositionClaim, encode
 from tests.support.daemons import HOST, Cluster, Daemon, follows
 from tests.support.waiting import eventually
 
@@ -147,7 +147,7 @@ def test_a_failed_sync_ends_a_replica_with_74(cluster: Cluster, primary: Daemon)
 
 def hostile_inputs(rng: random.Random) -> list[bytes]:
     hello = b"".join(encode(Hello((1,), b"h" * 16, b"p" * 16, None, (), "hostile")))
-    claim = b"".join(encode(Claim(None, 0, ())))
+    claim = b"".join(encode(PositionClaim(None, 0, ())))
     return [
         b"GET / HTTP/1.1\r\n\r\n",
         b"*1\r\n$4\r\nPING\r\n",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from replicad.replication.copy.copies import SourceCopy
-from replicad.replication.wire.messages import Ack, Claim, Data, Fetch, Files, Hello, Refuse
+from replicad.replication.wire.messages import Ack, Data, Fetch, Files, Hello, PositionClaim, Refuse
 from replicad.state.records import Slot
 from replicad.types import Position
 from tests.replication.test_sessions import caught_up, written
@@ -131,7 +131,7 @@ async def test_only_bytes_of_the_list_are_sent(tmp_path: Path, fetch: Fetch) -> 
     async with running(primary):
         connection = await primary.dial()
         connection.send(Hello((1,), NODE, b"r" * 16, None, (), ""))
-        connection.send(Claim(None, 0, ()))
+        connection.send(PositionClaim(None, 0, ()))
         while not isinstance(await connection.receive(), Files):
             pass
         connection.send(fetch)

@@ -10,7 +10,7 @@ import pytest
 import replicad.replication.copy.copies
 import replicad.replication.primary.node
 from replicad.replication.copy.copies import SourceCopy
-from replicad.replication.wire.messages import Claim, Copy, Decided, Hello, Message, Refuse
+from replicad.replication.wire.messages import Copy, Decided, Hello, Message, PositionClaim, Refuse
 from replicad.types import Position
 from tests.support.fake_nodes import FakeData, Primary, Replica, running
 from tests.support.fake_store import FakeStore
@@ -28,7 +28,7 @@ async def come(primary: Primary, node: bytes, at: Position | None, until_kind: t
     """Says HELLO and CLAIM, waits for such a message, and leaves."""
     connection = await primary.dial()
     connection.send(Hello((1,), node, node, primary.store.database_id, (), "x"))
-    connection.send(Claim(at, 0, ()))
+    connection.send(PositionClaim(at, 0, ()))
     while not isinstance(message := await connection.receive(), until_kind | Refuse):
         pass
     connection.close()
@@ -82,7 +82,7 @@ async def test_slots_and_copies_have_a_limit(tmp_path: Path, monkeypatch: pytest
             connection = await primary.dial()
             node = b"n%015d" % number
             connection.send(Hello((1,), node, node, None, (), "x"))
-            connection.send(Claim(None, 0, ()))
+            connection.send(PositionClaim(None, 0, ()))
             while not isinstance(await connection.receive(), Copy):
                 pass
             held.append(connection)

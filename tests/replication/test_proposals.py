@@ -18,7 +18,6 @@ from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.headers import FileEntry
 from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.messages import (
-    Claim,
     Copy,
     Decided,
     Fetch,
@@ -26,6 +25,7 @@ from replicad.replication.wire.messages import (
     Heartbeat,
     Hello,
     Message,
+    PositionClaim,
     Welcome,
 )
 from replicad.types import Epoch, HistoryHash, Position, Sequence
@@ -69,12 +69,12 @@ class Played:
             pass
         return message
 
-    async def decide(self, session: int, decided: Decided, database: bytes = DATABASE) -> Claim:
+    async def decide(self, session: int, decided: Decided, database: bytes = DATABASE) -> PositionClaim:
         """Welcomes the replica, hears its claim, and tells it this; the claim."""
         assert isinstance(await self.next(session), Hello)
         self.ends[session].send(Welcome(1, b"P" * 16, b"p" * 16, database, (), "", 20, decided.position, ()))
         claim = await self.next(session)
-        assert isinstance(claim, Claim)
+        assert isinstance(claim, PositionClaim)
         self.ends[session].send(decided)
         return claim
 

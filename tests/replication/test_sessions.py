@@ -11,7 +11,7 @@ import pytest
 from replicad.env.local import LocalFileSystem
 from replicad.errors import PoisonedError
 from replicad.replication.wire.identify import Identity, check_hello
-from replicad.replication.wire.messages import Ack, Claim, Hello, Message, Refuse
+from replicad.replication.wire.messages import Ack, Hello, Message, PositionClaim, Refuse
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
 from tests.support.fake_nodes import FakeData, Primary, Replica, running
 from tests.support.fake_store import FakeStore, list_files
@@ -342,9 +342,13 @@ def test_refusals(hello: Hello, code: str, retry: bool) -> None:
     "messages",
     [
         [Ack(1, 1, 1)],
-        [Claim(None, 0, ())],
+        [PositionClaim(None, 0, ())],
         [Hello((1,), b"R" * 16, b"r" * 16, None, (), ""), Ack(1, 1, 1)],
-        [Hello((1,), b"R" * 16, b"r" * 16, None, (), ""), Claim(None, 0, ()), Claim(None, 0, ())],
+        [
+            Hello((1,), b"R" * 16, b"r" * 16, None, (), ""),
+            PositionClaim(None, 0, ()),
+            PositionClaim(None, 0, ()),
+        ],
     ],
 )
 async def test_messages_out_of_order_end_the_session(tmp_path: Path, messages: list[Message]) -> None:

@@ -14,7 +14,7 @@ from replicad.errors import GapError, LogGoneError, PoisonedError, ProtocolError
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.primary.sender import Sender
 from replicad.replication.replica.receiver import Receiver
-from replicad.replication.wire.messages import Ack, Frames
+from replicad.replication.wire.messages import Ack, LogFrames
 from tests.support.fake_store import FakeStore
 from tests.support.memory_connection import pair, until
 
@@ -221,7 +221,7 @@ async def test_an_impossible_acknowledgement_ends_the_session(acks: list[Ack]) -
         await task
 
 
-async def receive(replica: FakeStore, *messages: Frames) -> BaseException | None:
+async def receive(replica: FakeStore, *messages: LogFrames) -> BaseException | None:
     """Feeds messages to a receiver; how it ended, or None when it took them all."""
     left, right = pair()
     right.allow_payloads(1 << 20)
@@ -238,13 +238,13 @@ async def receive(replica: FakeStore, *messages: Frames) -> BaseException | None
     return task.exception()
 
 
-def frames_of(store: FakeStore, first: int, last: int) -> Frames:
+def frames_of(store: FakeStore, first: int, last: int) -> LogFrames:
     chosen = [frame for frame in store.frames if first <= frame.after.sequence <= last]
-    return Frames(first, last, store.durable_sequence, b"".join(frame.data for frame in chosen))
+    return LogFrames(first, last, store.durable_sequence, b"".join(frame.data for frame in chosen))
 
 
 async def test_a_gap_is_an_error() -> None:
-    """Frames that do not begin right after the last ones are refused, and so are repeated ones."""
+    """LogFrames that do not begin right after the last ones are refused, and so are repeated ones."""
     primary = FakeStore()
     for _ in range(5):
         primary.write(b"v")
@@ -263,7 +263,7 @@ async def test_a_header_that_lies_about_its_frames_is_an_error() -> None:
     primary = FakeStore()
     for _ in range(5):
         primary.write(b"v")
-    lie = Frames(1, 3, 5, frames_of(primary, 1, 4).payload)
+    lie = LogFrames(1, 3, 5, frames_of(primary, 1, 4).payload)
     assert isinstance(await receive(FakeStore(), lie), ProtocolError)
 
 

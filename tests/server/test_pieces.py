@@ -8,7 +8,7 @@ import pytest
 
 from replicad.errors import DiskFullError
 from replicad.options import Options
-from replicad.server.connection import Connection
+from replicad.server.connection import ClientConnection
 from replicad.store.database import open_database
 from tests.server.conftest import StartServer
 from tests.server.harness import FakeNode, RawClient, RunningServer, encode_request, wait_for
@@ -152,7 +152,7 @@ def test_a_group_that_fails_before_a_command_in_pieces_fails_it_too(
     """A long command that saw a write of the open group is refused when that write is: it is not there."""
     server = start(durability="async")
     server.store.refuse_with = DiskFullError("no room")
-    monkeypatch.setattr(Connection, "turn_is_over", lambda client: True)
+    monkeypatch.setattr(ClientConnection, "turn_is_over", lambda client: True)
     with server.connect() as client:
         client.send(encode_request("SET", "key:0", "v") + encode_request("DEL", *_names()))
         assert client.read_line().startswith(b"-ERR no room")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replicad.server.tokens import Standing, judge
+from replicad.server.tokens import TokenState, judge
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
 
 
@@ -20,25 +20,25 @@ FORKED = (*FIRST, EpochRecord(Epoch(2), b"2" * 16, at(1, 100)))
 @pytest.mark.parametrize(
     ("token", "newest", "epochs", "found", "expected"),
     [
-        (at(1, 50), at(1, 90), FIRST, at(1, 50), Standing.THERE),
-        (at(1, 95), at(1, 90), FIRST, None, Standing.NOT_YET),
-        (at(1, 50), at(1, 90), FIRST, at(1, 50, 8), Standing.LOST),
-        (at(1, 50), at(1, 90), FIRST, None, Standing.THERE),  # its log is gone, its epoch is right
-        (at(1, 50), at(1, 90), (), None, Standing.THERE),
+        (at(1, 50), at(1, 90), FIRST, at(1, 50), TokenState.THERE),
+        (at(1, 95), at(1, 90), FIRST, None, TokenState.NOT_YET),
+        (at(1, 50), at(1, 90), FIRST, at(1, 50, 8), TokenState.LOST),
+        (at(1, 50), at(1, 90), FIRST, None, TokenState.THERE),  # its log is gone, its epoch is right
+        (at(1, 50), at(1, 90), (), None, TokenState.THERE),
         # After a failover: what epoch 1 wrote up to the fork is there, what it wrote beyond is lost.
-        (at(1, 100), at(2, 300), FORKED, None, Standing.THERE),
-        (at(1, 101), at(2, 300), FORKED, None, Standing.LOST),
-        (at(1, 400), at(2, 300), FORKED, None, Standing.LOST),
-        (at(1, 101), at(2, 300), FORKED, at(2, 101), Standing.LOST),
-        (at(2, 101), at(2, 300), FORKED, at(2, 101), Standing.THERE),
-        (at(2, 101), at(2, 300), FORKED, None, Standing.THERE),
-        (at(2, 301), at(2, 300), FORKED, None, Standing.NOT_YET),
+        (at(1, 100), at(2, 300), FORKED, None, TokenState.THERE),
+        (at(1, 101), at(2, 300), FORKED, None, TokenState.LOST),
+        (at(1, 400), at(2, 300), FORKED, None, TokenState.LOST),
+        (at(1, 101), at(2, 300), FORKED, at(2, 101), TokenState.LOST),
+        (at(2, 101), at(2, 300), FORKED, at(2, 101), TokenState.THERE),
+        (at(2, 101), at(2, 300), FORKED, None, TokenState.THERE),
+        (at(2, 301), at(2, 300), FORKED, None, TokenState.NOT_YET),
         # What is not visible yet, over a change of epoch: each number belongs to its own.
-        (at(1, 90), at(2, 80), FORKED, None, Standing.NOT_YET),
-        (at(1, 101), at(2, 80), FORKED, None, Standing.LOST),
+        (at(1, 90), at(2, 80), FORKED, None, TokenState.NOT_YET),
+        (at(1, 101), at(2, 80), FORKED, None, TokenState.LOST),
         # A replica that has not heard of the new epoch yet.
-        (at(2, 150), at(1, 120), FIRST, None, Standing.NOT_YET),
-        (at(2, 110), at(1, 120), FIRST, at(1, 110), Standing.LOST),
+        (at(2, 150), at(1, 120), FIRST, None, TokenState.NOT_YET),
+        (at(2, 110), at(1, 120), FIRST, at(1, 110), TokenState.LOST),
     ],
 )
 def test_tokens(
@@ -46,7 +46,7 @@ def test_tokens(
     newest: Position,
     epochs: tuple[EpochRecord, ...],
     found: Position | None,
-    expected: Standing,
+    expected: TokenState,
 ) -> None:
     """There, not yet, or lost: the hash decides, and where the log is gone the epoch."""
     assert judge(token, newest, epochs, found) is expected

@@ -12,8 +12,8 @@ import pytest
 
 from replicad.env import Env, LocalFileSystem
 from replicad.errors import CorruptionError, NotFoundError
-from replicad.state import BootstrapProgress, NodeState, Shown, Slot, Verification
-from replicad.state.records import Identity, decode, encode
+from replicad.state import BootstrapProgress, NodeState, Shown, Slot, VerificationRecord
+from replicad.state.records import NodeRecord, decode, encode
 
 SHOWN = Shown(
     role="primary",
@@ -51,7 +51,7 @@ def test_what_is_put_is_there_after_reopening(tmp_path: Path) -> None:
     slots = [Slot(node_id=bytes([n]) * 16, sequence=n, seen_us=n) for n in (1, 2)]
     state.show(SHOWN)
     state.show_bootstrap(PROGRESS)
-    verification = Verification(at_us=1 << 50, sequence=7, doubt="damaged: 000001.sst")
+    verification = VerificationRecord(at_us=1 << 50, sequence=7, doubt="damaged: 000001.sst")
     state.put_verification(verification)
     for slot in slots:
         state.put_slot(slot)
@@ -122,15 +122,15 @@ def test_absence_and_damage_are_typed_errors(tmp_path: Path) -> None:
         msgpack.packb({"node_id": b"n", "created_us": True}),
         msgpack.packb({"node_id": b"n", "created_us": [[]]}),
         msgpack.packb({"node_id": b"n" * 5000, "created_us": 1}),
-        encode(Identity(node_id=b"n", created_us=1)) + b"x",
+        encode(NodeRecord(node_id=b"n", created_us=1)) + b"x",
     ],
 )
 def test_a_record_is_decoded_strictly(data: bytes) -> None:
     """Anything but a record of the right shape within the limits is a CorruptionError."""
-    with pytest.raises(CorruptionError, match="Identity"):
-        decode(Identity, data)
+    with pytest.raises(CorruptionError, match="NodeRecord"):
+        decode(NodeRecord, data)
 
 
 def test_an_unknown_key_is_ignored() -> None:
     """A record of a newer version with one key more is still read."""
-    assert decode(Identity, msgpack.packb({"node_id": b"n", "created_us": 1, "more": 2})).created_us == 1
+    assert decode(NodeRecord, msgpack.packb({"node_id": b"n", "created_us": 1, "more": 2})).created_us == 1

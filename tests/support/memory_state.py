@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from replicad.env import Env
-from replicad.state import BootstrapProgress, NodeView, Peer, RoleRecord, Shown, Slot, Verification
-from replicad.state.records import Identity, decode, encode
+from replicad.state import BootstrapProgress, KnownPeer, NodeView, RoleRecord, Shown, Slot, VerificationRecord
+from replicad.state.records import NodeRecord, decode, encode
 
 NODE_ID_BYTES = 16
 
@@ -20,9 +20,9 @@ class MemoryNodeState:
         self._before = before
         if b"node" not in kept:
             self._put(
-                b"node", Identity(node_id=env.random.bytes(NODE_ID_BYTES), created_us=env.clock.wall_us())
+                b"node", NodeRecord(node_id=env.random.bytes(NODE_ID_BYTES), created_us=env.clock.wall_us())
             )
-        self.identity = decode(Identity, kept[b"node"])
+        self.identity = decode(NodeRecord, kept[b"node"])
 
     @property
     def node_id(self) -> bytes:
@@ -34,7 +34,7 @@ class MemoryNodeState:
     def show_bootstrap(self, progress: BootstrapProgress | None) -> None:
         self._put(b"bootstrap", progress)
 
-    def put_verification(self, verification: Verification) -> None:
+    def put_verification(self, verification: VerificationRecord) -> None:
         self._put(b"verification", verification)
 
     def put_slot(self, slot: Slot) -> None:
@@ -46,7 +46,7 @@ class MemoryNodeState:
     def put_role(self, role: RoleRecord) -> None:
         self._put(b"role", role)
 
-    def put_peer(self, peer: Peer) -> None:
+    def put_peer(self, peer: KnownPeer) -> None:
         self._put(b"peer/" + peer.node_id, peer)
 
     def remove_peer(self, node_id: bytes) -> None:
@@ -59,8 +59,8 @@ class MemoryNodeState:
             bootstrap=self._get(BootstrapProgress, b"bootstrap"),
             slots=tuple(self._all(Slot, b"slot/")),
             role=self._get(RoleRecord, b"role"),
-            peers=tuple(self._all(Peer, b"peer/")),
-            verification=self._get(Verification, b"verification"),
+            peers=tuple(self._all(KnownPeer, b"peer/")),
+            verification=self._get(VerificationRecord, b"verification"),
         )
 
     def close(self) -> None:

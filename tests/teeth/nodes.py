@@ -84,8 +84,8 @@ NODES = (
         trap=9,
         name="a token of a batch that was lost is taken for another one",
         file="replicad/server/tokens.py",
-        old="        return Standing.THERE if found == token else Standing.LOST\n",
-        new="        return Standing.THERE\n",
+        old="        return TokenState.THERE if found == token else TokenState.LOST\n",
+        new="        return TokenState.THERE\n",
         caught_by=("tests/server/test_tokens.py",),
     ),
     Mutation(

@@ -15,7 +15,14 @@ from typing import Any
 
 from replicad import kernels
 from replicad.backup.archive.hold import ArchiveHold
-from replicad.backup.archive.names import LogObject, Mark, database_prefix, mark_name, marks_of, objects_of
+from replicad.backup.archive.names import (
+    ArchiveMark,
+    LogObject,
+    database_prefix,
+    mark_name,
+    marks_of,
+    objects_of,
+)
 from replicad.backup.archive.options import ArchiveOptions
 from replicad.backup.directory_target import DirectoryTarget
 from replicad.backup.target import Target
@@ -134,7 +141,7 @@ class LogArchiver:
             for name, mark in marks_of(self._target.list(database_prefix(database_id))).items()
             if mark.time_us < time_us and mark.end.sequence <= end.sequence
         ]
-        self._target.write(mark_name(database_id, Mark(end, time_us)), [])
+        self._target.write(mark_name(database_id, ArchiveMark(end, time_us)), [])
         self._target.delete(old)
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from replicad.backup.archive.frames import read_header
 from replicad.backup.archive.line import Line, line_from
-from replicad.backup.archive.names import LogObject, Mark, database_prefix, marks_of, objects_of
+from replicad.backup.archive.names import ArchiveMark, LogObject, database_prefix, marks_of, objects_of
 from replicad.backup.target import Target
 from replicad.types import DatabaseId, Epoch, EpochRecord, Position, Sequence
 
@@ -19,7 +19,7 @@ class ArchivedLog:
 
     objects: tuple[LogObject, ...]
     forks: Mapping[Epoch, Sequence]
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[ArchiveMark, ...] = ()
 
     def known_until(self, end: Position) -> int | None:
         """Until when, in microseconds since 1970, nothing was committed after that position, as far as it was

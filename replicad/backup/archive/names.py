@@ -77,14 +77,14 @@ def parse_object(name: str, size_bytes: int) -> LogObject | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ArchiveMark:
     """Nothing but what ends at `end` was committed until `time_us`: its database was idle."""
 
     end: Position
     time_us: int
 
 
-def mark_name(database_id: DatabaseId, mark: Mark) -> str:
+def mark_name(database_id: DatabaseId, mark: ArchiveMark) -> str:
     end = mark.end
     return (
         f"{database_prefix(database_id)}idle-{end.epoch:010d}-{end.sequence:020d}-{end.history_hash:016x}"
@@ -92,7 +92,7 @@ def mark_name(database_id: DatabaseId, mark: Mark) -> str:
     )
 
 
-def marks_of(listing: Iterable[str]) -> dict[str, Mark]:
+def marks_of(listing: Iterable[str]) -> dict[str, ArchiveMark]:
     """The marks in a listing, by name."""
     found = {}
     for name in listing:
@@ -100,7 +100,7 @@ def marks_of(listing: Iterable[str]) -> dict[str, Mark]:
             end = Position(
                 Epoch(int(match["epoch"])), Sequence(int(match["last"])), HistoryHash(int(match["hash"], 16))
             )
-            found[name] = Mark(end, int(match["time"]))
+            found[name] = ArchiveMark(end, int(match["time"]))
     return found
 
 

@@ -16,10 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from replicad.cli.nodes.node import LiveNode, Node, Side
+from replicad.cli.nodes.node import LiveNode, NodeClient, Side
 from replicad.cli.output import json_bytes, show_bytes
 from replicad.errors import ClosedError, NotFoundError, PeerTimeoutError, ReplyError, UnreachableError
-from replicad.replication.verify.comparison import Comparison, Kind
+from replicad.replication.verify.comparison import Comparison, DifferenceKind
 from replicad.store.marks import Mark, MarkId
 
 PAUSE_SECONDS = 0.2
@@ -29,12 +29,12 @@ MARK_WAIT_SECONDS = 2.0
 HELD_SECONDS = 3600
 
 _TEXTS = {
-    Kind.MISSING: "key {key} is in {reference} but not in {node}",
-    Kind.EXTRA: "key {key} is in {node} but not in {reference}",
-    Kind.VALUE: "key {key} has another value in {node} than in {reference}",
-    Kind.RANGE: "keys from {key} on differ between {reference} and {node}",
-    Kind.FAMILY_MISSING: "column family {key} is in {reference} but not in {node}",
-    Kind.FAMILY_EXTRA: "column family {key} is in {node} but not in {reference}",
+    DifferenceKind.MISSING: "key {key} is in {reference} but not in {node}",
+    DifferenceKind.EXTRA: "key {key} is in {node} but not in {reference}",
+    DifferenceKind.VALUE: "key {key} has another value in {node} than in {reference}",
+    DifferenceKind.RANGE: "keys from {key} on differ between {reference} and {node}",
+    DifferenceKind.FAMILY_MISSING: "column family {key} is in {reference} but not in {node}",
+    DifferenceKind.FAMILY_EXTRA: "column family {key} is in {node} but not in {reference}",
 }
 
 
@@ -46,11 +46,11 @@ class NamedDifference:
     node: str
     family: str
     key: bytes
-    kind: Kind
+    kind: DifferenceKind
 
     def __str__(self) -> str:
         text = _TEXTS[self.kind].format(key=show_bytes(self.key), node=self.node, reference=self.reference)
-        about_family = self.kind in (Kind.FAMILY_MISSING, Kind.FAMILY_EXTRA)
+        about_family = self.kind in (DifferenceKind.FAMILY_MISSING, DifferenceKind.FAMILY_EXTRA)
         return text if about_family or self.family == "default" else f"{text} (column family {self.family})"
 
     def document(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class NamedDifference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ComparisonOutcome:
     """`sequence` is where the nodes were compared; where they were compared in several steps, the last.
 
     Without `complete` the comparison ended at so many differences, and there may be more.
@@ -81,12 +81,12 @@ class Outcome:
 
 
 def compare_nodes(
-    nodes: Sequence[Node],
+    nodes: Sequence[NodeClient],
     timeout_seconds: float,
     *,
     differences_max: int = 10,
     progress: Callable[[str], None] | None = None,
-) -> Outcome:
+) -> ComparisonOutcome:
     """Compares all nodes with the primary among them, or with the first.
 
     Raises PeerTimeoutError when they could not be brought to one sequence number within `timeout_seconds`.
@@ -98,7 +98,7 @@ def compare_nodes(
         say("")
 
 
-def order_repairs(nodes: Sequence[Node], outcome: Outcome) -> list[str]:
+def order_repairs(nodes: Sequence[NodeClient], outcome: ComparisonOutcome) -> list[str]:
     """Has the running replicas that differ fetch their data again; their names.
 
     Raises ReplyError when one cannot: it is a primary, or follows nobody.
@@ -114,8 +114,8 @@ def order_repairs(nodes: Sequence[Node], outcome: Outcome) -> list[str]:
 
 
 async def _compare(
-    nodes: Sequence[Node], timeout_seconds: float, differences_max: int, say: Callable[[str], None]
-) -> Outcome:
+    nodes: Sequence[NodeClient], timeout_seconds: float, differences_max: int, say: Callable[[str], None]
+) -> ComparisonOutcome:
     async def tell(size_bytes: int) -> None:
         say(f"compared {comparison.compared_bytes} bytes")
 
@@ -157,7 +157,7 @@ async def _compare(
         )
         for found in comparison.differences
     )
-    return Outcome(
+    return ComparisonOutcome(
         sequence=sequence,
         compared_bytes=comparison.compared_bytes,
         differences=differences,
@@ -165,7 +165,7 @@ async def _compare(
     )
 
 
-def _be_patient(nodes: Sequence[Node], seconds: float) -> None:
+def _be_patient(nodes: Sequence[NodeClient], seconds: float) -> None:
     """How long a reply may take: a node that does not answer must not outlast the whole time that was
     given."""
     for node in nodes:
@@ -186,7 +186,7 @@ class _Deadline:
     def left(self) -> float:
         return self._at - time.monotonic()
 
-    def raise_if_over(self, node: Node, sequence: int) -> None:
+    def raise_if_over(self, node: NodeClient, sequence: int) -> None:
         """Says where the node stands instead of at `sequence`."""
         if self.over:
             reached = node.sequence()
@@ -196,7 +196,7 @@ class _Deadline:
             )
 
 
-def _reference_first(nodes: Sequence[Node]) -> tuple[list[Node], bool]:
+def _reference_first(nodes: Sequence[NodeClient]) -> tuple[list[NodeClient], bool]:
     """The primary first and whether it can mark its log for all others, or the nodes as they are."""
     if not all(isinstance(node, LiveNode) for node in nodes):
         return list(nodes), False
@@ -210,7 +210,7 @@ def _reference_first(nodes: Sequence[Node]) -> tuple[list[Node], bool]:
 
 
 def _hold_mark(
-    nodes: Sequence[Node], sides: list[Side], deadline: _Deadline, say: Callable[[str], None]
+    nodes: Sequence[NodeClient], sides: list[Side], deadline: _Deadline, say: Callable[[str], None]
 ) -> int:
     """Has the primary write a mark, and waits until every node holds its snapshot."""
     primary, *others = nodes
@@ -250,10 +250,10 @@ def _write_mark(primary: LiveNode, id: MarkId, deadline: _Deadline, say: Callabl
 
 
 def _hold_snapshots(
-    nodes: Sequence[Node], sides: list[Side], deadline: _Deadline, say: Callable[[str], None]
+    nodes: Sequence[NodeClient], sides: list[Side], deadline: _Deadline, say: Callable[[str], None]
 ) -> int:
     """Takes snapshots of all nodes until they are of one sequence number; one that is ahead keeps its own."""
-    taken: dict[Node, tuple[int, Side]] = {}
+    taken: dict[NodeClient, tuple[int, Side]] = {}
     with ThreadPoolExecutor(len(nodes)) as pool:
         while True:
             newest = max((sequence for sequence, _ in taken.values()), default=0)
@@ -275,7 +275,7 @@ def _hold_snapshots(
             taken |= zip(behind, pool.map(_hold_one, behind), strict=True)
 
 
-def _hold_one(node: Node) -> tuple[int, Side]:
+def _hold_one(node: NodeClient) -> tuple[int, Side]:
     return node.hold(Mark(MarkId(os.urandom(16)), HELD_SECONDS))
 
 

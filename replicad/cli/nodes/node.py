@@ -45,7 +45,7 @@ class LogUpdate:
         return [o.value or b"" for o in self.operations if o.kind == OperationKind.LOG_DATA]
 
 
-class Node(Protocol):
+class NodeClient(Protocol):
     """What the verbs ask of a NODE."""
 
     name: str
@@ -87,7 +87,7 @@ def parse_address(text: str) -> tuple[str, int]:
     return match["six"] or match["host"] or "127.0.0.1", int(match["port"])
 
 
-def open_node(text: str) -> Node:
+def open_node(text: str) -> NodeClient:
     """The node that the argument names; raises UsageError or UnreachableError."""
     if text and Path(text).is_dir():
         return DirectoryNode(Path(text))

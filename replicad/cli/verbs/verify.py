@@ -10,7 +10,7 @@ import typer
 from replicad.cli.arguments import JsonOption, NodesArgument
 
 if TYPE_CHECKING:
-    from replicad.cli.nodes.node import Node
+    from replicad.cli.nodes.node import NodeClient
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +56,9 @@ def verify(
     if len(nodes) < 2:
         raise UsageError("verify compares two nodes or more")
     with contextlib.ExitStack() as stack:
-        opened: list[Node] = [stack.enter_context(contextlib.closing(open_node(name))) for name in nodes]
+        opened: list[NodeClient] = [
+            stack.enter_context(contextlib.closing(open_node(name))) for name in nodes
+        ]
         for node in opened:
             if sum(other.key == node.key for other in opened) > 1:
                 raise UsageError(f"{node.name} is there twice; verify compares different nodes")

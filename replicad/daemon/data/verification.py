@@ -31,10 +31,10 @@ from replicad.replication.options import VerificationOptions
 from replicad.replication.replica.follower import Follower
 from replicad.replication.tasks import in_thread
 from replicad.replication.verify.answering import Answering
-from replicad.replication.verify.comparison import Difference, Kind
+from replicad.replication.verify.comparison import Difference, DifferenceKind
 from replicad.replication.verify.upstream import Upstream
 from replicad.replication.verify.verifier import Result, Verifier
-from replicad.state import Verification as Record
+from replicad.state import VerificationRecord as Record
 from replicad.store.database import Database
 from replicad.store.marks import Mark
 
@@ -309,7 +309,11 @@ def describe(differences: tuple[Difference, ...], names: dict[int, str]) -> str:
     for found in differences[:SHOWN_DIFFERENCES_MAX]:
         key = repr(found.key[:SHOWN_KEY_BYTES_MAX])[1:]
         where = "" if not found.family else f" of column family {names.get(found.family, found.family)!r}"
-        texts.append(key if found.kind in (Kind.FAMILY_MISSING, Kind.FAMILY_EXTRA) else f"{key}{where}")
+        texts.append(
+            key
+            if found.kind in (DifferenceKind.FAMILY_MISSING, DifferenceKind.FAMILY_EXTRA)
+            else f"{key}{where}"
+        )
         texts[-1] += f" ({found.kind})"
     more = len(differences) - len(texts)
     return f"differs from its primary: {', '.join(texts)}" + (f" and {more} more" if more else "")

@@ -30,8 +30,7 @@ from replicad.replication.policy.roles import (
     would_be_deposed,
 )
 from replicad.replication.wire.meeting import view_of
-from replicad.replication.wire.messages import Standing as StandingMessage
-from replicad.replication.wire.messages import newest_epochs
+from replicad.replication.wire.messages import StandingMessage, newest_epochs
 
 if TYPE_CHECKING:
     from replicad.daemon.program import NodeProgram

@@ -22,8 +22,8 @@ from replicad.env import Env
 from replicad.errors import ConfigError, ReplicadError, StoreError
 from replicad.replication.wire.headers import NodeEntry
 from replicad.replication.wire.meeting import ask, view_of
-from replicad.replication.wire.messages import NODES_MAX, Standing
-from replicad.state import Peer
+from replicad.replication.wire.messages import NODES_MAX, StandingMessage
+from replicad.state import KnownPeer
 
 log = structlog.get_logger("replicad.daemon")
 
@@ -47,7 +47,7 @@ class Peers:
         env: Env,
         records: NodeRecords,
         me: bytes,
-        introduce: Callable[[], Standing],
+        introduce: Callable[[], StandingMessage],
         *,
         kept_seconds: float = 0.0,
         changed: Callable[[], None] = lambda: None,
@@ -64,16 +64,16 @@ class Peers:
         self._known = {peer.node_id: peer for peer in records.state.view().peers}
         self._unproven_since = dict.fromkeys(self._known, env.clock.awake())
         self._counted_from = env.clock.awake()
-        self._checking: dict[bytes, asyncio.Task[Standing | None]] = {}
+        self._checking: dict[bytes, asyncio.Task[StandingMessage | None]] = {}
         self._writes: set[asyncio.Task[None]] = set()
 
-    def __iter__(self) -> Iterator[Peer]:
+    def __iter__(self) -> Iterator[KnownPeer]:
         return iter(list(self._known.values()))
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def get(self, node_id: bytes) -> Peer | None:
+    def get(self, node_id: bytes) -> KnownPeer | None:
         return self._known.get(node_id)
 
     # What is remembered.
@@ -155,12 +155,12 @@ class Peers:
 
     # Asking.
 
-    async def ask_all(self, addresses: Iterable[Address], seconds: float) -> list[Standing]:
+    async def ask_all(self, addresses: Iterable[Address], seconds: float) -> list[StandingMessage]:
         """Who answers, each in at most so long."""
         answers = await asyncio.gather(*(self.ask(address, seconds) for address in addresses))
         return [answer for answer in answers if answer is not None]
 
-    async def ask(self, address: Address, seconds: float) -> Standing | None:
+    async def ask(self, address: Address, seconds: float) -> StandingMessage | None:
         """Who answers there, if it is another node and says what this version knows."""
         try:
             answer = await ask(*address, self._introduce(), seconds=seconds)
@@ -176,7 +176,7 @@ class Peers:
             self.remember_proven(answer.node, str(address), answer.clients)
         return answer
 
-    def is_stranger(self, answer: Standing) -> bool:
+    def is_stranger(self, answer: StandingMessage) -> bool:
         """Whether it has another database."""
         mine = self._introduce().database
         return mine is not None and answer.database is not None and answer.database != mine
@@ -190,11 +190,11 @@ class Peers:
 
     # Inside.
 
-    def _peer(self, node_id: bytes, replication: str, clients: str) -> Peer:
+    def _peer(self, node_id: bytes, replication: str, clients: str) -> KnownPeer:
         now_us = self._env.clock.wall_us()
-        return Peer(node_id=node_id, replication=replication, clients=clients, seen_us=now_us)
+        return KnownPeer(node_id=node_id, replication=replication, clients=clients, seen_us=now_us)
 
-    def _put(self, peer: Peer) -> None:
+    def _put(self, peer: KnownPeer) -> None:
         """Remembers it, unless it is this node, has no address, or there is no room for it."""
         if address_of(peer.replication) is None or peer.node_id == self._me:
             return
@@ -235,7 +235,7 @@ class Peers:
             log.warning("state.not_saved", reason=str(error))
 
 
-def _worth(peer: Peer) -> tuple[int, int, int]:
+def _worth(peer: KnownPeer) -> tuple[int, int, int]:
     """The least is forgotten when there is no room."""
     return peer.is_proven, -peer.away_seconds, peer.seen_us
 

@@ -30,11 +30,11 @@ from replicad.daemon.roles.peers import address_of
 from replicad.errors import ReplicadError, RoleRefused
 from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX
 from replicad.replication.policy.roles import Standing
-from replicad.replication.primary.node import Session
+from replicad.replication.primary.node import ReplicaSession
 from replicad.replication.tasks import Wakeup, in_thread
 from replicad.replication.wire.meeting import exchange, view_of
 from replicad.replication.wire.messages import Grant, Handover, Message, Ready, Refuse
-from replicad.replication.wire.messages import Standing as StandingMessage
+from replicad.replication.wire.messages import StandingMessage as StandingMessage
 from replicad.store.database import Database
 from replicad.types import Position
 
@@ -49,7 +49,7 @@ def reached(step: str) -> None:
     log.info("switchover.reached", step=step)
 
 
-def choose_target(sessions: Iterable[Session], wanted: str | None) -> Session:
+def choose_target(sessions: Iterable[ReplicaSession], wanted: str | None) -> ReplicaSession:
     """The replica that is meant: by name, address, or beginning of its id; None: the one that is nearest.
 
     Raises RoleRefused when none, or more than one, is meant.

@@ -24,7 +24,6 @@ from replicad.replication.wire.headers import FileEntry
 from replicad.replication.wire.identify import COPY_ONLY, SOFTWARE, VERSIONS, Identity, check_welcome
 from replicad.replication.wire.keepalive import keep_alive
 from replicad.replication.wire.messages import (
-    Claim,
     Copy,
     Data,
     Decided,
@@ -33,6 +32,7 @@ from replicad.replication.wire.messages import (
     Hello,
     Installed,
     Join,
+    PositionClaim,
 )
 from replicad.types import ORIGIN, DatabaseId, EpochRecord
 
@@ -69,7 +69,7 @@ class CopyClient:
             raise ProtocolError("the node is older: it would keep its log for this backup as for a replica")
         self.database_id, self.epochs = DatabaseId(welcome.database), welcome.epochs
         self._keep(connection)
-        connection.send(Claim(None, 0, ()))
+        connection.send(PositionClaim(None, 0, ()))
         decided = await receive(connection)
         if not isinstance(decided, Decided) or decided.outcome != "bootstrap":
             raise ProtocolError("the node does not offer a copy")

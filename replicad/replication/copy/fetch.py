@@ -37,7 +37,7 @@ from replicad.replication.wire.messages import (
     Join,
     Message,
     Refuse,
-    Wanted,
+    WantedFiles,
 )
 from replicad.state.records import BootstrapProgress
 from replicad.types import Position
@@ -105,7 +105,7 @@ class Fetcher:
         here = await in_thread(staging.prepare, local, self._options.free_bytes_min)
         absent = sum(entries[index].size - size for index, size in here.items())
         work = self._begin(copy, entries, staging, here, absent)
-        self._connection.send(Wanted(copy.copy, len(here), absent))
+        self._connection.send(WantedFiles(copy.copy, len(here), absent))
         self.waits_for = "files from the primary"
         try:
             await beside(
@@ -270,7 +270,7 @@ async def receive_list(connection: Connection) -> tuple[Copy, list[FileEntry]]:
     """What a bootstrap begins with: the copy, and its files in the order that FETCH counts."""
     copy = await receive(connection)
     if not isinstance(copy, Copy):
-        raise ProtocolError(f"{type(copy).__name__} came where Copy belongs")
+        raise ProtocolError(f"{copy.KIND.name} came where COPY belongs")
     if copy.files > FILES_MAX:
         raise ProtocolError(f"a copy of {copy.files} files; the limit is {FILES_MAX}")
     entries: list[FileEntry] = []

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class FileRange:
     """`length` bytes from `offset` of the file with this index in the list."""
 
     entry: int
@@ -37,9 +37,9 @@ class FetchPlan:
         self._received = {entry: here.get(entry, 0) for entry in sizes}
         self._missing = deque(sizes)
         self._current: dict[object, tuple[int, int]] = {}
-        self._asked: dict[object, deque[Piece]] = {}
+        self._asked: dict[object, deque[FileRange]] = {}
 
-    def claim(self, connection: object) -> Piece | None:
+    def claim(self, connection: object) -> FileRange | None:
         """What this connection asks for now; None when its window is full or nothing is left for it."""
         asked = self._asked.setdefault(connection, deque())
         on_its_way = sum(piece.length for piece in asked)
@@ -51,12 +51,12 @@ class FetchPlan:
                 return None
             entry = self._missing.popleft()
             offset = self._received[entry]
-        piece = Piece(entry, offset, min(self._piece_bytes, self._sizes[entry] - offset))
+        piece = FileRange(entry, offset, min(self._piece_bytes, self._sizes[entry] - offset))
         self._current[connection] = (entry, offset + piece.length)
         asked.append(piece)
         return piece
 
-    def expected(self, connection: object) -> Piece | None:
+    def expected(self, connection: object) -> FileRange | None:
         """What comes next over this connection: the rest of the oldest piece it asked for."""
         asked = self._asked.get(connection)
         return asked[0] if asked else None
@@ -66,7 +66,7 @@ class FetchPlan:
         piece = self._asked[connection].popleft()
         assert length <= piece.length
         if length < piece.length:
-            rest = Piece(piece.entry, piece.offset + length, piece.length - length)
+            rest = FileRange(piece.entry, piece.offset + length, piece.length - length)
             self._asked[connection].appendleft(rest)
         self._received[piece.entry] = piece.offset + length
         return self._received[piece.entry] == self._sizes[piece.entry]

@@ -12,7 +12,7 @@ from replicad.replication.copy.transfer import Transfer
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.tasks import in_thread
 from replicad.replication.wire.connection import Connection
-from replicad.replication.wire.messages import Data, Fetch, Heartbeat, Installed, Wanted
+from replicad.replication.wire.messages import Data, Fetch, Heartbeat, Installed, WantedFiles
 
 
 class CopyServer:
@@ -65,14 +65,14 @@ class CopyServer:
                         held = (message.entry, await self._open(message))
                         opened.callback(held[1].close)
                     await self._send(connection, message, held[1])
-                elif isinstance(message, Wanted):
+                elif isinstance(message, WantedFiles):
                     self.transfer = Transfer(message.bytes, self._clock.monotonic())
                 elif isinstance(message, Installed):
                     if message.copy != self.copy.copy_id:
                         raise ProtocolError("the replica installed another copy")
                     return
                 elif not isinstance(message, Heartbeat):
-                    raise ProtocolError(f"{type(message).__name__} came in a bootstrap")
+                    raise ProtocolError(f"{message.KIND.name} came in a bootstrap")
 
     async def _open(self, fetch: Fetch) -> ReadFile:
         entries = self.copy.entries

@@ -48,7 +48,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class WaitedReplica:
     """A connected replica, and how far it is at the level that is asked about."""
 
     name: str
@@ -83,7 +83,7 @@ def parse_rule(text: str) -> Rule | None:
     return Rule("any", count, names)
 
 
-def satisfied_through(rule: Rule, peers: Sequence[Peer]) -> int:
+def satisfied_through(rule: Rule, peers: Sequence[WaitedReplica]) -> int:
     """The newest sequence number that the rule holds for; 0 while it holds for none."""
     if rule.kind == "any":
         furthest = sorted((peer.sequence for peer in chosen(rule, peers)), reverse=True)
@@ -92,7 +92,7 @@ def satisfied_through(rule: Rule, peers: Sequence[Peer]) -> int:
     return min(peer.sequence for peer in first) if len(first) == rule.count else 0
 
 
-def chosen(rule: Rule, peers: Sequence[Peer]) -> list[Peer]:
+def chosen(rule: Rule, peers: Sequence[WaitedReplica]) -> list[WaitedReplica]:
     """The connected replicas that the rule is about, in its order."""
     if not rule.names:
         return list(peers)

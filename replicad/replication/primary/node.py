@@ -56,13 +56,13 @@ from replicad.replication.wire.identify import (
 from replicad.replication.wire.keepalive import Echo, keep_alive
 from replicad.replication.wire.messages import (
     Ack,
-    Claim,
     Decided,
     Heartbeat,
     Hello,
     Join,
     Message,
     Nodes,
+    PositionClaim,
     Refuse,
     Welcome,
     newest_epochs,
@@ -75,7 +75,7 @@ COPIES_MAX = 64
 
 
 @dataclass(slots=True, eq=False)
-class Session:
+class ReplicaSession:
     """A replica that is connected: what the status shows of it."""
 
     connection: Connection
@@ -128,7 +128,7 @@ class PrimaryNode:
         self.upkeep = SlotUpkeep(env, source, slots, records)
         self.copies = Copies(env, source, data_dir, list_files)
         self.throttle = TaskRateLimiter(env.clock, options.copy_bytes_per_second or None)
-        self.sessions: dict[bytes, Session] = {}
+        self.sessions: dict[bytes, ReplicaSession] = {}
         self.answering: Answering | None = None
         """Answers the replicas' questions about the data; set by whoever owns the budget for that."""
         self.waits = Waits(
@@ -162,7 +162,7 @@ class PrimaryNode:
             await self._join(connection, hello)
             return
         if not isinstance(hello, Hello):
-            raise ProtocolError(f"{type(hello).__name__} came where Hello belongs")
+            raise ProtocolError(f"{hello.KIND.name} came where HELLO belongs")
         await self._end_predecessor(hello)
         live = {node_id: session.hello.process for node_id, session in self.sessions.items()}
         refusal = check_hello(hello, self._identity, live)
@@ -170,7 +170,7 @@ class PrimaryNode:
             log.warning("replication.refused", peer=connection.peer, code=refusal.code, reason=refusal.reason)
             connection.send(refusal)
             return
-        session = Session(connection, hello, self._env.clock.monotonic(), self._echo(connection))
+        session = ReplicaSession(connection, hello, self._env.clock.monotonic(), self._echo(connection))
         self.sessions[hello.node] = session
         self._on_replica(hello)
         try:
@@ -189,7 +189,7 @@ class PrimaryNode:
             self._forget_unknown(session)
             session.ended.set()
 
-    def _forget_unknown(self, session: Session) -> None:
+    def _forget_unknown(self, session: ReplicaSession) -> None:
         """Of somebody who came, took nothing and acknowledged nothing, nothing stays: anybody can say
         HELLO."""
         slot, server = self.slots.get(session.hello.node), session.server
@@ -272,7 +272,7 @@ class PrimaryNode:
             me.path,
         )
 
-    async def _agreed(self, session: Session) -> None:
+    async def _agreed(self, session: ReplicaSession) -> None:
         claim = await self._receive_claim(session.connection)
         replica = None
         if claim.position is not None and session.hello.database is not None:
@@ -305,13 +305,13 @@ class PrimaryNode:
         else:
             self._stopped(session, decision, replica)
 
-    async def _receive_claim(self, connection: Connection) -> Claim:
+    async def _receive_claim(self, connection: Connection) -> PositionClaim:
         async with asyncio.timeout(self._options.handshake_seconds):
             message: Message = await connection.receive()
             while isinstance(message, Heartbeat):
                 message = await connection.receive()
-        if not isinstance(message, Claim):
-            raise ProtocolError(f"{type(message).__name__} came where Claim belongs")
+        if not isinstance(message, PositionClaim):
+            raise ProtocolError(f"{message.KIND.name} came where CLAIM belongs")
         return message
 
     def _decide(self, replica: History | None) -> Decision:
@@ -326,7 +326,7 @@ class PrimaryNode:
             unproven = why_unproven(me, replica, source.position_at, may_be_behind=behind, asked=False)
         return agree(me, replica, found=found, oldest=source.oldest_log_sequence, unproven=unproven)
 
-    async def _stream(self, session: Session, sequence: int, durable: int) -> None:
+    async def _stream(self, session: ReplicaSession, sequence: int, durable: int) -> None:
         node_id = session.hello.node
         await self._make_room(node_id)
         copy = self.copies.get(node_id)
@@ -369,7 +369,7 @@ class PrimaryNode:
             session.connection.send(Refuse(Code.DIVERGED.value, str(error), False))
             raise
 
-    async def _bootstrap(self, session: Session) -> None:
+    async def _bootstrap(self, session: ReplicaSession) -> None:
         session.state = "copying"
         node_id = session.hello.node
         await self._make_room(node_id)
@@ -402,7 +402,7 @@ class PrimaryNode:
         session.server = None
         await in_thread(self.copies.remove, copy)
 
-    async def _copy_out(self, session: Session) -> None:
+    async def _copy_out(self, session: ReplicaSession) -> None:
         """A copy for somebody who is no replica: it goes with the session, and no log is kept for it."""
         session.state = "copying"
         await self._make_room_for_copy()
@@ -419,7 +419,7 @@ class PrimaryNode:
             server.close()
             await in_thread(self.copies.remove, copy)
 
-    def _stopped(self, session: Session, decision: Decision, replica: History | None) -> None:
+    def _stopped(self, session: ReplicaSession, decision: Decision, replica: History | None) -> None:
         if decision.outcome is Outcome.FENCED and replica is not None:
             self._on_higher_epoch(replica.position.epoch)
         log.warning("replication.stopped", node=session.hello.node.hex(), reason=decision.reason)
@@ -450,7 +450,7 @@ class PrimaryNode:
             if session.sender is not None:
                 session.sender.ask(through)
 
-    def _tell_nodes(self, session: Session, gone: tuple[bytes, ...]) -> None:
+    def _tell_nodes(self, session: ReplicaSession, gone: tuple[bytes, ...]) -> None:
         if session.sender is not None and NODES in session.hello.features:
             others = tuple(entry for entry in self._nodes() if entry.node != session.hello.node)
             session.connection.send(Nodes(others, gone))

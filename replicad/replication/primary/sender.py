@@ -23,7 +23,7 @@ from replicad.replication.verify.answering import AnsweringSession
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.history_check import check_same
 from replicad.replication.wire.keepalive import Echo
-from replicad.replication.wire.messages import Ack, Ask, Frames, Heartbeat, Question, Verified, WantMark
+from replicad.replication.wire.messages import Ack, Ask, Heartbeat, LogFrames, Question, Verified, WantMark
 from replicad.types import Position
 
 
@@ -129,7 +129,9 @@ class Sender:
             self.sent_bytes += size
             self.sent = chunk.last_sequence
             self._connection.send(
-                Frames(chunk.first_sequence, chunk.last_sequence, self._source.durable_sequence, chunk.frames)
+                LogFrames(
+                    chunk.first_sequence, chunk.last_sequence, self._source.durable_sequence, chunk.frames
+                )
             )
             self.waits_for = "the network"
             await self._connection.drain()
@@ -147,7 +149,7 @@ class Sender:
             elif isinstance(message, Question | WantMark | Verified) and self.answering is not None:
                 self.answering.take(message)
             else:
-                raise ProtocolError(f"{type(message).__name__} came in the stream")
+                raise ProtocolError(f"{message.KIND.name} came in the stream")
 
     async def _check(self, theirs: Position) -> None:
         """Whether the replica's durable history is this node's, as far as the log still tells."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from replicad.replication.policy.synchronous import Level, Peer, Rule, satisfied_through
+from replicad.replication.policy.synchronous import Level, Rule, WaitedReplica, satisfied_through
 from replicad.replication.wire.messages import Ack
 
 Acknowledged = tuple[str, str, Ack]
@@ -93,5 +93,7 @@ class Waits:
             pass
         return self.holders(level, sequence)
 
-    def _peers(self, level: Level) -> list[Peer]:
-        return [Peer(name, node_id, getattr(ack, level.value)) for name, node_id, ack in self._replicas()]
+    def _peers(self, level: Level) -> list[WaitedReplica]:
+        return [
+            WaitedReplica(name, node_id, getattr(ack, level.value)) for name, node_id, ack in self._replicas()
+        ]

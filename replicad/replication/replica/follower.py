@@ -52,12 +52,12 @@ from replicad.replication.wire.identify import (
 )
 from replicad.replication.wire.keepalive import keep_alive
 from replicad.replication.wire.messages import (
-    Claim,
     Decided,
     Heartbeat,
     Hello,
     Installed,
     Nodes,
+    PositionClaim,
     Refuse,
     Welcome,
     newest_epochs,
@@ -320,7 +320,7 @@ class Follower:
             mine = History(store.database_id, store.position, store.epochs)
         claimed = None if self._start_over or self._discard or self._repair is not None else mine
         connection.send(
-            Claim(
+            PositionClaim(
                 None if claimed is None else claimed.position,
                 0 if store is None else store.durable_sequence,
                 () if claimed is None else newest_epochs(claimed.epochs),
@@ -385,7 +385,7 @@ class Follower:
             if isinstance(message, Refuse):
                 raise SessionRefusedError(message.code, message.reason, message.retry)
             if not isinstance(message, Heartbeat):
-                raise ProtocolError(f"{type(message).__name__} came where Decided belongs")
+                raise ProtocolError(f"{message.KIND.name} came where DECISION belongs")
             heartbeat = message
 
     async def _stream(self, connection: Connection, store: ReplicaStore, welcome: Welcome) -> None:

@@ -24,7 +24,7 @@ from replicad.replication.tasks import Wakeup, beside, in_thread
 from replicad.replication.verify.upstream import Upstream
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.history_check import HistoryCheck
-from replicad.replication.wire.messages import Ack, Answer, Ask, Frames, Heartbeat, Message, Nodes, Refuse
+from replicad.replication.wire.messages import Ack, Answer, Ask, Heartbeat, LogFrames, Message, Nodes, Refuse
 
 INLINE_BYTES_MAX = 32 * KIB
 ACK_BYTES = 1 * MIB
@@ -78,7 +78,7 @@ class Receiver:
             self.waits_for = "the next frames"
             message: Message | None = await self._connection.receive()
             while message is not None:
-                if isinstance(message, Frames):
+                if isinstance(message, LogFrames):
                     batch, message = self._gather(message)
                     await self._apply(batch)
                     continue
@@ -98,24 +98,24 @@ class Receiver:
                     message = self._connection.receive_ready()
                     continue
                 if not isinstance(message, Heartbeat):
-                    raise ProtocolError(f"{type(message).__name__} came in the stream")
+                    raise ProtocolError(f"{message.KIND.name} came in the stream")
                 self._check.heard(message.position, self._store.position)
                 self._on_primary(message.position.sequence, message)
                 message = self._connection.receive_ready()
 
-    def _gather(self, first: Frames) -> tuple[list[Frames], Message | None]:
+    def _gather(self, first: LogFrames) -> tuple[list[LogFrames], Message | None]:
         """The frames of one epoch that are here already, up to a chunk, and the message after them if any."""
         batch = [first]
         size = len(first.payload)
         while size < self._options.chunk_bytes:
             message = self._connection.receive_ready()
-            if not isinstance(message, Frames) or _epoch(message) != _epoch(first):
+            if not isinstance(message, LogFrames) or _epoch(message) != _epoch(first):
                 return batch, message
             batch.append(message)
             size += len(message.payload)
         return batch, None
 
-    async def _apply(self, batch: list[Frames]) -> None:
+    async def _apply(self, batch: list[LogFrames]) -> None:
         for message in batch:
             if message.first != self._received + 1:
                 raise GapError(f"frames begin at {message.first}, after {self._received}")
@@ -181,6 +181,6 @@ class Receiver:
         self._connection.send(ack)
 
 
-def _epoch(message: Frames) -> bytes:
+def _epoch(message: LogFrames) -> bytes:
     """The epoch's bytes in the first frame's header; a chunk never holds two epochs."""
     return message.payload[12:16]

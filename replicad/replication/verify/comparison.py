@@ -55,7 +55,7 @@ class Contents(Protocol):
     async def entries(self, family: int, start: bytes, end: bytes | None) -> Entries: ...
 
 
-class Kind(StrEnum):
+class DifferenceKind(StrEnum):
     """How a node differs from the reference."""
 
     MISSING = "missing"
@@ -74,7 +74,7 @@ class Difference:
     node: int
     family: int
     key: bytes
-    kind: Kind
+    kind: DifferenceKind
 
 
 async def _no_pause(size_bytes: int) -> None:
@@ -123,7 +123,9 @@ class Comparison:
         mine = set(named[0].items())
         for node, theirs in enumerate(named[1:]):
             for id, name in sorted(mine ^ set(theirs.items())):
-                kind = Kind.FAMILY_MISSING if named[0].get(id) == name else Kind.FAMILY_EXTRA
+                kind = (
+                    DifferenceKind.FAMILY_MISSING if named[0].get(id) == name else DifferenceKind.FAMILY_EXTRA
+                )
                 self._add(Difference(node, id, name.encode(), kind))
 
     def _add(self, found: Difference) -> None:
@@ -196,7 +198,7 @@ class Comparison:
             at = horizon + b"\0"
             if len(at) > BOUNDARY_BYTES_MAX:
                 if len(self.differences) == before:
-                    self._add(Difference(pair.node, pair.family, horizon, Kind.RANGE))
+                    self._add(Difference(pair.node, pair.family, horizon, DifferenceKind.RANGE))
                 return
 
 
@@ -210,7 +212,7 @@ class _Pair:
     family: int
 
 
-def differing(mine: Entries, theirs: Entries) -> tuple[list[tuple[bytes, Kind]], bytes | None]:
+def differing(mine: Entries, theirs: Entries) -> tuple[list[tuple[bytes, DifferenceKind]], bytes | None]:
     """What differs, as far as both listings go, and the last key that both tell about; None: all are told."""
     ends = [listing.entries[-1].key for listing in (mine, theirs) if not listing.whole]
     horizon = min(ends, default=None)
@@ -221,11 +223,11 @@ def differing(mine: Entries, theirs: Entries) -> tuple[list[tuple[bytes, Kind]],
         if horizon is not None and key > horizon:
             break
         if key not in others:
-            found.append((key, Kind.MISSING))
+            found.append((key, DifferenceKind.MISSING))
         elif key not in ours:
-            found.append((key, Kind.EXTRA))
+            found.append((key, DifferenceKind.EXTRA))
         elif ours[key] != others[key]:
-            found.append((key, Kind.VALUE))
+            found.append((key, DifferenceKind.VALUE))
     return found, horizon
 
 

@@ -73,7 +73,7 @@ def check_welcome(message: Message, me: Identity) -> Welcome:
     if isinstance(message, Refuse):
         raise SessionRefusedError(message.code, message.reason, message.retry)
     if not isinstance(message, Welcome):
-        raise ProtocolError(f"{type(message).__name__} came where Welcome belongs")
+        raise ProtocolError(f"{message.KIND.name} came where WELCOME belongs")
     if message.version not in VERSIONS:
         raise ProtocolError(f"the primary chose protocol {message.version}, which was not offered")
     if message.process == me.process or message.node == me.node:

@@ -12,10 +12,9 @@ from __future__ import annotations
 import asyncio
 
 from replicad.errors import PeerTimeoutError, ProtocolError
-from replicad.replication.policy.roles import Standing as NodeStanding
-from replicad.replication.policy.roles import View
+from replicad.replication.policy.roles import Standing, View
 from replicad.replication.wire.connection import dial
-from replicad.replication.wire.messages import Message, Standing
+from replicad.replication.wire.messages import Message, StandingMessage
 
 
 async def exchange(host: str, port: int, message: Message, *, seconds: float) -> Message:
@@ -35,18 +34,18 @@ async def exchange(host: str, port: int, message: Message, *, seconds: float) ->
         raise PeerTimeoutError(f"{host}:{port} did not answer within {seconds:g} s") from None
 
 
-async def ask(host: str, port: int, mine: Standing, *, seconds: float) -> Standing:
+async def ask(host: str, port: int, mine: StandingMessage, *, seconds: float) -> StandingMessage:
     """Who the node at a replication address is; it hears who we are."""
     answer = await exchange(host, port, mine, seconds=seconds)
-    if not isinstance(answer, Standing):
-        raise ProtocolError(f"{type(answer).__name__} came where Standing belongs")
+    if not isinstance(answer, StandingMessage):
+        raise ProtocolError(f"{answer.KIND.name} came where STANDING belongs")
     return answer
 
 
-def view_of(message: Standing) -> View:
+def view_of(message: StandingMessage) -> View:
     """What the message says of its sender; raises ProtocolError for a standing that this version lacks."""
     try:
-        standing = NodeStanding(message.standing)
+        standing = Standing(message.standing)
     except ValueError:
         raise ProtocolError(f"{message.standing!r} is no standing of a node") from None
     return View(

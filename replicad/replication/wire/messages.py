@@ -2,7 +2,7 @@
 
 A message is declared once, with the check of each field beside its type; the fields are the keys of its
 header map, in order. A key that this version does not know is ignored; a missing or ill-typed one is a
-ProtocolError. Kind numbers and keys are on the wire and never change their meaning.
+ProtocolError. MessageKind numbers and keys are on the wire and never change their meaning.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def newest_epochs(epochs: tuple[EpochRecord, ...]) -> tuple[EpochRecord, ...]:
     return epochs[-EPOCHS_SENT_MAX:]
 
 
-class Kind(IntEnum):
+class MessageKind(IntEnum):
     """The kind byte, with who sends it (R: replica, P: primary)."""
 
     HELLO = 1  # R
@@ -70,7 +70,7 @@ class Message:
     """What every message is."""
 
     __slots__ = ()
-    KIND: ClassVar[Kind]
+    KIND: ClassVar[MessageKind]
 
 
 Class = TypeVar("Class", bound=Message)
@@ -86,7 +86,7 @@ def wire(check: headers.Check, *, default: Any = MISSING) -> Any:
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(wire,))
-def message(kind: Kind) -> Callable[[type[Class]], type[Class]]:
+def message(kind: MessageKind) -> Callable[[type[Class]], type[Class]]:
     """Declares the message of a kind. A field `payload` is what follows the header."""
 
     def declare(declared: type[Class]) -> type[Class]:
@@ -105,7 +105,7 @@ def message(kind: Kind) -> Callable[[type[Class]], type[Class]]:
     return declare
 
 
-@message(Kind.HELLO)
+@message(MessageKind.HELLO)
 class Hello(Message):
     """Opens the session. `process` is random for every run of a daemon."""
 
@@ -121,7 +121,7 @@ class Hello(Message):
     clients: str = wire(headers.text, default="")
 
 
-@message(Kind.WELCOME)
+@message(MessageKind.WELCOME)
 class Welcome(Message):
     """The primary's answer to HELLO, with the version and the features that both know."""
 
@@ -139,7 +139,7 @@ class Welcome(Message):
     path: tuple[bytes, ...] = wire(headers.array_of(headers.id16, PATH_MAX), default=())
 
 
-@message(Kind.REFUSE)
+@message(MessageKind.REFUSE)
 class Refuse(Message):
     """Why the sender closes the connection now. `retry` says whether time can mend it."""
 
@@ -148,8 +148,8 @@ class Refuse(Message):
     retry: bool = wire(headers.boolean)
 
 
-@message(Kind.CLAIM)
-class Claim(Message):
+@message(MessageKind.CLAIM)
+class PositionClaim(Message):
     """What the replica has; `position` is nil when it has no data."""
 
     position: Position | None = wire(headers.optional(headers.position))
@@ -157,7 +157,7 @@ class Claim(Message):
     epochs: tuple[EpochRecord, ...] = wire(headers.array_of(headers.epoch_record, EPOCHS_MAX))
 
 
-@message(Kind.DECISION)
+@message(MessageKind.DECISION)
 class Decided(Message):
     """The outcome of *agree*; `fork` is set when the outcome is to rewind."""
 
@@ -168,8 +168,8 @@ class Decided(Message):
     fork: Position | None = wire(headers.optional(headers.position))
 
 
-@message(Kind.FRAMES)
-class Frames(Message):
+@message(MessageKind.FRAMES)
+class LogFrames(Message):
     """Whole log frames, byte for byte, in the payload; `primary` is the primary's durable sequence number."""
 
     first: int = wire(headers.u64)
@@ -178,7 +178,7 @@ class Frames(Message):
     payload: bytes
 
 
-@message(Kind.HEARTBEAT)
+@message(MessageKind.HEARTBEAT)
 class Heartbeat(Message):
     """Sent by both sides every heartbeat interval: durable position (0:0:0 without data) and wall clock.
 
@@ -195,7 +195,7 @@ class Heartbeat(Message):
     """How long ago the primary of all surely had no more than `position`; None: that is not known."""
 
 
-@message(Kind.ACK)
+@message(MessageKind.ACK)
 class Ack(Message):
     """How far the replica is: three different facts. None is ever above what was sent, none goes back."""
 
@@ -204,7 +204,7 @@ class Ack(Message):
     durable: int = wire(headers.u64)
 
 
-@message(Kind.COPY)
+@message(MessageKind.COPY)
 class Copy(Message):
     """A copy is there to be fetched: `files` entries, `bytes` in all, which open at `position`."""
 
@@ -214,7 +214,7 @@ class Copy(Message):
     bytes: int = wire(headers.u64)
 
 
-@message(Kind.FILES)
+@message(MessageKind.FILES)
 class Files(Message):
     """A part of the copy's list, in order."""
 
@@ -222,7 +222,7 @@ class Files(Message):
     entries: tuple[FileEntry, ...] = wire(headers.array_of(headers.file_entry, FILES_ENTRIES_MAX))
 
 
-@message(Kind.FETCH)
+@message(MessageKind.FETCH)
 class Fetch(Message):
     """Asks for `length` bytes of one file of the list, from `offset` on; 0 is to its end."""
 
@@ -231,7 +231,7 @@ class Fetch(Message):
     length: int = wire(headers.u64, default=0)
 
 
-@message(Kind.DATA)
+@message(MessageKind.DATA)
 class Data(Message):
     """Bytes of one file, in order from the offset that was asked for."""
 
@@ -240,14 +240,14 @@ class Data(Message):
     payload: bytes
 
 
-@message(Kind.INSTALLED)
+@message(MessageKind.INSTALLED)
 class Installed(Message):
     """The copy is verified and durable at the replica; the primary may remove its files."""
 
     copy: bytes = wire(headers.id16)
 
 
-@message(Kind.NODES)
+@message(MessageKind.NODES)
 class Nodes(Message):
     """The other nodes of the database that the sender knows, and those that it was told to forget: with them
     a replica finds out, when the primary is dead, who has what it acknowledged."""
@@ -256,7 +256,7 @@ class Nodes(Message):
     gone: tuple[bytes, ...] = wire(headers.array_of(headers.id16, NODES_MAX), default=())
 
 
-@message(Kind.JOIN)
+@message(MessageKind.JOIN)
 class Join(Message):
     """Opens a further connection for the files of a copy that a session of this process offers."""
 
@@ -265,8 +265,8 @@ class Join(Message):
     copy: bytes = wire(headers.id16)
 
 
-@message(Kind.WANTED)
-class Wanted(Message):
+@message(MessageKind.WANTED)
+class WantedFiles(Message):
     """How much of the copy the replica lacks, and will ask for."""
 
     copy: bytes = wire(headers.id16)
@@ -274,14 +274,14 @@ class Wanted(Message):
     bytes: int = wire(headers.u64)
 
 
-@message(Kind.ASK)
+@message(MessageKind.ASK)
 class Ask(Message):
     """Somebody waits: what the replica has up to `through` it acknowledges at once, and not when it suits."""
 
     through: int = wire(headers.u64)
 
 
-@message(Kind.WANT_MARK)
+@message(MessageKind.WANT_MARK)
 class WantMark(Message):
     """Asks for a mark in the log, held for so long; the mark itself is the answer."""
 
@@ -289,7 +289,7 @@ class WantMark(Message):
     seconds: int = wire(headers.u32)
 
 
-@message(Kind.QUESTION)
+@message(MessageKind.QUESTION)
 class Question(Message):
     """Asks what the primary's data was at a mark; answer_codec.py has the subjects and the answers' payloads.
 
@@ -307,7 +307,7 @@ class Question(Message):
     parts: int = wire(headers.u32)
 
 
-@message(Kind.ANSWER)
+@message(MessageKind.ANSWER)
 class Answer(Message):
     """The answer to the question of that number, or why there is none."""
 
@@ -317,7 +317,7 @@ class Answer(Message):
     payload: bytes
 
 
-@message(Kind.VERIFIED)
+@message(MessageKind.VERIFIED)
 class Verified(Message):
     """What a verification of all data found, for the primary to show."""
 
@@ -326,8 +326,8 @@ class Verified(Message):
     seconds: int = wire(headers.u32)
 
 
-@message(Kind.STANDING)
-class Standing(Message):
+@message(MessageKind.STANDING)
+class StandingMessage(Message):
     """Who the sender is at this moment; the answer to one is another. It opens a connection of its own."""
 
     node: bytes = wire(headers.id16)
@@ -347,7 +347,7 @@ class Standing(Message):
     """The replication addresses of the other nodes that it knows."""
 
 
-@message(Kind.HANDOVER)
+@message(MessageKind.HANDOVER)
 class Handover(Message):
     """A primary that takes no writes asks its replica to be ready at `position`, in at most so long."""
 
@@ -357,14 +357,14 @@ class Handover(Message):
     within_ms: int = wire(headers.u32)
 
 
-@message(Kind.READY)
+@message(MessageKind.READY)
 class Ready(Message):
     """The replica holds `position` durably, follows nobody else, and waits for the grant."""
 
     position: Position = wire(headers.position)
 
 
-@message(Kind.GRANT)
+@message(MessageKind.GRANT)
 class Grant(Message):
     """The primary has stepped down, durably: the replica begins `epoch` at `position`. May come twice."""
 
@@ -396,9 +396,9 @@ def decode(raw: RawMessage) -> Message:
         if name in header:
             values[name] = check(name, header[name])
         elif default is MISSING:
-            raise ProtocolError(f"{declared.__name__}: {name!r} is missing")
+            raise ProtocolError(f"{declared.KIND.name}: {name!r} is missing")
     if raw.kind in _WITH_PAYLOAD:
         values["payload"] = raw.payload
     elif raw.payload:
-        raise ProtocolError(f"{declared.__name__}: a payload of {len(raw.payload)} bytes where none belongs")
+        raise ProtocolError(f"{declared.KIND.name}: a payload of {len(raw.payload)} bytes where none belongs")
     return declared(**values)

@@ -20,7 +20,7 @@ from replicad.server.commands.waiting import waiting
 from replicad.server.requests import Request
 
 if TYPE_CHECKING:
-    from replicad.server.connection import Connection
+    from replicad.server.connection import ClientConnection
 
 _GROUPS = (
     strings,
@@ -39,11 +39,11 @@ _GROUPS = (
 COMMANDS: dict[str, Command] = {command.name: command for group in _GROUPS for command in group.commands}
 
 
-def _refuse_write(client: Connection, request: Request) -> bytes:
+def _refuse_write(client: ClientConnection, request: Request) -> bytes:
     return refusals.read_only(client.server.node.primary_address)
 
 
-def _refuse_read(client: Connection, request: Request) -> bytes:
+def _refuse_read(client: ClientConnection, request: Request) -> bytes:
     return replies.error(client.server.node.reads_refused or "ERR try again")
 
 

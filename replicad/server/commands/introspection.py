@@ -15,7 +15,7 @@ from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 
 if TYPE_CHECKING:
-    from replicad.server.connection import Connection
+    from replicad.server.connection import ClientConnection
 
 introspection = Group("server")
 
@@ -35,7 +35,7 @@ _COMMAND = Container(
 
 
 @introspection.command("command", -1, "Describes the commands.", container=_COMMAND)
-def command(client: Connection, request: Request) -> bytes:
+def command(client: ClientConnection, request: Request) -> bytes:
     answer = _COMMAND.answer(request)
     if answer is not None:
         return answer

@@ -21,7 +21,7 @@ from replicad.server.requests import Request
 from replicad.server.walks import walk
 
 if TYPE_CHECKING:
-    from replicad.server.connection import Connection
+    from replicad.server.connection import ClientConnection
 
 keys = Group("generic")
 
@@ -37,7 +37,7 @@ _KEY_BYTES = 64
 
 
 @keys.command("exists", -2, "Counts the keys that exist.", usage="key ...", walks=True, keys=_ALL_KEYS)
-def exists(client: Connection, request: Request) -> bytes | None:
+def exists(client: ClientConnection, request: Request) -> bytes | None:
     if len(request) <= KEYS_AT_ONCE:
         found = 0
         for key in request[1:]:
@@ -61,11 +61,11 @@ keys.command("touch", -2, "Counts the keys that exist.", usage="key ...", walks=
 @keys.command(
     "del", -2, "Deletes keys; returns how many there were.", usage="key ...", writes=True, keys=_ALL_KEYS
 )
-def del_(client: Connection, request: Request) -> bytes | None:
+def del_(client: ClientConnection, request: Request) -> bytes | None:
     return client.in_pieces(_delete(client, request[1:]))
 
 
-def _delete(client: Connection, names: list[bytes]) -> Work:
+def _delete(client: ClientConnection, names: list[bytes]) -> Work:
     changes: dict[bytes, bytes | None] = {}
     for key in names:
         if key not in changes and client.contains_newest(key):
@@ -83,14 +83,14 @@ keys.command(
 
 
 @keys.command("type", 2, "Returns the type of a value: string, or none.", usage="key", keys=_ONE_KEY)
-def type_(client: Connection, request: Request) -> bytes:
+def type_(client: ClientConnection, request: Request) -> bytes:
     return b"+string\r\n" if client.contains(request[1]) else b"+none\r\n"
 
 
 @keys.command(
     "ttl", 2, "Returns -1 for a key that exists, -2 for one that does not.", usage="key", keys=_ONE_KEY
 )
-def ttl(client: Connection, request: Request) -> bytes:
+def ttl(client: ClientConnection, request: Request) -> bytes:
     return replies.integer(-1 if client.contains(request[1]) else -2)
 
 
@@ -101,7 +101,7 @@ for _name in ("pttl", "expiretime", "pexpiretime"):
 
 
 @keys.command("keys", 2, "Returns all keys that match a pattern.", usage="pattern", walks=True)
-def keys_(client: Connection, request: Request) -> bytes | None:
+def keys_(client: ClientConnection, request: Request) -> bytes | None:
     matches = compile_glob(request[1])
     prefix = literal_prefix(request[1])
     limit = client.server.options.built_bytes_max
@@ -135,7 +135,7 @@ def _check_scan(request: Request) -> bytes | None:
     walks=True,
     check=_check_scan,
 )
-def scan(client: Connection, request: Request) -> bytes | None:
+def scan(client: ClientConnection, request: Request) -> bytes | None:
     """Redis's promise: a key that is there from cursor 0 to cursor 0 is returned, perhaps more than once."""
     cursors = client.server.cursors
     cursor = _parse_cursor(request[1])
@@ -191,7 +191,7 @@ def _scan_options(options: list[bytes]) -> tuple[bytes, int, bytes]:
     return pattern, count, wanted
 
 
-def _wanted(client: Connection, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+def _wanted(client: ClientConnection, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
     """The pairs, until the client is gone and nobody takes the reply."""
     return takewhile(lambda _: not client.gone, pairs)
 
@@ -215,7 +215,7 @@ def prefix_end(prefix: bytes) -> bytes | None:
 
 
 @keys.command("dbsize", 1, "Counts the keys; INFO says how old the count is.", walks=True)
-def dbsize(client: Connection, request: Request) -> bytes | None:
+def dbsize(client: ClientConnection, request: Request) -> bytes | None:
     counter = client.server.key_count(client.family)
     if client.transaction is not None:
         return walk(client, counter.count, replies.integer)
@@ -227,11 +227,11 @@ def dbsize(client: Connection, request: Request) -> bytes | None:
 
 
 @keys.command("randomkey", 1, "Refused.", refused=True)
-def randomkey(client: Connection, request: Request) -> bytes:
+def randomkey(client: ClientConnection, request: Request) -> bytes:
     return replies.error("ERR RANDOMKEY is not supported")
 
 
-def _refuse_flush(client: Connection, request: Request) -> bytes:
+def _refuse_flush(client: ClientConnection, request: Request) -> bytes:
     return replies.error(f"ERR {request[0].decode('ascii', 'replace').upper()} is not supported")
 
 

@@ -12,7 +12,7 @@ from replicad.server.info import render_info
 from replicad.server.requests import Request
 
 if TYPE_CHECKING:
-    from replicad.server.connection import Connection
+    from replicad.server.connection import ClientConnection
 
 node = Group("server")
 
@@ -20,7 +20,7 @@ _PATTERNS_MAX = 64
 
 
 @node.command("info", -1, "Describes the node, in sections.", usage="[section ...]")
-def info(client: Connection, request: Request) -> bytes:
+def info(client: ClientConnection, request: Request) -> bytes:
     if len(request) > _PATTERNS_MAX:
         return refusals.SYNTAX
     sections = [name.decode("ascii", "replace").lower() for name in request[1:]]
@@ -28,7 +28,7 @@ def info(client: Connection, request: Request) -> bytes:
 
 
 @node.command("role", 1, "Returns the role and the state of replication.")
-def role(client: Connection, request: Request) -> bytes:
+def role(client: ClientConnection, request: Request) -> bytes:
     server = client.server
     if server.node.role == "primary":
         replicas: list[replies.Value] = [
@@ -57,7 +57,7 @@ _CONFIG = Container(
 
 
 @node.command("config", -2, "Shows the settings that Redis clients ask for.", container=_CONFIG)
-def config(client: Connection, request: Request) -> bytes:
+def config(client: ClientConnection, request: Request) -> bytes:
     answer = _CONFIG.answer(request)
     if answer is not None:
         return answer
@@ -85,7 +85,7 @@ def config(client: Connection, request: Request) -> bytes:
 
 
 @node.command("shutdown", -1, "Stops the node cleanly.", usage="[NOSAVE|SAVE] [NOW] [FORCE]", blocking=True)
-def shutdown(client: Connection, request: Request) -> bytes | None:
+def shutdown(client: ClientConnection, request: Request) -> bytes | None:
     options = [option.upper() for option in request[1:5]]
     known = {b"NOSAVE", b"SAVE", b"NOW", b"FORCE"}.issuperset(options) and len(request) <= 4
     if not known or {b"NOSAVE", b"SAVE"}.issubset(options):

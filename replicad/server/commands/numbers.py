@@ -11,14 +11,14 @@ from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 
 if TYPE_CHECKING:
-    from replicad.server.connection import Connection
+    from replicad.server.connection import ClientConnection
 
 numbers = Group("string")
 
 _ONE_KEY = (1, 1, 1)
 
 
-def _change(client: Connection, key: bytes, change: int) -> bytes:
+def _change(client: ClientConnection, key: bytes, change: int) -> bytes:
     old = client.read_newest(key)
     number = (0 if old is None else parse_integer(old)) + change
     if not INTEGER_MIN <= number <= INTEGER_MAX:
@@ -28,22 +28,22 @@ def _change(client: Connection, key: bytes, change: int) -> bytes:
 
 
 @numbers.command("incr", 2, "Adds one.", usage="key", writes=True, keys=_ONE_KEY)
-def incr(client: Connection, request: Request) -> bytes:
+def incr(client: ClientConnection, request: Request) -> bytes:
     return _change(client, request[1], 1)
 
 
 @numbers.command("decr", 2, "Subtracts one.", usage="key", writes=True, keys=_ONE_KEY)
-def decr(client: Connection, request: Request) -> bytes:
+def decr(client: ClientConnection, request: Request) -> bytes:
     return _change(client, request[1], -1)
 
 
 @numbers.command("incrby", 3, "Adds an integer.", usage="key increment", writes=True, keys=_ONE_KEY)
-def incrby(client: Connection, request: Request) -> bytes:
+def incrby(client: ClientConnection, request: Request) -> bytes:
     return _change(client, request[1], parse_integer(request[2]))
 
 
 @numbers.command("decrby", 3, "Subtracts an integer.", usage="key decrement", writes=True, keys=_ONE_KEY)
-def decrby(client: Connection, request: Request) -> bytes:
+def decrby(client: ClientConnection, request: Request) -> bytes:
     change = parse_integer(request[2])
     if change == INTEGER_MIN:
         raise Refused(refusals.DECREMENT_OVERFLOW)

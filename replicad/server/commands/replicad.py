@@ -18,7 +18,7 @@ from replicad.server.updates import read_updates
 from replicad.store.reading import Snapshot
 
 if TYPE_CHECKING:
-    from replicad.server.connection import Connection
+    from replicad.server.connection import ClientConnection
 
 ours = Group("replicad")
 
@@ -27,7 +27,7 @@ _ANNOTATIONS_BYTES_MAX = 16 * (ANNOTATION_BYTES_MAX + _EACH_BYTES)
 
 
 @ours.command("replicad.logdata", 2, "Annotates the next batch in the log.", usage="data", writes=True)
-def logdata(client: Connection, request: Request) -> bytes:
+def logdata(client: ClientConnection, request: Request) -> bytes:
     data = request[1]
     if len(data) > ANNOTATION_BYTES_MAX:
         return replies.error(f"ERR an annotation has at most {ANNOTATION_BYTES_MAX} bytes")
@@ -45,7 +45,7 @@ def logdata(client: Connection, request: Request) -> bytes:
 @ours.command(
     "replicad.position", 1, "The position of the last write here, or the visible one.", blocking=True
 )
-def position(client: Connection, request: Request) -> None:
+def position(client: ClientConnection, request: Request) -> None:
     """On a replica always the visible one, also when this connection wrote while the node was primary: a
     token taken after a read covers what was read."""
     server = client.server
@@ -66,7 +66,7 @@ def position(client: Connection, request: Request) -> None:
 
 
 @ours.command("replicad.digest", 1, "Sequence number and digest of a snapshot taken now.", blocking=True)
-def digest(client: Connection, request: Request) -> None:
+def digest(client: ClientConnection, request: Request) -> None:
     store = client.server.store
 
     def compute(snapshot: Snapshot) -> bytes:
@@ -77,7 +77,7 @@ def digest(client: Connection, request: Request) -> None:
 
 
 @ours.command("replicad.status", 1, "The node's status document, in JSON.")
-def status(client: Connection, request: Request) -> bytes:
+def status(client: ClientConnection, request: Request) -> bytes:
     return replies.bulk(json.dumps(client.server.node.status(), default=str).encode())
 
 
@@ -85,7 +85,7 @@ _SLOT = Container("replicad.slot", Subcommand("DROP <node-id>", "Ends the slot o
 
 
 @ours.command("replicad.slot", -2, "Ends slots of replicas.", container=_SLOT)
-def slot(client: Connection, request: Request) -> bytes:
+def slot(client: ClientConnection, request: Request) -> bytes:
     answer = _SLOT.answer(request)
     if answer is not None:
         return answer
@@ -102,7 +102,7 @@ def slot(client: Connection, request: Request) -> bytes:
     "Bytes a second that copies sent to replicas may take; 0 is no limit.",
     usage="[number]",
 )
-def throttle(client: Connection, request: Request) -> bytes:
+def throttle(client: ClientConnection, request: Request) -> bytes:
     node = client.server.node
     if len(request) == 1:
         return replies.integer(node.copy_bytes_per_second)
@@ -119,7 +119,7 @@ def throttle(client: Connection, request: Request) -> bytes:
     usage="path",
     blocking=True,
 )
-def checkpoint(client: Connection, request: Request) -> None:
+def checkpoint(client: ClientConnection, request: Request) -> None:
     path = Path(request[1].decode("utf-8", "surrogateescape"))
     if b"\0" in request[1] or not path.is_absolute():
         raise Refused(replies.error("ERR a checkpoint's path is absolute"))
@@ -145,7 +145,7 @@ _FAMILY = Container(
 
 
 @ours.command("replicad.backup", -2, "Makes backups, and has them end.", container=_BACKUP, blocking=True)
-def backup(client: Connection, request: Request) -> bytes | None:
+def backup(client: ClientConnection, request: Request) -> bytes | None:
     answer = _BACKUP.answer(request)
     if answer is not None:
         return answer
@@ -196,7 +196,7 @@ def _backup_target(data: bytes) -> str:
     usage="sequence count [BLOCK milliseconds]",
     blocking=True,
 )
-def updates(client: Connection, request: Request) -> None:
+def updates(client: ClientConnection, request: Request) -> None:
     since, count = parse_count(request[1]), parse_count(request[2])
     block_ms = 0
     if len(request) > 3:
@@ -238,7 +238,7 @@ def updates(client: Connection, request: Request) -> None:
     usage="microseconds",
     blocking=True,
 )
-def sequence_at(client: Connection, request: Request) -> None:
+def sequence_at(client: ClientConnection, request: Request) -> None:
     commit_time_us, store = parse_count(request[1]), client.server.store
 
     def find() -> bytes:
@@ -251,7 +251,7 @@ def sequence_at(client: Connection, request: Request) -> None:
 
 
 @ours.command("replicad.family", -2, "Makes and drops column families.", container=_FAMILY, blocking=True)
-def family(client: Connection, request: Request) -> bytes:
+def family(client: ClientConnection, request: Request) -> bytes:
     answer = _FAMILY.answer(request)
     if answer is not None:
         return answer
@@ -272,7 +272,7 @@ def family(client: Connection, request: Request) -> bytes:
     return refusals.unknown_subcommand("replicad.family", request[1])
 
 
-def _prepare_change(client: Connection) -> None:
+def _prepare_change(client: ClientConnection) -> None:
     """Writes of this tick go first: they may be to the family that goes."""
     node = client.server.node
     if not node.is_writable:

@@ -12,7 +12,7 @@ from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 
 if TYPE_CHECKING:
-    from replicad.server.connection import Connection
+    from replicad.server.connection import ClientConnection
 
 roles = Group("server")
 
@@ -23,7 +23,7 @@ _OPTIONS_MAX = 16
 @roles.command(
     "replicad.promote", -1, "Makes this replica the primary: [FORCE].", usage="[FORCE]", blocking=True
 )
-def promote(client: Connection, request: Request) -> bytes | None:
+def promote(client: ClientConnection, request: Request) -> bytes | None:
     force = len(request) == 2 and request[1].upper() == b"FORCE"
     if len(request) > 1 and not force:
         return refusals.SYNTAX
@@ -38,7 +38,7 @@ def promote(client: Connection, request: Request) -> bytes | None:
     usage="[TO node] [TIMEOUT milliseconds]",
     blocking=True,
 )
-def switchover(client: Connection, request: Request) -> bytes | None:
+def switchover(client: ClientConnection, request: Request) -> bytes | None:
     target, timeout_ms = None, None
     if len(request) > _OPTIONS_MAX:
         return refusals.SYNTAX
@@ -65,7 +65,7 @@ def switchover(client: Connection, request: Request) -> bytes | None:
     usage="<host port | NO ONE>",
     blocking=True,
 )
-def replicaof(client: Connection, request: Request) -> bytes | None:
+def replicaof(client: ClientConnection, request: Request) -> bytes | None:
     if request[1].upper() == b"NO" and request[2].upper() == b"ONE":
         if client.server.node.role == "primary":
             return replies.OK
@@ -91,7 +91,7 @@ def replicaof(client: Connection, request: Request) -> bytes | None:
     usage="[host port]",
     blocking=True,
 )
-def rejoin(client: Connection, request: Request) -> bytes | None:
+def rejoin(client: ClientConnection, request: Request) -> bytes | None:
     if len(request) not in (1, 3):
         return refusals.SYNTAX
     host, port = None, 0
@@ -110,7 +110,7 @@ def rejoin(client: Connection, request: Request) -> bytes | None:
 
 
 @roles.command("slaveof", 3, "REPLICAOF under its older name.", usage="<host port | NO ONE>", blocking=True)
-def slaveof(client: Connection, request: Request) -> bytes | None:
+def slaveof(client: ClientConnection, request: Request) -> bytes | None:
     return replicaof(client, request)
 
 
@@ -121,7 +121,7 @@ def slaveof(client: Connection, request: Request) -> bytes | None:
     usage="[TO host port] [ABORT] [TIMEOUT milliseconds]",
     blocking=True,
 )
-def failover(client: Connection, request: Request) -> bytes | None:
+def failover(client: ClientConnection, request: Request) -> bytes | None:
     options = [option.upper() for option in request[1:_OPTIONS_MAX]]
     if len(request) > _OPTIONS_MAX:
         return refusals.SYNTAX
@@ -145,7 +145,7 @@ def failover(client: Connection, request: Request) -> bytes | None:
     return None
 
 
-def _promote(client: Connection, *, force: bool) -> None:
+def _promote(client: ClientConnection, *, force: bool) -> None:
     async def run() -> bytes:
         try:
             lost = await client.server.node.promote(force=force)
@@ -156,7 +156,7 @@ def _promote(client: Connection, *, force: bool) -> None:
     client.server.run_task(client, run)
 
 
-def _switch_over(client: Connection, target: str | None, timeout_ms: int | None, reply: bytes) -> None:
+def _switch_over(client: ClientConnection, target: str | None, timeout_ms: int | None, reply: bytes) -> None:
     node = client.server.node
     if node.role != "primary":
         raise Refused(refusals.read_only(node.primary_address))

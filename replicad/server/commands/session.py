@@ -14,7 +14,7 @@ from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 
 if TYPE_CHECKING:
-    from replicad.server.connection import Connection
+    from replicad.server.connection import ClientConnection
 
 session = Group("connection")
 
@@ -22,20 +22,20 @@ _NAME = re.compile(rb"[!-~]{0,256}")
 
 
 @session.command("ping", -1, "Answers PONG, or its argument.", usage="[message]")
-def ping(client: Connection, request: Request) -> bytes:
+def ping(client: ClientConnection, request: Request) -> bytes:
     if len(request) > 2:
         return refusals.wrong_arity("ping")
     return replies.PONG if len(request) == 1 else replies.bulk(request[1])
 
 
 @session.command("echo", 2, "Answers its argument.", usage="message")
-def echo(client: Connection, request: Request) -> bytes:
+def echo(client: ClientConnection, request: Request) -> bytes:
     client.weigh(len(request[1]))
     return replies.bulk(request[1])
 
 
 @session.command("select", 2, "Chooses the database: the number of a column family.", usage="number")
-def select(client: Connection, request: Request) -> bytes:
+def select(client: ClientConnection, request: Request) -> bytes:
     number = parse_integer(request[1])
     if number and number not in client.server.store.families.values():
         return refusals.NO_SUCH_DATABASE
@@ -44,7 +44,7 @@ def select(client: Connection, request: Request) -> bytes:
 
 
 @session.command("auth", -2, "Accepts the default user: it has no password.", usage="[username] password")
-def auth(client: Connection, request: Request) -> bytes:
+def auth(client: ClientConnection, request: Request) -> bytes:
     if len(request) == 2:
         return refusals.NO_PASSWORD
     return (_authenticated(request[1]) or replies.OK) if len(request) == 3 else refusals.SYNTAX
@@ -56,13 +56,13 @@ def _authenticated(user: bytes) -> bytes | None:
 
 
 @session.command("quit", -1, "Ends the connection.", immediate=True)
-def quit_(client: Connection, request: Request) -> bytes:
+def quit_(client: ClientConnection, request: Request) -> bytes:
     client.quit()
     return replies.OK
 
 
 @session.command("reset", 1, "Makes the connection like a new one.", immediate=True)
-def reset(client: Connection, request: Request) -> bytes:
+def reset(client: ClientConnection, request: Request) -> bytes:
     client.discard()
     client.forget_annotations()
     client.select(0)
@@ -78,7 +78,7 @@ def reset(client: Connection, request: Request) -> bytes:
     "Agrees on the protocol's version.",
     usage="[protover [AUTH username password] [SETNAME clientname]]",
 )
-def hello(client: Connection, request: Request) -> bytes:
+def hello(client: ClientConnection, request: Request) -> bytes:
     version, name = client.protocol, None
     if len(request) > 1:
         try:
@@ -117,7 +117,7 @@ def hello(client: Connection, request: Request) -> bytes:
     )
 
 
-def _speak(client: Connection, protocol: int) -> None:
+def _speak(client: ClientConnection, protocol: int) -> None:
     client.protocol = protocol
     client.nil = replies.nil(protocol)
 
@@ -149,7 +149,7 @@ _CLIENT = Container(
 
 
 @session.command("client", -2, "Names and lists connections.", container=_CLIENT)
-def client_(client: Connection, request: Request) -> bytes:
+def client_(client: ClientConnection, request: Request) -> bytes:
     answer = _CLIENT.answer(request)
     if answer is not None:
         return answer
@@ -174,7 +174,7 @@ def client_(client: Connection, request: Request) -> bytes:
     return replies.OK
 
 
-def _listed(client: Connection, options: Request) -> list[Connection]:
+def _listed(client: ClientConnection, options: Request) -> list[ClientConnection]:
     """The connections that the options of CLIENT LIST choose: replicas have a port of their own."""
     connections = list(client.server.connections)
     if not options:
@@ -194,7 +194,7 @@ def _listed(client: Connection, options: Request) -> list[Connection]:
     raise Refused(refusals.SYNTAX)
 
 
-def _set_info(client: Connection, attribute: bytes, value: bytes) -> bytes:
+def _set_info(client: ClientConnection, attribute: bytes, value: bytes) -> bytes:
     if not _NAME.fullmatch(value):
         return replies.error(
             f"ERR {attribute.decode('ascii', 'replace').lower()} "
@@ -209,7 +209,7 @@ def _set_info(client: Connection, attribute: bytes, value: bytes) -> bytes:
     return replies.OK
 
 
-def describe(client: Connection) -> bytes:
+def describe(client: ClientConnection) -> bytes:
     """The line of CLIENT LIST."""
     now = client.server.now()
     fields = {

@@ -15,11 +15,11 @@ from replicad.server.requests import Request
 
 if TYPE_CHECKING:
     from replicad.server.commands.container import Container
-    from replicad.server.connection import Connection
+    from replicad.server.connection import ClientConnection
 
 Check = Callable[[Request], "bytes | None"]
 """What is wrong with a request whatever the state is: the reply that says so, or None."""
-Handler = Callable[["Connection", Request], bytes | None]
+Handler = Callable[["ClientConnection", Request], bytes | None]
 Entry = tuple[Handler, int, int, int, "Command"]
 """The handler, the least and the greatest length of a request, the part of `LOOK_AFTER` that it takes."""
 Table = dict[bytes, Entry]

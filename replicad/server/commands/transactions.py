@@ -16,7 +16,7 @@ from replicad.server.requests import Request
 from replicad.server.writes import Transaction
 
 if TYPE_CHECKING:
-    from replicad.server.connection import Connection
+    from replicad.server.connection import ClientConnection
 
 transactions = Group("transactions")
 
@@ -26,7 +26,7 @@ _EACH_BYTES = 256  # what Python adds to a key that is watched
 
 
 @transactions.command("multi", 1, "Begins a transaction.", immediate=True)
-def multi(client: Connection, request: Request) -> bytes:
+def multi(client: ClientConnection, request: Request) -> bytes:
     if client.queue is not None:
         return refusals.NESTED_MULTI
     client.queue = []
@@ -36,7 +36,7 @@ def multi(client: Connection, request: Request) -> bytes:
 
 
 @transactions.command("discard", 1, "Forgets the queued commands.", immediate=True)
-def discard(client: Connection, request: Request) -> bytes:
+def discard(client: ClientConnection, request: Request) -> bytes:
     if client.queue is None:
         return refusals.DISCARD_WITHOUT_MULTI
     client.discard()
@@ -44,7 +44,7 @@ def discard(client: Connection, request: Request) -> bytes:
 
 
 @transactions.command("exec", 1, "Executes the queued commands as one batch.", immediate=True)
-def exec_(client: Connection, request: Request) -> bytes | None:
+def exec_(client: ClientConnection, request: Request) -> bytes | None:
     queue, client.queue = client.queue, None
     client.queue_bytes = 0
     if queue is None:
@@ -55,14 +55,14 @@ def exec_(client: Connection, request: Request) -> bytes | None:
     return client.in_pieces(_exec(client, queue))
 
 
-def _exec(client: Connection, queue: Queue) -> Work:
+def _exec(client: ClientConnection, queue: Queue) -> Work:
     try:
         return (yield from _execute_still(client, queue))
     finally:
         client.unwatch()
 
 
-def _execute_still(client: Connection, queue: Queue) -> Work:
+def _execute_still(client: ClientConnection, queue: Queue) -> Work:
     server = client.server
     refusal = _refusal(client, queue)
     if refusal is not None:
@@ -79,7 +79,7 @@ def _execute_still(client: Connection, queue: Queue) -> Work:
         return (yield from _execute(client, queue, Transaction(reader, client.begin_batch)))
 
 
-def _refusal(client: Connection, queue: Queue) -> bytes | None:
+def _refusal(client: ClientConnection, queue: Queue) -> bytes | None:
     """What the node refuses now, though it was queued before: its role or its data may be others since."""
     if client.server.node.is_writable:
         return None
@@ -91,7 +91,7 @@ def _refusal(client: Connection, queue: Queue) -> bytes | None:
     return None
 
 
-def _is_broken(client: Connection, reader: Reader) -> bool:
+def _is_broken(client: ClientConnection, reader: Reader) -> bool:
     """What was written here breaks a watch by itself; what a replica applied shows by its number only, and so
     does a family that was dropped."""
     if client.watch_broken or not client.server.group.overlay.keys().isdisjoint(client.watched):
@@ -99,7 +99,7 @@ def _is_broken(client: Connection, reader: Reader) -> bool:
     return any(_version(reader, name) != version for name, version in client.watched.items())
 
 
-def _execute(client: Connection, queue: Queue, transaction: Transaction) -> Work:
+def _execute(client: ClientConnection, queue: Queue, transaction: Transaction) -> Work:
     limit = client.server.options.reply_bytes_max
     parts: list[bytes] = []
     size = 0
@@ -133,7 +133,7 @@ def _execute(client: Connection, queue: Queue, transaction: Transaction) -> Work
 @transactions.command(
     "watch", -2, "Makes the next EXEC depend on these keys.", usage="key ...", immediate=True, keys=(1, -1, 1)
 )
-def watch(client: Connection, request: Request) -> bytes | None:
+def watch(client: ClientConnection, request: Request) -> bytes | None:
     """What is watched is a key's commit sequence number (a key that is absent has 0), and every write to it.
 
     The reply waits until the state that was looked at is visible, so what the client reads from now on is not
@@ -151,7 +151,7 @@ def watch(client: Connection, request: Request) -> bytes | None:
     return client.in_pieces(_watch(client, added))
 
 
-def _watch(client: Connection, added: set[Name]) -> Work:
+def _watch(client: ClientConnection, added: set[Name]) -> Work:
     server = client.server
     newest = server.store.newest
     for name in added:
@@ -177,6 +177,6 @@ def _version(reader: Reader, name: Name) -> int:
 
 
 @transactions.command("unwatch", 1, "Forgets the watched keys.")
-def unwatch(client: Connection, request: Request) -> bytes:
+def unwatch(client: ClientConnection, request: Request) -> bytes:
     client.unwatch()
     return replies.OK

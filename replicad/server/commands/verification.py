@@ -28,7 +28,7 @@ from replicad.store.marks import Mark, MarkId
 from replicad.store.ranges import RangeDigest, digest_ranges, list_entries, split
 
 if TYPE_CHECKING:
-    from replicad.server.connection import Connection
+    from replicad.server.connection import ClientConnection
 
 verification = Group("replicad")
 
@@ -46,7 +46,7 @@ Arguments = Sequence[bytes]
     usage="<MARK|SNAPSHOT|FAMILIES|SPLIT|DIGESTS|ENTRIES|RELEASE> id [argument ...]",
     blocking=True,
 )
-def verify(client: Connection, request: Request) -> bytes | None:
+def verify(client: ClientConnection, request: Request) -> bytes | None:
     found = _SUBCOMMANDS.get(request[1].upper())
     if found is None:
         return refusals.unknown_subcommand("replicad.verify", request[1])
@@ -59,12 +59,12 @@ def verify(client: Connection, request: Request) -> bytes | None:
 
 
 @verification.command("replicad.repair", 1, "Has this replica fetch its data again.")
-def repair(client: Connection, request: Request) -> bytes:
+def repair(client: ClientConnection, request: Request) -> bytes:
     client.server.node.order_repair("it was ordered by a client")
     return replies.OK
 
 
-def _mark(client: Connection, id: MarkId, arguments: Arguments) -> bytes:
+def _mark(client: ClientConnection, id: MarkId, arguments: Arguments) -> bytes:
     mark = Mark(id, parse_count(arguments[0]))
     node = client.server.node
     if not node.is_writable:
@@ -77,11 +77,11 @@ def _mark(client: Connection, id: MarkId, arguments: Arguments) -> bytes:
     return replies.integer(sequence)
 
 
-def _snapshot(client: Connection, id: MarkId, arguments: Arguments) -> bytes:
+def _snapshot(client: ClientConnection, id: MarkId, arguments: Arguments) -> bytes:
     return replies.integer(client.server.store.hold_snapshot(Mark(id, parse_count(arguments[0]))))
 
 
-def _families(client: Connection, id: MarkId, arguments: Arguments) -> None:
+def _families(client: ClientConnection, id: MarkId, arguments: Arguments) -> None:
     server = client.server
     store, wait_ms = server.store, parse_count(arguments[0])
 
@@ -97,7 +97,7 @@ def _families(client: Connection, id: MarkId, arguments: Arguments) -> None:
     server.run_task(client, when_it_is_there)
 
 
-def _split(client: Connection, id: MarkId, arguments: Arguments) -> None:
+def _split(client: ClientConnection, id: MarkId, arguments: Arguments) -> None:
     family, (start, end) = parse_count(arguments[0]), arguments[1:3]
     part_bytes, parts_max = parse_count(arguments[3]), parse_count(arguments[4])
     if not (0 < part_bytes <= PART_BYTES_MAX and 0 < parts_max <= PARTS_MAX):
@@ -112,7 +112,7 @@ def _split(client: Connection, id: MarkId, arguments: Arguments) -> None:
     client.server.run_in_thread(client, lambda: _at_mark(client, id, read))
 
 
-def _digests(client: Connection, id: MarkId, arguments: Arguments) -> None:
+def _digests(client: ClientConnection, id: MarkId, arguments: Arguments) -> None:
     family, bytes_max = parse_count(arguments[0]), parse_count(arguments[1])
     bounds: list[bytes | None] = [*arguments[2:-1], arguments[-1] or None]
 
@@ -123,7 +123,7 @@ def _digests(client: Connection, id: MarkId, arguments: Arguments) -> None:
     client.server.run_in_thread(client, lambda: _at_mark(client, id, read))
 
 
-def _entries(client: Connection, id: MarkId, arguments: Arguments) -> None:
+def _entries(client: ClientConnection, id: MarkId, arguments: Arguments) -> None:
     family, (start, end) = parse_count(arguments[0]), arguments[1:]
 
     def read() -> bytes:
@@ -134,12 +134,12 @@ def _entries(client: Connection, id: MarkId, arguments: Arguments) -> None:
     client.server.run_in_thread(client, lambda: _at_mark(client, id, read))
 
 
-def _release(client: Connection, id: MarkId, arguments: Arguments) -> bytes:
+def _release(client: ClientConnection, id: MarkId, arguments: Arguments) -> bytes:
     client.server.store.marks.release(id)
     return replies.OK
 
 
-def _at_mark(client: Connection, id: MarkId, read: Callable[[], bytes]) -> bytes:
+def _at_mark(client: ClientConnection, id: MarkId, read: Callable[[], bytes]) -> bytes:
     try:
         return read()
     except (NotFoundError, ClosedError) as error:
@@ -164,7 +164,7 @@ def _encode(parts: list[RangeDigest]) -> bytes:
     )
 
 
-_SUBCOMMANDS: dict[bytes, tuple[Callable[[Connection, MarkId, Arguments], bytes | None], int, int]] = {
+_SUBCOMMANDS: dict[bytes, tuple[Callable[[ClientConnection, MarkId, Arguments], bytes | None], int, int]] = {
     b"MARK": (_mark, 1, 1),
     b"SNAPSHOT": (_snapshot, 1, 1),
     b"FAMILIES": (_families, 1, 1),

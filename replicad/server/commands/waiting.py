@@ -11,11 +11,11 @@ from replicad.server.commands.arguments import parse_count, parse_integer
 from replicad.server.commands.table import Group
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
-from replicad.server.tokens import Standing, judge
+from replicad.server.tokens import TokenState, judge
 from replicad.types import Position, Sequence
 
 if TYPE_CHECKING:
-    from replicad.server.connection import Connection
+    from replicad.server.connection import ClientConnection
 
 waiting = Group("server")
 
@@ -36,7 +36,7 @@ def _check_wait(request: Request) -> bytes | None:
     walks=True,
     check=_check_wait,
 )
-def wait(client: Connection, request: Request) -> bytes | None:
+def wait(client: ClientConnection, request: Request) -> bytes | None:
     """Redis's: how many replicas have applied them, also when those are fewer than asked for."""
     count, timeout_seconds = parse_count(request[1]), _timeout(request[2])
     node = client.server.node
@@ -61,7 +61,7 @@ def wait(client: Connection, request: Request) -> bytes | None:
     usage="numlocal numreplicas milliseconds",
     blocking=True,
 )
-def waitaof(client: Connection, request: Request) -> bytes | None:
+def waitaof(client: ClientConnection, request: Request) -> bytes | None:
     """Redis's: here (0 or 1) and on how many replicas they are durable."""
     here, count, timeout_seconds = parse_count(request[1]), parse_count(request[2]), _timeout(request[3])
     server = client.server
@@ -89,7 +89,7 @@ def waitaof(client: Connection, request: Request) -> bytes | None:
     usage="<RECEIVED|APPLIED|DURABLE> numreplicas milliseconds",
     blocking=True,
 )
-def wait_at(client: Connection, request: Request) -> bytes | None:
+def wait_at(client: ClientConnection, request: Request) -> bytes | None:
     """The position, whether it is durable here, and the replicas that hold it; an error that says the same
     when they are fewer than asked for."""
     level = request[1].decode("ascii", "replace").lower()
@@ -123,7 +123,7 @@ def wait_at(client: Connection, request: Request) -> bytes | None:
     "Whether this connection's writes wait for replicas: [ON|OFF].",
     usage="[ON|OFF]",
 )
-def synchronous(client: Connection, request: Request) -> bytes:
+def synchronous(client: ClientConnection, request: Request) -> bytes:
     """For one connection only; which replicas they wait for is in the node's configuration."""
     if len(request) == 1:
         rule = client.server.node.waits.describe()
@@ -142,7 +142,7 @@ def synchronous(client: Connection, request: Request) -> bytes:
     usage="token milliseconds",
     blocking=True,
 )
-def waitpos(client: Connection, request: Request) -> bytes | None:
+def waitpos(client: ClientConnection, request: Request) -> bytes | None:
     """OK when reads see it. An error when it did not come in time, or when its write is lost."""
     try:
         token = Position.parse(request[1].decode("ascii", "replace"))
@@ -159,7 +159,7 @@ def waitpos(client: Connection, request: Request) -> bytes | None:
     def is_settled() -> bool:
         if store.latest_sequence >= token.sequence:
             return True
-        return judge(token, newest_visible(), store.epochs, None) is Standing.LOST
+        return judge(token, newest_visible(), store.epochs, None) is TokenState.LOST
 
     async def reached() -> bytes:
         await server.wait_until(is_settled, timeout_seconds)
@@ -168,11 +168,11 @@ def waitpos(client: Connection, request: Request) -> bytes | None:
             found = await server.look_up(lambda: store.position_at(token.sequence))
         newest = newest_visible()
         match judge(token, newest, store.epochs, found):
-            case Standing.THERE:
+            case TokenState.THERE:
                 return replies.OK
-            case Standing.NOT_YET:
+            case TokenState.NOT_YET:
                 return replies.error(f"NOTYET this node shows epoch {newest.epoch} up to {newest.sequence}")
-            case Standing.LOST:
+            case TokenState.LOST:
                 return replies.error(f"LOST the write at {token} is not in this node's history")
 
     server.run_task(client, reached)
@@ -190,9 +190,9 @@ def _timeout(argument: bytes) -> float | None:
     return milliseconds / 1000 if milliseconds else None
 
 
-def _is_durable_here(client: Connection) -> bool:
+def _is_durable_here(client: ClientConnection) -> bool:
     return client.server.store.durable_sequence >= client.last_write
 
 
-async def _durable_here(client: Connection, timeout_seconds: float | None) -> None:
+async def _durable_here(client: ClientConnection, timeout_seconds: float | None) -> None:
     await client.server.wait_until(lambda: _is_durable_here(client), timeout_seconds)

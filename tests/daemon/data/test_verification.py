@@ -6,19 +6,19 @@ from pathlib import Path
 
 from replicad.daemon.data.verification import describe
 from replicad.replication.policy.roles import Standing
-from replicad.replication.verify.comparison import Difference, Kind
+from replicad.replication.verify.comparison import Difference, DifferenceKind
 from replicad.replication.wire.messages import WantMark
 from tests.support.programs import primary
 
 
 def test_differences_in_words() -> None:
     """The first few keys with their families, and how many more there are."""
-    one = Difference(0, 0, b"a", Kind.VALUE)
+    one = Difference(0, 0, b"a", DifferenceKind.VALUE)
     assert describe((one,), {}) == "differs from its primary: 'a' (value)"
     many = (
         one,
-        Difference(0, 2, b"k" * 100, Kind.MISSING),
-        Difference(0, 3, b"old", Kind.FAMILY_EXTRA),
+        Difference(0, 2, b"k" * 100, DifferenceKind.MISSING),
+        Difference(0, 3, b"old", DifferenceKind.FAMILY_EXTRA),
         one,
         one,
     )

@@ -11,7 +11,7 @@ from replicad.daemon.addresses import Address
 from replicad.daemon.roles.certainty import Certainty
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.roles import Standing
-from replicad.replication.wire.messages import Standing as StandingMessage
+from replicad.replication.wire.messages import StandingMessage as StandingMessage
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
 from tests.support.manual_clock import ManualClock
 

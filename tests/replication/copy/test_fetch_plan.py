@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from replicad.replication.copy.fetch_plan import FetchPlan, Piece, another_helps
+from replicad.replication.copy.fetch_plan import FetchPlan, FileRange, another_helps
 
 
-def claims(plan: FetchPlan, connection: str) -> list[Piece]:
+def claims(plan: FetchPlan, connection: str) -> list[FileRange]:
     found = []
     while (piece := plan.claim(connection)) is not None:
         found.append(piece)
@@ -19,11 +19,11 @@ def claims(plan: FetchPlan, connection: str) -> list[Piece]:
 def test_a_window_of_pieces_is_on_its_way() -> None:
     """Pieces of a file in order, two of them at once here, the next when one has come."""
     plan = FetchPlan({0: 25}, {}, piece_bytes=10, window_bytes=20)
-    assert claims(plan, "a") == [Piece(0, 0, 10), Piece(0, 10, 10)]
+    assert claims(plan, "a") == [FileRange(0, 0, 10), FileRange(0, 10, 10)]
     assert not plan.received("a", 4)
-    assert plan.expected("a") == Piece(0, 4, 6)
+    assert plan.expected("a") == FileRange(0, 4, 6)
     assert not plan.received("a", 6)
-    assert claims(plan, "a") == [Piece(0, 20, 5)]
+    assert claims(plan, "a") == [FileRange(0, 20, 5)]
     assert not plan.received("a", 10)
     assert plan.received("a", 5)
     assert claims(plan, "a") == []
@@ -33,26 +33,26 @@ def test_a_window_of_pieces_is_on_its_way() -> None:
 def test_small_files_share_a_window() -> None:
     """A connection asks for the next file while the last one is on its way."""
     plan = FetchPlan({0: 3, 1: 3, 2: 30}, {}, piece_bytes=10, window_bytes=20)
-    assert claims(plan, "a") == [Piece(0, 0, 3), Piece(1, 0, 3), Piece(2, 0, 10)]
+    assert claims(plan, "a") == [FileRange(0, 0, 3), FileRange(1, 0, 3), FileRange(2, 0, 10)]
 
 
 def test_a_file_goes_on_where_it_stands() -> None:
     """What an earlier attempt left is not asked for again."""
     plan = FetchPlan({0: 25, 1: 5}, {0: 18}, piece_bytes=10, window_bytes=10)
-    assert claims(plan, "a") == [Piece(0, 18, 7)]
+    assert claims(plan, "a") == [FileRange(0, 18, 7)]
     assert plan.received("a", 7)
-    assert claims(plan, "a") == [Piece(1, 0, 5)]
+    assert claims(plan, "a") == [FileRange(1, 0, 5)]
 
 
 def test_files_of_a_broken_connection_are_for_the_others() -> None:
     """From where they stood; what was on its way is asked for again, what was complete is not."""
     plan = FetchPlan({0: 5, 1: 25, 2: 5}, {}, piece_bytes=10, window_bytes=20)
-    assert claims(plan, "a") == [Piece(0, 0, 5), Piece(1, 0, 10)]
+    assert claims(plan, "a") == [FileRange(0, 0, 5), FileRange(1, 0, 10)]
     assert plan.received("a", 5)
     assert not plan.received("a", 4)
     plan.release("a")
-    assert claims(plan, "b") == [Piece(1, 4, 10), Piece(1, 14, 10)]
-    assert claims(plan, "c") == [Piece(2, 0, 5)]
+    assert claims(plan, "b") == [FileRange(1, 4, 10), FileRange(1, 14, 10)]
+    assert claims(plan, "c") == [FileRange(2, 0, 5)]
 
 
 def test_random_breaks_bring_every_byte_once() -> None:

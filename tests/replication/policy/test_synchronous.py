@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from replicad.errors import InvalidArgument
-from replicad.replication.policy.synchronous import Level, Peer, Rule, parse_rule, satisfied_through
+from replicad.replication.policy.synchronous import Level, Rule, WaitedReplica, parse_rule, satisfied_through
 from replicad.replication.primary.waits import Acknowledged, Waits
 from replicad.replication.wire.messages import Ack
 from tests.support.memory_connection import until
@@ -58,7 +58,7 @@ def test_what_is_no_rule_is_refused(text: str, why: str) -> None:
     assert why in str(raised.value)
 
 
-A, B, C = Peer("a", "0a", 10), Peer("b", "0b", 20), Peer("", "0c", 30)
+A, B, C = WaitedReplica("a", "0a", 10), WaitedReplica("b", "0b", 20), WaitedReplica("", "0c", 30)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ A, B, C = Peer("a", "0a", 10), Peer("b", "0b", 20), Peer("", "0c", 30)
         ("first 1 of (x)", [A, B, C], 0),
     ],
 )
-def test_who_satisfies_a_rule(rule: str, peers: list[Peer], expected: int) -> None:
+def test_who_satisfies_a_rule(rule: str, peers: list[WaitedReplica], expected: int) -> None:
     """The newest sequence number for which it holds, 0 while there are too few replicas."""
     parsed = parse_rule(rule)
     assert parsed is not None

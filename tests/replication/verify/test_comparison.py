@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from replicad.replication.verify.comparison import Comparison, Difference, Kind, differing
+from replicad.replication.verify.comparison import Comparison, Difference, DifferenceKind, differing
 from replicad.store.ranges import Entries, Entry
 from tests.support.contents import DictionaryContents
 
@@ -48,7 +48,7 @@ def entries(text: str, *, whole: bool = True) -> Entries:
 )  # fmt: skip
 def test_listings(mine: Entries, theirs: Entries, found: Any, horizon: str | None) -> None:
     """Two listings tell about every key up to where the shorter one ends."""
-    expected = [(key.encode(), Kind(kind)) for key, kind in found]
+    expected = [(key.encode(), DifferenceKind(kind)) for key, kind in found]
     assert differing(mine, theirs) == (expected, horizon.encode() if horizon else None)
 
 
@@ -63,15 +63,15 @@ async def test_equal_data_is_read_once() -> None:
         assert side.listed == 0
 
 
-@pytest.mark.parametrize("kind", [Kind.VALUE, Kind.MISSING, Kind.EXTRA])
-async def test_one_key_differs(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [DifferenceKind.VALUE, DifferenceKind.MISSING, DifferenceKind.EXTRA])
+async def test_one_key_differs(kind: DifferenceKind) -> None:
     """A value, a missing key and an extra key are named, for little more than one pass."""
     mine = {0: pairs(100), 3: pairs(30_000)}
     theirs = {0: pairs(100), 3: pairs(30_000)}
     key = b"key-0012345"
-    if kind is Kind.MISSING:
+    if kind is DifferenceKind.MISSING:
         del theirs[3][key]
-    elif kind is Kind.EXTRA:
+    elif kind is DifferenceKind.EXTRA:
         key += b"+"
         theirs[3][key] = b""
     else:
@@ -97,9 +97,9 @@ async def test_all_of_a_node_is_missing_or_extra() -> None:
     """An empty node and a full one are compared without reading all of the full one's data as one range."""
     data = pairs(100_000)
     comparison, (one, _) = await compare({0: data}, {0: {}})
-    assert [found.kind for found in comparison.differences] == [Kind.MISSING] * 10
+    assert [found.kind for found in comparison.differences] == [DifferenceKind.MISSING] * 10
     comparison, (_, two) = await compare({0: {}}, {0: data})
-    assert [found.kind for found in comparison.differences] == [Kind.EXTRA] * 10
+    assert [found.kind for found in comparison.differences] == [DifferenceKind.EXTRA] * 10
     assert max(one.read_bytes, two.read_bytes) < 20 * MIB
 
 
@@ -119,7 +119,13 @@ async def test_random_data_against_the_obvious_answer() -> None:
         expected = []
         for key in sorted(mine.keys() | theirs.keys()):
             if mine.get(key) != theirs.get(key):
-                kind = Kind.MISSING if key not in theirs else Kind.EXTRA if key not in mine else Kind.VALUE
+                kind = (
+                    DifferenceKind.MISSING
+                    if key not in theirs
+                    else DifferenceKind.EXTRA
+                    if key not in mine
+                    else DifferenceKind.VALUE
+                )
                 expected.append(Difference(0, 0, key, kind))
         comparison, _ = await compare({0: mine}, {0: theirs}, limit=100)
         assert comparison.differences == expected, f"seed {seed}"
@@ -130,10 +136,12 @@ async def test_keys_too_long_to_part() -> None:
     long = {b"x" * 50_000 + b"%03d" % number: b"v" for number in range(40)}
     other = {**long, b"x" * 50_000 + b"003": b"w"}
     comparison, _ = await compare({0: long}, {0: other})
-    assert [(found.key[-3:], found.kind) for found in comparison.differences] == [(b"003", Kind.VALUE)]
+    assert [(found.key[-3:], found.kind) for found in comparison.differences] == [
+        (b"003", DifferenceKind.VALUE)
+    ]
     other = {**long, b"x" * 50_000 + b"039": b"w"}
     comparison, _ = await compare({0: long}, {0: other})
-    assert [found.kind for found in comparison.differences] == [Kind.RANGE]
+    assert [found.kind for found in comparison.differences] == [DifferenceKind.RANGE]
     comparison, _ = await compare({0: long}, {0: dict(long)})
     assert comparison.finished and not comparison.differences
 
@@ -146,8 +154,8 @@ async def test_families_are_compared_too() -> None:
     comparison = Comparison()
     await comparison.run(one, [two])
     assert comparison.differences == [
-        Difference(0, 2, b"old", Kind.FAMILY_MISSING),
-        Difference(0, 3, b"new", Kind.FAMILY_EXTRA),
+        Difference(0, 2, b"old", DifferenceKind.FAMILY_MISSING),
+        Difference(0, 3, b"new", DifferenceKind.FAMILY_EXTRA),
     ]
 
 

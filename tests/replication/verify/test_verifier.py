@@ -18,7 +18,7 @@ from replicad.replication.options import ReplicationOptions, VerificationOptions
 from replicad.replication.primary.sender import Sender
 from replicad.replication.replica.receiver import Receiver
 from replicad.replication.verify.answering import WAITING_MAX, Answering, AnsweringSession
-from replicad.replication.verify.comparison import Difference, Kind
+from replicad.replication.verify.comparison import Difference, DifferenceKind
 from replicad.replication.verify.upstream import Upstream
 from replicad.replication.verify.verifier import Result, Verifier
 from replicad.replication.wire.identify import VERIFY
@@ -155,9 +155,9 @@ async def test_differences_are_named(nodes: Nodes) -> None:
     nodes.connect()
     result = await nodes.verify()
     assert result.differences == (
-        Difference(0, 0, b"key-000777", Kind.VALUE),
-        Difference(0, 0, b"key-002000", Kind.MISSING),
-        Difference(0, nodes.orders, b"order-0100+", Kind.EXTRA),
+        Difference(0, 0, b"key-000777", DifferenceKind.VALUE),
+        Difference(0, 0, b"key-002000", DifferenceKind.MISSING),
+        Difference(0, nodes.orders, b"order-0100+", DifferenceKind.EXTRA),
     )
     await until(lambda: nodes.session.verified is not None)
     assert nodes.session.verified is not None and nodes.session.verified[0].differences == 3

@@ -11,7 +11,7 @@ import pytest
 
 from replicad.errors import ProtocolError
 from replicad.replication.wire.connection import SEND_BUFFER_BYTES, UNREAD_BYTES_MAX, TcpConnection, dial
-from replicad.replication.wire.messages import Ack, Data, Frames
+from replicad.replication.wire.messages import Ack, Data, LogFrames
 from tests.support.memory_connection import until
 
 
@@ -41,7 +41,7 @@ async def connected() -> AsyncIterator[tuple[TcpConnection, TcpConnection]]:
 
 async def test_messages_arrive_in_order() -> None:
     """Small and large messages come out as they went in, and those that wait can be taken at once."""
-    messages = [Frames(n, n, n, bytes([n]) * (n * 10_000)) for n in range(1, 30)]
+    messages = [LogFrames(n, n, n, bytes([n]) * (n * 10_000)) for n in range(1, 30)]
     async with connected() as (left, right):
         for message in messages:
             left.send(message)

@@ -18,27 +18,27 @@ from replicad.replication.wire.messages import (
     Ack,
     Answer,
     Ask,
-    Claim,
     Copy,
     Data,
     Decided,
     Fetch,
     Files,
-    Frames,
     Grant,
     Handover,
     Heartbeat,
     Hello,
     Installed,
     Join,
+    LogFrames,
     Message,
     Nodes,
+    PositionClaim,
     Question,
     Ready,
     Refuse,
-    Standing,
+    StandingMessage,
     Verified,
-    Wanted,
+    WantedFiles,
     WantMark,
     Welcome,
     decode,
@@ -56,11 +56,11 @@ MESSAGES: list[Message] = [
     Hello((1, 2), b"n" * 16, b"p" * 16, b"d" * 16, ("some-feature",), "replicad/0.1.0"),
     Welcome(1, b"m" * 16, b"q" * 16, b"d" * 16, (), "replicad/0.1.0", 1000, AT, (RECORD,)),
     Refuse("node-live", "another replica is connected", True),
-    Claim(None, 0, ()),
-    Claim(AT, 17, (RECORD,)),
+    PositionClaim(None, 0, ()),
+    PositionClaim(AT, 17, (RECORD,)),
     Decided("stream", "same-history", "the log goes on", AT, None),
     Decided("rewind", "beyond-fork", "beyond the fork", AT, RECORD.fork),
-    Frames(5, 7, 7, b"raw frames"),
+    LogFrames(5, 7, 7, b"raw frames"),
     Heartbeat(AT, 1_700_000_000_000_000),
     Ack(9, 8, 7),
     Copy(b"c" * 16, AT, 2, 300),
@@ -71,7 +71,7 @@ MESSAGES: list[Message] = [
     Hello((1,), b"n" * 16, b"p" * 16, None, (), "replicad/0.1.0", "paris-1"),
     Fetch(1, 512, 256),
     Join(b"n" * 16, b"p" * 16, b"c" * 16),
-    Wanted(b"c" * 16, 1, 200),
+    WantedFiles(b"c" * 16, 1, 200),
     Ask(9),
     WantMark(b"m" * 16, 330),
     Question(7, b"m" * 16, "split", 3, (b"a", None), 1 << 20, 4),
@@ -79,7 +79,7 @@ MESSAGES: list[Message] = [
     Answer(8, "no-mark", "it holds no snapshot", b""),
     Verified(1 << 40, 2, 77),
     Hello((1,), b"n" * 16, b"p" * 16, None, (), "replicad/0.1.0", "", "127.0.0.1:6391", "127.0.0.1:6390"),
-    Standing(
+    StandingMessage(
         b"n" * 16,
         b"p" * 16,
         "following",
@@ -92,8 +92,8 @@ MESSAGES: list[Message] = [
         "127.0.0.1:6380",
         (b"m" * 16,),
     ),
-    Standing(b"n" * 16, b"p" * 16, "primary", None, None, (), "", "", "", "", ()),
-    Standing(b"n" * 16, b"p" * 16, "following", None, None, (), "", "", ":1", "", (), granted=2),
+    StandingMessage(b"n" * 16, b"p" * 16, "primary", None, None, (), "", "", "", "", ()),
+    StandingMessage(b"n" * 16, b"p" * 16, "following", None, None, (), "", "", ":1", "", (), granted=2),
     Handover(b"m" * 16, b"d" * 16, AT, 10_000),
     Ready(AT),
     Grant(b"m" * 16, b"d" * 16, AT, 3),
@@ -101,7 +101,9 @@ MESSAGES: list[Message] = [
     Heartbeat(AT, 1_700_000_000_000_000, echo_us=5_000_000, age_us=250_000),
     Heartbeat(AT, 1_700_000_000_000_000, echo_us=None, age_us=None),
     Nodes((NodeEntry(b"o" * 16, "127.0.0.1:6391", "127.0.0.1:6390", 600),), (b"g" * 16,)),
-    Standing(b"n" * 16, b"p" * 16, "primary", None, None, (), "", "", "", "", (), nodes=("127.0.0.1:6391",)),
+    StandingMessage(
+        b"n" * 16, b"p" * 16, "primary", None, None, (), "", "", "", "", (), nodes=("127.0.0.1:6391",)
+    ),
 ]
 
 
@@ -109,7 +111,7 @@ def whole(message: Message) -> bytes:
     return b"".join(encode(message))
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.KIND.name)
 def test_every_message_comes_back(message: Message) -> None:
     """What is encoded decodes to the same message."""
     (raw,) = MessageDecoder(1000).feed(whole(message))
@@ -148,7 +150,7 @@ def test_any_flipped_bit_is_noticed(message: Message) -> None:
 
 def test_a_payload_over_the_limit_is_refused_before_it_arrives() -> None:
     """The announced length alone is enough, and nothing is kept for it."""
-    prefix = whole(Frames(1, 1, 1, b"x" * 101))[:16]
+    prefix = whole(LogFrames(1, 1, 1, b"x" * 101))[:16]
     decoder = MessageDecoder(100)
     with pytest.raises(ProtocolError, match="101 bytes"):
         decoder.feed(prefix)
@@ -160,7 +162,7 @@ def header_of(message: Message) -> dict[str, Any]:
     return header
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.KIND.name)
 def test_headers_are_checked_field_by_field(message: Message) -> None:
     """A missing or ill-typed field is an error; a field that this version does not know is ignored."""
     header = header_of(message)
@@ -221,7 +223,7 @@ def test_golden_vectors() -> None:
     vectors = json.loads(VECTORS.read_text())
     assert len(vectors) == len(MESSAGES)
     for message, vector in zip(MESSAGES, vectors, strict=True):
-        assert type(message).__name__ == vector["message"]
+        assert message.KIND.name == vector["message"]
         assert whole(message).hex() == vector["bytes"]
         (raw,) = MessageDecoder(1000).feed(bytes.fromhex(vector["bytes"]))
         assert decode(raw) == message
