@@ -1,7 +1,4 @@
-"""What replication asks of the parts beside and below it, as narrow Protocols; `daemon/` wires them.
-
-The database satisfies `LogSource` and `ReplicaStore`; tests give fakes.
-"""
+"""What replication asks of the parts above and beside it, as narrow Protocols; `daemon/` wires them."""
 
 from __future__ import annotations
 
@@ -9,97 +6,11 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from replicad.replication.policy.slot_states import LogFile
 from replicad.replication.wire.connection import Connection
 from replicad.state.records import BootstrapProgress, Slot
+from replicad.store.copies.checkpoint import CopyFile
+from replicad.store.database import Database
 from replicad.types import EpochRecord, Position
-
-
-class LogChunk(Protocol):
-    """Whole frames, byte for byte as they are in the log."""
-
-    @property
-    def frames(self) -> bytes: ...
-    @property
-    def first_sequence(self) -> int: ...
-    @property
-    def last_sequence(self) -> int: ...
-    @property
-    def batches(self) -> int: ...
-
-
-class LogCursor(Protocol):
-    def next(self, bytes_max: int, /) -> LogChunk | None:
-        """The next durable frames, at least one even if it is longer than `bytes_max`; None when there are
-        none yet. Raises LogGoneError when they are gone."""
-        ...
-
-    def close(self) -> None: ...
-
-
-class Store(Protocol):
-    """What both sides need to know of a database."""
-
-    @property
-    def database_id(self) -> bytes: ...
-    @property
-    def epochs(self) -> tuple[EpochRecord, ...]: ...
-    @property
-    def position(self) -> Position: ...
-    @property
-    def durable_position(self) -> Position: ...
-    @property
-    def durable_sequence(self) -> int: ...
-    @property
-    def latest_sequence(self) -> int:
-        """What readers see."""
-        ...
-
-    @property
-    def failed(self) -> BaseException | None: ...
-
-    def subscribe(self, callback: Callable[[], None], /) -> Callable[[], None]:
-        """Calls back from any thread after a position, the stall or the failure moved."""
-        ...
-
-
-class LogSource(Store, Protocol):
-    """A primary's database."""
-
-    @property
-    def oldest_log_sequence(self) -> int: ...
-
-    def position_at(self, sequence: int, /) -> Position | None: ...
-    def read_log(self, start: int, /) -> LogCursor: ...
-    def create_base_copy(self, path: Path, /) -> Position: ...
-    def get_sorted_wal_files(self) -> Sequence[LogFile]: ...
-    @property
-    def flushed_sequence(self) -> int:
-        """Tables hold everything up to it."""
-        ...
-
-    @property
-    def log_kept_bytes(self) -> int:
-        """How much log stays whoever needs it."""
-        ...
-
-    @property
-    def log_room_bytes(self) -> int:
-        """How much more log the disk takes before its floor; negative below it."""
-        ...
-
-    def review_retention(self) -> None:
-        """Somebody who held log needs less of it: what nobody needs may go, in the background."""
-        ...
-
-
-class ReplicaStore(Store, Protocol):
-    """A replica's database."""
-
-    @property
-    def stalled(self) -> str | None: ...
-
-    def apply_frames(self, frames: bytes, /) -> Position: ...
 
 
 class LogArchive(Protocol):
@@ -113,17 +24,6 @@ class LogArchive(Protocol):
         ...
 
 
-class CopyFile(Protocol):
-    """A file of a checkpoint: its name within it, and its identity."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def size_bytes(self) -> int: ...
-    @property
-    def sha256(self) -> bytes: ...
-
-
 ListFiles = Callable[[Path], Sequence[CopyFile]]
 
 
@@ -131,7 +31,7 @@ class ReplicaData(Protocol):
     """The replica's data directory, whose database a bootstrap replaces."""
 
     @property
-    def store(self) -> ReplicaStore | None:
+    def store(self) -> Database | None:
         """None while there is no data, and while it is exchanged."""
         ...
 

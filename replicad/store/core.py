@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from replicad import kernels
 from replicad.env import DirectoryLock, Env, is_no_room
@@ -27,6 +27,7 @@ from replicad.store.compaction.picker import Shape
 from replicad.store.directory.options_file import keep_options
 from replicad.store.holds.deletions import Deletions
 from replicad.store.holds.leases import Leases
+from replicad.store.holds.log_holds import LogHolds
 from replicad.store.holds.pins import Pins
 from replicad.store.holds.snapshots import SnapshotRegistry
 from replicad.store.manifest.edit import Edit
@@ -43,31 +44,6 @@ from replicad.store.wal.writer import LogWriter
 from replicad.types import DatabaseId, FileNumber, Sequence
 
 Role = Literal["owner", "replica"]
-
-
-class HeldSegment(Protocol):
-    """What a hold is judged by."""
-
-    @property
-    def first_sequence(self) -> Sequence: ...
-    @property
-    def last_sequence(self) -> Sequence: ...
-    @property
-    def size_bytes(self) -> int: ...
-
-
-class LogHolds(Protocol):
-    """Who needs log beyond the store itself: the slots of replicas."""
-
-    def oldest_needed(self) -> int | None:
-        """The lowest sequence number that must stay; None when nothing must."""
-        ...
-
-    def enforce(self, files: list[HeldSegment], newest: int, flushed: int, short_bytes: int, /) -> None:
-        """Called before log is let go: who holds more than it may lets go now. `files` is the log, oldest
-        first, `newest` its durable end; what ends at or before `flushed` goes when nobody holds it, and
-        `short_bytes` are missing to the room on disk that shall stay free."""
-        ...
 
 
 @dataclass(slots=True)

@@ -20,7 +20,8 @@ from replicad.store.copies.checkpoint import Checkpoint, write_checkpoint
 from replicad.store.copies.cut import Cut
 from replicad.store.copies.live_files import LiveFiles, live_files
 from replicad.store.copies.saved_log import SavedLog, save_log
-from replicad.store.core import Core, LogHolds, Role
+from replicad.store.core import Core, Role
+from replicad.store.holds.log_holds import LogHolds
 from replicad.store.log_access import LogAccess
 from replicad.store.marks import Mark, Marks, encode_mark
 from replicad.store.open.alive import opened

@@ -14,9 +14,9 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 from replicad.options import KIB, MIB
+from replicad.store.reading import Snapshot
 
 BOUNDARY_BYTES_MAX = KIB
 PAGE_BYTES = MIB
@@ -27,16 +27,6 @@ READ_BYTES_MAX = 64 * MIB
 
 _LENGTHS = struct.Struct("<II")
 _ENTRY_BYTES = 40
-
-
-class Cursor(Protocol):
-    def encoded_page(self, bytes_max: int, /) -> bytes: ...
-
-
-class Snapshot(Protocol):
-    """The part of the store's Snapshot that is needed here."""
-
-    def encoded_scan(self, start: bytes | None, end: bytes | None, *, family: int = 0) -> Cursor: ...
 
 
 @dataclass(frozen=True, slots=True)

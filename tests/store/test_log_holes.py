@@ -9,8 +9,8 @@ import pytest
 
 import replicad
 from replicad import Options, kernels
-from replicad.store.core import HeldSegment, LogHolds
 from replicad.store.database import Database, open_database
+from replicad.store.holds.log_holds import HeldSegment, LogHolds
 from replicad.store.wal.segment import HEADER_BYTES
 from tests.crash.states import Medium, Thoroughness
 from tests.support.inline_runner import InlineRunner, inline_env

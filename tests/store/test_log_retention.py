@@ -6,8 +6,8 @@ from pathlib import Path
 
 import replicad
 from replicad.env import Env, LocalFileSystem
-from replicad.store.core import HeldSegment
 from replicad.store.database import open_database
+from replicad.store.holds.log_holds import HeldSegment
 from tests.support.manual_clock import ManualClock
 from tests.support.stores import fill, small_options
 from tests.support.waiting import eventually

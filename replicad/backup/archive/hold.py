@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replicad.store.core import HeldSegment
+from replicad.store.holds.log_holds import HeldSegment
 
 
 class ArchiveHold:

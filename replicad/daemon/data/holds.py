@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from replicad.store.core import HeldSegment, LogHolds
+from replicad.store.holds.log_holds import HeldSegment, LogHolds
 
 
 class AllHolds:

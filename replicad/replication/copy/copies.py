@@ -19,9 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from replicad.env import Env
-from replicad.replication.ports import CopyFile, ListFiles, LogSource
+from replicad.replication.ports import ListFiles
 from replicad.replication.wire.headers import FileEntry
 from replicad.replication.wire.messages import FILES_ENTRIES_MAX, Copy, Files
+from replicad.store.copies.checkpoint import CopyFile
+from replicad.store.database import Database
 from replicad.types import Epoch, HistoryHash, Position
 from replicad.types import Sequence as SequenceNumber
 
@@ -59,7 +61,7 @@ class Copies:
     """The copies of a primary. `find`, `make`, `remove` block: in a thread, one at a time a node. Any thread
     calls the rest."""
 
-    def __init__(self, env: Env, source: LogSource, data_dir: Path, list_files: ListFiles) -> None:
+    def __init__(self, env: Env, source: Database, data_dir: Path, list_files: ListFiles) -> None:
         self._env = env
         self._source = source
         self._list_files = list_files

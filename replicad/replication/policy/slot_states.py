@@ -16,20 +16,9 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
 from replicad.state.records import Slot
-
-
-class LogFile(Protocol):
-    """A segment of the log, as far as a slot is judged by it."""
-
-    @property
-    def first_sequence(self) -> int: ...
-    @property
-    def last_sequence(self) -> int: ...
-    @property
-    def size_bytes(self) -> int: ...
+from replicad.store.holds.log_holds import HeldSegment
 
 
 class SlotState(Enum):
@@ -51,7 +40,7 @@ class SlotLimits:
 class LogFacts:
     """The log at one moment. `files` oldest first; `newest` is the durable sequence number."""
 
-    files: Sequence[LogFile]
+    files: Sequence[HeldSegment]
     newest: int
     flushed: int
     """Segments that end at or before this one go as soon as nobody holds them."""
@@ -169,7 +158,7 @@ def _freed_below(held_from: int, log: LogFacts) -> int:
     )
 
 
-def log_bytes_after(files: Sequence[LogFile], sequence: int, newest: int) -> int:
+def log_bytes_after(files: Sequence[HeldSegment], sequence: int, newest: int) -> int:
     """About how many bytes of log follow `sequence`; the segment that holds it counts in proportion."""
     total = 0
     for file in files:

@@ -9,13 +9,13 @@ durable, and it is one before the last sync.
 from __future__ import annotations
 
 from replicad.env import Clock
-from replicad.replication.ports import Store
+from replicad.store.database import Database
 
 
 class DurableAge:
     """Any thread, without a lock: of the moments that threads note at once each is true, and any will do."""
 
-    def __init__(self, clock: Clock, store: Store) -> None:
+    def __init__(self, clock: Clock, store: Database) -> None:
         """`store` is listened to from here on, until it is closed."""
         self._clock = clock
         self._store = store

@@ -34,7 +34,7 @@ from replicad.replication.policy.agree import Code, Decision, History, Outcome, 
 from replicad.replication.policy.epoch_proof import why_unproven
 from replicad.replication.policy.slot_states import SLOTS_MAX, to_forget, to_replace
 from replicad.replication.policy.synchronous import Level, parse_rule
-from replicad.replication.ports import ListFiles, LogSource, Records
+from replicad.replication.ports import ListFiles, Records
 from replicad.replication.primary.sender import Sender
 from replicad.replication.primary.slot_upkeep import SlotUpkeep
 from replicad.replication.primary.slots import Slots
@@ -67,6 +67,7 @@ from replicad.replication.wire.messages import (
     Welcome,
     newest_epochs,
 )
+from replicad.store.database import Database
 
 log = structlog.get_logger("replicad.replication")
 
@@ -96,7 +97,7 @@ class PrimaryNode:
         self,
         env: Env,
         identity: Identity,
-        source: LogSource,
+        source: Database,
         slots: Slots,
         records: Records,
         data_dir: Path,

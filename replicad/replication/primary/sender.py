@@ -17,13 +17,14 @@ from collections.abc import Callable
 
 from replicad.errors import ProtocolError
 from replicad.replication.options import ReplicationOptions
-from replicad.replication.ports import LogCursor, LogSource
 from replicad.replication.tasks import Wakeup, beside, in_thread
 from replicad.replication.verify.answering import AnsweringSession
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.history_check import check_same
 from replicad.replication.wire.keepalive import Echo
 from replicad.replication.wire.messages import Ack, Ask, Heartbeat, LogFrames, Question, Verified, WantMark
+from replicad.store.database import Database
+from replicad.store.wal.cursor import LogCursor
 from replicad.types import Position
 
 
@@ -32,7 +33,7 @@ class Sender:
 
     def __init__(
         self,
-        source: LogSource,
+        source: Database,
         connection: Connection,
         options: ReplicationOptions,
         *,

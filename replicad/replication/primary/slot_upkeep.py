@@ -13,10 +13,11 @@ import structlog
 from replicad.env import Env
 from replicad.errors import StoreError
 from replicad.replication.policy.slot_states import LogFacts, SlotState, log_bytes_after, state_of
-from replicad.replication.ports import LogSource, Records
+from replicad.replication.ports import Records
 from replicad.replication.primary.course import Course
 from replicad.replication.primary.slots import Slots
 from replicad.state.records import Slot
+from replicad.store.database import Database
 
 log = structlog.get_logger("replicad.replication")
 
@@ -40,7 +41,7 @@ class SlotView:
 class SlotUpkeep:
     """Owned by the event loop."""
 
-    def __init__(self, env: Env, source: LogSource, slots: Slots, records: Records) -> None:
+    def __init__(self, env: Env, source: Database, slots: Slots, records: Records) -> None:
         self._env = env
         self._source = source
         self._slots = slots

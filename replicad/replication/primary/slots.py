@@ -16,8 +16,9 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from replicad.replication.policy.slot_states import LogFacts, LogFile, SlotLimits, over_cap, over_limits
+from replicad.replication.policy.slot_states import LogFacts, SlotLimits, over_cap, over_limits
 from replicad.state.records import Slot
+from replicad.store.holds.log_holds import HeldSegment
 
 
 class Slots:
@@ -96,7 +97,7 @@ class Slots:
 
     # Limits.
 
-    def enforce(self, files: Sequence[LogFile], newest: int, flushed: int, short_bytes: int) -> None:
+    def enforce(self, files: Sequence[HeldSegment], newest: int, flushed: int, short_bytes: int) -> None:
         """Slots over their limits let go: at each rotation, before the store decides which log goes."""
         facts = LogFacts(files=files, newest=newest, flushed=flushed, short_bytes=short_bytes)
         with self._lock:

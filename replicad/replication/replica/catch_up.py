@@ -15,8 +15,9 @@ import structlog
 from replicad.env import Clock
 from replicad.errors import PoisonedError
 from replicad.replication.policy.agree import History
-from replicad.replication.ports import LogArchive, ReplicaStore
+from replicad.replication.ports import LogArchive
 from replicad.replication.tasks import Wakeup, in_thread
+from replicad.store.database import Database
 
 log = structlog.get_logger("replicad.replication")
 
@@ -25,7 +26,7 @@ CATCH_UPS_MAX = 3
 
 
 async def catch_up(
-    store: ReplicaStore, archive: LogArchive, primary: History, clock: Clock, seconds_max: float
+    store: Database, archive: LogArchive, primary: History, clock: Clock, seconds_max: float
 ) -> bool:
     """Applies what the archive has after the store's position; whether there was anything.
 
@@ -65,7 +66,7 @@ async def catch_up(
     return advanced
 
 
-async def _until_not_stalled(store: ReplicaStore, wakeup: Wakeup) -> None:
+async def _until_not_stalled(store: Database, wakeup: Wakeup) -> None:
     while store.stalled and store.failed is None:
         wakeup.clear()
         if store.stalled and store.failed is None:

@@ -33,7 +33,7 @@ from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.agree import Code, History, Outcome, may_bootstrap, may_start_over
 from replicad.replication.policy.repair import may_repair
 from replicad.replication.policy.roles import Told, closes_loop
-from replicad.replication.ports import Dial, LogArchive, ReplicaData, ReplicaStore
+from replicad.replication.ports import Dial, LogArchive, ReplicaData
 from replicad.replication.replica.catch_up import CATCH_UPS_MAX, catch_up
 from replicad.replication.replica.freshness import Freshness, fresh_at, lag_sequences, why_refused, why_stale
 from replicad.replication.replica.link_state import Link, LinkState
@@ -63,6 +63,7 @@ from replicad.replication.wire.messages import (
     newest_epochs,
 )
 from replicad.state.records import BootstrapProgress
+from replicad.store.database import Database
 from replicad.types import Epoch, HistoryHash, Position, Sequence
 
 log = structlog.get_logger("replicad.replication")
@@ -388,7 +389,7 @@ class Follower:
                 raise ProtocolError(f"{message.KIND.name} came where DECISION belongs")
             heartbeat = message
 
-    async def _stream(self, connection: Connection, store: ReplicaStore, welcome: Welcome) -> None:
+    async def _stream(self, connection: Connection, store: Database, welcome: Welcome) -> None:
         receiver = Receiver(
             store,
             connection,

@@ -19,12 +19,12 @@ from collections.abc import Callable
 from replicad.errors import GapError, ProtocolError, SessionRefusedError
 from replicad.options import KIB, MIB
 from replicad.replication.options import ReplicationOptions
-from replicad.replication.ports import ReplicaStore
 from replicad.replication.tasks import Wakeup, beside, in_thread
 from replicad.replication.verify.upstream import Upstream
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.history_check import HistoryCheck
 from replicad.replication.wire.messages import Ack, Answer, Ask, Heartbeat, LogFrames, Message, Nodes, Refuse
+from replicad.store.database import Database
 
 INLINE_BYTES_MAX = 32 * KIB
 ACK_BYTES = 1 * MIB
@@ -36,7 +36,7 @@ class Receiver:
 
     def __init__(
         self,
-        store: ReplicaStore,
+        store: Database,
         connection: Connection,
         options: ReplicationOptions,
         *,

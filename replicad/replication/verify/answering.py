@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from replicad.errors import ClosedError, CorruptionError, InvalidArgument, NotFoundError, ProtocolError
 from replicad.replication.verify.answer_codec import (
@@ -19,10 +18,11 @@ from replicad.replication.verify.answer_codec import (
     encode_ranges,
 )
 from replicad.replication.verify.comparison import DIGESTED_BYTES_MIN, FANOUT, PART_BYTES, PARTS
-from replicad.replication.verify.contents import Snapshot, SnapshotContents
+from replicad.replication.verify.contents import SnapshotContents
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.messages import Answer, Question, Verified, WantMark
-from replicad.store.marks import Mark, MarkId
+from replicad.store.marks import Mark, MarkId, Marks
+from replicad.store.reading import Snapshot
 
 WAITING_MAX = 8
 MARK_SECONDS_MIN = 0.5
@@ -31,19 +31,12 @@ PARTS_MAX = max(PARTS, FANOUT)
 DIGESTED_BYTES_MAX = 64 * DIGESTED_BYTES_MIN
 
 
-class Marks(Protocol):
-    """The store's registry of marks."""
-
-    def snapshot(self, id: MarkId, /) -> Snapshot: ...
-    def release(self, id: MarkId, /) -> None: ...
-
-
 class Answering:
     """What answers for one node; every session has a `Session` of it. Belongs to the event loop."""
 
     def __init__(
         self,
-        marks: Callable[[], Marks],
+        marks: Callable[[], Marks[Snapshot]],
         write_mark: Callable[[Mark], None],
         pause: Callable[[int], Awaitable[None]],
         on_corruption: Callable[[CorruptionError], None],

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from replicad.replication.tasks import in_thread
 from replicad.store import ranges
 from replicad.store.ranges import Entries, RangeDigest
-
-
-class Snapshot(ranges.Snapshot, Protocol):
-    @property
-    def sequence(self) -> int: ...
-
-    @property
-    def families(self) -> dict[str, int]:
-        """Id by name."""
-        ...
+from replicad.store.reading import Snapshot
 
 
 class SnapshotContents:

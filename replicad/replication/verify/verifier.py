@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
@@ -24,11 +23,11 @@ from replicad.env import Env, TaskRateLimiter
 from replicad.errors import CorruptionError, ReplicadError, UpstreamError
 from replicad.replication.options import VerificationOptions
 from replicad.replication.tasks import Wakeup
-from replicad.replication.verify.answering import Marks as HeldMarks
 from replicad.replication.verify.comparison import Comparison, Difference
 from replicad.replication.verify.contents import SnapshotContents
 from replicad.replication.verify.upstream import Upstream
 from replicad.replication.wire.messages import Verified
+from replicad.store.database import Database
 from replicad.store.marks import Mark, MarkId
 
 log = structlog.get_logger("replicad.replication")
@@ -40,22 +39,6 @@ RETRY_SECONDS_MAX = 10.0
 POLL_SECONDS = 0.5
 FIRST_SECONDS_MAX = 600.0
 """A node that was never verified waits no longer than this for its first pass."""
-
-
-class Marks(HeldMarks, Protocol):
-    def has(self, id: MarkId, /) -> bool: ...
-
-
-class MarkedStore(Protocol):
-    """What is verified: the replica's database."""
-
-    @property
-    def marks(self) -> Marks: ...
-    @property
-    def families(self) -> dict[str, int]: ...
-    @property
-    def latest_sequence(self) -> int: ...
-    def subscribe(self, callback: Callable[[], None], /) -> Callable[[], None]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +62,7 @@ class Verifier:
         self,
         env: Env,
         upstream: Upstream,
-        store: Callable[[], MarkedStore | None],
+        store: Callable[[], Database | None],
         options: VerificationOptions,
         on_result: Callable[[Result], None],
         *,
@@ -93,7 +76,7 @@ class Verifier:
         self._on_result = on_result
         self._rate = TaskRateLimiter(env.clock, options.bytes_per_second)
         self._requested = asyncio.Event()
-        self._verified: MarkedStore | None = None
+        self._verified: Database | None = None
         self._due_at = self._first_due(last_at_us)
         self.comparison: Comparison | None = None
         """The pass that is under way."""
@@ -166,7 +149,7 @@ class Verifier:
     def _new_comparison(self) -> Comparison:
         return Comparison(differences_max=self._options.differences_max, pause=self._rate.take)
 
-    async def _section(self, store: MarkedStore, comparison: Comparison) -> int:
+    async def _section(self, store: Database, comparison: Comparison) -> int:
         """Goes on with the pass for as long as one snapshot may be held; the mark's sequence number."""
         seconds = self._options.section_seconds
         mark = Mark(MarkId(self._env.random.bytes(16)), int(seconds) + MARGIN_SECONDS)
@@ -187,7 +170,7 @@ class Verifier:
             self._upstream.release(mark.id)
         return snapshot.sequence
 
-    async def _until_marked(self, store: MarkedStore, id: MarkId) -> None:
+    async def _until_marked(self, store: Database, id: MarkId) -> None:
         wakeup = Wakeup()
         unsubscribe = store.subscribe(wakeup.notify)
         try:

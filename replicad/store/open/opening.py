@@ -17,7 +17,7 @@ from replicad.errors import CorruptionError, DiskFullError, NotFoundError
 from replicad.options import FamilyOptions, Options
 from replicad.store.background.lanes import flush_oldest, seal_active
 from replicad.store.copies.checkpoint import remove_log, unused_number
-from replicad.store.core import Core, LogHolds, NumberSource, Role
+from replicad.store.core import Core, NumberSource, Role
 from replicad.store.directory.log_place import (
     check_log_is_here,
     check_log_is_ours,
@@ -26,6 +26,7 @@ from replicad.store.directory.log_place import (
     wal_dir_of,
 )
 from replicad.store.directory.options_file import keep_options, recorded_families
+from replicad.store.holds.log_holds import LogHolds
 from replicad.store.holds.snapshots import SnapshotRegistry
 from replicad.store.manifest.edit import Edit, Parent
 from replicad.store.manifest.file import ManifestWriter, load, manifest_name, remove_stale_manifests

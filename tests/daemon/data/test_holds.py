@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from replicad.daemon.data.holds import AllHolds
-from replicad.store.core import HeldSegment
+from replicad.store.holds.log_holds import HeldSegment
 
 
 class Hold:
