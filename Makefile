@@ -19,20 +19,28 @@ TOOLS := $(VENV)/.tools
 INSTALLED := $(VENV)/.installed
 BENCH_INSTALLED := $(VENV)/.bench-installed
 S3_INSTALLED := $(VENV)/.s3-installed
+COVERAGE_INSTALLED := $(VENV)/.coverage-installed
 KERNEL_SOURCES := $(wildcard replicad/kernels/*/*.cc replicad/kernels/*/*.h replicad/kernels/CMakeLists.txt)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Every version that lint and tests run with. `make lock` writes it anew.
+LOCKED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint types format bench bench-large crash faults rot sim torture bombs teeth fuzz asan ubsan tsan nightly install clean
+.PHONY: help setup demo test check lint coverage lock types format bench bench-large crash faults rot sim torture bombs teeth fuzz asan ubsan tsan nightly install clean
+
+##@ Begin here
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(INSTALLED)  ## make .venv, build the kernels, install replicad editable
 
 demo: $(INSTALLED)  ## a primary and two replicas on real data, killed and compared (DEMO_FLAGS=…)
 	$(BIN)/replicad demo $(DEMO_FLAGS)
+
+##@ While you change it
 
 # Side by side, one more than there are processors: many tests wait for processes that they started.
 WORKERS ?= $(shell expr $$(nproc) + 1)
@@ -48,18 +56,29 @@ lint: $(INSTALLED)  ## ruff, formatting and the import order of the layers
 	$(BIN)/python tests/lint_layers.py
 	$(BIN)/python tests/lint_asserts.py
 
+coverage: $(COVERAGE_INSTALLED)  ## lines and branches that the tests of TESTS reach, in build/coverage
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov=replicad --cov-branch \
+		--cov-report=term:skip-covered --cov-report=html:build/coverage $(PYTEST_FLAGS) $(TESTS)
+
 types: $(INSTALLED)  ## mypy --strict
 	$(BIN)/mypy
+
+lock: $(S3_INSTALLED) $(BENCH_INSTALLED) $(COVERAGE_INSTALLED)  ## write constraints.txt: the versions that .venv has now
+	$(BIN)/python -m pip --disable-pip-version-check list --format=freeze --exclude-editable --exclude pip --exclude setuptools > constraints.txt
 
 format: $(INSTALLED)  ## rewrite the sources as ruff wants them
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+##@ Measure
 
 bench: $(BENCH_INSTALLED)  ## compare with rocksdict, as ratios (BENCH_FLAGS='--records 100000' is quick)
 	$(BIN)/python -m bench $(BENCH_FLAGS)
 
 bench-large: $(BENCH_INSTALLED)  ## the table, opening and memory at 10^7 records: takes long, and 10 GB of memory
 	$(BIN)/python -m bench --records 10000000 --sections table opening memory $(BENCH_FLAGS)
+
+##@ Prove
 
 crash: $(INSTALLED)  ## every state that a crash may leave opens and holds what it must (SEED=1 CASE=…)
 	$(BIN)/python -m tests.crash $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE)) $(CRASH_FLAGS)
@@ -103,6 +122,8 @@ nightly: $(BENCH_INSTALLED)  ## the long ones: crash, faults, teeth, rot, sim, t
 		$(MAKE) --no-print-directory $$target SECONDS=$(or $(SECONDS),3600) RUNS=$(or $(RUNS),2000) MINUTES=$(or $(MINUTES),60) || failed="$$failed $$target"; \
 	done; test -z "$$failed" || { echo "nightly: failed:$$failed" >&2; exit 1; }; echo "nightly: all of $(NIGHTLY) went through"
 
+##@ Install
+
 # The program and all its libraries go into one private directory, so that nothing on the machine can
 # change them; $(PREFIX)/bin/replicad starts it with the interpreter it was built for.
 install: $(INSTALLED)  ## stage program and units (DESTDIR=… PREFIX=/usr/local)
@@ -123,20 +144,24 @@ $(VENV_MADE):
 	@touch $@
 
 # The build tools are what pyproject.toml asks for, and the two programs that nanobind's CMake build runs.
-$(TOOLS): pyproject.toml $(VENV_MADE)
+$(TOOLS): pyproject.toml constraints.txt $(VENV_MADE)
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "cmake>=3.18", "ninja", sep="\n")' > $@.txt
-	$(PIP) install -r $@.txt
+	$(PIP) install $(LOCKED) -r $@.txt
 	@touch $@
 
 $(INSTALLED): $(TOOLS) $(KERNEL_SOURCES)
-	$(PIP) install --no-build-isolation --editable '.[test,lint]'
+	$(PIP) install $(LOCKED) --no-build-isolation --editable '.[test,lint]'
 	@touch $@
 
 # A server of S3 to test against. It is large, so only what CI runs asks for it.
 $(S3_INSTALLED): $(INSTALLED)
-	$(PIP) install --no-build-isolation --editable '.[s3-test]'
+	$(PIP) install $(LOCKED) --no-build-isolation --editable '.[s3-test]'
 	@touch $@
 
 $(BENCH_INSTALLED): $(INSTALLED)
-	$(PIP) install --no-build-isolation --editable '.[bench]'
+	$(PIP) install $(LOCKED) --no-build-isolation --editable '.[bench]'
+	@touch $@
+
+$(COVERAGE_INSTALLED): $(INSTALLED)
+	$(PIP) install $(LOCKED) --no-build-isolation --editable '.[coverage]'
 	@touch $@

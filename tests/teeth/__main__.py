@@ -17,9 +17,9 @@ from tests.support.command import run
 from tests.teeth.every import MUTATIONS
 from tests.teeth.mutation import TRAPS, Mutation, Stale
 from tests.teeth.table import with_table
-from tests.teeth.trial import REPOSITORY, SECONDS_MAX, Verdict, control, try_out
+from tests.teeth.trial import SECONDS_MAX, Verdict, control, try_out
 
-README = REPOSITORY / "tests" / "README.md"
+README = Path(__file__).with_name("README.md")
 
 
 def main() -> int:
@@ -73,7 +73,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", help="mutations with this in their name")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--without-control", action="store_true", help="do not run the tests unmutated first")
-    parser.add_argument("--table", action="store_true", help=f"write the table into {Path(README).name}")
+    parser.add_argument("--table", action="store_true", help="write the table into tests/teeth/README.md")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""The table of `tests/README.md`: trap, mutation, and the test that catches it."""
+"""The table of `tests/teeth/README.md`: trap, mutation, and the test that catches it."""
 
 from __future__ import annotations
 

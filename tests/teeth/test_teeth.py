@@ -36,8 +36,8 @@ def test_every_mutation_fits_the_code() -> None:
 
 
 def test_the_table_is_the_list() -> None:
-    """tests/README.md says what there is: `python -m tests.teeth --table` writes it."""
-    assert table_in((REPOSITORY / "tests" / "README.md").read_text()) == table(MUTATIONS)
+    """tests/teeth/README.md says what there is: `python -m tests.teeth --table` writes it."""
+    assert table_in((REPOSITORY / "tests" / "teeth" / "README.md").read_text()) == table(MUTATIONS)
 
 
 @pytest.mark.parametrize("name", SLICE)
