@@ -23,6 +23,7 @@ from typing import Any
 import replicad
 from replicad import BackupEngine, Options, WriteBatch
 from replicad.store.database import Database
+from tests.support.memory_directory import memory_directory
 
 PACKAGE = str(Path(replicad.__file__).parent)
 DEADLINE_SECONDS = 30.0
@@ -216,7 +217,7 @@ def play(moment: Moment) -> str | None:
 
 
 def _run(scenario: str, durability: str, at: int | None) -> int:
-    directory = Path(tempfile.mkdtemp(prefix="interrupt-"))
+    directory = Path(tempfile.mkdtemp(prefix="interrupt-", dir=memory_directory()))
     injector = Injector(at)
     try:
         with _story(scenario, durability, directory) as story:

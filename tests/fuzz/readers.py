@@ -41,6 +41,7 @@ from replicad.store.table.file import open_table
 from replicad.store.wal.segment import SegmentHeader
 from replicad.types import DatabaseId, HistoryHash, Position
 from tests.fuzz import base, repair
+from tests.support.memory_directory import memory_directory
 from tests.support.memory_filesystem import Image, MemoryFileSystem
 from tests.support.memory_target import MemoryTarget
 
@@ -202,7 +203,7 @@ def _options(data: bytes) -> None:
 
 
 def _config(data: bytes) -> None:
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=memory_directory()) as directory:
         path = Path(directory) / "node.toml"
         path.write_bytes(data)
         for load_config in (load_primary, load_replica):

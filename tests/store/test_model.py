@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import replicad
+from tests.support.memory_directory import memory_directory
 from tests.support.stores import as_after_kill, small_options
 
 STEPS = int(os.environ.get("MODEL_STEPS", "1000"))
 STEPS_AN_EXAMPLE = 50
-MEMORY = Path("/dev/shm")
-"""A file system in memory, where there is one: what a kill leaves does not depend on syncs."""
 KEYS = st.binary(min_size=0, max_size=3)
 VALUES = st.binary(max_size=400)
 CHOICES = st.integers(0, 3)
@@ -30,7 +29,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="replicad-model-", dir=MEMORY if MEMORY.is_dir() else None))
+        self.root = Path(tempfile.mkdtemp(prefix="replicad-model-", dir=memory_directory()))
         self.generation = 0
         self.options = small_options(segment_bytes=4096, table_bytes=16 * 1024)
         self.db = replicad.open(self.path, self.options)
