@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,8 +68,8 @@ class BackupEngineReadOnly:
         """Of what is read from a database, or from the target to verify or restore it."""
         self.write_limit = ThreadRateLimiter(clock, self.options.write_bytes_per_second)
         """Of what is written, to the target or to where a backup is restored."""
-        self._lock = threading.Lock()
         self._running: set[StopRequest] = set()
+        """Without a lock, which a thread that is interrupted could keep: each change is one call into C."""
         self._closed = False
 
     # What there is
@@ -309,14 +308,13 @@ class BackupEngineReadOnly:
 
     def stop_backup(self) -> None:
         """Ends what this engine copies or verifies now, in whatever thread, with StoppedError there."""
-        with self._lock:
-            for stop in self._running:
-                stop.request()
+        for stop in tuple(self._running):
+            stop.request()
 
     def close(self) -> None:
         """Stops what runs; the engine cannot be used any more."""
-        self.stop_backup()
         self._closed = True
+        self.stop_backup()
 
     def __enter__(self) -> Self:
         return self
@@ -386,10 +384,10 @@ class BackupEngineReadOnly:
     def _operation(self, what: str, progress: ProgressCallback | None) -> Iterator[Flow]:
         """Something that copies: it can be stopped, is limited, and tells how far it is."""
         stop = StopRequest(what)
-        with self._lock:
-            self._raise_if_closed()
-            self._running.add(stop)
         try:
+            # Entered first: whoever closes the engine meanwhile finds it here, or it finds the engine closed.
+            self._running.add(stop)
+            self._raise_if_closed()
             yield Flow(
                 read_limit=self.read_limit,
                 write_limit=self.write_limit,
@@ -398,8 +396,7 @@ class BackupEngineReadOnly:
                 chunk_bytes=self.options.chunk_bytes,
             )
         finally:
-            with self._lock:
-                self._running.discard(stop)
+            self._running.discard(stop)
 
     def _raise_if_closed(self) -> None:
         if self._closed:

@@ -108,6 +108,8 @@ class ThreadRateLimiter:
 
     def take(self, size_bytes: int, check: Callable[[], None] = lambda: None) -> None:
         """Returns when `size_bytes` more may go. `check` is called while it waits, and may raise."""
+        if self._bucket.bytes_per_second is None:
+            return
         with self._changed:
             # One waiter after another finds the bucket filled, so that they share the rate.
             while (delay := self._bucket.delay()) > 0:
