@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from replicad import kernels
 from replicad.env import ReadFile
-from replicad.errors import LogGoneError
+from replicad.errors import CorruptionError, LogGoneError
 from replicad.store.core import Core
 from replicad.store.wal.cursor import LogCursor, nearest_mark
 from replicad.store.wal.segment import HEADER_BYTES, Segment
 from replicad.types import Sequence
-
-_COMMIT_TIME = slice(40, 48)
-"""In a frame's header (`proto/log.md`)."""
 
 
 def sequence_at_time(core: Core, commit_time_us: int) -> Sequence:
@@ -48,13 +45,17 @@ def _at_the_beginning(core: Core, segments: list[Segment], commit_time_us: int) 
 def _first_time(core: Core, segment: Segment) -> int:
     file = core.catalog.open(segment)
     try:
-        return _time_at(file, HEADER_BYTES)
+        return _time_at(file, segment, HEADER_BYTES)
     finally:
         file.close()
 
 
-def _time_at(file: ReadFile, offset: int) -> int:
-    return int.from_bytes(file.read(offset, kernels.FRAME_HEADER_BYTES)[_COMMIT_TIME], "little")
+def _time_at(file: ReadFile, segment: Segment, offset: int) -> int:
+    """When the frame at `offset` was committed; CorruptionError where the file ends within its header."""
+    try:
+        return kernels.FrameHeader.decode(file.read(offset, kernels.FRAME_HEADER_BYTES)).commit_time_us
+    except CorruptionError as error:
+        raise error.located(segment.path, offset) from None
 
 
 def _within(core: Core, segment: Segment, commit_time_us: int) -> Sequence:
@@ -66,7 +67,7 @@ def _within(core: Core, segment: Segment, commit_time_us: int) -> Sequence:
         low, high = 1, len(marks)
         while low < high:
             middle = (low + high) // 2
-            if _time_at(file, marks[middle][1]) < commit_time_us:
+            if _time_at(file, segment, marks[middle][1]) < commit_time_us:
                 low = middle + 1
             else:
                 high = middle

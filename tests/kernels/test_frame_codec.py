@@ -140,3 +140,22 @@ def test_lists_frames_and_where_their_bodies_are(log: frame.Log) -> None:
     if log.frames:
         with pytest.raises(CorruptionError):
             kernels.list_frames(log.data[:-1])
+
+
+@given(logs.logs())
+def test_decodes_a_frame_header(log: frame.Log) -> None:
+    """Every field is what the slow twin packed, wherever the frame stands; part of a header is refused."""
+    at = 0
+    for expected in log.frames:
+        header = kernels.FrameHeader.decode(log.data, at)
+        packed = frame.HEADER.unpack(expected[: kernels.FRAME_HEADER_BYTES])
+        assert (header.body_length, header.epoch, header.operation_count) == (packed[1], packed[3], packed[4])
+        assert (header.first_sequence, header.durable_sequence) == (packed[6], packed[7])
+        assert (header.commit_time_us, header.history_hash) == packed[8:10]
+        assert header.last_sequence == header.first_sequence + max(1, header.operation_count) - 1
+        assert header.size == len(expected)
+        with pytest.raises(CorruptionError):
+            kernels.FrameHeader.decode(log.data[: at + kernels.FRAME_HEADER_BYTES - 1], at)
+        at += header.size
+    with pytest.raises(CorruptionError):
+        kernels.FrameHeader.decode(log.data, at)

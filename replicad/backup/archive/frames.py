@@ -142,8 +142,8 @@ def _check_joins(each: LogObject, offset: int, expected: Position, got: Position
 
 
 def _within_a_batch(data: bytes, goal: Sequence) -> InvalidArgument:
-    first = int.from_bytes(data[24:32], "little")
-    last = first + max(1, int.from_bytes(data[16:20], "little")) - 1
+    batch = kernels.FrameHeader.decode(data)
     return InvalidArgument(
-        f"sequence number {goal} lies within the batch of {first} to {last}; choose {first - 1} or {last}"
+        f"sequence number {goal} lies within the batch of {batch.first_sequence} to {batch.last_sequence}; "
+        f"choose {batch.first_sequence - 1} or {batch.last_sequence}"
     )

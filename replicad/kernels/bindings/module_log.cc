@@ -211,6 +211,33 @@ void BindFrameScan(nb::module_& m) {
   m.attr("SCAN_NEWER") = static_cast<int>(ScanStop::kNewer);
 }
 
+FrameHeader DecodeFrameHeader(const BytesLike& data, size_t offset) {
+  const std::string_view view = data.view();
+  if (offset > view.size() || view.size() - offset < kFrameHeaderBytes) {
+    throw Corruption("frame header runs past the end", offset);
+  }
+  return LoadFrameHeader(view.data() + offset);
+}
+
+void BindFrameHeader(nb::module_& m) {
+  nb::class_<FrameHeader>(m, "FrameHeader", "The header of a frame (proto/log.md), decoded. Immutable.")
+      .def_static("decode", &DecodeFrameHeader, "data"_a, "offset"_a = 0,
+                  "Reads the FRAME_HEADER_BYTES bytes at offset and checks none of them: scan_frames and "
+                  "find_frame_header do that. CorruptionError when there are fewer.")
+      .def_prop_ro("size", &FrameHeader::FrameBytes, "Bytes of the whole frame: header and body.")
+      .def_ro("body_length", &FrameHeader::body_length)
+      .def_ro("epoch", &FrameHeader::epoch)
+      .def_ro("operation_count", &FrameHeader::operation_count, "Annotations are not counted.")
+      .def_ro("first_sequence", &FrameHeader::first_sequence)
+      .def_prop_ro("last_sequence", &FrameHeader::LastSequence,
+                   "A frame of annotations alone takes one sequence number, too.")
+      .def_ro("durable_sequence", &FrameHeader::durable_sequence,
+              "How far the writer's log was durable when it wrote this frame.")
+      .def_ro("commit_time_us", &FrameHeader::commit_time_us, "Microseconds since 1970-01-01 UTC.")
+      .def_ro("history_hash", &FrameHeader::history_hash, "After this frame.");
+  m.attr("FRAME_HEADER_BYTES") = kFrameHeaderBytes;
+}
+
 nb::list ListFrames(const BytesLike& data) {
   nb::list frames;
   for (FrameReader reader(data.view(), 0); reader.Next();) {
@@ -262,8 +289,8 @@ void bind_log(nb::module_& m) {
   m.def("xxh64", &Hash, "data"_a, "seed"_a = 0, "XXH64.");
   BindBatch(m);
   BindFrameWriter(m);
+  BindFrameHeader(m);
   BindFrameScan(m);
-  m.attr("FRAME_HEADER_BYTES") = kFrameHeaderBytes;
   m.def("list_frames", &ListFrames, "data"_a,
         nb::sig("def list_frames(data: bytes | bytearray | memoryview) -> "
                 "list[tuple[int, int, int, int, int, int, int]]"),

@@ -10,9 +10,12 @@
 //   32 u64 durable_sequence  of the writer, when it wrote this
 //   40 u64 commit_time_us    never less than the one before
 //   48 u64 history_hash      XXH64(header[8:32] || header[40:48] || body, seed = the hash before)
+//
+// This file is the only one that knows where a field stands: all others, Python's included, go through FrameHeader.
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -27,6 +30,39 @@ namespace replicad {
 
 inline constexpr size_t kFrameHeaderBytes = 56;
 inline constexpr size_t kDatabaseIdBytes = 16;
+
+// Where the fields stand. On disk and on the wire, never changed.
+namespace frame_offset {
+inline constexpr size_t kHeaderCrc = 0;
+inline constexpr size_t kBodyLength = 4;
+inline constexpr size_t kBodyCrc = 8;
+inline constexpr size_t kEpoch = 12;
+inline constexpr size_t kOperationCount = 16;
+inline constexpr size_t kFlags = 20;
+inline constexpr size_t kFirstSequence = 24;
+inline constexpr size_t kDurableSequence = 32;
+inline constexpr size_t kCommitTime = 40;
+inline constexpr size_t kHistoryHash = 48;
+
+// The table of proto/log.md, with the types of its columns: each field begins where the one before it ends.
+struct Layout {
+  uint32_t header_crc, body_length, body_crc, epoch, operation_count, flags;
+  uint64_t first_sequence, durable_sequence, commit_time_us, history_hash;
+};
+static_assert(sizeof(Layout) == kFrameHeaderBytes);
+static_assert(offsetof(Layout, header_crc) == kHeaderCrc && offsetof(Layout, body_length) == kBodyLength);
+static_assert(offsetof(Layout, body_crc) == kBodyCrc && offsetof(Layout, epoch) == kEpoch);
+static_assert(offsetof(Layout, operation_count) == kOperationCount && offsetof(Layout, flags) == kFlags);
+static_assert(offsetof(Layout, first_sequence) == kFirstSequence);
+static_assert(offsetof(Layout, durable_sequence) == kDurableSequence);
+static_assert(offsetof(Layout, commit_time_us) == kCommitTime && offsetof(Layout, history_hash) == kHistoryHash);
+
+// What the history hash covers of the header: body CRC through first sequence number, and the commit time. The durable
+// sequence number between them tells of the writer's disk and not of history.
+inline constexpr size_t kHashedBytes = kDurableSequence - kBodyCrc;
+static_assert(kBodyCrc == 8 && kDurableSequence == 32 && kCommitTime == 40 && kHistoryHash == 48);
+static_assert(kHashedBytes + sizeof(Layout::commit_time_us) == kXxh64StripeBytes);
+}  // namespace frame_offset
 
 struct FrameHeader {
   uint32_t body_length = 0;
@@ -56,19 +92,30 @@ struct LogPosition {
 // The hash after a frame; all fields of `header` but the last two checks (header_crc, history_hash) are in place.
 inline uint64_t NextHistoryHash(const char* header, std::string_view body, uint64_t previous) {
   char stripe[kXxh64StripeBytes];
-  std::memcpy(stripe, header + 8, 24);
-  std::memcpy(stripe + 24, header + 40, 8);
+  std::memcpy(stripe, header + frame_offset::kBodyCrc, frame_offset::kHashedBytes);
+  std::memcpy(stripe + frame_offset::kHashedBytes, header + frame_offset::kCommitTime, sizeof(uint64_t));
   return Xxh64WithStripe(stripe, body, previous);
 }
 
 inline uint32_t HeaderCrc(const char* header, uint32_t log_seed) {
-  return Crc32cExtend(log_seed, header + 4, kFrameHeaderBytes - 4);
+  // All of the header but this checksum.
+  return Crc32cExtend(log_seed, header + frame_offset::kBodyLength, kFrameHeaderBytes - frame_offset::kBodyLength);
 }
 
 // Reads 56 bytes. Checks nothing.
 inline FrameHeader LoadFrameHeader(const char* header) {
-  return {LoadU32(header + 4),  LoadU32(header + 8),  LoadU32(header + 12), LoadU32(header + 16), LoadU32(header + 20),
-          LoadU64(header + 24), LoadU64(header + 32), LoadU64(header + 40), LoadU64(header + 48)};
+  using namespace frame_offset;
+  return {
+      .body_length = LoadU32(header + kBodyLength),
+      .body_crc = LoadU32(header + kBodyCrc),
+      .epoch = LoadU32(header + kEpoch),
+      .operation_count = LoadU32(header + kOperationCount),
+      .flags = LoadU32(header + kFlags),
+      .first_sequence = LoadU64(header + kFirstSequence),
+      .durable_sequence = LoadU64(header + kDurableSequence),
+      .commit_time_us = LoadU64(header + kCommitTime),
+      .history_hash = LoadU64(header + kHistoryHash),
+  };
 }
 
 // Walks whole frames that were scanned before (frame_scan.h); throws Corruption where they are not whole.

@@ -51,7 +51,8 @@ class Scanner {
 
   bool CheckHeader() {
     const uint32_t crc = HeaderCrc(at_, log_seed_);
-    if (crc != LoadU32(at_)) return Stop(ScanStop::kBadHeader, DiffersHex("header checksum", 8, LoadU32(at_), crc));
+    const uint32_t said = LoadU32(at_ + frame_offset::kHeaderCrc);
+    if (crc != said) return Stop(ScanStop::kBadHeader, DiffersHex("header checksum", 8, said, crc));
     if (header_.flags != 0) return Stop(ScanStop::kNewer, Differs("flags", 0, header_.flags));
     if (header_.body_length == 0 || header_.body_length > kBodyBytesMax) {
       return Stop(ScanStop::kBadHeader, "body length out of range: " + std::to_string(header_.body_length));
@@ -133,9 +134,10 @@ size_t FindFrameHeader(std::string_view data, std::string_view database_id) {
   for (size_t at = 0; at + kFrameHeaderBytes <= data.size(); ++at) {
     const char* header = data.data() + at;
     // Most places, stretches of zeros among them, are ruled out before a checksum is computed.
-    const uint32_t body_length = LoadU32(header + 4);
-    if (LoadU32(header + 20) != 0 || body_length == 0 || body_length > kBodyBytesMax) continue;
-    if (HeaderCrc(header, log_seed) == LoadU32(header)) return at;
+    const uint32_t body_length = LoadU32(header + frame_offset::kBodyLength);
+    const uint32_t flags = LoadU32(header + frame_offset::kFlags);
+    if (flags != 0 || body_length == 0 || body_length > kBodyBytesMax) continue;
+    if (HeaderCrc(header, log_seed) == LoadU32(header + frame_offset::kHeaderCrc)) return at;
   }
   return std::string_view::npos;
 }

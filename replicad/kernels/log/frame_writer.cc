@@ -49,17 +49,20 @@ uint64_t FrameWriter::EndFrame(char* frame, size_t body_bytes, uint32_t operatio
                                uint64_t durable) {
   const std::string_view body(frame + kFrameHeaderBytes, body_bytes);
   last_.commit_time_us = std::max(last_.commit_time_us, now_us);
-  StoreU32(frame + 4, static_cast<uint32_t>(body_bytes));
-  StoreU32(frame + 8, Crc32c(body));
-  StoreU32(frame + 12, epoch_);
-  StoreU32(frame + 16, operation_count);
-  StoreU32(frame + 20, 0);
-  StoreU64(frame + 24, last_.sequence + 1);
-  StoreU64(frame + 32, durable);
-  StoreU64(frame + 40, last_.commit_time_us);
+
+  // The hash covers the fields before it, and the checksum covers the hash: they come last.
+  StoreU32(frame + frame_offset::kBodyLength, static_cast<uint32_t>(body_bytes));
+  StoreU32(frame + frame_offset::kBodyCrc, Crc32c(body));
+  StoreU32(frame + frame_offset::kEpoch, epoch_);
+  StoreU32(frame + frame_offset::kOperationCount, operation_count);
+  StoreU32(frame + frame_offset::kFlags, 0);
+  StoreU64(frame + frame_offset::kFirstSequence, last_.sequence + 1);
+  StoreU64(frame + frame_offset::kDurableSequence, durable);
+  StoreU64(frame + frame_offset::kCommitTime, last_.commit_time_us);
   last_.history_hash = NextHistoryHash(frame, body, last_.history_hash);
-  StoreU64(frame + 48, last_.history_hash);
-  StoreU32(frame, HeaderCrc(frame, log_seed_));
+  StoreU64(frame + frame_offset::kHistoryHash, last_.history_hash);
+  StoreU32(frame + frame_offset::kHeaderCrc, HeaderCrc(frame, log_seed_));
+
   last_.epoch = epoch_;
   last_.sequence += std::max<uint64_t>(1, operation_count);
   return last_.sequence;

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from replicad import kernels
 from replicad.errors import GapError, ProtocolError, SessionRefusedError
 from replicad.options import KIB, MIB
 from replicad.replication.options import ReplicationOptions
@@ -181,6 +182,10 @@ class Receiver:
         self._connection.send(ack)
 
 
-def _epoch(message: LogFrames) -> bytes:
-    """The epoch's bytes in the first frame's header; a chunk never holds two epochs."""
-    return message.payload[12:16]
+def _epoch(message: LogFrames) -> int | None:
+    """That of the first frame: a chunk never holds two epochs. None where there is no whole header, which the
+    store refuses."""
+    payload = message.payload
+    if len(payload) < kernels.FRAME_HEADER_BYTES:
+        return None
+    return kernels.FrameHeader.decode(payload).epoch

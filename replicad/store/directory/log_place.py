@@ -107,7 +107,7 @@ def _reaches_beyond(fs: FileSystem, segment: Segment, state: ManifestState) -> b
     file = fs.open(segment.path)
     try:
         return any(
-            int.from_bytes(header[24:32], "little") > state.flushed.sequence
+            header.first_sequence > state.flushed.sequence
             for _, header in frame_headers(file, HEADER_BYTES, file.size(), state.database_id)
         )
     finally:

@@ -91,7 +91,7 @@ def _beginning_after(
     file = fs.open(segment.path)
     try:
         for offset, header in frame_headers(file, HEADER_BYTES, file.size(), database_id):
-            if int.from_bytes(header[24:32], "little") == position.sequence + 1:
+            if header.first_sequence == position.sequence + 1:
                 return offset
         return None
     finally:

@@ -162,7 +162,7 @@ def raise_if_damaged(scan: kernels.FrameScan, segment: Segment, offset: int) -> 
 
 def frame_bytes(header: bytes, most: int) -> int:
     """Length of the frame whose header (checked) `header` begins with, at most `most`."""
-    return min(kernels.FRAME_HEADER_BYTES + int.from_bytes(header[4:8], "little"), most)
+    return min(kernels.FrameHeader.decode(header).size, most)
 
 
 def nearest_mark(
@@ -185,8 +185,7 @@ def nearest_mark(
             if scan.stop != kernels.SCAN_PARTIAL:
                 break
             step = frame_bytes(data, end - offset)
-            span = max(1, int.from_bytes(data[16:20], "little"))
-            last_sequence = int.from_bytes(data[24:32], "little") + span - 1
+            last_sequence = kernels.FrameHeader.decode(data).last_sequence
         offset += step
         last = Sequence(last_sequence)
         if last > marks[-1][0]:

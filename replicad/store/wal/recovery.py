@@ -209,7 +209,7 @@ class _Walk:
     def _beyond_damage(self, file: ReadFile, size: int) -> int | None:
         """Where the first frame that the manifest does not cover begins, past damage to what it does."""
         for offset, header in frame_headers(file, self.offset + 1, size, self._database_id):
-            if int.from_bytes(header[24:32], "little") == self.position.sequence + 1:
+            if header.first_sequence == self.position.sequence + 1:
                 return offset
         return None
 
@@ -256,22 +256,22 @@ def _durable_within(
     file = fs.open(path)
     try:
         headers = frame_headers(file, begin, file.size(), database_id)
-        ours = (header for _, header in headers if int.from_bytes(header[24:32], "little") > owned_after)
-        return Sequence(max((int.from_bytes(header[32:40], "little") for header in ours), default=0))
+        ours = (header for _, header in headers if header.first_sequence > owned_after)
+        return Sequence(max((header.durable_sequence for header in ours), default=0))
     finally:
         file.close()
 
 
 def frame_headers(
     file: ReadFile, begin: int, end: int, database_id: DatabaseId
-) -> Iterator[tuple[int, bytes]]:
+) -> Iterator[tuple[int, kernels.FrameHeader]]:
     """(offset, header) of everything from `begin` on that has a frame header's checksum, damage or not."""
     while begin + kernels.FRAME_HEADER_BYTES <= end:
         data = file.read(begin, min(READ_BYTES, end - begin))
         rest = memoryview(data)
         while (at := kernels.find_frame_header(rest, database_id)) >= 0:
             begin += at
-            yield begin, bytes(rest[at : at + kernels.FRAME_HEADER_BYTES])
+            yield begin, kernels.FrameHeader.decode(rest, at)
             begin += 1
             rest = rest[at + 1 :]
         begin += len(rest) - kernels.FRAME_HEADER_BYTES + 1

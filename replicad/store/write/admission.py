@@ -28,7 +28,7 @@ def check_frames(frames: bytes, at: Position, families: Mapping[str, int], next_
 
     `families` are those that are there, id by name, and `next_family` is the least id that was never used.
     """
-    epoch = int.from_bytes(frames[12:16], "little")
+    epoch = kernels.FrameHeader.decode(frames).epoch
     found = kernels.inspect_frames(frames)
     if found.commit_time_us > COMMIT_TIME_MAX_US:
         raise _nonsense("the commit time", f"at most {COMMIT_TIME_MAX_US}", found.commit_time_us)

@@ -272,7 +272,7 @@ class WritePath:
                 raise self._why_refused(scan, data)
             if not scan.frames:
                 return core.log.written
-            if int.from_bytes(data[12:16], "little") != scan.epoch:
+            if kernels.FrameHeader.decode(data).epoch != scan.epoch:
                 raise InvalidArgument("frames of two epochs in one piece")
             families = families_at(core.version, self._progress.appended)
             check_frames(data, core.log.written, families, core.version.next_family)
@@ -526,7 +526,7 @@ class WritePath:
         at = scan.end
         if scan.stop == kernels.SCAN_BAD_CHAIN:
             expected = scan.last_sequence + 1
-            got = int.from_bytes(data[at + 24 : at + 32], "little")
+            got = kernels.FrameHeader.decode(data, at).first_sequence
             if got != expected:
                 return GapError(f"a batch begins at {got}, not at {expected}")
             return DivergedError(f"the batch at {got} continues another history: {scan.reason}")
