@@ -12,7 +12,8 @@ from replicad.errors import InvalidArgument, LogGoneError, StoreError
 from replicad.store.batch import WriteBatch, batch_from
 from replicad.store.core import Core
 from replicad.store.progress import Progress
-from replicad.store.wal.cursor import LogChunk, LogCursor
+from replicad.store.wal.cursor import LogCursor
+from replicad.store.wal.frames import LogChunk
 from replicad.types import Epoch, HistoryHash, Position, Sequence
 
 CHUNK_BYTES = 64 * 1024

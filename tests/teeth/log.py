@@ -145,13 +145,12 @@ LOG = (
     Mutation(
         trap=4,
         name="a read error is a torn tail",
-        file="replicad/store/wal/recovery.py",
-        old="                data = file.read(self.offset, min(want, size - self.offset))\n",
-        new="                try:\n"
-        "                    data = file.read(self.offset, min(want, size - self.offset))\n"
-        "                except OSError as error:\n"
-        "                    self.damage = str(error)\n"
-        "                    return\n",
+        file="replicad/store/wal/frames.py",
+        old='        return self._read(self.offset, min(window_bytes, left)) if left > 0 else b""\n',
+        new="        try:\n"
+        "            return self._read(self.offset, min(window_bytes, left))\n"
+        "        except OSError:\n"
+        '            return b""\n',
         caught_by=("tests/store/test_recovery.py::test_an_unreadable_log_is_no_torn_tail",),
     ),
     Mutation(

@@ -28,7 +28,8 @@ from replicad.backup.directory_target import DirectoryTarget
 from replicad.backup.target import Target
 from replicad.errors import LogGoneError
 from replicad.store.database import Database
-from replicad.store.wal.cursor import LogChunk, LogCursor
+from replicad.store.wal.cursor import LogCursor
+from replicad.store.wal.frames import LogChunk
 from replicad.store.wal.segment import HEADER_BYTES, SegmentHeader
 from replicad.types import Epoch, Position, Sequence
 

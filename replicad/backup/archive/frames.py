@@ -7,27 +7,18 @@ the very position that is known.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from functools import partial
 
 from replicad import kernels
 from replicad.backup.archive.line import Piece
 from replicad.backup.archive.names import LogObject
 from replicad.backup.target import Target
 from replicad.errors import CorruptionError, InvalidArgument, NewerFormatError
-from replicad.store.wal.cursor import frame_bytes
+from replicad.store.wal.frames import FrameWalk, LogChunk
 from replicad.store.wal.segment import HEADER_BYTES, SegmentHeader
-from replicad.types import Epoch, HistoryHash, Position, Sequence
+from replicad.types import Position, Sequence
 
 READ_BYTES = 4 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """Whole frames of one epoch, and the position after them."""
-
-    data: bytes
-    position: Position
-    commit_time_us: int
 
 
 def read_header(target: Target, each: LogObject) -> SegmentHeader:
@@ -45,16 +36,16 @@ def read_header(target: Target, each: LogObject) -> SegmentHeader:
     return header
 
 
-def read_line(target: Target, pieces: Iterable[Piece], start: Position) -> Iterator[Frames]:
+def read_line(target: Target, pieces: Iterable[Piece], start: Position) -> Iterator[LogChunk]:
     """All frames after `start`; raises CorruptionError where the history is another one."""
     at = start
     for piece in pieces:
-        for frames in read_piece(target, piece, at):
-            yield frames
-            at = frames.position
+        for chunk in read_piece(target, piece, at):
+            yield chunk
+            at = chunk.position
 
 
-def read_piece(target: Target, piece: Piece, start: Position) -> Iterator[Frames]:
+def read_piece(target: Target, piece: Piece, start: Position) -> Iterator[LogChunk]:
     """The frames after `start`, at sequence number `piece.after`, through `piece.through`.
 
     Raises InvalidArgument when `piece.through` lies within a batch.
@@ -62,54 +53,56 @@ def read_piece(target: Target, piece: Piece, start: Position) -> Iterator[Frames
     assert start.sequence == piece.after
     each = piece.object
     at = read_header(target, each).previous
-    offset, want = HEADER_BYTES, READ_BYTES
-    if at.sequence == start.sequence:
-        _check_joins(each, offset, start, at)
-    while at.sequence < piece.through:
-        length = min(want, each.size_bytes - offset)
-        data = target.read(each.name, offset, length)
-        skipping = at.sequence < piece.after
-        scan = kernels.scan_frames(
-            data,
-            each.database_id,
-            at.epoch,
-            at.sequence,
-            at.history_hash,
-            stop_sequence=piece.after if skipping else piece.through,
+    walk = FrameWalk(partial(target.read, each.name), each.size_bytes, each.database_id, at, HEADER_BYTES)
+
+    # An object is checked from its beginning: only the chain shows that it leads to `start`, and not to the
+    # same number in another history.
+    while at.sequence < start.sequence:
+        chunk = walk.next(through=start.sequence, window_bytes=READ_BYTES)
+        at = _checked(chunk, walk, each).position
+    if at != start:
+        raise CorruptionError(
+            "the archived log is of another history",
+            path=each.name,
+            offset=walk.offset,
+            expected=start,
+            got=at,
         )
-        if scan.frames:
-            at = Position(Epoch(scan.epoch), Sequence(scan.last_sequence), HistoryHash(scan.history_hash))
-            if at.epoch != each.epoch:
-                raise CorruptionError(
-                    "a frame of another epoch",
-                    path=each.name,
-                    offset=offset,
-                    expected=each.epoch,
-                    got=at.epoch,
-                )
-            offset += scan.end
-            want = READ_BYTES
-            if not skipping:
-                yield Frames(data[: scan.end], at, scan.commit_time_us)
-            elif at.sequence == piece.after:
-                _check_joins(each, offset, start, at)
-        elif scan.stop == kernels.SCAN_PARTIAL and len(data) == length < each.size_bytes - offset:
-            want = max(frame_bytes(data, each.size_bytes - offset), want * 2)
-        elif scan.stop == kernels.SCAN_LIMIT and not skipping:
-            raise _within_a_batch(data, piece.through)
-        elif scan.stop == kernels.SCAN_NEWER:
-            raise NewerFormatError(f"{each.name}: offset {offset}: {scan.reason}")
-        else:
-            raise CorruptionError(scan.reason or "the object ends too early", path=each.name, offset=offset)
+
+    while at.sequence < piece.through:
+        chunk = walk.next(through=piece.through, window_bytes=READ_BYTES)
+        if chunk is None and walk.stop == kernels.SCAN_LIMIT:
+            header = target.read(each.name, walk.offset, kernels.FRAME_HEADER_BYTES)
+            raise _within_a_batch(kernels.FrameHeader.decode(header), piece.through)
+        chunk = _checked(chunk, walk, each)
+        yield chunk
+        at = chunk.position
+
+
+def _checked(chunk: LogChunk | None, walk: FrameWalk, each: LogObject) -> LogChunk:
+    """What the walk gave, if it is of the object's epoch. An object is whole: to get nothing is an error."""
+    if chunk is None:
+        if walk.stop == kernels.SCAN_NEWER:
+            raise NewerFormatError(f"{each.name}: offset {walk.offset}: {walk.reason}")
+        raise CorruptionError(walk.reason or "the object ends too early", path=each.name, offset=walk.offset)
+    if chunk.position.epoch != each.epoch:
+        raise CorruptionError(
+            "a frame of another epoch",
+            path=each.name,
+            offset=walk.offset - len(chunk.frames),
+            expected=each.epoch,
+            got=chunk.position.epoch,
+        )
+    return chunk
 
 
 def check_object(target: Target, each: LogObject) -> int:
     """Reads the whole object; raises CorruptionError unless it holds what its name says. Its bytes."""
     previous = read_header(target, each).previous
     end, commit_time_us, size_bytes = previous, 0, HEADER_BYTES
-    for frames in read_piece(target, Piece(each, previous.sequence, each.last), previous):
-        end, commit_time_us = frames.position, frames.commit_time_us
-        size_bytes += len(frames.data)
+    for chunk in read_piece(target, Piece(each, previous.sequence, each.last), previous):
+        end, commit_time_us = chunk.position, chunk.commit_time_us
+        size_bytes += len(chunk.frames)
     said, found = (each.end, each.commit_time_us), (end, commit_time_us)
     if said != found:
         raise CorruptionError(
@@ -130,20 +123,8 @@ def check_object(target: Target, each: LogObject) -> int:
     return size_bytes
 
 
-def _check_joins(each: LogObject, offset: int, expected: Position, got: Position) -> None:
-    if got != expected:
-        raise CorruptionError(
-            "the archived log is of another history",
-            path=each.name,
-            offset=offset,
-            expected=expected,
-            got=got,
-        )
-
-
-def _within_a_batch(data: bytes, goal: Sequence) -> InvalidArgument:
-    batch = kernels.FrameHeader.decode(data)
+def _within_a_batch(batch: kernels.FrameHeader, goal: Sequence) -> InvalidArgument:
+    first, last = batch.first_sequence, batch.last_sequence
     return InvalidArgument(
-        f"sequence number {goal} lies within the batch of {batch.first_sequence} to {batch.last_sequence}; "
-        f"choose {batch.first_sequence - 1} or {batch.last_sequence}"
+        f"sequence number {goal} lies within the batch of {first} to {last}; choose {first - 1} or {last}"
     )

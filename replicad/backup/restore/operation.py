@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from replicad.backup.archive.frames import Frames, read_line
+from replicad.backup.archive.frames import read_line
 from replicad.backup.archive.line import Piece
 from replicad.backup.attachment_names import STAGING
 from replicad.backup.copying import Flow
@@ -27,6 +27,7 @@ from replicad.backup.restore.swap import build, put_in_place
 from replicad.backup.target import Target
 from replicad.env import Env
 from replicad.errors import CorruptionError
+from replicad.store.wal.frames import LogChunk
 from replicad.types import DatabaseId, Position, Sequence
 
 
@@ -159,10 +160,10 @@ class Restoration:
             look(env, staged, meta.attachments, there, self.workers, self.flow, place=place),
         )
 
-    def _log(self) -> Iterable[Frames]:
-        for frames in read_line(self.target, self.pieces, self.meta.position):
+    def _log(self) -> Iterable[LogChunk]:
+        for chunk in read_line(self.target, self.pieces, self.meta.position):
             self.flow.stop.check()
-            yield frames
+            yield chunk
 
     def _check_goal(self, position: Position) -> None:
         goal = self.pieces[-1].through if self.pieces else self.meta.position.sequence

@@ -91,8 +91,8 @@ def _standstill(target: Target, pieces: Many[Piece], after: Sequence) -> tuple[S
             last, batches = piece.through, batches + STANDSTILL_BATCHES
             continue
         previous = read_header(target, piece.object).previous
-        for frames in read_piece(target, Piece(piece.object, previous.sequence, piece.through), previous):
-            for _, begin, count, commit_time_us, _, _, _ in kernels.list_frames(frames.data):
+        for chunk in read_piece(target, Piece(piece.object, previous.sequence, piece.through), previous):
+            for _, begin, count, commit_time_us, _, _, _ in kernels.list_frames(chunk.frames):
                 if begin <= after:
                     continue
                 time_us = commit_time_us if time_us is None else time_us
@@ -129,8 +129,8 @@ def _last_until(target: Target, piece: Piece, time_us: int) -> Sequence:
     previous = read_header(target, piece.object).previous
     whole = Piece(piece.object, previous.sequence, piece.through)
     last = piece.after
-    for frames in read_piece(target, whole, previous):
-        for _, first, count, commit_time_us, _, _, _ in kernels.list_frames(frames.data):
+    for chunk in read_piece(target, whole, previous):
+        for _, first, count, commit_time_us, _, _, _ in kernels.list_frames(chunk.frames):
             if commit_time_us > time_us:
                 return last
             last = Sequence(max(last, first + max(1, count) - 1))

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from replicad.backup.archive.frames import Frames
 from replicad.backup.meta import BackupMeta
 from replicad.backup.restorable import check_manifest
 from replicad.backup.restore.destination import Destination
@@ -22,6 +21,7 @@ from replicad.store.copies.checkpoint import install
 from replicad.store.database import open_database
 from replicad.store.directory.options_file import encode_options, option_files, read_options, write_options
 from replicad.store.manifest.file import load
+from replicad.store.wal.frames import LogChunk
 from replicad.types import Position
 
 NO_COMPACTION = Options(
@@ -35,7 +35,7 @@ NO_COMPACTION = Options(
 
 
 def build(
-    env: Env, files: Mapping[str, Path], directory: Path, meta: BackupMeta, log: Iterable[Frames]
+    env: Env, files: Mapping[str, Path], directory: Path, meta: BackupMeta, log: Iterable[LogChunk]
 ) -> Position:
     """Makes `directory` out of verified files: a database without log. The position that it holds.
 
@@ -67,7 +67,7 @@ def build(
         while first is not None:
             if database.stalled:
                 database.flush()
-            database.apply_frames(first.data)
+            database.apply_frames(first.frames)
             first = next(log, None)
         database.flush()
         return database.position

@@ -26,8 +26,8 @@ class TargetLog:
         target = open_target(self._where, self._env)
         archived = look_at_log(target, DatabaseId(database_id), epochs)
         pieces = joined(archived.from_base(start, SequenceNumber(goal)), start)
-        for frames in read_line(target, pieces, start):
-            yield frames.data
+        for chunk in read_line(target, pieces, start):
+            yield chunk.frames
 
 
 def joined(line: Line, start: Position) -> list[Piece]:

@@ -19,7 +19,8 @@ from replicad.options import Options
 from replicad.store.directory.options_file import option_files, read_options
 from replicad.store.manifest.state import ManifestState
 from replicad.store.wal.catalog import find_segments
-from replicad.store.wal.recovery import frame_headers, log_after
+from replicad.store.wal.frames import frame_headers
+from replicad.store.wal.recovery import log_after
 from replicad.store.wal.segment import HEADER_BYTES, Segment
 
 OWNER = "OWNER"

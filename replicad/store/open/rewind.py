@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from replicad import kernels
 from replicad.env import Env, FileSystem
 from replicad.env.atomic import copy_file
 from replicad.errors import DivergedError, InvalidArgument
@@ -19,12 +18,9 @@ from replicad.store.copies.checkpoint import write_state
 from replicad.store.directory.log_place import wal_dir_of
 from replicad.store.manifest.file import load, remove_stale_manifests
 from replicad.store.open.opening import find_log, lock_directory
-from replicad.store.wal.cursor import frame_bytes
-from replicad.store.wal.recovery import frame_headers
+from replicad.store.wal.frames import FrameWalk, frame_headers
 from replicad.store.wal.segment import HEADER_BYTES, Segment
-from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
-
-READ_BYTES = 1 << 20
+from replicad.types import DatabaseId, Position
 
 
 def cut_back(env: Env, path: Path, options: Options, position: Position) -> None:
@@ -66,20 +62,14 @@ def _end_of(fs: FileSystem, segment: Segment, database_id: DatabaseId, position:
     """The offset after the frame that ends at `position`, or None when the segment has no such frame."""
     file = fs.open(segment.path)
     try:
-        size, offset, at, want = file.size(), HEADER_BYTES, segment.header.previous, READ_BYTES
-        while at.sequence < position.sequence and offset < size:
-            data = file.read(offset, min(want, size - offset))
-            scan = kernels.scan_frames(
-                data, database_id, at.epoch, at.sequence, at.history_hash, stop_sequence=position.sequence
-            )
-            if not scan.frames:
-                if scan.stop != kernels.SCAN_PARTIAL or len(data) == size - offset:
-                    return None
-                want = max(frame_bytes(data, size - offset), want * 2)
-                continue
-            at = Position(Epoch(scan.epoch), Sequence(scan.last_sequence), HistoryHash(scan.history_hash))
-            offset += scan.end
-        return offset if at == position else None
+        at = segment.header.previous
+        walk = FrameWalk(file.read, file.size(), database_id, at, HEADER_BYTES)
+        while at.sequence < position.sequence:
+            chunk = walk.next(through=position.sequence)
+            if chunk is None:
+                return None
+            at = chunk.position
+        return walk.offset if at == position else None
     finally:
         file.close()
 

@@ -8,32 +8,24 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from replicad import kernels
 from replicad.env import ReadFile
 from replicad.errors import CorruptionError, LogGoneError
 from replicad.store.wal.catalog import LogCatalog
+from replicad.store.wal.frames import FrameWalk, LogChunk
 from replicad.store.wal.segment import HEADER_BYTES, Segment
-from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
+from replicad.types import DatabaseId, Sequence
 
 MARK_BYTES = 256 * 1024
 READ_BYTES_MIN = 4096
-_NOWHERE = (Epoch(0), Sequence(0), HistoryHash(0))
 
 
-@dataclass(frozen=True, slots=True)
-class LogChunk:
-    """Whole frames of one segment, hence of one epoch, as they lie in the file."""
+@dataclass(slots=True)
+class _OpenSegment:
+    """Where a cursor is."""
 
-    frames: bytes
-    first_sequence: Sequence
-    position: Position
-    """After the last of them."""
-    batches: int
-    commit_time_us: int
-
-    @property
-    def last_sequence(self) -> Sequence:
-        return self.position.sequence
+    segment: Segment
+    file: ReadFile
+    walk: FrameWalk
 
 
 class LogCursor:
@@ -43,10 +35,7 @@ class LogCursor:
         self._catalog = catalog
         self._database_id = database_id
         self._start = start
-        self._segment: Segment | None = None
-        self._file: ReadFile | None = None
-        self._offset = HEADER_BYTES
-        self._last = Sequence(0)
+        self._at: _OpenSegment | None = None
         if len(catalog):
             catalog.holding(start)
 
@@ -55,37 +44,37 @@ class LogCursor:
 
         Raises LogGoneError when retention was faster, CorruptionError when the log is damaged here.
         """
-        segment = self._segment
-        if segment is None and (segment := self._seek()) is None:
+        at = self._at
+        if at is None and (at := self._seek()) is None:
             return None
         while True:
-            sealed = segment.sealed
-            end, _ = segment.end
-            if self._offset < end:
-                return self._read(segment, min(max(bytes_max, READ_BYTES_MIN), end - self._offset), end)
-            if not sealed or (following := self._catalog.after(segment)) is None:
+            # In this order: once a segment is sealed its end does not move any more.
+            sealed = at.segment.sealed
+            end, _ = at.segment.end
+            if at.walk.offset < end:
+                at.walk.end = end
+                return self._read(at, max(bytes_max, READ_BYTES_MIN))
+            if not sealed or (following := self._catalog.after(at.segment)) is None:
                 return None
-            if following.header.previous.sequence != self._last:
-                raise LogGoneError(self._last + 1, following.first_sequence)
-            self._enter(following)
-            segment = following
+            if following.header.previous.sequence != at.walk.last:
+                raise LogGoneError(at.walk.last + 1, following.first_sequence)
+            at = self._enter(following)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        self._segment = None
+        at, self._at = self._at, None
+        if at is not None:
+            at.file.close()
 
-    def _enter(self, segment: Segment) -> None:
+    def _enter(self, segment: Segment) -> _OpenSegment:
         file = self._catalog.open(segment)
-        if self._file is not None:
-            self._file.close()
-        self._file = file
-        self._segment = segment
-        self._offset = HEADER_BYTES
-        self._last = segment.header.previous.sequence
+        if self._at is not None:
+            self._at.file.close()
+        last = segment.header.previous.sequence
+        walk = FrameWalk(file.read, segment.end[0], self._database_id, last, HEADER_BYTES)
+        self._at = _OpenSegment(segment, file, walk)
+        return self._at
 
-    def _seek(self) -> Segment | None:
+    def _seek(self) -> _OpenSegment | None:
         if not len(self._catalog):
             return None
         segment = self._catalog.holding(self._start)
@@ -97,72 +86,41 @@ class LogCursor:
             return None
         return self._seek_within(segment)
 
-    def _seek_within(self, segment: Segment) -> Segment:
-        self._enter(segment)
-        assert self._file is not None
-        self._last, self._offset = nearest_mark(self._file, segment, self._database_id, self._start)
-        end, _ = segment.end
-        while self._offset < end and self._last + 1 < self._start:
-            data = self._file.read(self._offset, min(MARK_BYTES, end - self._offset))
-            scan = kernels.scan_frames(
-                data,
-                self._database_id,
-                *_NOWHERE,
-                stop_sequence=self._start - 1,
-                check_chain=False,
-                check_body=False,
-            )
-            if scan.frames:
-                self._offset += scan.end
-                self._last = Sequence(scan.last_sequence)
-            if scan.stop == kernels.SCAN_LIMIT or (scan.stop == kernels.SCAN_PARTIAL and not scan.frames):
+    def _seek_within(self, segment: Segment) -> _OpenSegment:
+        at = self._enter(segment)
+        last, offset = nearest_mark(at.file, segment, self._database_id, self._start)
+        walk = at.walk = FrameWalk(at.file.read, segment.end[0], self._database_id, last, offset)
+        while walk.last + 1 < self._start:
+            if not walk.skip(through=self._start - 1, window_bytes=MARK_BYTES):
                 break
-            raise_if_damaged(scan, segment, self._offset)
-        return segment
+        if walk.damaged:
+            raise CorruptionError(walk.reason, path=segment.path, offset=walk.offset)
+        return at
 
-    def _read(self, segment: Segment, length: int, end: int) -> LogChunk:
-        assert self._file is not None
-        data = self._file.read(self._offset, length)
-        scan = kernels.scan_frames(data, self._database_id, *_NOWHERE, check_chain=False)
-        if scan.stop == kernels.SCAN_PARTIAL and not scan.frames and len(data) < end - self._offset:
-            data = self._file.read(self._offset, frame_bytes(data, end - self._offset))
-            scan = kernels.scan_frames(data, self._database_id, *_NOWHERE, check_chain=False)
-        if not scan.frames:
-            raise_if_damaged(scan, segment, self._offset)
+    def _read(self, at: _OpenSegment, bytes_max: int) -> LogChunk:
+        walk = at.walk
+        last, offset = walk.last, walk.offset
+        chunk = walk.next(window_bytes=bytes_max)
+        if chunk is None:
+            if walk.damaged:
+                raise CorruptionError(walk.reason, path=at.segment.path, offset=offset)
             raise CorruptionError(
                 "a frame is cut short",
-                path=segment.path,
-                offset=self._offset,
-                expected=end - self._offset,
-                got=len(data),
+                path=at.segment.path,
+                offset=offset,
+                expected=walk.end - offset,
+                got=at.file.size() - offset,
             )
-        if scan.first_sequence != self._last + 1:
+        # Each frame is right in itself, and still some may be missing before them.
+        if chunk.first_sequence != last + 1:
             raise CorruptionError(
                 "sequence number out of order",
-                path=segment.path,
-                offset=self._offset,
-                expected=self._last + 1,
-                got=scan.first_sequence,
+                path=at.segment.path,
+                offset=offset,
+                expected=last + 1,
+                got=chunk.first_sequence,
             )
-        self._offset += scan.end
-        self._last = Sequence(scan.last_sequence)
-        return LogChunk(
-            data if scan.end == len(data) else data[: scan.end],
-            Sequence(scan.first_sequence),
-            Position(Epoch(scan.epoch), Sequence(scan.last_sequence), HistoryHash(scan.history_hash)),
-            scan.frames,
-            scan.commit_time_us,
-        )
-
-
-def raise_if_damaged(scan: kernels.FrameScan, segment: Segment, offset: int) -> None:
-    if scan.stop not in (kernels.SCAN_END, kernels.SCAN_PARTIAL, kernels.SCAN_LIMIT):
-        raise CorruptionError(scan.reason, path=segment.path, offset=offset)
-
-
-def frame_bytes(header: bytes, most: int) -> int:
-    """Length of the frame whose header (checked) `header` begins with, at most `most`."""
-    return min(kernels.FrameHeader.decode(header).size, most)
+        return chunk
 
 
 def nearest_mark(
@@ -176,19 +134,12 @@ def nearest_mark(
     if not marks:
         marks.append((segment.header.previous.sequence, HEADER_BYTES))
     last, offset = marks[-1]
-    end = segment.end[0]
-    while last + 1 < sequence and end - offset > MARK_BYTES:
-        data = file.read(offset, MARK_BYTES)
-        scan = kernels.scan_frames(data, database_id, *_NOWHERE, check_chain=False, check_body=False)
-        step, last_sequence = scan.end, scan.last_sequence
-        if not scan.frames:
-            if scan.stop != kernels.SCAN_PARTIAL:
-                break
-            step = frame_bytes(data, end - offset)
-            last_sequence = kernels.FrameHeader.decode(data).last_sequence
-        offset += step
-        last = Sequence(last_sequence)
-        if last > marks[-1][0]:
-            marks.append((last, offset))
+    walk = FrameWalk(file.read, segment.end[0], database_id, last, offset)
+    while walk.last + 1 < sequence and walk.end - walk.offset > MARK_BYTES:
+        if not walk.skip(window_bytes=MARK_BYTES):
+            break
+        # Two readers may extend the index at once: a mark that another one made already is not added again.
+        if walk.last > marks[-1][0]:
+            marks.append((walk.last, walk.offset))
     at = bisect_right(marks, sequence - 1, key=lambda mark: mark[0]) - 1
     return marks[max(at, 0)]

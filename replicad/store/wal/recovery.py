@@ -17,11 +17,10 @@ from replicad import kernels
 from replicad.env import FileSystem, ReadFile
 from replicad.env.atomic import COPY_CHUNK_BYTES, copy_file
 from replicad.errors import CorruptionError, NewerFormatError
-from replicad.store.wal.cursor import frame_bytes
+from replicad.store.wal.frames import FrameWalk, frame_headers
 from replicad.store.wal.segment import HEADER_BYTES, Segment, first_sequence_of
-from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
+from replicad.types import DatabaseId, Position, Sequence
 
-READ_BYTES = 1 << 20
 TORN_KEPT = 4
 """Files of earlier torn tails; those of the newest one come on top."""
 
@@ -94,7 +93,7 @@ def replay(
             torn = TornTail(segment.path, HEADER_BYTES, reason, None, tuple(needed[index:]))
             needed = needed[:index]
             break
-        walk = _Walk(fs, segment, database_id, position)
+        walk = _SegmentReplay(fs, segment, database_id, position)
         for frames in walk:
             consume(frames, walk.position, walk.commit_time_us)
         position = walk.position
@@ -145,7 +144,7 @@ def _with_headless(torn: TornTail | None, headless: tuple[Path, ...], start: Pos
     return TornTail(headless[-1], 0, "the segment header is damaged", None, (), lost)
 
 
-class _Walk:
+class _SegmentReplay:
     """One segment, from the given position (which may lie within it) to its end or its first damage."""
 
     def __init__(self, fs: FileSystem, segment: Segment, database_id: DatabaseId, start: Position) -> None:
@@ -161,57 +160,42 @@ class _Walk:
         file = self._fs.open(self._segment.path)
         try:
             size = file.size()
-            previous = self._segment.header.previous
-            skip_through = self.position.sequence
-            at = previous
-            if previous.sequence == skip_through:
-                self._check_joins(previous)
-            want = READ_BYTES
-            while self.offset < size:
-                data = file.read(self.offset, min(want, size - self.offset))
-                skipping = at.sequence < skip_through
-                scan = kernels.scan_frames(
-                    data,
-                    self._database_id,
-                    at.epoch,
-                    at.sequence,
-                    at.history_hash,
-                    stop_sequence=skip_through if skipping else 2**64 - 1,
-                )
-                if scan.frames:
-                    at = Position(
-                        Epoch(scan.epoch), Sequence(scan.last_sequence), HistoryHash(scan.history_hash)
-                    )
-                    self.offset += scan.end
-                    self.commit_time_us = scan.commit_time_us
-                    want = READ_BYTES
-                    if not skipping:
-                        self.position = at
-                        yield data[: scan.end]
-                    elif at.sequence == skip_through:
-                        self._check_joins(at)
-                    continue
-                if scan.stop == kernels.SCAN_PARTIAL and len(data) < size - self.offset:
-                    want = max(frame_bytes(data, size - self.offset), want * 2)
-                    continue
-                if scan.stop == kernels.SCAN_NEWER:
-                    raise NewerFormatError(f"{self._segment.path}: offset {self.offset}: {scan.reason}")
-                if scan.stop == kernels.SCAN_LIMIT:
-                    self._check_joins(at)
-                if skipping and (after := self._beyond_damage(file, size)) is not None:
-                    self.offset, at = after, self.position
-                    continue
-                self.damage = scan.reason or "an incomplete frame"
-                return
+            walk = self._past_flushed(file, size)
+            while (chunk := walk.next()) is not None:
+                self.position, self.commit_time_us = chunk.position, chunk.commit_time_us
+                yield chunk.frames
+
+            self.offset = walk.offset
+            if walk.stop == kernels.SCAN_NEWER:
+                raise NewerFormatError(f"{self._segment.path}: offset {self.offset}: {walk.reason}")
+            if self.offset < size:
+                self.damage = walk.reason or "an incomplete frame"
         finally:
             file.close()
 
-    def _beyond_damage(self, file: ReadFile, size: int) -> int | None:
-        """Where the first frame that the manifest does not cover begins, past damage to what it does."""
-        for offset, header in frame_headers(file, self.offset + 1, size, self._database_id):
-            if header.first_sequence == self.position.sequence + 1:
-                return offset
-        return None
+    def _past_flushed(self, file: ReadFile, size: int) -> FrameWalk:
+        """A walk after the last frame that tables hold, or before damage that keeps it from there."""
+        found = self._segment.header.previous
+        walk = FrameWalk(file.read, size, self._database_id, found, HEADER_BYTES)
+
+        # Frames that tables hold are read all the same: only their chain shows that the log leads to the very
+        # position of the manifest, and not to the same number in another history.
+        while found.sequence < self.position.sequence:
+            chunk = walk.next(through=self.position.sequence)
+            if chunk is None:
+                break
+            found, self.commit_time_us = chunk.position, chunk.commit_time_us
+        self.offset = walk.offset
+        if found.sequence == self.position.sequence or walk.stop == kernels.SCAN_LIMIT:
+            self._check_joins(found)
+            return walk
+
+        # Damage to log that nobody needs any more must not stop the node: what tables lack may be whole.
+        if self.offset < size and walk.stop != kernels.SCAN_NEWER:
+            for offset, header in frame_headers(file, self.offset + 1, size, self._database_id):
+                if header.first_sequence == self.position.sequence + 1:
+                    return FrameWalk(file.read, size, self._database_id, self.position, offset)
+        return walk
 
     def _check_joins(self, found: Position) -> None:
         if found != self.position:
@@ -260,21 +244,6 @@ def _durable_within(
         return Sequence(max((header.durable_sequence for header in ours), default=0))
     finally:
         file.close()
-
-
-def frame_headers(
-    file: ReadFile, begin: int, end: int, database_id: DatabaseId
-) -> Iterator[tuple[int, kernels.FrameHeader]]:
-    """(offset, header) of everything from `begin` on that has a frame header's checksum, damage or not."""
-    while begin + kernels.FRAME_HEADER_BYTES <= end:
-        data = file.read(begin, min(READ_BYTES, end - begin))
-        rest = memoryview(data)
-        while (at := kernels.find_frame_header(rest, database_id)) >= 0:
-            begin += at
-            yield begin, kernels.FrameHeader.decode(rest, at)
-            begin += 1
-            rest = rest[at + 1 :]
-        begin += len(rest) - kernels.FRAME_HEADER_BYTES + 1
 
 
 def cut_torn_tail(fs: FileSystem, torn: TornTail, live: Path) -> list[Path]:

@@ -41,7 +41,7 @@ def check_whole(target: MemoryTarget, database: Database, start: Position = ORIG
     """The archive is the database's log from `start` to its durable end, byte for byte."""
     line = line_from(archived(target), {}, start)
     assert not line.gaps
-    frames = b"".join(frames.data for frames in read_line(target, line.pieces, start))
+    frames = b"".join(chunk.frames for chunk in read_line(target, line.pieces, start))
     cursor = database.read_log(start.sequence + 1)
     expected = bytearray()
     while (chunk := cursor.next()) is not None:

@@ -35,7 +35,7 @@ def test_the_archive_holds_the_log() -> None:
     assert log.forks == {2: SEGMENTS[1]["header"]["sequence"]}
     line = log.from_base(ORIGIN)
     assert not line.gaps
-    frames = b"".join(frames.data for frames in read_line(target, line.pieces, ORIGIN))
+    frames = b"".join(chunk.frames for chunk in read_line(target, line.pieces, ORIGIN))
     assert frames == b"".join((VECTORS / "log" / each["file"]).read_bytes()[64:] for each in SEGMENTS)
 
 
