@@ -14,7 +14,17 @@ from replicad.env import Lane, is_no_room, naming_full_disk
 from replicad.errors import ClosedError, CorruptionError, DiskFullError
 from replicad.store.background.log_upkeep import apply_retention
 from replicad.store.compaction.merge import Merge, MergeOrder, MergeStopped
-from replicad.store.compaction.picker import Choice, choose, choose_in, most_urgent, rewrites
+from replicad.store.compaction.picker import (
+    Choice,
+    LevelMerge,
+    TableMove,
+    TableRewrite,
+    choose,
+    choose_in,
+    merged_bytes,
+    most_urgent,
+    rewrites,
+)
 from replicad.store.core import Core
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.state import ManifestState
@@ -163,33 +173,38 @@ class Background:
                 self._compact(live[urgent], choice, self._stopping.is_set)
 
     def _compact(self, family: FamilyVersion, choice: Choice, stop: Callable[[], bool]) -> None:
+        tables = {table.meta.number: table for table in family.tables()}
+        match choice:
+            case TableMove(table=meta, output_level=level):
+                moved = at_level(tables[meta.number], level)
+                publish_compaction(self._core, family.record.id, [meta], [moved])
+
+            case LevelMerge(level=level, inputs=inputs, below=below):
+                # Tables of level 0 overlap, so that each is a run of its own; those of another level are one.
+                upper = [[meta] for meta in inputs] if level == 0 else [list(inputs)]
+                merge = new_merge(self._core, family, choice.output_level, choice.bottom, stop)
+                for run in (*upper, below):
+                    merge.add_run([tables[meta.number] for meta in run])
+                self._run_merge(family, merge, [*inputs, *below])
+
+            case TableRewrite(level=level, tables=rewritten):
+                # No level below holds anything, so that no deletion is needed any more.
+                merge = new_merge(self._core, family, level, bottom=True, stop=stop)
+                merge.add_run([tables[meta.number] for meta in rewritten])
+                self._run_merge(family, merge, list(rewritten))
+
+    def _run_merge(self, family: FamilyVersion, merge: Merge, inputs: list[TableMeta]) -> None:
+        """Merges, puts the output in the place of the inputs, and removes what is not needed then."""
         core = self._core
-        if choice.is_move:
-            self._move(family, choice)
-            return
-        dropped = [*choice.inputs, *choice.below]
-        by_number = {table.meta.number: table for table in family.tables()}
-        merge = new_merge(core, family, choice.output_level, choice.bottom, stop)
-        if choice.level == 0:
-            for meta in choice.inputs:
-                merge.add_run([by_number[meta.number]])
-        else:
-            merge.add_run([by_number[meta.number] for meta in choice.inputs])
-        merge.add_run([by_number[meta.number] for meta in choice.below])
         made = merge.run()
         opened = _open_made(core, made)
-        published = False
         try:
-            published = publish_compaction(core, family.record.id, dropped, opened)
+            published = publish_compaction(core, family.record.id, inputs, opened)
         except DiskFullError:
+            # The manifest does not name the output, and the inputs stay what is read.
             core.remove_tables(made)
             raise
-        core.remove_tables(dropped if published else made)
-
-    def _move(self, family: FamilyVersion, choice: Choice) -> None:
-        (meta,) = choice.inputs
-        (table,) = (table for table in family.tables() if table.meta.number == meta.number)
-        publish_compaction(self._core, family.record.id, [meta], [at_level(table, choice.output_level)])
+        core.remove_tables(inputs if published else made)
 
 
 def start_manifest(core: Core) -> None:
@@ -217,7 +232,7 @@ def check_output_fits(core: Core, choice: Choice) -> None:
 
     Begun all the same, it would fill the disk, fail, give the room back and begin again, for ever.
     """
-    needed = 0 if choice.is_move else sum(meta.size_bytes for meta in (*choice.inputs, *choice.below))
+    needed = merged_bytes(choice)
     free = core.env.fs.free_bytes(core.path) - core.options.disk_reserve_bytes if needed else 0
     if free < needed:
         raise DiskFullError(

@@ -36,11 +36,21 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class TableMove:
+    """One table that overlaps nothing of the next level: only its level changes, nothing is written again."""
+
+    table: TableMeta
+    output_level: int
+
+
+@dataclass(frozen=True, slots=True)
+class LevelMerge:
+    """Tables of one level go into the next one, merged with the tables there that they overlap."""
+
     level: int
     inputs: tuple[TableMeta, ...]
     below: tuple[TableMeta, ...]
-    """The overlapping tables of the next level."""
+    """The overlapping tables of the next level; none when several tables of level 0 overlap nothing there."""
     bottom: bool
     """Nothing under the next level overlaps: deletions need not be kept."""
 
@@ -48,10 +58,27 @@ class Choice:
     def output_level(self) -> int:
         return self.level + 1
 
-    @property
-    def is_move(self) -> bool:
-        """One table that overlaps nothing: only its level changes."""
-        return self.level > 0 and len(self.inputs) == 1 and not self.below
+
+@dataclass(frozen=True, slots=True)
+class TableRewrite:
+    """Tables of the lowest level that holds any, merged where they are: deletions and old versions go."""
+
+    level: int
+    tables: tuple[TableMeta, ...]
+
+
+Choice = TableMove | LevelMerge | TableRewrite
+
+
+def merged_bytes(choice: Choice) -> int:
+    """What a compaction reads, which is the most that it can write."""
+    match choice:
+        case TableMove():
+            return 0
+        case LevelMerge():
+            return sum(meta.size_bytes for meta in (*choice.inputs, *choice.below))
+        case TableRewrite():
+            return sum(meta.size_bytes for meta in choice.tables)
 
 
 def most_urgent(families: Mapping[FamilyId, Levels], shape: Shape) -> FamilyId | None:
@@ -78,35 +105,36 @@ def choose(levels: Levels, shape: Shape) -> Choice | None:
     return choose_in(levels, level)
 
 
-def choose_in(levels: Levels, level: int) -> Choice:
+def choose_in(levels: Levels, level: int) -> TableMove | LevelMerge:
     """The next compaction out of a level that is not empty."""
     inputs = tuple(levels[0]) if level == 0 else (_least_overlapping(levels[level], levels[level + 1]),)
-    return complete(levels, level, inputs)
-
-
-def complete(levels: Levels, level: int, inputs: tuple[TableMeta, ...]) -> Choice:
-    """Adds what overlaps in the next level."""
     smallest = min(table.smallest for table in inputs)
     largest = max(table.largest for table in inputs)
     below = overlapping(levels[level + 1], smallest, largest)
+
+    # Tables of level 0 overlap each other, which those of no other level may: they are always merged.
+    if level > 0 and not below:
+        return TableMove(inputs[0], level + 1)
+
+    # The output reaches as far as the tables below do, so their keys count too when deletions are judged.
     for table in below:
         smallest, largest = min(smallest, table.smallest), max(largest, table.largest)
     bottom = not any(overlapping(deeper, smallest, largest) for deeper in levels[level + 2 :])
-    return Choice(level, inputs, below, bottom)
+    return LevelMerge(level, inputs, below, bottom)
 
 
 def rewrites(
     tables: Sequence[TableMeta], level: int, may_shrink: Callable[[TableMeta], bool]
-) -> list[Choice]:
+) -> list[TableRewrite]:
     """In the lowest level that holds any: the tables from which something can go, merged where they are.
 
     Neighbours together, so that what is left of them makes whole tables, but few at a time for want of room.
     """
-    found: list[Choice] = []
+    found: list[TableRewrite] = []
     for shrinks, group in groupby(tables, may_shrink):
         together = tuple(group) if shrinks else ()
         for begin in range(0, len(together), REWRITTEN_TOGETHER):
-            found.append(Choice(level - 1, (), together[begin : begin + REWRITTEN_TOGETHER], bottom=True))
+            found.append(TableRewrite(level, together[begin : begin + REWRITTEN_TOGETHER]))
     return found
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from replicad.store.compaction import picker
-from replicad.store.compaction.picker import Shape, choose, debt_bytes, most_urgent, overlapping, rewrites
+from replicad.store.compaction.picker import (
+    LevelMerge,
+    Shape,
+    TableMove,
+    choose,
+    debt_bytes,
+    merged_bytes,
+    most_urgent,
+    overlapping,
+    rewrites,
+)
 from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.types import FamilyId, FileNumber, Sequence
 
@@ -57,35 +67,47 @@ def test_level0_is_taken_whole() -> None:
         table(3, 1, "l", "m", 10),
     )
     choice = choose(levels, SHAPE)
-    assert choice is not None
+    assert isinstance(choice, LevelMerge)
     assert (choice.level, choice.output_level) == (0, 1)
     assert numbers(choice.inputs) == [5, 4] and numbers(choice.below) == [2]
-    assert choice.bottom and not choice.is_move
+    assert choice.bottom
+    assert merged_bytes(choice) == 60 + 60 + 10
+
+
+def test_level0_is_never_moved() -> None:
+    """Its tables are merged with each other even where they overlap nothing below."""
+    choice = choose(levels_of(table(5, 0, "c", "f"), table(4, 0, "d", "k")), SHAPE)
+    assert isinstance(choice, LevelMerge)
+    assert numbers(choice.inputs) == [5, 4] and choice.below == ()
 
 
 def test_deletions_stay_above_older_data() -> None:
     """Where a deeper level overlaps, deletions must be kept."""
     levels = levels_of(table(5, 0, "c", "f"), table(4, 0, "d", "k"), table(1, 2, "a", "e"))
     choice = choose(levels, SHAPE)
-    assert choice is not None and not choice.bottom
+    assert isinstance(choice, LevelMerge) and not choice.bottom
 
 
 def test_the_table_with_least_below_it_goes_down() -> None:
     """Within a level: what rewrites least of the next one for its own bytes, the first of equals."""
     cases = [
         # Nothing below the second: it only moves.
-        (["a", "c"], ["d", "f"], [("b", 60)], 2),
+        (["a", "c"], ["d", "f"], [("b", 60)], 2, True),
         # Both over one table of the same size.
-        (["a", "c"], ["d", "f"], [("b", 60), ("e", 60)], 1),
+        (["a", "c"], ["d", "f"], [("b", 60), ("e", 60)], 1, False),
         # More bytes under the first.
-        (["a", "c"], ["d", "f"], [("b", 90), ("e", 60)], 2),
+        (["a", "c"], ["d", "f"], [("b", 90), ("e", 60)], 2, False),
     ]
-    for first, second, below, expected in cases:
+    for first, second, below, expected, moves in cases:
         tables = [table(10 + n, 2, key, key, size) for n, (key, size) in enumerate(below)]
         levels = levels_of(table(1, 1, *first), table(2, 1, *second), *tables)
         choice = choose(levels, SHAPE)
-        assert choice is not None and numbers(choice.inputs) == [expected]
-        assert choice.is_move == (not choice.below)
+        if moves:
+            assert isinstance(choice, TableMove) and choice.output_level == 2
+            assert choice.table.number == expected and merged_bytes(choice) == 0
+        else:
+            assert isinstance(choice, LevelMerge) and numbers(choice.inputs) == [expected]
+            assert choice.below
 
 
 def test_a_greater_table_pays_for_more_overlap() -> None:
@@ -97,7 +119,8 @@ def test_a_greater_table_pays_for_more_overlap() -> None:
         table(4, 2, "e", "e", 90),
     )
     choice = choose(levels, SHAPE)
-    assert choice is not None and numbers(choice.inputs) == [2] and numbers(choice.below) == [4]
+    assert isinstance(choice, LevelMerge)
+    assert numbers(choice.inputs) == [2] and numbers(choice.below) == [4]
 
 
 def test_most_urgent_level_first() -> None:
@@ -105,7 +128,7 @@ def test_most_urgent_level_first() -> None:
     deep = [table(number, 2, f"{number:03}", f"{number:03}", 900) for number in range(10, 13)]
     levels = levels_of(table(1, 1, "0", "9", 110), *deep)
     choice = choose(levels, SHAPE)
-    assert choice is not None and choice.level == 2
+    assert isinstance(choice, TableMove) and (choice.table.level, choice.output_level) == (2, 3)
 
 
 def test_level0_waits_for_the_levels_below() -> None:
@@ -114,7 +137,8 @@ def test_level0_waits_for_the_levels_below() -> None:
     for count, expected in ((1, 1), (2, 1), (5, 1), (6, 0), (9, 0)):
         level0 = [table(10 + number, 0, "a", "z") for number in range(count)]
         choice = choose(levels_of(over, *level0), SHAPE)
-        assert choice is not None and choice.level == expected
+        level = choice.table.level if isinstance(choice, TableMove) else choice.level
+        assert level == expected
 
 
 def test_overlap_is_inclusive() -> None:
@@ -148,7 +172,7 @@ def test_tables_that_can_shrink_are_merged_where_they_are(monkeypatch: pytest.Mo
     monkeypatch.setattr(picker, "REWRITTEN_TOGETHER", 2)
     tables = [table(number, 3, f"{number}", f"{number}") for number in range(1, 8)]
     choices = rewrites(tables, 3, lambda meta: meta.number != 4)
-    assert [numbers(choice.below) for choice in choices] == [[1, 2], [3], [5, 6], [7]]
-    for choice in choices:
-        assert (choice.output_level, choice.inputs, choice.bottom, choice.is_move) == (3, (), True, False)
+    assert [numbers(choice.tables) for choice in choices] == [[1, 2], [3], [5, 6], [7]]
+    assert all(choice.level == 3 for choice in choices)
+    assert merged_bytes(choices[0]) == 60 + 60
     assert rewrites([], 3, lambda _: True) == []
