@@ -1,7 +1,10 @@
-"""Runs a merge: feeds the kernel blocks, and turns the blocks it makes into tables.
+"""Runs a merge: feeds blocks of the inputs to the kernel, and turns the blocks that it makes into tables.
 
-The kernel merges with the GIL released; reading, compressing, digesting and writing are calls that release
-it too, so a merge takes little from the threads beside it.
+A flush is a merge of memtables, a compaction one of tables. The kernel decides which entries stay; this file
+reads, writes, cuts the output into tables, and proves afterwards that no entry was passed over.
+
+The kernel merges with the interpreter's lock released. Reading, compressing, digesting and writing are calls
+that release it too, so that a merge takes little from the threads that serve.
 """
 
 from __future__ import annotations
@@ -20,13 +23,15 @@ from replicad.store.table.writer import TableWriter
 from replicad.types import FamilyId, FileNumber, Sequence
 
 STEP_BYTES = 256 * 1024
-"""Of output blocks, between two calls that compress and write them."""
+"""How much output the kernel makes before the blocks are compressed and written."""
 STEPS_A_TABLE = 4
-"""At least, because a table's size is looked at after each."""
+"""At least: a table's size is looked at after each step, so that fewer would make tables of very different
+sizes."""
 INPUT_BYTES = 1024 * 1024
-"""What all runs together hold ready, about; merges are outside of every budget, so it is little."""
+"""About how much all runs together hold in memory. No memory budget counts it, so that it is little."""
 ALIGNED_PART = 0.6
-"""Of a table's size: from there on it ends where a table of the next level does."""
+"""From this part of its size on, a table ends where one of the next level does: it overlaps one less of them
+then."""
 RUN_BYTES_MIN = 32 * 1024
 RUN_BYTES_MAX = 128 * 1024
 
@@ -40,7 +45,7 @@ class MergeOrder:
     snapshots: list[Sequence]
     bottom: bool
     boundaries: list[bytes]
-    """Largest keys of the tables below the output: a table that ends there overlaps one less of them."""
+    """The largest keys of the tables below the output: see ALIGNED_PART."""
     block_bytes: int
     bits_per_key: int
     table_bytes: int
@@ -78,7 +83,8 @@ class Merge:
         self._runs: list[Iterator[bytes]] = []
         self._run_bytes = RUN_BYTES_MAX
         self._entries = 0
-        """Of all inputs, as their owners count them."""
+        """Of all inputs, as memtables and table metadata count them: what the kernel must have read in the
+        end."""
 
     def add_memtable(self, memtable: kernels.Memtable) -> None:
         self._merger.add_memtable(memtable)
@@ -94,22 +100,30 @@ class Merge:
     def run(self) -> list[TableMeta]:
         """The tables made, synced, with their names durable; on failure none of them is left.
 
-        Raises CorruptionError when they are not what all entries of the inputs make: the inputs stay then.
+        Raises MergeStopped when it is told to stop, and CorruptionError when entries of the inputs are
+        missing. The inputs stay in either case.
         """
         made: list[TableMeta] = []
         writer: TableWriter | None = None
         step_bytes = min(STEP_BYTES, self._order.table_bytes // STEPS_A_TABLE)
         self._open_runs()
         try:
+            # The kernel merges until it needs more input, has made enough blocks, or has ended a table.
             while (event := self._merger.run(step_bytes)) != kernels.MERGE_DONE:
                 if self._stop():
                     raise MergeStopped
                 if event == kernels.MERGE_NEED_INPUT:
                     self._feed(self._merger.needed_input)
                     continue
+
+                # A table is begun when there is something to put into it: a merge that drops everything makes
+                # none.
                 if writer is None:
                     writer = self._start_table()
                 self._write_blocks(writer)
+
+                # The kernel ends a table only between two keys, because versions of one key in two tables
+                # would be an overlap within the level. So it is asked to end it, and says when it has.
                 if event == kernels.MERGE_TABLE_END:
                     created_us = self._env.clock.wall_us()
                     made.append(self._finish_table(writer, created_us))
@@ -120,18 +134,25 @@ class Merge:
                     self._merger.request_cut_at_boundary()
             self._prove(made)
         except BaseException:
+            # No manifest names these files yet. Those of an earlier crash the next opening removes.
             if writer is not None:
                 writer.abandon()
                 self._env.fs.unlink(writer.path)
             for meta in made:
                 self._env.fs.unlink(self._directory / meta.name)
             raise
+
+        # The manifest will name the tables: their names must be durable before.
         if made:
             self._env.fs.sync_directory(self._directory)
         return made
 
     def _prove(self, made: list[TableMeta]) -> None:
-        """Inputs are removed once the output is published, so nothing of them may have been passed over."""
+        """Raises CorruptionError unless every entry of the inputs was read and every entry kept was written.
+
+        The inputs are removed once the output is published: an entry that was passed over would be lost for
+        good.
+        """
         if self._merger.entries_in != self._entries:
             raise CorruptionError(
                 "a merge did not read what its inputs hold",
@@ -149,7 +170,8 @@ class Merge:
             )
 
     def _open_runs(self) -> None:
-        """Each input is held twice for a moment, as it was read and as it was fed."""
+        """Begins to read the inputs, all of them together within INPUT_BYTES."""
+        # Each input is in memory twice for a moment: as it was read, and as it was fed to the kernel.
         share = INPUT_BYTES // (2 * max(1, len(self._inputs)))
         self._run_bytes = min(max(share, RUN_BYTES_MIN), RUN_BYTES_MAX)
         self._runs = [
@@ -157,6 +179,7 @@ class Merge:
         ]
 
     def _feed(self, run: int) -> None:
+        """Gives the kernel the next blocks of a run, or tells it that there are none."""
         fed = 0
         for block in self._runs[run]:
             self._merger.feed(run, block)
@@ -173,6 +196,8 @@ class Merge:
 
     def _finish_table(self, writer: TableWriter, created_us: int) -> TableMeta:
         summary, order = self._merger.finish_table(), self._order
+        # A snapshot between the oldest and the newest entry may have kept several versions of a key. The mark
+        # in the table lets a later compaction rewrite it when no snapshot needs them any more.
         first, last = summary.first_sequence, summary.last_sequence
         seen_between = any(first <= snapshot < last for snapshot in order.snapshots)
         return writer.finish(summary, order.family, order.level, created_us, several_versions=seen_between)

@@ -1,6 +1,17 @@
 """Opening a directory: lock, manifest, tables, log; and making a database where there is none.
 
-What opening finds it either proves to be whole, or cuts back and says so in `Core.notes`, or refuses.
+The story of an opening, whose order is what keeps a crash at any moment harmless:
+
+1. `open_core` takes the locks, so that nobody else changes the directory, and loads the manifest.
+2. `_recover` writes the manifest anew and makes it durable before it removes anything that the old one does
+   not name.
+3. It syncs the log that it is about to read: what was readable before a crash need not be durable.
+4. It opens the tables, replays the log into memtables, and flushes those as they fill.
+5. `_settle` cuts a torn tail, removes empty segments, and records in the manifest how far the log goes.
+6. A copy that is opened for writing becomes a database of its own; the options are kept for the next opening.
+
+What opening finds it either proves to be whole, or cuts back and says so in `Core.notes`, or refuses. All of
+it runs on the caller's thread; no other thread knows the database yet.
 """
 
 from __future__ import annotations
@@ -66,10 +77,13 @@ def open_core(
     if options.wal_dir is not None:  # Kept in the options file, for openings from any directory.
         options = replace(options, wal_dir=options.wal_dir.absolute())
     check_wal_dir(path, options)
+
+    # A caller that says nothing of families gets the options that the last opening gave them.
     recorded = families is None and options.families is None
     if families is None:
         families = recorded_families(fs, path) if recorded else options.families or {}
     options = replace(options, families=families or None)
+
     lock = None
     try:
         with naming_full_disk(f"{path}: no room to open the database"):
@@ -78,19 +92,29 @@ def open_core(
                     raise NotFoundError(f"{path} does not exist")
                 fs.make_directories(path)
                 lock = lock_directory(env, path, options)
+
+                # Recovery removes log of another history. In the log directory of another database that would
+                # be the log which that one still needs.
                 wal = wal_dir_of(path, options)
                 check_log_is_ours(fs, path, wal)
                 own_log_directory(fs, path, wal)
+
                 if not fs.exists(path / "CURRENT"):
                     _create(env, path, options)
+
             state = load(fs, path)
             check_log_is_here(fs, path, options, state)
             core = _recover(env, path, options, state, role, read_only, holds, families)
             core.lock = lock
+
+            # A family may have been dropped since its options were recorded; a new one of its name begins
+            # without.
             if recorded:
                 for name in families.keys() - core.version.live_names():
                     core.forget_family_options(name)
                 options = core.options
+
+            # Two databases of one id that are both written would be two histories under one name.
             if core.state.copy and role == "owner" and not read_only:
                 _become_own_database(core)
             if not read_only:
@@ -102,6 +126,7 @@ def open_core(
 
 
 def _keep_options(core: Core, options: Options) -> None:
+    """Writes the options down for the next opening. A full disk must not keep a database from being read."""
     try:
         core.unknown_options = keep_options(
             core.env.fs, core.path, options, core.notes, core.deletions.remove
@@ -113,7 +138,7 @@ def _keep_options(core: Core, options: Options) -> None:
 
 
 class _Locks:
-    """Taken one after another, let go together."""
+    """Several locks as one: taken one after another, released together."""
 
     def __init__(self) -> None:
         self._held: list[DirectoryLock] = []
@@ -130,7 +155,8 @@ class _Locks:
 
 
 def lock_directory(env: Env, path: Path, options: Options) -> DirectoryLock:
-    """The directory, and a log directory of its own: a copy opened with its original's would ruin its log."""
+    """Locks the directory, and the log directory if it lies elsewhere: a copy that is opened with its
+    original's log directory would ruin that log. Raises LockedError."""
     locks = _Locks()
     locks.take(env.fs.lock(path / "LOCK"))
     wal = wal_dir_of(path, options)
@@ -150,6 +176,8 @@ def _release(lock: DirectoryLock | None) -> None:
 
 
 def _create(env: Env, path: Path, options: Options) -> None:
+    """Makes an empty database, where the options allow it and no other has been."""
+    # A lost CURRENT must not turn a database into an empty one: its tables would be removed as leftovers.
     ours = [name for name in env.fs.list(path) if name.startswith(_OWN_NAMES) or name.endswith(".sst")]
     ours += [name for name in env.fs.list(wal_dir_of(path, options)) if is_segment_name(name)]
     if ours and ours != [manifest_name(FIRST_FILE)]:  # That one alone: a creation that was cut short.
@@ -160,6 +188,7 @@ def _create(env: Env, path: Path, options: Options) -> None:
         )
     if not options.create_if_missing:
         raise NotFoundError(f"{path} holds no database (there is no CURRENT file)")
+
     state = ManifestState(
         database_id=DatabaseId(env.random.bytes(16)),
         epochs=(EpochRecord(ORIGIN.epoch, env.random.bytes(16), ORIGIN),),
@@ -177,24 +206,32 @@ def _recover(
     holds: LogHolds | None,
     families: Mapping[str, FamilyOptions],
 ) -> Core:
+    """The core of the database that the manifest describes, its log replayed."""
     fs = env.fs
     wal = wal_dir_of(path, options)
     manifest = None
     if not read_only:
         fs.make_directories(wal)
-        # Written whole before anything goes: the last edit of the old one may be in the page cache only.
+        # The last edit of the old manifest may be in the page cache only. If a table that this edit dropped
+        # were removed now, a crash could bring back a manifest that names it. So the new one is durable
+        # before anything goes; without room for it, nothing goes.
         manifest = ManifestWriter(fs, path, state, without_room=True)
         state = manifest.state
         if manifest.has_file:
             remove_stale_manifests(fs, path)
             remove_leftovers(fs, path, wal, state)
             remove_stale_log(fs, (wal, path / "archive"), state)
+
+    # After a crash of the process, the log may be readable and not durable. What is replayed becomes visible,
+    # and may be acknowledged and shipped, so it is synced first.
     segments, passed_over = find_log(fs, wal, path / "archive", state, env.clock.monotonic())
     catalog = LogCatalog(fs, wal, path / "archive")
     needed: list[Segment] = []
     if not read_only:
         needed = log_after(segments, state.flushed, flushed_log_is_archived=True)
         sync_log(fs, [segment.path for segment in needed], wal)
+
+    # The state of the tables alone, to which the log is added below.
     cache = kernels.BlockCache(options.block_cache_bytes)
     tables = [open_table(fs, path, meta, cache) for meta in state.tables]
     version = Version.opened(state.families, state.flushed, tables)
@@ -206,6 +243,7 @@ def _recover(
         visible_when_durable=options.durability == "sync" and role == "owner",
         bells=env.runner.bells(),
     )
+
     write_lock = threading.RLock()
     core = Core(
         env=env,
@@ -231,16 +269,21 @@ def _recover(
         family_options=dict(families),
         notes=[f"{file}: passed over: {reason}" for file, reason in passed_over],
     )
+
     if manifest is not None and not manifest.has_file:
-        # What the manifest does not know stays for now, and keeps its number.
+        # Nothing was removed, so that tables which the manifest does not name are still there. Their numbers
+        # must not be given again: a new table would be written over one of them.
         core.numbers.at_least(unused_number(fs, path))
         core.note_room("manifest", f"{path}: the disk is full: no room for a manifest")
         core.notes.append(f"{path}: the disk is full: writes are refused until there is room, reads work")
+
     headless = tuple(file for file, reason in passed_over if file.parent == wal and reason != OTHER_DATABASE)
     recovered = _replay_into(core, segments, headless)
     _settle(core, recovered, segments)
+
     if len(needed) > REPLAYED_SEGMENTS_MAX and not core.state.copy:
-        # Many short sessions, none of which wrote enough for a flush: each opening would read all of them.
+        # Many short sessions, none of which wrote enough for a flush: each opening would read all their
+        # segments.
         _flush_if_there_is_room(core)
     return core
 
@@ -254,10 +297,12 @@ def _replay_into(core: Core, segments: list[Segment], headless: tuple[Path, ...]
             offset, control = kernels.apply_frames(frames, core.memtables, offset)
             for operation in control:
                 apply_control(core, operation)
+        # A flush takes the position from the log's writer, so that it has to stand after these frames.
         core.log.restart(position, commit_time_us)
         if core.memtables.memory_bytes >= core.options.memtable_bytes and not core.read_only:
             _flush_if_there_is_room(core)
 
+    # Durable sequence numbers in frames of another node speak of that node's disk. They prove nothing here.
     owned_after = None if core.role == "replica" or core.state.copy else core.state.owned.sequence
     bounds = Bounds(core.state.synced, owned_after)
     return replay(
@@ -279,7 +324,8 @@ def flush_recovered(core: Core) -> None:
 
 
 def _flush_if_there_is_room(core: Core) -> None:
-    """Without room what is in memory stays there, sealed, to be flushed in the background."""
+    """Flushes what was recovered. Without room it stays in memory, sealed, and the background flushes it
+    later."""
     try:
         with naming_full_disk(f"{core.path}: no room to flush what the log holds"):
             flush_recovered(core)
@@ -288,6 +334,9 @@ def _flush_if_there_is_room(core: Core) -> None:
 
 
 def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
+    """Makes the end of the log that was found the end of the log that is there, and records it."""
+    # A torn tail is cut before anything is appended: new frames behind it would be lost with it. One who only
+    # reads changes nothing; the writer, if there is one, may be in the middle of that very frame.
     torn = recovered.torn
     kept = segments
     if torn is not None:
@@ -299,12 +348,17 @@ def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
         kept = [segment for segment in segments if segment not in torn.later]
         if not core.read_only:
             cut_torn_tail(core.env.fs, torn, core.catalog.live)
+
+    # An empty segment has the name that the next one gets.
     empty = [segment for segment in kept if segment.last_sequence < segment.first_sequence]
     kept = [segment for segment in kept if segment not in empty]
     if not core.read_only:
         for segment in empty:
             core.env.fs.unlink(segment.path)
     core.catalog.replace(kept)
+
+    # A writer synced the log before it read it, so that everything recovered is durable. Commit times go on
+    # from the last one even where the log that had it is gone.
     position = recovered.position
     core.log.restart(position, max(recovered.commit_time_us, core.state.commit_time_us))
     progress = core.progress
@@ -312,6 +366,7 @@ def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
     progress.visible = position.sequence
     progress.durable = position.sequence
     progress.durable_position = position
+
     if core.manifest is not None:
         _note_future(core)
         # An epoch whose first frame was lost has not begun here, unless this node is the one to begin it.
@@ -321,9 +376,12 @@ def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
         copy = True if core.role == "replica" else None
         replaced = False if core.state.log_replaced else None
         next_file = core.numbers.next
+
         edit = Edit(synced=position, next_file=next_file, epochs=epochs, copy=copy, log_replaced=replaced)
         if core.manifest.has_file or _changes_what_opening_does(core.state, edit):
             core.record(edit)
+
+        # The log says that families were dropped. A flush records it, and their tables go.
         if core.version.dropped:
             _flush_if_there_is_room(core)
 
@@ -339,6 +397,7 @@ def _changes_what_opening_does(state: ManifestState, edit: Edit) -> bool:
 
 
 def _note_future(core: Core) -> None:
+    """Says so when the last commit time is far ahead of this machine's clock."""
     behind = core.commit_clock.state(core.log.frames.commit_time_us).behind_seconds
     if core.role == "owner" and behind > core.options.clock_jump_seconds_max:
         core.notes.append(
@@ -386,9 +445,16 @@ def remove_stale_log(fs: FileSystem, directories: tuple[Path, ...], state: Manif
 def _become_own_database(core: Core) -> None:
     """A copy that is opened for writing: flushes its log and takes an id of its own."""
     assert core.manifest is not None
+
+    # The log carries the old id in its checksums and cannot go on under the new one. What only the log holds
+    # goes into tables first, and so do families that only the log knows.
     version = core.version
     if any(family.active.entries for family in version.live()) or version.recorded != version.family_list:
         flush_recovered(core)
+
+    # One manifest makes the change: until it is durable this is the old copy with its log, from then on a
+    # database that begins at `position` and has no log yet. `log_start` lets an opening after a crash remove
+    # the old segments.
     position = core.log.written
     core.manifest.abandon()
     database_id = DatabaseId(core.env.random.bytes(16))
@@ -409,9 +475,12 @@ def _become_own_database(core: Core) -> None:
     core.database_id = database_id
     core.numbers.at_least(core.state.next_file)
     core.version = replace(core.version, flushed=position)
+
+    # Only now, when no manifest that could be opened needs them.
     core.catalog.replace([])
     remove_stale_log(core.env.fs, (core.catalog.live, core.catalog.archive), core.state)
     remove_stale_manifests(core.env.fs, core.path)
+
     core.log = LogWriter(
         core.env,
         core.catalog,

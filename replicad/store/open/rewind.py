@@ -1,8 +1,13 @@
-"""Cutting a closed database's log back to an earlier position, where its tables do not reach beyond it.
+"""Cutting a closed database's log back to an earlier position, so that it can follow another history from
+there.
 
-The manifest first: from then on what was synced ends at the position, and until the log is cut the old log
-is what opens. Then the log, the newest segment first, so that what is left is never a gap. What lies after
-the position is gone afterwards: `Database.save_log` saves it before.
+This is possible where the tables do not hold anything after the position. What lies after it is gone
+afterwards: `Database.save_log` saves it before.
+
+The order makes a crash harmless. The manifest goes first: it says that what was synced ends at the position.
+From then on the log after it is not owed to anybody, and an opening in between finds a log that is longer
+than it has to be. The log goes after it, the newest segment first, so that what a crash leaves is a shorter
+log and never one with a gap.
 """
 
 from __future__ import annotations
@@ -24,10 +29,10 @@ from replicad.types import DatabaseId, Position
 
 
 def cut_back(env: Env, path: Path, options: Options, position: Position) -> None:
-    """The database in `path` ends at `position` afterwards, and follows from there.
+    """The database in `path` ends at `position` afterwards, as a copy that follows from there.
 
     Raises InvalidArgument when tables hold more than that, DivergedError when the log never went through the
-    position, LockedError while it is open; nothing has changed then.
+    position, and LockedError while the database is open. Nothing has changed then.
     """
     path = path.absolute()
     fs = env.fs
@@ -36,21 +41,31 @@ def cut_back(env: Env, path: Path, options: Options, position: Position) -> None
         state = load(fs, path)
         if state.flushed.sequence > position.sequence:
             raise InvalidArgument(f"the tables hold everything through {state.flushed}, beyond {position}")
+
+        # Segments that begin at the position or after it go whole. Only the last one of the others can reach
+        # beyond it.
         wal = wal_dir_of(path, options)
         segments, _ = find_log(fs, wal, path / "archive", state, 0.0)
         beyond = [segment for segment in segments if segment.header.previous.sequence >= position.sequence]
         kept = [segment for segment in segments if segment not in beyond]
+
+        # The number alone proves nothing: the log must have gone through this very position, or the database
+        # would follow with a history that is not the one it names.
         cut_at = _end_of(fs, kept[-1], state.database_id, position) if kept else None
         if cut_at is None and position != state.flushed:
             if not any(segment.header.previous == position for segment in beyond):
                 raise DivergedError(f"the log did not go through {position}")
         elif cut_at is None and kept:  # Damage to what tables hold: the chain does not lead there.
             cut_at = _beginning_after(fs, kept[-1], state.database_id, position)
+
+        # Epochs that began after the position have not begun here.
         epochs = tuple(record for record in state.epochs if record.epoch <= position.epoch)
         write_state(fs, path, replace(state, synced=position, copy=True, epochs=epochs))
         remove_stale_manifests(fs, path)
         for segment in reversed(beyond):
             fs.unlink(segment.path)
+
+        # A segment that ends at the position already is not written again.
         if cut_at is not None and cut_at < kept[-1].size_bytes:
             _cut(fs, kept[-1].path, cut_at)
         fs.sync_directory(wal)
@@ -89,7 +104,7 @@ def _beginning_after(
 
 
 def _cut(fs: FileSystem, path: Path, size_bytes: int) -> None:
-    """Into a new file: what is there may be hard-linked."""
+    """Writes the first bytes to a new file that takes the old one's place: the old one may be hard-linked."""
     staged = path.with_name(path.name + ".tmp")
     fs.unlink(staged)
     copy_file(fs, path, staged, size_bytes)

@@ -1,9 +1,19 @@
-"""Reads back the log after the manifest's position, and tells a torn tail from corruption.
+"""Reads back the log after the manifest's position, and tells a torn tail from corruption (`proto/log.md`).
 
-Valid frames after damage prove nothing by themselves: unsynced appends may reach the medium out of order.
-What proves that the damaged bytes were durable once is the manifest's synced position, and the durable
-sequence number in any later frame that this node wrote as primary. Damage at or below such a bound
-is corruption and stops the node; above it, it is a torn tail, which is cut off and kept aside.
+The story of a recovery:
+
+1. `replay` reads the segments that may hold what tables lack, oldest first, and gives their frames to the
+   caller.
+2. It stops at the first gap or damage. What lies behind is not read as log, even if it is whole: appends that
+   were not synced may reach the disk in any order, so that whole frames after damage prove nothing.
+3. It decides what the damage is. Log that was durable once is lost: that is corruption, and the node stops.
+   Log that was never durable is what a crash leaves: a torn tail.
+4. `cut_torn_tail` cuts the tail off and keeps it aside, so that new frames join the last good one.
+
+What proves that damaged bytes were durable once is a bound: the synced position of the manifest, or the
+durable sequence number in the header of any later frame that this node wrote as primary.
+
+Everything here runs on the thread that opens the database.
 """
 
 from __future__ import annotations
@@ -29,7 +39,7 @@ _TORN = re.compile(r"\d{10}-\d{20}\.log(\.\d+)?\.torn")
 
 @dataclass(frozen=True, slots=True)
 class TornTail:
-    """What lies after the last whole frame, and what the log does not owe anybody."""
+    """What lies after the last whole frame and was never known to be durable: nobody was promised it."""
 
     path: Path
     offset: int
@@ -37,13 +47,16 @@ class TornTail:
     segment: Segment | None
     """The one to cut at `offset`; None where a whole segment is missing or has lost its header."""
     later: tuple[Segment, ...]
-    """Segments after the damage: they cannot be joined any more."""
+    """Segments after the damage. They do not continue what is left of the log."""
     headless: tuple[Path, ...] = ()
     """Files of segments whose header cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
+    """Where the log ends. `commit_time_us` is the latest in any frame that was read, 0 when there was
+    none."""
+
     position: Position
     commit_time_us: int
     torn: TornTail | None
@@ -56,8 +69,8 @@ class Bounds:
     synced: Position
     """From the manifest."""
     owned_after: Sequence | None
-    """This node wrote the frames after this as primary, so their durable sequence numbers speak of it; None
-    when it wrote none."""
+    """This node wrote the frames after this as primary, so that their durable sequence numbers speak of its
+    own disk. None when it wrote none: those of another node speak of that node's disk."""
 
 
 def replay(
@@ -73,18 +86,24 @@ def replay(
 ) -> Recovered:
     """Gives every whole frame after `start` to `consume`, some at a time, in order.
 
-    `segments` is the catalog's chain, oldest first; `headless` are live files whose header cannot be read, as
-    a crash leaves the one that was made last. For `flushed_log_is_archived` see `log_after`.
+    `segments` is the catalog's chain, oldest first, and each gets the `end` that was found. `headless` are
+    live files whose header cannot be read: a crash leaves the newest segment like that. For
+    `flushed_log_is_archived` see `log_after`. `consume` gets frames, the position after them and the commit
+    time of the last.
 
-    Raises CorruptionError for another history than the manifest's, and for damage or a gap at or below the
-    bounds.
+    Raises CorruptionError when the log is of another history than the manifest, and for damage or a gap at or
+    below the bounds.
     """
+    # The last segment's end is not known from the header of a next one. Where it was archived, tables hold
+    # all of it, and it is not read to find out.
     if flushed_log_is_archived and segments and segments[-1].archived:
         segments[-1].end = (segments[-1].size_bytes, max(segments[-1].last_sequence, start.sequence))
     needed = log_after(segments, start, flushed_log_is_archived=flushed_log_is_archived)
     position, commit_time_us = start, 0
     torn: TornTail | None = None
     for index, segment in enumerate(needed):
+        # A missing segment is damage like any other: nothing after it continues the history. It need not be
+        # corruption, because a crash may lose a segment and keep the one after it.
         if segment.header.previous.sequence > position.sequence:
             reason = (
                 f"log records are missing before this segment: it begins at {segment.first_sequence}, "
@@ -93,21 +112,30 @@ def replay(
             torn = TornTail(segment.path, HEADER_BYTES, reason, None, tuple(needed[index:]))
             needed = needed[:index]
             break
-        walk = _SegmentReplay(fs, segment, database_id, position)
-        for frames in walk:
-            consume(frames, walk.position, walk.commit_time_us)
-        position = walk.position
-        commit_time_us = max(commit_time_us, walk.commit_time_us)
-        segment.end = (walk.offset, position.sequence)
-        if walk.damage is not None:
-            torn = TornTail(segment.path, walk.offset, walk.damage, segment, tuple(needed[index + 1 :]))
+
+        replayed = _SegmentReplay(fs, segment, database_id, position)
+        for frames in replayed:
+            consume(frames, replayed.position, replayed.commit_time_us)
+        position = replayed.position
+        # Readers do not insist that commit times never go back, but the next frame's must not be below any.
+        commit_time_us = max(commit_time_us, replayed.commit_time_us)
+        segment.end = (replayed.offset, position.sequence)
+
+        if replayed.damage is not None:
+            later = tuple(needed[index + 1 :])
+            torn = TornTail(segment.path, replayed.offset, replayed.damage, segment, later)
             needed = needed[: index + 1]
             break
+
+    # Before anything is called a torn tail, everything that could prove it durable is looked at.
     torn = _with_headless(torn, headless, start)
     if torn is not None:
         _raise_if_it_was_durable(fs, torn, headless, database_id, position, bounds)
         if torn.segment is None and not torn.later and not torn.headless:
-            torn = None
+            torn = None  # A headless file of log that tables hold: there is nothing to cut.
+
+    # A log can also end too early without any damage, when its last segments are gone or an older copy of it
+    # was put back. What was synced must be there, in the same history.
     synced = bounds.synced
     if position != synced and position.sequence <= synced.sequence:
         reason = "before" if position.sequence < synced.sequence else "in another history than"
@@ -122,10 +150,11 @@ def replay(
 
 
 def log_after(segments: list[Segment], start: Position, *, flushed_log_is_archived: bool) -> list[Segment]:
-    """The segments that may hold frames after `start`. How far the last one goes nobody knows yet.
+    """The segments that may hold frames after `start`. How far the last one goes is not known yet.
 
-    Only log that tables hold is archived, so that the last one need not be read if it is there. Whoever opens
-    beside a writer cannot rely on that: `start` may be older than the archive.
+    With `flushed_log_is_archived` the last one is left out when it is in the archive, where only log that
+    tables hold goes. A database that is opened while another process writes it cannot rely on that: its
+    `start` may be older than what is archived by now.
     """
     return [
         segment
@@ -136,6 +165,7 @@ def log_after(segments: list[Segment], start: Position, *, flushed_log_is_archiv
 
 
 def _with_headless(torn: TornTail | None, headless: tuple[Path, ...], start: Position) -> TornTail | None:
+    """Adds the files without a readable header whose frames, by their name, tables do not hold."""
     lost = tuple(path for path in headless if first_sequence_of(path.name) > start.sequence)
     if torn is not None:
         return replace(torn, headless=lost)
@@ -216,8 +246,13 @@ def _raise_if_it_was_durable(
     position: Position,
     bounds: Bounds,
 ) -> None:
+    """Raises CorruptionError when the first frame that is lost was durable once."""
     damaged = position.sequence + 1
     proof = bounds.synced.sequence
+
+    # The manifest's bound may be old: it is written at flushes and at a clean close. Each frame of our own
+    # says how far the log was durable when it was written, so that any header behind the damage is a witness,
+    # wherever it stands and whether its frame is whole or not.
     owned_after = bounds.owned_after
     if owned_after is not None and damaged > proof:
         places = [(path, 0) for path in (*(segment.path for segment in torn.later), *headless)]
@@ -225,6 +260,7 @@ def _raise_if_it_was_durable(
             places.append((torn.path, torn.offset + 1))
         found = (_durable_within(fs, path, offset, database_id, owned_after) for path, offset in places)
         proof = max([proof, *found])
+
     if damaged <= proof:
         raise CorruptionError(
             f"{torn.reason}, in log that was durable through sequence number {proof}",
@@ -254,10 +290,16 @@ def cut_torn_tail(fs: FileSystem, torn: TornTail, live: Path) -> list[Path]:
     kept: list[Path] = []
     for name in torn_to_forget(fs.list(live)):
         fs.unlink(live / name)
+
+    # The newest goes first, and the cut comes last: what a crash in between leaves is the same torn tail
+    # still.
     for path in (*torn.headless, *(segment.path for segment in reversed(torn.later))):
         aside = live / (path.name + ".torn")
         fs.rename(path, aside)
         kept.append(aside)
+
+    # What is cut is kept before it is cut. The good part goes into a new file, since the old one may be
+    # hard-linked: a checkpoint would lose what it has been promised.
     if torn.segment is not None:
         aside = live / f"{torn.path.name}.{torn.offset}.torn"
         _copy_tail(fs, torn.path, aside, torn.offset)
@@ -266,6 +308,8 @@ def cut_torn_tail(fs: FileSystem, torn: TornTail, live: Path) -> list[Path]:
         fs.unlink(staged)
         copy_file(fs, torn.path, staged, torn.offset)
         fs.rename(staged, torn.path)
+
+    # The next frame is appended after the cut: the cut has to be durable before it.
     fs.sync_directory(live)
     return kept
 
