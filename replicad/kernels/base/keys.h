@@ -8,11 +8,8 @@
 #include <string_view>
 
 #include "base/bytes.h"
-#include "memtable/memtable.h"
 
 namespace replicad {
-
-inline bool IsEntryKind(uint64_t trailer) { return static_cast<uint8_t>(trailer) - 1u <= 1u; }
 
 // The length of what the first `size` bytes of both have in common.
 inline size_t SharedBytes(const char* a, const char* b, size_t size) {

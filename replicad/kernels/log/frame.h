@@ -20,11 +20,11 @@
 #include <cstring>
 #include <string_view>
 
-#include "log/batch.h"
 #include "base/bytes.h"
 #include "base/crc32c.h"
-#include "memtable/memtable.h"
+#include "base/internal_key.h"
 #include "base/xxh64.h"
+#include "log/batch.h"
 
 namespace replicad {
 

@@ -18,23 +18,9 @@
 #include <string_view>
 
 #include "base/arena.h"
+#include "base/internal_key.h"
 
 namespace replicad {
-
-// Trailers: what follows the user key in an internal key. On disk in tables, never renumbered.
-enum class EntryKind : uint8_t { kPut = 1, kDelete = 2 };
-
-inline constexpr uint64_t kSequenceMax = (uint64_t{1} << 56) - 1;
-
-constexpr uint64_t MakeTrailer(uint64_t sequence, EntryKind kind) {
-  return sequence << 8 | static_cast<uint8_t>(kind);
-}
-constexpr uint64_t TrailerSequence(uint64_t trailer) { return trailer >> 8; }
-constexpr EntryKind TrailerKind(uint64_t trailer) { return static_cast<EntryKind>(trailer & 0xff); }
-// Sorts before every entry of the same key that a reader at `sequence` may see, and after the newer ones.
-constexpr uint64_t SeekTrailer(uint64_t sequence) {
-  return (sequence > kSequenceMax ? kSequenceMax : sequence) << 8 | 0xff;
-}
 
 class Memtable {
  public:

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "table/block_cache.h"
-#include "memtable/memtable.h"
 
 namespace replicad {
 

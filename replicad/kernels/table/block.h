@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/internal_key.h"
 #include "base/keys.h"
 
 namespace replicad {

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/internal_key.h"
 #include "table/block_cache.h"
 #include "table/bloom.h"
 #include "table/index.h"

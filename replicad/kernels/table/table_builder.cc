@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "table/bloom.h"
-#include "memtable/memtable.h"
+#include "base/internal_key.h"
 
 namespace replicad {
 
