@@ -17,7 +17,7 @@ def replace_file(fs: FileSystem, path: Path, data: Bytes) -> None:
 
 def stage_file(fs: FileSystem, path: Path, data: Bytes) -> Path:
     """The first half of `replace_file`: writes and syncs the new content beside `path`, which stays."""
-    staged = path.with_name(path.name + ".tmp")
+    staged = _staged(path)
     fs.unlink(staged)
     file = fs.create(staged)
     try:
@@ -54,6 +54,18 @@ def copy_file(fs: FileSystem, source: Path, target: Path, length: int | None = N
         writer.close()
 
 
+def rewrite_file(fs: FileSystem, path: Path, length: int | None = None) -> None:
+    """Puts a synced copy of the first `length` bytes (all by default) in the place of the file.
+
+    For a file that must not be changed where it lies: it may be hard-linked, or its pages may be in doubt.
+    Until the caller syncs the directory a crash can bring the old file back; it is whole.
+    """
+    staged = _staged(path)
+    fs.unlink(staged)
+    copy_file(fs, path, staged, length)
+    fs.rename(staged, path)
+
+
 def link_or_copy(fs: FileSystem, source: Path, target: Path) -> bool:
     """A hard link (True), or a synced copy where the file system has none."""
     try:
@@ -64,3 +76,8 @@ def link_or_copy(fs: FileSystem, source: Path, target: Path) -> bool:
             raise
         copy_file(fs, source, target)
         return False
+
+
+def _staged(path: Path) -> Path:
+    """Where the new content of `path` is made. The next opening removes what a crash leaves there."""
+    return path.with_name(path.name + ".tmp")

@@ -69,9 +69,7 @@ COPIES = (
         trap=6,
         name="a torn tail is cut where it lies",
         file="replicad/store/wal/recovery.py",
-        old="        fs.unlink(staged)\n"
-        "        copy_file(fs, torn.path, staged, torn.offset)\n"
-        "        fs.rename(staged, torn.path)\n",
+        old="        rewrite_file(fs, torn.path, torn.offset)\n",
         new="        content = fs.read_file(torn.path)[: torn.offset]\n"
         "        torn.path.write_bytes(content)\n",
         caught_by=("tests/store/test_recovery.py::test_a_torn_tail_is_cut_off_into_a_new_file",),
@@ -80,9 +78,9 @@ COPIES = (
         trap=6,
         name="a rewound log is cut where it lies",
         file="replicad/store/open/rewind.py",
-        old="    fs.unlink(staged)\n    copy_file(fs, path, staged, size_bytes)\n"
-        "    fs.rename(staged, path)\n",
-        new="    content = fs.read_file(path)[:size_bytes]\n    path.write_bytes(content)\n",
+        old="            rewrite_file(fs, kept[-1].path, cut_at)\n",
+        new="            content = fs.read_file(kept[-1].path)[:cut_at]\n"
+        "            kept[-1].path.write_bytes(content)\n",
         caught_by=("tests/store/open/test_rewind.py::test_a_tail_is_cut_off_into_a_new_file",),
     ),
     Mutation(

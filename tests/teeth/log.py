@@ -43,7 +43,7 @@ LOG = (
         trap=2,
         name="log in doubt is synced again instead of written again",
         file="replicad/store/wal/doubt.py",
-        old="                _write_again(fs, path)\n",
+        old="                rewrite_file(fs, path)\n",
         new="                fs.sync_file(path)\n",
         caught_by=("tests/store/test_durability.py::test_log_whose_sync_failed_is_written_again",),
     ),

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from replicad.env import Env, FileSystem
-from replicad.env.atomic import copy_file
+from replicad.env.atomic import rewrite_file
 from replicad.errors import DivergedError, InvalidArgument
 from replicad.options import Options
 from replicad.store.copies.checkpoint import write_state
@@ -65,9 +65,10 @@ def cut_back(env: Env, path: Path, options: Options, position: Position) -> None
         for segment in reversed(beyond):
             fs.unlink(segment.path)
 
-        # A segment that ends at the position already is not written again.
+        # The rest goes into a new file, since the old one may be hard-linked. A segment that ends at the
+        # position already is not written again.
         if cut_at is not None and cut_at < kept[-1].size_bytes:
-            _cut(fs, kept[-1].path, cut_at)
+            rewrite_file(fs, kept[-1].path, cut_at)
         fs.sync_directory(wal)
     finally:
         lock.release()
@@ -101,11 +102,3 @@ def _beginning_after(
         return None
     finally:
         file.close()
-
-
-def _cut(fs: FileSystem, path: Path, size_bytes: int) -> None:
-    """Writes the first bytes to a new file that takes the old one's place: the old one may be hard-linked."""
-    staged = path.with_name(path.name + ".tmp")
-    fs.unlink(staged)
-    copy_file(fs, path, staged, size_bytes)
-    fs.rename(staged, path)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from replicad.env import FileSystem
-from replicad.env.atomic import copy_file
+from replicad.env.atomic import rewrite_file
 
 MARK = "SYNC-FAILED"
 
@@ -29,7 +29,7 @@ def sync_log(fs: FileSystem, paths: Iterable[Path], live: Path) -> None:
     try:
         for path in paths:
             if doubted:
-                _write_again(fs, path)
+                rewrite_file(fs, path)
             else:
                 fs.sync_file(path)
         fs.sync_directory(live)
@@ -38,10 +38,3 @@ def sync_log(fs: FileSystem, paths: Iterable[Path], live: Path) -> None:
         raise
     if doubted:
         fs.unlink(live / MARK)
-
-
-def _write_again(fs: FileSystem, path: Path) -> None:
-    staged = path.with_name(path.name + ".tmp")
-    fs.unlink(staged)
-    copy_file(fs, path, staged)
-    fs.rename(staged, path)

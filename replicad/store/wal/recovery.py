@@ -25,7 +25,7 @@ from pathlib import Path
 
 from replicad import kernels
 from replicad.env import FileSystem, ReadFile
-from replicad.env.atomic import COPY_CHUNK_BYTES, copy_file
+from replicad.env.atomic import COPY_CHUNK_BYTES, rewrite_file
 from replicad.errors import CorruptionError, NewerFormatError
 from replicad.store.wal.frames import FrameWalk, frame_headers
 from replicad.store.wal.segment import HEADER_BYTES, Segment, first_sequence_of
@@ -304,10 +304,7 @@ def cut_torn_tail(fs: FileSystem, torn: TornTail, live: Path) -> list[Path]:
         aside = live / f"{torn.path.name}.{torn.offset}.torn"
         _copy_tail(fs, torn.path, aside, torn.offset)
         kept.append(aside)
-        staged = torn.path.with_name(torn.path.name + ".tmp")
-        fs.unlink(staged)
-        copy_file(fs, torn.path, staged, torn.offset)
-        fs.rename(staged, torn.path)
+        rewrite_file(fs, torn.path, torn.offset)
 
     # The next frame is appended after the cut: the cut has to be durable before it.
     fs.sync_directory(live)
