@@ -39,3 +39,12 @@ def parse_address(text: str) -> Address:
             "(127.0.0.1, [::1], localhost) may be used"
         )
     return Address(host, int(match["port"]))
+
+
+def address_of(text: str) -> Address | None:
+    """The address that a peer sent, or None if it is not one that this node may connect to."""
+    try:
+        address = parse_address(text)
+    except ConfigError:
+        return None
+    return address if address.port else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -86,3 +86,14 @@ class NodeRecords:
         # Shielded: a cancelled caller must not leave a write behind that runs beside `close`.
         job = asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
         await asyncio.shield(job)
+
+
+@contextlib.asynccontextmanager
+async def node_state(env: Env, data: Path) -> AsyncIterator[NodeRecords]:
+    """The state of the node whose directory this process now has to itself; LockedError if it has not."""
+    with locked_state(env, data) as state:
+        records = NodeRecords(state)
+        try:
+            yield records
+        finally:
+            await records.close()

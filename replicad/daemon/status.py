@@ -6,9 +6,18 @@ Bytes, seconds and microseconds are in the last word of a name.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from replicad.daemon.data.holding import Holding
+from replicad.daemon.data.verification import Verification
+from replicad.daemon.open_store import OpenStore
+from replicad.daemon.own_addresses import OwnAddresses
+from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.process import logs
+from replicad.daemon.roles.node_link import NodeLink
+from replicad.daemon.roles.peer_survey import PeerSurvey
+from replicad.daemon.roles.peers import Peers
+from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.env import Env
 from replicad.replication.copy.transfer import Transfer
 from replicad.replication.policy.slot_states import log_bytes_after
@@ -16,72 +25,104 @@ from replicad.replication.primary.node import PrimaryNode, ReplicaSession
 from replicad.replication.primary.sender import Sender
 from replicad.replication.primary.slot_upkeep import SlotView
 from replicad.replication.replica.follower import Follower
+from replicad.replication.wire.identify import Identity
 from replicad.server import ReplicaView
 from replicad.state import BootstrapProgress
 from replicad.store.database import Database
 
-if TYPE_CHECKING:
-    from replicad.daemon.program import NodeProgram
-
 Document = dict[str, Any]
 
 
-def node_document(node: NodeProgram) -> Document:
-    """The whole document, whatever the node is at the moment."""
-    store, follower, feed = node.store, node.link.follower, node.holding.feed
-    document: Document = {
-        "role": node.standing.role,
-        "standing": node.standing.value,
-        "node_id": node.identity.node.hex(),
-        "name": node.identity.name,
-        "listen": str(node.clients.address),
-        **node.listening,
-        "database_id": None,
-        "position": None,
-        "fenced_by_epoch": node.memory.fenced_by,
-        "clash": node.certainty.clashes,
-        "log_lines_dropped": logs.lines_dropped(),
-        "discarded": {"batches": node.holding.discarded.batches, "files": list(node.holding.discarded.files)},
-        "peers": [
-            {
-                "node_id": peer.node_id.hex(),
-                "replication": peer.replication,
-                "clients": peer.clients,
-                "away_seconds": peer.away_seconds,
-            }
-            for peer in node.peers
-        ],
-    }
-    if store is not None:
-        document |= store_document(store)
-    if node.standing.role == "replica":
-        document |= _replica_document(node)
-    document["verification"] = node.verification.document()
-    document["backup"] = node.holding.backups.document()
-    document["log_archive"] = node.holding.archiving.document()
-    if feed is not None and store is not None:
-        document["synchronous"] = feed.waits.describe()
-        document["copy_bytes_per_second"] = node.copy_bytes_per_second
-        document["replicas"] = replicas_document(node.env, feed, store)
-    if follower is not None:
-        document["link"] = link_document(node.env, follower)
-        document["bootstrap"] = bootstrap_document(node.env, follower)
-    return document
+class NodeStatus:
+    """The whole document, out of the parts of the node."""
 
+    def __init__(
+        self,
+        env: Env,
+        identity: Identity,
+        *,
+        standing: OwnStanding,
+        store: OpenStore,
+        data: Holding,
+        memory: RoleMemory,
+        peers: Peers,
+        link: NodeLink,
+        survey: PeerSurvey,
+        verification: Verification,
+        addresses: OwnAddresses,
+    ) -> None:
+        self._env = env
+        self._identity = identity
+        self._standing = standing
+        self._store = store
+        self._data = data
+        self._memory = memory
+        self._peers = peers
+        self._link = link
+        self._survey = survey
+        self._verification = verification
+        self._addresses = addresses
 
-def _replica_document(node: NodeProgram) -> Document:
-    primary = node.memory.primary
-    document: Document = {
-        "primary": None if primary is None else str(primary),
-        "primary_clients": node.memory.primary_clients,
-        "path": [id.hex() for id in node.link.path],
-        "link": {"state": "none", "waits_for": "a primary to be found"},
-        "bootstrap": None,
-        "last_bootstrap": node.link.last_bootstrap,
-    }
-    if node.store is not None and node.link.follower is not None:
-        document["lag_sequences"] = node.link.follower.lag_sequences
-    return document
+    def document(self) -> Document:
+        store, feed, follower = self._store.database, self._store.feed, self._link.follower
+        document = self._node_document()
+        if store is not None:
+            document |= store_document(store)
+        if self._standing.role == "replica":
+            document |= self._replica_document()
+        document["verification"] = self._verification.document()
+        document["backup"] = self._data.backups.document()
+        document["log_archive"] = self._data.archiving.document()
+
+        # Neither depends on the role: a replica serves other replicas, and a fenced node may have a link.
+        if feed is not None and store is not None:
+            document["synchronous"] = feed.waits.describe()
+            document["copy_bytes_per_second"] = feed.throttle.bytes_per_second
+            document["replicas"] = replicas_document(self._env, feed, store)
+        if follower is not None:
+            document["link"] = link_document(self._env, follower)
+            document["bootstrap"] = bootstrap_document(self._env, follower)
+        return document
+
+    def _node_document(self) -> Document:
+        discarded = self._data.discarded
+        return {
+            "role": self._standing.role,
+            "standing": self._standing.current.value,
+            "node_id": self._identity.node.hex(),
+            "name": self._identity.name,
+            "listen": self._addresses.clients,
+            **self._addresses.bound,
+            "database_id": None,
+            "position": None,
+            "fenced_by_epoch": self._memory.fenced_by,
+            "clash": self._survey.clashes,
+            "log_lines_dropped": logs.lines_dropped(),
+            "discarded": {"batches": discarded.batches, "files": list(discarded.files)},
+            "peers": [
+                {
+                    "node_id": peer.node_id.hex(),
+                    "replication": peer.replication,
+                    "clients": peer.clients,
+                    "away_seconds": peer.away_seconds,
+                }
+                for peer in self._peers
+            ],
+        }
+
+    def _replica_document(self) -> Document:
+        primary = self._memory.primary
+        document: Document = {
+            "primary": None if primary is None else str(primary),
+            "primary_clients": self._memory.primary_clients,
+            "path": [id.hex() for id in self._link.path],
+            "link": {"state": "none", "waits_for": "a primary to be found"},
+            "bootstrap": None,
+            "last_bootstrap": self._link.last_bootstrap,
+        }
+        if self._store.database is not None and self._link.follower is not None:
+            document["lag_sequences"] = self._link.follower.lag_sequences
+        return document
 
 
 def replica_views(feed: PrimaryNode) -> list[ReplicaView]:

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from replicad.daemon.config import load_replica
-from replicad.daemon.program import NodeProgram
+from replicad.daemon.parts import NodeParts
 from replicad.errors import RoleRefused
 from replicad.replication.policy.agree import Code, has_diverged
 from tests.support.programs import again, primary, replica_of, started, streams, until
 
 
 @asynccontextmanager
-async def other_history(directory: Path, writes: int = 2) -> AsyncIterator[NodeProgram]:
+async def other_history(directory: Path, writes: int = 2) -> AsyncIterator[NodeParts]:
     """A primary that lost its last write and wrote others instead, while its replica at "r", which has that
     write, was down."""
     async with primary(directory / "p") as p:
@@ -41,24 +41,24 @@ async def other_history(directory: Path, writes: int = 2) -> AsyncIterator[NodeP
         yield p
 
 
-def replica(p: NodeProgram, data: Path, **flags: Any) -> Any:
-    config = load_replica(None, data=data, listen=":0", primary=p.listening["replication"], **flags)
+def replica(p: NodeParts, data: Path, **flags: Any) -> Any:
+    config = load_replica(None, data=data, listen=":0", primary=p.addresses.replication, **flags)
     return started(config)
 
 
 async def test_a_replica_of_another_history_refuses_reads(tmp_path: Path) -> None:
     """Through a restart in which it reaches nobody, and until it follows its history again."""
     async with other_history(tmp_path) as p, replica(p, tmp_path / "r") as r:
-        r.spawn(r.verification.run())
-        await until(lambda: r.reads_refused is not None)
-        assert r.reads_refused is not None and r.reads_refused.startswith("DIVERGED")
-        document = r.status()
+        r.tasks.spawn(r.verification.run())
+        await until(lambda: r.served.reads_refused is not None)
+        assert r.served.reads_refused is not None and r.served.reads_refused.startswith("DIVERGED")
+        document = r.status.document()
         assert document["link"]["stopped_code"] == "diverged"
         assert document["verification"]["refuses_reads"] and "history" in document["verification"]["doubt"]
-        await until(lambda: bool((found := r._records.state.view().verification) and found.diverged))
-        await until(lambda: r._records.state.view().verification is not None)
+        await until(lambda: bool((found := r.records.state.view().verification) and found.diverged))
+        await until(lambda: r.records.state.view().verification is not None)
     async with replica(p, tmp_path / "r") as r:
-        assert r.reads_refused is not None
+        assert r.served.reads_refused is not None
 
 
 async def test_it_serves_where_that_is_configured(tmp_path: Path) -> None:
@@ -67,15 +67,15 @@ async def test_it_serves_where_that_is_configured(tmp_path: Path) -> None:
         other_history(tmp_path) as p,
         replica(p, tmp_path / "r", verification__on_divergence="serve") as r,
     ):
-        await until(lambda: r.status()["verification"]["doubt"] is not None)
-        assert r.reads_refused is None
+        await until(lambda: r.status.document()["verification"]["doubt"] is not None)
+        assert r.served.reads_refused is None
 
 
 async def test_a_primary_that_is_behind_its_replica_has_another_history(tmp_path: Path) -> None:
     """It lost what it wrote; a replica that feeds replicas may be behind them for a while."""
     async with other_history(tmp_path, writes=0) as p, replica(p, tmp_path / "r") as r:
-        await until(lambda: r.reads_refused is not None)
-        assert r.status()["link"]["stopped_code"] == Code.REPLICA_AHEAD.value
+        await until(lambda: r.served.reads_refused is not None)
+        assert r.status.document()["link"]["stopped_code"] == Code.REPLICA_AHEAD.value
     assert not has_diverged(Code.REPLICA_AHEAD.value, follows_primary=False)
     assert not has_diverged(Code.WRONG_DATABASE.value, follows_primary=True)
     assert not has_diverged(None, follows_primary=True)
@@ -86,16 +86,16 @@ async def test_a_replica_of_another_history_rejoins(tmp_path: Path) -> None:
     its primary has."""
     async with other_history(tmp_path) as p:
         async with replica(p, tmp_path / "r") as r:
-            await until(lambda: r.reads_refused is not None)
-            said = await r.rejoin(None, 0)
+            await until(lambda: r.served.reads_refused is not None)
+            said = await r.following.rejoin(None, 0)
             assert said.startswith("saved: ")
-            await until(lambda: streams(r, b"p") and r.reads_refused is None)
+            await until(lambda: streams(r, b"p") and r.served.reads_refused is None)
             assert r.store is not None and r.store.get(b"k") == b"another 1"
-            discarded = r.status()["discarded"]
+            discarded = r.status.document()["discarded"]
             assert discarded["batches"] >= 1
             assert any(b"of both" in Path(file).read_bytes() for file in discarded["files"])
         async with replica(p, tmp_path / "r") as r:
-            assert r.status()["discarded"] == discarded
+            assert r.status.document()["discarded"] == discarded
 
 
 async def test_who_cannot_rejoin_stays_as_it_is(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ async def test_who_cannot_rejoin_stays_as_it_is(tmp_path: Path) -> None:
             (r, r.clients.address.port, "nobody answers"),
         ):
             with pytest.raises(RoleRefused, match=why):
-                await node.rejoin("127.0.0.1", port)
+                await node.following.rejoin("127.0.0.1", port)
         assert streams(r, b"p")
 
 
@@ -126,9 +126,9 @@ async def test_a_replica_that_would_discard_rejoins_where_it_may_not_follow(tmp_
         p.store.put(b"k", b"v")
         await until(lambda: a.store is not None and a.store.get(b"k") == b"v")
         await a.link.stop()
-        await b.promote(force=True)
+        await b.promotion.promote(force=True)
         with pytest.raises(RoleRefused, match="rejoin"):
-            await a.follow(*b.clients.address)
-        assert "saved: 1 batches" in await a.rejoin(*b.clients.address)
-        await until(lambda: streams(a, b"p") and a.epoch == 2)
+            await a.following.follow(*b.clients.address)
+        assert "saved: 1 batches" in await a.following.rejoin(*b.clients.address)
+        await until(lambda: streams(a, b"p") and a.open_store.epoch == 2)
         assert a.store is not None and a.store.get(b"k") is None

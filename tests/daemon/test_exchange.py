@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import replicad.daemon.data.holding
-from replicad.daemon.roles.peers import address_of
+from replicad.daemon.addresses import address_of
 from replicad.errors import RoleRefused
 from replicad.replication.wire.identify import VERSIONS
 from replicad.replication.wire.meeting import exchange
@@ -72,7 +72,7 @@ async def test_a_replica_is_not_overwritten_by_another_database(
         await gate.until_reached()
         assert node.store is None
         with pytest.raises(RoleRefused, match="another database"):
-            await node.follow("127.0.0.1", q.clients.address.port)
+            await node.following.follow("127.0.0.1", q.clients.address.port)
         gate.open()
         await until(lambda: streams(node, b"p"))
 
@@ -88,7 +88,7 @@ async def test_the_first_copy_decides_also_when_it_was_asked_for_another_before(
         replica_of(p, tmp_path / "r") as node,
     ):
         await gate.until_reached()
-        asked = asyncio.ensure_future(node.follow("127.0.0.1", q.clients.address.port))
+        asked = asyncio.ensure_future(node.following.follow("127.0.0.1", q.clients.address.port))
         await until(lambda: node.link.follower is not None and node.link.follower.link.state == "installing")
         gate.open()
         with pytest.raises(RoleRefused, match="another database"):
@@ -149,9 +149,9 @@ async def test_who_connects_while_sessions_end_is_not_served_from_a_store_that_c
     again, and never waits for a store that is gone."""
     async with primary(tmp_path / "p") as p, replica_of(p, tmp_path / "r") as node:
         await until(lambda: streams(node, b"p"))
-        address = address_of(node.listening["replication"])
+        address = address_of(node.addresses.replication)
         assert address is not None
-        end_sessions, answers = node.holding.replicas.end_sessions, list[Message]()
+        end_sessions, answers = node.data.replicas.end_sessions, list[Message]()
         hello = Hello(VERSIONS, b"c" * 16, b"c" * 16, None, (), "a test")
 
         async def connected_meanwhile() -> None:
@@ -159,7 +159,7 @@ async def test_who_connects_while_sessions_end_is_not_served_from_a_store_that_c
             answers.append(await exchange(*address, hello, seconds=20))
 
         with monkeypatch.context() as patched:
-            patched.setattr(node.holding.replicas, "end_sessions", connected_meanwhile)
+            patched.setattr(node.data.replicas, "end_sessions", connected_meanwhile)
             node.verification.order_repair("for a test")
             await until(lambda: bool(answers) and streams(node, b"p"))
         assert isinstance(answers[0], Refuse)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from replicad.daemon.program import NodeProgram
+from replicad.daemon.parts import NodeParts
 from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.connection import dial
 from replicad.replication.wire.meeting import exchange
@@ -20,9 +20,9 @@ LAST = (1 << 32) - 1
 ASK_SECONDS = 20
 
 
-def epoch_from(node: NodeProgram, epoch: int, *epochs: EpochRecord) -> StandingMessage:
+def epoch_from(node: NodeParts, epoch: int, *epochs: EpochRecord) -> StandingMessage:
     """What anybody may say who asked the node once."""
-    said = node.certainty.introduce()
+    said = node.survey.introduce()
     assert said.position is not None
     position = replace(said.position, epoch=Epoch(epoch))
     return replace(
@@ -30,8 +30,8 @@ def epoch_from(node: NodeProgram, epoch: int, *epochs: EpochRecord) -> StandingM
     )
 
 
-async def say(node: NodeProgram, message: StandingMessage) -> None:
-    host, _, port = node.listening["replication"].rpartition(":")
+async def say(node: NodeParts, message: StandingMessage) -> None:
+    host, _, port = node.addresses.replication.rpartition(":")
     await exchange(host, int(port), message, seconds=ASK_SECONDS)
 
 
@@ -47,22 +47,22 @@ async def test_nobody_fences_a_primary_by_a_message(tmp_path: Path) -> None:
         for epoch, fork in ((LAST, None), (LAST, here), (2, None), (2, elsewhere), (2, beyond)):
             records = () if fork is None else (EpochRecord(Epoch(epoch), b"e" * 16, fork),)
             await say(node, epoch_from(node, epoch, *records))
-            assert node.standing is Standing.PRIMARY, (epoch, fork)
-            assert node.status()["clash"] is not None
+            assert node.standing.current is Standing.PRIMARY, (epoch, fork)
+            assert node.status.document()["clash"] is not None
         await say(node, epoch_from(node, 2, EpochRecord(Epoch(2), b"e" * 16, here)))
-        assert node.standing is Standing.FENCED
-        await until(lambda: node.memory.fenced_by == 2 and not node.roles._changing.locked())
-        await node.promote(force=True)
-        assert (node.standing, node.epoch) == (Standing.PRIMARY, 3)
+        assert node.standing.current is Standing.FENCED
+        await until(lambda: node.memory.fenced_by == 2 and not node.lock.is_taken)
+        await node.promotion.promote(force=True)
+        assert (node.standing.current, node.open_store.epoch) == (Standing.PRIMARY, 3)
     async with again(tmp_path / "p") as node:
-        assert node.standing.role == "primary"
+        assert node.standing.current.role == "primary"
 
 
 async def test_nobody_fences_a_primary_as_its_replica(tmp_path: Path) -> None:
     """A CLAIM of a higher epoch without proof is refused."""
     async with primary(tmp_path / "p") as node:
         assert node.store is not None
-        host, _, port = node.listening["replication"].rpartition(":")
+        host, _, port = node.addresses.replication.rpartition(":")
         connection = await dial(host, int(port))
         database = node.store.database_id
         connection.send(Hello((1,), b"x" * 16, b"y" * 16, database, (), "x"))
@@ -72,16 +72,16 @@ async def test_nobody_fences_a_primary_as_its_replica(tmp_path: Path) -> None:
             pass
         connection.close()
         assert decided.outcome == "stop"
-        assert node.standing is Standing.PRIMARY
+        assert node.standing.current is Standing.PRIMARY
 
 
 async def test_a_fence_of_before_that_nothing_true_can_be_above_is_lifted(tmp_path: Path) -> None:
     """What an older version believed: promoting by force begins the next epoch."""
     async with primary(tmp_path / "p") as node:
-        node.roles.fence(LAST)
-        await until(lambda: node.memory.fenced_by == LAST and not node.roles._changing.locked())
-        await node.promote(force=True)
-        assert (node.standing, node.epoch) == (Standing.PRIMARY, 2)
+        node.fencing.fence(LAST)
+        await until(lambda: node.memory.fenced_by == LAST and not node.lock.is_taken)
+        await node.promotion.promote(force=True)
+        assert (node.standing.current, node.open_store.epoch) == (Standing.PRIMARY, 2)
 
 
 @pytest.mark.parametrize("epoch", [2, LAST])
@@ -93,18 +93,18 @@ async def test_nobody_promotes_a_replica_by_a_message(tmp_path: Path, epoch: int
         store = node.store
         assert store is not None
         await until(lambda: store.durable_position == store.position)
-        host, _, port = node.listening["replication"].rpartition(":")
+        host, _, port = node.addresses.replication.rpartition(":")
         for giver in (p.identity.node, b"x" * 16):
             grant = Grant(giver, store.database_id, store.durable_position, epoch)
             answer = await exchange(host, int(port), grant, seconds=ASK_SECONDS)
             assert isinstance(answer, Refuse) and "gave" in answer.reason
-        assert node.standing is Standing.FOLLOWING and p.standing is Standing.PRIMARY
+        assert node.standing.current is Standing.FOLLOWING and p.standing.current is Standing.PRIMARY
 
 
 async def test_a_primary_that_is_pointed_at_itself_raises_no_alarm(tmp_path: Path) -> None:
     async with primary(tmp_path / "p") as node:
-        await say(node, node.certainty.introduce())
-        assert node.status()["clash"] is None
+        await say(node, node.survey.introduce())
+        assert node.status.document()["clash"] is None
 
 
 async def test_an_alarm_ends_with_its_reason(tmp_path: Path) -> None:
@@ -113,6 +113,6 @@ async def test_an_alarm_ends_with_its_reason(tmp_path: Path) -> None:
         assert node.store is not None
         other = replace(epoch_from(node, 1), standing="primary")
         await say(node, other)
-        assert "is a primary in epoch 1 as well" in (node.status()["clash"] or "")
+        assert "is a primary in epoch 1 as well" in (node.status.document()["clash"] or "")
         await say(node, replace(other, standing="following"))
-        assert node.status()["clash"] is None
+        assert node.status.document()["clash"] is None

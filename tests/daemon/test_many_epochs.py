@@ -37,7 +37,7 @@ async def test_a_replica_from_before_the_epochs_that_are_told_follows(
             await until(lambda: streams(r, b"p"))
             await until(lambda: r.peers.get(p.identity.node) is not None)
             if diverged:
-                await r.promote(force=True)
+                await r.promotion.promote(force=True)
                 assert r.store is not None
                 r.store.put(b"of", b"r")
         assert p.store is not None

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+import replicad.daemon.parts
 import replicad.daemon.program
 from replicad.daemon.config import load_primary
 from replicad.daemon.data.holding import Holding
 from replicad.errors import DiskFullError, PoisonedError
 from replicad.store.core import Role
 from replicad.store.database import Database
-from tests.support.programs import primary, started, until
+from tests.support.programs import primary, primary_program, started, until
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), DiskFullError("no room")])
@@ -24,7 +25,8 @@ async def test_what_fails_once_a_second_is_tried_again(
 ) -> None:
     """Neither does it end the node, nor keep it from what else is to be done."""
     monkeypatch.setattr(replicad.daemon.program, "TICK_SECONDS", 0)
-    async with primary(tmp_path / "p") as node:
+    async with primary_program(tmp_path / "p") as program:
+        node = program.parts
         tried, noted = [], []
 
         async def failing() -> None:
@@ -35,9 +37,9 @@ async def test_what_fails_once_a_second_is_tried_again(
             noted.append(True)
 
         with monkeypatch.context() as patched:
-            patched.setattr(node.holding.feed, "tick", failing)
+            patched.setattr(node.open_store.feed, "tick", failing)
             patched.setattr(node.link, "note_progress", note_progress)
-            ticking = asyncio.ensure_future(node.tick())
+            ticking = asyncio.ensure_future(program.tick())
             await until(lambda: ticking.done() or (len(tried) > 1 and len(noted) > 1))
             assert ticking.cancel()
 
@@ -46,15 +48,15 @@ async def test_a_store_that_stopped_ends_what_is_done_once_a_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replicad.daemon.program, "TICK_SECONDS", 0)
-    async with primary(tmp_path / "p") as node:
+    async with primary_program(tmp_path / "p") as program:
 
         async def failing() -> None:
             raise PoisonedError("a sync failed")
 
-        monkeypatch.setattr(node.holding.feed, "tick", failing)
+        monkeypatch.setattr(program.parts.open_store.feed, "tick", failing)
         with pytest.raises(PoisonedError):
             async with asyncio.timeout(20):
-                await node.tick()
+                await program.tick()
 
 
 @pytest.mark.parametrize("taken", ["listen", "replication", "http"])
@@ -64,7 +66,8 @@ async def test_a_node_that_lacks_a_port_serves_nobody(
     """It ends before its data is opened, and before it is called ready: no write was taken that a node which
     never ran acknowledged."""
     told: list[str] = []
-    monkeypatch.setattr(replicad.daemon.program, "notify", lambda *texts: told.extend(texts))
+    for module in (replicad.daemon.program, replicad.daemon.parts):
+        monkeypatch.setattr(module, "notify", lambda *texts: told.extend(texts))
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -97,5 +100,5 @@ async def test_nobody_is_let_in_before_the_data_is_open(
     monkeypatch.setattr(Holding, "open", looking)
     async with primary(tmp_path / "p") as node:
         assert seen == [errno.ECONNREFUSED] * 2
-        host, _, port = node.listening["replication"].rpartition(":")
+        host, _, port = node.addresses.replication.rpartition(":")
         socket.create_connection((host, int(port)), 20).close()

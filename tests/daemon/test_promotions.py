@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from replicad.daemon.program import NodeProgram
+from replicad.daemon.parts import NodeParts
 from replicad.errors import RoleRefused
 from replicad.replication.policy.roles import Standing
 from tests.support.programs import primary, replica_of, streams, until
 
 
-def knows(node: NodeProgram, other: NodeProgram) -> bool:
+def knows(node: NodeParts, other: NodeParts) -> bool:
     peer = node.peers.get(other.identity.node)
     return peer is not None and bool(peer.is_proven)
 
@@ -23,7 +23,7 @@ class Cluster:
     """A primary that is dead, and two replicas of it: `ahead` has what it acknowledged last, `behind` was
     down then and is back."""
 
-    def __init__(self, ahead: NodeProgram, behind: NodeProgram, stop_ahead: AsyncExitStack) -> None:
+    def __init__(self, ahead: NodeParts, behind: NodeParts, stop_ahead: AsyncExitStack) -> None:
         self.ahead, self.behind = ahead, behind
         self.stop_ahead = stop_ahead
 
@@ -53,9 +53,9 @@ async def test_a_replica_is_not_promoted_while_another_has_more(tmp_path: Path) 
     async with after_the_primary_died(tmp_path) as cluster:
         where = str(cluster.ahead.clients.address)
         with pytest.raises(RoleRefused, match=f"{where} is further.*2 to 101"):
-            await cluster.behind.promote(force=False)
-        assert cluster.behind.standing is Standing.FOLLOWING
-        assert await cluster.ahead.promote(force=False) == ""
+            await cluster.behind.promotion.promote(force=False)
+        assert cluster.behind.standing.current is Standing.FOLLOWING
+        assert await cluster.ahead.promotion.promote(force=False) == ""
 
 
 async def test_a_forced_promotion_says_what_another_has(tmp_path: Path) -> None:
@@ -63,10 +63,10 @@ async def test_a_forced_promotion_says_what_another_has(tmp_path: Path) -> None:
     async with after_the_primary_died(tmp_path) as cluster:
         ahead = cluster.ahead
         await ahead.link.stop()
-        lost = await cluster.behind.promote(force=True)
+        lost = await cluster.behind.promotion.promote(force=True)
         assert "2 to 101" in lost and str(ahead.clients.address) in lost
         with pytest.raises(RoleRefused, match=r"discard sequence numbers 2 to 101.*rejoin"):
-            await ahead.follow(*cluster.behind.clients.address)
+            await ahead.following.follow(*cluster.behind.clients.address)
         assert ahead.store is not None and ahead.store.position.sequence == 101
 
 
@@ -77,9 +77,9 @@ async def test_a_replica_that_cannot_be_asked_is_named(tmp_path: Path) -> None:
         behind, where = cluster.behind, str(cluster.ahead.clients.address)
         await cluster.stop_ahead.aclose()
         with pytest.raises(RoleRefused, match=f"{where} cannot be asked"):
-            await behind.promote(force=False)
-        assert behind.drop_slot(cluster.ahead.identity.node)
-        assert await behind.promote(force=False) == ""
+            await behind.promotion.promote(force=False)
+        assert behind.served.drop_slot(cluster.ahead.identity.node)
+        assert await behind.promotion.promote(force=False) == ""
 
 
 async def test_replicas_hear_of_each_other_and_of_who_was_dropped(tmp_path: Path) -> None:
@@ -88,8 +88,8 @@ async def test_replicas_hear_of_each_other_and_of_who_was_dropped(tmp_path: Path
         await until(lambda: streams(a, b"p"))
         async with replica_of(p, tmp_path / "b") as b:
             await until(lambda: streams(b, b"p") and knows(a, b) and knows(p, b))
-        await until(lambda: b.identity.node not in (p.holding.feed.sessions if p.holding.feed else ()))
-        assert p.drop_slot(b.identity.node)
+        await until(lambda: b.identity.node not in (p.open_store.feed.sessions if p.open_store.feed else ()))
+        assert p.served.drop_slot(b.identity.node)
         await until(lambda: not knows(a, b))
         assert not knows(p, b)
 
@@ -105,5 +105,5 @@ async def test_nodes_that_a_replica_does_not_know_are_found_through_others(tmp_p
         await until(lambda: streams(b, b"p") and streams(c, b"p") and knows(a, c) and knows(b, a))
         await until(lambda: not b.peers._checking)
         b.peers.forget(c.identity.node)
-        asked = await b.certainty.ask_around()
+        asked = await b.survey.ask_transitively()
         assert c.identity.node in {answer.node for answer in asked.values() if answer is not None}

@@ -11,9 +11,10 @@ import pytest
 
 import replicad.daemon.data.holding
 from replicad.daemon.config import load_replica
-from replicad.daemon.node import node_state
+from replicad.daemon.parts import NodeParts
 from replicad.daemon.process.supervise import Stop
 from replicad.daemon.program import NodeProgram
+from replicad.daemon.records import node_state
 from replicad.env import Env
 from replicad.store.database import open_database
 
@@ -27,20 +28,20 @@ def copy_of(path: Path, value: bytes, target: Path) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def replica(data: Path) -> AsyncIterator[NodeProgram]:
+async def replica(data: Path) -> AsyncIterator[NodeParts]:
     """A replica that serves but follows nobody."""
     config = load_replica(None, data=data, listen=":0", primary=":1")
     async with node_state(Env(), data) as records:
-        node = NodeProgram(config, Env(), records, Stop())
+        program = NodeProgram(config, Env(), records, Stop())
         try:
-            await node.start()
-            await node.link.stop()
-            yield node
+            await program.start()
+            await program.parts.link.stop()
+            yield program.parts
         finally:
-            await node.close()
+            await program.close()
 
 
-async def ask(node: NodeProgram, *parts: bytes) -> bytes:
+async def ask(node: NodeParts, *parts: bytes) -> bytes:
     """The first line or bulk of the reply to a command on the node's client port."""
     reader, writer = await asyncio.open_connection(*node.clients.address)
     writer.write(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
@@ -106,5 +107,5 @@ async def test_without_data_no_write_counts_as_held_by_replicas(tmp_path: Path) 
     for."""
     config = load_replica(None, data=tmp_path / "data", listen=":0", primary=":1", link__synchronous="any 1")
     async with node_state(Env(), config.data) as records:
-        node = NodeProgram(config, Env(), records, Stop())
-        assert node.waits.released(5) == 0
+        node = NodeParts(config, Env(), records, Stop())
+        assert node.served.waits.released(5) == 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from replicad.daemon.roles.switchover import get_ready
+from replicad.daemon.open_store import OpenStore
+from replicad.daemon.own_standing import OwnStanding
+from replicad.daemon.roles.takeover import Takeover
+from replicad.replication.options import RoleOptions
 from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.messages import Handover, Ready, Refuse
 from tests.support.fake_store import FakeStore
@@ -18,9 +20,22 @@ from tests.support.programs import primary, replica_of, streams, until
 WITHIN_MS = 20_000
 
 
-def behind(store: FakeStore, standing: Standing = Standing.FOLLOWING) -> Any:
-    """A node as far as a handover looks at it."""
-    return SimpleNamespace(store=store, standing=standing)
+def behind(store: FakeStore, standing: Standing = Standing.FOLLOWING) -> Takeover:
+    """A target as far as a handover looks at it."""
+    unused: Any = None
+    own_standing, open_store = OwnStanding(), OpenStore()
+    own_standing.begin_as(standing)
+    open_store.database = cast(Any, store)
+    return Takeover(
+        RoleOptions(),
+        standing=own_standing,
+        store=open_store,
+        memory=unused,
+        peers=unused,
+        link=unused,
+        promotion=unused,
+        lock=unused,
+    )
 
 
 def handover(store: FakeStore, within_ms: int = WITHIN_MS) -> Handover:
@@ -30,7 +45,7 @@ def handover(store: FakeStore, within_ms: int = WITHIN_MS) -> Handover:
 async def test_a_target_is_ready_when_the_position_is_durable() -> None:
     store = FakeStore(auto_sync=False)
     store.write(b"v")
-    answer = asyncio.ensure_future(get_ready(behind(store), handover(store)))
+    answer = asyncio.ensure_future(behind(store).get_ready(handover(store)))
     for _ in range(5):
         store.notify()
         await asyncio.sleep(0)
@@ -42,7 +57,7 @@ async def test_a_target_is_ready_when_the_position_is_durable() -> None:
 async def test_a_target_that_is_not_there_in_time_is_behind() -> None:
     store = FakeStore(auto_sync=False)
     store.write(b"v")
-    answer = await get_ready(behind(store), handover(store, within_ms=1))
+    answer = await behind(store).get_ready(handover(store, within_ms=1))
     assert isinstance(answer, Refuse)
     assert answer.code == "behind"
 
@@ -52,7 +67,7 @@ async def test_a_target_that_is_not_there_in_time_is_behind() -> None:
 )
 async def test_only_a_follower_gets_ready(standing: Standing) -> None:
     store = FakeStore()
-    answer = await get_ready(behind(store, standing), handover(store))
+    answer = await behind(store, standing).get_ready(handover(store))
     assert isinstance(answer, Refuse)
     assert answer.code == "not-following"
 
@@ -67,7 +82,7 @@ async def test_a_node_shows_its_durable_position(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(type(store), "durable_position", durable)
         store.put(b"k", b"v")
         assert store.position != durable
-        assert node._shown().position == str(durable)
+        assert node.publisher.state().position == str(durable)
 
 
 async def test_acknowledged_writes_that_are_not_durable_make_replicas_older(
@@ -79,7 +94,7 @@ async def test_acknowledged_writes_that_are_not_durable_make_replicas_older(
         replica_of(node, tmp_path / "r") as r,
     ):
         await until(lambda: streams(r, b"a"))
-        store, feed = node.store, node.holding.feed
+        store, feed = node.store, node.open_store.feed
         assert store is not None and feed is not None
         await until(lambda: len(feed.sessions) == 1)
         (session,) = feed.sessions.values()
@@ -103,7 +118,7 @@ async def test_a_change_of_role_outlives_whoever_asked_for_it(tmp_path: Path) ->
             steps.append("done")
             return ""
 
-        asker = asyncio.ensure_future(node.roles.change(change()))
+        asker = asyncio.ensure_future(node.lock.run(change()))
         await begun.wait()
         asker.cancel()
         await asyncio.gather(asker, return_exceptions=True)

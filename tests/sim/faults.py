@@ -138,7 +138,7 @@ class Faults:
             node = machine.node
             if node is None or node.store is None or not machine.process or not machine.process.serving:
                 return False
-            if node.standing in (Standing.PROMOTING, Standing.HANDING_OVER, Standing.PAUSED):
+            if node.standing.current in (Standing.PROMOTING, Standing.HANDING_OVER, Standing.PAUSED):
                 return False
         return all(b"role" not in m.kept or not m.record_says_granted() for m in self.world.machines)
 
@@ -164,9 +164,9 @@ class Faults:
             if node is None or node.store is None or machine.process is None or machine.process.paused:
                 continue
             is_newest = node.store.durable_position.epoch >= self.world.newest_epoch()
-            if node.standing is Standing.PRIMARY and is_newest:
+            if node.standing.current is Standing.PRIMARY and is_newest:
                 seconds = self.draw.choice((0.5, 2.0))
-                self._begin(machine, "switchover", node.switch_over(None, timeout_seconds=seconds))
+                self._begin(machine, "switchover", node.switchover.switch_over(None, timeout_seconds=seconds))
                 return True
         return False
 
@@ -175,21 +175,21 @@ class Faults:
         node = machine.node
         if node is None or node.store is None or not self._may_change_roles():
             return
-        if node.standing not in (Standing.FOLLOWING, Standing.FENCED) or machine.process.paused:  # type: ignore[union-attr]
+        if node.standing.current not in (Standing.FOLLOWING, Standing.FENCED) or machine.process.paused:  # type: ignore[union-attr]
             return
         if node.store.durable_position.epoch < self.world.newest_epoch():
             return
         force = self.draw.random() < 0.7
-        self._begin(machine, "promote", node.promote(force=force))
+        self._begin(machine, "promote", node.promotion.promote(force=force))
 
     def take_back(self, machine: Machine) -> None:
         """By force, of the node that gave its role away."""
         node = machine.node
         if node is not None and node.store is not None and machine.record_says_granted():
-            self._begin(machine, "take back", node.promote(force=True))
+            self._begin(machine, "take back", node.promotion.promote(force=True))
 
     def repoint(self, machine: Machine, host: str) -> None:
         """As REPLICAOF does."""
         node = machine.node
         if node is not None and machine.link is not None and self._may_change_roles():
-            self._begin(machine, "replicaof", node.follow(host, 6381))
+            self._begin(machine, "replicaof", node.following.follow(host, 6381))

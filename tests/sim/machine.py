@@ -20,6 +20,7 @@ from typing import Any, cast
 
 from replicad.daemon.addresses import Address
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
+from replicad.daemon.parts import NodeParts
 from replicad.daemon.process.supervise import Stop, until_stopped
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.records import NodeRecords
@@ -108,19 +109,6 @@ class LoopRunner(InlineRunner):
         self._loop.call_at(self._loop.time() + delay, self.run_one, name)
 
 
-class SimulatedNode(NodeProgram):
-    """The program as it is; whoever waits in a thread runs the background's jobs meanwhile."""
-
-    runner: LoopRunner
-    on_open: Callable[[Database], None]
-
-    def _make_feed(self, store: Database, slots: Slots) -> PrimaryNode:
-        """The first that is done with a store that was opened."""
-        self.on_open(store)
-        self.runner.begin()
-        return super()._make_feed(store, slots)
-
-
 class NodeProcess:
     """One life of a node. `ended` tells how it ended by itself: None for a stop, or the error."""
 
@@ -131,7 +119,7 @@ class NodeProcess:
         self.alive = True
         self.paused = False
         self.backlog: list[asyncio.Handle] = []
-        self.node: SimulatedNode | None = None
+        self.node: NodeParts | None = None
         self.stop: Stop | None = None
         self.serving = False
         self.context = copy_context()
@@ -180,24 +168,25 @@ class NodeProcess:
         env.fs.make_directories(machine.config.data / "state")
         state = MemoryNodeState(env, machine.kept, lambda: machine.step("record"))
         records = NodeRecords(cast(NodeState, state))
-        node = self.node = SimulatedNode(machine.config, env, records, stop)
-        node.runner = runner
-        node.on_open = lambda store: machine.on_open(self, store)
+        program = NodeProgram(machine.config, env, records, stop)
+        node = self.node = program.parts
+        make_feed = node.feeds.make
+
+        def opened(store: Database, slots: Slots) -> PrimaryNode:
+            """The first that is done with a store that was opened. Whoever waits in a thread runs the
+            background's jobs meanwhile, so these begin here."""
+            machine.on_open(self, store)
+            runner.begin()
+            return make_feed(store, slots)
+
+        node.feeds.make = opened  # type: ignore[method-assign]
         try:
-            await node.start()
+            await program.start()
             self.serving = True
-            await until_stopped(
-                stop,
-                node.shower.run(),
-                node.keep(),
-                node.tick(),
-                node.certainty.meet(),
-                node.certainty.pulse(),
-                node.verification.run(),
-            )
+            await until_stopped(stop, *program.jobs())
         finally:
             if self.alive:
-                await node.close()
+                await program.close()
         await records.close()
 
 
@@ -265,7 +254,7 @@ class Machine:
         return self.process is not None and self.process.paused
 
     @property
-    def node(self) -> SimulatedNode | None:
+    def node(self) -> NodeParts | None:
         return None if self.process is None else self.process.node
 
     @property

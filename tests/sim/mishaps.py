@@ -104,7 +104,7 @@ async def _fetching(faults: Faults) -> Machine | None:
 
 async def _fetch_again(machine: Machine) -> None:
     if machine.node is not None:
-        machine.node.fetch_again("somebody told it to")
+        machine.node.verification.fetch_again("somebody told it to")
 
 
 MISHAPS: dict[str, Callable[[Faults], Awaitable[None]]] = {

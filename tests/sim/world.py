@@ -152,7 +152,9 @@ class World:
 
     def primary(self) -> Machine | None:
         """The one node that takes writes, if it is only one."""
-        found = [m for m in self.machines if m.node is not None and m.node.standing is Standing.PRIMARY]
+        found = [
+            m for m in self.machines if m.node is not None and m.node.standing.current is Standing.PRIMARY
+        ]
         return found[0] if len(found) == 1 else None
 
     def epoch_to_know(self, machine: Machine) -> int:
@@ -167,7 +169,7 @@ class World:
             (other,) = (m for m in self.machines if m.name == self.ledger.writers[epoch])
             answers = (
                 other.node is not None
-                and other.node.standing is Standing.PRIMARY
+                and other.node.standing.current is Standing.PRIMARY
                 and other.awake_since < since - NETWORK_SETTLES_SECONDS
                 and not other.is_paused
                 and (other.host, 6381) in machine.knew_then
@@ -241,7 +243,7 @@ class World:
         for machine in self.machines:
             if machine.node is None or machine.store is None:
                 return f"{machine.name} has no data"
-            standings[machine.name] = machine.node.standing
+            standings[machine.name] = machine.node.standing.current
         primaries = [name for name, standing in standings.items() if standing is Standing.PRIMARY]
         if len(primaries) != 1 or set(standings.values()) != {Standing.PRIMARY, Standing.FOLLOWING}:
             return f"the nodes stand like this: { {n: s.value for n, s in standings.items()} }"

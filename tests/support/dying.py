@@ -10,8 +10,8 @@ import sys
 def main() -> int:
     step = sys.argv[1]
     arguments = sys.argv[sys.argv.index("replicad") + 1 :]
-    import replicad.daemon.roles.role_changes
     import replicad.daemon.roles.switchover
+    import replicad.daemon.roles.takeover
     from replicad.cli.main import main as run
 
     def reached(here: str) -> None:
@@ -19,7 +19,7 @@ def main() -> int:
             os.kill(os.getpid(), signal.SIGKILL)
 
     replicad.daemon.roles.switchover.reached = reached
-    replicad.daemon.roles.role_changes.reached = reached
+    replicad.daemon.roles.takeover.reached = reached
     return run(arguments)
 
 

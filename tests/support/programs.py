@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from replicad.daemon.config import load_primary, load_replica
-from replicad.daemon.node import node_state
+from replicad.daemon.parts import NodeParts
 from replicad.daemon.process.supervise import Stop
 from replicad.daemon.program import NodeProgram
+from replicad.daemon.records import node_state
 from replicad.env import Env
 
 PATIENT = {"roles__stood_still_seconds": 60.0, "roles__ask_seconds": 20.0}
@@ -23,18 +24,30 @@ PATIENT = {"roles__stood_still_seconds": 60.0, "roles__ask_seconds": 20.0}
 
 
 @contextlib.asynccontextmanager
-async def started(config: Any) -> AsyncIterator[NodeProgram]:
+async def started_program(config: Any) -> AsyncIterator[NodeProgram]:
     async with node_state(Env(), config.data) as records:
-        node = NodeProgram(config, Env(), records, Stop())
+        program = NodeProgram(config, Env(), records, Stop())
         try:
-            await node.start()
-            yield node
+            await program.start()
+            yield program
         finally:
-            await node.close()
+            await program.close()
+
+
+def primary_program(data: Path) -> contextlib.AbstractAsyncContextManager[NodeProgram]:
+    """For tests of what the program itself does."""
+    return started_program(load_primary(None, data=data, listen=":0", replication=":0", **PATIENT))
 
 
 @contextlib.asynccontextmanager
-async def primary(data: Path, **flags: Any) -> AsyncIterator[NodeProgram]:
+async def started(config: Any) -> AsyncIterator[NodeParts]:
+    """The parts of a program that was started."""
+    async with started_program(config) as program:
+        yield program.parts
+
+
+@contextlib.asynccontextmanager
+async def primary(data: Path, **flags: Any) -> AsyncIterator[NodeParts]:
     """One whose database holds its name."""
     flags = PATIENT | flags
     async with started(load_primary(None, data=data, listen=":0", replication=":0", **flags)) as node:
@@ -43,13 +56,13 @@ async def primary(data: Path, **flags: Any) -> AsyncIterator[NodeProgram]:
         yield node
 
 
-def again(data: Path) -> contextlib.AbstractAsyncContextManager[NodeProgram]:
+def again(data: Path) -> contextlib.AbstractAsyncContextManager[NodeParts]:
     """The node of that directory, started as a primary once more."""
     return started(load_primary(None, data=data, listen=":0", replication=":0", **PATIENT))
 
 
-def replica_of(node: NodeProgram, data: Path) -> contextlib.AbstractAsyncContextManager[NodeProgram]:
-    address = node.listening["replication"]
+def replica_of(node: NodeParts, data: Path) -> contextlib.AbstractAsyncContextManager[NodeParts]:
+    address = node.addresses.replication
     return started(
         load_replica(None, data=data, listen=":0", primary=address, link__free_bytes_min=0, **PATIENT)
     )
@@ -61,9 +74,9 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
-def holds(node: NodeProgram, name: bytes) -> bool:
+def holds(node: NodeParts, name: bytes) -> bool:
     return node.store is not None and node.store.get(b"of") == name
 
 
-def streams(node: NodeProgram, name: bytes) -> bool:
+def streams(node: NodeParts, name: bytes) -> bool:
     return holds(node, name) and node.link.role_word == "connected"

@@ -32,7 +32,7 @@ OPERATING = (
     Mutation(
         trap=9,
         name="a replica that does not answer has nothing",
-        file="replicad/daemon/roles/certainty.py",
+        file="replicad/daemon/roles/peer_survey.py",
         old="        around = Around(silent=self._silent(asked))\n",
         new="        around = Around()\n",
         caught_by=(f"{PROMOTIONS}test_a_replica_that_cannot_be_asked_is_named",),
@@ -48,15 +48,15 @@ OPERATING = (
     Mutation(
         trap=9,
         name="a replica that connects later is not told to the others",
-        file="replicad/daemon/program.py",
-        old="            self.holding.feed.tell_nodes()\n",
+        file="replicad/daemon/open_store.py",
+        old="            self.feed.tell_nodes()\n",
         new="            pass\n",
         caught_by=(f"{PROMOTIONS}test_replicas_hear_of_each_other_and_of_who_was_dropped",),
     ),
     Mutation(
         trap=9,
         name="a node that is told to follow discards without a word",
-        file="replicad/daemon/roles/role_changes.py",
+        file="replicad/daemon/roles/following.py",
         old="            self._check_loss(found, other)\n",
         new="",
         caught_by=(f"{PROMOTIONS}test_a_forced_promotion_says_what_another_has",),
@@ -65,8 +65,8 @@ OPERATING = (
         trap=9,
         name="a role is taken from a primary that lives",
         file="replicad/daemon/program.py",
-        old="                await self.roles.promote(force=False)\n",
-        new="                await self.roles.promote(force=True)\n",
+        old="                await self.parts.promotion.promote(force=False)\n",
+        new="                await self.parts.promotion.promote(force=True)\n",
         caught_by=(f"{TAKING}test_a_role_is_not_taken_from_a_primary_that_lives",),
     ),
     Mutation(
@@ -80,7 +80,7 @@ OPERATING = (
     Mutation(
         trap=9,
         name="a primary is made a replica of any node",
-        file="replicad/daemon/roles/role_changes.py",
+        file="replicad/daemon/roles/following.py",
         old="is not Verdict.FENCE:\n                raise RoleRefused(",
         new="is None:\n                raise RoleRefused(",
         caught_by=(f"{TAKING}test_a_primary_does_not_follow_a_node_that_is_not_above_it",),
@@ -231,8 +231,8 @@ OPERATING = (
     Mutation(
         trap=26,
         name="anybody can give a role away",
-        file="replicad/daemon/roles/switchover.py",
-        old="        if not await _has_given(node, message):\n",
+        file="replicad/daemon/roles/takeover.py",
+        old="        if not await self._has_given(message):\n",
         new="        if False:\n",
         caught_by=("tests/daemon/test_fences.py::test_nobody_promotes_a_replica_by_a_message",),
     ),
@@ -279,7 +279,7 @@ OPERATING = (
         trap=30,
         name="nobody looks whether the directory is there",
         file="replicad/daemon/program.py",
-        old="                node.watch_directory(),\n",
+        old="                watch(config.data, records, lambda: node.parts.store),\n",
         new="",
         caught_by=(
             "tests/integration/test_processes.py::"

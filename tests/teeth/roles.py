@@ -100,48 +100,47 @@ ROLES = (
     Mutation(
         trap=9,
         name="a fenced primary forgets over a restart",
-        file="replicad/daemon/roles/role_changes.py",
-        old="            await self._until_saved("
-        "partial(node.memory.save_following, node.epoch, fenced_by=epoch))\n",
+        file="replicad/daemon/roles/fencing.py",
+        old="        await until_saved(partial(memory.save_following, store.epoch, fenced_by=epoch))\n",
         new="",
         caught_by=("tests/integration/test_roles.py::test_a_fenced_primary_stays_fenced_through_a_restart",),
     ),
     Mutation(
         trap=9,
         name="a primary that stood still asks nobody",
-        file="replicad/daemon/roles/certainty.py",
-        old="            if node.standing in (Standing.PRIMARY, Standing.PAUSED) and len(node.peers):\n",
-        new="            if False:\n",
-        caught_by=("tests/daemon/roles/test_certainty.py",),
+        file="replicad/daemon/roles/pause_detector.py",
+        old="            if self._standing.current in (Standing.PRIMARY, Standing.PAUSED) and",
+        new="            if False and",
+        caught_by=("tests/daemon/roles/test_pause_detector.py",),
     ),
     Mutation(
         trap=9,
         name="an answer from before a standstill is believed",
-        file="replicad/daemon/roles/certainty.py",
-        old="            if standstills != self._standstills:\n",
+        file="replicad/daemon/roles/pause_detector.py",
+        old="            if pauses != self._pauses:\n",
         new="            if False:\n",
-        caught_by=("tests/daemon/roles/test_certainty.py",),
+        caught_by=("tests/daemon/roles/test_pause_detector.py",),
     ),
     Mutation(
         trap=9,
         name="a switchover forgets to whom it gave the role",
-        file="replicad/daemon/roles/role_changes.py",
-        old="            await memory.save_following(node.epoch, granted_epoch=epoch)\n",
-        new="            await memory.save_following(node.epoch)\n",
+        file="replicad/daemon/roles/switchover.py",
+        old="            await memory.save_following(self._store.epoch, granted_epoch=epoch)\n",
+        new="            await memory.save_following(self._store.epoch)\n",
         caught_by=("tests/integration/test_switchover.py::test_the_primary_dies_at_a_step[given]",),
     ),
     Mutation(
         trap=9,
         name="a target forgets that it took over",
-        file="replicad/daemon/roles/switchover.py",
-        old="    if store.durable_position.epoch >= message.epoch:\n        return\n",
+        file="replicad/daemon/roles/takeover.py",
+        old="        if store.durable_position.epoch >= message.epoch:\n            return\n",
         new="",
         caught_by=("tests/daemon/roles/test_role_changes.py::test_a_grant_that_comes_again_was_taken",),
     ),
     Mutation(
         trap=9,
         name="a target is ready before the position is durable",
-        file="replicad/daemon/roles/switchover.py",
+        file="replicad/daemon/roles/takeover.py",
         old="    return store.durable_position == position\n",
         new="    return True\n",
         caught_by=("tests/daemon/test_standing.py::test_a_target_that_is_not_there_in_time_is_behind",),
@@ -149,7 +148,7 @@ ROLES = (
     Mutation(
         trap=9,
         name="a target waits for what is applied only",
-        file="replicad/daemon/roles/switchover.py",
+        file="replicad/daemon/roles/takeover.py",
         old="            while store.durable_position.sequence < position.sequence and",
         new="            while store.position.sequence < position.sequence and",
         caught_by=("tests/daemon/test_standing.py::test_a_target_is_ready_when_the_position_is_durable",),
@@ -157,7 +156,7 @@ ROLES = (
     Mutation(
         trap=9,
         name="a node shows a position that is not durable",
-        file="replicad/daemon/program.py",
+        file="replicad/daemon/state_publisher.py",
         old="            position=None if store is None else str(store.durable_position),\n",
         new="            position=None if store is None else str(store.position),\n",
         caught_by=("tests/daemon/test_standing.py::test_a_node_shows_its_durable_position",),
@@ -165,15 +164,15 @@ ROLES = (
     Mutation(
         trap=12,
         name="a change of role ends with whoever asked for it",
-        file="replicad/daemon/roles/role_changes.py",
-        old="        result: str = await asyncio.shield(self._node.spawn(alone()))\n",
-        new="        result: str = await self._node.spawn(alone())\n",
+        file="replicad/daemon/roles/change_lock.py",
+        old="        result: str = await asyncio.shield(self._tasks.spawn(alone()))\n",
+        new="        result: str = await self._tasks.spawn(alone())\n",
         caught_by=("tests/daemon/test_standing.py::test_a_change_of_role_outlives_whoever_asked_for_it",),
     ),
     Mutation(
         trap=9,
         name="a promotion asks the next node only",
-        file="replicad/daemon/roles/certainty.py",
+        file="replicad/daemon/roles/peer_survey.py",
         old="            to_ask = {address for address in found if address is not None} - asked.keys()\n",
         new="            to_ask = set()\n",
         caught_by=(
@@ -184,7 +183,7 @@ ROLES = (
     Mutation(
         trap=9,
         name="an epoch that was given away is begun by another",
-        file="replicad/daemon/roles/role_changes.py",
+        file="replicad/daemon/roles/promotion.py",
         old="max(memory.above_fences, around.given_epoch + 1, around.epoch + 1)",
         new="memory.above_fences",
         caught_by=(
@@ -194,7 +193,7 @@ ROLES = (
     Mutation(
         trap=9,
         name="a replica is fresh without what its primary has not synced",
-        file="replicad/daemon/program.py",
+        file="replicad/daemon/feed_factory.py",
         old="            return age.seconds()\n",
         new="            return 0.0\n",
         caught_by=(
@@ -206,7 +205,7 @@ ROLES = (
         trap=11,
         name="who connects while data is exchanged gets the store that closes",
         file="replicad/daemon/data/holding.py",
-        old="            self.feed = None  # Who",
+        old="            self._store.feed = None  # Who",
         new="            # Who",
         caught_by=(
             "tests/daemon/test_exchange.py::"

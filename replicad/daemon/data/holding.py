@@ -11,8 +11,9 @@ first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -22,7 +23,8 @@ from replicad.daemon.backups.on_request import NodeBackups
 from replicad.daemon.config import NodeConfig
 from replicad.daemon.data.discarded import DISCARDED, Discarded, what_was_discarded
 from replicad.daemon.data.holds import AllHolds
-from replicad.daemon.node import open_store, watch_failure
+from replicad.daemon.data.opening import open_store, watch_failure
+from replicad.daemon.open_store import OpenStore
 from replicad.daemon.ports.client_port import ClientPort
 from replicad.daemon.ports.replication_port import ReplicationPort
 from replicad.daemon.records import NodeRecords
@@ -51,27 +53,28 @@ class Holding:
         env: Env,
         records: NodeRecords,
         clients: ClientPort,
-        serve: Callable[[TcpConnection], object],
+        store: OpenStore,
+        serve: Callable[[TcpConnection], Coroutine[Any, Any, None]],
         make_feed: Callable[[Database, Slots], PrimaryNode],
         opened: Callable[[Database], None],
+        failed: Callable[[BaseException], None],
     ) -> None:
-        """`make_feed` gives what serves replicas from a store; `opened` is told of each store that serves."""
+        """`serve` runs a connection of the replication port to its end. `make_feed` makes what serves
+        replicas from a database. `opened` is called with each database that is served from now on, `failed`
+        with the error that stopped one."""
         self._config = config
         self._env = env
         self._make_feed = make_feed
         self._opened = opened
+        self._failed = failed
+        self._store = store
         self.clients = clients
-        self.replicas = ReplicationPort(serve, self._is_caught_up)  # type: ignore[arg-type]
+        self.replicas = ReplicationPort(serve, self._is_caught_up)
         self.slots = Slots(records.state.view().slots, config.link.slot_limits)
-        self.store: Database | None = None
-        self.database_id: bytes | None = None
-        """The database of which there is data here; it stays what it is while the data is exchanged."""
-        self.feed: PrimaryNode | None = None
         known = KnownTargets(env, config.data)
         self.backups = NodeBackups(env, config.backup, known)
         self.archiving = LogArchiving(env, config.backup, known)
         self.discarded = Discarded()
-        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watcher: asyncio.Task[None] | None = None
         self._archiving: asyncio.Task[None] | None = None
 
@@ -87,7 +90,7 @@ class Holding:
         store = await open_store(
             lambda: open_database(config.data, config.store, env=env, role=role, retention=holds)
         )
-        self.database_id = store.database_id
+        self._store.database_id = store.database_id
         self.discarded = await in_thread(what_was_discarded, env.fs, config.data / DISCARDED)
         try:
             self._archiving = asyncio.create_task(self.archiving.run(store, self.backups))
@@ -95,11 +98,11 @@ class Holding:
             await asyncio.to_thread(feed.copies.load)
             self._watcher = asyncio.create_task(watch_failure(store))
             self._watcher.add_done_callback(self._watched)
-            self.store, self.feed = store, feed
+            self._store.database, self._store.feed = store, feed
             await self.replicas.accept()
             await self.clients.serve(store)
         except (Exception, asyncio.CancelledError):
-            self.store = store
+            self._store.database = store
             await self._close_store()
             raise
         self._opened(store)
@@ -107,18 +110,16 @@ class Holding:
 
     async def resume(self) -> None:
         """See `ReplicaData.resume`."""
-        if self.store is None:
+        if self._store.database is None:
             if self.has_data:
                 await self.open("replica")
         elif not self.clients.is_serving:
-            await self.clients.serve(self.store)
+            await self.clients.serve(self._store.database)
 
     async def close(self) -> None:
         await self.clients.close()
         await self.replicas.close()
         await self._close_store()
-        if self.failure.done():
-            self.failure.exception()  # whatever ends the node, it is known
 
     # What replication asks.
 
@@ -133,7 +134,7 @@ class Holding:
 
     async def rewind(self, fork: Position) -> bool:
         """See `ReplicaData.rewind`. The old history serves until its tail is saved."""
-        store, config, env = self.store, self._config, self._env
+        store, config, env = self._store.database, self._config, self._env
         assert store is not None
         if (found := await in_thread(store.position_at, fork.sequence)) != fork:
             here = found or "no log, so its tail cannot be saved; remove its data to have it fetch a copy"
@@ -146,7 +147,7 @@ class Holding:
 
     async def save_after(self, position: Position) -> SavedLog:
         """Saves the log after that position, which is about to be discarded."""
-        store = self.store
+        store = self._store.database
         assert store is not None
         saved = await in_thread(store.save_log, position, self._config.data / DISCARDED)
         self.discarded = await in_thread(what_was_discarded, self._env.fs, self._config.data / DISCARDED)
@@ -164,7 +165,7 @@ class Holding:
         """Changes the data while it is closed, and serves what is there then, also when that failed."""
         try:
             await self.clients.say_loading()
-            self.feed = None  # Who connects while the others end comes too late for this store.
+            self._store.feed = None  # Who connects while the others end comes too late for this store.
             await self.replicas.end_sessions()
             await self._close_store()
             await in_thread(change)
@@ -172,7 +173,7 @@ class Holding:
             await self.resume()
 
     async def _close_store(self) -> None:
-        store, self.store, self.feed = self.store, None, None
+        store, self._store.database, self._store.feed = self._store.database, None, None
         if self._watcher is not None:
             self._watcher.cancel()
         if self._archiving is not None:
@@ -184,10 +185,10 @@ class Holding:
             log.info("store.closed", position=str(store.durable_position))
 
     def _is_caught_up(self) -> bool:
-        return self.feed is None or self.feed.is_caught_up()
+        return self._store.feed is None or self._store.feed.is_caught_up()
 
     def _watched(self, watcher: asyncio.Task[None]) -> None:
-        if not watcher.cancelled() and not self.failure.done():
+        if not watcher.cancelled():
             error = watcher.exception()
             assert error is not None
-            self.failure.set_exception(error)
+            self._failed(error)

@@ -19,11 +19,13 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import structlog
 
 from replicad.daemon.data.quarantine import is_table_of, keep_aside, kept_aside
+from replicad.daemon.open_store import OpenStore
+from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env, TaskRateLimiter
 from replicad.errors import CorruptionError, InvalidArgument, StoreError
@@ -46,32 +48,27 @@ SHOWN_DIFFERENCES_MAX = 3
 SHOWN_KEY_BYTES_MAX = 64
 
 
-class Node(Protocol):
-    """The node whose data this is."""
-
-    @property
-    def role(self) -> Literal["primary", "replica"]: ...
-    @property
-    def store(self) -> Database | None: ...
-
-    def holds_writes(self) -> bool:
-        """Whether nothing may be written at the moment, though this is the primary."""
-        ...
-
-    def fetch_again(self, reason: str) -> bool:
-        """Has the link fetch all data again; False when nobody is followed."""
-        ...
-
-
 class Verification:
     def __init__(
-        self, env: Env, records: NodeRecords, options: VerificationOptions, node: Node, data: Path
+        self,
+        env: Env,
+        records: NodeRecords,
+        options: VerificationOptions,
+        data: Path,
+        *,
+        standing: OwnStanding,
+        store: OpenStore,
+        holds_writes: Callable[[], bool],
     ) -> None:
+        """`holds_writes` says whether nothing may be written at the moment although this is the primary."""
         self._env = env
         self._data = data
         self._records = records
         self._options = options
-        self._node = node
+        self._standing = standing
+        self._store = store
+        self._holds_writes = holds_writes
+        self._follower: Follower | None = None
         self._changed = asyncio.Event()
         self._unsubscribe: Callable[[], None] = lambda: None
         self._rotten: list[Path] = []
@@ -107,11 +104,19 @@ class Verification:
 
     # What the node tells.
 
-    def following(self, follower: Follower) -> None:
-        """This is the link from now on; what was doubted before the node was started is mended by it."""
+    def following(self, follower: Follower | None) -> None:
+        """The link has this follower now, or has ended (None)."""
+        self._follower = follower
+        if follower is None:
+            return
         follower.upstream = self.upstream
+        # Data that was doubted before the node was started can be repaired now.
         if self.record.doubt is not None:
             self._repair_if_it_may_help(self.record.doubt)
+
+    def fetch_again(self, reason: str) -> bool:
+        """Has the link fetch all data again; False when nobody is followed."""
+        return self._follower is not None and self._follower.fetch_again(reason)
 
     def opened(self, database: Database) -> None:
         """This is the store from now on."""
@@ -137,7 +142,7 @@ class Verification:
         """A read of this node's own data met rot."""
         doubt = f"damaged: {error}"
         path = error.path
-        if self._node.role == "primary" or path is None or not is_table_of(self._data, path):
+        if self._standing.role == "primary" or path is None or not is_table_of(self._data, path):
             self._doubt(doubt)
             return
         self._note_doubt(doubt)
@@ -149,7 +154,7 @@ class Verification:
 
     def order_repair(self, reason: str) -> None:
         """Fetches the data again, whatever is known of it; raises InvalidArgument on a primary."""
-        if self._node.role == "primary" or not self._node.fetch_again(reason):
+        if self._standing.role == "primary" or not self.fetch_again(reason):
             raise InvalidArgument("only a replica that follows a node can fetch its data again")
         log.warning("verification.repair_ordered", reason=reason)
         self._set(doubt=self.record.doubt or f"a repair is under way: {reason}", repairs=0)
@@ -164,7 +169,7 @@ class Verification:
     @property
     def reads_refused(self) -> str | None:
         """The error for whoever reads, or None."""
-        if self._options.on_divergence != "refuse" or self._node.role != "replica":
+        if self._options.on_divergence != "refuse" or self._standing.role != "replica":
             return None
         if self.record.diverged is not None:
             return DIVERGED
@@ -219,13 +224,13 @@ class Verification:
         if result.damage is not None:
             self.found_corruption(result.damage)
         else:
-            store = self._node.store
+            store = self._store.database
             names = {} if store is None else {id: name for name, id in store.families.items()}
             self._doubt(describe(result.differences, names))
 
     def _merge_found(self, database: Database) -> None:
         self._unsubscribe()
-        if database.damage is not None and database is self._node.store:
+        if database.damage is not None and database is self._store.database:
             self.found_corruption(database.damage)
 
     def _doubt(self, doubt: str) -> None:
@@ -234,18 +239,20 @@ class Verification:
 
     def _note_doubt(self, doubt: str) -> None:
         if self.record.doubt is None:
-            log.error("verification.doubted", role=self._node.role, reason=doubt, repairs=self.record.repairs)
+            log.error(
+                "verification.doubted", role=self._standing.role, reason=doubt, repairs=self.record.repairs
+            )
             self._set(doubt=doubt[:1000])
 
     def _repair_if_it_may_help(self, doubt: str) -> None:
         may_help = self._options.repair == "automatic" and not self.record.repairs
-        if may_help and self._node.role == "replica" and self._node.fetch_again(doubt):
+        if may_help and self._standing.role == "replica" and self.fetch_again(doubt):
             log.warning("verification.repairs", reason=doubt)
 
     # Its parts.
 
     def _marks(self) -> Any:
-        store = self._node.store
+        store = self._store.database
         if store is None:
             raise StoreError("this node has no data at the moment")
         return store.marks
@@ -255,10 +262,10 @@ class Verification:
 
         Whoever wants the mark asks again where none is written, as while the primary hands over its role.
         """
-        node, store = self._node, self._node.store
+        store = self._store.database
         try:
-            if node.role == "primary" and store is not None:
-                if not node.holds_writes():
+            if self._standing.role == "primary" and store is not None:
+                if not self._holds_writes():
                     store.submit_mark(mark)
             elif self.upstream.is_there:
                 self.upstream.want_mark(mark)
@@ -266,7 +273,7 @@ class Verification:
             log.warning("verification.no_mark", reason=str(error))
 
     def _followed_store(self) -> Database | None:
-        return self._node.store if self._node.role == "replica" else None
+        return self._store.database if self._standing.role == "replica" else None
 
     def _set(self, **changes: Any) -> None:
         self._replace(replace(self.record, **changes))

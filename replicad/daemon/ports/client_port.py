@@ -29,11 +29,12 @@ class ClientPort:
     def __init__(
         self,
         address: Address,
-        node: Node,
+        node: Callable[[], Node],
         options: ServerOptions,
         clock: Clock,
         shutdown: Callable[[], None],
     ) -> None:
+        """`node` gives the node that the server asks; it is called when the first client may come."""
         self.address = address
         self._node = node
         self._options = options
@@ -59,7 +60,7 @@ class ClientPort:
         """Clients read (and write, where the node lets them) this database from now on."""
         await self.close()
         server = RespServer(
-            database, self._node, shutdown=self._shutdown, options=self._options, clock=self._clock
+            database, self._node(), shutdown=self._shutdown, options=self._options, clock=self._clock
         )
         self.address = Address(*await server.start(*self.address))
         self._server = server
@@ -67,7 +68,7 @@ class ClientPort:
     async def say_loading(self) -> None:
         """Clients are told that there is no data; returns when nobody uses the database any more."""
         await self.close()
-        server = LoadingServer(self._node.status)
+        server = LoadingServer(self._node().status)
         self.address = await server.start(self.address)
         self._server = server
 

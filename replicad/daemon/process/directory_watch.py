@@ -7,6 +7,8 @@ looks, acknowledges nothing from then on, and ends.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -30,6 +32,13 @@ def what_is_gone(records: NodeRecords, store: Database | None) -> str | None:
     if store is None or store.failed is not None:
         return None
     return store.what_is_gone()
+
+
+async def watch(data: Path, records: NodeRecords, store: Callable[[], Database | None]) -> None:
+    """Never returns: looks at the directory of the store that is open at each moment. Raises as `look`."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        await look(data, records, store())
 
 
 async def look(data: Path, records: NodeRecords, store: Database | None) -> None:

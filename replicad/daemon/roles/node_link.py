@@ -1,4 +1,4 @@
-"""The link of a node to its primary: begun, ended, and what it does to the node's data.
+"""The link of a node to the node that it follows: started, ended, and what it does to this node's data.
 
 While nobody is followed there is no follower. Belongs to the event loop.
 """
@@ -6,26 +6,33 @@ While nobody is followed there is no follower. Belongs to the event loop.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
 from replicad.daemon.backups.archived_log import TargetLog
+from replicad.daemon.config import NodeConfig
+from replicad.daemon.data.holding import Holding
+from replicad.daemon.data.verification import Verification
+from replicad.daemon.open_store import OpenStore
+from replicad.daemon.own_addresses import OwnAddresses
+from replicad.daemon.records import NodeRecords
+from replicad.daemon.roles.peers import Peers
+from replicad.daemon.roles.role_memory import RoleMemory
+from replicad.daemon.tasks import NodeTasks
+from replicad.env import Env
 from replicad.errors import StoreError
 from replicad.replication.policy.agree import has_diverged
 from replicad.replication.policy.roles import Told
 from replicad.replication.replica.follower import Follower
 from replicad.replication.wire.connection import dial
-from replicad.replication.wire.identify import Whereabouts
+from replicad.replication.wire.identify import Identity, Whereabouts
 from replicad.replication.wire.messages import Welcome
 from replicad.state import BootstrapProgress, RoleRecord
 from replicad.store.database import Database
 from replicad.types import Position
-
-if TYPE_CHECKING:
-    from replicad.daemon.program import NodeProgram
-    from replicad.daemon.records import NodeRecords
 
 log = structlog.get_logger("replicad.daemon")
 
@@ -36,7 +43,7 @@ ROLE_WORDS = {"streaming": "connected", "bootstrapping": "sync", "installing": "
 
 
 def told_in(record: RoleRecord) -> Told | None:
-    """What is remembered of what primaries told."""
+    """What the record remembers of how far primaries said that they were."""
     if record.primary_sequence is None:
         return None
     epoch = record.epoch if record.primary_epoch is None else record.primary_epoch
@@ -46,40 +53,73 @@ def told_in(record: RoleRecord) -> Told | None:
 class NodeLink:
     """Satisfies replication's `ReplicaData`."""
 
-    def __init__(self, node: NodeProgram, records: NodeRecords) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        env: Env,
+        identity: Identity,
+        records: NodeRecords,
+        *,
+        store: OpenStore,
+        data: Holding,
+        verification: Verification,
+        memory: RoleMemory,
+        peers: Peers,
+        addresses: OwnAddresses,
+        tasks: NodeTasks,
+        changed: Callable[[], None],
+        learn_nodes: Callable[[], Coroutine[Any, Any, object]],
+    ) -> None:
+        """`changed` is called when the state of the link changed; `learn_nodes` asks the nodes above this one
+        who else there is."""
         view = records.state.view()
         self.follower: Follower | None = None
         self.path: tuple[bytes, ...] = ()
         """The nodes above this one, nearest first."""
         self.told = None if view.role is None else told_in(view.role)
-        """The greatest of what primaries told, as far as it was noted."""
+        """The greatest position that a primary reported, as far as it was noted."""
         self.last_bootstrap: dict[str, Any] | None = None
-        self._node = node
+        self._config = config
+        self._env = env
+        self._identity = identity
         self._records = records
+        self._store = store
+        self._data = data
+        self._verification = verification
+        self._memory = memory
+        self._peers = peers
+        self._addresses = addresses
+        self._tasks = tasks
+        self._on_change = changed
+        self._learn_nodes = learn_nodes
         self._saved: BootstrapProgress | None = view.bootstrap
         self._following: asyncio.Task[None] | None = None
 
     def start(self, *, discard: bool = False) -> None:
-        """With `discard` all data is replaced by a copy before anything else."""
-        node = self._node
-        primary, where = node.memory.primary, node.config.backup.catch_up_from
+        """Follows the node that the memory names. `discard`: first of all a copy replaces all data."""
+        primary, where = self._memory.primary, self._config.backup.catch_up_from
         assert primary is not None
         self.follower = Follower(
-            node.env,
-            node.identity,
+            self._env,
+            self._identity,
             self,
-            node.config.data,
+            self._config.data,
             lambda: dial(*primary),
-            node.config.link,
+            self._config.link,
             self._changed,
             whereabouts=self.whereabouts,
             on_welcome=self._welcomed,
-            on_nodes=lambda message: node.peers.hear_of(message.nodes, message.gone),
-            archive=None if where is None else TargetLog(node.env, where),
+            on_nodes=lambda message: self._peers.hear_of(message.nodes, message.gone),
+            archive=None if where is None else TargetLog(self._env, where),
             discard=discard,
         )
-        node.verification.following(self.follower)
-        self._following = node.spawn(self.follower.run())
+        self._verification.following(self.follower)
+        self._following = self._tasks.spawn(self.follower.run())
+
+    def start_again(self) -> None:
+        """After a change that was refused: follows the node that was followed before, if there was one."""
+        if self._memory.primary is not None:
+            self.start()
 
     async def stop(self) -> None:
         following, self._following = self._following, None
@@ -89,15 +129,16 @@ class NodeLink:
         if self.follower is not None:
             self.told = self.told_at_most
             self.follower = None
+            self._verification.following(None)
 
     def forget(self) -> None:
         """This node is the primary itself now."""
         self.path, self.told = (), None
-        self._node.verification.diverged(None)
+        self._verification.diverged(None)
 
     @property
     def told_at_most(self) -> Told | None:
-        """The greatest of what primaries told."""
+        """The greatest position that a primary reported."""
         heard = None if self.follower is None else self.follower.link.told
         return max((told for told in (heard, self.told) if told is not None), default=None)
 
@@ -109,55 +150,65 @@ class NodeLink:
     def role_word(self) -> str:
         return "connect" if self.follower is None else ROLE_WORDS.get(self.follower.link.state, "connecting")
 
+    def whereabouts(self) -> Whereabouts:
+        return Whereabouts(self._addresses.replication, self._addresses.clients, self.path)
+
     def _changed(self) -> None:
-        """The state of the link changed, or how far a bootstrap is."""
-        node, follower = self._node, self.follower
-        node.shower.nudge()
+        """The state of the link changed, or the progress of a bootstrap."""
+        follower = self.follower
+        self._on_change()
         if follower is None:
             return
         link = follower.link
         if link.state == "streaming":
-            node.verification.diverged(None)
+            self._verification.diverged(None)
         elif link.state == "stopped" and has_diverged(link.stopped_code, follows_primary=len(self.path) == 1):
-            node.verification.diverged(link.last_error)
-
-    def whereabouts(self) -> Whereabouts:
-        node = self._node
-        return Whereabouts(node.listening.get("replication", ""), str(node.clients.address), self.path)
+            self._verification.diverged(link.last_error)
 
     def _welcomed(self, welcome: Welcome) -> None:
-        node = self._node
+        memory = self._memory
+
+        # The node answered at that address itself: that proves where it is. Nodes of another database are not
+        # remembered.
+        if memory.primary is not None and self._store.database_id in (None, welcome.database):
+            self._peers.remember_proven(welcome.node, str(memory.primary), welcome.clients)
+        memory.primary_clients = welcome.clients
+
+        # The replicas of this node learn the path when they connect again. This node gets to know the nodes
+        # above now: when the next one is gone they cannot be found through it any more.
         path = (welcome.node, *welcome.path)
-        if node.memory.primary is not None and node.holding.database_id in (None, welcome.database):
-            node.peers.remember_proven(welcome.node, str(node.memory.primary), welcome.clients)
-        node.memory.primary_clients = welcome.clients
         if path != self.path:
             self.path = path
-            node.spawn(node.holding.replicas.end_sessions())  # they learn the path when they connect again
+            self._tasks.spawn(self._data.replicas.end_sessions())
             if len(path) > 1:
-                node.spawn(node.certainty.ask_around())  # to know those above when the next one is gone
+                self._tasks.spawn(self._learn_nodes())
+
+    # What is written down.
 
     async def note_progress(self) -> None:
-        """What is remembered of the primary, for the day on which it does not answer."""
-        store, memory = self.store, self._node.memory
+        """Writes down what is known of the primary, for the day on which it does not answer."""
+        store, memory = self.store, self._memory
         if memory.record is None or store is None:
             return
+
+        # The epoch that fenced this node, or that it gave away, is in its own history now.
         above = max(memory.fenced_by or 0, memory.granted_epoch or 0)
         if above and store.durable_position.epoch >= above:
-            await memory.save(self._node.epoch, fenced_by=None, granted_epoch=None)
+            await memory.save(self._store.epoch, fenced_by=None, granted_epoch=None)
+
         told = self.told = self.told_at_most
         primary_node = self.path[-1] if self.path else memory.primary_node
         if told is not None and (told, primary_node) != (told_in(memory.record), memory.primary_node):
             epoch, sequence = told
             await memory.save(
-                self._node.epoch,
+                self._store.epoch,
                 primary_sequence=sequence,
                 primary_epoch=epoch,
                 primary_node=primary_node,
             )
 
     async def save_progress(self) -> None:
-        """How far the bootstrap that is under way has come."""
+        """Writes down the progress of the bootstrap that is under way."""
         progress = None if self.follower is None else self.follower.progress
         if progress != self._saved:
             self._saved = progress
@@ -170,21 +221,21 @@ class NodeLink:
 
     @property
     def store(self) -> Database | None:
-        return self._node.holding.store
+        return self._store.database
 
     def local_files(self) -> Any:
-        return self._node.holding.local_files()
+        return self._data.local_files()
 
     async def resume(self) -> None:
-        await self._node.holding.resume()
+        await self._data.resume()
 
     async def install(self, staging: Path) -> None:
         follower = self.follower
         progress = None if follower is None else follower.progress
-        await self._node.holding.install(staging)
-        self._node.verification.installed()
+        await self._data.install(staging)
+        self._verification.installed()
         if progress is not None and follower is not None:
-            seconds = self._node.env.clock.monotonic() - follower.progress_started_at
+            seconds = self._env.clock.monotonic() - follower.progress_started_at
             self.last_bootstrap = {
                 "position": progress.position,
                 "files": progress.files_total,
@@ -194,4 +245,4 @@ class NodeLink:
             }
 
     async def rewind(self, fork: Position) -> bool:
-        return await self._node.holding.rewind(fork)
+        return await self._data.rewind(fork)

@@ -16,10 +16,10 @@ from dataclasses import replace
 
 import structlog
 
-from replicad.daemon.addresses import Address, parse_address
+from replicad.daemon.addresses import Address, address_of
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
-from replicad.errors import ConfigError, ReplicadError, StoreError
+from replicad.errors import ReplicadError, StoreError
 from replicad.replication.wire.headers import NodeEntry
 from replicad.replication.wire.meeting import ask, view_of
 from replicad.replication.wire.messages import NODES_MAX, StandingMessage
@@ -238,12 +238,3 @@ class Peers:
 def _worth(peer: KnownPeer) -> tuple[int, int, int]:
     """The least is forgotten when there is no room."""
     return peer.is_proven, -peer.away_seconds, peer.seen_us
-
-
-def address_of(text: str) -> Address | None:
-    """An address that a peer told, or None for what is none that may be used."""
-    try:
-        address = parse_address(text)
-    except ConfigError:
-        return None
-    return address if address.port else None

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from replicad.daemon.addresses import Address
-from replicad.daemon.roles.peers import address_of
+from replicad.daemon.addresses import Address, address_of
 
 REPLY_BYTES_MAX = 1 << 20
 

@@ -1,6 +1,6 @@
 """A switchover: the primary's role goes to a replica, and not one acknowledged write with it is lost.
 
-    primary                                            target
+    primary (this file)                                target (`takeover`)
     paused: writes wait, all that is written
     is durable, at position P
        ── HANDOVER P ─────────────────────────────────> applies and syncs through P
@@ -15,38 +15,50 @@ Until the record everything can be taken back, and is, by a timeout, an error or
 promised nothing and remembers nothing. From the record on the old primary never writes again; it repeats the
 grant, through restarts of either side, until the target has begun the epoch, or another node was promoted by
 force. So at every moment at most one of the two may write, and a kill of either leaves exactly one that will.
+
+    a death after            leaves                                    and then
+    -----------------------  ----------------------------------------  ------------------------------------
+    paused, durable, ready   the primary, with all its writes          it goes on as primary
+    given (the record)       a replica whose record names the target   it repeats the grant when it starts
+    demoted                  the same                                  the same
+    taken                    the same; the target is primary           the target answers the grant that is
+                                                                       repeated as it did before
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from functools import partial
 
 import structlog
 
-from replicad.daemon.addresses import Address
-from replicad.daemon.roles.peers import address_of
-from replicad.errors import ReplicadError, RoleRefused
-from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX
+from replicad.daemon.addresses import Address, address_of
+from replicad.daemon.open_store import OpenStore
+from replicad.daemon.own_standing import OwnStanding
+from replicad.daemon.roles.change_lock import ChangeLock
+from replicad.daemon.roles.following import Following
+from replicad.daemon.roles.peer_survey import PeerSurvey
+from replicad.daemon.roles.role_memory import RoleMemory
+from replicad.daemon.roles.stepping_down import demote, until_saved
+from replicad.daemon.roles.switchover_steps import reached
+from replicad.daemon.tasks import NodeTasks
+from replicad.env import Clock
+from replicad.errors import ReplicadError, RoleRefused, StoreError
+from replicad.replication.options import RoleOptions
 from replicad.replication.policy.roles import Standing
 from replicad.replication.primary.node import ReplicaSession
-from replicad.replication.tasks import Wakeup, in_thread
+from replicad.replication.tasks import in_thread
+from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.meeting import exchange, view_of
-from replicad.replication.wire.messages import Grant, Handover, Message, Ready, Refuse
-from replicad.replication.wire.messages import StandingMessage as StandingMessage
+from replicad.replication.wire.messages import Grant, Handover, Ready, Refuse, StandingMessage
 from replicad.store.database import Database
 from replicad.types import Position
 
-if TYPE_CHECKING:
-    from replicad.daemon.program import NodeProgram
-
 log = structlog.get_logger("replicad.daemon")
 
-
-def reached(step: str) -> None:
-    """Every step passes here, in the order of the drawing."""
-    log.info("switchover.reached", step=step)
+REPEAT_SECONDS_MAX = 0.1
+"""Between two grants."""
 
 
 def choose_target(sessions: Iterable[ReplicaSession], wanted: str | None) -> ReplicaSession:
@@ -54,11 +66,14 @@ def choose_target(sessions: Iterable[ReplicaSession], wanted: str | None) -> Rep
 
     Raises RoleRefused when none, or more than one, is meant.
     """
+    # One that fetches a copy has no data to take over with.
     streaming = [session for session in sessions if session.sender is not None]
     if wanted is None:
         if not streaming:
             raise RoleRefused("no replica is connected that could take over")
+        # The one that has most is ready soonest, and writes wait until then.
         return max(streaming, key=lambda session: session.sender.ack.durable if session.sender else 0)
+
     found = [
         session
         for session in streaming
@@ -73,194 +88,219 @@ def choose_target(sessions: Iterable[ReplicaSession], wanted: str | None) -> Rep
 
 
 class Switchover:
-    """The primary's side: one attempt, under the lock of the node's changes."""
+    """The primary's side. Belongs to the event loop."""
 
-    def __init__(self, node: NodeProgram, wanted: str | None, timeout_seconds: float) -> None:
-        self._node = node
-        self._wanted = wanted
-        self._timeout_seconds = timeout_seconds
-        self._cancelled = asyncio.Event()
+    def __init__(
+        self,
+        identity: Identity,
+        clock: Clock,
+        options: RoleOptions,
+        *,
+        standing: OwnStanding,
+        store: OpenStore,
+        memory: RoleMemory,
+        survey: PeerSurvey,
+        following: Following,
+        lock: ChangeLock,
+        tasks: NodeTasks,
+    ) -> None:
+        self._identity = identity
+        self._clock = clock
+        self._options = options
+        self._standing = standing
+        self._store = store
+        self._memory = memory
+        self._survey = survey
+        self._following = following
+        self._lock = lock
+        self._tasks = tasks
+        self._cancelled: asyncio.Event | None = None
+        """Of the attempt that is under way."""
 
-    def cancel(self) -> None:
-        """Gives it up, unless the role was given away already."""
+    # Up to the record: everything can be taken back.
+
+    async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
+        """See the server's `Node.switch_over`."""
+        seconds = timeout_seconds or self._options.switchover_seconds
+        return await self._lock.run(self._attempt(target, seconds))
+
+    def cancel(self) -> bool:
+        """Gives up the attempt that is under way; False if there is none, or if the role was given away."""
+        if self._cancelled is None or not self._is_paused:
+            return False
         self._cancelled.set()
+        return True
 
-    async def run(self) -> str:
+    @property
+    def _is_paused(self) -> bool:
+        return self._standing.current is Standing.PAUSED
+
+    async def _attempt(self, target: str | None, seconds: float) -> str:
         """The new primary's client address; RoleRefused when everything is as before."""
-        node = self._node
-        if node.standing is not Standing.PRIMARY or node.holding.feed is None or node.store is None:
-            raise RoleRefused(f"this node is {node.standing.value}, not a primary that could hand over")
-        hello = choose_target(node.holding.feed.sessions.values(), self._wanted).hello
+        self._cancelled = asyncio.Event()
+        try:
+            return await self._hand_over(target, seconds, self._cancelled)
+        finally:
+            self._cancelled = None
+
+    async def _hand_over(self, target: str | None, seconds: float, cancelled: asyncio.Event) -> str:
+        standing, store = self._standing, self._store
+        if standing.current is not Standing.PRIMARY or store.feed is None or store.database is None:
+            raise RoleRefused(f"this node is {standing.current.value}, not a primary that could hand over")
+        hello = choose_target(store.feed.sessions.values(), target).hello
         address = address_of(hello.replication)
         if address is None:
             raise RoleRefused("the replica did not say where its own replication listens")
-        clock = node.env.clock
-        began, deadline = clock.monotonic(), clock.monotonic() + self._timeout_seconds
-        node.roles.move(Standing.PAUSED)
+
+        # Writes wait from here on, so there is a last position for the target to reach. Nothing is promised
+        # to anybody yet: whatever goes wrong, the writes go on here.
+        began = self._clock.monotonic()
+        deadline = began + seconds
+        standing.move(Standing.PAUSED)
         reached("paused")
         try:
-            position = await self._until_ready(node.store, address, deadline)
+            position = await self._until_ready(store.database, address, deadline, cancelled)
         except BaseException as error:
-            if node.roles.is_paused:
-                node.roles.move(Standing.PRIMARY)
+            # It may have been fenced meanwhile, and stays that.
+            if self._is_paused:
+                standing.move(Standing.PRIMARY)
             log.warning("switchover.rolled_back", reason=str(error) or type(error).__name__)
             if isinstance(error, ReplicadError | OSError):
                 raise RoleRefused(f"rolled back, writes go on here: {error}") from error
             raise
+
+        # The decision. The target's answer is awaited as long as the caller asked for, because the caller
+        # wants to know; the role is the target's either way.
         epoch = position.epoch + 1
-        await node.roles.give_away(address, hello.clients, epoch)
-        while isinstance(answer := await _grant(node, address, epoch), str):
-            if clock.monotonic() > deadline:
-                node.roles.refuse_writes()
-                node.spawn(deliver_grant(node, address))
+        await self.give_away(address, hello.clients, epoch)
+        while isinstance(answer := await self._grant(address, epoch), str):
+            if self._clock.monotonic() > deadline:
+                self.refuse_writes()
+                self._tasks.spawn(self.deliver_grant(address))
                 raise RoleRefused(f"given to {address}, which takes over when it answers: {answer}")
-            await asyncio.sleep(_pause_seconds(node))
-        await node.roles.given_away(epoch, address, address, answer.clients)
-        log.warning("switchover.done", target=str(address), seconds=round(clock.monotonic() - began, 4))
+            await asyncio.sleep(self._repeat_seconds)
+        await self.given_away(epoch, address, address, answer.clients)
+        log.warning("switchover.done", target=str(address), seconds=round(self._clock.monotonic() - began, 4))
         return hello.clients
 
-    async def _until_ready(self, store: Database, address: Address, deadline: float) -> Position:
-        node = self._node
+    async def _until_ready(
+        self, store: Database, address: Address, deadline: float, cancelled: asyncio.Event
+    ) -> Position:
+        """The last position, when it is durable here and at the target."""
 
         def left() -> float:
-            seconds = deadline - node.env.clock.monotonic()
+            seconds = deadline - self._clock.monotonic()
             if seconds <= 0:
                 raise RoleRefused("the time was over")
             return seconds
 
+        # Durable here first: the position that the target reaches must not be lost with this node's power.
         await in_thread(store.wait_durable, store.appended_sequence, left())
         position = store.durable_position
         reached("durable")
-        handover = Handover(node.identity.node, store.database_id, position, int(left() * 1000))
+
+        handover = Handover(self._identity.node, store.database_id, position, int(left() * 1000))
         asking = asyncio.ensure_future(exchange(*address, handover, seconds=left()))
-        cancelled = asyncio.ensure_future(self._cancelled.wait())
+        cancelling = asyncio.ensure_future(cancelled.wait())
         try:
-            await asyncio.wait([asking, cancelled], return_when=asyncio.FIRST_COMPLETED)
-            if cancelled.done():
+            await asyncio.wait([asking, cancelling], return_when=asyncio.FIRST_COMPLETED)
+            if cancelling.done():
                 raise RoleRefused("it was cancelled")
             answer = await asking
         finally:
             asking.cancel()
-            cancelled.cancel()
+            cancelling.cancel()
         if isinstance(answer, Refuse):
             raise RoleRefused(answer.reason)
         if not isinstance(answer, Ready) or answer.position != position:
             raise RoleRefused(f"the replica answered {answer}")
         reached("ready")
+
+        # The target has everything only if nothing was written since: a pause that was detected, or a fence,
+        # may have ended the standing in which writes wait.
         left()
-        if not node.roles.is_paused or store.durable_position != position:
+        if not self._is_paused or store.durable_position != position:
             raise RoleRefused("the node changed meanwhile")
         return position
 
+    # From the record on: the role is the target's.
 
-async def deliver_grant(node: NodeProgram, address: Address) -> None:
-    """Goes on telling the target that the role is its own, beside all else, until it has it, another node was
-    promoted instead, or this node took the role back; then follows who is primary."""
-    epoch = node.memory.granted_epoch
-    while epoch is not None and node.memory.granted_epoch == epoch:
-        other = await node.certainty.primary_since(epoch, but=address)
-        if other is not None and (instead := address_of(other.replication)) is not None:
-            await node.roles.in_turn(node.roles.given_away(epoch, address, instead, other.clients))
+    async def give_away(self, address: Address, clients: str, epoch: int) -> None:
+        """Steps down for the node there, for good; this one is paused, and the other is ready. Raises
+        RoleRefused if that could not be recorded: then writes go on here."""
+        memory, before = self._memory, self._memory.record
+
+        # The record comes before the grant is sent. In the other order a death between them would leave two
+        # nodes that take writes.
+        self._standing.move(Standing.HANDING_OVER)
+        memory.primary, memory.primary_clients = address, clients
+        try:
+            await memory.save_following(self._store.epoch, granted_epoch=epoch)
+        except StoreError as error:
+            memory.record, memory.primary = before, None
+            self._standing.move(Standing.PRIMARY)
+            raise RoleRefused(f"rolled back, writes go on here: {error}") from error
+        reached("given")
+
+        # The decision stands, even if the disk is full now: writes that wait are refused meanwhile, and the
+        # store is demoted when there is room.
+        await until_saved(partial(demote, self._store), meanwhile=self.refuse_writes)
+        reached("demoted")
+
+    def refuse_writes(self) -> None:
+        """Clients that wait are told where to go."""
+        self._standing.move(Standing.FOLLOWING)
+
+    async def deliver_grant(self, address: Address) -> None:
+        """Repeats the grant until the target has begun the epoch, another node was promoted instead, or this
+        node took its role back; then follows the primary."""
+        epoch = self._memory.granted_epoch
+        while epoch is not None and self._memory.granted_epoch == epoch:
+            # Another node that was promoted by force has begun a later epoch. The target must not begin this
+            # one any more: it would be fenced, and its writes discarded.
+            other = await self._survey.primary_since(epoch, but=address)
+            if other is not None and (instead := address_of(other.replication)) is not None:
+                await self._lock.run_in_turn(self.given_away(epoch, address, instead, other.clients))
+                return
+
+            answer = await self._grant(address, epoch)
+            if not isinstance(answer, str):
+                await self._lock.run_in_turn(self.given_away(epoch, address, address, answer.clients))
+                return
+            await asyncio.sleep(self._repeat_seconds)
+
+    async def given_away(self, epoch: int, target: Address, address: Address, clients: str) -> None:
+        """The epoch has begun: the node at `address`, which is the target or was promoted before it, is
+        primary. Does nothing if this node took its role back meanwhile."""
+        memory = self._memory
+        if memory.granted_epoch != epoch or self._standing.current not in (
+            Standing.HANDING_OVER,
+            Standing.FOLLOWING,
+        ):
             return
-        answer = await _grant(node, address, epoch)
-        if not isinstance(answer, str):
-            await node.roles.in_turn(node.roles.given_away(epoch, address, address, answer.clients))
-            return
-        await asyncio.sleep(_pause_seconds(node))
+        # An operator may have told this node to follow another one since.
+        if memory.primary == target:
+            await self._following.point_link_at(address, clients)
+        await memory.save(self._store.epoch, granted_epoch=None)
 
+    async def _grant(self, address: Address, epoch: int) -> StandingMessage | str:
+        """Sends the grant once; what the target says of itself when it has begun the epoch, or why it has
+        not."""
+        store = self._store.database
+        if store is None:
+            return "the data of this node is being exchanged"
+        grant = Grant(self._identity.node, store.database_id, store.durable_position, epoch)
+        try:
+            answer = await exchange(*address, grant, seconds=self._options.switchover_seconds)
+            if isinstance(answer, StandingMessage) and view_of(answer).epoch >= epoch:
+                reached("taken")
+                return answer
+            reason = answer.reason if isinstance(answer, Refuse) else f"{type(answer).__name__} came"
+        except (OSError, ReplicadError) as error:
+            reason = str(error)
+        log.warning("switchover.not_taken", target=str(address), reason=reason)
+        return reason
 
-async def _grant(node: NodeProgram, address: Address, epoch: int) -> StandingMessage | str:
-    """Tells it once; what the target says of itself when it has begun the epoch, or why it has not."""
-    store = node.store
-    if store is None:
-        return "the data of this node is being exchanged"
-    grant = Grant(node.identity.node, store.database_id, store.durable_position, epoch)
-    try:
-        answer = await exchange(*address, grant, seconds=node.config.roles.switchover_seconds)
-        if isinstance(answer, StandingMessage) and view_of(answer).epoch >= epoch:
-            reached("taken")
-            return answer
-        reason = answer.reason if isinstance(answer, Refuse) else f"{type(answer).__name__} came"
-    except (OSError, ReplicadError) as error:
-        reason = str(error)
-    log.warning("switchover.not_taken", target=str(address), reason=reason)
-    return reason
-
-
-def _pause_seconds(node: NodeProgram) -> float:
-    """Between two grants."""
-    return min(0.1, node.config.roles.meet_seconds)
-
-
-# The target's side.
-
-
-async def get_ready(node: NodeProgram, message: Handover) -> Message:
-    """Answers when the position is here, durably."""
-    store = node.store
-    if store is None or store.database_id != message.database or node.standing is not Standing.FOLLOWING:
-        return Refuse("not-following", "this node does not follow that database", False)
-    if await _until_at(store, message.position, message.within_ms / 1000):
-        reached("target-ready")
-        return Ready(message.position)
-    return Refuse("behind", f"this node is at {store.durable_position}, not at {message.position}", True)
-
-
-async def take_over(node: NodeProgram, message: Grant) -> None:
-    """Begins the epoch, unless it has begun; RoleRefused when it may not."""
-    store = node.store
-    if store is None or store.database_id != message.database:
-        raise RoleRefused("this node has another database")
-    if store.durable_position.epoch >= message.epoch:
-        return
-    if message.epoch - store.durable_position.epoch >= EPOCH_STEP_MAX:
-        raise RoleRefused(f"nobody gave epoch {message.epoch} to a node in {store.durable_position.epoch}")
-    if not await _until_at(store, message.position, node.config.roles.switchover_seconds):
-        raise RoleRefused(f"this node is at {store.durable_position}, not at {message.position}")
-    reached("granted")
-    await node.roles.change(_take_over(node, message))
-
-
-async def _has_given(node: NodeProgram, message: Grant) -> bool:
-    """Whether the node that gives its role says so where it is known to be: anybody can send a grant."""
-    peer, primary = node.peers.get(message.node), node.memory.primary
-    known = {primary, None if peer is None else address_of(peer.replication)}
-    addresses = [address for address in known if address is not None]
-    answers = await node.peers.ask_all(addresses, node.config.roles.ask_seconds)
-    return any(answer.node == message.node and answer.granted == message.epoch for answer in answers)
-
-
-async def _take_over(node: NodeProgram, message: Grant) -> str:
-    if node.standing is Standing.FOLLOWING:
-        await node.link.stop()
-        # Until here it followed, maybe another than the node that gives its role.
-        store = node.store
-        if store is None or store.database_id != message.database or store.position != message.position:
-            if node.memory.primary is not None:
-                node.link.start()
-            raise RoleRefused(f"this node is not at {message.position} any more")
-        if not await _has_given(node, message):
-            if node.memory.primary is not None:
-                node.link.start()
-            raise RoleRefused(f"{message.node.hex()} does not say that it gave epoch {message.epoch} away")
-        reached("alone")
-        await node.roles.begin_epoch(message.epoch)
-        reached("begun")
-    return ""
-
-
-async def _until_at(store: Database, position: Position, seconds: float) -> bool:
-    """Whether the store is at the position, durably, within so long."""
-    wakeup = Wakeup()
-    unsubscribe = store.subscribe(wakeup.notify)
-    try:
-        async with asyncio.timeout(seconds):
-            while store.durable_position.sequence < position.sequence and store.failed is None:
-                wakeup.clear()
-                if store.durable_position.sequence < position.sequence:
-                    await wakeup.wait()
-    except TimeoutError:
-        pass
-    finally:
-        unsubscribe()
-    return store.durable_position == position
+    @property
+    def _repeat_seconds(self) -> float:
+        return min(REPEAT_SECONDS_MAX, self._options.meet_seconds)

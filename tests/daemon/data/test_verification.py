@@ -34,9 +34,9 @@ async def test_no_mark_is_written_while_the_role_is_handed_over(tmp_path: Path) 
     async with primary(tmp_path / "p") as node:
         assert node.store is not None
         before = node.store.appended_sequence
-        node.roles.move(Standing.PAUSED)
+        node.standing.move(Standing.PAUSED)
         node.verification.answering.want_mark(WantMark(b"m" * 16, 10))
         assert node.store.appended_sequence == before
-        node.roles.move(Standing.PRIMARY)
+        node.standing.move(Standing.PRIMARY)
         node.verification.answering.want_mark(WantMark(b"m" * 16, 10))
         assert node.store.appended_sequence == before + 1

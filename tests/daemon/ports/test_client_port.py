@@ -19,7 +19,7 @@ from tests.support.programs import until
 async def test_a_node_that_is_fenced_while_it_drains_acknowledges_nothing(in_the_log: bool) -> None:
     """A write that waits for the node's role when it is told to stop is answered as what it is."""
     store, node = FakeDatabase("sync"), FakeNode()
-    port = ClientPort(Address("127.0.0.1", 0), node, ServerOptions(), SystemClock(), lambda: None)
+    port = ClientPort(Address("127.0.0.1", 0), lambda: node, ServerOptions(), SystemClock(), lambda: None)
     await port.serve(store)
     reader, writer = await asyncio.open_connection(*port.address)
     try:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from replicad.daemon.process.directory_watch import look
+from replicad.daemon.process.directory_watch import look, watch
 from replicad.env import Env
 from replicad.errors import PoisonedError
 from replicad.store.database import open_database
-from tests.support.programs import primary, replica_of, streams, until
+from tests.support.programs import primary, primary_program, replica_of, streams, until
 
 
 def replace_by_another(data: Path) -> None:
@@ -43,10 +43,10 @@ async def test_a_node_whose_directory_is_gone_acknowledges_nothing(tmp_path: Pat
     async with primary(tmp_path / "p") as node:
         store = node.store
         assert store is not None
-        await look(node.config.data, node._records, store)
+        await look(node.config.data, node.records, store)
         HARMS[harm](tmp_path / "p")
         with pytest.raises(PoisonedError, match="is not this node's own any more"):
-            await look(node.config.data, node._records, store)
+            await look(node.config.data, node.records, store)
         with pytest.raises(PoisonedError):
             store.put(b"k", b"v")
 
@@ -55,7 +55,7 @@ async def test_a_log_directory_of_its_own_is_looked_at_too(tmp_path: Path) -> No
     async with primary(tmp_path / "p", store__wal_dir=tmp_path / "log") as node:
         shutil.rmtree(tmp_path / "log")
         with pytest.raises(PoisonedError):
-            await look(node.config.data, node._records, node.store)
+            await look(node.config.data, node.records, node.store)
 
 
 async def test_a_replica_whose_directory_is_gone_ends(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ async def test_a_replica_whose_directory_is_gone_ends(tmp_path: Path) -> None:
         await until(lambda: streams(node, b"p"))
         shutil.rmtree(tmp_path / "r")
         with pytest.raises(PoisonedError):
-            await node.watch_directory()
+            await watch(node.config.data, node.records, lambda: node.store)
 
 
 async def test_a_look_that_fails_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ async def test_a_look_that_fails_says_nothing(tmp_path: Path, monkeypatch: pytes
     async with primary(tmp_path / "p") as node:
         with monkeypatch.context() as patched:
             patched.setattr(type(node.env.fs), "exists", lambda fs, path: failing(path))
-            await look(node.config.data, node._records, node.store)
+            await look(node.config.data, node.records, node.store)
         assert node.store is not None and node.store.failed is None
 
 
@@ -94,9 +94,10 @@ def test_a_lock_knows_its_file(tmp_path: Path) -> None:
 
 async def test_a_write_that_meets_it_first_ends_the_node_for_the_same_reason(tmp_path: Path) -> None:
     """An operator reads that the directory is gone, not that some file was not found."""
-    async with primary(tmp_path / "p") as node:
-        assert node.store is not None
+    async with primary_program(tmp_path / "p") as program:
+        store = program.parts.store
+        assert store is not None
         shutil.rmtree(tmp_path / "p")
-        node.store.poison("No such file or directory")
+        store.poison("No such file or directory")
         with pytest.raises(PoisonedError, match="is not this node's own any more"):
-            await node.keep()
+            await program.keep()

@@ -23,14 +23,14 @@ async def test_a_standing_that_nobody_here_knows_is_no_answer(
         replica_of(node, tmp_path / "r") as other,
     ):
         await until(lambda: streams(other, b"p"))
-        address, introduce = address_of(other.listening["replication"]), other.certainty.introduce
+        address, introduce = address_of(other.addresses.replication), other.survey.introduce
         assert address is not None
         assert len(await node.peers.ask_all({address}, 20)) == 1
-        monkeypatch.setattr(other.certainty, "introduce", lambda: replace(introduce(), standing="witness"))
+        monkeypatch.setattr(other.survey, "introduce", lambda: replace(introduce(), standing="witness"))
         assert await node.peers.ask_all({address}, 20) == []
-        node.roles.doubt()
-        await node.certainty.find("a test asks")
-        assert node.standing is Standing.PRIMARY
+        node.standing.doubt()
+        await node.pauses.confirm_role("a test asks")
+        assert node.standing.current is Standing.PRIMARY
 
 
 SOMEBODY = b"x" * 16
@@ -42,7 +42,7 @@ async def test_who_only_says_who_he_is_takes_no_proven_nodes_place(
     """Not by an invented id at a node's address, nor by a node's id at an invented address, nor by being
     many; he is forgotten when nobody answers there."""
     async with primary(tmp_path / "p") as node, replica_of(node, tmp_path / "r") as other:
-        id, address = other.identity.node, other.listening["replication"]
+        id, address = other.identity.node, other.addresses.replication
         await until(lambda: streams(other, b"p") and bool(node.peers.entries()))
         node.peers.remember(SOMEBODY, address, "")
         node.peers.remember(id, "127.0.0.1:1", "")
@@ -79,10 +79,10 @@ async def test_a_node_that_nobody_hears_of_is_forgotten(
 async def test_a_node_of_another_database_is_not_remembered(tmp_path: Path) -> None:
     """Whether it says so itself or is asked; one that was known, and was made anew since, is forgotten."""
     async with primary(tmp_path / "p") as node, primary(tmp_path / "q") as stranger:
-        address = address_of(stranger.listening["replication"])
+        address = address_of(stranger.addresses.replication)
         assert address is not None
         node.peers.remember_proven(stranger.identity.node, str(address), "")
-        node.certainty.met(stranger.certainty.introduce())
+        node.survey.heard_unasked(stranger.survey.introduce())
         assert not len(node.peers)
         node.peers.remember_proven(stranger.identity.node, str(address), "")
         assert len(await node.peers.ask_all({address}, 20)) == 1

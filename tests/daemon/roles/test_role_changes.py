@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-import replicad.daemon.roles.role_changes
+import replicad.daemon.roles.stepping_down
 import replicad.daemon.roles.switchover
-from replicad.daemon.addresses import Address
+import replicad.daemon.roles.takeover
+from replicad.daemon.addresses import Address, address_of
+from replicad.daemon.parts import NodeParts
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.roles.node_link import NodeLink, told_in
-from replicad.daemon.roles.peers import address_of
-from replicad.daemon.roles.switchover import deliver_grant, take_over
 from replicad.errors import ConfigError, DiskFullError, RoleRefused, StoreError
 from replicad.replication.policy.roles import Around, Standing, Told
 from replicad.replication.wire.messages import Grant
@@ -26,8 +26,8 @@ from replicad.types import Epoch, EpochRecord, Sequence
 from tests.support.programs import again, primary, replica_of, streams, until
 
 
-def feeds(node: NodeProgram) -> bool:
-    feed = node.holding.feed
+def feeds(node: NodeParts) -> bool:
+    feed = node.open_store.feed
     return feed is not None and any(session.sender is not None for session in feed.sessions.values())
 
 
@@ -43,26 +43,26 @@ def failing_once(function: Callable[..., Any], error: Exception) -> Callable[...
     return failing
 
 
-def spawned_by(node: NodeProgram, monkeypatch: pytest.MonkeyPatch) -> list[asyncio.Task[Any]]:
+def spawned_by(node: NodeParts, monkeypatch: pytest.MonkeyPatch) -> list[asyncio.Task[Any]]:
     """What the node does beside, from now on."""
     spawned: list[asyncio.Task[Any]] = []
-    spawn = node.spawn
+    spawn = node.tasks.spawn
 
     def spawning(job: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         spawned.append(spawn(job))
         return spawned[-1]
 
-    monkeypatch.setattr(node, "spawn", spawning)
+    monkeypatch.setattr(node.tasks, "spawn", spawning)
     return spawned
 
 
-async def given_to(target: NodeProgram, node: NodeProgram) -> Address:
+async def given_to(target: NodeParts, node: NodeParts) -> Address:
     """A switchover's time is over after the role was given away: the target has not heard of it yet."""
-    address = address_of(target.listening["replication"])
+    address = address_of(target.addresses.replication)
     assert address is not None
-    node.roles.move(Standing.PAUSED)
-    await node.roles.give_away(address, "", 2)
-    node.roles.refuse_writes()
+    node.standing.move(Standing.PAUSED)
+    await node.switchover.give_away(address, "", 2)
+    node.switchover.refuse_writes()
     return address
 
 
@@ -85,14 +85,14 @@ async def test_a_grant_that_is_answered_after_a_promotion_by_force_changes_nothi
         await until(lambda: streams(b, b"a"))
         target = await given_to(b, a)
         spawned = spawned_by(a, monkeypatch)
-        a.spawn(deliver_grant(a, target))
+        a.tasks.spawn(a.switchover.deliver_grant(target))
         await sent.wait()
-        assert b.standing is Standing.PRIMARY
-        await a.promote(force=True)
+        assert b.standing.current is Standing.PRIMARY
+        await a.promotion.promote(force=True)
         arrives.set()
         await until(lambda: all(task.done() for task in spawned))
-        assert not a.holding.failure.done()
-        assert a.standing is Standing.PRIMARY
+        assert not a.tasks.failure.done()
+        assert a.standing.current is Standing.PRIMARY
         assert a.memory.record is not None
         assert a.memory.record.role == "primary"
 
@@ -107,14 +107,14 @@ async def test_no_other_node_begins_an_epoch_that_was_given_away(tmp_path: Path)
         await until(lambda: streams(b, b"a") and streams(x, b"a"))
         target = await given_to(b, a)
         with pytest.raises(RoleRefused, match=f"given to {target}"):
-            await x.promote(force=False)
-        await x.promote(force=True)
-        assert x.epoch == 3
-        await deliver_grant(a, target)
-        assert b.standing is Standing.FOLLOWING
+            await x.promotion.promote(force=False)
+        await x.promotion.promote(force=True)
+        assert x.open_store.epoch == 3
+        await a.switchover.deliver_grant(target)
+        assert b.standing.current is Standing.FOLLOWING
         assert a.memory.granted_epoch is None
-        assert str(a.memory.primary) == x.listening["replication"]
-        await until(lambda: streams(a, b"a") and a.epoch == 3)
+        assert str(a.memory.primary) == x.addresses.replication
+        await until(lambda: streams(a, b"a") and a.open_store.epoch == 3)
 
 
 async def test_the_target_of_a_grant_may_be_promoted_before_it_arrives(tmp_path: Path) -> None:
@@ -122,9 +122,9 @@ async def test_the_target_of_a_grant_may_be_promoted_before_it_arrives(tmp_path:
     async with primary(tmp_path / "a") as a, replica_of(a, tmp_path / "b") as b:
         await until(lambda: streams(b, b"a"))
         target = await given_to(b, a)
-        assert await b.promote(force=False) == ""
-        await deliver_grant(a, target)
-        await until(lambda: streams(a, b"a") and (a.epoch, b.epoch) == (2, 2))
+        assert await b.promotion.promote(force=False) == ""
+        await a.switchover.deliver_grant(target)
+        await until(lambda: streams(a, b"a") and (a.open_store.epoch, b.open_store.epoch) == (2, 2))
         assert a.memory.granted_epoch is None
 
 
@@ -135,8 +135,8 @@ async def test_a_node_that_was_told_to_follow_another_does_not_turn_to_whom_it_g
     async with primary(tmp_path / "p") as p, replica_of(p, tmp_path / "r") as node:
         await until(lambda: streams(node, b"p"))
         followed = node.memory.primary
-        await node.memory.save(node.epoch, granted_epoch=2)
-        await node.roles.given_away(2, Address("127.0.0.1", 1), Address("127.0.0.1", 1), "")
+        await node.memory.save(node.open_store.epoch, granted_epoch=2)
+        await node.switchover.given_away(2, Address("127.0.0.1", 1), Address("127.0.0.1", 1), "")
         assert node.memory.granted_epoch is None
         assert node.memory.primary == followed
         assert streams(node, b"p")
@@ -159,10 +159,10 @@ async def test_a_target_that_moved_on_does_not_take_over(
             await until(lambda: store.durable_sequence > position.sequence)
             return True
 
-        monkeypatch.setattr(replicad.daemon.roles.switchover, "_until_at", until_at)
+        monkeypatch.setattr(replicad.daemon.roles.takeover, "_until_at", until_at)
         with pytest.raises(RoleRefused, match="any more"):
-            await take_over(node, Grant(p.identity.node, p.store.database_id, position, 2))
-        assert node.standing is Standing.FOLLOWING
+            await node.takeover.take_over(Grant(p.identity.node, p.store.database_id, position, 2))
+        assert node.standing.current is Standing.FOLLOWING
         await until(lambda: streams(node, b"p"))
 
 
@@ -173,12 +173,12 @@ async def test_a_promotion_goes_before_a_primary_that_was_found_meanwhile(
     async with primary(tmp_path / "p") as p, replica_of(p, tmp_path / "r") as node:
         await until(lambda: streams(node, b"p"))
         spawned = spawned_by(node, monkeypatch)
-        promoted = asyncio.ensure_future(node.promote(force=True))
-        node.roles.turn_to(Address("127.0.0.1", 1), "")
+        promoted = asyncio.ensure_future(node.promotion.promote(force=True))
+        node.following.turn_to(Address("127.0.0.1", 1), "")
         await promoted
         await until(lambda: all(task.done() for task in spawned))
-        assert not node.holding.failure.done()
-        assert node.standing is Standing.PRIMARY
+        assert not node.tasks.failure.done()
+        assert node.standing.current is Standing.PRIMARY
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 80, "\0", "example.org", "192.0.2.1", "[::1]", "a b"])
@@ -186,13 +186,13 @@ async def test_an_address_that_is_none_to_follow_is_refused(tmp_path: Path, host
     """What a client mistypes is told to the client, and goes no further."""
     async with primary(tmp_path / "p") as node:
         with pytest.raises(RoleRefused, match=r"loopback|HOST:PORT"):
-            await node.follow(host, 6379)
+            await node.following.follow(host, 6379)
         with pytest.raises(RoleRefused, match="HOST:PORT"):
-            await node.follow("127.0.0.1", 99999)
+            await node.following.follow("127.0.0.1", 99999)
         with pytest.raises(RoleRefused, match="nobody answers"):
-            await node.follow("", 0)
-        assert not node.holding.failure.done()
-        assert node.standing is Standing.PRIMARY
+            await node.following.follow("", 0)
+        assert not node.tasks.failure.done()
+        assert node.standing.current is Standing.PRIMARY
 
 
 async def test_a_switchover_can_be_aborted_whoever_else_asked_for_one(
@@ -206,21 +206,21 @@ async def test_a_switchover_can_be_aborted_whoever_else_asked_for_one(
     monkeypatch.setattr(replicad.daemon.roles.switchover, "exchange", silent)
     async with primary(tmp_path / "a") as a, replica_of(a, tmp_path / "b") as b:
         await until(lambda: streams(b, b"a") and feeds(a))
-        assert not a.cancel_switchover()
-        first = asyncio.ensure_future(a.switch_over(None, timeout_seconds=60))
-        await until(lambda: a.standing is Standing.PAUSED)
+        assert not a.switchover.cancel()
+        first = asyncio.ensure_future(a.switchover.switch_over(None, timeout_seconds=60))
+        await until(lambda: a.standing.current is Standing.PAUSED)
         with pytest.raises(RoleRefused, match="under way"):
-            await a.switch_over(None, timeout_seconds=60)
-        assert a.cancel_switchover()
+            await a.switchover.switch_over(None, timeout_seconds=60)
+        assert a.switchover.cancel()
         with pytest.raises(RoleRefused, match="cancelled"):
             await first
-        second = asyncio.ensure_future(a.switch_over(None, timeout_seconds=60))
-        await until(lambda: a.standing is Standing.PAUSED)
+        second = asyncio.ensure_future(a.switchover.switch_over(None, timeout_seconds=60))
+        await until(lambda: a.standing.current is Standing.PAUSED)
         second.cancel()
         await asyncio.gather(second, return_exceptions=True)
-        assert a.cancel_switchover()
-        await until(lambda: a.standing is Standing.PRIMARY)
-        assert not a.cancel_switchover()
+        assert a.switchover.cancel()
+        await until(lambda: a.standing.current is Standing.PRIMARY)
+        assert not a.switchover.cancel()
 
 
 async def test_a_node_that_stops_begins_no_change_any_more(
@@ -229,15 +229,15 @@ async def test_a_node_that_stops_begins_no_change_any_more(
     """Clients may still ask when those under way have been ended; the store is closed next."""
     asked: list[str] = []
     async with primary(tmp_path / "a") as node:
-        close = node.holding.close
+        close = node.data.close
 
         async def asked_meanwhile() -> None:
             with pytest.raises(RoleRefused, match="stopping"):
-                await node.switch_over(None, timeout_seconds=60)
+                await node.switchover.switch_over(None, timeout_seconds=60)
             asked.append("refused")
             await close()
 
-        monkeypatch.setattr(node.holding, "close", asked_meanwhile)
+        monkeypatch.setattr(node.data, "close", asked_meanwhile)
     assert asked == ["refused"]
 
 
@@ -246,17 +246,17 @@ async def test_a_switchover_that_finds_no_room_goes_on_when_there_is(
 ) -> None:
     """The role is given away, and the manifest cannot say so yet: writes do not wait for that, and the target
     takes over after it."""
-    monkeypatch.setattr(replicad.daemon.roles.role_changes, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(replicad.daemon.roles.stepping_down, "RETRY_SECONDS", 0)
     async with primary(tmp_path / "a") as a, replica_of(a, tmp_path / "b") as b:
         await until(lambda: streams(b, b"a") and feeds(a))
         store = a.store
         assert store is not None
         monkeypatch.setattr(store, "demote", failing_once(store.demote, DiskFullError("full")))
         refused: list[Standing] = []
-        monkeypatch.setattr(a.clients, "role_changed", lambda: refused.append(a.standing))
-        await a.switch_over(None, timeout_seconds=60)
+        a.standing.subscribe(lambda: refused.append(a.standing.current))
+        await a.switchover.switch_over(None, timeout_seconds=60)
         assert refused == [Standing.PAUSED, Standing.HANDING_OVER, Standing.FOLLOWING]
-        assert b.standing is Standing.PRIMARY
+        assert b.standing.current is Standing.PRIMARY
         assert store.role == "replica"
         await until(lambda: streams(a, b"a"))
 
@@ -266,17 +266,17 @@ async def test_a_fenced_primary_whose_record_cannot_be_written_steps_down_when_i
 ) -> None:
     """Whatever the state complains of, and the store after it: the node does not stay an owner that is no
     primary."""
-    monkeypatch.setattr(replicad.daemon.roles.role_changes, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(replicad.daemon.roles.stepping_down, "RETRY_SECONDS", 0)
     async with primary(tmp_path / "a") as a, replica_of(a, tmp_path / "b") as b:
         await until(lambda: streams(b, b"a"))
         store = a.store
         assert store is not None
-        put_role = a._records.put_role
-        monkeypatch.setattr(a._records, "put_role", failing_once(put_role, StoreError("MDB_READERS_FULL")))
+        put_role = a.records.put_role
+        monkeypatch.setattr(a.records, "put_role", failing_once(put_role, StoreError("MDB_READERS_FULL")))
         monkeypatch.setattr(store, "demote", failing_once(store.demote, OSError("too many open files")))
-        await b.promote(force=True)
-        a.certainty.heard(b.certainty.introduce())
-        await until(lambda: store.role == "replica" and streams(a, b"a") and a.epoch == 2)
+        await b.promotion.promote(force=True)
+        a.survey.heard(b.survey.introduce())
+        await until(lambda: store.role == "replica" and streams(a, b"a") and a.open_store.epoch == 2)
         assert a.memory.record is not None and a.memory.record.role == "replica"
 
 
@@ -284,7 +284,7 @@ async def test_a_fenced_node_whose_data_was_removed_asks_for_a_primary(tmp_path:
     """It never heard who fenced it: it says what its operator can do, and leaves everything as it is."""
     data = tmp_path / "a"
     async with primary(data) as node:
-        node.roles.fence(7)
+        node.fencing.fence(7)
         store = node.store
         assert store is not None
         await until(lambda: store.role == "replica")
@@ -310,14 +310,14 @@ async def test_a_replica_whose_record_cannot_be_written_follows_all_the_same(
         replica_of(p, tmp_path / "r") as node,
     ):
         await until(lambda: streams(b, b"p") and streams(node, b"p"))
-        await b.promote(force=True)
-        failing = failing_once(node._records.put_role, DiskFullError("full"))
-        monkeypatch.setattr(node._records, "put_role", failing)
-        await node.follow("127.0.0.1", b.clients.address.port)
-        await until(lambda: streams(node, b"p") and node.epoch == 2)
+        await b.promotion.promote(force=True)
+        failing = failing_once(node.records.put_role, DiskFullError("full"))
+        monkeypatch.setattr(node.records, "put_role", failing)
+        await node.following.follow("127.0.0.1", b.clients.address.port)
+        await until(lambda: streams(node, b"p") and node.open_store.epoch == 2)
         await node.link.note_progress()
-        written = node._records.state.view().role
-        assert written is not None and written.primary == b.listening["replication"]
+        written = node.records.state.view().role
+        assert written is not None and written.primary == b.addresses.replication
 
 
 async def test_a_replica_without_a_link_follows_whom_it_followed_before(tmp_path: Path) -> None:
@@ -325,11 +325,11 @@ async def test_a_replica_without_a_link_follows_whom_it_followed_before(tmp_path
     async with primary(tmp_path / "p") as p, replica_of(p, tmp_path / "r") as node:
         await until(lambda: streams(node, b"p"))
         await node.link.stop()
-        said = p.certainty.introduce()
+        said = p.survey.introduce()
         assert said.position is not None
         position = replace(said.position, epoch=Epoch(2))
         epochs = (EpochRecord(Epoch(2), b"e" * 16, said.position),)
-        node.certainty.heard(replace(said, position=position, epochs=epochs))
+        node.survey.heard(replace(said, position=position, epochs=epochs))
         await until(lambda: streams(node, b"p"))
 
 
@@ -344,10 +344,10 @@ async def test_a_replica_of_replicas_is_promoted_when_the_primary_of_all_is_dead
     ):
         await until(lambda: streams(c, b"p"))
         with pytest.raises(RoleRefused, match="its primary answers"):
-            await c.promote(force=False)
+            await c.promotion.promote(force=False)
         await above.__aexit__(None, None, None)
-        assert await c.promote(force=False) == ""
-        assert c.standing is Standing.PRIMARY
+        assert await c.promotion.promote(force=False) == ""
+        assert c.standing.current is Standing.PRIMARY
 
 
 async def test_a_replica_whose_upstream_is_gone_knows_the_primary_above_it(tmp_path: Path) -> None:
@@ -359,7 +359,7 @@ async def test_a_replica_whose_upstream_is_gone_knows_the_primary_above_it(tmp_p
             await until(lambda: streams(b, b"p") and b.peers.get(p.identity.node) is not None)
             await between.__aexit__(None, None, None)
             with pytest.raises(RoleRefused, match="its primary answers"):
-                await b.promote(force=False)
+                await b.promotion.promote(force=False)
 
 
 async def test_a_replica_is_not_promoted_while_a_primary_that_it_knows_answers(tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ async def test_a_replica_is_not_promoted_while_a_primary_that_it_knows_answers(t
         await until(lambda: streams(node, b"p"))
         node.memory.primary = Address("127.0.0.1", 1)
         with pytest.raises(RoleRefused, match="its primary answers"):
-            await node.promote(force=False)
+            await node.promotion.promote(force=False)
 
 
 async def test_what_was_lost_with_an_epoch_is_no_reason_against_later_promotions(
@@ -386,20 +386,20 @@ async def test_what_was_lost_with_an_epoch_is_no_reason_against_later_promotions
         replica_of(p, tmp_path / "r") as node,
     ):
         await until(lambda: streams(b, b"p") and streams(node, b"p"))
-        monkeypatch.setattr(node.certainty, "look_around", nobody_answers)
+        monkeypatch.setattr(node.survey, "before_promotion", nobody_answers)
         node.link.told = Told(1, 1000)
         with pytest.raises(RoleRefused, match="to 1000"):
-            await node.promote(force=False)
+            await node.promotion.promote(force=False)
         await node.link.note_progress()
         assert node.memory.record is not None
         assert told_in(node.memory.record) == Told(1, 1000)
-        await b.promote(force=True)
-        await node.follow("127.0.0.1", b.clients.address.port)
-        await until(lambda: streams(node, b"p") and node.epoch == 2)
+        await b.promotion.promote(force=True)
+        await node.following.follow("127.0.0.1", b.clients.address.port)
+        await until(lambda: streams(node, b"p") and node.open_store.epoch == 2)
         await node.link.note_progress()
         assert b.store is not None
         assert told_in(node.memory.record) == Told(2, b.store.durable_sequence)
-        assert await node.promote(force=False) == ""
+        assert await node.promotion.promote(force=False) == ""
         assert told_in(node.memory.record) is None
 
 
@@ -420,16 +420,16 @@ async def test_what_a_node_hears_while_it_starts_is_not_forgotten(
     async with replica_of(a, tmp_path / "b") as b:
         await until(lambda: streams(b, b"a"))
         await before.__aexit__(None, None, None)
-        await b.promote(force=True)
-        there = b.listening["replication"], str(b.clients.address)
+        await b.promotion.promote(force=True)
+        there = b.addresses.replication, str(b.clients.address)
         listen, start = NodeProgram._listen_for_replicas, NodeLink.start
         links: list[NodeLink] = []
 
-        async def fenced_meanwhile(node: NodeProgram) -> Any:
-            node.roles.fence(2, there)
+        async def fenced_meanwhile(program: NodeProgram) -> Any:
+            program.parts.fencing.fence(2, there)
             for _ in range(20):
                 await asyncio.sleep(0)
-            return await listen(node)
+            return await listen(program)
 
         def counted(link: NodeLink) -> None:
             links.append(link)
@@ -439,7 +439,7 @@ async def test_what_a_node_hears_while_it_starts_is_not_forgotten(
         monkeypatch.setattr(NodeLink, "start", counted)
         async with again(tmp_path / "a") as back:
             await until(lambda: streams(back, b"a"))
-            assert back.standing is Standing.FOLLOWING
+            assert back.standing.current is Standing.FOLLOWING
             record = back.memory.record
             assert record is not None and (record.role, record.primary) == ("replica", there[0])
             assert len(links) == 1
@@ -451,6 +451,6 @@ async def test_a_grant_that_comes_again_was_taken(tmp_path: Path) -> None:
         assert node.store is not None
         newest = node.store.durable_position
         earlier = replace(newest, sequence=Sequence(newest.sequence - 1))
-        await take_over(node, Grant(b"o" * 16, node.store.database_id, earlier, newest.epoch))
-        assert node.standing is Standing.PRIMARY
+        await node.takeover.take_over(Grant(b"o" * 16, node.store.database_id, earlier, newest.epoch))
+        assert node.standing.current is Standing.PRIMARY
         assert node.store.durable_position == newest

@@ -1,0 +1,273 @@
+"""The parts of a node, and how they are put together.
+
+    standing, open_store,          what several parts share
+    memory, addresses
+    data, verification             the data directory, and whether it can be trusted
+    peers, link, survey, pauses    the other nodes, and the one that is followed
+    promotion, fencing,            how the node becomes something else
+    following, switchover,
+    takeover
+    feeds, sessions, status,       what replicas, other nodes, operators and clients are answered
+    served, http, publisher
+
+Each part gets what it uses when it is made. An earlier part reaches a later one through a callable.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from replicad.daemon.config import PrimaryConfig, ReplicaConfig
+from replicad.daemon.data.holding import Holding
+from replicad.daemon.data.verification import Verification
+from replicad.daemon.feed_factory import FeedFactory
+from replicad.daemon.open_store import OpenStore
+from replicad.daemon.own_addresses import OwnAddresses
+from replicad.daemon.own_standing import OwnStanding
+from replicad.daemon.ports.client_port import ClientPort
+from replicad.daemon.ports.http_port import HttpPort
+from replicad.daemon.process.notify import notify
+from replicad.daemon.process.supervise import Stop
+from replicad.daemon.records import NodeRecords
+from replicad.daemon.replication_sessions import ReplicationSessions
+from replicad.daemon.roles.change_lock import ChangeLock
+from replicad.daemon.roles.fencing import Fencing
+from replicad.daemon.roles.following import Following
+from replicad.daemon.roles.node_link import NodeLink
+from replicad.daemon.roles.pause_detector import PauseDetector
+from replicad.daemon.roles.peer_survey import PeerSurvey
+from replicad.daemon.roles.peers import Peers
+from replicad.daemon.roles.promotion import Promotion
+from replicad.daemon.roles.role_memory import RoleMemory
+from replicad.daemon.roles.switchover import Switchover
+from replicad.daemon.roles.takeover import Takeover
+from replicad.daemon.server_node import ServedNode
+from replicad.daemon.state_publisher import StatePublisher
+from replicad.daemon.status import NodeStatus
+from replicad.daemon.tasks import NodeTasks
+from replicad.env import Env
+from replicad.replication.wire.identify import Identity
+from replicad.store.database import Database
+
+log = structlog.get_logger("replicad.daemon")
+
+
+class NodeParts:
+    """Belongs to the event loop."""
+
+    def __init__(
+        self, config: PrimaryConfig | ReplicaConfig, env: Env, records: NodeRecords, stop: Stop
+    ) -> None:
+        self.config = config
+        self.env = env
+        self.records = records
+        self.identity = Identity(records.state.node_id, env.random.bytes(16), config.name)
+        self.tasks = NodeTasks()
+
+        # What several parts share; each has one owner, named in its module.
+        self.standing = OwnStanding()
+        self.open_store = OpenStore()
+        self.memory = RoleMemory(config, records)
+        self.clients = ClientPort(
+            config.listen,
+            lambda: self.served,
+            config.clients,
+            env.clock,
+            lambda: stop.request("SHUTDOWN"),
+        )
+        self.addresses = OwnAddresses(self.clients)
+
+        # The data.
+        self.data = Holding(
+            config,
+            env,
+            records,
+            self.clients,
+            self.open_store,
+            lambda connection: self.sessions.serve(connection),
+            lambda store, slots: self.feeds.make(store, slots),
+            self._opened,
+            self.tasks.fail,
+        )
+        self.verification = Verification(
+            env,
+            records,
+            config.verification,
+            config.data,
+            standing=self.standing,
+            store=self.open_store,
+            holds_writes=lambda: self.served.holds_writes(),
+        )
+
+        # The other nodes.
+        self.peers = Peers(
+            env,
+            records,
+            self.identity.node,
+            lambda: self.survey.introduce(),
+            kept_seconds=config.link.slot_idle_seconds_max,
+            changed=self.open_store.tell_nodes,
+        )
+        self.link = NodeLink(
+            config,
+            env,
+            self.identity,
+            records,
+            store=self.open_store,
+            data=self.data,
+            verification=self.verification,
+            memory=self.memory,
+            peers=self.peers,
+            addresses=self.addresses,
+            tasks=self.tasks,
+            changed=lambda: self.publisher.nudge(),
+            learn_nodes=lambda: self.survey.ask_transitively(),
+        )
+        self.survey = PeerSurvey(
+            self.identity,
+            config.roles,
+            durability=config.store.durability,
+            standing=self.standing,
+            store=self.open_store,
+            memory=self.memory,
+            peers=self.peers,
+            link=self.link,
+            addresses=self.addresses,
+            fence=lambda epoch, where: self.fencing.fence(epoch, where),
+            turn_to=lambda address, clients: self.following.turn_to(address, clients),
+        )
+        self.pauses = PauseDetector(
+            env.clock,
+            config.roles,
+            standing=self.standing,
+            peers=self.peers,
+            survey=self.survey,
+            tasks=self.tasks,
+        )
+
+        # The changes of role.
+        self.lock = ChangeLock(self.tasks)
+        self.fencing = Fencing(
+            standing=self.standing,
+            store=self.open_store,
+            memory=self.memory,
+            link=self.link,
+            lock=self.lock,
+            tasks=self.tasks,
+            find_primary=self.survey.ask_soon,
+        )
+        self.following = Following(
+            self.identity,
+            config.roles,
+            standing=self.standing,
+            store=self.open_store,
+            data=self.data,
+            memory=self.memory,
+            peers=self.peers,
+            link=self.link,
+            survey=self.survey,
+            lock=self.lock,
+            tasks=self.tasks,
+        )
+        self.promotion = Promotion(
+            env,
+            standing=self.standing,
+            store=self.open_store,
+            memory=self.memory,
+            link=self.link,
+            survey=self.survey,
+            lock=self.lock,
+        )
+        self.switchover = Switchover(
+            self.identity,
+            env.clock,
+            config.roles,
+            standing=self.standing,
+            store=self.open_store,
+            memory=self.memory,
+            survey=self.survey,
+            following=self.following,
+            lock=self.lock,
+            tasks=self.tasks,
+        )
+        self.takeover = Takeover(
+            config.roles,
+            standing=self.standing,
+            store=self.open_store,
+            memory=self.memory,
+            peers=self.peers,
+            link=self.link,
+            promotion=self.promotion,
+            lock=self.lock,
+        )
+
+        # What others are answered.
+        self.feeds = FeedFactory(
+            env,
+            self.identity,
+            records,
+            config.data,
+            config.link,
+            standing=self.standing,
+            verification=self.verification,
+            peers=self.peers,
+            link=self.link,
+            survey=self.survey,
+            pauses=self.pauses,
+            fencing=self.fencing,
+        )
+        self.sessions = ReplicationSessions(
+            config.link.handshake_seconds, store=self.open_store, survey=self.survey, takeover=self.takeover
+        )
+        self.status = NodeStatus(
+            env,
+            self.identity,
+            standing=self.standing,
+            store=self.open_store,
+            data=self.data,
+            memory=self.memory,
+            peers=self.peers,
+            link=self.link,
+            survey=self.survey,
+            verification=self.verification,
+            addresses=self.addresses,
+        )
+        self.served = ServedNode(
+            config.link,
+            standing=self.standing,
+            store=self.open_store,
+            memory=self.memory,
+            peers=self.peers,
+            link=self.link,
+            pauses=self.pauses,
+            promotion=self.promotion,
+            following=self.following,
+            switchover=self.switchover,
+            verification=self.verification,
+            backups=self.data.backups,
+            status=self.status,
+        )
+        self.http = HttpPort(self.status.document)
+        self.publisher = StatePublisher(
+            env.clock,
+            records,
+            standing=self.standing,
+            store=self.open_store,
+            memory=self.memory,
+            link=self.link,
+        )
+        # Clients before the record: nobody may be answered as by the former standing once it has moved.
+        self.standing.subscribe(self.clients.role_changed)
+        self.standing.subscribe(self.publisher.nudge)
+
+    @property
+    def store(self) -> Database | None:
+        """The database that is open."""
+        return self.open_store.database
+
+    def _opened(self, store: Database) -> None:
+        """The store is served from now on."""
+        self.verification.opened(store)
+        self.publisher.nudge()
+        log.info("daemon.ready", standing=self.standing.current.value, clients=self.addresses.clients)
+        notify("READY=1", f"STATUS={self.standing.role} at {store.durable_position}")

@@ -1,0 +1,97 @@
+"""Whether this process stood still, and what a primary does then.
+
+A machine that sleeps, a debugger, or a host without processor time can stop the process for a while. Another
+node may have become primary meanwhile, and this one would not know. So it compares the clock with the last
+time it looked, often, and before every acknowledgement. A primary that finds a gap doubts its role: it
+acknowledges nothing until it has asked the other nodes.
+
+    PRIMARY, PAUSED ──stood still──> DOUBTING ──a node answers, none has a higher epoch──> PRIMARY
+                                        └──── a node has a higher epoch ────────────────> FENCED
+
+A primary that is started while other nodes know of it doubts in the same way. Nobody votes: a higher epoch
+wins wherever it is heard of. Belongs to the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from replicad.daemon.own_standing import OwnStanding
+from replicad.daemon.roles.peer_survey import PeerSurvey
+from replicad.daemon.roles.peers import Peers
+from replicad.daemon.tasks import NodeTasks
+from replicad.env import Clock
+from replicad.replication.options import RoleOptions
+from replicad.replication.policy.roles import Standing
+
+log = structlog.get_logger("replicad.daemon")
+
+
+class PauseDetector:
+    def __init__(
+        self,
+        clock: Clock,
+        options: RoleOptions,
+        *,
+        standing: OwnStanding,
+        peers: Peers,
+        survey: PeerSurvey,
+        tasks: NodeTasks,
+    ) -> None:
+        self._clock = clock
+        self._options = options
+        self._standing = standing
+        self._peers = peers
+        self._survey = survey
+        self._tasks = tasks
+        self._alive_at = clock.awake()
+        """When this process was last seen to run."""
+        self._pauses = 0
+
+    async def run(self) -> None:
+        """Never returns: looks often enough to notice a pause although no client asks for anything."""
+        while True:
+            self.check()
+            await asyncio.sleep(self._options.stood_still_seconds / 4)
+
+    def check(self) -> None:
+        """Called often, and before every acknowledgement."""
+        now = self._clock.awake()
+        stood_still, self._alive_at = now - self._alive_at, now
+        if stood_still > self._options.stood_still_seconds:
+            log.warning("role.stood_still", seconds=round(stood_still, 3))
+            self._pauses += 1
+            # A primary that no other node knows of cannot have been replaced.
+            if self._standing.current in (Standing.PRIMARY, Standing.PAUSED) and len(self._peers):
+                self._standing.doubt()
+                self._tasks.spawn(self.confirm_role(f"it stood still for {stood_still:.1f} s"))
+
+    async def confirm_role(self, why: str) -> None:
+        """Asks the known nodes until one of them has answered; a node of a higher epoch fences this one."""
+        ask_seconds = self._options.ask_seconds
+        log.info("role.doubts", reason=why, nodes=len(self._peers))
+
+        while self._standing.current is Standing.DOUBTING:
+            pauses, until = self._pauses, self._clock.monotonic() + ask_seconds
+            answers = await self._survey.ask(self._peers.addresses())
+            if not answers:
+                # The other nodes may be at other addresses now. One of them may have sent a message while
+                # this node stood still: it is read during this wait.
+                await asyncio.sleep(max(0.0, until - self._clock.monotonic()))
+
+            # An answer that was given before the newest pause says nothing about that pause: another primary
+            # may have begun in it. So the nodes are asked again.
+            self.check()
+            if pauses != self._pauses:
+                continue
+
+            # `ask` has moved the standing to FENCED if an answer was of a higher epoch.
+            if self._standing.current is Standing.DOUBTING:
+                if answers or self._options.when_alone == "serve":
+                    log.info("role.certain", answers=len(answers))
+                    self._standing.move(Standing.PRIMARY)
+                else:
+                    log.warning("role.alone", reason=f"{why}, and none of {len(self._peers)} nodes answers")
+                    await asyncio.sleep(self._options.meet_seconds)

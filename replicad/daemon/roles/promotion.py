@@ -1,0 +1,132 @@
+"""Promotion: a replica becomes the primary.
+
+    ask all nodes       refuse what would lose acknowledged writes (`may_promote`)
+    end the link        from here on nobody but this node writes into the store
+    PROMOTING           clients are refused, as by a replica
+    begin the epoch     the manifest says "takes writes, in epoch e"            <- the one moment that decides
+                        the first frame of epoch e is durable in the log
+    PRIMARY             writes are taken
+    record              "a primary"
+
+A death before the manifest is written leaves the replica that was there before. A death after it leaves a
+primary, although the record still says replica: the store is of a later epoch than the record, and that wins
+(`at_start`). Opening the store finishes what the log lacks (`store.roles`). Belongs to the event loop.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from replicad.daemon.open_store import OpenStore
+from replicad.daemon.own_standing import OwnStanding
+from replicad.daemon.process.notify import notify
+from replicad.daemon.roles.change_lock import ChangeLock
+from replicad.daemon.roles.node_link import NodeLink
+from replicad.daemon.roles.peer_survey import PeerSurvey
+from replicad.daemon.roles.role_memory import RoleMemory
+from replicad.env import Env
+from replicad.errors import ReplicadError, RoleRefused
+from replicad.replication.policy.roles import Candidate, Standing, may_promote
+from replicad.replication.tasks import in_thread
+
+log = structlog.get_logger("replicad.daemon")
+
+EPOCHS_WARN = 1000
+COPYING = frozenset({"bootstrapping", "installing", "rewinding"})
+"""The states of the link in which the data of this node is about to be replaced."""
+FORGOTTEN_BY_A_PRIMARY = (
+    *("primary", "configured", "fenced_by", "granted_epoch"),
+    *("primary_sequence", "primary_epoch", "primary_node"),
+)
+"""The fields of the role record that describe another primary."""
+
+
+class Promotion:
+    def __init__(
+        self,
+        env: Env,
+        *,
+        standing: OwnStanding,
+        store: OpenStore,
+        memory: RoleMemory,
+        link: NodeLink,
+        survey: PeerSurvey,
+        lock: ChangeLock,
+    ) -> None:
+        self._env = env
+        self._standing = standing
+        self._store = store
+        self._memory = memory
+        self._link = link
+        self._survey = survey
+        self._lock = lock
+
+    async def promote(self, *, force: bool) -> str:
+        """See the server's `Node.promote`."""
+        return await self._lock.run(self._promote(force))
+
+    async def _promote(self, force: bool) -> str:
+        memory, link = self._memory, self._link
+
+        # This node knows itself that another one has taken, or may have taken, writes in a later epoch.
+        if self._standing.role == "primary":
+            raise RoleRefused("this node takes writes already")
+        if self._standing.current is Standing.FENCED and memory.fenced_by is not None and not force:
+            raise RoleRefused(
+                f"it was fenced by epoch {memory.fenced_by}, whose writes it lacks; --force gives them up"
+            )
+        if memory.granted_epoch is not None and not force:
+            raise RoleRefused(
+                f"its role was given to {memory.primary}, which may have taken writes; --force gives them up"
+            )
+
+        # What the other nodes know. This node's own state is read after their answers came: it may have
+        # moved on meanwhile.
+        began = self._env.clock.monotonic()
+        around = await self._survey.before_promotion()
+        store, follower = self._store.database, link.follower
+        if store is not None and store.role == "owner":
+            raise RoleRefused("this node is stepping down; ask again")
+        busy = follower is not None and follower.link.state in COPYING
+        position = None if store is None else store.position
+        candidate = Candidate(position, link.told_at_most, around, busy)
+        refusal, lost = may_promote(candidate, force=force)
+        if refusal is not None:
+            raise RoleRefused(refusal)
+
+        # Above every epoch that this node or another has heard of: two nodes that began the same epoch would
+        # both believe that they are right.
+        await link.stop()
+        await self.begin_epoch(max(memory.above_fences, around.given_epoch + 1, around.epoch + 1))
+        log.info("role.promotion_done", seconds=round(self._env.clock.monotonic() - began, 4))
+        if lost:
+            log.error("role.promoted_with_loss", lost=lost)
+        return "" if lost is None else f"lost: {lost}"
+
+    async def begin_epoch(self, at_least: int) -> None:
+        """Takes writes when it returns. The link has ended. Raises RoleRefused if nothing has changed."""
+        store = self._store.database
+        assert store is not None
+
+        # A store that failed meanwhile ends the node, so its link is not started again.
+        self._standing.move(Standing.PROMOTING)
+        try:
+            record = await in_thread(store.promote, self._env.random.bytes(16), at_least=at_least)
+        except ReplicadError as error:
+            self._standing.move(Standing.FOLLOWING)
+            if store.failed is None:
+                self._link.start_again()
+            raise RoleRefused(f"nothing has changed: {error}") from error
+
+        # The epoch is durable, so writes are taken at once; the record only repeats it.
+        self._link.forget()
+        self._standing.move(Standing.PRIMARY)
+        log.warning("role.promoted", epoch=record.epoch, fork=str(record.fork))
+        if len(store.epochs) >= EPOCHS_WARN:
+            # Each one stays in the manifest for good, and every change of role writes all of them.
+            log.warning("role.many_epochs", epochs=len(store.epochs))
+        notify(f"STATUS=primary at {store.durable_position}")
+        # The sooner the former primary hears of this epoch, the fewer writes it takes that will be discarded.
+        self._survey.ask_soon()
+        nothing = dict.fromkeys(FORGOTTEN_BY_A_PRIMARY)
+        await self._memory.save(self._store.epoch, role="primary", **nothing)

@@ -1,0 +1,172 @@
+"""The node as its server sees it: what clients ask of more than the store. Belongs to the event loop."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import structlog
+
+from replicad.daemon.addresses import address_of
+from replicad.daemon.backups.on_request import NodeBackups
+from replicad.daemon.data.verification import Verification
+from replicad.daemon.open_store import OpenStore
+from replicad.daemon.own_standing import OwnStanding
+from replicad.daemon.roles.following import Following
+from replicad.daemon.roles.node_link import NodeLink
+from replicad.daemon.roles.pause_detector import PauseDetector
+from replicad.daemon.roles.peers import Peers
+from replicad.daemon.roles.promotion import Promotion
+from replicad.daemon.roles.role_memory import RoleMemory
+from replicad.daemon.roles.switchover import Switchover
+from replicad.daemon.status import NodeStatus, replica_views
+from replicad.errors import CorruptionError
+from replicad.replication.options import ReplicationOptions
+from replicad.replication.policy.synchronous import parse_rule
+from replicad.replication.primary.waits import Waits
+from replicad.replication.replica.freshness import why_refused, why_stale
+from replicad.server import ReplicaView
+
+log = structlog.get_logger("replicad.daemon")
+
+
+class ServedNode:
+    """Satisfies the server's `Node`, which describes the methods."""
+
+    def __init__(
+        self,
+        options: ReplicationOptions,
+        *,
+        standing: OwnStanding,
+        store: OpenStore,
+        memory: RoleMemory,
+        peers: Peers,
+        link: NodeLink,
+        pauses: PauseDetector,
+        promotion: Promotion,
+        following: Following,
+        switchover: Switchover,
+        verification: Verification,
+        backups: NodeBackups,
+        status: NodeStatus,
+    ) -> None:
+        self._options = options
+        self._standing = standing
+        self._store = store
+        self._memory = memory
+        self._peers = peers
+        self._link = link
+        self._pauses = pauses
+        self._promotion = promotion
+        self._following = following
+        self._switchover = switchover
+        self._verification = verification
+        self._backups = backups
+        self._status = status
+        # While the data is exchanged no replica is connected. A write that waits for replicas must wait then,
+        # and not be answered as if none had been asked for.
+        self._no_waits = Waits(lambda: [], lambda _: None, rule=parse_rule(options.synchronous))
+
+    # Its role.
+
+    @property
+    def role(self) -> Literal["primary", "replica"]:
+        return self._standing.role
+
+    @property
+    def is_writable(self) -> bool:
+        return self._standing.current.takes_writes
+
+    def holds_writes(self) -> bool:
+        # A process that stood still finds that out here, before it takes the write.
+        self._pauses.check()
+        return self._standing.current.holds_writes
+
+    def holds_answers(self) -> bool:
+        # The same, before it acknowledges.
+        self._pauses.check()
+        return self._standing.current.holds_answers
+
+    async def promote(self, *, force: bool) -> str:
+        return await self._promotion.promote(force=force)
+
+    async def follow(self, host: str, port: int) -> None:
+        await self._following.follow(host, port)
+
+    async def rejoin(self, host: str | None, port: int) -> str:
+        return await self._following.rejoin(host, port)
+
+    async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
+        return await self._switchover.switch_over(target, timeout_seconds=timeout_seconds)
+
+    def cancel_switchover(self) -> bool:
+        return self._switchover.cancel()
+
+    # The node that it follows.
+
+    @property
+    def primary_address(self) -> tuple[str, int] | None:
+        if self.role == "primary":
+            return None
+        return address_of(self._memory.primary_clients) or self._memory.primary
+
+    @property
+    def link_state(self) -> str:
+        return "connected" if self.role == "primary" else self._link.role_word
+
+    @property
+    def stale_because(self) -> str | None:
+        follower = self._link.follower
+        if self.role == "primary":
+            return None
+        return why_stale("down", None, self._options) if follower is None else follower.stale_because
+
+    @property
+    def reads_refused(self) -> str | None:
+        doubted, follower = self._verification.reads_refused, self._link.follower
+        if doubted is not None or self.role == "primary":
+            return doubted
+        return why_refused("down", None, self._options) if follower is None else follower.reads_refused
+
+    # The nodes that follow it.
+
+    def replicas(self) -> list[ReplicaView]:
+        return [] if self._store.feed is None else replica_views(self._store.feed)
+
+    @property
+    def waits(self) -> Waits:
+        return self._no_waits if self._store.feed is None else self._store.feed.waits
+
+    @property
+    def copy_bytes_per_second(self) -> int:
+        return 0 if self._store.feed is None else int(self._store.feed.throttle.bytes_per_second or 0)
+
+    def throttle_copies(self, bytes_per_second: int) -> None:
+        if self._store.feed is not None:
+            self._store.feed.throttle.set_rate(bytes_per_second or None)
+            log.info("bootstrap.throttled", bytes_per_second=bytes_per_second)
+
+    def drop_slot(self, node_id: bytes) -> bool:
+        # The node is forgotten as well, here and at the replicas: it is gone, or it comes back by itself.
+        feed, known = self._store.feed, self._peers.forget(node_id)
+        if feed is None:
+            return known
+        dropped = feed.drop_slot(node_id)
+        feed.tell_nodes((node_id,))
+        return dropped or known
+
+    # Its data.
+
+    async def backup(self, target: str | None, *, flush: bool, metadata: bytes) -> dict[str, Any]:
+        return await self._backups.create(self._store.database, target, flush=flush, metadata=metadata)
+
+    def stop_backup(self) -> bool:
+        return self._backups.stop()
+
+    def found_corruption(self, error: CorruptionError) -> None:
+        self._verification.found_corruption(error)
+
+    def order_repair(self, reason: str) -> None:
+        self._verification.order_repair(reason)
+
+    def status(self) -> dict[str, Any]:
+        return self._status.document()
