@@ -135,7 +135,7 @@ ROLES = (
         file="replicad/daemon/roles/takeover.py",
         old="        if store.durable_position.epoch >= message.epoch:\n            return\n",
         new="",
-        caught_by=("tests/daemon/roles/test_role_changes.py::test_a_grant_that_comes_again_was_taken",),
+        caught_by=("tests/daemon/roles/test_takeover.py::test_a_grant_that_comes_again_was_taken",),
     ),
     Mutation(
         trap=9,
@@ -143,7 +143,7 @@ ROLES = (
         file="replicad/daemon/roles/takeover.py",
         old="    return store.durable_position == position\n",
         new="    return True\n",
-        caught_by=("tests/daemon/test_standing.py::test_a_target_that_is_not_there_in_time_is_behind",),
+        caught_by=("tests/daemon/roles/test_takeover.py::test_a_target_that_is_not_there_in_time_is_behind",),
     ),
     Mutation(
         trap=9,
@@ -151,7 +151,9 @@ ROLES = (
         file="replicad/daemon/roles/takeover.py",
         old="            while store.durable_position.sequence < position.sequence and",
         new="            while store.position.sequence < position.sequence and",
-        caught_by=("tests/daemon/test_standing.py::test_a_target_is_ready_when_the_position_is_durable",),
+        caught_by=(
+            "tests/daemon/roles/test_takeover.py::test_a_target_is_ready_when_the_position_is_durable",
+        ),
     ),
     Mutation(
         trap=9,
@@ -159,7 +161,7 @@ ROLES = (
         file="replicad/daemon/state_publisher.py",
         old="            position=None if store is None else str(store.durable_position),\n",
         new="            position=None if store is None else str(store.position),\n",
-        caught_by=("tests/daemon/test_standing.py::test_a_node_shows_its_durable_position",),
+        caught_by=("tests/daemon/test_state_publisher.py::test_a_node_shows_its_durable_position",),
     ),
     Mutation(
         trap=12,
@@ -167,7 +169,9 @@ ROLES = (
         file="replicad/daemon/roles/change_lock.py",
         old="        result: str = await asyncio.shield(self._tasks.spawn(alone()))\n",
         new="        result: str = await self._tasks.spawn(alone())\n",
-        caught_by=("tests/daemon/test_standing.py::test_a_change_of_role_outlives_whoever_asked_for_it",),
+        caught_by=(
+            "tests/daemon/roles/test_change_lock.py::test_a_change_of_role_outlives_whoever_asked_for_it",
+        ),
     ),
     Mutation(
         trap=9,
@@ -176,7 +180,7 @@ ROLES = (
         old="            to_ask = {address for address in found if address is not None} - asked.keys()\n",
         new="            to_ask = set()\n",
         caught_by=(
-            "tests/daemon/roles/test_role_changes.py::"
+            "tests/daemon/roles/test_promotion.py::"
             "test_a_replica_of_replicas_is_promoted_when_the_primary_of_all_is_dead",
         ),
     ),
@@ -187,7 +191,7 @@ ROLES = (
         old="max(memory.above_fences, around.given_epoch + 1, around.epoch + 1)",
         new="memory.above_fences",
         caught_by=(
-            "tests/daemon/roles/test_role_changes.py::test_no_other_node_begins_an_epoch_that_was_given_away",
+            "tests/daemon/roles/test_switchover.py::test_no_other_node_begins_an_epoch_that_was_given_away",
         ),
     ),
     Mutation(
@@ -197,7 +201,7 @@ ROLES = (
         old="            return age.seconds()\n",
         new="            return 0.0\n",
         caught_by=(
-            "tests/daemon/test_standing.py::"
+            "tests/daemon/test_feed_factory.py::"
             "test_acknowledged_writes_that_are_not_durable_make_replicas_older",
         ),
     ),
