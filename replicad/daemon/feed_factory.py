@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from replicad.daemon.data.verification import Verification
+from replicad.daemon.data.verification import DataVerification
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.records import NodeRecords
 from replicad.daemon.roles.fencing import Fencing
@@ -33,7 +33,7 @@ class FeedFactory:
         options: ReplicationOptions,
         *,
         standing: OwnStanding,
-        verification: Verification,
+        verification: DataVerification,
         peers: Peers,
         link: NodeLink,
         survey: PeerSurvey,

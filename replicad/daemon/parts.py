@@ -18,8 +18,8 @@ from __future__ import annotations
 import structlog
 
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
-from replicad.daemon.data.holding import Holding
-from replicad.daemon.data.verification import Verification
+from replicad.daemon.data.node_data import NodeData
+from replicad.daemon.data.verification import DataVerification
 from replicad.daemon.feed_factory import FeedFactory
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_addresses import OwnAddresses
@@ -27,7 +27,7 @@ from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.ports.client_port import ClientPort
 from replicad.daemon.ports.http_port import HttpPort
 from replicad.daemon.process.notify import notify
-from replicad.daemon.process.supervise import Stop
+from replicad.daemon.process.supervise import StopRequest
 from replicad.daemon.records import NodeRecords
 from replicad.daemon.replication_sessions import ReplicationSessions
 from replicad.daemon.roles.change_lock import ChangeLock
@@ -56,7 +56,7 @@ class NodeParts:
     """Belongs to the event loop."""
 
     def __init__(
-        self, config: PrimaryConfig | ReplicaConfig, env: Env, records: NodeRecords, stop: Stop
+        self, config: PrimaryConfig | ReplicaConfig, env: Env, records: NodeRecords, stop: StopRequest
     ) -> None:
         self.config = config
         self.env = env
@@ -78,7 +78,7 @@ class NodeParts:
         self.addresses = OwnAddresses(self.clients)
 
         # The data.
-        self.data = Holding(
+        self.data = NodeData(
             config,
             env,
             records,
@@ -89,7 +89,7 @@ class NodeParts:
             self._opened,
             self.tasks.fail,
         )
-        self.verification = Verification(
+        self.verification = DataVerification(
             env,
             records,
             config.verification,

@@ -17,7 +17,7 @@ from replicad.daemon.process.clock_watch import ClockWatch
 from replicad.daemon.process.directory_watch import look, watch
 from replicad.daemon.process.new_directory import check_gone, check_new
 from replicad.daemon.process.notify import notify
-from replicad.daemon.process.supervise import Stop, run_node, until_stopped
+from replicad.daemon.process.supervise import StopRequest, run_node, until_stopped
 from replicad.daemon.records import NodeRecords, node_state
 from replicad.env import Env
 from replicad.errors import ConfigError, PoisonedError, ReplicadError, RoleRefused, StoreError
@@ -37,7 +37,7 @@ def run(config: PrimaryConfig | ReplicaConfig) -> None:
     run_node(_node, "replica" if isinstance(config, ReplicaConfig) else "primary", config)
 
 
-async def _node(config: PrimaryConfig | ReplicaConfig, env: Env, stop: Stop) -> None:
+async def _node(config: PrimaryConfig | ReplicaConfig, env: Env, stop: StopRequest) -> None:
     if isinstance(config, PrimaryConfig):
         check_new(env.fs, config.data, create=config.create)
     async with node_state(env, config.data) as records:
@@ -57,7 +57,7 @@ class NodeProgram:
     """Belongs to the event loop."""
 
     def __init__(
-        self, config: PrimaryConfig | ReplicaConfig, env: Env, records: NodeRecords, stop: Stop
+        self, config: PrimaryConfig | ReplicaConfig, env: Env, records: NodeRecords, stop: StopRequest
     ) -> None:
         self.config = config
         self.env = env

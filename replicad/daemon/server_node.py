@@ -8,7 +8,7 @@ import structlog
 
 from replicad.daemon.addresses import address_of
 from replicad.daemon.backups.on_request import NodeBackups
-from replicad.daemon.data.verification import Verification
+from replicad.daemon.data.verification import DataVerification
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.following import Following
@@ -45,7 +45,7 @@ class ServedNode:
         promotion: Promotion,
         following: Following,
         switchover: Switchover,
-        verification: Verification,
+        verification: DataVerification,
         backups: NodeBackups,
         status: NodeStatus,
     ) -> None:

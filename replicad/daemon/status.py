@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from replicad.daemon.data.holding import Holding
-from replicad.daemon.data.verification import Verification
+from replicad.daemon.data.node_data import NodeData
+from replicad.daemon.data.verification import DataVerification
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_addresses import OwnAddresses
 from replicad.daemon.own_standing import OwnStanding
@@ -43,12 +43,12 @@ class NodeStatus:
         *,
         standing: OwnStanding,
         store: OpenStore,
-        data: Holding,
+        data: NodeData,
         memory: RoleMemory,
         peers: Peers,
         link: NodeLink,
         survey: PeerSurvey,
-        verification: Verification,
+        verification: DataVerification,
         addresses: OwnAddresses,
     ) -> None:
         self._env = env

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import replicad.daemon.data.holding
+import replicad.daemon.data.node_data
 from replicad.daemon.addresses import address_of
 from replicad.errors import RoleRefused
 from replicad.replication.wire.identify import VERSIONS
@@ -24,14 +24,14 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached = asyncio.Event()
         self._go = threading.Event()
-        loop, install = asyncio.get_running_loop(), replicad.daemon.data.holding.install
+        loop, install = asyncio.get_running_loop(), replicad.daemon.data.node_data.install
 
         def gated(*arguments: Any) -> None:
             loop.call_soon_threadsafe(self.reached.set)
             assert self._go.wait(20)
             install(*arguments)
 
-        monkeypatch.setattr(replicad.daemon.data.holding, "install", gated)
+        monkeypatch.setattr(replicad.daemon.data.node_data, "install", gated)
 
     async def until_reached(self) -> None:
         async with asyncio.timeout(20):
@@ -104,7 +104,7 @@ async def test_data_that_could_not_be_opened_is_opened_by_the_next_session(
         await until(lambda: streams(node, b"p"))
         first = node.link.last_bootstrap
         await node.link.stop()
-        opens = replicad.daemon.data.holding.open_database
+        opens = replicad.daemon.data.node_data.open_database
         refusals = 2
 
         def open_database(*arguments: Any, **options: Any) -> Any:
@@ -114,7 +114,7 @@ async def test_data_that_could_not_be_opened_is_opened_by_the_next_session(
                 raise OSError(24, "Too many open files")
             return opens(*arguments, **options)
 
-        monkeypatch.setattr(replicad.daemon.data.holding, "open_database", open_database)
+        monkeypatch.setattr(replicad.daemon.data.node_data, "open_database", open_database)
         with pytest.raises(OSError, match="Too many open files"):
             await node.link.install(tmp_path / "nothing")
         assert node.store is None

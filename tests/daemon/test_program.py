@@ -12,7 +12,7 @@ import pytest
 import replicad.daemon.parts
 import replicad.daemon.program
 from replicad.daemon.config import load_primary
-from replicad.daemon.data.holding import Holding
+from replicad.daemon.data.node_data import NodeData
 from replicad.errors import DiskFullError, PoisonedError
 from replicad.store.core import Role
 from replicad.store.database import Database
@@ -86,18 +86,18 @@ async def test_nobody_is_let_in_before_the_data_is_open(
 ) -> None:
     """Though the ports are taken. Replicas are let in before clients, so whoever finds a client port finds
     all."""
-    opened, seen = Holding.open, []
+    opened, seen = NodeData.open, []
 
-    async def looking(holding: Holding, role: Role) -> Database:
-        listener = holding.replicas._listener
+    async def looking(data: NodeData, role: Role) -> Database:
+        listener = data.replicas._listener
         assert listener is not None
-        for port in (listener.sockets[0].getsockname()[1], holding.clients.address.port):
+        for port in (listener.sockets[0].getsockname()[1], data.clients.address.port):
             assert port
             with socket.socket() as asker:
                 seen.append(asker.connect_ex(("127.0.0.1", port)))
-        return await opened(holding, role)
+        return await opened(data, role)
 
-    monkeypatch.setattr(Holding, "open", looking)
+    monkeypatch.setattr(NodeData, "open", looking)
     async with primary(tmp_path / "p") as node:
         assert seen == [errno.ECONNREFUSED] * 2
         host, _, port = node.addresses.replication.rpartition(":")

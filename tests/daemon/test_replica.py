@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-import replicad.daemon.data.holding
+import replicad.daemon.data.node_data
 from replicad.daemon.config import load_replica
 from replicad.daemon.parts import NodeParts
-from replicad.daemon.process.supervise import Stop
+from replicad.daemon.process.supervise import StopRequest
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.records import node_state
 from replicad.env import Env
@@ -32,7 +32,7 @@ async def replica(data: Path) -> AsyncIterator[NodeParts]:
     """A replica that serves but follows nobody."""
     config = load_replica(None, data=data, listen=":0", primary=":1")
     async with node_state(Env(), data) as records:
-        program = NodeProgram(config, Env(), records, Stop())
+        program = NodeProgram(config, Env(), records, StopRequest())
         try:
             await program.start()
             await program.parts.link.stop()
@@ -85,7 +85,7 @@ async def test_an_install_that_fails_leaves_the_old_data_served(
         def full(env: Env, staging: Path, directory: Path, wal_dir: Path | None) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(replicad.daemon.data.holding, "install", full)
+        monkeypatch.setattr(replicad.daemon.data.node_data, "install", full)
         with pytest.raises(OSError, match="No space"):
             await node.link.install(tmp_path / "second")
         assert node.store is not None
@@ -107,5 +107,5 @@ async def test_without_data_no_write_counts_as_held_by_replicas(tmp_path: Path) 
     for."""
     config = load_replica(None, data=tmp_path / "data", listen=":0", primary=":1", link__synchronous="any 1")
     async with node_state(Env(), config.data) as records:
-        node = NodeParts(config, Env(), records, Stop())
+        node = NodeParts(config, Env(), records, StopRequest())
         assert node.served.waits.released(5) == 0

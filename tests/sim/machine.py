@@ -21,7 +21,7 @@ from typing import Any, cast
 from replicad.daemon.addresses import Address
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
 from replicad.daemon.parts import NodeParts
-from replicad.daemon.process.supervise import Stop, until_stopped
+from replicad.daemon.process.supervise import StopRequest, until_stopped
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
@@ -120,7 +120,7 @@ class NodeProcess:
         self.paused = False
         self.backlog: list[asyncio.Handle] = []
         self.node: NodeParts | None = None
-        self.stop: Stop | None = None
+        self.stop: StopRequest | None = None
         self.serving = False
         self.context = copy_context()
         self.context.run(PROCESS.set, self)
@@ -164,7 +164,7 @@ class NodeProcess:
             random=SeededRandom(self._draw.getrandbits(64)),
             runner=runner,
         )
-        stop = self.stop = Stop()
+        stop = self.stop = StopRequest()
         env.fs.make_directories(machine.config.data / "state")
         state = MemoryNodeState(env, machine.kept, lambda: machine.step("record"))
         records = NodeRecords(cast(NodeState, state))

@@ -14,7 +14,7 @@ from typing import Any
 
 from replicad.daemon.config import load_primary, load_replica
 from replicad.daemon.parts import NodeParts
-from replicad.daemon.process.supervise import Stop
+from replicad.daemon.process.supervise import StopRequest
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.records import node_state
 from replicad.env import Env
@@ -26,7 +26,7 @@ PATIENT = {"roles__stood_still_seconds": 60.0, "roles__ask_seconds": 20.0}
 @contextlib.asynccontextmanager
 async def started_program(config: Any) -> AsyncIterator[NodeProgram]:
     async with node_state(Env(), config.data) as records:
-        program = NodeProgram(config, Env(), records, Stop())
+        program = NodeProgram(config, Env(), records, StopRequest())
         try:
             await program.start()
             yield program

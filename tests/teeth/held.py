@@ -128,7 +128,7 @@ HELD = (
     Mutation(
         trap=15,
         name="a node forgets its slots over a restart",
-        file="replicad/daemon/data/holding.py",
+        file="replicad/daemon/data/node_data.py",
         old="        self.slots = Slots(records.state.view().slots, config.link.slot_limits)\n",
         new="        self.slots = Slots((), config.link.slot_limits)\n",
         caught_by=("tests/integration/test_slots.py::test_archived_log_is_tried_before_a_new_copy",),

@@ -162,7 +162,7 @@ RESTORING = (
     Mutation(
         trap=14,
         name="a tail is cut off without being saved",
-        file="replicad/daemon/data/holding.py",
+        file="replicad/daemon/data/node_data.py",
         old="        await self.save_after(fork)\n",
         new="        pass\n",
         caught_by=(

@@ -188,8 +188,8 @@ ROLES = (
         trap=9,
         name="an epoch that was given away is begun by another",
         file="replicad/daemon/roles/promotion.py",
-        old="max(memory.above_fences, around.given_epoch + 1, around.epoch + 1)",
-        new="memory.above_fences",
+        old="max(memory.least_epoch, around.given_epoch + 1, around.epoch + 1)",
+        new="memory.least_epoch",
         caught_by=(
             "tests/daemon/roles/test_switchover.py::test_no_other_node_begins_an_epoch_that_was_given_away",
         ),
@@ -208,7 +208,7 @@ ROLES = (
     Mutation(
         trap=11,
         name="who connects while data is exchanged gets the store that closes",
-        file="replicad/daemon/data/holding.py",
+        file="replicad/daemon/data/node_data.py",
         old="            self._store.feed = None  # Who",
         new="            # Who",
         caught_by=(

@@ -48,7 +48,7 @@ SHOWN_DIFFERENCES_MAX = 3
 SHOWN_KEY_BYTES_MAX = 64
 
 
-class Verification:
+class DataVerification:
     def __init__(
         self,
         env: Env,

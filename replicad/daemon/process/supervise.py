@@ -31,7 +31,7 @@ SWITCH_SECONDS = 0.0005
 """How long a busy thread may keep the event loop waiting for the interpreter."""
 
 
-class Stop:
+class StopRequest:
     """The wish to stop, and whose it was."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Stop:
         await self._event.wait()
 
 
-Node = Callable[[Any, Env, Stop], Coroutine[Any, Any, None]]
+Node = Callable[[Any, Env, StopRequest], Coroutine[Any, Any, None]]
 
 
 def run_node(node: Node, role: str, config: NodeConfig) -> None:
@@ -86,7 +86,7 @@ def within_descriptors(config: NodeConfig, limit: int) -> NodeConfig:
 
 
 async def _main(node: Node, role: str, config: NodeConfig) -> None:
-    stop = Stop()
+    stop = StopRequest()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.request, signal.Signals(number).name)
@@ -97,7 +97,7 @@ async def _main(node: Node, role: str, config: NodeConfig) -> None:
     log.info("daemon.stopped", reason=stop.reason)
 
 
-async def until_stopped(stop: Stop, *tasks: Coroutine[Any, Any, Any]) -> None:
+async def until_stopped(stop: StopRequest, *tasks: Coroutine[Any, Any, Any]) -> None:
     """Runs the tasks until a stop is asked for, then cancels them. The first error of any ends all and is
     raised bare."""
     await beside(stop.wait(), *tasks)

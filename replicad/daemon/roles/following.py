@@ -14,7 +14,7 @@ from __future__ import annotations
 import structlog
 
 from replicad.daemon.addresses import Address, parse_address
-from replicad.daemon.data.holding import Holding
+from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.change_lock import ChangeLock
@@ -52,7 +52,7 @@ class Following:
         *,
         standing: OwnStanding,
         store: OpenStore,
-        data: Holding,
+        data: NodeData,
         memory: RoleMemory,
         peers: Peers,
         link: NodeLink,

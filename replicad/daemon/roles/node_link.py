@@ -14,8 +14,8 @@ import structlog
 
 from replicad.daemon.backups.archived_log import TargetLog
 from replicad.daemon.config import NodeConfig
-from replicad.daemon.data.holding import Holding
-from replicad.daemon.data.verification import Verification
+from replicad.daemon.data.node_data import NodeData
+from replicad.daemon.data.verification import DataVerification
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_addresses import OwnAddresses
 from replicad.daemon.records import NodeRecords
@@ -61,8 +61,8 @@ class NodeLink:
         records: NodeRecords,
         *,
         store: OpenStore,
-        data: Holding,
-        verification: Verification,
+        data: NodeData,
+        verification: DataVerification,
         memory: RoleMemory,
         peers: Peers,
         addresses: OwnAddresses,

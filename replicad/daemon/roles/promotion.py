@@ -97,7 +97,7 @@ class Promotion:
         # Above every epoch that this node or another has heard of: two nodes that began the same epoch would
         # both believe that they are right.
         await link.stop()
-        await self.begin_epoch(max(memory.above_fences, around.given_epoch + 1, around.epoch + 1))
+        await self.begin_epoch(max(memory.least_epoch, around.given_epoch + 1, around.epoch + 1))
         log.info("role.promotion_done", seconds=round(self._env.clock.monotonic() - began, 4))
         if lost:
             log.error("role.promoted_with_loss", lost=lost)

@@ -54,7 +54,7 @@ class RoleMemory:
         return None if self.record is None else self.record.primary_node
 
     @property
-    def above_fences(self) -> int:
+    def least_epoch(self) -> int:
         """The least epoch that this node may begin, as far as it knows of others. A fence that is further
         ahead than an epoch may be came of nothing that is true."""
         record = self.record

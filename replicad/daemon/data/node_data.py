@@ -44,7 +44,7 @@ from replicad.types import Position
 log = structlog.get_logger("replicad.daemon")
 
 
-class Holding:
+class NodeData:
     """Satisfies replication's `ReplicaData`."""
 
     def __init__(
