@@ -22,10 +22,12 @@ class Address(NamedTuple):
 
 
 def parse_address(text: str) -> Address:
-    """HOST:PORT, [IPV6]:PORT or :PORT (loopback). Raises ConfigError, also for whatever is not loopback."""
+    """HOST:PORT, [IPV6]:PORT or :PORT (loopback). Raises ConfigError, also if it is not loopback."""
     match = _ADDRESS.fullmatch(text)
     if match is None or int(match["port"]) > 65535:
         raise ConfigError(f"{text!r} is not HOST:PORT")
+
+    # Numeric addresses only: a name could resolve to another address each time.
     host = match["six"] or match["host"] or "127.0.0.1"
     if host == "localhost":
         host = "127.0.0.1"
@@ -33,6 +35,7 @@ def parse_address(text: str) -> Address:
         loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
         loopback = False
+
     if not loopback:
         raise ConfigError(
             f"{text} is refused: there is no authentication yet, so only loopback addresses "

@@ -160,6 +160,8 @@ def _load(kind: type[Config], file: Path | None, flags: dict[str, Any]) -> Confi
             table, _, key = name.rpartition("__")
             (values.setdefault(table, {}) if table else values)[key] = value
     where = "the command line" if file is None else str(file)
+
+    # Each part is made by itself first, so that an error names the section and key that the operator wrote.
     try:
         for name, part in _PARTS.items():
             if name in values:

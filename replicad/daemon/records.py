@@ -1,4 +1,4 @@
-"""The node's state, written off the event loop: one thread, one write after another."""
+"""The node's state, written by a thread so that the event loop does not wait: one write after another."""
 
 from __future__ import annotations
 
@@ -30,10 +30,13 @@ def locked_state(env: Env, data: Path) -> Iterator[NodeState]:
 
     Raises ConfigError for a directory that is somebody else's, a target of backups for instance.
     """
+    # A directory that has other content is refused before anything is made in it.
     check_name(data)
     foreign = None if env.fs.exists(data / DIRECTORY) else foreign_content(env.fs, data)
     if foreign is not None:
         raise ConfigError(f"data: {foreign}; name a new or empty directory, or that of a node")
+
+    # The lock is held until the state is closed: another process must not open it earlier.
     env.fs.make_directories(data / DIRECTORY)
     lock = env.fs.lock(data / DIRECTORY / "daemon.lock")
     try:
@@ -83,7 +86,7 @@ class NodeRecords:
         await asyncio.to_thread(self._thread.shutdown)
 
     async def _run(self, function: Callable[..., None], *arguments: Any) -> None:
-        # Shielded: a cancelled caller must not leave a write behind that runs beside `close`.
+        # Shielded: the write of a cancelled caller must not run while `close` closes the state.
         job = asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
         await asyncio.shield(job)
 

@@ -35,6 +35,7 @@ class ReplicationSessions:
         try:
             async with asyncio.timeout(self._handshake_seconds):
                 first = await connection.receive()
+
             if isinstance(first, StandingMessage):
                 self._survey.heard_unasked(first)
                 connection.send(self._survey.introduce())

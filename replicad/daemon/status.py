@@ -126,7 +126,7 @@ class NodeStatus:
 
 
 def replica_views(feed: PrimaryNode) -> list[ReplicaView]:
-    """The replicas that are connected, as Redis clients are told of them."""
+    """The connected replicas, as ROLE and INFO show them to Redis clients."""
     views = []
     for session in feed.sessions.values():
         host = session.connection.peer.rpartition(":")[0]
@@ -147,9 +147,11 @@ def replica_views(feed: PrimaryNode) -> list[ReplicaView]:
 
 
 def store_document(database: Database) -> Document:
-    """What both roles say of their data."""
+    """What a node of either role says of its data."""
+    # The newest position is shown only while readers see all of it; otherwise the durable one is.
     position = database.position if database.latest_sequence == database.appended_sequence else None
     shown = database.durable_position if position is None else position
+
     return {
         "database_id": database.database_id.hex(),
         "position": str(shown),
@@ -179,6 +181,8 @@ def replicas_document(env: Env, node: PrimaryNode, database: Database) -> list[D
         _session_document(now, node, session, database, views.get(session.hello.node))
         for session in node.sessions.values()
     ]
+
+    # A replica that is not connected still costs log, and its operator wants to know since when.
     for view in views.values():
         slot = view.slot
         if slot.node_id not in node.sessions:
@@ -202,7 +206,7 @@ def replicas_document(env: Env, node: PrimaryNode, database: Database) -> list[D
 
 
 def slot_document(view: SlotView | None) -> Document:
-    """What the log that is kept for a replica costs, and how long that can go on."""
+    """How much log is kept for a replica, and how long that can go on."""
     if view is None:
         return {"slot": None}
     return {
@@ -227,6 +231,8 @@ def _session_document(
         **slot_document(view),
     }
     sender, server = session.sender, session.server
+
+    # It streams, or it fetches a copy, or it has only said HELLO.
     if sender is not None:
         newest = database.durable_sequence
         unsent = log_bytes_after(database.get_sorted_wal_files(), sender.sent, newest)
@@ -259,7 +265,7 @@ def _session_document(
 
 
 def transfer_document(transfer: Transfer, now: float) -> Document:
-    """What is still to be moved of a copy, and how fast it goes."""
+    """What is left of a copy to be moved, and how fast that goes."""
     left = transfer.seconds_left(now)
     return {
         "wanted_bytes": transfer.total_bytes,
@@ -270,7 +276,7 @@ def transfer_document(transfer: Transfer, now: float) -> Document:
 
 
 def _verified_document(sender: Sender) -> Document:
-    """What the replica found when it compared its data with this node's last, in this session."""
+    """What the replica found in this session when it last compared its data with this node's."""
     if sender.answering is None or sender.answering.verified is None:
         return {}
     verified, at = sender.answering.verified
@@ -282,7 +288,7 @@ def _verified_document(sender: Sender) -> Document:
 
 
 def link_document(env: Env, follower: Follower) -> Document:
-    """The replica's link: its state, what it waits for, how far the primary is."""
+    """The replica's link: its state, what it waits for, how far ahead the primary is."""
     link, now = follower.link, env.clock.monotonic()
     document: Document = {
         "state": link.state,
@@ -295,8 +301,12 @@ def link_document(env: Env, follower: Follower) -> Document:
         "primary_clock_ahead_seconds": link.primary_clock_ahead_seconds,
         "primary_node_id": None if link.primary_node is None else link.primary_node.hex(),
     }
+
+    # The code is for programs: it is there while the link waits for the operator.
     if link.stopped_code is not None:
         document["stopped_code"] = link.stopped_code
+
+    # Lag is what this node has still to apply; staleness is how old a read may be.
     document["lag_seconds"] = _rounded(follower.lag_seconds)
     document["staleness_seconds"] = _rounded(follower.staleness_seconds)
     document["stale_because"] = follower.stale_because
@@ -311,7 +321,7 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def bootstrap_document(env: Env, follower: Follower) -> Document | None:
-    """The bootstrap that is under way: rate and estimate count what this attempt fetches."""
+    """The bootstrap that is under way. Rate and estimate count what this attempt fetches."""
     progress, fetcher = follower.progress, follower.fetcher
     if progress is None:
         return None

@@ -209,8 +209,8 @@ ROLES = (
         trap=11,
         name="who connects while data is exchanged gets the store that closes",
         file="replicad/daemon/data/node_data.py",
-        old="            self._store.feed = None  # Who",
-        new="            # Who",
+        old="            self._store.feed = None\n            await self.replicas",
+        new="            await self.replicas",
         caught_by=(
             "tests/daemon/test_exchange.py::"
             "test_who_connects_while_sessions_end_is_not_served_from_a_store_that_closes",

@@ -31,7 +31,7 @@ class TargetLog:
 
 
 def joined(line: Line, start: Position) -> list[Piece]:
-    """The pieces that go on from `start` without a gap."""
+    """The pieces that continue `start` without a gap."""
     found: list[Piece] = []
     at = start.sequence
     for piece in line.pieces:

@@ -1,8 +1,8 @@
-"""The log on its way to the target, for as long as the node runs; what fails is tried again.
+"""Archives the log to the backup target while the node runs; what fails is tried again.
 
     archiving ──the target fails──► failing ──a step works──► archiving
 
-A target that is away costs nothing but log that stays here, up to a cap; status says since when, and why.
+While the target cannot be reached the log stays here, up to a cap; the status says since when, and why.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BASE_SECONDS = 3600.0
 
 
 class LogArchiving:
-    """Owned by the event loop. `hold` belongs into the opening of the database."""
+    """Belongs to the event loop. The database must be opened with `hold`."""
 
     def __init__(self, env: Env, options: NodeBackupOptions, known: KnownTargets) -> None:
         self._env = env
@@ -47,7 +47,7 @@ class LogArchiving:
         self._purged_at: float | None = None
         self._marked_at = float("-inf")
         self._restorable: bool | None = None
-        """Whether a backup is there that what is archived goes on from; None until somebody looked."""
+        """Whether there is a backup that the archived log continues; None until that was looked at."""
         self._base_task: asyncio.Task[None] | None = None
         self._base_at = float("-inf")
         self._base_gap: tuple[int, int] | None = None
@@ -58,10 +58,15 @@ class LogArchiving:
         if self.hold is None or self._options.target is None:
             await asyncio.Event().wait()
             return
+
+        # Until the archiver has looked at the target it is not known how far the log was archived: everything
+        # stays here meanwhile.
         options = ArchiveOptions(seconds=self._options.archive_seconds)
         engine = BackupEngine(self._options.target, env=self._env)
         self.hold.needed = 1
         self._archiver = LogArchiver(engine.target, database, options, self.hold, self._known.confirm)
+
+        # The database is closed when this has ended, so the backup that reads it ends first.
         try:
             await self._keep_archiving(engine, self._archiver, database, backups)
         finally:
@@ -85,16 +90,19 @@ class LogArchiving:
                     while await in_thread(archiver.step):
                         self._works()
                     self._works()
+
                     if self.hold is not None and self.hold.oldest_needed() != held:
-                        # Nobody else would look again at what may go, on a node that takes no writes.
+                        # On a node that takes no writes nothing else looks which log may go now.
                         database.review_retention()
+
+                    # Without a mark an idle database could not be restored to a time after its last write.
                     if clock.monotonic() - self._marked_at >= MARK_SECONDS:
                         self._marked_at = clock.monotonic()
                         await in_thread(archiver.mark)
                     self._base_is_due(engine, archiver, database, backups)
                     await self._purge(engine, database)
                 except Exception as error:
-                    # Whatever a target's library raises: the log stays, and the next attempt goes on.
+                    # A target's library may raise anything. The log stays here, and the next attempt goes on.
                     await asyncio.sleep(self._fails(error))
                     continue
             await asyncio.sleep(min(TICK_SECONDS, archiver.options.seconds))
@@ -124,8 +132,8 @@ class LogArchiving:
     def _base_is_due(
         self, engine: BackupEngine, archiver: LogArchiver, database: Database, backups: NodeBackups
     ) -> None:
-        """At the start, after a gap and once an hour: log that no backup comes before is of no use. A backup
-        takes its time, and the log is archived meanwhile."""
+        """At the start, after a gap and once an hour: archived log is of no use without a backup before it.
+        The log is archived while the backup is made."""
         now = self._env.clock.monotonic()
         due = now >= self._base_at or archiver.gap != self._base_gap
         if due and (self._base_task is None or self._base_task.done()):
@@ -140,18 +148,20 @@ class LogArchiving:
                 await backups.create(database, None, flush=False, metadata=b"", for_log=True)
                 self._restorable = True
         except Exception as error:
-            # Whatever a target's library raises: status says that nothing can be restored, and it is tried
-            # again.
+            # A target's library may raise anything. The status says that nothing can be restored, and this is
+            # tried again.
             self._base_at = self._env.clock.monotonic() + BACKOFF_SECONDS_MAX
             log.warning("archive.without_backup", target=self._options.target, reason=str(error))
 
     async def _purge(self, engine: BackupEngine, database: Database) -> None:
-        """Once an hour, log of this database that the limits do not ask for any more."""
+        """Removes archived log of this database that the limits do not ask for any more, once an hour."""
         options, now = self._options, self._env.clock.monotonic()
         if options.keep_log_seconds is None and options.keep_log_backups is None:
             return
         if self._purged_at is not None and now - self._purged_at < PURGE_SECONDS:
             return
+
+        # Noted before it is tried: archiving must not be held up by a target that cannot remove.
         self._purged_at = now
         try:
             gone = await in_thread(

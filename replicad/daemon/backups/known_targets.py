@@ -1,8 +1,8 @@
-"""Which targets this node has used, and what each was: a target that is another one now is an error.
+"""Which backup targets this node has used, and the id of each: another target at the same URL is an error.
 
     DATA/state/targets.json     {"URL": "ID", …}, the ids of `backup.identity`
 
-The node's own, as all in `state/`: no copy has it. Any thread, one at a time.
+It belongs to the node, as all in `state/`, and is not part of a copy. Any thread may call, one at a time.
 """
 
 from __future__ import annotations

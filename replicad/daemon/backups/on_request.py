@@ -22,7 +22,7 @@ log = structlog.get_logger("replicad.daemon")
 
 
 class NodeBackups:
-    """Owned by the event loop; the copying runs in threads."""
+    """Belongs to the event loop; the copying runs in threads."""
 
     def __init__(self, env: Env, options: NodeBackupOptions, known: KnownTargets) -> None:
         self._env = env
@@ -58,12 +58,16 @@ class NodeBackups:
             raise InvalidArgument(str(error)) from None
         if database is None:
             raise InvalidArgument("this node has no data yet")
+
+        # The node makes a backup for its log by itself. No operator is refused because of that one.
         while self._engine is not None and self._for_log:
-            await self._idle.wait()  # Nobody asked for that one, so nobody is refused because of it.
+            await self._idle.wait()
         if self._engine is not None:
             raise InvalidArgument(
                 "a backup is being made; REPLICAD.STATUS shows it, REPLICAD.BACKUP STOP ends it"
             )
+
+        # From here to `finally` no other backup begins: there is no await between the look and this.
         self._for_log = for_log
         engine = self._engine = BackupEngine(where, self._options.engine_options(), env=self._env)
         self._progress = None
@@ -103,7 +107,7 @@ class NodeBackups:
         except CorruptionError as error:
             if error.path is None or not error.path.is_relative_to(engine.target.url):
                 raise
-            # Damage there says nothing of this node's own data.
+            # Damage at the target says nothing about this node's own data.
             raise TargetError(str(error)) from error
         document = self._last = {"target": engine.target.url, **info.as_dict()}
         log.info(

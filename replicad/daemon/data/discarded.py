@@ -27,7 +27,7 @@ class Discarded:
 
 
 def what_was_discarded(fs: FileSystem, directory: Path) -> Discarded:
-    """Reads the files; one that cannot be read counts for no batch. Blocks."""
+    """Reads the files; the batches of a file that cannot be read are not counted. Blocks."""
     batches, found = 0, {directory / name: size for name, size in fs.files(directory).items()}
     for path, size_bytes in found.items():
         if size_bytes <= COUNTED_BYTES_MAX:

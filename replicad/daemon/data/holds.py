@@ -1,4 +1,4 @@
-"""Several who need log, as one."""
+"""Several parts that need log, as one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from replicad.store.holds.log_holds import HeldSegment, LogHolds
 
 
 class AllHolds:
-    """Satisfies the store's `LogHolds`: what anybody needs stays."""
+    """Satisfies the store's `LogHolds`: log that one of them needs stays."""
 
     def __init__(self, holds: Iterable[LogHolds]) -> None:
         self._holds = tuple(holds)

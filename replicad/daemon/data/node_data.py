@@ -1,10 +1,10 @@
 """The data of a node and all that serves it: the store, the clients' port, the sessions of replicas.
 
     nothing ──install──> open ──install, rewind──> open (exchanged: sessions end, clients connect again)
-                           └──promote, demote──> open (the same store: nobody notices but by its answers)
+                           └──promote, demote──> open (the same store: only its answers change)
 
-Whatever role the node has, its replication port feeds replicas from this store. Not safe to exchange the
-data from two tasks at once: the follower does, each time to its end, and a change of role ends the follower
+In every role the replication port serves replicas from this store. Two tasks must not exchange the data at
+once. Only the follower exchanges it, and runs each exchange to its end; a change of role ends the follower
 first.
 """
 
@@ -85,6 +85,8 @@ class NodeData:
     async def open(self, role: Role) -> Database:
         """Opens the data, or makes it for an owner, and serves it."""
         config, env = self._config, self._env
+
+        # The store asks these before it removes a segment of its log: replicas and the archive may need it.
         hold = self.archiving.hold
         holds = AllHolds([self.slots] if hold is None else [self.slots, hold])
         store = await open_store(
@@ -92,6 +94,9 @@ class NodeData:
         )
         self._store.database_id = store.database_id
         self.discarded = await in_thread(what_was_discarded, env.fs, config.data / DISCARDED)
+
+        # Replicas are let in before clients: a write must not be acknowledged while no replica can get it.
+        # Nobody sees the store before its watcher runs: a store that stopped must end the node.
         try:
             self._archiving = asyncio.create_task(self.archiving.run(store, self.backups))
             feed = self._make_feed(store, self.slots)
@@ -102,6 +107,7 @@ class NodeData:
             await self.replicas.accept()
             await self.clients.serve(store)
         except (Exception, asyncio.CancelledError):
+            # Also when it is cancelled: an open store holds the lock of its directory.
             self._store.database = store
             await self._close_store()
             raise
@@ -136,9 +142,14 @@ class NodeData:
         """See `ReplicaData.rewind`. The old history serves until its tail is saved."""
         store, config, env = self._store.database, self._config, self._env
         assert store is not None
+
+        # Both histories must have gone through the fork. Else nothing says where this one left the other.
         if (found := await in_thread(store.position_at, fork.sequence)) != fork:
             here = found or "no log, so its tail cannot be saved; remove its data to have it fetch a copy"
             raise DivergedError(f"the new history forks at {fork}, where this node has {here}")
+
+        # The tail may hold writes that were acknowledged, so it is saved before it is cut off. What is in
+        # tables already cannot be cut off; a copy replaces it.
         await self.save_after(fork)
         if store.flushed_position.sequence > fork.sequence:
             return False
@@ -162,10 +173,12 @@ class NodeData:
         return saved
 
     async def _exchange(self, change: Callable[[], object]) -> None:
-        """Changes the data while it is closed, and serves what is there then, also when that failed."""
+        """Changes the data while it is closed, and serves what is there then, also when the change failed."""
         try:
             await self.clients.say_loading()
-            self._store.feed = None  # Who connects while the others end comes too late for this store.
+            # A replica that connects while the sessions of the others end must not get a store that is about
+            # to close.
+            self._store.feed = None
             await self.replicas.end_sessions()
             await self._close_store()
             await in_thread(change)
@@ -174,6 +187,7 @@ class NodeData:
 
     async def _close_store(self) -> None:
         store, self._store.database, self._store.feed = self._store.database, None, None
+        # All that read the store end before it is closed.
         if self._watcher is not None:
             self._watcher.cancel()
         if self._archiving is not None:

@@ -15,13 +15,15 @@ log = structlog.get_logger("replicad.daemon")
 
 
 async def open_store(open_it: Callable[[], Database]) -> Database:
-    """Opens in a thread, since recovery reads the log, and says what was found."""
+    """Opens in a thread, because recovery reads the log, and logs what was found."""
     opening = asyncio.get_running_loop().run_in_executor(None, open_it)
     try:
         database = await asyncio.shield(opening)
     except asyncio.CancelledError:
+        # The thread cannot be stopped, and a store that nobody closes keeps its directory locked.
         await asyncio.to_thread((await opening).close)
         raise
+
     for note in database.notes:
         log.warning("store.recovered", note=note)
     log.info(

@@ -1,7 +1,8 @@
 """Where a replica keeps tables that rotted: `quarantine/` in its data directory.
 
-A repair fetches a table again and removes the one it had. What the disk made of it stays here under its name
-for `replicad inspect`, and for whoever has to decide about the disk. Nothing else reads it.
+A repair fetches a table again and removes the one that was here. The damaged one stays in this directory
+under its name, for `replicad inspect` and for the operator who has to decide about the disk. Nothing else
+reads it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether this node's data can be trusted: the background pass, what reads find, and what is done then.
+"""Whether this node's data can be trusted: what the background pass and reads find, and what is done then.
 
     sound ──a pass finds a difference; a read or a merge finds rot──> doubted ──repair: a bootstrap──> sound
                                                                         │ and verified at once
@@ -7,9 +7,9 @@
 
 A table that rotted is put into quarantine before its repair begins.
 
-A repair is automatic once: data that differs again right after it waits for the operator, because then the
-other node, or the machine, is as likely the reason. Rot on a primary is told and nothing else: its replicas
-have the data, and one of them can take the writes. Belongs to the event loop.
+A repair is automatic once. If the data differs again right after it, the other node or the machine is as
+likely the reason, so the operator must decide. Rot on a primary is only reported: its replicas have the data,
+and one of them can take the writes. Belongs to the event loop.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ class DataVerification:
         self._kept = kept_aside(env.fs, data)
         """What is in quarantine, also of repairs that have ended."""
         self._quarantined: dict[Path, Path | None] = {}
-        """Where the tables of now are kept that rotted; None for one that could not be."""
+        """Where the rotten tables of the present data are kept; None for one that could not be kept."""
         self.record = records.state.view().verification or Record()
         self.upstream = Upstream()
-        """Asks over the link of now."""
+        """Asks over the current link."""
         self.answering = Answering(
             self._marks,
             self._write_mark,
@@ -102,7 +102,7 @@ class DataVerification:
             group.create_task(self.verifier.run())
             group.create_task(self._keep())
 
-    # What the node tells.
+    # What other parts report.
 
     def following(self, follower: Follower | None) -> None:
         """The link has this follower now, or has ended (None)."""
@@ -128,6 +128,7 @@ class DataVerification:
                 with contextlib.suppress(RuntimeError):  # the loop ended
                     loop.call_soon_threadsafe(self._merge_found, database)
 
+        # The store calls from any thread.
         self._unsubscribe = database.subscribe(moved)
 
     def installed(self) -> None:
@@ -145,6 +146,9 @@ class DataVerification:
         if self._standing.role == "primary" or path is None or not is_table_of(self._data, path):
             self._doubt(doubt)
             return
+
+        # A repair replaces the table. So the repair begins after the table was put into quarantine: `_keep`
+        # does that, and then repairs.
         self._note_doubt(doubt)
         if path in self._quarantined:
             self._repair_if_it_may_help(doubt)
@@ -153,7 +157,7 @@ class DataVerification:
             self._changed.set()
 
     def order_repair(self, reason: str) -> None:
-        """Fetches the data again, whatever is known of it; raises InvalidArgument on a primary."""
+        """Fetches the data again, although nothing is wrong with it; raises InvalidArgument on a primary."""
         if self._standing.role == "primary" or not self.fetch_again(reason):
             raise InvalidArgument("only a replica that follows a node can fetch its data again")
         log.warning("verification.repair_ordered", reason=reason)
@@ -168,7 +172,7 @@ class DataVerification:
 
     @property
     def reads_refused(self) -> str | None:
-        """The error for whoever reads, or None."""
+        """The error that every read gets, or None."""
         if self._options.on_divergence != "refuse" or self._standing.role != "replica":
             return None
         if self.record.diverged is not None:
@@ -179,6 +183,9 @@ class DataVerification:
         record, running = self.record, self.verifier.comparison
         doubt = record.doubt or record.diverged
         age_seconds = (self._env.clock.wall_us() - record.at_us) / 1e6 if record.at_us else None
+
+        # The first lines say what is known of the data now, the others what the last pass, or the one that
+        # runs, has done.
         return {
             "result": None if not record.at_us else "equal" if doubt is None else "doubted",
             "doubt": doubt,
@@ -216,10 +223,12 @@ class DataVerification:
             compared_bytes=result.compared_bytes,
             seconds=round(result.seconds, 3),
         )
+
         if result.is_good:
-            # A whole pass read everything: what was doubted before is mended, or never was so.
+            # A whole pass read everything, so what was doubted before is repaired, or was never wrong.
             self._replace(replace(record, doubt=None, repairs=0))
             return
+
         self._replace(record)
         if result.damage is not None:
             self.found_corruption(result.damage)
@@ -258,9 +267,9 @@ class DataVerification:
         return store.marks
 
     def _write_mark(self, mark: Mark) -> None:
-        """On the primary into the log; a replica that feeds replicas asks its own primary for it.
+        """A primary writes the mark into its log; a replica that serves replicas asks its own primary for it.
 
-        Whoever wants the mark asks again where none is written, as while the primary hands over its role.
+        While the primary hands over its role nothing may be written. The node that wants the mark asks again.
         """
         store = self._store.database
         try:
@@ -300,7 +309,7 @@ class DataVerification:
         try:
             kept = await in_thread(keep_aside, self._env.fs, table)
         except OSError as error:
-            # It is wanted for looking at only: the repair does not wait for room.
+            # The table is kept only to be looked at: the repair does not wait for room.
             log.warning("verification.not_quarantined", table=str(table), reason=str(error))
         else:
             log.error("verification.quarantined", table=str(table), kept=str(kept))

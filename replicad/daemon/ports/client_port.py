@@ -1,6 +1,6 @@
-"""What listens for clients: the store's server, or the one that says LOADING while there is no store.
+"""What listens for clients: the store's server, or a server that says LOADING while there is no store.
 
-A bootstrap exchanges the store under the server. The port stays the same, also when the system chose it.
+A bootstrap exchanges the store under the server. The port stays the same, also if the system chose it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DRAIN_SECONDS = 5.0
 
 
 class _Nobody(asyncio.Protocol):
-    """Whoever connects all the same."""
+    """Closes a connection that comes before the port serves."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         cast(asyncio.Transport, transport).abort()
@@ -45,19 +45,19 @@ class ClientPort:
         self._reserved: asyncio.Server | None = None
 
     async def reserve(self) -> None:
-        """Takes the address, and lets nobody in; OSError when somebody else has it."""
+        """Takes the address, and lets nobody in; OSError if another process has it."""
         loop = asyncio.get_running_loop()
         self._reserved = await loop.create_server(_Nobody, *self.address, start_serving=False)
         self.address = Address(*self._reserved.sockets[0].getsockname()[:2])
 
     def _release(self) -> None:
-        """The address is listened on in the next moment."""
+        """Gives the address free: the server that is started next listens there."""
         reserved, self._reserved = self._reserved, None
         if reserved is not None:
             reserved.close()
 
     async def serve(self, database: Database) -> None:
-        """Clients read (and write, where the node lets them) this database from now on."""
+        """Serves this database to clients from now on."""
         await self.close()
         server = RespServer(
             database, self._node(), shutdown=self._shutdown, options=self._options, clock=self._clock
@@ -66,7 +66,7 @@ class ClientPort:
         self._server = server
 
     async def say_loading(self) -> None:
-        """Clients are told that there is no data; returns when nobody uses the database any more."""
+        """Tells clients that there is no data; returns when no client uses the database any more."""
         await self.close()
         server = LoadingServer(self._node().status)
         self.address = await server.start(self.address)
@@ -77,7 +77,8 @@ class ClientPort:
         return isinstance(self._server, RespServer)
 
     def role_changed(self) -> None:
-        """Whether writes are taken, and what is said of them otherwise, is another from now on."""
+        """Answers waiting and later writes by the node's new role."""
+        # A server that drains still has writes that wait: they must not be acknowledged by the former role.
         for server in (self._server, self._draining):
             if isinstance(server, RespServer):
                 server.role_changed()

@@ -91,6 +91,8 @@ class _Client(asyncio.Protocol):
         transport = self._transport
         if transport.is_closing():
             return
+
+        # A client that sends much and reads nothing would fill the memory with answers.
         for command in self._parser.feed(data):
             if command[0].upper() == b"QUIT":
                 transport.write(b"+OK\r\n")
@@ -100,6 +102,7 @@ class _Client(asyncio.Protocol):
             if transport.get_write_buffer_size() > LIMITS.output_bytes_max:
                 transport.abort()
                 return
+
         if self._parser.error is not None:
             transport.write(replies.error(f"ERR Protocol error: {self._parser.error}"))
             transport.close()

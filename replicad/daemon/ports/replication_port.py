@@ -1,4 +1,4 @@
-"""The replication port: accepts connections, each a task of its own, whoever the node is at the moment."""
+"""The replication port: accepts connections, in every role of the node; each is a task of its own."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class ReplicationPort:
         self._sessions: set[asyncio.Task[None]] = set()
 
     async def start(self, address: Address, *, accept: bool = True) -> Address:
-        """Takes the address; OSError when somebody else has it. Without `accept` nobody is let in before that
-        is called."""
+        """Takes the address; OSError if another process has it. Without `accept` nobody is let in before the
+        method `accept` is called."""
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
             self._accept, address.host, address.port, start_serving=accept
@@ -40,12 +40,12 @@ class ReplicationPort:
         return Address(*self._listener.sockets[0].getsockname()[:2])
 
     async def accept(self) -> None:
-        """Lets others in from now on; nothing, when it does already or has no address."""
+        """Lets connections in from now on; does nothing if it does already, or has no address."""
         if self._listener is not None and not self._listener.is_serving():
             await self._listener.start_serving()
 
     async def close(self) -> None:
-        """Takes nobody any more, and lets those that stream have what is durable, for a few seconds."""
+        """Lets nobody in any more, and waits a few seconds until replicas have all that is durable."""
         if self._listener is not None:
             self._listener.close()
         try:
@@ -57,7 +57,8 @@ class ReplicationPort:
         await self.end_sessions()
 
     async def end_sessions(self) -> None:
-        """Ends those that are connected; they may connect again."""
+        """Ends the connections; the replicas may connect again."""
+        # A session that calls this must not wait for itself.
         me = asyncio.current_task()
         sessions = [task for task in self._sessions if task is not me]
         for task in sessions:

@@ -1,8 +1,8 @@
 """The C library's malloc, told that this process is ours alone.
 
-glibc gives each thread an arena and keeps in each what its thread freed: what a compaction took once would
-stay beside the budgets for ever. With one arena the next thread uses it again. An embedded database leaves
-the allocator to its program; MALLOC_ARENA_MAX does the same there.
+glibc gives each thread an arena and keeps in each what its thread freed. Memory that a compaction took once
+would stay allocated for ever, on top of the budgets. With one arena the next thread uses it again. A program
+that embeds the database chooses its allocator itself; MALLOC_ARENA_MAX does the same there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Says in the log when the wall clock is not fit to stamp commits with, and when it is again."""
+"""Logs when the wall clock cannot be used to stamp commits, and when it can again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Finding = Literal["right", "ahead", "behind"]
 
 
 def finding(state: ClockState, limit_seconds: float) -> Finding:
-    """Commit times that stand still for less than the limit are not worth a word."""
+    """A clock that is behind by less than the limit is not reported: commit times stand still that long."""
     if state.ahead_seconds:
         return "ahead"
     return "behind" if state.behind_seconds > limit_seconds > 0 else "right"
@@ -26,10 +26,12 @@ class ClockWatch:
 
     def look(self, state: ClockState, limit_seconds: float) -> None:
         """Called about once a second while this node takes writes."""
+        # Reported once, not every second: an operator can do nothing else until it changes.
         found = finding(state, limit_seconds)
         if found == self._last:
             return
         self._last = found
+
         if found == "ahead":
             log.warning(
                 "clock.jumped_ahead",

@@ -1,8 +1,8 @@
 """Whether the data directory is still this node's own: looked at a few times a second.
 
-Whoever removes it, unmounts it or puts another one in its place takes nothing from a running process: writes
-and syncs go on succeeding, into files without a name, and another node may start on the path. So the node
-looks, acknowledges nothing from then on, and ends.
+When somebody removes it, unmounts it or puts another one in its place, a running process does not notice:
+writes and syncs still succeed, into files without a name, and another node may start on the path. So the node
+looks. When the directory is gone it acknowledges nothing any more, and ends.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ LOOK_SECONDS = 0.3
 
 
 def what_is_gone(records: NodeRecords, store: Database | None) -> str | None:
-    """What is missing of the node's files, or another one, in words; blocks like any call of the file
-    system."""
+    """Which of the node's files is missing or is another one, in words; None if all are there. Blocks."""
     lock = records.state.lock
     if lock is not None and not lock.is_in_place():
         return "its lock file"
@@ -46,7 +45,8 @@ async def look(data: Path, records: NodeRecords, store: Database | None) -> None
     try:
         gone = await in_thread(what_is_gone, records, store)
     except OSError as error:
-        log.warning("data.not_looked_at", data=str(data), reason=str(error))  # what fails here says nothing
+        log.warning("data.not_looked_at", data=str(data), reason=str(error))
+        # A look that fails says nothing about the directory: the process may lack file descriptors.
         return
     if gone is None or (store is not None and store.closed):
         return

@@ -1,4 +1,4 @@
-"""Standard error of a daemon, written by a thread of its own: nobody waits for its reader.
+"""Standard error of a daemon, written by a thread of its own: nothing else waits for its reader.
 
     log event, warning, traceback ──> lines, at most LINES_MAX ──> the thread ──> file descriptor
                                             │ full                     │ cannot be written
@@ -74,7 +74,7 @@ class LogStream(io.TextIOBase):
         """Does not wait; `drain` does."""
 
     def drain(self, seconds: float) -> bool:
-        """Waits until everything is written or dropped, in at most so long; whether it is."""
+        """Waits at most that long until everything is written or dropped; whether it is."""
         end = time.monotonic() + seconds
         with self._changed:
             while self._lines or self._writing:
@@ -98,11 +98,14 @@ class LogStream(io.TextIOBase):
 
     def _run(self) -> None:
         while True:
+            # Without the lock held while it writes: a reader that is stopped holds up this thread only.
             with self._changed:
                 while not self._lines:
                     self._changed.wait()
                 line, self._writing = self._lines.popleft(), True
             written = self._try_to_write(line)
+
+            # A line that was written says that the reader is back: now it can be told what it missed.
             with self._changed:
                 if not written:
                     self._drop()
@@ -119,7 +122,8 @@ class LogStream(io.TextIOBase):
         while left:
             try:
                 written = os.write(self._descriptor, left)
-            except BlockingIOError:  # whoever shares the descriptor made it so
+            except BlockingIOError:
+                # Another process shares the descriptor, and made it non-blocking.
                 self._wait_until_writable()
                 continue
             except OSError:

@@ -21,14 +21,16 @@ _stream: LogStream | None = None
 
 
 def configure(config: LogConfig) -> None:
-    """Sets structlog up for this process, and has all that is said on standard error written by a thread: a
-    reader of it that is stopped or gone, or a full disk, must not hold the program."""
+    """Sets structlog up for this process. A thread writes all that goes to standard error: a reader that is
+    stopped or gone, or a full disk, must not hold up the program."""
     global _stream
+
     if _stream is None:
         _stream = LogStream(2, lambda lines: log.warning("log.lines_dropped", lines=lines))
         atexit.register(_stream.drain, DRAIN_SECONDS)
     # Warnings, asyncio's and libraries' loggers, and tracebacks look for it here.
     sys.stderr = _stream
+
     console = config.format == "console" or (config.format == "auto" and _stream.isatty())
     renderer: structlog.typing.Processor
     if console:

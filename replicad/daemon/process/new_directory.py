@@ -1,7 +1,7 @@
 """Whether a node may make a new database in its data directory.
 
 A disk that is not mounted looks like an empty directory. A primary that made a database there would take
-writes beside the data that it lost sight of, so it makes one only where somebody said so:
+writes without the data that is on the disk. So it makes one only where the operator said so:
 
     the directory                                        a primary
     ---------------------------------------------------  ------------------------------------------

@@ -1,8 +1,8 @@
 """From a process to a running node and back: event loop, signals, exit.
 
-SIGTERM and SIGINT ask a node to stop; a second one does not hurry it, the service manager has SIGKILL for
-that. SIGHUP is noted: a terminal that is closed ends no node, and there is nothing to load anew. What ends a
-node otherwise is an exception, which the command line turns into an exit code.
+SIGTERM and SIGINT ask a node to stop. A second one does not hurry it; the service manager has SIGKILL for
+that. SIGHUP is only logged: a closed terminal does not end a node, and there is no configuration to read
+again. In all other cases an exception ends a node, and the command line turns it into an exit code.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SWITCH_SECONDS = 0.0005
 
 
 class StopRequest:
-    """The wish to stop, and whose it was."""
+    """Whether the node was asked to stop, and by what."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -57,12 +57,15 @@ Node = Callable[[Any, Env, StopRequest], Coroutine[Any, Any, None]]
 
 
 def run_node(node: Node, role: str, config: NodeConfig) -> None:
-    """Runs `node` to its end. Raises what ended it, after saying so in the log: PoisonedError when the disk
-    failed, other ReplicadErrors for what could not be opened."""
+    """Runs `node` to its end. Raises what ended it, after logging it: PoisonedError when the disk failed,
+    other ReplicadErrors for what could not be opened."""
+    # All of this is of the process, so it comes before threads start and the first file is opened.
     logs.configure(config.log)
     sys.setswitchinterval(SWITCH_SECONDS)
     share_one_arena()
     config = within_descriptors(config, raise_descriptor_limit())
+
+    # The log and the service manager say why, also if the exit code is all that the caller looks at.
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_main(node, role, config))
@@ -77,8 +80,8 @@ def run_node(node: Node, role: str, config: NodeConfig) -> None:
 
 
 def within_descriptors(config: NodeConfig, limit: int) -> NodeConfig:
-    """Lets clients take at most half of the file descriptors: a store that finds none for a new table or
-    segment stops, and no number of connections may do that to it."""
+    """Lets clients take at most half of the file descriptors. A store that finds none for a new table or
+    segment stops, and clients must not be able to cause that."""
     clients_max = min(config.clients.clients_max, limit // 2)
     if clients_max < config.clients.clients_max:
         log.warning("daemon.fewer_clients", clients_max=clients_max, descriptors=limit)

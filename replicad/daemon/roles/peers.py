@@ -4,8 +4,8 @@
     the node that is followed says so ─────────────────────────────────────────────────> proven
     nobody hears of it for long, or of one that is not proven for a minute ─────────────> forgotten
 
-Anybody can say that he is a node, and where. So what only a node said of itself takes the place of nothing
-that is proven, and counts for nothing when a replica is promoted.
+Anybody can claim to be a node at some address. So a claim never replaces what is proven, and does not count
+when a replica is promoted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SEEN_AGAIN_US = 60_000_000
 UNPROVEN_SECONDS = 60.0
 """How long a node is remembered that only said so itself, and does not answer there."""
 AWAY_STEP_SECONDS = 600
-"""How finely the absence of nodes is counted: each step is a write to the node's state."""
+"""The step in which the absence of nodes is counted: each step is a write to the node's state."""
 CHECKS_MAX = 8
 """Nodes that are asked back at once."""
 CHECK_SECONDS = 5.0
@@ -117,10 +117,12 @@ class Peers:
         return True
 
     def review(self, present: Container[bytes]) -> None:
-        """Forgets those that nobody has heard of for too long; `present` are connected. Called often."""
+        """Forgets nodes that were not heard for too long; `present` are connected. Called often."""
+        # Only the time counts in which this node ran: while it was down it could hear nobody.
         now = self._env.clock.awake()
         steps = int(now - self._counted_from) // AWAY_STEP_SECONDS
         self._counted_from += steps * AWAY_STEP_SECONDS
+
         for peer in list(self._known.values()):
             if peer.node_id in present:
                 self._unproven_since[peer.node_id] = now
@@ -129,6 +131,7 @@ class Peers:
                 continue
             away_seconds = peer.away_seconds + steps * AWAY_STEP_SECONDS
             unproven_seconds = now - self._unproven_since.setdefault(peer.node_id, now)
+            # A claim that nobody confirms goes soon; a proven node may have writes that others lack.
             if not peer.is_proven and unproven_seconds > UNPROVEN_SECONDS:
                 self.forget(peer.node_id)
             elif self._kept_seconds and away_seconds > self._kept_seconds:
@@ -136,8 +139,10 @@ class Peers:
                 self.forget(peer.node_id)
             elif steps:
                 self._put(replace(peer, away_seconds=away_seconds))
+
+        # Replicas are told again for how long each node has been away.
         if steps:
-            self._changed()  # Replicas are told again for how long each is away.
+            self._changed()
 
     def entries(self) -> tuple[NodeEntry, ...]:
         """Those that others are told of."""
@@ -198,15 +203,19 @@ class Peers:
         """Remembers it, unless it is this node, has no address, or there is no room for it."""
         if address_of(peer.replication) is None or peer.node_id == self._me:
             return
+
+        # That a node was seen again is written only now and then: each write is a sync of the disk.
         known = self._known.get(peer.node_id)
         if known is not None and replace(peer, seen_us=known.seen_us) == known:
             if abs(peer.seen_us - known.seen_us) < SEEN_AGAIN_US:
                 return
+        # A claim must not push out a proven node, however many claims there are.
         elif known is None and len(self._known) >= PEERS_MAX:
             least = min(self._known.values(), key=_worth)
             if least.is_proven and not peer.is_proven:
                 return
             self.forget(least.node_id)
+
         self._known[peer.node_id] = peer
         if known is None:
             self._unproven_since[peer.node_id] = self._env.clock.awake()
@@ -236,5 +245,5 @@ class Peers:
 
 
 def _worth(peer: KnownPeer) -> tuple[int, int, int]:
-    """The least is forgotten when there is no room."""
+    """The node with the least is forgotten when there is no room."""
     return peer.is_proven, -peer.away_seconds, peer.seen_us

@@ -1,7 +1,7 @@
-"""From an address that a person or a Redis tool gives to the replication address of the node there.
+"""Finds the replication address of a node whose address a person or a Redis tool gave.
 
-REPLICAOF names client ports, as Redis has one port for everything; ours are two. Whoever answers
-REPLICAD.STATUS is a client port, and its document says where replication listens.
+Redis has one port for everything, so REPLICAOF names client ports; this node has two. A port that answers
+REPLICAD.STATUS is a client port, and the document says where replication listens.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ REPLY_BYTES_MAX = 1 << 20
 
 
 async def resolve(address: Address, seconds: float) -> Address:
-    """The replication address; the one given when no client port answers there."""
+    """The replication address; the given address if no client port answers there."""
     try:
         async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_connection(*address, limit=REPLY_BYTES_MAX)
             try:
                 writer.write(b"*1\r\n$15\r\nREPLICAD.STATUS\r\n")
                 head = await reader.readline()
+                # A replication port, or a Redis that does not know the command.
                 if not head.startswith(b"$"):
                     return address
                 document = json.loads(await reader.readline())
@@ -29,5 +30,6 @@ async def resolve(address: Address, seconds: float) -> Address:
                 writer.close()
     except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
         return address
+
     found = address_of(str(document.get("replication", ""))) if isinstance(document, dict) else None
     return found or address

@@ -1,6 +1,7 @@
-"""What this node was told to be, and whom it follows: the role record in its state.
+"""What this node was told to be, and which node it follows: the role record in its state.
 
-`replication.roles` says how the record weighs against the manifest and the log. Belongs to the event loop.
+`replication.policy.roles` says whether the record or the manifest and the log decide. Belongs to the event
+loop.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class RoleMemory:
 
     @property
     def least_epoch(self) -> int:
-        """The least epoch that this node may begin, as far as it knows of others. A fence that is further
-        ahead than an epoch may be came of nothing that is true."""
+        """The least epoch that this node may begin, as far as it knows of others."""
+        # A fence that is further ahead than an epoch can be came from a false claim, and must not count.
         record = self.record
         if record is None:
             return 0
