@@ -206,7 +206,7 @@ def _check_keys(kind: type[Any], name: str, table: dict[str, Any]) -> None:
         if key not in known:
             raise ConfigError(_unknown(name, key, known))
         if isinstance(value, bool) and not isinstance(known[key].default, bool):
-            raise ConfigError(f"{name}.{key} is not {str(value).lower()}: it is no switch")
+            raise ConfigError(f"{name}.{key} is not {str(value).lower()}: it is not a switch")
 
 
 def _unknown(table: str, key: str, known: Iterable[str]) -> str:

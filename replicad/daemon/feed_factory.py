@@ -55,6 +55,8 @@ class FeedFactory:
 
     def make(self, store: Database, slots: Slots) -> PrimaryNode:
         age = DurableAge(self._env.clock, store)
+
+        # The feed lives as long as the store, through links and roles. So it gets callables, not values.
         feed = PrimaryNode(
             self._env,
             self._identity,
@@ -71,6 +73,7 @@ class FeedFactory:
             may_be_behind=self._survey.may_be_behind,
             age_seconds=lambda: self._age_seconds(age),
         )
+
         feed.answering = self._verification.answering
         return feed
 

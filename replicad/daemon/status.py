@@ -131,8 +131,11 @@ def replica_views(feed: PrimaryNode) -> list[ReplicaView]:
     for session in feed.sessions.values():
         host = session.connection.peer.rpartition(":")[0]
         _, _, port = session.hello.clients.rpartition(":")
+
+        # While it fetches a copy it acknowledges nothing: what it had before is in its slot.
         slot = feed.slots.get(session.hello.node)
         acknowledged = 0 if slot is None else slot.sequence
+
         views.append(
             ReplicaView(
                 node_id=session.hello.node.hex(),

@@ -99,7 +99,7 @@ async def test_the_first_copy_decides_also_when_it_was_asked_for_another_before(
 async def test_data_that_could_not_be_opened_is_opened_by_the_next_session(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that is closed after a failed exchange is no reason to fetch a copy as if there was no data."""
+    """A store that is closed after a failed exchange does not make the node fetch a copy."""
     async with primary(tmp_path / "p") as p, replica_of(p, tmp_path / "r") as node:
         await until(lambda: streams(node, b"p"))
         first = node.link.last_bootstrap
@@ -145,8 +145,8 @@ async def test_an_exchange_that_could_not_begin_leaves_clients_served(
 async def test_who_connects_while_sessions_end_is_not_served_from_a_store_that_closes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that are connected are ended before the store is closed; whoever comes then is told to come
-    again, and never waits for a store that is gone."""
+    """Those that are connected are ended before the store is closed. A replica that comes then is told to
+    come again, and never waits for a store that is gone."""
     async with primary(tmp_path / "p") as p, replica_of(p, tmp_path / "r") as node:
         await until(lambda: streams(node, b"p"))
         address = address_of(node.addresses.replication)

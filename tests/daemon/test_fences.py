@@ -108,7 +108,7 @@ async def test_a_primary_that_is_pointed_at_itself_raises_no_alarm(tmp_path: Pat
 
 
 async def test_an_alarm_ends_with_its_reason(tmp_path: Path) -> None:
-    """Another primary of this epoch that follows now is no alarm any more."""
+    """Another primary of this epoch that follows now ends the alarm."""
     async with primary(tmp_path / "p") as node:
         assert node.store is not None
         other = replace(epoch_from(node, 1), standing="primary")

@@ -1,4 +1,4 @@
-"""A database that has been through more promotions than a message tells of."""
+"""A database that has been through more promotions than a message has room for."""
 
 from __future__ import annotations
 

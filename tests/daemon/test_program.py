@@ -84,8 +84,8 @@ async def test_a_node_that_lacks_a_port_serves_nobody(
 async def test_nobody_is_let_in_before_the_data_is_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though the ports are taken. Replicas are let in before clients, so whoever finds a client port finds
-    all."""
+    """Though the ports are taken. Replicas are let in before clients, so a client that can connect finds a
+    node that replicas can reach."""
     opened, seen = NodeData.open, []
 
     async def looking(data: NodeData, role: Role) -> Database:

@@ -72,7 +72,7 @@ async def test_a_forced_promotion_says_what_another_has(tmp_path: Path) -> None:
 
 async def test_a_replica_that_cannot_be_asked_is_named(tmp_path: Path) -> None:
     """It may have what the primary acknowledged: only force, or that the operator drops it, promotes another.
-    That the primary is dead is no reason against it."""
+    That the primary is dead does not count against it."""
     async with after_the_primary_died(tmp_path) as cluster:
         behind, where = cluster.behind, str(cluster.ahead.clients.address)
         await cluster.stop_ahead.aclose()

@@ -68,6 +68,8 @@ class NodeData:
         self._opened = opened
         self._failed = failed
         self._store = store
+
+        # The ports outlive every store: clients and replicas find them again after an exchange.
         self.clients = clients
         self.replicas = ReplicationPort(serve, self._is_caught_up)
         self.slots = Slots(records.state.view().slots, config.link.slot_limits)

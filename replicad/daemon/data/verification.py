@@ -69,6 +69,7 @@ class DataVerification:
         self._store = store
         self._holds_writes = holds_writes
         self._follower: Follower | None = None
+
         self._changed = asyncio.Event()
         self._unsubscribe: Callable[[], None] = lambda: None
         self._rotten: list[Path] = []
@@ -77,6 +78,7 @@ class DataVerification:
         """What is in quarantine, also of repairs that have ended."""
         self._quarantined: dict[Path, Path | None] = {}
         """Where the rotten tables of the present data are kept; None for one that could not be kept."""
+
         self.record = records.state.view().verification or Record()
         self.upstream = Upstream()
         """Asks over the current link."""
@@ -87,6 +89,7 @@ class DataVerification:
             self.found_corruption,
         )
         """What the sessions of replicas have to be given."""
+        # A restart must not begin the passes anew, so the time of the last one is remembered.
         self.verifier = Verifier(
             env,
             self.upstream,

@@ -99,6 +99,7 @@ class NodeLink:
         """Follows the node that the memory names. `discard`: first of all a copy replaces all data."""
         primary, where = self._memory.primary, self._config.backup.catch_up_from
         assert primary is not None
+
         self.follower = Follower(
             self._env,
             self._identity,
@@ -113,6 +114,8 @@ class NodeLink:
             archive=None if where is None else TargetLog(self._env, where),
             discard=discard,
         )
+
+        # Before it runs: data that is doubted is fetched anew instead of being followed further.
         self._verification.following(self.follower)
         self._following = self._tasks.spawn(self.follower.run())
 

@@ -28,18 +28,20 @@ class RoleMemory:
         self._configured = config.primary if isinstance(config, ReplicaConfig) else None
         self.takes_role = takes_role(self.record, flag=config.take_role_now, key=config.take_role)
         """Whether this start is to make the node what the verb says."""
+
         self.primary = self._remembered()
         """The replication address that is followed."""
         self.primary_clients = ""
 
     def _remembered(self) -> Address | None:
-        """The configuration's, unless this node was told another since that was written."""
-        told, record = self._configured, self.record
+        """The configured primary, unless this node was told to follow another one since that was written."""
+        configured, record = self._configured, self.record
         if record is None or record.primary is None:
-            return told
-        if told is not None and (self.takes_role or str(told) != record.configured):
-            return told
-        return address_of(record.primary) or told
+            return configured
+        # The operator has changed the configuration since the record was written, or asks for it now.
+        if configured is not None and (self.takes_role or str(configured) != record.configured):
+            return configured
+        return address_of(record.primary) or configured
 
     @property
     def fenced_by(self) -> int | None:
@@ -51,7 +53,7 @@ class RoleMemory:
 
     @property
     def primary_node(self) -> bytes | None:
-        """The id of the primary of all, when it was last heard."""
+        """The id of the primary, also if other replicas are between, as it was last heard."""
         return None if self.record is None else self.record.primary_node
 
     @property

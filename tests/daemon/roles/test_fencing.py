@@ -21,7 +21,7 @@ from tests.support.role_changes import failing_once
 async def test_a_fenced_primary_whose_record_cannot_be_written_steps_down_when_it_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the state complains of, and the store after it: the node does not stay an owner that is no
+    """Also if the state and then the store fail once: the node does not stay an owner that is not a
     primary."""
     monkeypatch.setattr(replicad.daemon.roles.stepping_down, "RETRY_SECONDS", 0)
     async with primary(tmp_path / "a") as a, replica_of(a, tmp_path / "b") as b:

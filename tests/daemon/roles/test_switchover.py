@@ -49,7 +49,7 @@ async def test_a_grant_that_is_answered_after_a_promotion_by_force_changes_nothi
 
 
 async def test_no_other_node_begins_an_epoch_that_was_given_away(tmp_path: Path) -> None:
-    """Not without force; with it a later one, and then the grant is no matter any more."""
+    """Not without force; with it a later one, and then the grant does not count any more."""
     async with (
         primary(tmp_path / "a") as a,
         replica_of(a, tmp_path / "b") as b,
