@@ -24,6 +24,7 @@ from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.synchronous import parse_rule
 from replicad.replication.primary.waits import Waits
 from replicad.replication.replica.freshness import why_refused, why_stale
+from replicad.replication.replica.link_state import LinkState
 from replicad.server import ReplicaView
 
 log = structlog.get_logger("replicad.daemon")
@@ -118,14 +119,16 @@ class ServedNode:
         follower = self._link.follower
         if self.role == "primary":
             return None
-        return why_stale("down", None, self._options) if follower is None else follower.stale_because
+        return why_stale(LinkState.DOWN, None, self._options) if follower is None else follower.stale_because
 
     @property
     def reads_refused(self) -> str | None:
         doubted, follower = self._verification.reads_refused, self._link.follower
         if doubted is not None or self.role == "primary":
             return doubted
-        return why_refused("down", None, self._options) if follower is None else follower.reads_refused
+        return (
+            why_refused(LinkState.DOWN, None, self._options) if follower is None else follower.reads_refused
+        )
 
     # The nodes that follow it.
 

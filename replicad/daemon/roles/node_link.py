@@ -27,6 +27,7 @@ from replicad.errors import StoreError
 from replicad.replication.policy.agree import has_diverged
 from replicad.replication.policy.roles import Told
 from replicad.replication.replica.follower import Follower
+from replicad.replication.replica.link_state import LinkState
 from replicad.replication.wire.connection import dial
 from replicad.replication.wire.identify import Identity, Whereabouts
 from replicad.replication.wire.messages import Welcome
@@ -36,9 +37,12 @@ from replicad.types import Position
 
 log = structlog.get_logger("replicad.daemon")
 
-LINKED = frozenset({"streaming", "bootstrapping", "installing"})
-"""The states of the link in which the primary is heard."""
-ROLE_WORDS = {"streaming": "connected", "bootstrapping": "sync", "installing": "sync", "waiting": "connect"}
+ROLE_WORDS = {
+    LinkState.STREAMING: "connected",
+    LinkState.BOOTSTRAPPING: "sync",
+    LinkState.INSTALLING: "sync",
+    LinkState.WAITING: "connect",
+}
 """ROLE's words for the states of the link; the others are "connecting"."""
 
 
@@ -147,7 +151,7 @@ class NodeLink:
 
     @property
     def is_linked(self) -> bool:
-        return self.follower is not None and self.follower.link.state in LINKED
+        return self.follower is not None and self.follower.link.state.is_linked
 
     @property
     def role_word(self) -> str:
@@ -163,9 +167,11 @@ class NodeLink:
         if follower is None:
             return
         link = follower.link
-        if link.state == "streaming":
+        if link.state is LinkState.STREAMING:
             self._verification.diverged(None)
-        elif link.state == "stopped" and has_diverged(link.stopped_code, follows_primary=len(self.path) == 1):
+        elif link.state is LinkState.STOPPED and has_diverged(
+            link.stopped_code, follows_primary=len(self.path) == 1
+        ):
             self._verification.diverged(link.last_error)
 
     def _welcomed(self, welcome: Welcome) -> None:

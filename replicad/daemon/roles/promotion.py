@@ -32,8 +32,6 @@ from replicad.replication.tasks import in_thread
 log = structlog.get_logger("replicad.daemon")
 
 EPOCHS_WARN = 1000
-COPYING = frozenset({"bootstrapping", "installing", "rewinding"})
-"""The states of the link in which the data of this node is about to be replaced."""
 FORGOTTEN_BY_A_PRIMARY = (
     *("primary", "configured", "fenced_by", "granted_epoch"),
     *("primary_sequence", "primary_epoch", "primary_node"),
@@ -87,7 +85,7 @@ class Promotion:
         store, follower = self._store.database, link.follower
         if store is not None and store.role == "owner":
             raise RoleRefused("this node is stepping down; ask again")
-        busy = follower is not None and follower.link.state in COPYING
+        busy = follower is not None and follower.link.state.changes_data
         position = None if store is None else store.position
         candidate = Candidate(position, link.told_at_most, around, busy)
         refusal, lost = may_promote(candidate, force=force)

@@ -118,7 +118,7 @@ def lag_sequences(
     return max(0, newest - applied)
 
 
-OLD_STATES: dict[str, str] = {
+OLD_STATES = {
     LinkState.BOOTSTRAPPING: "a new copy of the primary's data is fetched; what is here is from before",
     LinkState.INSTALLING: "a new copy of the primary's data is put in place; what is here is from before",
     LinkState.CATCHING_UP: "archived log is applied; what is here is from before",
@@ -127,15 +127,19 @@ OLD_STATES: dict[str, str] = {
 """The states of the link in which the data is known to be old, and why."""
 
 
-def why_stale(link_state: str, staleness_seconds: float | None, options: ReplicationOptions) -> str | None:
+def why_stale(
+    link_state: LinkState, staleness_seconds: float | None, options: ReplicationOptions
+) -> str | None:
     """Why a replica's data is older than it should be, whether reads are refused for it or not; None when
     nothing says so."""
     return OLD_STATES.get(link_state) or _too_old(staleness_seconds, options)
 
 
-def why_refused(link_state: str, staleness_seconds: float | None, options: ReplicationOptions) -> str | None:
+def why_refused(
+    link_state: LinkState, staleness_seconds: float | None, options: ReplicationOptions
+) -> str | None:
     """The error, with its code, that a read gets; None when it is answered."""
-    if options.stale_reads == "refuse" and link_state != LinkState.STREAMING:
+    if options.stale_reads == "refuse" and link_state is not LinkState.STREAMING:
         return f"MASTERDOWN this replica does not follow its primary ({link_state}): reads are refused"
     old = _too_old(staleness_seconds, options)
     return None if old is None else f"STALE {old}"

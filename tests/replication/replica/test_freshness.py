@@ -19,6 +19,7 @@ from replicad.replication.replica.freshness import (
     why_refused,
     why_stale,
 )
+from replicad.replication.replica.link_state import LinkState
 from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.messages import Heartbeat
 from replicad.types import ORIGIN
@@ -158,7 +159,7 @@ def test_reads_are_refused(
     options: ReplicationOptions, state: str, staleness: float | None, code: str | None
 ) -> None:
     """By configuration only: when the link is not streaming, or the data may be too old."""
-    refusal = why_refused(state, staleness, options)
+    refusal = why_refused(LinkState(state), staleness, options)
     assert (refusal and refusal.split()[0]) == code
 
 
@@ -180,7 +181,7 @@ def test_data_is_said_to_be_stale(
     options: ReplicationOptions, state: str, staleness: float | None, said: str | None
 ) -> None:
     """Over its limit of age, or while other data is on its way, whether reads are refused or not."""
-    why = why_stale(state, staleness, options)
+    why = why_stale(LinkState(state), staleness, options)
     assert why is None if said is None else why is not None and said in why
 
 
