@@ -162,5 +162,5 @@ def position_at(core: Core, sequence: Sequence) -> Position | None:
         return None
     if chunk is None:
         return None
-    epoch, first, count, _, history_hash, _, _ = kernels.list_frames(chunk.frames)[0]
-    return _position_after(epoch, first, count, history_hash)
+    frame = kernels.FrameHeader.decode(chunk.frames)
+    return Position(Epoch(frame.epoch), Sequence(frame.last_sequence), HistoryHash(frame.history_hash))

@@ -37,8 +37,11 @@ def explain_segment(data: bytes, *, entries: bool) -> Explanation:
     scan = kernels.scan_frames(
         frames, header.database_id, previous.epoch, previous.sequence, previous.history_hash
     )
-    for frame in kernels.list_frames(frames[: scan.end]):
-        explained.parts.append(_frame(data, *frame, entries=entries))
+    at = 0
+    while at < scan.end:
+        frame = kernels.FrameHeader.decode(frames, at)
+        explained.parts.append(_frame(data, HEADER_BYTES + at, frame, entries=entries))
+        at += frame.size
     explained.header |= {"frames": scan.frames, "operations": scan.operations}
     if scan.frames:
         explained.header["position_after"] = f"{scan.epoch}:{scan.last_sequence}:{scan.history_hash:016x}"
@@ -54,31 +57,17 @@ def explain_segment(data: bytes, *, entries: bool) -> Explanation:
     return explained
 
 
-def _frame(
-    data: bytes,
-    epoch: int,
-    first_sequence: int,
-    operation_count: int,
-    commit_time_us: int,
-    history_hash: int,
-    body_start: int,
-    body_end: int,
-    *,
-    entries: bool,
-) -> dict[str, Any]:
-    begin = HEADER_BYTES + body_start - kernels.FRAME_HEADER_BYTES
-    end = HEADER_BYTES + body_end
-    last_sequence = first_sequence + max(1, operation_count) - 1
+def _frame(data: bytes, offset: int, frame: kernels.FrameHeader, *, entries: bool) -> dict[str, Any]:
     part: dict[str, Any] = {
-        "offset": begin,
-        "length": end - begin,
-        "position": f"{epoch}:{last_sequence}:{history_hash:016x}",
-        "first_sequence": first_sequence,
-        "operations": operation_count,
-        "committed": show_time(commit_time_us),
+        "offset": offset,
+        "length": frame.size,
+        "position": f"{frame.epoch}:{frame.last_sequence}:{frame.history_hash:016x}",
+        "first_sequence": frame.first_sequence,
+        "operations": frame.operation_count,
+        "committed": show_time(frame.commit_time_us),
     }
     if entries:
-        body = kernels.decode_batch(data[HEADER_BYTES + body_start : end])
+        body = kernels.decode_batch(data[offset + kernels.FRAME_HEADER_BYTES : offset + frame.size])
         part["entries"] = [_operation(*operation) for operation in body]
     return part
 
