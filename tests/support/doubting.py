@@ -14,7 +14,7 @@ from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.identify import Identity
-from replicad.replication.wire.messages import Standing as StandingMessage
+from replicad.replication.wire.messages import StandingMessage
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
 from tests.support.manual_clock import ManualClock
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from replicad.replication.policy.roles import Standing
-from replicad.replication.wire.messages import Standing as StandingMessage
+from replicad.replication.wire.messages import StandingMessage
 from tests.support.doubting import Primary, told
 
 
