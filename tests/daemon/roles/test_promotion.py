@@ -13,8 +13,11 @@ from replicad.replication.policy.roles import Around, Standing, Told
 from tests.support.programs import primary, replica_of, streams, until
 
 
-async def test_a_replica_of_replicas_is_promoted_when_the_primary_of_all_is_dead(tmp_path: Path) -> None:
-    """Not while it lives, however many are between; then without force."""
+async def test_a_replica_of_replicas_is_promoted_when_the_primary_of_all_is_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not while it lives, however many are between; then without force. It knows only the next node, and
+    finds the others through that one."""
     above = primary(tmp_path / "p")
     p = await above.__aenter__()
     async with (
@@ -23,6 +26,7 @@ async def test_a_replica_of_replicas_is_promoted_when_the_primary_of_all_is_dead
         replica_of(b, tmp_path / "c") as c,
     ):
         await until(lambda: streams(c, b"p"))
+        monkeypatch.setattr(c.peers, "addresses", lambda: set())
         with pytest.raises(RoleRefused, match="its primary answers"):
             await c.promotion.promote(force=False)
         await above.__aexit__(None, None, None)
