@@ -50,11 +50,12 @@ test: $(INSTALLED)  ## run the tests (TESTS=tests/store chooses, PYTEST_FLAGS=â€
 
 check: $(S3_INSTALLED) lint types test  ## what CI runs: lint, types and tests, backups to S3 too
 
-lint: $(INSTALLED)  ## ruff, formatting and the import order of the layers
+lint: $(INSTALLED)  ## ruff, formatting, the order of the layers, circles of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tests/lint_layers.py
 	$(BIN)/python tests/lint_asserts.py
+	$(BIN)/python tests/lint_circles.py
 
 coverage: $(COVERAGE_INSTALLED)  ## lines and branches that the tests of TESTS reach, in build/coverage
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov=replicad --cov-branch \

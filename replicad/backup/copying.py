@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from replicad.backup.progress import Meter
 from replicad.backup.source import Readable
-from replicad.backup.stop import StopRequest
+from replicad.backup.stop import OperationStop
 from replicad.env import ThreadRateLimiter
 from replicad.env.filesystem import Bytes
 from replicad.errors import CorruptionError
@@ -22,7 +22,7 @@ class Flow:
         read_limit: ThreadRateLimiter,
         write_limit: ThreadRateLimiter,
         meter: Meter,
-        stop: StopRequest,
+        stop: OperationStop,
         chunk_bytes: int,
     ) -> None:
         self.meter = meter

@@ -25,7 +25,7 @@ from replicad.backup.restore.destination import Destination
 from replicad.backup.restore.operation import Restoration, RestoreReport
 from replicad.backup.restore.point import Point, point_at_sequence, point_at_time, reaches
 from replicad.backup.shelf import Shelf, is_bad_medium, read_meta, read_shelf
-from replicad.backup.stop import StopRequest
+from replicad.backup.stop import OperationStop
 from replicad.backup.target import Target
 from replicad.backup.verify import Verification, verify
 from replicad.env import Env, ThreadRateLimiter, naming_full_disk
@@ -68,7 +68,7 @@ class BackupEngineReadOnly:
         """Of what is read from a database, or from the target to verify or restore it."""
         self.write_limit = ThreadRateLimiter(clock, self.options.write_bytes_per_second)
         """Of what is written, to the target or to where a backup is restored."""
-        self._running: set[StopRequest] = set()
+        self._running: set[OperationStop] = set()
         """Without a lock, which a thread that is interrupted could keep: each change is one call into C."""
         self._closed = False
 
@@ -299,7 +299,7 @@ class BackupEngineReadOnly:
                     marked = error.marked_us is not None and now_us - error.marked_us <= soon_us
                     if time_us is None or not marked or not 0 <= now_us - time_us <= soon_us:
                         raise
-                    StopRequest("the restore").pause(1.0)
+                    OperationStop("the restore").pause(1.0)
             return find(destination)
 
         return self._restore(find_soon, path, wal_dir, attachments, dry_run, progress)
@@ -383,7 +383,7 @@ class BackupEngineReadOnly:
     @contextmanager
     def _operation(self, what: str, progress: ProgressCallback | None) -> Iterator[Flow]:
         """Something that copies: it can be stopped, is limited, and tells how far it is."""
-        stop = StopRequest(what)
+        stop = OperationStop(what)
         try:
             # Entered first: whoever closes the engine meanwhile finds it here, or it finds the engine closed.
             self._running.add(stop)

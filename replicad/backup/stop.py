@@ -7,7 +7,7 @@ import threading
 from replicad.errors import StoppedError
 
 
-class StopRequest:
+class OperationStop:
     """One for each operation, so that stopping it leaves the next one alone."""
 
     def __init__(self, what: str) -> None:

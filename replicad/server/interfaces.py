@@ -1,16 +1,17 @@
-"""What the server asks of the node that it answers for: what only the daemon and replication know.
+"""What the server asks of the node that it answers for, and what only the daemon knows.
 
-The daemon hands a `Node` to `RespServer`, beside the store, so that nothing in this package imports either.
+The daemon hands a `Node` to `RespServer`, with the store, so that nothing in this package imports a daemon.
 Except where a method says otherwise, everything is called on the event loop's thread and must not block it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from replicad.errors import CorruptionError
+from replicad.replication.primary.waits import Waits
 
 Put = tuple[bytes, bytes]
 """A batch that is one put of (key, value) in the default family."""
@@ -56,40 +57,6 @@ class ReplicaView:
     acknowledged_sequence: int
     lag_seconds: int = 0
     """Since it acknowledged something last, or had nothing to acknowledge."""
-
-
-class Waits(Protocol):
-    """Who waits for acknowledgements of replicas."""
-
-    timeout_seconds: float
-    """How long a write waits for the replicas that the configuration asks for."""
-
-    def holders(self, level: str, sequence: int, /) -> list[str]:
-        """The connected replicas that have it, by name."""
-        ...
-
-    def describe(self) -> str:
-        """Which replicas all writes wait for, at which level; "" for none."""
-        ...
-
-    def released(self, visible: int, /) -> int:
-        """The newest sequence number whose writes may be answered: `visible`, or less."""
-        ...
-
-    def lacking(self, sequence: int, /) -> str:
-        """Which replicas hold it and what was asked for, in words."""
-        ...
-
-    def subscribe(self, listener: Callable[[], None], /) -> Callable[[], None]:
-        """Calls back, on the loop, after `released` may have moved; returns how to end that."""
-        ...
-
-    async def wait(
-        self, level: str, count: int, sequence: int, timeout_seconds: float | None, /
-    ) -> Sequence[str]:
-        """Waits until so many replicas have it at that level ("received", "applied", "durable"), or the time
-        is over; the names of those that have it then."""
-        ...
 
 
 class Node(Protocol):

@@ -35,7 +35,7 @@ from replicad.store.manifest.file import ManifestWriter
 from replicad.store.manifest.state import ManifestState
 from replicad.store.marks import Marks
 from replicad.store.pressure import Pressure, Work, pressure
-from replicad.store.progress import Progress
+from replicad.store.progress import LogProgress
 from replicad.store.syncer import Syncer
 from replicad.store.table.meta import TableMeta, table_name
 from replicad.store.version import Version
@@ -96,7 +96,7 @@ class Core:
     log: LogWriter
     memtables: kernels.MemtableSet
     cache: kernels.BlockCache
-    progress: Progress
+    progress: LogProgress
     snapshots: SnapshotRegistry
     numbers: NumberSource
     syncer: Syncer | None

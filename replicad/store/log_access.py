@@ -11,7 +11,7 @@ from replicad.options import Options
 from replicad.store.copies.live_files import LogFile, sorted_log_files
 from replicad.store.core import Core, Role
 from replicad.store.log_times import sequence_at_time
-from replicad.store.progress import Progress
+from replicad.store.progress import LogProgress
 from replicad.store.stats import collect
 from replicad.store.updates import UpdateIterator, check_start, position_at
 from replicad.store.wal.cursor import LogCursor
@@ -23,7 +23,7 @@ class LogAccess:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._progress: Progress = core.progress
+        self._progress: LogProgress = core.progress
 
     # Where it stands
 

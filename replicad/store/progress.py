@@ -20,7 +20,7 @@ from replicad.errors import ClosedError, PoisonedError
 from replicad.types import Position, Sequence
 
 
-class Progress:
+class LogProgress:
     """Nothing that a writer calls here takes a lock which an interrupted thread could keep."""
 
     def __init__(

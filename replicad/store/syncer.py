@@ -14,7 +14,7 @@ import queue
 
 from replicad.env import Env
 from replicad.errors import PoisonedError
-from replicad.store.progress import Progress
+from replicad.store.progress import LogProgress
 from replicad.store.wal.writer import LogWriter
 from replicad.types import Sequence
 
@@ -24,7 +24,7 @@ ASK_AGAIN_SECONDS = 1.0
 
 
 class Syncer:
-    def __init__(self, log: LogWriter, progress: Progress, env: Env) -> None:
+    def __init__(self, log: LogWriter, progress: LogProgress, env: Env) -> None:
         self._log = log
         self._progress = progress
         self._env = env

@@ -11,7 +11,7 @@ from replicad import kernels
 from replicad.errors import InvalidArgument, LogGoneError, StoreError
 from replicad.store.batch import WriteBatch, batch_from
 from replicad.store.core import Core
-from replicad.store.progress import Progress
+from replicad.store.progress import LogProgress
 from replicad.store.wal.cursor import LogCursor
 from replicad.store.wal.frames import LogChunk
 from replicad.types import Epoch, HistoryHash, Position, Sequence
@@ -122,7 +122,7 @@ class UpdateIterator:
         self._cursor = cursor
 
 
-def _is_beyond(progress: Progress, sequence: int) -> bool:
+def _is_beyond(progress: LogProgress, sequence: int) -> bool:
     return progress.durable > sequence
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from replicad.store.progress import Progress
+from replicad.store.progress import LogProgress
 from replicad.types import ORIGIN, Epoch, HistoryHash, Position, Sequence
 
 
-class Watched(Progress):
+class Watched(LogProgress):
     """Looks, as another thread might, whenever the durable sequence number moves."""
 
     def __setattr__(self, name: str, value: object) -> None:

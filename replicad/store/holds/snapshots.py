@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from replicad.store.holds.held import Holds
-from replicad.store.progress import Progress
+from replicad.store.progress import LogProgress
 from replicad.types import Sequence
 
 
@@ -17,7 +17,7 @@ class HeldSequence:
 
 
 class SnapshotRegistry:
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: LogProgress) -> None:
         self._progress = progress
         self._held: Holds[HeldSequence] = Holds()
 

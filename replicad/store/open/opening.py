@@ -42,7 +42,7 @@ from replicad.store.holds.snapshots import SnapshotRegistry
 from replicad.store.manifest.edit import Edit, Parent
 from replicad.store.manifest.file import ManifestWriter, load, manifest_name, remove_stale_manifests
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
-from replicad.store.progress import Progress
+from replicad.store.progress import LogProgress
 from replicad.store.syncer import Syncer
 from replicad.store.table.file import open_table
 from replicad.store.table.meta import is_table_name
@@ -238,7 +238,7 @@ def _recover(
     memtables = kernels.MemtableSet()
     for family in version.live():
         memtables.set(family.record.id, family.active)
-    progress = Progress(
+    progress = LogProgress(
         state.flushed,
         visible_when_durable=options.durability == "sync" and role == "owner",
         bells=env.runner.bells(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from replicad.store.progress import Progress
+from replicad.store.progress import LogProgress
 from replicad.types import Sequence
 
 
@@ -19,7 +19,7 @@ class Commit:
 
     __slots__ = ("_progress", "first_sequence", "sequence")
 
-    def __init__(self, progress: Progress, first_sequence: Sequence, sequence: Sequence) -> None:
+    def __init__(self, progress: LogProgress, first_sequence: Sequence, sequence: Sequence) -> None:
         self._progress = progress
         self.first_sequence = first_sequence
         self.sequence = sequence
