@@ -67,6 +67,8 @@ def read_options(fs: FileSystem, path: Path) -> tuple[Options, dict[str, Any]]:
         return Options(**known), unknown
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, InvalidArgument, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: {error}") from error
+    except RecursionError:  # tomllib calls itself for each bracket.
+        raise ConfigError(f"{path}: arrays or tables are nested too deeply") from None
 
 
 def _split(values: dict[str, Any], kind: type[Any]) -> tuple[dict[str, Any], dict[str, Any]]:

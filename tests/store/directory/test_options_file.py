@@ -133,7 +133,14 @@ def test_a_damaged_file_does_not_stop_an_opening(tmp_path: Path) -> None:
     """Reading a file that cannot be is an error that names it; opening says so and replaces it."""
     with replicad.open(tmp_path / "db", small_options()) as db:
         db.put(b"a", b"1")
-    for damage in (b"no = toml = at all", b"block_bytes = 1", b'memtable_bytes = "many"', b"\xff\xfe"):
+    endless = b"memtables_max = " + b"[" * 100_000
+    for damage in (
+        b"no = toml = at all",
+        b"block_bytes = 1",
+        b'memtable_bytes = "many"',
+        b"\xff\xfe",
+        endless,
+    ):
         file = tmp_path / "db" / names(tmp_path / "db")[-1]
         file.write_bytes(damage)
         with pytest.raises(ConfigError, match=file.name):
