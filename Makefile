@@ -56,6 +56,7 @@ lint: $(INSTALLED)  ## ruff, formatting, the order of the layers, circles of imp
 	$(BIN)/python tests/lint_layers.py
 	$(BIN)/python tests/lint_asserts.py
 	$(BIN)/python tests/lint_circles.py
+	$(BIN)/python tests/lint_english.py
 
 coverage: $(COVERAGE_INSTALLED)  ## lines and branches that the tests of TESTS reach, in build/coverage
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov=replicad --cov-branch \

@@ -91,7 +91,7 @@ def _seconds(age: float | None) -> str:
 
 
 class HttpServer:
-    """Listens for one node; `status` gives its document of now."""
+    """Listens for one node; `status` gives its current document."""
 
     def __init__(self, status: Callable[[], Document]) -> None:
         self._status = status

@@ -178,7 +178,7 @@ class Database(LogAccess):
         return scan(view, self._progress.visible, start, end, prefix, reverse, limit)
 
     def snapshot(self) -> Snapshot:
-        """The visible state of now; close it, or use it as a context manager."""
+        """The current visible state; close it, or use it as a context manager."""
         view_of(self._core, DEFAULT_FAMILY)
         return Snapshot(self._core, keeps=self)
 
@@ -195,7 +195,7 @@ class Database(LogAccess):
         return snapshot
 
     def refresh(self) -> bool:
-        """Opened for reading beside a writer: goes on to the writer's state of now; whether anything changed.
+        """Opened for reading beside a writer: goes on to its current state; returns whether anything changed.
 
         Snapshots and iterators taken before keep what they show. What one writes oneself needs no refresh.
 
@@ -360,7 +360,7 @@ class Database(LogAccess):
         return self._writer().submit_mark(encode_mark(mark))
 
     def hold_snapshot(self, mark: Mark) -> Sequence:
-        """Holds the visible state of now as if a mark had been applied: for a node that takes no writes."""
+        """Holds the current visible state as if a mark had been applied: for a node that takes no writes."""
         snapshot = self.snapshot()
         self._apart(lambda: self._core.marks.hold(mark, snapshot))
         return snapshot.sequence

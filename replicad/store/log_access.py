@@ -49,7 +49,7 @@ class LogAccess:
 
     @property
     def latest_sequence(self) -> int:
-        """The visible one: what a read of now sees."""
+        """The visible one: what a read sees now."""
         return self._progress.visible
 
     @property

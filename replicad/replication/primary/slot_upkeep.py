@@ -51,7 +51,7 @@ class SlotUpkeep:
         self.course = Course()
 
     def facts(self) -> LogFacts:
-        """The log of now."""
+        """The current log."""
         source = self._source
         return LogFacts(
             files=source.get_sorted_wal_files(),

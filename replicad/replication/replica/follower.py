@@ -220,8 +220,8 @@ class Follower:
     def fetch_again(self, reason: str) -> bool:
         """Has the next session fetch all data again, because what is here is not to be trusted.
 
-        Ends the session of now; whether that is new. The old data stays until the copy is verified, and for
-        good when the primary's is older.
+        Ends the current session; returns whether that is new. The old data stays until the copy is verified,
+        and for good when the primary's is older.
         """
         if self._repair is not None:
             return False

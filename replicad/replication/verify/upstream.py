@@ -1,4 +1,4 @@
-"""The asking end: what a replica wants to know of the node that it follows, over the session of now.
+"""The asking end: what a replica wants to know of the node that it follows, over the current session.
 
     ask ──> QUESTION ... ANSWER ──> the caller        one object for all sessions, one session at a time
 

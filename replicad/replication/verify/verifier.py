@@ -68,7 +68,7 @@ class Verifier:
         *,
         last_at_us: int | None = None,
     ) -> None:
-        """`store` is the database of now; `last_at_us` is when the pass before this run of the node ended."""
+        """`store` is the current database; `last_at_us` is when the last pass ended, in an earlier run."""
         self._env = env
         self._upstream = upstream
         self._store = store

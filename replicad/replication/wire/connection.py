@@ -28,7 +28,7 @@ class Connection(Protocol):
     peer: str
 
     async def receive(self) -> Message:
-        """The next message. Raises ProtocolError for what is none, ConnectionError when the peer is gone."""
+        """The next message. Raises ProtocolError for other bytes, ConnectionError when the peer is gone."""
         ...
 
     def receive_ready(self) -> Message | None:

@@ -39,7 +39,7 @@ class Echo:
         self._taken_us: int | None = None
 
     def beat(self) -> Heartbeat:
-        """The heartbeat of now."""
+        """The heartbeat to send now."""
         age = self._age_seconds()
         return Heartbeat(
             self._position(),

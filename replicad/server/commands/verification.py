@@ -1,7 +1,7 @@
 """REPLICAD.VERIFY: marks, and digests of key ranges at one of them.
 
     MARK id seconds                             writes a mark; its sequence number
-    SNAPSHOT id seconds                         holds the visible state of now instead; its sequence number
+    SNAPSHOT id seconds                         holds the current visible state instead; its sequence number
     FAMILIES id wait-ms                         waits for the mark: [sequence number, [[id, name] …]]
     SPLIT id family start end part-bytes n      at most n parts: [[end, bytes, digest] …]
     DIGESTS id family bytes-max b0 b1 …         digests of the ranges between boundaries: the same

@@ -52,7 +52,7 @@ def sorted_log_files(core: Core) -> list[LogFile]:
 
 
 def live_files(core: Core) -> LiveFiles:
-    """Flushed or not, of now; holds nothing when it returns."""
+    """The current files, flushed or not; holds nothing when it returns."""
     assert core.manifest is not None
     fs = core.env.fs
     with Cut(core, holder="get_live_files") as cut:

@@ -49,7 +49,7 @@ class LogCatalog:
             self._segments.append(segment)
 
     def take_back(self, segment: Segment) -> None:
-        """The newest one, which got no frame. Who has come to its end goes on with the one added next."""
+        """The newest one, which got no frame. A reader at its end goes on with the one added next."""
         with self._lock:
             assert self._segments[-1] is segment
             del self._segments[-1]
