@@ -21,6 +21,7 @@ BENCH_INSTALLED := $(VENV)/.bench-installed
 S3_INSTALLED := $(VENV)/.s3-installed
 COVERAGE_INSTALLED := $(VENV)/.coverage-installed
 KERNEL_SOURCES := $(wildcard replicad/kernels/*/*.cc replicad/kernels/*/*.h replicad/kernels/CMakeLists.txt)
+CXX_SOURCES := $(filter %.cc %.h,$(KERNEL_SOURCES)) $(wildcard tests/fuzz/native/*.cc tests/fuzz/native/*.h)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Every version that lint and tests run with. `make lock` writes it anew.
 LOCKED := --constraint constraints.txt
@@ -53,6 +54,7 @@ check: $(S3_INSTALLED) lint types test  ## what CI runs: lint, types and tests, 
 lint: $(INSTALLED)  ## ruff, formatting, the order of the layers, circles of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $(CXX_SOURCES)
 	$(BIN)/python tests/lint_layers.py
 	$(BIN)/python tests/lint_asserts.py
 	$(BIN)/python tests/lint_circles.py
@@ -68,9 +70,10 @@ types: $(INSTALLED)  ## mypy --strict
 lock: $(S3_INSTALLED) $(BENCH_INSTALLED) $(COVERAGE_INSTALLED)  ## write constraints.txt: the versions that .venv has now
 	$(BIN)/python -m pip --disable-pip-version-check list --format=freeze --exclude-editable --exclude pip --exclude setuptools > constraints.txt
 
-format: $(INSTALLED)  ## rewrite the sources as ruff wants them
+format: $(INSTALLED)  ## rewrite the sources as ruff and clang-format want them
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CXX_SOURCES)
 
 ##@ Measure
 

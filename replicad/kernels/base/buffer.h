@@ -18,7 +18,8 @@ class Buffer {
 
   // Room for `size` more bytes; invalidates what data() and view() gave. Nothing changes when it throws bad_alloc.
   char* Extend(size_t size) {
-    if (size > capacity_ - size_) [[unlikely]] Grow(size);
+    if (size > capacity_ - size_) [[unlikely]]
+      Grow(size);
     char* added = bytes_.get() + size_;
     size_ += size;
     return added;

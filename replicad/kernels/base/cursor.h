@@ -71,7 +71,8 @@ class Cursor {
 
  private:
   void Need(uint64_t size, const char* what) const {
-    if (size > Remaining()) [[unlikely]] FailAt(at_, std::string(what) + " runs past the end");
+    if (size > Remaining()) [[unlikely]]
+      FailAt(at_, std::string(what) + " runs past the end");
   }
 
   [[noreturn]] void FailAt(const char* at, const std::string& reason) const {

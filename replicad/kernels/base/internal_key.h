@@ -12,9 +12,7 @@ enum class EntryKind : uint8_t { kPut = 1, kDelete = 2 };
 
 inline constexpr uint64_t kSequenceMax = (uint64_t{1} << 56) - 1;
 
-constexpr uint64_t MakeTrailer(uint64_t sequence, EntryKind kind) {
-  return sequence << 8 | static_cast<uint8_t>(kind);
-}
+constexpr uint64_t MakeTrailer(uint64_t sequence, EntryKind kind) { return sequence << 8 | static_cast<uint8_t>(kind); }
 constexpr uint64_t TrailerSequence(uint64_t trailer) { return trailer >> 8; }
 constexpr EntryKind TrailerKind(uint64_t trailer) { return static_cast<EntryKind>(trailer & 0xff); }
 constexpr bool IsEntryKind(uint64_t trailer) { return static_cast<uint8_t>(trailer) - 1u <= 1u; }

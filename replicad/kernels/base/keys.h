@@ -42,7 +42,8 @@ class KeyBuffer {
   // Requires shared <= size().
   void Replace(size_t shared, std::string_view suffix) {
     const size_t size = shared + suffix.size();
-    if (size > capacity_) [[unlikely]] Grow(size, shared);
+    if (size > capacity_) [[unlikely]]
+      Grow(size, shared);
     if (!suffix.empty()) std::memcpy(data_.get() + shared, suffix.data(), suffix.size());
     size_ = size;
   }

@@ -2,9 +2,8 @@
 // Python exceptions of theirs.
 #include "bindings/module.h"
 
-#include <exception>
-
 #include <chrono>
+#include <exception>
 #include <thread>
 
 #include "base/errors.h"
@@ -60,11 +59,13 @@ NB_MODULE(_kernels, m) {
   nb::set_leak_warnings(false);
   m.doc() = "C++ kernels of replicad: codecs, memtable, read view, merge.";
   nb::register_exception_translator(Translate);
-  m.def("finish", &Finish, nb::arg("seconds"),
-        "For the end of the interpreter: calls that let go of the GIL are refused from now on, with ClosedError. Returns "
-        "whether those under way ended within the time.");
-  m.def("forked", [] { replicad::Counted::count = 0; },
-        "For a child that was forked: the calls that were under way in other threads are none of its own.");
+  m.def(
+      "finish", &Finish, nb::arg("seconds"),
+      "For the end of the interpreter: calls that let go of the GIL are refused from now on, with ClosedError. Returns "
+      "whether those under way ended within the time.");
+  m.def(
+      "forked", [] { replicad::Counted::count = 0; },
+      "For a child that was forked: the calls that were under way in other threads are none of its own.");
   replicad::bind_memtable(m);
   replicad::bind_log(m);
   replicad::bind_append(m);

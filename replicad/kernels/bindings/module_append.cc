@@ -11,10 +11,10 @@
 #include <optional>
 
 #include "base/errors.h"
-#include "log/frame_writer.h"
 #include "bindings/module.h"
 #include "bindings/module_bytes.h"
 #include "bindings/module_inflight.h"
+#include "log/frame_writer.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -178,9 +178,11 @@ class Appender {
     return nb::make_tuple(first, last, due);
   }
 
-  // (whether an append left something undone, what it raised or None, whether the memtables lack it), forgotten by this.
+  // (whether an append left something undone, what it raised or None, whether the memtables lack it), forgotten by
+  // this.
   nb::tuple TakeFailure() {
-    const nb::tuple failure = nb::make_tuple(failed_, failure_.get().is_valid() ? failure_.get() : nb::none(), half_inserted_);
+    const nb::tuple failure =
+        nb::make_tuple(failed_, failure_.get().is_valid() ? failure_.get() : nb::none(), half_inserted_);
     failed_ = half_inserted_ = false;
     failure_.Drop();
     return failure;
@@ -276,10 +278,12 @@ PyType_Slot appender_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(Travers
 }  // namespace
 
 void bind_append(nb::module_& m) {
-  nb::class_<Appender>(m, "Appender", nb::type_slots(appender_slots),
-                       "Writes: each method numbers, appends, inserts and tells in one step under the write lock, which no exception can "
-                       "split. It returns None, with nothing changed, when the caller has something to decide first. What the file's "
-                       "write raises comes out, with the position as it was; until take_failure every method returns None then.")
+  nb::class_<Appender>(
+      m, "Appender", nb::type_slots(appender_slots),
+      "Writes: each method numbers, appends, inserts and tells in one step under the write lock, which no exception "
+      "can "
+      "split. It returns None, with nothing changed, when the caller has something to decide first. What the file's "
+      "write raises comes out, with the position as it was; until take_failure every method returns None then.")
       .def(nb::init<nb::object, nb::object, nb::object, nb::object, nb::object, nb::object, uint64_t, uint64_t>(),
            "frames"_a, "memtables"_a, "lock"_a, "log"_a, "progress"_a, "wall_ns"_a, "segment_bytes"_a,
            "memtable_bytes"_a)
@@ -289,16 +293,20 @@ void bind_append(nb::module_& m) {
            "(sequence number, whether the segment or the memtables are full now).")
       .def("delete", &Appender::Delete, "key"_a, "family"_a, "durable_sequence"_a,
            nb::sig("def delete(self, key: bytes, family: int, durable_sequence: int) -> tuple[int, bool] | None"))
-      .def("write", &Appender::Write, "items"_a, "durable_sequence"_a, "at"_a = nb::none(), "check"_a.none() = nb::none(),
-           nb::sig("def write(self, items: collections.abc.Sequence[Batch | tuple[bytes, bytes]], durable_sequence: int, "
-                   "at: int | None = None, check: collections.abc.Callable[[], None] | None = None) "
-                   "-> tuple[int, int, bool] | None"),
-           "(first, last sequence number, whether full) of batches and of (key, value) for the default family, each in a "
+      .def("write", &Appender::Write, "items"_a, "durable_sequence"_a, "at"_a = nb::none(),
+           "check"_a.none() = nb::none(),
+           nb::sig(
+               "def write(self, items: collections.abc.Sequence[Batch | tuple[bytes, bytes]], durable_sequence: int, "
+               "at: int | None = None, check: collections.abc.Callable[[], None] | None = None) "
+               "-> tuple[int, int, bool] | None"),
+           "(first, last sequence number, whether full) of batches and of (key, value) for the default family, each in "
+           "a "
            "frame of its own, with one write. With `at` only when that is the last sequence number. `check` is called "
            "before anything is done, under the lock; what it raises comes out.")
-      .def("take_failure", &Appender::TakeFailure,
-           nb::sig("def take_failure(self) -> tuple[bool, BaseException | None, bool]"),
-           "(whether an append failed, what it raised, whether the memtables lack what the log has); forgotten by this.")
+      .def(
+          "take_failure", &Appender::TakeFailure,
+          nb::sig("def take_failure(self) -> tuple[bool, BaseException | None, bool]"),
+          "(whether an append failed, what it raised, whether the memtables lack what the log has); forgotten by this.")
       .def("believe", &Appender::Believe, "from_us"_a, "through_us"_a, "ahead_us"_a,
            nb::sig("def believe(self, from_us: int, through_us: int, ahead_us: int) -> None"),
            "While the wall clock shows a time from the one through the other, in microseconds, commits get it less "

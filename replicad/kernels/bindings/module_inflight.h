@@ -27,7 +27,8 @@ class Counted {
 class InFlight {
  public:
   InFlight() {
-    if (Counted::ending) [[unlikely]] throw Closed("the interpreter is ending");
+    if (Counted::ending) [[unlikely]]
+      throw Closed("the interpreter is ending");
   }
 
  private:

@@ -2,13 +2,13 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
-#include "log/apply.h"
 #include "base/crc32c.h"
-#include "log/frame_scan.h"
-#include "log/frame_writer.h"
+#include "base/xxh64.h"
 #include "bindings/module.h"
 #include "bindings/module_bytes.h"
-#include "base/xxh64.h"
+#include "log/apply.h"
+#include "log/frame_scan.h"
+#include "log/frame_writer.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -101,8 +101,8 @@ void BindFrameWriter(nb::module_& m) {
                           "Numbers, stamps and chains frames, and keeps them until they are committed or rolled back.")
       .def(
           "__init__",
-          [](FrameWriter* self, const nb::bytes& database_id, uint32_t epoch, uint64_t sequence,
-             uint64_t history_hash, uint64_t commit_time_us) {
+          [](FrameWriter* self, const nb::bytes& database_id, uint32_t epoch, uint64_t sequence, uint64_t history_hash,
+             uint64_t commit_time_us) {
             new (self) FrameWriter(View(database_id), {epoch, sequence, history_hash, commit_time_us});
           },
           "database_id"_a, "epoch"_a, "sequence"_a, "history_hash"_a, "commit_time_us"_a = 0)
@@ -156,13 +156,13 @@ void BindFrameWriter(nb::module_& m) {
             return nb::make_tuple(writer.epoch(), writer.written().sequence, writer.written().history_hash);
           },
           nb::sig("def written(self) -> tuple[int, int, int]"),
-          "(epoch, sequence, history_hash) after the last frame that was committed, all of one moment; the epoch is that of "
+          "(epoch, sequence, history_hash) after the last frame that was committed, all of one moment; the epoch is "
+          "that of "
           "the next frame.");
 }
 
 FrameScan Scan(const BytesLike& data, const nb::bytes& database_id, uint32_t epoch, uint64_t sequence,
-               uint64_t history_hash, uint64_t stop_sequence, bool check_chain, bool check_body,
-               uint64_t max_frames) {
+               uint64_t history_hash, uint64_t stop_sequence, bool check_chain, bool check_body, uint64_t max_frames) {
   const std::string_view id = View(database_id);
   return WithoutGilIf(data.view().size() > kReleaseGilBytes, [&] {
     return ScanFrames(data.view(), id, {epoch, sequence, history_hash, 0},

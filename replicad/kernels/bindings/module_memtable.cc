@@ -3,10 +3,10 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 
-#include "memtable/memtable.h"
-#include "memtable/memtable_set.h"
 #include "bindings/module.h"
 #include "bindings/module_bytes.h"
+#include "memtable/memtable.h"
+#include "memtable/memtable_set.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -27,8 +27,8 @@ nb::list Items(const Memtable& memtable, uint64_t sequence) {
   for (entry.SeekToFirst(); entry.Valid(); entry.Next()) {
     const uint64_t entry_sequence = TrailerSequence(entry.trailer());
     if (entry_sequence > sequence) continue;
-    items.append(nb::make_tuple(ToBytes(entry.key()), entry_sequence,
-                                static_cast<int>(TrailerKind(entry.trailer())), ToBytes(entry.value())));
+    items.append(nb::make_tuple(ToBytes(entry.key()), entry_sequence, static_cast<int>(TrailerKind(entry.trailer())),
+                                ToBytes(entry.value())));
   }
   return items;
 }

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "merge/merger.h"
 #include "bindings/module.h"
 #include "bindings/module_bytes.h"
+#include "merge/merger.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -121,10 +121,14 @@ void bind_merge(nb::module_& m) {
   m.attr("MERGE_DONE") = static_cast<int>(MergeStatus::kDone);
 
   nb::class_<TableSummary>(m, "TableSummary", "What a finished table is, beside its data blocks.")
-      .def_prop_ro("filter", [](const TableSummary& table) { return ToBytes(table.filter); }, "Raw filter block.")
-      .def_prop_ro("index", [](const TableSummary& table) { return ToBytes(table.index); }, "Raw index block.")
-      .def_prop_ro("smallest", [](const TableSummary& table) { return ToBytes(table.smallest); }, "First user key.")
-      .def_prop_ro("largest", [](const TableSummary& table) { return ToBytes(table.largest); }, "Last user key.")
+      .def_prop_ro(
+          "filter", [](const TableSummary& table) { return ToBytes(table.filter); }, "Raw filter block.")
+      .def_prop_ro(
+          "index", [](const TableSummary& table) { return ToBytes(table.index); }, "Raw index block.")
+      .def_prop_ro(
+          "smallest", [](const TableSummary& table) { return ToBytes(table.smallest); }, "First user key.")
+      .def_prop_ro(
+          "largest", [](const TableSummary& table) { return ToBytes(table.largest); }, "Last user key.")
       .def_ro("first_sequence", &TableSummary::first_sequence, "Least sequence number of the entries.")
       .def_ro("last_sequence", &TableSummary::last_sequence, "Greatest sequence number of the entries.")
       .def_ro("entries", &TableSummary::entries)
@@ -132,8 +136,7 @@ void bind_merge(nb::module_& m) {
       .def_ro("raw_key_bytes", &TableSummary::raw_key_bytes)
       .def_ro("raw_value_bytes", &TableSummary::raw_value_bytes);
 
-  nb::class_<PyMerger>(m, "Merger",
-                       "Merges sealed memtables and runs of tables into new tables, block in, block out.")
+  nb::class_<PyMerger>(m, "Merger", "Merges sealed memtables and runs of tables into new tables, block in, block out.")
       .def(nb::init<std::vector<uint64_t>, bool, const std::vector<nb::bytes>&, size_t, uint32_t>(), nb::kw_only(),
            "snapshots"_a, "bottom"_a, "boundaries"_a = nb::list(), "block_bytes"_a, "bits_per_key"_a,
            "snapshots: the sequence numbers that readers may still read at, beside the newest. bottom: nothing older\n"
@@ -151,8 +154,9 @@ void bind_merge(nb::module_& m) {
            "The raw data blocks that are ready, in order.")
       .def("block_written", &PyMerger::BlockWritten, "offset"_a, "length"_a,
            "Where the next of the taken blocks is in the file: offset and length of its payload, without the trailer.")
-      .def_prop_ro("table_raw_bytes", [](PyMerger& merger) { return merger.Idle().builder().raw_bytes(); },
-                   "Raw bytes of the data blocks of the current table so far.")
+      .def_prop_ro(
+          "table_raw_bytes", [](PyMerger& merger) { return merger.Idle().builder().raw_bytes(); },
+          "Raw bytes of the data blocks of the current table so far.")
       .def("request_cut", &PyMerger::RequestCut, "End the current table before the next user key, if one is open.")
       .def("request_cut_at_boundary", &PyMerger::RequestCutAtBoundary,
            "End the current table, if one is open, after the next of the boundaries, if there is one.")

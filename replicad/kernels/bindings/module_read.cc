@@ -175,7 +175,8 @@ void bind_read(nb::module_& m) {
       .def("get", &Get, "key"_a, "sequence"_a, nb::sig("def get(self, key: bytes, sequence: int) -> bytes | None"))
       .def("part", &Part, "key"_a, "first"_a, "last"_a, "sequence"_a,
            nb::sig("def part(self, key: bytes, first: int, last: int, sequence: int) -> tuple[int, bytes]"),
-           "(length of the value, its bytes from first through last), where a negative place counts from the end, as in\n"
+           "(length of the value, its bytes from first through last), where a negative place counts from the end, as "
+           "in\n"
            "Redis's GETRANGE; (0, b\"\") without a value. Nothing else of the value is copied.")
       .def("multi_get", &MultiGet, "keys"_a, "sequence"_a,
            nb::sig("def multi_get(self, keys: list[bytes], sequence: int) -> list[bytes | None]"))
@@ -198,8 +199,10 @@ void bind_read(nb::module_& m) {
            "fill_cache"_a = true,
            nb::sig("def scan(self, lower: bytes | None, upper: bytes | None, sequence: int, reverse: bool = False,"
                    " fill_cache: bool = True) -> Cursor"),
-           "The visible pairs with lower <= key < upper, in order or in reverse. The cursor keeps this view alive. Blocks\n"
-           "that were not cached are kept, a long scan's only where nothing else has to go; without fill_cache none is.");
+           "The visible pairs with lower <= key < upper, in order or in reverse. The cursor keeps this view alive. "
+           "Blocks\n"
+           "that were not cached are kept, a long scan's only where nothing else has to go; without fill_cache none "
+           "is.");
 }
 
 }  // namespace replicad

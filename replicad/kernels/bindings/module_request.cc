@@ -5,9 +5,9 @@
 
 #include <optional>
 
-#include "log/batch.h"
 #include "bindings/module.h"
 #include "bindings/module_bytes.h"
+#include "log/batch.h"
 #include "resp/request_parser.h"
 
 namespace nb = nanobind;
@@ -58,8 +58,8 @@ class PyRequestParser {
   std::optional<std::string> error_;
 };
 
-// [[kind, family, key, value or null], ...] of a batch's body, as RESP; none of it is made as Python objects. `bytes_max` is
-// compared with its size before any of it is made.
+// [[kind, family, key, value or null], ...] of a batch's body, as RESP; none of it is made as Python objects.
+// `bytes_max` is compared with its size before any of it is made.
 nb::object EncodeOperations(const BytesLike& body, uint64_t bytes_max, const nb::bytes& null) {
   const auto digits = [](uint64_t value) { return std::to_string(value).size(); };
   size_t count = 0;
@@ -67,8 +67,8 @@ nb::object EncodeOperations(const BytesLike& body, uint64_t bytes_max, const nb:
   const auto each = [&](auto use) {
     BatchReader reader(body.view());
     for (Operation operation; reader.Next(&operation);) {
-      const bool has_value = operation.tag != Tag::kDelete && operation.tag != Tag::kCreateFamily &&
-                             operation.tag != Tag::kDropFamily;
+      const bool has_value =
+          operation.tag != Tag::kDelete && operation.tag != Tag::kCreateFamily && operation.tag != Tag::kDropFamily;
       use(operation, has_value);
     }
   };
@@ -105,19 +105,25 @@ void bind_request(nb::module_& m) {
   nb::class_<PyRequestParser>(m, "RequestParser", "The requests of one connection, whatever pieces its bytes come in.")
       .def(nb::init<uint64_t, uint64_t, uint64_t, uint64_t>(), nb::kw_only(), "arguments_max"_a, "bulk_bytes_max"_a,
            "request_bytes_max"_a, "inline_bytes_max"_a)
-      .def("feed", &PyRequestParser::Feed, "data"_a,
-           nb::sig("def feed(self, data: bytes | bytearray | memoryview) -> list[list[bytes] | bytes]"),
-           "What these bytes complete: a request as a list of arguments, an inline command as its line. When `error` is "
-           "set afterwards these came before it, and nothing more is read.")
-      .def_prop_ro("error", &PyRequestParser::error, "What is wrong with the bytes, safe to send back; None when nothing is.")
+      .def(
+          "feed", &PyRequestParser::Feed, "data"_a,
+          nb::sig("def feed(self, data: bytes | bytearray | memoryview) -> list[list[bytes] | bytes]"),
+          "What these bytes complete: a request as a list of arguments, an inline command as its line. When `error` is "
+          "set afterwards these came before it, and nothing more is read.")
+      .def_prop_ro("error", &PyRequestParser::error,
+                   "What is wrong with the bytes, safe to send back; None when nothing is.")
       .def_prop_ro("lines", &PyRequestParser::lines, "How many inline commands the last feed gave.")
-      .def_prop_ro("unfinished", [](const PyRequestParser& parser) { return parser.parser().unfinished(); },
-                   "Part of a request came, and the rest has not.")
-      .def_prop_ro("buffered_bytes", [](const PyRequestParser& parser) { return parser.parser().buffered_bytes(); },
-                   "What came of an unfinished request.");
+      .def_prop_ro(
+          "unfinished", [](const PyRequestParser& parser) { return parser.parser().unfinished(); },
+          "Part of a request came, and the rest has not.")
+      .def_prop_ro(
+          "buffered_bytes", [](const PyRequestParser& parser) { return parser.parser().buffered_bytes(); },
+          "What came of an unfinished request.");
   m.def("encode_operations", &EncodeOperations, "body"_a, "bytes_max"_a, "null"_a,
-        nb::sig("def encode_operations(body: bytes | bytearray | memoryview, bytes_max: int, null: bytes) -> bytes | None"),
-        "[[kind, family, key, value or null], ...] of a batch's body, as RESP; None when that has more bytes than these.");
+        nb::sig(
+            "def encode_operations(body: bytes | bytearray | memoryview, bytes_max: int, null: bytes) -> bytes | None"),
+        "[[kind, family, key, value or null], ...] of a batch's body, as RESP; None when that has more bytes than "
+        "these.");
 }
 
 }  // namespace replicad

@@ -1,20 +1,20 @@
 // Binds the kernels of tables and of reading: blocks, the block cache, tables, read views, scans.
 //
-// Garbage collection: the only Python object that these classes own is a table's fetch, so that is where a cycle is cut;
-// what holds tables is traversed to be seen by the collector.
+// Garbage collection: the only Python object that these classes own is a table's fetch, so that is where a cycle is
+// cut; what holds tables is traversed to be seen by the collector.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include "table/block.h"
-#include "table/bloom.h"
 #include "base/errors.h"
 #include "bindings/module.h"
 #include "bindings/module_bytes.h"
 #include "read/read_view.h"
 #include "read/scan.h"
+#include "table/block.h"
+#include "table/bloom.h"
 #include "table/table.h"
 
 namespace nb = nanobind;
@@ -29,8 +29,8 @@ void BindDecoders(nb::module_& m) {
       [](const BytesLike& raw) {
         nb::list entries;
         VisitBlock(raw.view(), [&](std::string_view key, uint64_t trailer, std::string_view value) {
-          entries.append(nb::make_tuple(ToBytes(key), TrailerSequence(trailer),
-                                        static_cast<int>(TrailerKind(trailer)), ToBytes(value)));
+          entries.append(nb::make_tuple(ToBytes(key), TrailerSequence(trailer), static_cast<int>(TrailerKind(trailer)),
+                                        ToBytes(value)));
         });
         return entries;
       },
@@ -43,8 +43,7 @@ void BindDecoders(nb::module_& m) {
         nb::list blocks;
         for (uint32_t i = 0; i < index.block_count(); ++i) {
           const BlockHandle handle = index.handle(i);
-          blocks.append(
-              nb::make_tuple(ToBytes(index.separator(i)), handle.offset, handle.length, handle.raw_length));
+          blocks.append(nb::make_tuple(ToBytes(index.separator(i)), handle.offset, handle.length, handle.raw_length));
         }
         return blocks;
       },
@@ -124,11 +123,13 @@ PyType_Slot table_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(TraverseTa
                              {0, nullptr}};
 
 void BindTable(nb::module_& m) {
-  nb::class_<BlockCache>(m, "BlockCache", "Raw blocks of open tables, with their indexes and filters, under one budget of bytes.")
+  nb::class_<BlockCache>(m, "BlockCache",
+                         "Raw blocks of open tables, with their indexes and filters, under one budget of bytes.")
       .def(nb::init<size_t>(), "capacity_bytes"_a)
       .def_prop_rw("capacity_bytes", &BlockCache::capacity_bytes, &BlockCache::set_capacity_bytes)
       .def_prop_ro("used_bytes", &BlockCache::used_bytes, "By blocks.")
-      .def_prop_ro("charged_bytes", &BlockCache::charged_bytes, "By indexes and filters; it leaves blocks that much less.")
+      .def_prop_ro("charged_bytes", &BlockCache::charged_bytes,
+                   "By indexes and filters; it leaves blocks that much less.")
       .def_prop_ro("hits", &BlockCache::hits)
       .def_prop_ro("misses", &BlockCache::misses);
 
@@ -138,8 +139,9 @@ void BindTable(nb::module_& m) {
                    "filter: bytes | bytearray | memoryview) -> None"),
            "From the raw blocks; raises CorruptionError when a builder writes no such ones.");
 
-  nb::class_<Table>(m, "Table", nb::type_slots(table_slots),
-                    "One open table: its index and filter in memory once used, its data blocks in the cache or fetched.")
+  nb::class_<Table>(
+      m, "Table", nb::type_slots(table_slots),
+      "One open table: its index and filter in memory once used, its data blocks in the cache or fetched.")
       .def("__init__", &InitTable, "number"_a, "smallest"_a, "largest"_a, "cache"_a, "load"_a, "fetch"_a,
            nb::sig("def __init__(self, number: int, smallest: bytes, largest: bytes, cache: BlockCache, "
                    "load: collections.abc.Callable[[], TableContents], "
@@ -147,8 +149,15 @@ void BindTable(nb::module_& m) {
            "load() returns the contents, fetch(offset, length, raw_length) a verified, decompressed block; what they\n"
            "raise comes out of the call that needed it.")
       .def_prop_ro("number", &Table::number)
-      .def("load", [](Table& table) { const InFlight in_flight; table.contents(); }, "Reads index and filter now, if nothing has yet.")
-      .def_prop_ro("memory_bytes", &Table::memory_bytes, "What index, filter and slots take, when they are here; not the cached blocks.")
+      .def(
+          "load",
+          [](Table& table) {
+            const InFlight in_flight;
+            table.contents();
+          },
+          "Reads index and filter now, if nothing has yet.")
+      .def_prop_ro("memory_bytes", &Table::memory_bytes,
+                   "What index, filter and slots take, when they are here; not the cached blocks.")
       .def_prop_ro(
           "block_handles",
           [](Table& table) {

@@ -10,8 +10,7 @@ constexpr int kPrefetchedOperations = 4;
 // insertion needs is its caller's affair: a body of one operation is not walked twice.
 class Lookahead {
  public:
-  Lookahead(std::string_view body, uint64_t base, MemtableSet& memtables)
-      : reader_(body, base), memtables_(memtables) {
+  Lookahead(std::string_view body, uint64_t base, MemtableSet& memtables) : reader_(body, base), memtables_(memtables) {
     Operation first;
     more_ = reader_.Next(&first);
     for (int i = 1; i < kPrefetchedOperations; ++i) Next();

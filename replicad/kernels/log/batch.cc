@@ -7,7 +7,8 @@ namespace replicad {
 namespace {
 
 void CheckSize(const char* what, size_t size, uint32_t limit) {
-  if (size <= limit) [[likely]] return;
+  if (size <= limit) [[likely]]
+    return;
   throw LimitError(std::string(what) + " of " + std::to_string(size) + " bytes is over the limit of " +
                    std::to_string(limit));
 }

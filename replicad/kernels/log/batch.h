@@ -5,8 +5,8 @@
 //             | EPOCH bytes | MARK bytes
 //   family,id = varint32          key, value, bytes, name = varint32 length, then that many bytes
 //
-// Every record but LOG_DATA is an operation and takes one sequence number. CREATE_FAMILY and what follows it are control
-// operations: they change the database and not an entry of a family.
+// Every record but LOG_DATA is an operation and takes one sequence number. CREATE_FAMILY and what follows it are
+// control operations: they change the database and not an entry of a family.
 #pragma once
 
 #include <cstdint>
@@ -67,8 +67,8 @@ struct BatchCounts {
 // Walks the whole body; throws Corruption.
 BatchCounts ValidateBatch(std::string_view body, uint64_t base = 0);
 
-// Encoding of the two operations that matter for speed, used by Batch and by the frame writer. The Check functions throw
-// LimitError; the Put functions write exactly ...Size bytes.
+// Encoding of the two operations that matter for speed, used by Batch and by the frame writer. The Check functions
+// throw LimitError; the Put functions write exactly ...Size bytes.
 void CheckKey(std::string_view key);
 void CheckValue(std::string_view value);
 

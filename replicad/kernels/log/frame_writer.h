@@ -4,8 +4,8 @@
 // the append failed. One writer a database; the GIL serialises its calls.
 #pragma once
 
-#include "log/batch.h"
 #include "base/buffer.h"
+#include "log/batch.h"
 #include "log/frame.h"
 #include "memtable/memtable_set.h"
 
@@ -23,9 +23,9 @@ class FrameWriter {
   uint64_t AddBatch(const Batch& batch, uint64_t now_us, uint64_t durable);
 
   std::string_view view() const { return pending_.view(); }
-  const LogPosition& position() const { return last_; }  // pending frames included
+  const LogPosition& position() const { return last_; }    // pending frames included
   const LogPosition& written() const { return written_; }  // without them
-  uint32_t epoch() const { return epoch_; }              // of the next frame
+  uint32_t epoch() const { return epoch_; }                // of the next frame
 
   void Commit(MemtableSet& memtables);
   void Rollback();

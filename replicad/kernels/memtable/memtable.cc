@@ -12,7 +12,7 @@ namespace replicad {
 namespace {
 
 constexpr int kFanout = 64;
-constexpr int kInnerLevelsMax = 16;     // 32^16 leaves
+constexpr int kInnerLevelsMax = 16;  // 32^16 leaves
 constexpr size_t kCacheLineBytes = 64;
 constexpr uint32_t kSkipStepBytes = 4;  // less gain than this is not worth computing a node's slots again
 
@@ -41,8 +41,8 @@ struct Memtable::Target {
   uint64_t trailer;
 };
 
-// Every entry below a node lies in [low, high); null stands for no bound. Slots begin after `skip` bytes, a prefix that all
-// keys of the node share, so keys with a long common prefix stay cheap to compare. Between two bounds every key, a
+// Every entry below a node lies in [low, high); null stands for no bound. Slots begin after `skip` bytes, a prefix that
+// all keys of the node share, so keys with a long common prefix stay cheap to compare. Between two bounds every key, a
 // searched one too, has the bounds' common prefix. A node without one of them (at the tree's edge) has only that of its
 // own records: a searched key is compared with that prefix first, and a record without it makes `skip` less.
 struct Memtable::Node {
@@ -152,7 +152,8 @@ Memtable::Memtable()
     : first_leaf_(new (arena_.Allocate(sizeof(Leaf))) Leaf), last_leaf_(first_leaf_), root_(first_leaf_) {}
 
 void Memtable::Add(std::string_view key, uint64_t trailer, std::string_view value) {
-  if (sealed_) [[unlikely]] throw std::logic_error("a sealed memtable takes no more entries");
+  if (sealed_) [[unlikely]]
+    throw std::logic_error("a sealed memtable takes no more entries");
   auto* record = new (arena_.Allocate(sizeof(Record) + key.size() + value.size()))
       Record{trailer, static_cast<uint32_t>(key.size()), static_cast<uint32_t>(value.size())};
   PutBytes(PutBytes(reinterpret_cast<char*>(record + 1), key), value);

@@ -7,8 +7,8 @@
 // record in an arena, so most comparisons touch the slots only. Records are immutable and never move: views of keys and
 // values stay good while the memtable lives.
 //
-// What protects readers beside the writer: the interpreter's lock. Every call on a memtable that is not sealed, and on an
-// iterator over it, is made with the GIL held. A sealed memtable is immutable and may be read by any thread.
+// What protects readers beside the writer: the interpreter's lock. Every call on a memtable that is not sealed, and on
+// an iterator over it, is made with the GIL held. A sealed memtable is immutable and may be read by any thread.
 #pragma once
 
 #include <cassert>
@@ -55,11 +55,11 @@ class Memtable {
 
   bool empty() const { return entries_ == 0; }
   uint64_t entries() const { return entries_; }
-  uint64_t data_bytes() const { return data_bytes_; }                  // keys and values
+  uint64_t data_bytes() const { return data_bytes_; }                            // keys and values
   size_t memory_bytes() const { return sizeof(*this) + arena_.memory_bytes(); }  // all that is held from the system
   uint64_t first_sequence() const { return entries_ ? first_sequence_ : 0; }
-  uint64_t last_sequence() const { return last_sequence_; }            // 0 when empty
-  uint64_t modifications() const { return entries_; }                  // grows with every Add
+  uint64_t last_sequence() const { return last_sequence_; }  // 0 when empty
+  uint64_t modifications() const { return entries_; }        // grows with every Add
 
  private:
   friend class MemtableIterator;

@@ -1,11 +1,11 @@
 // The merger: sorted inputs in, the blocks of new tables out; flush and compaction are this.
 //
-// Inputs are sealed memtables and runs; a run is fed raw data blocks in key order (the blocks of one table, or of several
-// that do not overlap, one after the other). Output goes to a TableBuilder, one table after another.
+// Inputs are sealed memtables and runs; a run is fed raw data blocks in key order (the blocks of one table, or of
+// several that do not overlap, one after the other). Output goes to a TableBuilder, one table after another.
 //
 // Of each user key these versions stay: the newest, and for each snapshot the newest that it sees. At the bottom, where
-// nothing older can lie below the output, a deletion that no snapshot looks behind goes too. An entry that is there twice
-// is written once.
+// nothing older can lie below the output, a deletion that no snapshot looks behind goes too. An entry that is there
+// twice is written once.
 //
 // Not thread-safe; one call at a time, of any thread, with or without the GIL: nothing in it is shared or mutable
 // elsewhere. After an exception the merger is of no use any more.

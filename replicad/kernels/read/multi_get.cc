@@ -13,7 +13,7 @@ struct Probe {
   Probe(const LookupKey& key, size_t position) : key(key), position(position) {}
 
   LookupKey key;
-  size_t position;  // of the key among those wanted
+  size_t position;         // of the key among those wanted
   Table* table = nullptr;  // of the run at hand; null: the key is not in it
   uint32_t ordinal = 0;
   uint32_t restart = 0;
@@ -24,8 +24,8 @@ struct Probe {
 LookupResult Search(Probe& probe) {
   if (!probe.block) return probe.table->Get(probe.key);
   LookupResult result;
-  const SearchResult found = SearchBlock(probe.block->view(), probe.restart, probe.key.key, probe.key.bound,
-                                         result.trailer, result.value);
+  const SearchResult found =
+      SearchBlock(probe.block->view(), probe.restart, probe.key.key, probe.key.bound, result.trailer, result.value);
   if (found == SearchResult::kPastEnd) return probe.table->Get(probe.key);
   if (found == SearchResult::kFound) result.block = std::move(probe.block);
   return result;

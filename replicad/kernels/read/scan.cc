@@ -43,8 +43,8 @@ class ForwardScan final : public MergingScan<Direction::kForward> {
     for (; !heap_.empty(); AdvanceTop()) {
       const EntrySource& entry = *heap_.top();
       if (bounds_.upper && entry.key >= *bounds_.upper) break;
-      if (entry.trailer > bound_) continue;                       // newer than the reader
-      if (decided_ && entry.key == last_key_.view()) continue;    // a newer version was decisive
+      if (entry.trailer > bound_) continue;                     // newer than the reader
+      if (decided_ && entry.key == last_key_.view()) continue;  // a newer version was decisive
       last_key_.Assign(entry.key);
       decided_ = true;
       if (TrailerKind(entry.trailer) == EntryKind::kDelete) continue;

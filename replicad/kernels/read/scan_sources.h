@@ -4,9 +4,9 @@
 // false when there is none. A source may go beyond the far bound; it only stops early where that saves reading a block.
 #pragma once
 
-#include "table/block.h"
 #include "merge/merge_heap.h"
 #include "read/scan.h"
+#include "table/block.h"
 
 namespace replicad {
 

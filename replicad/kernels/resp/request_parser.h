@@ -3,8 +3,8 @@
 //     request := "*" count CRLF bulk{count}        bulk := "$" length CRLF byte{length} CRLF
 //     inline  := everything else up to LF
 //
-// An exact machine: what it says depends on the bytes and not on how they were cut. It checks each limit before it waits
-// for more, and keeps nothing but bytes that came. Not thread-safe.
+// An exact machine: what it says depends on the bytes and not on how they were cut. It checks each limit before it
+// waits for more, and keeps nothing but bytes that came. Not thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "log/batch.h"
 #include "base/cursor.h"
 #include "base/errors.h"
+#include "log/batch.h"
 
 namespace replicad {
 
@@ -57,7 +57,8 @@ constexpr uint32_t kPrefetchBytes = 1024;
 // The entry at a restart: its suffix is its key.
 const char* DecodeRestart(const BlockView& block, uint32_t restart, StoredEntry& entry) {
   const char* next = DecodeEntry(block, block.data + block.restart(restart), entry);
-  if (entry.shared != 0) [[unlikely]] ThrowShared(block, entry);
+  if (entry.shared != 0) [[unlikely]]
+    ThrowShared(block, entry);
   return next;
 }
 
@@ -106,7 +107,8 @@ SearchResult SearchBlock(const BlockView& block, uint32_t restart, std::string_v
   StoredEntry entry;
   while (p < block.limit()) {
     p = DecodeEntry(block, p, entry);
-    if (entry.shared > previous_bytes) [[unlikely]] ThrowShared(block, entry);
+    if (entry.shared > previous_bytes) [[unlikely]]
+      ThrowShared(block, entry);
     previous_bytes = entry.shared + entry.suffix.size();
     if (entry.shared > matched) continue;
     const std::string_view rest = key.substr(entry.shared);
@@ -119,8 +121,7 @@ SearchResult SearchBlock(const BlockView& block, uint32_t restart, std::string_v
       value = entry.value;
       return SearchResult::kFound;
     }
-    if (same < entry.suffix.size() &&
-        static_cast<uint8_t>(entry.suffix[same]) > static_cast<uint8_t>(rest[same])) {
+    if (same < entry.suffix.size() && static_cast<uint8_t>(entry.suffix[same]) > static_cast<uint8_t>(rest[same])) {
       return SearchResult::kAbsent;
     }
   }
@@ -147,7 +148,8 @@ bool BlockReader::Seek(const BlockView& block, std::string_view key, uint64_t bo
 bool BlockReader::Next() {
   if (next_ == block_.limit()) return false;
   next_ = DecodeEntry(block_, next_, entry_);
-  if (entry_.shared > key_.size()) [[unlikely]] ThrowShared(block_, entry_);
+  if (entry_.shared > key_.size()) [[unlikely]]
+    ThrowShared(block_, entry_);
   key_.Replace(entry_.shared, entry_.suffix);
   return true;
 }
@@ -162,9 +164,11 @@ void BlockReverseReader::Load(uint32_t interval) {
   StoredEntry entry;
   while (p < end) {
     // Keys that share make a block grow in memory: no more of them than a writer puts there.
-    if (decoded_.size() == kRestartInterval) [[unlikely]] ThrowNoRestart(static_cast<uint64_t>(p - block_.data));
+    if (decoded_.size() == kRestartInterval) [[unlikely]]
+      ThrowNoRestart(static_cast<uint64_t>(p - block_.data));
     p = DecodeEntry(block_, p, entry);
-    if (entry.shared > key_bytes) [[unlikely]] ThrowShared(block_, entry);
+    if (entry.shared > key_bytes) [[unlikely]]
+      ThrowShared(block_, entry);
     const size_t previous = key_offset;
     key_offset = keys_.size();
     key_bytes = entry.shared + entry.suffix.size();
@@ -231,8 +235,7 @@ std::string BlockBuilder::Finish() {
   return block;
 }
 
-void VisitBlock(std::string_view raw,
-                const std::function<void(std::string_view, uint64_t, std::string_view)>& visit) {
+void VisitBlock(std::string_view raw, const std::function<void(std::string_view, uint64_t, std::string_view)>& visit) {
   const BlockView block = BlockView::Parse(raw);
   KeyBuffer previous;
   uint64_t previous_trailer = 0;
@@ -258,7 +261,8 @@ void VisitBlock(std::string_view raw,
     previous_trailer = reader.trailer();
     offset = reader.next_offset();
   } while (reader.Next());
-  if (restart != block.restart_count) throw Corruption("a restart is not where an entry begins", block.restart(restart));
+  if (restart != block.restart_count)
+    throw Corruption("a restart is not where an entry begins", block.restart(restart));
 }
 
 }  // namespace replicad

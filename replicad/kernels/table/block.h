@@ -34,16 +34,14 @@ struct RestartPoint {
 // The parts of one raw block; it does not own the bytes.
 struct BlockView {
   const char* data = nullptr;
-  uint32_t entries_bytes = 0;  // where the entries end and the restarts begin
-  uint32_t restart_count = 0;  // at least 1
+  uint32_t entries_bytes = 0;            // where the entries end and the restarts begin
+  uint32_t restart_count = 0;            // at least 1
   const RestartPoint* points = nullptr;  // one a restart, if this block is to be searched
   uint32_t skip_bytes = 0;               // bytes that all keys of the table begin with, searched ones included
 
   // Checks the trailer, that there is at least one entry and that the restarts ascend from 0.
   static BlockView Parse(std::string_view raw);
-  uint32_t restart(uint32_t i) const {
-    return LoadU32(data + entries_bytes + 4 * size_t{i});
-  }
+  uint32_t restart(uint32_t i) const { return LoadU32(data + entries_bytes + 4 * size_t{i}); }
   const char* limit() const { return data + entries_bytes; }
   // Fills restart_count points for searches; throws Corruption. They must outlive the view.
   void MakePoints(RestartPoint* made, uint32_t skip);
@@ -70,7 +68,8 @@ inline const char* DecodeEntry(const BlockView& block, const char* p, StoredEntr
       entry.trailer = LoadU64(p + 3);
       entry.suffix = {p + 11, non_shared};
       entry.value = {p + 11 + non_shared, value_bytes};
-      if (IsEntryKind(entry.trailer)) [[likely]] return p + 11 + non_shared + value_bytes;
+      if (IsEntryKind(entry.trailer)) [[likely]]
+        return p + 11 + non_shared + value_bytes;
     }
   }
   return DecodeEntrySlow(block, p, entry);
@@ -83,8 +82,8 @@ enum class SearchResult {
   kPastEnd,  // the block ended first: the next block may begin with a visible version
 };
 
-// The last restart whose entry is before (key, bound), or 0. Its entries are on their way into the CPU's cache. This and
-// the other searches require the block's points.
+// The last restart whose entry is before (key, bound), or 0. Its entries are on their way into the CPU's cache. This
+// and the other searches require the block's points.
 uint32_t FindRestart(const BlockView& block, std::string_view key, uint64_t bound);
 
 // Looks for the newest version of `key` whose trailer is at most `bound`, from that restart on. The value points into
@@ -108,7 +107,6 @@ class BlockReader {
   uint32_t next_offset() const { return static_cast<uint32_t>(next_ - block_.data); }
 
  private:
-
   BlockView block_;
   const char* next_ = nullptr;
   StoredEntry entry_{};
@@ -150,7 +148,7 @@ class BlockBuilder {
   void Add(std::string_view key, uint64_t trailer, std::string_view value);
   bool empty() const { return entries_ == 0; }
   size_t bytes() const { return out_.size() + 4 * (restarts_.size() + 1); }  // of the block if finished now
-  std::string Finish();                                                     // the block; starts the next
+  std::string Finish();                                                      // the block; starts the next
 
  private:
   std::string out_;

@@ -22,7 +22,8 @@ namespace replicad {
 
 class BlockRef;
 
-// A raw block in memory: this header, the restart points, then the bytes, in one allocation. Immutable apart from its counters.
+// A raw block in memory: this header, the restart points, then the bytes, in one allocation. Immutable apart from its
+// counters.
 class Block {
  public:
   // A copy that can be searched for keys with the same first skip_bytes as its own. Throws Corruption.
@@ -38,7 +39,7 @@ class Block {
 
   mutable uint32_t references_ = 0;
   mutable bool referenced_ = false;  // since the clock's hand last passed
-  size_t bytes_ = 0;  // of the allocation
+  size_t bytes_ = 0;                 // of the allocation
   BlockView view_;
 };
 
@@ -81,7 +82,7 @@ class BlockCache {
     capacity_bytes_ = bytes;
     Shrink();
   }
-  size_t used_bytes() const { return used_bytes_; }  // by blocks
+  size_t used_bytes() const { return used_bytes_; }        // by blocks
   size_t charged_bytes() const { return charged_bytes_; }  // by indexes and filters
   uint64_t hits() const { return hits_; }
   uint64_t misses() const { return misses_; }

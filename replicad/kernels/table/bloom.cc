@@ -1,7 +1,6 @@
 #include "table/bloom.h"
 
 #include <algorithm>
-
 #include <cstring>
 
 #include "base/bytes.h"

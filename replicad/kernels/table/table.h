@@ -2,8 +2,9 @@
 // all of that comes from.
 //
 // Protected by the GIL. Reading a block that is not cached, or index and filter for the first time, calls the table's
-// BlockSource, which may run any Python code of any thread before it returns: inserts into memtables, evictions, even the release of the last Python reference
-// to this table. So whoever reads holds the table by shared_ptr, and a block by BlockRef, across a read.
+// BlockSource, which may run any Python code of any thread before it returns: inserts into memtables, evictions, even
+// the release of the last Python reference to this table. So whoever reads holds the table by shared_ptr, and a block
+// by BlockRef, across a read.
 #pragma once
 
 #include <cstdint>
@@ -74,14 +75,16 @@ class Table {
   size_t memory_bytes() const { return contents_ ? contents_->memory_bytes() + slots_.memory_bytes() : 0; }
   // Index and filter, read now if nothing has needed them before.
   const TableContents& contents() {
-    if (!contents_) [[unlikely]] LoadContents();
+    if (!contents_) [[unlikely]]
+      LoadContents();
     return *contents_;
   }
 
   bool Covers(std::string_view key) const { return key >= smallest_ && key <= largest_; }
   // Requires Covers(key.key).
   LookupResult Get(const LookupKey& key);
-  // From the cache, or from the source and then, as `fill` says, into the cache. May be searched for keys that the table covers.
+  // From the cache, or from the source and then, as `fill` says, into the cache. May be searched for keys that the
+  // table covers.
   BlockRef ReadBlock(uint32_t ordinal, CacheFill fill);
 
   // The steps of Get for many keys at once: each step starts to fetch into the CPU's cache what the next one needs.

@@ -4,8 +4,8 @@
 #include <cassert>
 #include <utility>
 
-#include "table/bloom.h"
 #include "base/internal_key.h"
+#include "table/bloom.h"
 
 namespace replicad {
 

@@ -15,8 +15,8 @@
 namespace replicad {
 
 struct TableSummary {
-  std::string filter;  // raw
-  std::string index;   // raw
+  std::string filter;    // raw
+  std::string index;     // raw
   std::string smallest;  // user keys
   std::string largest;
   uint64_t first_sequence = 0;  // least and greatest of the entries
@@ -56,7 +56,7 @@ class TableBuilder {
   std::string last_key_;
   std::vector<std::string> ready_;
   size_t ready_bytes_ = 0;
-  size_t taken_ = 0;    // blocks of this table
+  size_t taken_ = 0;  // blocks of this table
   size_t written_ = 0;
 
   // Of each block: what divides it from the next (known when that begins), raw length, and the handle's other half.

@@ -10,13 +10,20 @@ namespace {
 
 void Encode(const Operation& operation, Batch& batch) {
   switch (operation.tag) {
-    case Tag::kPut: return batch.Put(operation.family, operation.key, operation.value);
-    case Tag::kDelete: return batch.Delete(operation.family, operation.key);
-    case Tag::kLogData: return batch.PutLogData(operation.value);
-    case Tag::kCreateFamily: return batch.CreateFamily(operation.family, operation.key);
-    case Tag::kDropFamily: return batch.DropFamily(operation.family);
-    case Tag::kEpoch: return batch.AddEpoch(operation.value);
-    case Tag::kMark: return batch.AddMark(operation.value);
+    case Tag::kPut:
+      return batch.Put(operation.family, operation.key, operation.value);
+    case Tag::kDelete:
+      return batch.Delete(operation.family, operation.key);
+    case Tag::kLogData:
+      return batch.PutLogData(operation.value);
+    case Tag::kCreateFamily:
+      return batch.CreateFamily(operation.family, operation.key);
+    case Tag::kDropFamily:
+      return batch.DropFamily(operation.family);
+    case Tag::kEpoch:
+      return batch.AddEpoch(operation.value);
+    case Tag::kMark:
+      return batch.AddMark(operation.value);
   }
 }
 

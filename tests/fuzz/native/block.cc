@@ -1,8 +1,8 @@
 // A raw data block: every way to read it, and what the strict walk accepts must be found by all of them.
 #include "table/block.h"
 
-#include "table/block_cache.h"
 #include "harness.h"
+#include "table/block_cache.h"
 
 using namespace replicad;
 using namespace replicad::fuzz;

@@ -1,7 +1,6 @@
 // A filter as it comes, and one that is built of the input: it contains what it was built of.
-#include "table/bloom.h"
-
 #include "harness.h"
+#include "table/bloom.h"
 
 using namespace replicad;
 using namespace replicad::fuzz;

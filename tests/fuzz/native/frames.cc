@@ -1,7 +1,6 @@
 // A stretch of the log, as it comes and with its checksums put right, so that what lies behind them is reached too.
-#include "log/frame_scan.h"
-
 #include "harness.h"
+#include "log/frame_scan.h"
 
 using namespace replicad;
 using namespace replicad::fuzz;

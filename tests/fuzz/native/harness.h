@@ -16,9 +16,7 @@
 
 namespace replicad::fuzz {
 
-inline std::string_view Input(const uint8_t* data, size_t size) {
-  return {reinterpret_cast<const char*>(data), size};
-}
+inline std::string_view Input(const uint8_t* data, size_t size) { return {reinterpret_cast<const char*>(data), size}; }
 
 inline void Require(bool holds, const char* what) {
   if (holds) return;

@@ -1,9 +1,8 @@
 // Blocks of several runs, merged: what comes out is in order, or the merge says that what went in was not.
-#include "merge/merger.h"
-
 #include <map>
 
 #include "harness.h"
+#include "merge/merger.h"
 
 using namespace replicad;
 using namespace replicad::fuzz;

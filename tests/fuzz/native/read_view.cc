@@ -46,8 +46,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<std::string_view> blocks;
   while (!parts.Empty()) blocks.push_back(parts.Next());
   const auto cache = std::make_shared<BlockCache>(1024);
-  const auto table = std::make_shared<Table>(1, smallest, largest, cache,
-                                             std::make_unique<InputSource>(index, filter, blocks));
+  const auto table =
+      std::make_shared<Table>(1, smallest, largest, cache, std::make_unique<InputSource>(index, filter, blocks));
   const auto view = std::make_shared<ReadView>(std::vector<std::shared_ptr<Memtable>>{},
                                                std::vector<std::shared_ptr<Table>>{}, std::vector<TableRun>{{table}});
   const std::vector<std::string_view> keys = {smallest, key, largest};
