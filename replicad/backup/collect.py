@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from replicad.backup import names
+from replicad.backup.backup_list import is_revoked, read_meta
 from replicad.backup.claims import keep_highest
 from replicad.backup.collections import (
     Collection,
@@ -30,7 +31,6 @@ from replicad.backup.collections import (
 )
 from replicad.backup.meta import BackupMeta, PendingBackup, decode_pending
 from replicad.backup.names import BackupId
-from replicad.backup.shelf import is_revoked, read_meta
 from replicad.backup.target import Target, ages_seconds
 from replicad.backup.workers import run_all
 from replicad.env import Env

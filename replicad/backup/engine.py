@@ -10,6 +10,7 @@ from replicad.backup.archive.check import archived_databases
 from replicad.backup.archive.names import database_prefix, objects_of
 from replicad.backup.archive.retention import Base, log_to_drop
 from replicad.backup.attachments import CLOCK_STEP_SECONDS, Attachments
+from replicad.backup.backup_list import backup_ids, keep_catalog, read_shelf
 from replicad.backup.catalog import summary
 from replicad.backup.collect import Collected, Collector
 from replicad.backup.create import Creation
@@ -20,7 +21,6 @@ from replicad.backup.names import META, BackupId
 from replicad.backup.options import BackupEngineOptions
 from replicad.backup.progress import ProgressCallback
 from replicad.backup.read_only import BackupEngineReadOnly
-from replicad.backup.shelf import backup_ids, keep_catalog, read_shelf
 from replicad.backup.source import Source, open_source
 from replicad.backup.target import Target
 from replicad.env import Env
@@ -212,9 +212,9 @@ class BackupEngine(BackupEngineReadOnly):
         return collected
 
     def _refresh(self) -> tuple[BackupInfo, ...]:
-        shelf = read_shelf(self._env, self.target, self._workers, believe=True)
-        keep_catalog(self.target, shelf)
-        return shelf.infos
+        listing = read_shelf(self._env, self.target, self._workers, believe=True)
+        keep_catalog(self.target, listing)
+        return listing.infos
 
 
 def _directories_of(source: Database | Cut | Source | str | Path) -> list[Path]:

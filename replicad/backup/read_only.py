@@ -10,6 +10,7 @@ from typing import Self
 from replicad.backup.archive.archiver import MARK_SECONDS
 from replicad.backup.archive.check import LogCheck, archived_databases, check_log, has_base
 from replicad.backup.archive.log import look_at_log
+from replicad.backup.backup_list import BackupList, is_bad_medium, read_meta, read_shelf
 from replicad.backup.catalog import summary
 from replicad.backup.copying import Flow
 from replicad.backup.databases import choose_database, find_database, latest
@@ -24,7 +25,6 @@ from replicad.backup.progress import Meter, ProgressCallback
 from replicad.backup.restore.destination import Destination
 from replicad.backup.restore.operation import Restoration, RestoreReport
 from replicad.backup.restore.point import Point, point_at_sequence, point_at_time, reaches
-from replicad.backup.shelf import Shelf, is_bad_medium, read_meta, read_shelf
 from replicad.backup.stop import OperationStop
 from replicad.backup.target import Target
 from replicad.backup.verify import Verification, verify
@@ -81,9 +81,9 @@ class BackupEngineReadOnly:
         meta is read, so a damaged one is not listed.
         """
         self._raise_if_closed()
-        shelf = self._quickly()
-        _raise_if_unsure(shelf)
-        return list(shelf.infos)
+        listing = self._quickly()
+        _raise_if_unsure(listing)
+        return list(listing.infos)
 
     def get_latest_backup_info(self, database_id: bytes | str | None = None) -> BackupInfo | None:
         """The newest backup whose meta can be read, of any database, or of one: its id, or in hex the
@@ -109,20 +109,20 @@ class BackupEngineReadOnly:
         self._raise_if_closed()
         return dict(self._surely().damaged)
 
-    def _quickly(self) -> Shelf:
+    def _quickly(self) -> BackupList:
         """By the catalog where each meta is a request."""
         believe = not isinstance(self.target, DirectoryTarget)
         return read_shelf(self._env, self.target, self._workers, believe=believe)
 
-    def _surely(self) -> Shelf:
+    def _surely(self) -> BackupList:
         """By the metas themselves, for whatever is decided."""
         return read_shelf(self._env, self.target, self._workers, believe=False)
 
     def _readable(self) -> tuple[BackupInfo, ...]:
         """`_surely`, for a removal: raises OSError where a failing disk makes that doubtful."""
-        shelf = self._surely()
-        _raise_if_unsure(shelf)
-        return shelf.infos
+        listing = self._surely()
+        _raise_if_unsure(listing)
+        return listing.infos
 
     def get_backup(self, id: int) -> BackupMeta:
         """Everything about one backup, its files included. Raises NotFoundError, CorruptionError."""
@@ -403,8 +403,8 @@ class BackupEngineReadOnly:
             raise ClosedError("the backup engine is closed")
 
 
-def _raise_if_unsure(shelf: Shelf) -> None:
+def _raise_if_unsure(listing: BackupList) -> None:
     """A meta that a disk did not give back may be whole: that is an error of the disk, and no damage."""
-    for error in shelf.damaged.values():
+    for error in listing.damaged.values():
         if isinstance(error.__cause__, OSError):
             raise error.__cause__

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from replicad.backup import names
+from replicad.backup.backup_list import backup_ids, read_meta
 from replicad.backup.copying import Flow
 from replicad.backup.meta import BackupFile, BackupMeta
 from replicad.backup.names import BackupId
 from replicad.backup.restorable import list_problems, manifest_problem
-from replicad.backup.shelf import backup_ids, read_meta
 from replicad.backup.target import Target
 from replicad.backup.workers import run_all
 from replicad.env import Env

@@ -13,7 +13,7 @@ import replicad.daemon.data.node_data
 from replicad.daemon.addresses import address_of
 from replicad.errors import RoleRefused
 from replicad.replication.wire.identify import VERSIONS
-from replicad.replication.wire.meeting import exchange
+from replicad.replication.wire.introduction import exchange
 from replicad.replication.wire.messages import Hello, Message, Refuse
 from tests.support.programs import holds, primary, replica_of, streams, until
 

@@ -10,7 +10,7 @@ import pytest
 from replicad.daemon.parts import NodeParts
 from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.connection import dial
-from replicad.replication.wire.meeting import exchange
+from replicad.replication.wire.introduction import exchange
 from replicad.replication.wire.messages import Decided, Grant, Hello, PositionClaim, Refuse, StandingMessage
 from replicad.types import Epoch, EpochRecord, Sequence
 from tests.support.programs import again, primary, replica_of, streams, until

@@ -19,7 +19,7 @@ BACKUPS = (
     Mutation(
         trap=7,
         name="a catalog is believed by size alone",
-        file="replicad/backup/shelf.py",
+        file="replicad/backup/backup_list.py",
         old="    known: set[BackupId] = set(entries) if believe else set()\n",
         new="    known: set[BackupId] = set(entries)\n",
         caught_by=(NOT_HIDDEN,),
@@ -27,7 +27,7 @@ BACKUPS = (
     Mutation(
         trap=7,
         name="a meta counts whatever the digest of its entry",
-        file="replicad/backup/shelf.py",
+        file="replicad/backup/backup_list.py",
         old="                if id in entries and entries[id].meta_sha256 == digest:\n",
         new="                if id in entries:\n",
         caught_by=(NOT_HIDDEN,),
@@ -183,7 +183,7 @@ BACKUPS = (
     Mutation(
         trap=21,
         name="what was revoked is a backup when its maker was late",
-        file="replicad/backup/shelf.py",
+        file="replicad/backup/backup_list.py",
         old="    return not owner or owner in owners\n",
         new="    return False\n",
         caught_by=(MOMENTS + "test_a_maker_that_wakes_after_it_was_given_up_and_dies",),

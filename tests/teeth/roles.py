@@ -188,7 +188,7 @@ ROLES = (
         trap=9,
         name="an epoch that was given away is begun by another",
         file="replicad/daemon/roles/promotion.py",
-        old="max(memory.least_epoch, around.given_epoch + 1, around.epoch + 1)",
+        old="max(memory.least_epoch, survey.given_epoch + 1, survey.epoch + 1)",
         new="memory.least_epoch",
         caught_by=(
             "tests/daemon/roles/test_switchover.py::test_no_other_node_begins_an_epoch_that_was_given_away",

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from replicad.backup.archive.frames import check_object
-from replicad.backup.archive.line import Gap, is_on_line
+from replicad.backup.archive.joined_log import Gap, is_on_line
 from replicad.backup.archive.log import ArchivedLog, look_at_log
 from replicad.backup.archive.names import PREFIX, LogObject, objects_of
 from replicad.backup.copying import Flow

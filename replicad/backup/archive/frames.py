@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from replicad import kernels
-from replicad.backup.archive.line import Piece
+from replicad.backup.archive.joined_log import LogPiece
 from replicad.backup.archive.names import LogObject
 from replicad.backup.target import Target
 from replicad.errors import CorruptionError, InvalidArgument, NewerFormatError
@@ -36,7 +36,7 @@ def read_header(target: Target, each: LogObject) -> SegmentHeader:
     return header
 
 
-def read_line(target: Target, pieces: Iterable[Piece], start: Position) -> Iterator[LogChunk]:
+def read_line(target: Target, pieces: Iterable[LogPiece], start: Position) -> Iterator[LogChunk]:
     """All frames after `start`; raises CorruptionError where the history is another one."""
     at = start
     for piece in pieces:
@@ -45,7 +45,7 @@ def read_line(target: Target, pieces: Iterable[Piece], start: Position) -> Itera
             at = chunk.position
 
 
-def read_piece(target: Target, piece: Piece, start: Position) -> Iterator[LogChunk]:
+def read_piece(target: Target, piece: LogPiece, start: Position) -> Iterator[LogChunk]:
     """The frames after `start`, at sequence number `piece.after`, through `piece.through`.
 
     Raises InvalidArgument when `piece.through` lies within a batch.
@@ -100,7 +100,7 @@ def check_object(target: Target, each: LogObject) -> int:
     """Reads the whole object; raises CorruptionError unless it holds what its name says. Its bytes."""
     previous = read_header(target, each).previous
     end, commit_time_us, size_bytes = previous, 0, HEADER_BYTES
-    for chunk in read_piece(target, Piece(each, previous.sequence, each.last), previous):
+    for chunk in read_piece(target, LogPiece(each, previous.sequence, each.last), previous):
         end, commit_time_us = chunk.position, chunk.commit_time_us
         size_bytes += len(chunk.frames)
     said, found = (each.end, each.commit_time_us), (end, commit_time_us)

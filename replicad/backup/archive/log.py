@@ -7,7 +7,7 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass
 
 from replicad.backup.archive.frames import read_header
-from replicad.backup.archive.line import Line, line_from
+from replicad.backup.archive.joined_log import JoinedLog, line_from
 from replicad.backup.archive.names import ArchiveMark, LogObject, database_prefix, marks_of, objects_of
 from replicad.backup.target import Target
 from replicad.types import DatabaseId, Epoch, EpochRecord, Position, Sequence
@@ -26,7 +26,7 @@ class ArchivedLog:
         marked; None when it was not."""
         return max((mark.time_us for mark in self.marks if mark.end == end), default=None)
 
-    def from_base(self, base: Position, goal: Sequence | None = None) -> Line:
+    def from_base(self, base: Position, goal: Sequence | None = None) -> JoinedLog:
         return line_from(self.objects, self.forks, base, goal)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replicad.backup.archive.frames import read_line
-from replicad.backup.archive.line import Piece
+from replicad.backup.archive.joined_log import LogPiece
 from replicad.backup.attachment_names import STAGING
 from replicad.backup.copying import Flow
 from replicad.backup.directory_target import DirectoryTarget
@@ -71,7 +71,7 @@ class Restoration:
     destination: Destination
     flow: Flow
     workers: int
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[LogPiece, ...] = ()
     log_end: Sequence | None = None
     stood_still: tuple[Sequence, Sequence] | None = None
 

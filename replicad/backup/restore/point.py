@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from replicad import kernels
 from replicad.backup.archive.frames import read_header, read_piece
-from replicad.backup.archive.line import Line, Piece, is_on_line
+from replicad.backup.archive.joined_log import JoinedLog, LogPiece, is_on_line
 from replicad.backup.archive.log import ArchivedLog
 from replicad.backup.info import BackupInfo
 from replicad.backup.target import Target
@@ -26,7 +26,7 @@ class Point:
     """A backup, and the log from its position to the goal."""
 
     base: BackupInfo
-    pieces: tuple[Piece, ...]
+    pieces: tuple[LogPiece, ...]
     log_end: Sequence | None = None
     """Through where the archived log goes on after the goal, if it does."""
     stood_still: tuple[Sequence, Sequence] | None = None
@@ -55,14 +55,14 @@ def point_at_time(target: Target, log: ArchivedLog, bases: Many[BackupInfo], tim
     """The state after the last batch that was committed at that time or before it."""
     base = _newest(log, [base for base in bases if base.commit_time_us <= time_us], "that time")
     line = log.from_base(base.position)
-    pieces: list[Piece] = []
+    pieces: list[LogPiece] = []
     for piece in line.pieces:
         if piece.object.commit_time_us <= time_us:
             pieces.append(piece)
             continue
         through = _last_until(target, piece, time_us)
         if through > piece.after:
-            pieces.append(Piece(piece.object, piece.after, through))
+            pieces.append(LogPiece(piece.object, piece.after, through))
         return Point(base, tuple(pieces), line.end, _standstill(target, line.pieces, through))
     if line.gaps:
         raise _gap(base, line, "that time")
@@ -79,7 +79,7 @@ def reaches(log: ArchivedLog, base: BackupInfo) -> Sequence | None:
     return log.from_base(base.position).end if is_on_line(base.position, log.forks) else None
 
 
-def _standstill(target: Target, pieces: Many[Piece], after: Sequence) -> tuple[Sequence, Sequence] | None:
+def _standstill(target: Target, pieces: Many[LogPiece], after: Sequence) -> tuple[Sequence, Sequence] | None:
     """The batches right after a number that all have one commit time; None for a few, which may have been
     committed together."""
     time_us, first, last, batches = None, None, after, 0
@@ -91,7 +91,7 @@ def _standstill(target: Target, pieces: Many[Piece], after: Sequence) -> tuple[S
             last, batches = piece.through, batches + STANDSTILL_BATCHES
             continue
         previous = read_header(target, piece.object).previous
-        for chunk in read_piece(target, Piece(piece.object, previous.sequence, piece.through), previous):
+        for chunk in read_piece(target, LogPiece(piece.object, previous.sequence, piece.through), previous):
             for _, begin, count, commit_time_us, _, _, _ in kernels.list_frames(chunk.frames):
                 if begin <= after:
                     continue
@@ -116,7 +116,7 @@ def _newest(log: ArchivedLog, bases: Many[BackupInfo], goal: str) -> BackupInfo:
     return max(usable, key=lambda base: (base.position.sequence, base.id))
 
 
-def _gap(base: BackupInfo, line: Line, goal: str) -> NotFoundError:
+def _gap(base: BackupInfo, line: JoinedLog, goal: str) -> NotFoundError:
     end = base.position.sequence if line.end is None else line.end
     return NotFoundError(
         f"the archived log after backup {base.id} lacks sequence numbers {line.gaps[0]}, so {goal} cannot be "
@@ -124,10 +124,10 @@ def _gap(base: BackupInfo, line: Line, goal: str) -> NotFoundError:
     )
 
 
-def _last_until(target: Target, piece: Piece, time_us: int) -> Sequence:
+def _last_until(target: Target, piece: LogPiece, time_us: int) -> Sequence:
     """The last sequence number in `piece` whose batch was committed until then; `piece.after` if none was."""
     previous = read_header(target, piece.object).previous
-    whole = Piece(piece.object, previous.sequence, piece.through)
+    whole = LogPiece(piece.object, previous.sequence, piece.through)
     last = piece.after
     for chunk in read_piece(target, whole, previous):
         for _, first, count, commit_time_us, _, _, _ in kernels.list_frames(chunk.frames):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from replicad.backup.archive.frames import read_line
-from replicad.backup.archive.line import Line, Piece
+from replicad.backup.archive.joined_log import JoinedLog, LogPiece
 from replicad.backup.archive.log import look_at_log
 from replicad.backup.open_target import open_target
 from replicad.env import Env
@@ -30,9 +30,9 @@ class TargetLog:
             yield chunk.frames
 
 
-def joined(line: Line, start: Position) -> list[Piece]:
+def joined(line: JoinedLog, start: Position) -> list[LogPiece]:
     """The pieces that continue `start` without a gap."""
-    found: list[Piece] = []
+    found: list[LogPiece] = []
     at = start.sequence
     for piece in line.pieces:
         if piece.after != at:

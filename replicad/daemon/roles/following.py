@@ -30,7 +30,7 @@ from replicad.replication.policy.agree import History, last_common, would_discar
 from replicad.replication.policy.roles import Standing, Verdict, View, closes_loop, judge
 from replicad.replication.tasks import in_thread
 from replicad.replication.wire.identify import Identity
-from replicad.replication.wire.meeting import view_of
+from replicad.replication.wire.introduction import view_of
 from replicad.replication.wire.messages import StandingMessage
 
 log = structlog.get_logger("replicad.daemon")

@@ -25,7 +25,7 @@ from replicad.daemon.tasks import NodeTasks
 from replicad.env import Env
 from replicad.errors import StoreError
 from replicad.replication.policy.agree import has_diverged
-from replicad.replication.policy.roles import Told
+from replicad.replication.policy.roles import HighWatermark
 from replicad.replication.replica.follower import Follower
 from replicad.replication.replica.link_state import LinkState
 from replicad.replication.wire.connection import dial
@@ -46,12 +46,12 @@ ROLE_WORDS = {
 """ROLE's words for the states of the link; the others are "connecting"."""
 
 
-def told_in(record: RoleRecord) -> Told | None:
+def high_watermark_in(record: RoleRecord) -> HighWatermark | None:
     """What the record remembers of how far primaries said that they were."""
     if record.primary_sequence is None:
         return None
     epoch = record.epoch if record.primary_epoch is None else record.primary_epoch
-    return Told(epoch, record.primary_sequence)
+    return HighWatermark(epoch, record.primary_sequence)
 
 
 class NodeLink:
@@ -80,7 +80,7 @@ class NodeLink:
         self.follower: Follower | None = None
         self.path: tuple[bytes, ...] = ()
         """The nodes above this one, nearest first."""
-        self.told = None if view.role is None else told_in(view.role)
+        self.high_watermark = None if view.role is None else high_watermark_in(view.role)
         """The greatest position that a primary reported, as far as it was noted."""
         self.last_bootstrap: dict[str, Any] | None = None
         self._config = config
@@ -134,20 +134,23 @@ class NodeLink:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
         if self.follower is not None:
-            self.told = self.told_at_most
+            self.high_watermark = self.highest_watermark
             self.follower = None
             self._verification.following(None)
 
     def forget(self) -> None:
         """This node is the primary itself now."""
-        self.path, self.told = (), None
+        self.path, self.high_watermark = (), None
         self._verification.diverged(None)
 
     @property
-    def told_at_most(self) -> Told | None:
+    def highest_watermark(self) -> HighWatermark | None:
         """The greatest position that a primary reported."""
-        heard = None if self.follower is None else self.follower.link.told
-        return max((told for told in (heard, self.told) if told is not None), default=None)
+        heard = None if self.follower is None else self.follower.link.high_watermark
+        return max(
+            (high_watermark for high_watermark in (heard, self.high_watermark) if high_watermark is not None),
+            default=None,
+        )
 
     @property
     def is_linked(self) -> bool:
@@ -205,10 +208,13 @@ class NodeLink:
         if above and store.durable_position.epoch >= above:
             await memory.save(self._store.epoch, fenced_by=None, granted_epoch=None)
 
-        told = self.told = self.told_at_most
+        high_watermark = self.high_watermark = self.highest_watermark
         primary_node = self.path[-1] if self.path else memory.primary_node
-        if told is not None and (told, primary_node) != (told_in(memory.record), memory.primary_node):
-            epoch, sequence = told
+        if high_watermark is not None and (high_watermark, primary_node) != (
+            high_watermark_in(memory.record),
+            memory.primary_node,
+        ):
+            epoch, sequence = high_watermark
             await memory.save(
                 self._store.epoch,
                 primary_sequence=sequence,

@@ -28,8 +28,8 @@ from replicad.replication.options import RoleOptions
 from replicad.replication.policy.agree import History
 from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX, why_unproven
 from replicad.replication.policy.roles import (
-    Around,
-    Further,
+    NodeAhead,
+    SurveyResult,
     Verdict,
     View,
     has_given,
@@ -38,7 +38,7 @@ from replicad.replication.policy.roles import (
     would_be_deposed,
 )
 from replicad.replication.wire.identify import Identity
-from replicad.replication.wire.meeting import view_of
+from replicad.replication.wire.introduction import view_of
 from replicad.replication.wire.messages import StandingMessage, newest_epochs
 
 log = structlog.get_logger("replicad.daemon")
@@ -229,12 +229,12 @@ class PeerSurvey:
         found = (answer for answer in answers if would_be_deposed(me, view_of(answer)))
         return next((answer for answer in found if view_of(answer).epoch >= epoch), None)
 
-    async def before_promotion(self) -> Around:
+    async def before_promotion(self) -> SurveyResult:
         """What counts when this node is to be promoted, of all nodes that are known to it or to them: it also
         finds the primary above several replicas in a row."""
         me, mine = self.view(), self._addresses.replication_address
         asked = await self.ask_transitively()
-        around = Around(silent=self._silent(asked))
+        survey = SurveyResult(silent=self._silent(asked))
 
         for answer in asked.values():
             if answer is None:
@@ -243,22 +243,22 @@ class PeerSurvey:
 
             # Another node has writes that this one lacks; the one that has most should be promoted.
             if is_further(me, other) and other.position is not None:
-                found = Further(answer.clients or answer.replication, other.position)
-                around = around._replace(further=max(around.further or found, found, key=_how_far))
+                found = NodeAhead(answer.clients or answer.replication, other.position)
+                survey = survey._replace(ahead=max(survey.ahead or found, found, key=_how_far))
 
             # The new epoch must be above all others. One too far ahead came of nothing true: a node that
             # believed it could not be followed by any other.
             if other.database_id == me.database_id and other.epoch < me.epoch + EPOCH_STEP_MAX:
-                around = around._replace(epoch=max(around.epoch, other.epoch))
+                survey = survey._replace(epoch=max(survey.epoch, other.epoch))
 
             if would_be_deposed(me, other):
-                around = around._replace(primary_answers=True)
+                survey = survey._replace(primary_answers=True)
 
             # A switchover gave the role to a third node, which may take writes already.
             if has_given(me, other) and address_of(answer.primary) != mine:
-                epoch = max(around.given_epoch, other.granted or 0)
-                around = around._replace(given_to=answer.primary, given_epoch=epoch)
-        return around
+                epoch = max(survey.given_epoch, other.granted or 0)
+                survey = survey._replace(given_to=answer.primary, given_epoch=epoch)
+        return survey
 
     async def ask_transitively(self) -> dict[Address, StandingMessage | None]:
         """Asks the nodes that this one knows, then those that they follow or know, and so on; None for a node
@@ -331,5 +331,5 @@ class PeerSurvey:
         return {address for address in wanted if address != mine}
 
 
-def _how_far(node: Further) -> tuple[int, int]:
+def _how_far(node: NodeAhead) -> tuple[int, int]:
     return node.position.epoch, node.position.sequence

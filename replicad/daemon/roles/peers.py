@@ -21,7 +21,7 @@ from replicad.daemon.records import NodeRecords
 from replicad.env import Env
 from replicad.errors import ReplicadError, StoreError
 from replicad.replication.wire.headers import NodeEntry
-from replicad.replication.wire.meeting import ask, view_of
+from replicad.replication.wire.introduction import ask, view_of
 from replicad.replication.wire.messages import NODES_MAX, StandingMessage
 from replicad.state import KnownPeer
 

@@ -81,13 +81,13 @@ class Promotion:
         # What the other nodes know. This node's own state is read after their answers came: it may have
         # moved on meanwhile.
         began = self._env.clock.monotonic()
-        around = await self._survey.before_promotion()
+        survey = await self._survey.before_promotion()
         store, follower = self._store.database, link.follower
         if store is not None and store.role == "owner":
             raise RoleRefused("this node is stepping down; ask again")
         busy = follower is not None and follower.link.state.changes_data
         position = None if store is None else store.position
-        candidate = Candidate(position, link.told_at_most, around, busy)
+        candidate = Candidate(position, link.highest_watermark, survey, busy)
         refusal, lost = may_promote(candidate, force=force)
         if refusal is not None:
             raise RoleRefused(refusal)
@@ -95,7 +95,7 @@ class Promotion:
         # Above every epoch that this node or another has heard of: two nodes that began the same epoch would
         # both believe that they are right.
         await link.stop()
-        await self.begin_epoch(max(memory.least_epoch, around.given_epoch + 1, around.epoch + 1))
+        await self.begin_epoch(max(memory.least_epoch, survey.given_epoch + 1, survey.epoch + 1))
         log.info("role.promotion_done", seconds=round(self._env.clock.monotonic() - began, 4))
         if lost:
             log.error("role.promoted_with_loss", lost=lost)

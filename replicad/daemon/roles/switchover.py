@@ -50,7 +50,7 @@ from replicad.replication.policy.roles import Standing
 from replicad.replication.primary.node import ReplicaSession
 from replicad.replication.tasks import in_thread
 from replicad.replication.wire.identify import Identity
-from replicad.replication.wire.meeting import exchange, view_of
+from replicad.replication.wire.introduction import exchange, view_of
 from replicad.replication.wire.messages import Grant, Handover, Ready, Refuse, StandingMessage
 from replicad.store.database import Database
 from replicad.types import Position

@@ -147,7 +147,7 @@ def takes_role(record: RoleRecord | None, *, flag: bool, key: bool) -> bool:
 # Promotion.
 
 
-class Told(NamedTuple):
+class HighWatermark(NamedTuple):
     """How far a primary said that it is durable, in which epoch. Of two the greater counts: whoever follows a
     higher epoch has given up what the lower ones have beyond it."""
 
@@ -155,14 +155,14 @@ class Told(NamedTuple):
     sequence: int
 
 
-class Further(NamedTuple):
+class NodeAhead(NamedTuple):
     """A node that has what this one lacks."""
 
     where: str
     position: Position
 
 
-class Around(NamedTuple):
+class SurveyResult(NamedTuple):
     """What the nodes say that a replica asks before it is promoted."""
 
     primary_answers: bool = False
@@ -171,7 +171,7 @@ class Around(NamedTuple):
     """To whom, not this node, a primary gave its role in an epoch that is not known to have begun."""
     given_epoch: int = 0
     """The greatest epoch that was given so."""
-    further: Further | None = None
+    ahead: NodeAhead | None = None
     """Who is furthest of those that are further than this node."""
     silent: tuple[str, ...] = ()
     """Where replicas are that do not answer: they may have what the primary acknowledged."""
@@ -185,9 +185,9 @@ class Candidate:
 
     position: Position | None
     """None without data."""
-    told: Told | None
+    high_watermark: HighWatermark | None
     """The greatest of what the primaries that it followed told it."""
-    around: Around
+    survey: SurveyResult
     installing: bool = False
 
 
@@ -206,34 +206,41 @@ def may_promote(candidate: Candidate, *, force: bool) -> tuple[str | None, str |
     """
     if candidate.position is None or candidate.installing:
         return "this node has no data of its own to serve", None
-    around, lost = candidate.around, _lost(candidate.position, candidate.told, candidate.around.further)
+    survey, lost = (
+        candidate.survey,
+        _lost(candidate.position, candidate.high_watermark, candidate.survey.ahead),
+    )
     if force:
         return None, lost
-    if lost is not None and around.further is None:
+    if lost is not None and survey.ahead is None:
         return f"this would lose {lost}; --force accepts that", None
-    if around.primary_answers:
+    if survey.primary_answers:
         return "its primary answers: replicad switchover loses nothing; --force fences that primary", None
-    if around.given_to is not None:
-        reason = f"the role was given to {around.given_to}, which may have taken writes"
+    if survey.given_to is not None:
+        reason = f"the role was given to {survey.given_to}, which may have taken writes"
         return f"{reason}; --force gives them up", None
-    if around.further is not None:
-        reason = f"the node at {around.further.where} is further, at {around.further.position}"
+    if survey.ahead is not None:
+        reason = f"the node at {survey.ahead.where} is further, at {survey.ahead.position}"
         return f"{reason}: promote that one; here this would lose {lost}; --force accepts that", None
-    if around.silent:
-        nodes = "node" if len(around.silent) == 1 else "nodes"
-        reason = f"the {nodes} at {', '.join(around.silent)} cannot be asked"
+    if survey.silent:
+        nodes = "node" if len(survey.silent) == 1 else "nodes"
+        reason = f"the {nodes} at {', '.join(survey.silent)} cannot be asked"
         return f"{reason}, and may have acknowledged writes that this one lacks; --force accepts that", None
     return None, None
 
 
-def _lost(here: Position, told: Told | None, further: Further | None) -> str | None:
+def _lost(here: Position, high_watermark: HighWatermark | None, ahead: NodeAhead | None) -> str | None:
     """What a promotion gives up, as far as that is known."""
-    if further is not None and further.position.epoch > here.epoch:
-        return f"what was written in epoch {further.position.epoch}, which this node lacks"
-    known = here.sequence if told is None or told.epoch < here.epoch else max(here.sequence, told.sequence)
+    if ahead is not None and ahead.position.epoch > here.epoch:
+        return f"what was written in epoch {ahead.position.epoch}, which this node lacks"
+    known = (
+        here.sequence
+        if high_watermark is None or high_watermark.epoch < here.epoch
+        else max(here.sequence, high_watermark.sequence)
+    )
     who = "the primary acknowledged"
-    if further is not None and further.position.sequence > known:
-        known, who = further.position.sequence, f"the node at {further.where} has"
+    if ahead is not None and ahead.position.sequence > known:
+        known, who = ahead.position.sequence, f"the node at {ahead.where} has"
     if known <= here.sequence:
         return None
     return f"sequence numbers {here.sequence + 1} to {known}, which {who} and this node lacks"

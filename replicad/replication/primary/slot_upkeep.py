@@ -14,7 +14,7 @@ from replicad.env import Env
 from replicad.errors import StoreError
 from replicad.replication.policy.slot_states import LogFacts, SlotState, log_bytes_after, state_of
 from replicad.replication.ports import Records
-from replicad.replication.primary.course import Course
+from replicad.replication.primary.log_growth import LogGrowth
 from replicad.replication.primary.slots import Slots
 from replicad.state.records import Slot
 from replicad.store.database import Database
@@ -48,7 +48,7 @@ class SlotUpkeep:
         self._records = records
         self._idle_from = env.clock.monotonic()
         self._released: int | None = slots.oldest_needed()
-        self.course = Course()
+        self.course = LogGrowth()
 
     def facts(self) -> LogFacts:
         """The current log."""

@@ -32,7 +32,7 @@ from replicad.replication.copy.fetch import Fetcher
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.agree import Code, History, Outcome, may_bootstrap, may_start_over
 from replicad.replication.policy.repair import may_repair
-from replicad.replication.policy.roles import Told, closes_loop
+from replicad.replication.policy.roles import HighWatermark, closes_loop
 from replicad.replication.ports import Dial, LogArchive, ReplicaData
 from replicad.replication.replica.catch_up import CATCH_UPS_MAX, catch_up
 from replicad.replication.replica.freshness import Freshness, fresh_at, lag_sequences, why_refused, why_stale
@@ -331,7 +331,7 @@ class Follower:
         if decided.outcome == Outcome.STREAM.value:
             if store is None or claimed is None or store.database_id != welcome.database:
                 raise ProtocolError("the primary streams to a replica that has not its database")
-            self.link.told = Told(welcome.position.epoch, welcome.position.sequence)
+            self.link.high_watermark = HighWatermark(welcome.position.epoch, welcome.position.sequence)
             self.freshness.follow(decided.position.epoch)
             if heartbeat is not None:
                 self._heard_of_primary(heartbeat.position.sequence, heartbeat)
@@ -353,7 +353,7 @@ class Follower:
             if decided.code == Code.LOG_GONE.value and await self._caught_up(primary):
                 return
             if not self._start_over:
-                self.link.told = Told(welcome.position.epoch, welcome.position.sequence)
+                self.link.high_watermark = HighWatermark(welcome.position.epoch, welcome.position.sequence)
             log.info("bootstrap.begins", code=decided.code, reason=decided.reason)
             await self._bootstrap(connection)
         elif decided.outcome == Outcome.REWIND.value and decided.fork is not None and claimed is not None:
@@ -448,7 +448,9 @@ class Follower:
     def _heard_of_primary(self, sequence: int, heartbeat: Heartbeat | None) -> None:
         clock = self._env.clock
         self.link.primary_sequence = sequence
-        self.link.told = max(Told(self._position().epoch, sequence), self.link.told or Told(0, 0))
+        self.link.high_watermark = max(
+            HighWatermark(self._position().epoch, sequence), self.link.high_watermark or HighWatermark(0, 0)
+        )
         now = clock.awake()
         if heartbeat is None:
             self.freshness.heard(sequence, now)

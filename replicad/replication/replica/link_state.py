@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from replicad.replication.policy.roles import Told
+from replicad.replication.policy.roles import HighWatermark
 
 
 class LinkState(StrEnum):
@@ -92,7 +92,7 @@ class Link:
     primary_clock_ahead_seconds: float | None = None
     """By how much the primary's wall clock was ahead of ours when its last heartbeat came."""
     primary_node: bytes | None = None
-    told: Told | None = None
+    high_watermark: HighWatermark | None = None
     """How far the primary is, once this replica follows its history."""
 
     def move(self, state: LinkState, waits_for: str, now: float) -> None:

@@ -10,7 +10,7 @@ from replicad import WriteBatch
 from replicad.backup.archive.archiver import LogArchiver
 from replicad.backup.archive.frames import check_object, read_line
 from replicad.backup.archive.hold import ArchiveHold
-from replicad.backup.archive.line import line_from
+from replicad.backup.archive.joined_log import line_from
 from replicad.backup.archive.names import LogObject, objects_of
 from replicad.backup.archive.options import ArchiveOptions
 from replicad.daemon.backups.known_targets import KnownTargets

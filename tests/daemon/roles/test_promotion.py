@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from replicad.daemon.addresses import Address
-from replicad.daemon.roles.node_link import told_in
+from replicad.daemon.roles.node_link import high_watermark_in
 from replicad.errors import RoleRefused
-from replicad.replication.policy.roles import Around, Standing, Told
+from replicad.replication.policy.roles import HighWatermark, Standing, SurveyResult
 from tests.support.programs import primary, replica_of, streams, until
 
 
@@ -61,8 +61,8 @@ async def test_what_was_lost_with_an_epoch_is_no_reason_against_later_promotions
     """What the primary of a lower epoch acknowledged counts until a higher one is followed, through restarts;
     then what that one acknowledged does."""
 
-    async def nobody_answers() -> Around:
-        return Around()
+    async def nobody_answers() -> SurveyResult:
+        return SurveyResult()
 
     async with (
         primary(tmp_path / "p") as p,
@@ -71,17 +71,17 @@ async def test_what_was_lost_with_an_epoch_is_no_reason_against_later_promotions
     ):
         await until(lambda: streams(b, b"p") and streams(node, b"p"))
         monkeypatch.setattr(node.survey, "before_promotion", nobody_answers)
-        node.link.told = Told(1, 1000)
+        node.link.high_watermark = HighWatermark(1, 1000)
         with pytest.raises(RoleRefused, match="to 1000"):
             await node.promotion.promote(force=False)
         await node.link.note_progress()
         assert node.memory.record is not None
-        assert told_in(node.memory.record) == Told(1, 1000)
+        assert high_watermark_in(node.memory.record) == HighWatermark(1, 1000)
         await b.promotion.promote(force=True)
         await node.following.follow("127.0.0.1", b.clients.address.port)
         await until(lambda: streams(node, b"p") and node.open_store.epoch == 2)
         await node.link.note_progress()
         assert b.store is not None
-        assert told_in(node.memory.record) == Told(2, b.store.durable_sequence)
+        assert high_watermark_in(node.memory.record) == HighWatermark(2, b.store.durable_sequence)
         assert await node.promotion.promote(force=False) == ""
-        assert told_in(node.memory.record) is None
+        assert high_watermark_in(node.memory.record) is None

@@ -6,12 +6,12 @@ import pytest
 
 from replicad.replication.policy.roles import (
     MOVES,
-    Around,
     Candidate,
-    Further,
+    HighWatermark,
+    NodeAhead,
     Standing,
     Stored,
-    Told,
+    SurveyResult,
     Verdict,
     View,
     at_start,
@@ -79,19 +79,31 @@ def test_when_a_role_is_taken() -> None:
 @pytest.mark.parametrize(
     ("candidate", "refused", "forced"),
     [
-        (Candidate(None, None, Around()), "no data", None),
-        (Candidate(at(1), None, Around(), installing=True), "no data", None),
-        (Candidate(at(1), Told(1, 15), Around()), "11 to 15", "11 to 15"),
-        (Candidate(at(1), Told(2, 15), Around()), "11 to 15", "11 to 15"),
-        (Candidate(at(2), Told(1, 15), Around()), None, ""),
-        (Candidate(at(1), Told(1, 10), Around(primary_answers=True)), "switchover", ""),
-        (Candidate(at(1), None, Around(further=Further(":7000", at(1, 12)))), ":7000 is further", "11 to 12"),
-        (Candidate(at(1), Told(1, 15), Around(further=Further(":7000", at(1, 12)))), ":7000", "11 to 15"),
-        (Candidate(at(1), None, Around(further=Further(":7000", at(2, 5)))), ":7000", "in epoch 2"),
-        (Candidate(at(1), None, Around(silent=(":7000", ":7001"))), ":7000, :7001 cannot be asked", ""),
-        (Candidate(at(1), Told(1, 10), Around(given_to=":7000", given_epoch=2)), "given to :7000", ""),
-        (Candidate(at(1), Told(1, 10), Around()), None, ""),
-        (Candidate(at(1), None, Around()), None, ""),
+        (Candidate(None, None, SurveyResult()), "no data", None),
+        (Candidate(at(1), None, SurveyResult(), installing=True), "no data", None),
+        (Candidate(at(1), HighWatermark(1, 15), SurveyResult()), "11 to 15", "11 to 15"),
+        (Candidate(at(1), HighWatermark(2, 15), SurveyResult()), "11 to 15", "11 to 15"),
+        (Candidate(at(2), HighWatermark(1, 15), SurveyResult()), None, ""),
+        (Candidate(at(1), HighWatermark(1, 10), SurveyResult(primary_answers=True)), "switchover", ""),
+        (
+            Candidate(at(1), None, SurveyResult(ahead=NodeAhead(":7000", at(1, 12)))),
+            ":7000 is further",
+            "11 to 12",
+        ),
+        (
+            Candidate(at(1), HighWatermark(1, 15), SurveyResult(ahead=NodeAhead(":7000", at(1, 12)))),
+            ":7000",
+            "11 to 15",
+        ),
+        (Candidate(at(1), None, SurveyResult(ahead=NodeAhead(":7000", at(2, 5)))), ":7000", "in epoch 2"),
+        (Candidate(at(1), None, SurveyResult(silent=(":7000", ":7001"))), ":7000, :7001 cannot be asked", ""),
+        (
+            Candidate(at(1), HighWatermark(1, 10), SurveyResult(given_to=":7000", given_epoch=2)),
+            "given to :7000",
+            "",
+        ),
+        (Candidate(at(1), HighWatermark(1, 10), SurveyResult()), None, ""),
+        (Candidate(at(1), None, SurveyResult()), None, ""),
     ],
 )
 def test_who_may_be_promoted(candidate: Candidate, refused: str | None, forced: str | None) -> None:
@@ -116,10 +128,10 @@ def test_who_may_be_promoted(candidate: Candidate, refused: str | None, forced: 
         (at(2, 11), b"x" * 16, False),
     ],
 )
-def test_who_has_what_another_lacks(there: Position | None, database: bytes, further: bool) -> None:
+def test_who_has_what_another_lacks(there: Position | None, database: bytes, ahead: bool) -> None:
     """More of the same epoch, or a higher one; a lower one has been given up."""
     other = View(OTHER, Standing.FOLLOWING, database, there, ())
-    assert is_further(view(Standing.FOLLOWING, 2, node=ME), other) == further
+    assert is_further(view(Standing.FOLLOWING, 2, node=ME), other) == ahead
 
 
 def view(standing: Standing, epoch: int, *, node: bytes = OTHER, database: bytes | None = DATABASE) -> View:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from replicad.replication.primary.course import SAMPLES_MAX, Course
+from replicad.replication.primary.log_growth import SAMPLES_MAX, LogGrowth
 
 
-def course(*samples: tuple[float, int, int]) -> Course:
-    made = Course()
+def course(*samples: tuple[float, int, int]) -> LogGrowth:
+    made = LogGrowth()
     for at, sequence, grown in samples:
         made.note(at, sequence, grown)
     return made
@@ -36,8 +36,8 @@ def test_seconds_behind(sequence: int, newest: int, now: float, expected: float)
 
 def test_without_samples_nothing_is_claimed() -> None:
     """A node that has just started has no history to compare with."""
-    assert Course().seconds_behind(1, 2, 5.0) == 0.0
-    assert Course().bytes_per_second(5.0) == 0.0
+    assert LogGrowth().seconds_behind(1, 2, 5.0) == 0.0
+    assert LogGrowth().bytes_per_second(5.0) == 0.0
 
 
 def test_the_rate_is_that_of_the_last_minute() -> None:
@@ -49,7 +49,7 @@ def test_the_rate_is_that_of_the_last_minute() -> None:
 
 def test_memory_is_bounded_and_the_past_gets_coarse() -> None:
     """After a day of samples the list is short, and a replica of the first minute is still told right."""
-    made = Course()
+    made = LogGrowth()
     for second in range(86_400):
         made.note(float(second), second, 1)
     assert len(made._samples) <= SAMPLES_MAX

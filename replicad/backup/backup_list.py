@@ -20,7 +20,7 @@ from replicad.errors import CorruptionError, NewerFormatError, NotFoundError, St
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
+class BackupList:
     """What a listing showed. `damaged`: backups whose meta cannot be read, and why."""
 
     infos: tuple[BackupInfo, ...]
@@ -53,7 +53,7 @@ def is_revoked(target: Target, id: BackupId, owners: Container[str]) -> bool:
     return not owner or owner in owners
 
 
-def read_shelf(env: Env, target: Target, workers: int, *, believe: bool) -> Shelf:
+def read_shelf(env: Env, target: Target, workers: int, *, believe: bool) -> BackupList:
     """One listing, one read of the catalog, and one of each meta.
 
     With `believe` a meta is not read whose catalog entry has its size: quick, and blind to damage.
@@ -95,7 +95,7 @@ def read_shelf(env: Env, target: Target, workers: int, *, believe: bool) -> Shel
     run_all(env, workers, [lambda id=id: read(id) for id in unknown])  # type: ignore[misc]
     alive = [id for id in ids if id in known or id in metas]
     catalog = merged(old, alive, metas)
-    return Shelf(infos=tuple(infos(catalog)), damaged=damaged, catalog=catalog)
+    return BackupList(infos=tuple(infos(catalog)), damaged=damaged, catalog=catalog)
 
 
 def is_bad_medium(error: OSError) -> bool:
@@ -103,10 +103,10 @@ def is_bad_medium(error: OSError) -> bool:
     return error.errno == errno.EIO
 
 
-def keep_catalog(target: Target, shelf: Shelf) -> None:
+def keep_catalog(target: Target, listing: BackupList) -> None:
     """Saves the next reader some requests. When it cannot be written, that one reads the metas."""
     with contextlib.suppress(OSError, StoreError):
-        target.write(names.CATALOG, [encode_catalog(shelf.catalog)])
+        target.write(names.CATALOG, [encode_catalog(listing.catalog)])
 
 
 def read_meta(target: Target, id: BackupId) -> BackupMeta:

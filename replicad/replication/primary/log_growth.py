@@ -23,7 +23,7 @@ class Sample:
     """Appended to the log since the node began to sample."""
 
 
-class Course:
+class LogGrowth:
     """Owned by the event loop."""
 
     def __init__(self) -> None:

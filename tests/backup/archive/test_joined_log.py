@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replicad.backup.archive.line import is_on_line, limit_of, line_from
+from replicad.backup.archive.joined_log import is_on_line, limit_of, line_from
 from replicad.backup.archive.names import LogObject, objects_of, parse_object
 from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
 

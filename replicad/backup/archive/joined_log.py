@@ -16,7 +16,7 @@ from replicad.types import Epoch, Position, Sequence
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class LogPiece:
     """The frames of an object after sequence number `after` through `through`."""
 
     object: LogObject
@@ -36,10 +36,10 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class JoinedLog:
     """What lies between two positions: pieces that join, then gaps, if any."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[LogPiece, ...]
     gaps: tuple[Gap, ...]
 
     @property
@@ -61,7 +61,7 @@ def is_on_line(position: Position, forks: Mapping[Epoch, Sequence]) -> bool:
 
 def line_from(
     objects: Many[LogObject], forks: Mapping[Epoch, Sequence], start: Position, goal: Sequence | None = None
-) -> Line:
+) -> JoinedLog:
     """The pieces after `start`, through `goal` or as far as there is any; gaps are passed over and listed.
 
     `start` has to be on the line; whether its hash agrees shows when the frames are read.
@@ -72,7 +72,7 @@ def line_from(
         limit = limits[each.epoch]
         if each.epoch >= start.epoch and (limit is None or each.first <= limit):
             usable.append((each.first, each.last if limit is None else min(each.last, limit), each))
-    pieces: list[Piece] = []
+    pieces: list[LogPiece] = []
     gaps: list[Gap] = []
     at = start.sequence
     while goal is None or at < goal:
@@ -81,7 +81,7 @@ def line_from(
             last, each = max(covering, key=lambda pair: (pair[0], pair[1].epoch))
             through = Sequence(last if goal is None else min(last, goal))
             if not gaps:
-                pieces.append(Piece(each, at, through))
+                pieces.append(LogPiece(each, at, through))
             at = Sequence(through)
             continue
         following = [first for first, last, _ in usable if first > at + 1]
@@ -92,4 +92,4 @@ def line_from(
         next_first = min(following)
         gaps.append(Gap(Sequence(at + 1), Sequence(next_first - 1)))
         at = Sequence(next_first - 1)
-    return Line(tuple(pieces), tuple(gaps))
+    return JoinedLog(tuple(pieces), tuple(gaps))
