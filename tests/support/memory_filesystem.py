@@ -81,6 +81,8 @@ class MemoryFileSystem:
                 self._within(directory, last)
             else:
                 directory.entries[last] = Inode(next(self._numbers), content)
+        self.at_start = dict(self._places(self.root))
+        """Directory and name of every inode that was there before the journal began."""
 
     @classmethod
     def grown(cls, root: Directory, next_number: int) -> MemoryFileSystem:
@@ -89,6 +91,12 @@ class MemoryFileSystem:
         fs.root = root
         fs._numbers = count(next_number)
         return fs
+
+    def _places(self, directory: Directory) -> Iterator[tuple[int, tuple[int, str]]]:
+        for name, entry in directory.entries.items():
+            yield entry.number, (directory.number, name)
+            if isinstance(entry, Directory):
+                yield from self._places(entry)
 
     def _within(self, directory: Directory, name: str) -> Directory:
         """The directory of that name, made silently when it is not there."""
