@@ -150,10 +150,14 @@ class ClientConnection(ClientState, asyncio.Protocol):
         server.stats.input_bytes += len(data)
         parser = self._parser
         requests = parser.feed(data)
+
+        # Memory is looked at by what came in: a clock would be too late for a client that sends quickly.
         if server.stats.input_bytes > server.relieve_at:
             server.relieve()
         if self.held:
             self._held_input_bytes += len(data)
+
+        # What came before is executed before: a request never overtakes those in the backlog.
         if self._backlog or self.stopped:
             self._backlog.extend(requests)
         elif len(requests) <= TURN_COMMANDS:
@@ -161,6 +165,8 @@ class ClientConnection(ClientState, asyncio.Protocol):
         else:
             self._backlog.extend(requests)
             self._pump()
+
+        # A client that fills every chunk would otherwise be read again before the others have their turn.
         if len(data) >= _TURN_BYTES:
             self._yield()
         if self._backlog:
@@ -432,9 +438,13 @@ class ClientConnection(ClientState, asyncio.Protocol):
         transport = self._transport
         if self._executing or transport.is_closing():
             return
+
+        # The error of the protocol is the last word, so it comes after the replies to all requests before it.
         if self._parser.error is not None and not (self._ending or self._backlog or self.stopped):
             self.sink(replies.error(f"ERR Protocol error: {self._parser.error}"))
             self._ending = True
+
+        # One write for all that is ready: each costs a system call.
         while self.ready:
             output = self.ready[0] if len(self.ready) == 1 else b"".join(self.ready)
             self.server.stats.output_bytes += len(output)
@@ -445,9 +455,14 @@ class ClientConnection(ClientState, asyncio.Protocol):
                 if self.stopped & CHOKED:
                     self.stopped &= ~CHOKED
                     self._yield()
+
+        # A client that ended gets what it asked for before its connection closes.
         if self._ending and not (self.held or self._backlog or self.stopped & BUSY):
             transport.close()
             return
+
+        # Reading stops where what came would only wait here. While a command is under way it goes on within
+        # limits, for the end of a client is noticed by reading only.
         reading = not (
             self._ending
             or self.stopped & ~BUSY

@@ -115,6 +115,8 @@ def _stats(server: RespServer) -> Fields:
 def _replication(server: RespServer) -> Fields:
     node = server.node
     position = server.store.visible_position
+
+    # Programs that watch Redis know these names, so a primary is "master" here, and a replica "slave".
     fields: Fields = {"role": "master" if node.role == "primary" else "slave"}
     if node.role == "primary":
         replicas = node.replicas()
@@ -138,6 +140,8 @@ def _replication(server: RespServer) -> Fields:
             "slave_read_only": int(not node.is_writable),
             "slave_repl_offset": position.sequence,
         }
+
+    # An id of replication has 40 hexadecimal digits in Redis; a database's has 32.
     return fields | {
         "master_replid": server.store.database_id.hex() + "00000000",
         "master_repl_offset": position.sequence,

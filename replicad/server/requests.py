@@ -86,6 +86,7 @@ def split_words(line: bytes) -> list[bytes] | None:
     """The words of an inline command, quotes and escapes as in Redis; None when a quote is left open."""
     if _PLAIN.fullmatch(line):
         return line.split()
+
     words: list[bytes] = []
     joined = False
     position = 0
@@ -97,12 +98,15 @@ def split_words(line: bytes) -> list[bytes] | None:
         if match["blank"] is not None:
             joined = False
             continue
+
         if match["double"] is not None:
             part = _DOUBLE_ESCAPE.sub(_unescape, match["double"])
         elif match["single"] is not None:
             part = match["single"].replace(b"\\'", b"'")
         else:
             part = match["plain"]
+
+        # Parts without a blank between them are one word, as in a shell: ab"c d" is `abc d`.
         if joined:
             words[-1] += part
         else:

@@ -74,6 +74,8 @@ class RespServer:
         self.started_at = self.now()
         self.run_id = secrets.token_hex(20)
         self.stats = ServerStats()
+
+        # The clients, and what they hold.
         self.connections: dict[ClientConnection, None] = {}
         """In the order in which they came, which is the order in which they are served."""
         self.relieve_at = self.options.buffered_bytes_max // 4
@@ -81,6 +83,8 @@ class RespServer:
         self.building = asyncio.Lock()
         """Held while a reply is built that may take `built_bytes_max` several times over."""
         self.holding: dict[ClientState, None] = {}
+
+        # What clients share: one group of writes a tick, and one command in pieces at a time.
         self.watches = Watches()
         self.group = WriteGroup(store, self.watches, self._schedule_group)
         self.pieces = Pieces(self)
@@ -89,6 +93,8 @@ class RespServer:
         self._key_counts: dict[int, KeyCount] = {}
         self.new_batch: Callable[[], WriteBatch] = cast(Callable[[], WriteBatch], kernels.Batch)
         self.stalled = False
+
+        # The life of the server. A release that begins within a release runs after it (`_release`).
         self._shutdown = shutdown
         self._closing = False
         self._woken = False
@@ -98,6 +104,8 @@ class RespServer:
         self._unsubscribe: Callable[[], Any] = lambda: None
         self._expiry: asyncio.TimerHandle | None = None
         self._inspection: asyncio.TimerHandle | None = None
+
+        # Look-ups of moments have threads of their own: they must not wait for walks over all the data.
         self._threads = ThreadPoolExecutor(self.options.threads_max, thread_name_prefix="resp")
         self._look_ups = ThreadPoolExecutor(_LOOK_UP_THREADS, thread_name_prefix="resp-look-up")
         self._tasks: set[asyncio.Task[bytes]] = set()
@@ -201,13 +209,19 @@ class RespServer:
         """
         limit = self.options.buffered_bytes_max
         self.relieve_at = self.stats.input_bytes + limit // 4
+
+        # Sizes are taken once: closing a client gives its memory back only later.
         sizes = {client: client.buffered_bytes for client in self.connections if not client.aborted}
         excess = sum(sizes.values()) - limit
+
+        # Writes that wait for the role go first: refusing them ends no connection, and none of them was done.
         waiting = self.group.weigh() if self.node.holds_writes() else 0
         if waiting and excess + waiting > 0:
             log.warning("server.writes_refused", batches=len(self.group.batches), size_bytes=waiting)
             self.group.refuse(refusals.TOO_MUCH_WAITS)
             self._release()
+
+        # Then those that take most, so that the fewest lose their connection.
         for client in sorted(sizes, key=sizes.__getitem__, reverse=True) if excess > 0 else ():
             if excess <= 0:
                 break
@@ -293,6 +307,8 @@ class RespServer:
     def _release_all(self) -> None:
         if not self.holding:
             return
+
+        # A store that failed makes nothing visible any more: whoever waits is told now.
         failure = self.store.failed
         if failure is not None:
             reply = write_refused(failure)
@@ -300,14 +316,21 @@ class RespServer:
             for client in list(self.holding):
                 client.fail_held(reply)
             return
+
+        # Nothing is acknowledged while the node does not know whether it is still primary.
         visible = 0 if self.node.holds_answers() else self.store.latest_sequence
         released = self.node.waits.released(visible)
+
+        # Replies of one client go out in their order, so its first one decides. Releasing may run the
+        # client's next commands, which may end other clients: hence the copy of the list.
         for client in list(self.holding):
             if not client.held:
                 continue
             first = client.held[0]
             if first.sequence <= (released if first.for_replicas else visible):
                 client.release(visible, released)
+
+        # Writes that wait for replicas are answered after a time even when nothing moves.
         if released < visible and self.holding and self._expiry is None:
             self._expire()
 

@@ -113,12 +113,16 @@ class WriteGroup:
         batches, segments = self.batches, self.segments
         if not batches:
             return False
+
+        # The group is empty before anything of it is settled: a reply that goes out may lead to new writes.
         self.batches, self.segments = [], []
         self._weighed = self._weight = 0
         self._watches.wrote(self.overlay.keys())
         self.overlay.clear()
         for segment in segments:
             segment.connection.leave_group(segment)
+
+        # One write to the log for all: every batch is in it afterwards or, when it raises, none.
         try:
             last = self._store.submit_many(batches)
         except Exception as error:
@@ -127,6 +131,8 @@ class WriteGroup:
                 log.error("server.group_failed", batches=len(batches), exc_info=error)
             _fail(segments, error)
             return True
+
+        # A connection remembers its own last write, not the group's: REPLICAD.POSITION says exactly that one.
         spans = [1 if isinstance(batch, tuple) else batch.count or 1 for batch in batches]
         first = last - sum(spans)
         ends = list(accumulate(spans, initial=first))

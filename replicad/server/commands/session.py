@@ -87,6 +87,8 @@ def hello(client: ClientConnection, request: Request) -> bytes:
             return replies.error("ERR Protocol version is not an integer or out of range")
         if version not in (2, 3):
             return refusals.BAD_PROTOCOL_VERSION
+
+    # All options are read before anything is changed: a HELLO that is refused changes nothing.
     position = 2
     while position < len(request):
         option, left = request[position].upper(), len(request) - position - 1
@@ -102,6 +104,7 @@ def hello(client: ClientConnection, request: Request) -> bytes:
     if name is not None:
         client.name = name
     _speak(client, version)
+
     server = client.server
     return replies.encode(
         {

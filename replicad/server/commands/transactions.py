@@ -103,12 +103,15 @@ def _execute(client: ClientConnection, queue: Queue, transaction: Transaction) -
     limit = client.server.options.reply_bytes_max
     parts: list[bytes] = []
     size = 0
+
+    # From here on the commands read through the transaction's own writes, and write into its batch alone.
     client.transaction = transaction
     client.direct = False
     try:
         for command, request in queue:
             try:
                 reply = command.handler(client, request)
+                # A long command goes on in pieces here, too: others are served between them.
                 if client.pieces is not None:
                     work, client.pieces = client.pieces, None
                     reply = yield from work
@@ -117,6 +120,8 @@ def _execute(client: ClientConnection, queue: Queue, transaction: Transaction) -
             except Exception as error:
                 reply = client.explain(error, command)
             assert reply is not None, f"{command.name} has no reply inside EXEC"
+
+            # Nothing is written when the replies are too large to send: the batch is dropped with them.
             parts.append(reply)
             size += len(reply)
             if size > limit:
