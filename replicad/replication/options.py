@@ -88,16 +88,24 @@ class ReplicationOptions:
             ),
             least={"heartbeat_seconds": 0.001, "copy_window_bytes": 2},
         )
+
+        # What cannot work is refused at the start, not at the first write or the first read that meets it.
         try:
             parse_rule(self.synchronous)
         except InvalidArgument as error:
             raise InvalidArgument(f"synchronous: {error}") from None
         if self.synchronous_level not in [level.value for level in Level]:
             raise InvalidArgument(f"synchronous_level is not {self.synchronous_level!r}")
+
         if self.stale_reads not in ("serve", "refuse"):
             raise InvalidArgument(f'stale_reads is "serve" or "refuse", not {self.stale_reads!r}')
+
+        # What a replica knows of its primary is up to a heartbeat old, so a smaller limit would refuse reads
+        # of a replica that follows well.
         if 0 < self.max_staleness_seconds < 2 * self.heartbeat_seconds:
             raise InvalidArgument("max_staleness_seconds must be at least twice heartbeat_seconds")
+
+        # One heartbeat that comes late must not end a session.
         if self.idle_seconds < 2 * self.heartbeat_seconds:
             raise InvalidArgument("idle_seconds must be at least twice heartbeat_seconds")
 

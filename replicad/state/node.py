@@ -74,16 +74,21 @@ class NodeState:
         self.lock: DirectoryLock | None = None
         """Who holds the node's directory for this process; whoever took it sets it."""
         self.path = data_dir / DIRECTORY
+
         fresh = not env.fs.exists(self.path / "data.mdb")
         env.fs.make_directories(self.path)
+
         with _located(self.path):
             self._lmdb = lmdb.open(str(self.path), map_size=MAP_BYTES, mode=0o644)
             self._sync_directory(fresh)
             identity = self._get(_NODE)
+
+        # The first start, or one after a crash before the id was written.
         if identity is None:
             made = NodeRecord(node_id=env.random.bytes(NODE_ID_BYTES), created_us=env.clock.wall_us())
             self._put(_NODE, encode(made))
             identity = encode(made)
+
         self.identity = decode(NodeRecord, identity)
 
     @property
@@ -135,13 +140,17 @@ class NodeState:
         if not (path / "data.mdb").is_file():
             raise NotFoundError(f"{data_dir} holds no node state")
         check_name(data_dir)
+
         with _located(path):
             try:
                 environment = lmdb.open(str(path), map_size=MAP_BYTES, readonly=True, create=False)
             except lmdb.ReadonlyError:
+                # A reader that may not write the lock file, on a read-only file system for instance, reads
+                # without it.
                 environment = lmdb.open(
                     str(path), map_size=MAP_BYTES, readonly=True, create=False, lock=False
                 )
+
         try:
             return _view(environment, path)
         finally:
@@ -172,12 +181,15 @@ class NodeState:
 
 
 def _view(environment: Any, path: Path) -> NodeView:
+    # One transaction: all records of the view are of one moment.
     with _located(path), environment.begin() as transaction:
         identity, shown, bootstrap, role, verification = (
             transaction.get(key) for key in (_NODE, _SHOWN, _BOOTSTRAP, _ROLE, _VERIFICATION)
         )
+
         if identity is None:
             raise NotFoundError(f"{path} was never finished: it has no node id")
+
         return NodeView(
             identity=decode(NodeRecord, identity),
             shown=None if shown is None else decode(Shown, shown),

@@ -156,6 +156,7 @@ def encode(record: Any) -> bytes:
 
 def decode(kind: type[Record], data: bytes) -> Record:
     """Raises CorruptionError naming the record."""
+    # These limits keep a damaged value from making the decoder take much memory.
     try:
         values = msgpack.unpackb(
             data,
@@ -169,16 +170,21 @@ def decode(kind: type[Record], data: bytes) -> Record:
         )
     except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
         raise CorruptionError(f"{kind.__name__} record: {error}") from None
+
     if type(values) is not dict:
         raise CorruptionError(f"{kind.__name__} record is not a map")
+
     wanted = get_type_hints(kind)
     known = {}
     for each in fields(kind):  # type: ignore[arg-type]
         if each.name not in values:
             if each.default is not MISSING:
+                # A record of an older version, which did not have this field yet.
                 continue
             raise CorruptionError(f"{kind.__name__} record: {each.name} is missing")
+
         value = values[each.name]
+        # To isinstance a bool is an int, and no record has one.
         if isinstance(value, bool) or not isinstance(value, wanted[each.name]):
             raise CorruptionError(f"{kind.__name__} record: {each.name} is {type(value).__name__}")
         known[each.name] = value

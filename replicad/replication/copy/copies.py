@@ -103,16 +103,21 @@ class Copies:
         """Cuts a new checkpoint, flushed, and lists it."""
         fs = self._env.fs
         fs.make_directories(self.directory)
+
+        # Made under a name that `load` removes: a crash leaves no half copy under a name that counts.
         copy_id = self._env.random.bytes(16)
         making = self.directory / f"{copy_id.hex()}.making"
         position = self._source.create_base_copy(making)
+
         last = f"{position.epoch}-{position.sequence}-{position.history_hash:016x}"
         name = f"{node_id.hex()}-{copy_id.hex()}-{last}"
         path = self.directory / name
         fs.rename(making, path)
         fs.sync_directory(self.directory)
+
         copy = SourceCopy(path, node_id, copy_id, position, _entries(self._list_files(path)))
         copy.used_at = self._env.clock.monotonic()
+
         with self._lock:
             self._copies[node_id] = copy
         return copy

@@ -62,21 +62,29 @@ class CopyClient:
         options = self._options
         connection = await self._connect()
         me = self._identity
+
         connection.send(Hello(VERSIONS, me.node, me.process, None, (COPY_ONLY,), SOFTWARE, "backup"))
         async with asyncio.timeout(options.handshake_seconds):
             welcome = check_welcome(await receive(connection), me)
+
         if COPY_ONLY not in welcome.features:
             raise ProtocolError("the node is older: it would keep its log for this backup as for a replica")
         self.database_id, self.epochs = DatabaseId(welcome.database), welcome.epochs
+
+        # The primary may take long to make the copy. Without heartbeats it would end the session as silent.
         self._keep(connection)
         connection.send(PositionClaim(None, 0, ()))
         decided = await receive(connection)
         if not isinstance(decided, Decided) or decided.outcome != "bootstrap":
             raise ProtocolError("the node does not offer a copy")
+
         connection.allow_payloads(PAYLOAD_BYTES_MAX)
         self.copy, self.entries = await receive_list(connection)
         check_list(self.entries, self.copy.bytes)
+
         self._places = {entry.name: index for index, entry in enumerate(self.entries)}
+
+        # The session's own connection fetches too, so it is one of those that are allowed.
         self._session = connection
         self._left -= 1
         self._idle.put_nowait(connection)

@@ -98,22 +98,29 @@ class Fetcher:
         """Returns when the whole copy is verified and durable in the staging directory."""
         self.waits_for = "the primary to make a copy"
         copy, entries = await receive_list(self._connection)
+        # The peer may be hostile: nothing is written before its list is checked.
         check_list(entries, copy.bytes)
         staging = Staging(self._env.fs, self._data_dir, entries)
+
+        # What an earlier attempt left and what the present data shares with the copy is not fetched.
         self.waits_for = "the files that are here already to be verified"
         local = await in_thread(self._data.local_files)
         here = await in_thread(staging.prepare, local, self._options.free_bytes_min)
         absent = sum(entries[index].size - size for index, size in here.items())
+
         work = self._begin(copy, entries, staging, here, absent)
         self._connection.send(WantedFiles(copy.copy, len(here), absent))
+
         self.waits_for = "files from the primary"
         try:
             await beside(
                 self._fetch_over(self._connection, work), self._widen(work, copy.copy), self._tell(work)
             )
         finally:
+            # Files that are not finished stay: the next attempt goes on where they end.
             for file in work.open.values():
                 file.close()
+
         self.waits_for = "the files to be named durably"
         await in_thread(staging.finish)
         return copy, staging.path
@@ -131,12 +138,15 @@ class Fetcher:
             size_bytes_total=copy.bytes,
             started_us=self._env.clock.wall_us(),
         )
+
+        # Two pieces fit into the window: while one is written, the next is on its way.
         plan = FetchPlan(
             {index: entries[index].size for index in here},
             here,
             piece_bytes=options.copy_window_bytes // 2,
             window_bytes=options.copy_window_bytes,
         )
+
         self.transfer = Transfer(absent, now)
         self._on_progress(progress)
         return _Work(staging, entries, plan, self.transfer, progress, {})
@@ -216,9 +226,12 @@ class Fetcher:
             log.info("bootstrap.connection_failed", reason=str(error))
             self.connections -= 1
             return
+
         try:
             connection.allow_payloads(PAYLOAD_BYTES_MAX)
             connection.send(Join(self._identity.node, self._identity.process, copy_id))
+
+            # The primary ends a connection that is silent, so each has heartbeats of its own.
             await beside(
                 self._fetch_over(connection, work),
                 keep_alive(
@@ -230,11 +243,15 @@ class Fetcher:
                 ),
             )
         except (ReplicationError, ConnectionError) as error:
+            # A file that came whole could not be finished. Nobody asks for it again, so the bootstrap would
+            # wait for ever.
             if work.broken:
                 raise
             log.info("bootstrap.connection_lost", peer=connection.peer, reason=str(error))
         finally:
             self.connections -= 1
+            # Its unfinished files are for the others. The session's own connection may be waiting for just
+            # that.
             work.plan.release(connection)
             work.changed.set()
             connection.close()

@@ -56,6 +56,7 @@ class CopyServer:
 
     async def _serve(self, connection: Connection) -> None:
         with contextlib.ExitStack() as opened:
+            # A connection asks for the pieces of one file after another, so one open file is enough.
             held: tuple[int, ReadFile] | None = None
             while True:
                 message = await connection.receive()
@@ -85,14 +86,19 @@ class CopyServer:
         end = fetch.offset + fetch.length if fetch.length else entry.size
         if not fetch.offset <= end <= entry.size:
             raise ProtocolError(f"{fetch.offset} to {end} of a file of {entry.size} bytes was asked for")
+
         offset = fetch.offset
         while offset < end:
             size = min(self._options.file_chunk_bytes, end - offset)
+
+            # One rate for all copies that this node sends: a bootstrap must not take the disk from its
+            # clients.
             await self._throttle.take(size)
             data = await _read(file, offset, size)
             connection.send(Data(fetch.entry, offset, data))
             offset += len(data)
             self._sent(len(data))
+
             try:
                 async with asyncio.timeout(3 * self._options.idle_seconds):
                     await connection.drain()

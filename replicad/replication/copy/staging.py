@@ -196,8 +196,10 @@ class StagedFile:
         """Verifies, syncs and names the file; CorruptionError when its SHA-256 is not the list's."""
         if self.offset != self._entry.size:
             raise ProtocolError(f"{self._entry.name} ends at {self.offset} of {self._entry.size} bytes")
+
         got = self._digest.digest()
         if got != self._entry.sha256:
+            # The part goes: the next attempt would go on after bytes that are wrong.
             self._file.close()
             self._fs.unlink(self._path)
             raise CorruptionError(
@@ -205,6 +207,8 @@ class StagedFile:
                 expected=self._entry.sha256.hex(),
                 got=got.hex(),
             )
+
+        # The content is durable before the file has its name: a name in the list means a file that is whole.
         self._file.sync()
         self._file.close()
         self._fs.rename(self._path, self._path.with_name(self._entry.name))
@@ -215,6 +219,7 @@ class StagedFile:
         self._file.close()
 
     def _copy_from(self, path: Path, length: int) -> None:
+        # The digest is of the whole file, so what is here of it is read once more.
         part = self._fs.open(path)
         try:
             while self.offset < length:
@@ -223,8 +228,10 @@ class StagedFile:
                 except OSError as error:
                     self._fs.unlink(path)  # The next attempt begins the file anew.
                     raise CorruptionError(str(error), path=path, offset=self.offset) from error
+
                 if not data:
                     raise CorruptionError("a part got shorter", path=path, expected=length, got=self.offset)
+
                 self.append(data)
         except BaseException:
             self._file.close()

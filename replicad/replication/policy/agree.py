@@ -101,12 +101,16 @@ def agree(
     `unproven` is why a higher epoch of the replica's does not count (`epoch_proof`)."""
     if replica is None:
         return Decision(Outcome.BOOTSTRAP, Code.EMPTY_REPLICA, "the replica has no data yet")
+
+    # Positions of two databases cannot be compared, so this comes before everything that compares them.
     if replica.database_id != primary.database_id:
         return _stop(
             Code.WRONG_DATABASE,
             f"the replica holds database {replica.database_id.hex()}, "
             f"the primary has database {primary.database_id.hex()}",
         )
+
+    # A higher epoch takes the writes from this primary for good: a claim that is not proven must not do that.
     there, here = replica.position, primary.position
     if there.epoch > here.epoch and unproven is not None:
         return _stop(
@@ -118,11 +122,20 @@ def agree(
             Code.HIGHER_EPOCH,
             f"the replica is in epoch {there.epoch}, the primary in {here.epoch}: another node was promoted",
         )
+
+    # Nodes that did not hear of each other may take the same number in two promotions; the ids tell them
+    # apart.
     if clash := _clash(primary, replica):
         return _stop(Code.OTHER_EPOCH_ID, f"epoch {clash} has one id at the primary, another at the replica")
+
+    # `end` is how far the replica may be and still have the primary's history: the primary's own position in
+    # the same epoch, the fork in a lower one.
     end = here if there.epoch == here.epoch else _fork(primary, replica)
     if end is None:
         return _stop(Code.UNKNOWN_FORK, f"the primary does not know where epoch {there.epoch} ended")
+
+    # In one epoch only the primary writes, so a replica that is ahead has what the primary lost: a person
+    # must say which of the two counts. Beyond a fork the later epoch counts, and the replica saves its tail.
     if there.sequence > end.sequence:
         if end is here:
             return _stop(
@@ -136,16 +149,23 @@ def agree(
             f"the replica is at {there}, beyond the fork at {end}",
             fork=end,
         )
+
+    # From here on the replica is not ahead, and only the hash says whether its history is the same. `found`
+    # is the end of a batch, so it also differs for a position inside a batch. None says nothing: the replica
+    # checks the hash in the first frame.
     if there.sequence == end.sequence and there.history_hash != end.history_hash:
         return _diverged(there, end)
     if there.sequence < end.sequence and found is not None and found != there:
         return _diverged(there, found)
+
+    # A replica that lacks nothing needs no log, wherever the log begins.
     if there.sequence < here.sequence and oldest > there.sequence + 1:
         return Decision(
             Outcome.BOOTSTRAP,
             Code.LOG_GONE,
             f"the replica is at {there.sequence}, the primary's log begins at {oldest}",
         )
+
     return Decision(
         Outcome.STREAM,
         Code.SAME_HISTORY,

@@ -50,20 +50,26 @@ def why_unproven(
     claimed, mine = other.position.epoch, me.position.epoch
     if claimed <= mine:
         return None
+
     above = sorted(
         (record for record in other.epochs if record.epoch > mine), key=lambda record: record.epoch
     )
     if not above or above[-1].epoch != claimed:
         return f"epoch {claimed} is claimed without its record"
+
     ids = {record.epoch: record.id for record in me.epochs}
     for record in other.epochs:
         if ids.get(record.epoch, record.id) != record.id:
             return f"epoch {claimed} is of another history: epoch {record.epoch} has another id"
+
+    # Steps are counted from this node's epoch, or from where the list begins when the oldest records were
+    # left out. Without a bound, no later epoch could undo a claim of the last number.
     before = mine if above[0].fork.epoch <= mine else above[0].fork.epoch
     for record in above:
         if record.epoch - before > EPOCH_STEP_MAX:
             return f"epoch {record.epoch} is {record.epoch - before} ahead of {before}"
         before = record.epoch
+
     return _why_not_from_here(me, above[0].fork, position_at, may_be_behind=may_be_behind, asked=asked)
 
 

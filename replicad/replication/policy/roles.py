@@ -122,12 +122,17 @@ def at_start(verb: Verb, record: RoleRecord | None, stored: Stored | None) -> St
     """
     if record is None:
         return Start(verb)
+
+    # The record is written after the data, so a crash between the two leaves data of a later epoch than the
+    # record's. The data counts.
     if stored is not None and stored.epoch > record.epoch:
         role: Verb = "primary" if stored.is_owner else "replica"
     else:
         role = "primary" if record.role == "primary" else "replica"
+
     if role == verb:
         return Start(role)
+
     if role == "primary":
         said = "this node was promoted since it was started as a replica"
     elif record.fenced_by is not None:
@@ -206,12 +211,16 @@ def may_promote(candidate: Candidate, *, force: bool) -> tuple[str | None, str |
     """
     if candidate.position is None or candidate.installing:
         return "this node has no data of its own to serve", None
+
     survey, lost = (
         candidate.survey,
         _lost(candidate.position, candidate.high_watermark, candidate.survey.ahead),
     )
+
     if force:
         return None, lost
+
+    # When a node that has more is known, its reason below is more useful: it names where to promote instead.
     if lost is not None and survey.ahead is None:
         return f"this would lose {lost}; --force accepts that", None
     if survey.primary_answers:

@@ -64,18 +64,24 @@ def parse_rule(text: str) -> Rule | None:
     """None for "" and "off". Raises InvalidArgument for what is no rule, or can never be satisfied."""
     if text.strip().lower() in ("", "off"):
         return None
+
     match = _RULE.fullmatch(text)
     if match is None:
         raise InvalidArgument(f'{text!r} is not "any N", "any N of (a, b)" or "first N of (a, b)"')
+
     names = tuple(name.strip() for name in match["names"].split(",")) if match["names"] is not None else ()
     count = int(match["count"])
+
     for name in names:
         if _NAME.fullmatch(name) is None:
             raise InvalidArgument(f"{text!r}: {name!r} is not a name of a replica")
     if len(set(names)) != len(names):
         raise InvalidArgument(f"{text!r} names a replica twice")
+
+    # A rule that can never hold would let every write wait for its timeout.
     if count == 0 or (names and count > len(names)):
         raise InvalidArgument(f"{text!r} asks for {count} replicas of {len(names) or 'any number'}")
+
     if match["kind"].lower() == "first":
         if not names:
             raise InvalidArgument(f"{text!r}: first needs the names, in order")

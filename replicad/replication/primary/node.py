@@ -120,18 +120,22 @@ class PrimaryNode:
         self._nodes = nodes
         self._on_higher_epoch = on_higher_epoch
         self._may_be_behind = may_be_behind
+
         self._env = env
         self._identity = identity
         self._source = source
         self._records = records
         self._options = options
+
         self.slots = slots
         self.upkeep = SlotUpkeep(env, source, slots, records)
         self.copies = Copies(env, source, data_dir, list_files)
         self.throttle = TaskRateLimiter(env.clock, options.copy_bytes_per_second or None)
+
         self.sessions: dict[bytes, ReplicaSession] = {}
         self.answering: Answering | None = None
         """Answers the replicas' questions about the data; set by whoever owns the budget for that."""
+
         self.waits = Waits(
             self._acknowledged,
             self._ask,
@@ -159,11 +163,14 @@ class PrimaryNode:
                 hello = first or await connection.receive()
         except TimeoutError:
             raise PeerTimeoutError("no HELLO in time") from None
+
+        # A further connection for the files of a copy belongs to a session that is there already.
         if isinstance(hello, Join):
             await self._join(connection, hello)
             return
         if not isinstance(hello, Hello):
             raise ProtocolError(f"{hello.KIND.name} came where HELLO belongs")
+
         await self._end_predecessor(hello)
         live = {node_id: session.hello.process for node_id, session in self.sessions.items()}
         refusal = check_hello(hello, self._identity, live)
@@ -171,23 +178,32 @@ class PrimaryNode:
             log.warning("replication.refused", peer=connection.peer, code=refusal.code, reason=refusal.reason)
             connection.send(refusal)
             return
+
         session = ReplicaSession(connection, hello, self._env.clock.monotonic(), self._echo(connection))
         self.sessions[hello.node] = session
         self._on_replica(hello)
+
         try:
             connection.send(self._welcome(hello))
             await beside(self._agreed(session), self._keep_alive(connection, session.echo))
         finally:
+            # A later session of this node may have taken its place. Then the slot's reader is that one.
             if self.sessions.get(hello.node) is session:
                 del self.sessions[hello.node]
                 self.slots.end_reading(hello.node)
                 self.upkeep.release()
                 self.waits.changed()
+
+            # The connections that joined a copy end with its session.
             if session.server is not None:
                 session.server.close()
+
+            # A copy that nobody reads may expire, or make room for another.
             if (copy := self.copies.get(hello.node)) is not None and hello.node not in self.sessions:
                 copy.in_use = False
             self._forget_unknown(session)
+
+            # The last step: the node's next session waits for it in `_end_predecessor`.
             session.ended.set()
 
     def _forget_unknown(self, session: ReplicaSession) -> None:
@@ -258,6 +274,8 @@ class PrimaryNode:
 
     def _welcome(self, hello: Hello) -> Welcome:
         me = self._whereabouts()
+
+        # `check_hello` has refused a replica that has no version in common.
         return Welcome(
             max(set(hello.versions) & set(VERSIONS)),
             self._identity.node,
@@ -275,9 +293,12 @@ class PrimaryNode:
 
     async def _agreed(self, session: ReplicaSession) -> None:
         claim = await self._receive_claim(session.connection)
+
         replica = None
         if claim.position is not None and session.hello.database is not None:
             replica = History(session.hello.database, claim.position, claim.epochs)
+
+        # In a thread: the log is searched for the replica's position.
         decision = await in_thread(self._decide, replica)
         log.info(
             "replication.agreed",
@@ -287,6 +308,7 @@ class PrimaryNode:
             code=decision.code.value,
             reason=decision.reason,
         )
+
         session.connection.send(
             Decided(
                 decision.outcome.value,
@@ -296,6 +318,7 @@ class PrimaryNode:
                 decision.fork,
             )
         )
+
         if decision.outcome is Outcome.STREAM:
             assert decision.start is not None
             await self._stream(session, decision.start - 1, claim.durable)
@@ -330,9 +353,15 @@ class PrimaryNode:
     async def _stream(self, session: ReplicaSession, sequence: int, durable: int) -> None:
         node_id = session.hello.node
         await self._make_room(node_id)
+
+        # A replica that streams has its data: a copy that was made for it is not needed any more.
         copy = self.copies.get(node_id)
         if copy is not None:
             await in_thread(self.copies.remove, copy)
+
+        # From what is durable at the replica, not from what it applied: after a crash of its machine it comes
+        # back with no more than that. The slot is recorded before any log is sent, so this node still holds
+        # the log after a restart of its own.
         slot = self.slots.hold(
             node_id,
             min(sequence, durable),
@@ -342,6 +371,7 @@ class PrimaryNode:
         )
         self.slots.begin_reading(node_id)
         await self._records.put_slot(slot)
+
         sender = Sender(
             self._source,
             session.connection,
@@ -356,10 +386,16 @@ class PrimaryNode:
             if self.answering is None
             else AnsweringSession(self.answering, session.connection),
         )
+
         session.sender = sender
         session.state = "streaming"
+
+        # The replica remembers the other nodes for the day on which this one is dead.
         self._tell_nodes(session, ())
         self.waits.changed()
+
+        # After log-gone the replica comes again, and the next agreement offers a copy. Time does not mend a
+        # divergence, so that is not retried.
         try:
             await sender.run()
         except LogGoneError as error:

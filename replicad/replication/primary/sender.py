@@ -52,15 +52,20 @@ class Sender:
         self._on_ack = on_ack
         self._echo = echo
         self.answering = answering
+
         self._wakeup = Wakeup()
         self._on_its_way: deque[tuple[int, int, int]] = deque()
         self._now = now
         self._ask_through = ask_through
         self._asked_through = 0
+
+        # The replica's claim counts as its first acknowledgement, so received >= applied >= durable must hold
+        # for it.
         self.sent = sequence
         self.ack = Ack(sequence, sequence, min(durable, sequence))
         self.moved_at = dict.fromkeys(("received", "applied", "durable"), now())
         """When each level of `ack` moved last."""
+
         self._sent_from = sequence
         self._sent_batches = 0
         self._window_batches = 0
@@ -107,35 +112,50 @@ class Sender:
         chunk_bytes = self._options.chunk_bytes
         at_tail = False
         while True:
+            # Cleared before anything is looked at: what changes afterwards wakes the wait.
             self._wakeup.clear()
+
+            # Any room admits a whole chunk, or a frame that is longer than the window would never pass.
             if self.window_bytes >= self._options.window_bytes:
                 self.waits_for = "the replica to apply what was sent"
                 await self._wakeup.wait()
                 continue
+
+            # What was just written is read faster than a thread is started. A read further back may wait for
+            # the disk, and must not block the event loop.
             if at_tail:
                 chunk = cursor.next(chunk_bytes)
             else:
                 chunk = await in_thread(cursor.next, chunk_bytes)
+
             if chunk is None:
                 at_tail = True
                 self.waits_for = "the next write"
                 await self._wakeup.wait()
                 continue
+
+            # A chunk that is far from full suggests that the tail is near.
             size = len(chunk.frames)
             at_tail = size < chunk_bytes // 2
+
+            # Counted before it is sent: an acknowledgement above `sent` ends the session.
             self._on_its_way.append((chunk.last_sequence, size, chunk.batches))
             self.window_bytes += size
             self._window_batches += chunk.batches
             self._sent_batches += chunk.batches
             self.sent_bytes += size
             self.sent = chunk.last_sequence
+
             self._connection.send(
                 LogFrames(
                     chunk.first_sequence, chunk.last_sequence, self._source.durable_sequence, chunk.frames
                 )
             )
+
             self.waits_for = "the network"
             await self._connection.drain()
+
+            # A read at the tail and a drain that finds room do not yield: other tasks get their turn here.
             await asyncio.sleep(0)
 
     async def _receive(self) -> None:
@@ -172,17 +192,24 @@ class Sender:
 
     def _acknowledged(self, ack: Ack) -> None:
         before = self.ack
+
+        # Acknowledgements let log go and writes be answered: one that cannot be true ends the session.
         if not self.sent >= ack.received >= ack.applied >= ack.durable:
             raise ProtocolError(f"{ack} where {self.sent} was sent")
         if ack.received < before.received or ack.applied < before.applied or ack.durable < before.durable:
             raise ProtocolError(f"{ack} goes back behind {before}")
+
         self.ack = ack
         for level in self.moved_at:
             if getattr(ack, level) > getattr(before, level):
                 self.moved_at[level] = self._now()
+
+        # A chunk leaves the window when it is applied, not when it arrives: a replica that cannot keep up is
+        # not sent much more than a window beyond what it applied.
         while self._on_its_way and self._on_its_way[0][0] <= ack.applied:
             _, size, batches = self._on_its_way.popleft()
             self.window_bytes -= size
             self._window_batches -= batches
             self._wakeup.notify()
+
         self._on_ack(ack)

@@ -85,9 +85,11 @@ class SlotUpkeep:
         before = self.course.last_sequence
         grown = 0 if before is None else log_bytes_after(facts.files, before, facts.newest)
         self.course.note(self._env.clock.monotonic(), facts.newest, grown)
+
         self._pass_time()
         self._slots.readmit(facts)
         self._slots.enforce(facts.files, facts.newest, facts.flushed, facts.short_bytes)
+
         for slot in self._slots.unreported():
             log.warning(
                 "slot.let_go",
@@ -96,10 +98,14 @@ class SlotUpkeep:
                 sequence=slot.sequence,
                 reason=slot.invalid,
             )
+
+        # What is not saved is saved by a later tick. A slot that is behind on disk keeps more log, never
+        # less.
         try:
             await self._save()
         except StoreError as error:
             log.warning("state.not_saved", reason=str(error))
+
         self.release()
         return self._slots.to_end()
 

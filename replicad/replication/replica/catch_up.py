@@ -35,11 +35,13 @@ async def catch_up(
     start, began = store.position, clock.monotonic()
     wakeup = Wakeup()
     unsubscribe = store.subscribe(wakeup.notify)
+
     try:
         frames = await in_thread(
             archive.frames_after, primary.database_id, primary.epochs, start, primary.position.sequence
         )
         try:
+            # The time is bounded: after it the primary is asked whether its own log goes on from here.
             while clock.monotonic() - began < seconds_max:
                 data = await in_thread(next, frames, None)
                 if data is None:
@@ -49,6 +51,7 @@ async def catch_up(
         finally:
             await in_thread(frames.close)
     except Exception as error:
+        # A store that failed ends the node. An archive that cannot be used only means that a copy is fetched.
         if store.failed is not None:
             raise PoisonedError(f"the store stopped: {store.failed}") from error
         log.warning(
@@ -56,7 +59,10 @@ async def catch_up(
         )
     finally:
         unsubscribe()
+
+    # What was applied before an error counts too: the primary is asked again from there.
     advanced = store.position.sequence > start.sequence
+
     log.info(
         "archive.applied" if advanced else "archive.has_nothing",
         start=str(start),

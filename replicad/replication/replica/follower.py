@@ -102,6 +102,7 @@ class Follower:
         self._on_welcome = on_welcome
         self._on_nodes = on_nodes
         self._start_over = False
+
         self._env = env
         self._identity = identity
         self._data = data
@@ -109,14 +110,17 @@ class Follower:
         self._dial = dial
         self._options = options
         self._on_change = on_change
+
         self.link = Link(since=env.clock.monotonic())
         self.freshness = Freshness()
         self._heartbeat_seconds = options.heartbeat_seconds
         self._asked_at = 0.0
         """When the session's HELLO went out; the clocks of freshness go on while the machine sleeps."""
+
         self.upstream = Upstream()
         self._repair: str | None = None
         self._connection: Connection | None = None
+
         self.progress: BootstrapProgress | None = None
         self.progress_started_at = 0.0
         self.progress_started_bytes = 0
@@ -239,12 +243,16 @@ class Follower:
         text = str(error) or type(error).__name__
         options = self._options
         self.link.last_error = text
+
+        # Time does not mend these: the reason stays shown, and the primary is asked again rarely.
         if _needs_a_person(error):
             delay = options.stopped_retry_seconds
             self.link.stopped_code = _code_of(error)
             log.error("replication.stopped", code=self.link.stopped_code, reason=text)
             self._set(LinkState.STOPPED, f"the operator: {text}")
         else:
+            # Jitter over the upper half: replicas that lost the same primary do not all come back at once.
+            # The exponent is bounded because after a thousand attempts the product would not fit a float.
             self.link.attempts += 1
             ceiling = options.backoff_seconds_min * 2 ** min(self.link.attempts - 1, 20)
             ceiling = min(ceiling, options.backoff_seconds_max)
@@ -254,14 +262,20 @@ class Follower:
         return delay
 
     async def _session(self) -> None:
+        # An exchange of the data that failed may have left the store closed. The session must claim the data
+        # that is here, not that there is none.
         await to_its_end(self._data.resume())
+
+        # A stopped link is shown as stopped while it asks again.
         if self.link.state is not LinkState.STOPPED:
             self._set(LinkState.CONNECTING, "the primary to accept the connection")
+
         try:
             async with asyncio.timeout(self._options.connect_seconds):
                 connection = await self._dial()
         except TimeoutError:
             raise PeerTimeoutError("the primary did not accept the connection in time") from None
+
         self._connection = connection
         try:
             welcome = await self._identify(connection)
@@ -284,7 +298,11 @@ class Follower:
         database = None if store is None else store.database_id
         me = self._identity
         at = self._whereabouts()
+
+        # Taken before HELLO goes out: the age of what this session says is counted from here until a heartbeat
+        # echoes a later time.
         self._asked_at = self._env.clock.awake()
+
         connection.send(
             Hello(
                 VERSIONS,
@@ -298,27 +316,41 @@ class Follower:
                 at.clients,
             )
         )
+
         try:
             async with asyncio.timeout(self._options.handshake_seconds):
                 welcome = check_welcome(await connection.receive(), me)
         except TimeoutError:
             raise PeerTimeoutError("the primary did not answer HELLO in time") from None
+
         if self.link.state is not LinkState.STOPPED:
             self._set(LinkState.AGREEING, "the primary to compare the histories")
+
+        # Any node feeds replicas. Nodes that follow each other in a loop would never hear a primary.
         if (loop := closes_loop(me.node, welcome.node, welcome.path)) is not None:
             raise SessionRefusedError("loop", f"following this node would close a loop: {loop}", False)
+
+        # Both sides send at the primary's interval. Zero would make `keep_alive` send without a pause.
         self._heartbeat_seconds = welcome.heartbeat_ms / 1000 or self._options.heartbeat_seconds
         self.link.primary_sequence = welcome.position.sequence
         self.link.primary_node = welcome.node
+
         self._on_welcome(welcome)
         return welcome
 
     async def _agree(self, connection: Connection, welcome: Welcome) -> None:
+        # Payloads are accepted only now that the peer has identified itself: a stranger must not make this
+        # node hold one.
         connection.allow_payloads(PAYLOAD_BYTES_MAX)
+
         store = self._data.store
         mine = None
         if store is not None:
             mine = History(store.database_id, store.position, store.epochs)
+
+        # A replica that wants a copy claims that it has no data: its tail is saved and cannot be cut
+        # (`_start_over`), its operator gave the data up (`_discard`), or the data cannot be trusted
+        # (`_repair`).
         claimed = None if self._start_over or self._discard or self._repair is not None else mine
         connection.send(
             PositionClaim(
@@ -327,16 +359,23 @@ class Follower:
                 () if claimed is None else newest_epochs(claimed.epochs),
             )
         )
+
         decided, heartbeat = await self._receive_decision(connection)
         if decided.outcome == Outcome.STREAM.value:
             if store is None or claimed is None or store.database_id != welcome.database:
                 raise ProtocolError("the primary streams to a replica that has not its database")
+
+            # A promotion refuses to lose what is below this mark, so it counts only once the histories agree.
+            # The same is true of the heartbeat that came before the decision.
             self.link.high_watermark = HighWatermark(welcome.position.epoch, welcome.position.sequence)
             self.freshness.follow(decided.position.epoch)
             if heartbeat is not None:
                 self._heard_of_primary(heartbeat.position.sequence, heartbeat)
+
             await self._stream(connection, store, welcome)
         elif decided.outcome == Outcome.BOOTSTRAP.value:
+            # The primary only proposes. Each reason to claim nothing has its own rule for what the copy may
+            # replace.
             primary = History(welcome.database, decided.position, welcome.epochs)
             if mine is None or claimed is not None:
                 refusal = may_bootstrap(mine, primary, _code(decided.code))
@@ -347,16 +386,25 @@ class Follower:
                 refusal = may_start_over(mine, primary)
             else:
                 refusal = may_repair(mine, primary)
+
+            # A repair that was refused is given up: the next session claims what is here and follows with it.
             if refusal is not None:
                 self._repair = None
                 raise LinkStoppedError(f"the primary proposed to replace this replica's data: {refusal}")
+
+            # The archive may hold the log that the primary no longer has. Applying it costs less than a whole
+            # copy.
             if decided.code == Code.LOG_GONE.value and await self._caught_up(primary):
                 return
+
             if not self._start_over:
                 self.link.high_watermark = HighWatermark(welcome.position.epoch, welcome.position.sequence)
+
             log.info("bootstrap.begins", code=decided.code, reason=decided.reason)
             await self._bootstrap(connection)
         elif decided.outcome == Outcome.REWIND.value and decided.fork is not None and claimed is not None:
+            # Both sides close after `rewind`. The next session agrees from the fork on, or claims to have no
+            # data when the tables reach beyond it.
             self._set(LinkState.REWINDING, "the tail to be saved")
             connection.close()
             log.warning("replication.rewinding", fork=str(decided.fork), reason=decided.reason)
@@ -398,10 +446,14 @@ class Follower:
             upstream=self.upstream,
             on_nodes=self._on_nodes,
         )
+
         self._activity = receiver
         self._linked(LinkState.STREAMING)
+
+        # The archive has helped, or was not needed: when log is gone again, it may be tried again.
         self._catch_ups = 0
         log.info("replication.streaming", peer=connection.peer, position=str(store.position))
+
         self.upstream.attach(connection, welcome.features)
         try:
             await receiver.run()
@@ -421,12 +473,18 @@ class Follower:
             self._position,
             self._on_progress,
         )
+
         self._activity = fetcher
         self._linked(LinkState.BOOTSTRAPPING)
+
         copy, staging = await fetcher.run()
+
         self._set(LinkState.INSTALLING, "the store to open the copy")
         self._activity = None
         await to_its_end(self._install(staging))
+
+        # The primary may remove its copy after this, so it is sent only when the copy has become this node's
+        # data.
         connection.send(Installed(copy.copy))
         log.info("bootstrap.finished", position=str(copy.position), size_bytes=copy.bytes)
 

@@ -53,12 +53,14 @@ class Receiver:
         self._options = options
         self._on_primary = on_primary
         self._upstream = upstream
+
         self._wakeup = Wakeup()
         self._check = HistoryCheck()
         self._acknowledged: Ack | None = None
         self._asked_through = 0
         self._unacknowledged_bytes = 0
         self._ack_timer: asyncio.TimerHandle | None = None
+
         self._applied = store.position.sequence
         self._received = int(self._applied)
         self.received_bytes = 0
@@ -78,28 +80,40 @@ class Receiver:
         while True:
             self.waits_for = "the next frames"
             message: Message | None = await self._connection.receive()
+
+            # What is here already is taken without another wait, so frames that came together are applied
+            # together.
             while message is not None:
                 if isinstance(message, LogFrames):
                     batch, message = self._gather(message)
                     await self._apply(batch)
                     continue
+
                 if isinstance(message, Refuse):
                     raise SessionRefusedError(message.code, message.reason, message.retry)
+
                 if isinstance(message, Answer) and self._upstream is not None:
                     self._upstream.answered(message)
                     message = self._connection.receive_ready()
                     continue
+
                 if isinstance(message, Nodes):
                     self._on_nodes(message)
                     message = self._connection.receive_ready()
                     continue
+
+                # Somebody at the primary waits for this: it is not collected with later ones.
                 if isinstance(message, Ask):
                     self._asked_through = max(self._asked_through, message.through)
                     self._send_ack()
                     message = self._connection.receive_ready()
                     continue
+
                 if not isinstance(message, Heartbeat):
                     raise ProtocolError(f"{message.KIND.name} came in the stream")
+
+                # Before the primary's position counts: another history is noticed at once, not at the next
+                # agreement.
                 self._check.heard(message.position, self._store.position)
                 self._on_primary(message.position.sequence, message)
                 message = self._connection.receive_ready()
@@ -118,24 +132,32 @@ class Receiver:
 
     async def _apply(self, batch: list[LogFrames]) -> None:
         for message in batch:
+            # The numbers in the messages are checked here, the frames themselves by the store.
             if message.first != self._received + 1:
                 raise GapError(f"frames begin at {message.first}, after {self._received}")
             if message.last < message.first:
                 raise ProtocolError(f"frames {message.first} to {message.last}")
             self._received = message.last
+
         frames = batch[0].payload if len(batch) == 1 else b"".join(message.payload for message in batch)
         self.received_bytes += len(frames)
         self._unacknowledged_bytes += len(frames)
         self._on_primary(batch[-1].primary, None)
+
+        # A thread costs more than a small chunk does. A store that stalls would block the event loop.
         if len(frames) <= INLINE_BYTES_MAX and not self._store.stalled:
             position = self._store.apply_frames(frames)
         else:
+            # What was received is acknowledged before a wait that may be long.
             self._send_ack()
             await self._until_not_stalled()
             self.waits_for = "the store to apply"
             position = await in_thread(self._store.apply_frames, frames)
+
+        # `received` came from the messages. If the frames end elsewhere, what was acknowledged is not true.
         if position.sequence != self._received:
             raise ProtocolError(f"the frames ended at {position.sequence}, not at {self._received}")
+
         self._applied = position.sequence
         self._check.applied(frames, position)
         self._send_ack()

@@ -71,10 +71,13 @@ class Answering:
         bounds, family = question.bounds, question.family
         if question.about == Subject.FAMILIES:
             return encode_families(await contents.families()), 0
+
         if len(bounds) < 2 or None in bounds[:-1]:
             raise ProtocolError(f"{question.about} between boundaries that are none")
         start = bounds[0]
         assert start is not None
+
+        # The peer chooses the sizes, so what one question makes this node read is bounded here.
         match question.about:
             case Subject.SPLIT:
                 parts_max = min(max(question.parts, 1), PARTS_MAX)
@@ -86,6 +89,7 @@ class Answering:
                 return encode_entries(await contents.entries(family, start, bounds[1])), PART_BYTES
             case _:
                 raise ProtocolError(f"a question about {question.about!r}")
+
         return encode_ranges(parts), sum(part.size_bytes for part in parts)
 
 

@@ -138,20 +138,28 @@ class Comparison:
         """Whether the family is done, and there is a reason to go on."""
         start = self.at[1] if family == self.at[0] else b""
         parts = await reference.split(family, start, None, PART_BYTES, PARTS)
+
         while True:
+            # The reference splits the next parts while the others digest these: a step costs the slower of
+            # the two, not both.
             end = parts[-1].end
             ahead = [] if end is None else [reference.split(family, end, None, PART_BYTES, PARTS)]
             digesting = (other.digests(family, _bounds(parts), _limit(parts)) for other in others)
             digested = await together(*digesting, *ahead)
+
             for node, other in enumerate(others):
                 for mine, theirs in zip(parts, digested[node], strict=True):
                     if mine != theirs and not self.enough:
                         await self._descend(_Pair(reference, other, node, family), mine, theirs)
+
             if self.enough:
                 return False
+
+            # Only now does `at` move: a step that an error interrupted is done again.
             size_bytes = sum(part.size_bytes for part in parts)
             self.compared_bytes += size_bytes
             self.at = (family, end) if end is not None else (family + 1, b"")
+
             await self._pause(size_bytes)
             if end is None:
                 return True
@@ -165,21 +173,29 @@ class Comparison:
         if size_bytes <= LEAF_BYTES:
             await self._list(pair, mine.start, mine.end)
             return
+
+        # The side that holds more splits: the boundaries of the other side could leave a part of any size.
         splits_mine = mine.size_bytes >= theirs.size_bytes
         splitter, other = (pair.mine, pair.theirs) if splits_mine else (pair.theirs, pair.mine)
+
         at: bytes | None = mine.start
         while at is not None and at != mine.end and not self.enough:
             part_bytes = max(LEAF_BYTES, size_bytes // FANOUT)
             parts = await splitter.split(pair.family, at, mine.end, part_bytes, FANOUT)
+
+            # No short boundary parts this range, so splitting it again would never end.
             if len(parts) == 1 and (at, parts[0].end) == (mine.start, mine.end):
                 await self._list(pair, mine.start, mine.end)
                 return
+
             digests = await other.digests(pair.family, _bounds(parts), _limit(parts))
             await self._pause(sum(part.size_bytes for part in parts))
+
             for split, digested in zip(parts, digests, strict=True):
                 if split != digested and not self.enough:
                     one, two = (split, digested) if splits_mine else (digested, split)
                     await self._descend(pair, one, two)
+
             at = parts[-1].end
 
     async def _list(self, pair: _Pair, start: bytes, end: bytes | None) -> None:
@@ -190,13 +206,19 @@ class Comparison:
             mine, theirs = await together(
                 pair.mine.entries(pair.family, at, end), pair.theirs.entries(pair.family, at, end)
             )
+
             found, horizon = differing(mine, theirs)
             for key, kind in found:
                 self._add(Difference(pair.node, pair.family, key, kind))
+
             if horizon is None:
                 return
+
+            # A listing stopped at its limit: go on after the last key that both say something about.
             at = horizon + b"\0"
             if len(at) > BOUNDARY_BYTES_MAX:
+                # A boundary of this length cannot be sent, so the rest cannot be listed. The range is known
+                # to differ; when no key of it was named, it is reported as a whole.
                 if len(self.differences) == before:
                     self._add(Difference(pair.node, pair.family, horizon, DifferenceKind.RANGE))
                 return
@@ -216,10 +238,13 @@ def differing(mine: Entries, theirs: Entries) -> tuple[list[tuple[bytes, Differe
     """What differs, as far as both listings go, and the last key that both tell about; None: all are told."""
     ends = [listing.entries[-1].key for listing in (mine, theirs) if not listing.whole]
     horizon = min(ends, default=None)
+
     ours = {entry.key: entry.digest for entry in mine.entries}
     others = {entry.key: entry.digest for entry in theirs.entries}
+
     found = []
     for key in sorted(ours.keys() | others.keys()):
+        # A listing that stopped before a key does not say that the key is missing.
         if horizon is not None and key > horizon:
             break
         if key not in others:

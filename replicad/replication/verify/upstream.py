@@ -86,12 +86,16 @@ class Upstream:
         self._last = number = self._last + 1
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asked[number] = future
+
         try:
             connection.send(Question(number, id, subject, family, tuple(bounds), size, parts))
             answer = await future
         finally:
             if number in self._asked:
+                # The question stays noted: its answer still comes, and an answer that was not asked for ends
+                # the session.
                 future.cancel()
+
         match answer.trouble:
             case None:
                 return answer.payload

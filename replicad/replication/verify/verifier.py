@@ -119,21 +119,29 @@ class Verifier:
         comparison: Comparison | None = None
         while comparison is None or not (comparison.finished or comparison.enough or damage):
             store = self._store()
+
+            # When a bootstrap replaced the store, what was compared so far is not what is here now.
             if comparison is None or store is not self._verified:
                 comparison = self.comparison = self._new_comparison()
                 self._verified = store
+
             if store is None or not self._upstream.is_there:
                 self.waits_for = "a stream from a node that can be asked"
                 await asyncio.sleep(POLL_SECONDS)
                 continue
+
             try:
                 sequence = await self._section(store, comparison)
             except CorruptionError as error:
+                # Rot in this node's own data is a result. Rot at the other node is an error like a session
+                # that broke.
                 damage = error
             except (ReplicadError, OSError) as error:
+                # `comparison.at` stays, so the next section goes on at the same key.
                 self.waits_for = f"another try, after: {error}"
                 log.info("verification.interrupted", reason=str(error), compared=comparison.compared_bytes)
                 await asyncio.sleep(min(RETRY_SECONDS_MAX, max(self._options.interval_seconds, 0.1)))
+
         self.comparison = None
         result = Result(
             sequence=sequence,
@@ -143,6 +151,7 @@ class Verifier:
             differences=tuple(comparison.differences),
             damage=damage,
         )
+
         self._upstream.tell(Verified(sequence, len(result.differences) + bool(damage), round(result.seconds)))
         return result
 
@@ -153,12 +162,19 @@ class Verifier:
         """Goes on with the pass for as long as one snapshot may be held; the mark's sequence number."""
         seconds = self._options.section_seconds
         mark = Mark(MarkId(self._env.random.bytes(16)), int(seconds) + MARGIN_SECONDS)
+
+        # Both nodes take a snapshot at the mark's sequence number, so they compare the same data whatever is
+        # written meanwhile.
         self.waits_for = "a mark in the log"
         self._upstream.want_mark(mark)
         await self._until_marked(store, mark.id)
         self.waits_for = ""
+
+        # A snapshot keeps old versions from being removed, so it is not held for a whole pass: after this
+        # time the pass goes on at a new mark.
         snapshot = store.marks.snapshot(mark.id)
         ends_at = self._env.clock.monotonic() + seconds
+
         try:
             await comparison.run(
                 self._upstream.contents(mark.id),
@@ -173,9 +189,11 @@ class Verifier:
     async def _until_marked(self, store: Database, id: MarkId) -> None:
         wakeup = Wakeup()
         unsubscribe = store.subscribe(wakeup.notify)
+
         try:
             async with asyncio.timeout(MARK_SECONDS_MAX):
                 while True:
+                    # Cleared before the look: a mark that comes between the two wakes the wait.
                     wakeup.clear()
                     if store.marks.has(id):
                         return

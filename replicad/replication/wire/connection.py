@@ -96,19 +96,26 @@ class TcpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
+
+        # After an error the decoder does not know where the next message begins.
         if self._error is not None:
             return
+
         try:
             for raw in self._decoder.feed(data):
+                # A KIB for each message itself: any number of empty ones must not be free.
                 size = len(raw.header) + len(raw.payload) + KIB
                 self._unread.append((decode(raw), size))
                 self._unread_bytes += size
         except ProtocolError as error:
             self._fail(error)
             return
+
+        # TCP slows the peer down while nothing is read. `_take` goes on when half is taken.
         if self._unread_bytes > UNREAD_BYTES_MAX and not self._paused:
             self._paused = True
             self._transport_here().pause_reading()
+
         if self._unread:
             _wake(self._receiver)
 

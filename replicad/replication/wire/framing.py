@@ -66,8 +66,12 @@ class MessageDecoder:
         """Raises ProtocolError when a length is over its limit or a checksum is wrong."""
         buffer = self._buffer
         buffer += data
+
+        # A large message comes in many pieces: it is parsed when its header is complete and when its payload
+        # is, not for every piece.
         if len(buffer) < self._wanted:
             return []
+
         messages = []
         offset, end = 0, len(buffer)
         view = memoryview(buffer)
@@ -76,24 +80,34 @@ class MessageDecoder:
                 header_crc, payload_crc, kind, zero, header_length, payload_length = PREFIX.unpack_from(
                     view, offset
                 )
+                # Before the body is waited for: a peer must not make this node keep more than the limit.
                 self._check_lengths(kind, zero, payload_length)
+
                 body = offset + PREFIX_BYTES
                 middle = body + header_length
                 after = middle + payload_length
+
+                # This checksum covers the lengths too. A damaged length is found here, not by waiting for a
+                # payload that never ends.
                 if end >= middle and crc32c(view[body:middle], crc32c(view[offset + 8 : body])) != header_crc:
                     raise ProtocolError(f"message of kind {kind}: the header's checksum is wrong")
+
                 if end < after:
                     self._wanted = (after if end >= middle else middle) - offset
                     break
+
                 payload = bytes(view[middle:after])
                 if crc32c(payload) != payload_crc:
                     raise ProtocolError(f"message of kind {kind}: the payload's checksum is wrong")
+
                 messages.append(RawMessage(kind, bytes(view[body:middle]), payload))
                 offset = after
             else:
                 self._wanted = PREFIX_BYTES
         finally:
+            # A bytearray cannot be cut while a view of it exists.
             view.release()
+
         del buffer[:offset]
         return messages
 

@@ -53,16 +53,22 @@ def check_hello(hello: Hello, me: Identity, live: Mapping[bytes, bytes]) -> Refu
         ours = ", ".join(map(str, VERSIONS))
         theirs = ", ".join(map(str, hello.versions))
         return Refuse("version", f"this node speaks protocol {ours}, the replica {theirs}", False)
+
+    # Before the node ids: those of a node that reached itself are equal too, and that reason would be wrong.
     if hello.process == me.process:
         return Refuse("self", "the node reached itself", False)
+
     if hello.node == me.node:
         return Refuse(
             "same-node",
             f"both nodes have the node id {me.node.hex()}: one directory is a copy of the other",
             False,
         )
+
     if re.fullmatch(NAME, hello.name) is None:
         return Refuse("name", f"{hello.name[:64]!r} is no name of a node: {NAME}", False)
+
+    # The only one that time may mend: the other connection may be lost without this node knowing yet.
     if live.get(hello.node, hello.process) != hello.process:
         return Refuse("node-live", f"another replica with the node id {hello.node.hex()} is connected", True)
     return None

@@ -390,15 +390,20 @@ def decode(raw: RawMessage) -> Message:
     declared = _CLASSES.get(raw.kind)
     if declared is None:
         raise ProtocolError(f"there is no message of kind {raw.kind}")
+
     header = headers.decode_header(raw.header)
+
+    # A key that is not declared is ignored: a later version may add some.
     values = {}
     for name, (check, default) in _CHECKS[raw.kind].items():
         if name in header:
             values[name] = check(name, header[name])
         elif default is MISSING:
             raise ProtocolError(f"{declared.KIND.name}: {name!r} is missing")
+
     if raw.kind in _WITH_PAYLOAD:
         values["payload"] = raw.payload
     elif raw.payload:
         raise ProtocolError(f"{declared.KIND.name}: a payload of {len(raw.payload)} bytes where none belongs")
+
     return declared(**values)
