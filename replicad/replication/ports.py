@@ -1,4 +1,4 @@
-"""What replication asks of the parts above and beside it, as narrow Protocols; `daemon/` wires them."""
+"""What replication asks of the parts above it and next to it, as narrow Protocols; `daemon/` wires them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from replicad.types import EpochRecord, Position
 
 
 class LogArchive(Protocol):
-    """Log that was archived apart from the nodes. It blocks, and may raise whatever its storage does."""
+    """Log that was archived apart from the nodes. It blocks, and may raise any error of its storage."""
 
     def frames_after(
         self, database_id: bytes, epochs: Sequence[EpochRecord], start: Position, goal: int, /

@@ -87,8 +87,8 @@ HELD = (
         name="a bootstrap's slot is not saved",
         file="replicad/replication/primary/node.py",
         old="        self.slots.begin_reading(node_id)\n"
-        "        await self._records.put_slot(slot)\n        session.server",
-        new="        self.slots.begin_reading(node_id)\n        session.server",
+        "        await self._records.put_slot(slot)\n\n        session.server",
+        new="        self.slots.begin_reading(node_id)\n\n        session.server",
         caught_by=("tests/replication/test_held_log.py::test_log_is_held_from_before_a_copy_is_cut",),
     ),
     Mutation(

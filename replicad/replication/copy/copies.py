@@ -7,7 +7,7 @@ and of what:
     <node id>-<copy id>-<epoch>-<sequence>-<history hash>
 
 A replica that comes back finds its copy again. A copy goes away when its replica installed it, when its log
-is gone, or when nobody has read from it for long.
+is gone, or when nobody has read from it for a long time.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Copies:
         with self._lock:
             if self._copies.get(copy.node_id) is copy:
                 del self._copies[copy.node_id]
-        # Its name goes first, durably: what a loss of power leaves of it is no copy any more.
+        # Its name goes first, durably: what a loss of power leaves of it is not a copy.
         fs, gone = self._env.fs, self.directory / f"{copy.copy_id.hex()}.removed"
         try:
             fs.rename(copy.path, gone)
@@ -136,7 +136,7 @@ class Copies:
         fs.remove_tree(gone)
 
     def unused(self, keep_seconds: float) -> list[SourceCopy]:
-        """Copies that nobody has read from for so long."""
+        """Copies that nobody has read from for longer than `keep_seconds`."""
         now = self._env.clock.monotonic()
         return [copy for copy in self._all() if not copy.in_use and now - copy.used_at > keep_seconds]
 

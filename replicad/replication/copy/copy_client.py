@@ -84,7 +84,7 @@ class CopyClient:
 
         self._places = {entry.name: index for index, entry in enumerate(self.entries)}
 
-        # The session's own connection fetches too, so it is one of those that are allowed.
+        # The session's own connection fetches too, so it counts as one of `connections_max`.
         self._session = connection
         self._left -= 1
         self._idle.put_nowait(connection)

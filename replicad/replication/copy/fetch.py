@@ -98,6 +98,7 @@ class Fetcher:
         """Returns when the whole copy is verified and durable in the staging directory."""
         self.waits_for = "the primary to make a copy"
         copy, entries = await receive_list(self._connection)
+
         # The peer may be hostile: nothing is written before its list is checked.
         check_list(entries, copy.bytes)
         staging = Staging(self._env.fs, self._data_dir, entries)
@@ -172,6 +173,9 @@ class Fetcher:
         piece = work.plan.expected(connection)
         assert piece is not None
         entry = work.entries[piece.entry]
+
+        # Answers come in the order of the questions, and a byte at a wrong place would be found only with the
+        # whole file.
         if not isinstance(message, Data) or (message.entry, message.offset) != (piece.entry, piece.offset):
             raise ProtocolError(f"not the bytes of {entry.name} from {piece.offset} on")
         if not 0 < len(message.payload) <= piece.length:
@@ -179,6 +183,7 @@ class Fetcher:
         file = work.open.get(piece.entry)
         if file is None:
             file = work.open[piece.entry] = await in_thread(work.staging.writer, piece.entry)
+
         before = file.offset
         try:
             await in_thread(file.take, message.payload)
@@ -212,6 +217,7 @@ class Fetcher:
                 if len(rates):
                     self.connections += 1
                     group.create_task(self._join(work, copy_id))
+
                 before = work.transfer.moved_bytes
                 await asyncio.sleep(RAMP_SECONDS)
                 rates.append((work.transfer.moved_bytes - before) / RAMP_SECONDS)
@@ -250,8 +256,8 @@ class Fetcher:
             log.info("bootstrap.connection_lost", peer=connection.peer, reason=str(error))
         finally:
             self.connections -= 1
-            # Its unfinished files are for the others. The session's own connection may be waiting for just
-            # that.
+
+            # Its unfinished files are for the others: the session's own connection may be waiting for them.
             work.plan.release(connection)
             work.changed.set()
             connection.close()

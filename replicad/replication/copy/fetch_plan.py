@@ -62,7 +62,7 @@ class FetchPlan:
         return asked[0] if asked else None
 
     def received(self, connection: object, length: int) -> bool:
-        """Of what was expected so many bytes are here; whether the file is complete now."""
+        """Takes note of `length` bytes of what was expected; whether the file is complete now."""
         piece = self._asked[connection].popleft()
         assert length <= piece.length
         if length < piece.length:

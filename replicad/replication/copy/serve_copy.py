@@ -91,8 +91,7 @@ class CopyServer:
         while offset < end:
             size = min(self._options.file_chunk_bytes, end - offset)
 
-            # One rate for all copies that this node sends: a bootstrap must not take the disk from its
-            # clients.
+            # One rate for all copies that this node sends together.
             await self._throttle.take(size)
             data = await _read(file, offset, size)
             connection.send(Data(fetch.entry, offset, data))

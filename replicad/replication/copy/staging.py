@@ -2,7 +2,7 @@
 
     NAME.DIGEST.part   the beginning of a file of that SHA-256: the next attempt goes on where it ends
     NAME.DIGEST.next   that beginning, copied into the file that it goes on in; thrown away at the next start
-    NAME.DIGEST.link   a file of the present data that is not verified yet; thrown away likewise
+    NAME.DIGEST.link   a file of the present data that is not verified yet; thrown away too
     NAME               complete, its SHA-256 verified and its content synced
 
 Everything about the list comes from a peer that may be hostile: names must match a strict pattern and occur
@@ -45,6 +45,7 @@ def check_list(entries: Sequence[FileEntry], size_bytes: int) -> None:
         raise ProtocolError(f"a copy of {len(entries)} files; the limit is {FILES_MAX}")
     names = set()
     tables = sum(entry.name.endswith(".sst") for entry in entries)
+
     for entry in entries:
         if NAME.fullmatch(entry.name) is None:
             raise ProtocolError(f"{entry.name!r} is no name of a file in a copy")
@@ -57,13 +58,14 @@ def check_list(entries: Sequence[FileEntry], size_bytes: int) -> None:
         if limit is not None and entry.size > limit:
             raise ProtocolError(f"{entry.name} has {entry.size} bytes; the limit is {limit}")
         names.add(entry.name)
+
     total = sum(entry.size for entry in entries)
     if total != size_bytes:
         raise ProtocolError(f"the files of the list have {total} bytes, {size_bytes} were announced")
 
 
 def _size_max(name: str, tables: int) -> int | None:
-    """Of a file in a copy of so many tables; None for a table, which only the disk bounds."""
+    """The limit of a file in a copy of `tables` tables; None for a table, which only the disk bounds."""
     if name.endswith(".sst"):
         return None
     return META_BYTES_MAX + (tables * TABLE_META_BYTES_MAX if name.startswith("MANIFEST") else 0)
@@ -88,6 +90,7 @@ class Staging:
         self._fs.make_directories(self.path)
         wanted = {entry.name: entry for entry in self._entries}
         parts = {_temporary(entry, _PART): entry for entry in self._entries}
+
         for name in self._fs.list(self.path):
             path = self.path / name
             if name in parts:
@@ -95,6 +98,7 @@ class Staging:
                     self._fs.unlink(path)
             elif name not in wanted or not self._is_whole(path, wanted[name]):
                 self._fs.unlink(path)
+
         here = set(self._fs.list(self.path))
         missing = {}
         for index, entry in enumerate(self._entries):
@@ -109,13 +113,18 @@ class Staging:
                     del missing[index]
                 except CorruptionError:
                     missing[index] = self._begun[index] = 0
+
         self._fs.sync_directory(self.path)
+
+        # A part that is here keeps its room. Each file that is missing takes a block at least, however little
+        # it lacks.
         needed = sum(max(self._entries[index].size - size, BLOCK_BYTES) for index, size in missing.items())
         free = self._fs.free_bytes(self.path)
         if needed + free_bytes_min > free:
             raise DiskFullError(
                 f"the copy needs {needed} bytes more and {free_bytes_min} in reserve, {free} are free"
             )
+
         return missing
 
     def writer(self, index: int) -> StagedFile:

@@ -209,6 +209,7 @@ def last_common(one: History, other: History) -> Position | None:
     decision = agree(other, one, found=None, oldest=0)
     if decision.code is Code.BEYOND_FORK:
         return decision.fork
+
     ids = {record.epoch: record.id for record in other.epochs}
     common = [record for record in one.epochs if ids.get(record.epoch) == record.id]
     return max(common, key=lambda record: record.epoch).fork if common else None
@@ -246,6 +247,9 @@ def _fork(primary: History, replica: History) -> Position | None:
     known = {record.epoch for record in replica.epochs} | {replica.position.epoch}
     common = {record.epoch for record in primary.epochs} & known
     last = max(common, default=min(known))
+
+    # Each list says where its own history left that epoch. They were together up to the earlier of the two
+    # ends.
     ends = [end for history in (primary, replica) if (end := end_of(history, last)) is not None]
     return min(ends, key=lambda end: end.sequence) if end_of(primary, last) is not None else None
 

@@ -17,8 +17,8 @@ ahead. The cases, in the order they are tried:
                                                                             asked for it
     anything else                                                           yes
 
-That is no protection against whoever means harm and knows the history, which any node tells: it keeps
-nonsense away, and makes what can be done by a claim something that the next epoch undoes.
+This does not protect against a peer that means harm and knows the history, which any node tells. It keeps
+nonsense away, and the next epoch can undo all that a claim does.
 """
 
 from __future__ import annotations

@@ -153,8 +153,8 @@ def takes_role(record: RoleRecord | None, *, flag: bool, key: bool) -> bool:
 
 
 class HighWatermark(NamedTuple):
-    """How far a primary said that it is durable, in which epoch. Of two the greater counts: whoever follows a
-    higher epoch has given up what the lower ones have beyond it."""
+    """How far a primary said that it is durable, in which epoch. Of two the greater counts: a node that
+    follows a higher epoch has given up what the lower ones have beyond it."""
 
     epoch: int
     sequence: int

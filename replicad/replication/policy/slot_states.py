@@ -59,8 +59,8 @@ UNKNOWN_SECONDS_MAX = 600
 
 
 def to_forget(slots: Sequence[Slot], connected: Container[bytes], limits: SlotLimits) -> list[Slot]:
-    """The slots that say nothing any more: of replicas that nobody has seen to be one, and of those that let
-    go and did not come back for as long again."""
+    """The slots that are of no use: of nodes that never acknowledged anything, and of replicas that did not
+    come back for as long again after their slot had let go."""
     return [
         slot
         for slot in slots
@@ -78,7 +78,7 @@ def to_forget(slots: Sequence[Slot], connected: Container[bytes], limits: SlotLi
 
 def to_replace(slots: Sequence[Slot], connected: Container[bytes], known: Container[bytes]) -> Slot | None:
     """The slot that is worth least: of an unknown node, of one that acknowledged nothing, of one that let go,
-    of the one that was away for longest. None when all are connected."""
+    of the one that was away longest. None when all are connected."""
     away = [slot for slot in slots if slot.node_id not in connected]
     return min(
         away,
@@ -94,7 +94,7 @@ def to_replace(slots: Sequence[Slot], connected: Container[bytes], known: Contai
 
 
 def state_of(slot: Slot, log: LogFacts, kept_bytes: int) -> SlotState:
-    """`kept_bytes` is the log that retention keeps whatever slots say."""
+    """`kept_bytes` is the log that retention keeps in any case."""
     if log.oldest > slot.sequence + 1 and slot.sequence < log.newest:
         return SlotState.LOST
     if slot.invalid is not None:

@@ -61,7 +61,7 @@ class WaitedReplica:
 
 
 def parse_rule(text: str) -> Rule | None:
-    """None for "" and "off". Raises InvalidArgument for what is no rule, or can never be satisfied."""
+    """None for "" and "off". Raises InvalidArgument for a text that is not a rule, or can never hold."""
     if text.strip().lower() in ("", "off"):
         return None
 

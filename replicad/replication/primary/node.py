@@ -5,7 +5,7 @@
                              └─────────> REFUSE
 
 A session's errors end that session only. What may end the node (a poisoned store) or its role (a higher
-epoch) is for the daemon. A replica that feeds replicas runs this over its own database likewise.
+epoch) is for the daemon. A replica that feeds replicas runs this over its own database too.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ class PrimaryNode:
         age_seconds: Callable[[], float | None] = lambda: 0.0,
     ) -> None:
         """`on_replica` is told who connects, `on_higher_epoch` of a replica in an epoch above this node's.
-        `nodes` are those that replicas are told of. `age_seconds`: how long ago the primary of all surely had
-        nothing that is not durable here."""
+        `nodes` are those that replicas hear about. `age_seconds`: how long ago the node that takes the writes
+        surely had nothing that is not durable here."""
         self._age_seconds = age_seconds
         self._whereabouts = whereabouts
         self._on_replica = on_replica
@@ -207,8 +207,7 @@ class PrimaryNode:
             session.ended.set()
 
     def _forget_unknown(self, session: ReplicaSession) -> None:
-        """Of somebody who came, took nothing and acknowledged nothing, nothing stays: anybody can say
-        HELLO."""
+        """Keeps nothing for a peer that took nothing and acknowledged nothing: anybody can say HELLO."""
         slot, server = self.slots.get(session.hello.node), session.server
         if server is not None and session.made_copy and not server.copy.sent_bytes:
             server.copy.used_at = float("-inf")  # the next tick removes it
@@ -222,10 +221,12 @@ class PrimaryNode:
         slots = self.slots.all()
         if len(slots) < SLOTS_MAX or self.slots.get(node_id) is not None:
             return
+
         known = {entry.node for entry in self._nodes()}
         least = to_replace(slots, self.sessions, known)
         if least is None or (least.node_id in known and node_id not in known):
             raise TooManySessionsError(f"this node has {len(slots)} replicas, the most that it keeps log for")
+
         log.warning("slot.replaced", node=least.node_id.hex(), name=least.name, by=node_id.hex())
         self.slots.drop(least.node_id)
 
@@ -410,6 +411,7 @@ class PrimaryNode:
         session.state = "copying"
         node_id = session.hello.node
         await self._make_room(node_id)
+
         copy = await in_thread(self.copies.find, node_id)
         if copy is None:
             await self._make_room_for_copy()
@@ -419,11 +421,14 @@ class PrimaryNode:
             await self._records.put_slot(slot)
             copy = await in_thread(self.copies.make, node_id)
         copy.in_use = True  # from here on nobody else's takes its place
+
+        # The slot moves to the copy's own position: the replica streams from there once it has the copy.
         slot = self.slots.hold(
             node_id, copy.position.sequence, self._env.clock.wall_us(), name=session.hello.name
         )
         self.slots.begin_reading(node_id)
         await self._records.put_slot(slot)
+
         session.server = CopyServer(copy, self._env.fs, self._env.clock, self.throttle, self._options)
         session.state = "bootstrapping"
         log.info(
@@ -433,14 +438,16 @@ class PrimaryNode:
             files=len(copy.entries),
             size_bytes=copy.size_bytes,
         )
+
         await session.server.serve(session.connection)
         log.info("bootstrap.installed", node=node_id.hex(), position=str(copy.position))
+
         session.server.close()
         session.server = None
         await in_thread(self.copies.remove, copy)
 
     async def _copy_out(self, session: ReplicaSession) -> None:
-        """A copy for somebody who is no replica: it goes with the session, and no log is kept for it."""
+        """A copy for a peer that is not a replica: it goes with the session, and no log is kept for it."""
         session.state = "copying"
         await self._make_room_for_copy()
         copy = await in_thread(self.copies.make, session.hello.node)
@@ -512,8 +519,10 @@ class PrimaryNode:
                 "slot.forgotten", node=slot.node_id.hex(), name=slot.name, away_seconds=slot.idle_seconds
             )
             self.slots.drop(slot.node_id)
+
         for node_id, reason in await self.upkeep.tick():
             self._end_session(node_id, reason)
+
         for copy in self.copies.unused(self._options.copy_keep_seconds):
             log.info("bootstrap.copy_expired", node=copy.node_id.hex(), position=str(copy.position))
             self.slots.invalidate(copy.node_id, "its bootstrap was given up: nobody read from the copy")

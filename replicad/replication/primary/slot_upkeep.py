@@ -1,4 +1,4 @@
-"""What a primary does about its slots once a second: limits, lost time, records, and what to tell of them.
+"""What a primary does about its slots once a second: limits, lost time, records, and log events.
 
 The store asks `Slots.enforce` at each rotation as well; here a session whose slot let go is found, and ended
 before its log goes, and the store is told when a slot's advance lets log go that nobody else needs.

@@ -78,7 +78,7 @@ class Waits:
         return sorted(peer.called for peer in self._peers(Level(level)) if peer.sequence >= sequence)
 
     async def wait(self, level: str, count: int, sequence: int, timeout_seconds: float | None) -> list[str]:
-        """Waits until so many replicas have it, or the time is over; those that have it then."""
+        """Waits until `count` replicas have it, or the time is over; returns those that have it then."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 while len(self.holders(level, sequence)) < count:

@@ -30,7 +30,8 @@ async def catch_up(
 ) -> bool:
     """Applies what the archive has after the store's position; whether there was anything.
 
-    Whatever goes wrong with the archive is logged and no error: there is another way. A failed store is one.
+    A fault of the archive is logged and is not an error, since a copy can be fetched instead. A failed store
+    is an error.
     """
     start, began = store.position, clock.monotonic()
     wakeup = Wakeup()

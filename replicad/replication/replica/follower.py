@@ -1,10 +1,11 @@
 """The replica's side of replication: connects, agrees, streams or bootstraps, and begins again after any end.
 
-Its states and the moves between them stand in `link_state.py`.
+Its states and the moves between them are in `link_state.py`.
 
 Whatever the primary proposes, this side lets nothing replace its data unless `may_bootstrap` says so. An
 exchange of the data that has begun is done to its end, also when the session or `run` ends meanwhile, and a
-session begins with the store open if there is data. A failed store is no link error: it ends `run`.
+session begins with the store open if there is data. A failed store is not an error of the link: it ends
+`run`.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class Follower:
     ) -> None:
         """`on_change` is called after the link's state or the bootstrap's progress changed; `on_welcome` when
         somebody was found to follow, `on_nodes` when that one says which other nodes there are; `archive` is
-        looked into before a new copy is fetched. With `discard` whatever is here is replaced by a copy
+        looked into before a new copy is fetched. With `discard` all data that is here is replaced by a copy
         first."""
         self._discard = discard
         self._archive = archive
@@ -299,8 +300,8 @@ class Follower:
         me = self._identity
         at = self._whereabouts()
 
-        # Taken before HELLO goes out: the age of what this session says is counted from here until a heartbeat
-        # echoes a later time.
+        # Taken before HELLO goes out: the age of what this session says is counted from here until a
+        # heartbeat echoes a later time.
         self._asked_at = self._env.clock.awake()
 
         connection.send(
@@ -509,6 +510,7 @@ class Follower:
         self.link.high_watermark = max(
             HighWatermark(self._position().epoch, sequence), self.link.high_watermark or HighWatermark(0, 0)
         )
+
         now = clock.awake()
         if heartbeat is None:
             self.freshness.heard(sequence, now)

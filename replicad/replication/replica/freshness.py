@@ -111,8 +111,8 @@ HEARTBEATS = 3
 def lag_sequences(
     applied: int, newest: int | None, newest_age_seconds: float | None, heartbeat_seconds: float
 ) -> int | None:
-    """How far a replica is behind the primary of all: None when that one's newest is not known, or was heard
-    of too long ago. What came with the log says nothing: it may be the oldest of much that is on its way."""
+    """How far a replica is behind the primary of all: None when it does not know the primary's newest, or
+    heard it too long ago. What came with the log says nothing: much more may be on its way behind it."""
     if newest is None or newest_age_seconds is None or newest_age_seconds > HEARTBEATS * heartbeat_seconds:
         return None
     return max(0, newest - applied)

@@ -186,6 +186,9 @@ class Receiver:
         last = self._acknowledged
         if ack == last:
             return
+
+        # The first acknowledgement and one that somebody waits for go out at once. After many bytes the
+        # primary's window may be full, so that is not waited for either.
         awaited = last is None or self._asked_through > last.durable
         if awaited or self._unacknowledged_bytes >= ACK_BYTES:
             self._acknowledge_now(ack)
@@ -205,8 +208,8 @@ class Receiver:
 
 
 def _epoch(message: LogFrames) -> int | None:
-    """That of the first frame: a chunk never holds two epochs. None where there is no whole header, which the
-    store refuses."""
+    """The epoch of the first frame: a message never holds two. None without a whole header, which the store
+    refuses."""
     payload = message.payload
     if len(payload) < kernels.FRAME_HEADER_BYTES:
         return None

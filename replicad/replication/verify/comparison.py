@@ -174,7 +174,7 @@ class Comparison:
             await self._list(pair, mine.start, mine.end)
             return
 
-        # The side that holds more splits: the boundaries of the other side could leave a part of any size.
+        # The side that holds more splits: between boundaries of the other side, a part could have any size.
         splits_mine = mine.size_bytes >= theirs.size_bytes
         splitter, other = (pair.mine, pair.theirs) if splits_mine else (pair.theirs, pair.mine)
 
@@ -262,5 +262,5 @@ def _bounds(parts: Sequence[RangeDigest]) -> list[bytes | None]:
 
 
 def _limit(parts: Sequence[RangeDigest]) -> int:
-    """Whoever holds more than this in a range of one of these parts holds something else there."""
+    """A node that holds more than this in the range of one of these parts has other data there."""
     return max(DIGESTED_BYTES_MIN, *(2 * part.size_bytes for part in parts))

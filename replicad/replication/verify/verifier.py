@@ -143,6 +143,7 @@ class Verifier:
                 await asyncio.sleep(min(RETRY_SECONDS_MAX, max(self._options.interval_seconds, 0.1)))
 
         self.comparison = None
+
         result = Result(
             sequence=sequence,
             at_us=self._env.clock.wall_us(),

@@ -9,7 +9,7 @@
     16  header (a msgpack map), then payload (raw bytes)
 
 Lengths are checked against the limits before anything is kept, and memory grows with what arrived, not with
-what was announced. After an error a decoder is of no use any more: the stream cannot be resynchronised.
+what was announced. A decoder cannot be used after an error: it does not know where the next message begins.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ class MessageDecoder:
                 header_crc, payload_crc, kind, zero, header_length, payload_length = PREFIX.unpack_from(
                     view, offset
                 )
+
                 # Before the body is waited for: a peer must not make this node keep more than the limit.
                 self._check_lengths(kind, zero, payload_length)
 

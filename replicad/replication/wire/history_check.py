@@ -12,7 +12,7 @@ from replicad.types import Epoch, HistoryHash, Position, Sequence
 
 
 def check_same(theirs: Position, mine: Position | None, *, peer: str) -> None:
-    """Raises DivergedError unless both are one; None is not known (any more), and says nothing."""
+    """Raises DivergedError unless both are equal. None, which the log no longer knows, says nothing."""
     if mine is not None and mine != theirs:
         raise DivergedError(f"the {peer} says it is at {theirs} where this node is at {mine}")
 

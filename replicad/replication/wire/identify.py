@@ -38,7 +38,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """What a node tells of itself beside who it is: its addresses, and the nodes that it follows through."""
+    """What a node says of itself in addition to who it is: its addresses, and its path to the primary."""
 
     replication: str = ""
     clients: str = ""

@@ -3,8 +3,8 @@
     asker ── STANDING ──> asked          both judge what they heard (`roles.judge`)
     asker <── STANDING ── asked
 
-Whoever is stopped meanwhile finds the message when it runs again, so a primary that was replaced while it
-stood still hears of that even when nobody waits for its answer any more.
+A node that stood still finds the message when it runs again. So a primary that was replaced meanwhile hears
+of it, even when the asker has stopped waiting for an answer.
 """
 
 from __future__ import annotations

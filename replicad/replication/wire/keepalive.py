@@ -1,4 +1,4 @@
-"""Heartbeats out, silence in: what both sides run beside everything else after the identification."""
+"""Heartbeats out, silence in: what both sides run during all that follows the identification."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The messages of a session (proto/wire.md): what each says, field by field, and their encoding.
 
-A message is declared once, with the check of each field beside its type; the fields are the keys of its
+A message is declared once, with the check of each field next to its type; the fields are the keys of its
 header map, in order. A key that this version does not know is ignored; a missing or ill-typed one is a
 ProtocolError. MessageKind numbers and keys are on the wire and never change their meaning.
 """
@@ -283,7 +283,7 @@ class Ask(Message):
 
 @message(MessageKind.WANT_MARK)
 class WantMark(Message):
-    """Asks for a mark in the log, held for so long; the mark itself is the answer."""
+    """Asks for a mark in the log that is held for `seconds`; the mark itself is the answer."""
 
     mark: bytes = wire(headers.id16)
     seconds: int = wire(headers.u32)
@@ -349,7 +349,7 @@ class StandingMessage(Message):
 
 @message(MessageKind.HANDOVER)
 class Handover(Message):
-    """A primary that takes no writes asks its replica to be ready at `position`, in at most so long."""
+    """A primary that takes no writes asks its replica to be ready at `position` within `within_ms`."""
 
     node: bytes = wire(headers.id16)
     database: bytes = wire(headers.id16)
