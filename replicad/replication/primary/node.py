@@ -395,7 +395,7 @@ class PrimaryNode:
         self._tell_nodes(session, ())
         self.waits.changed()
 
-        # After log-gone the replica comes again, and the next agreement offers a copy. Time does not mend a
+        # After log-gone the replica comes again, and the next session decides anew. Time does not mend a
         # divergence, so that is not retried.
         try:
             await sender.run()
