@@ -28,7 +28,7 @@ LOCKED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint coverage lock types format bench bench-large crash faults rot sim torture bombs teeth fuzz asan ubsan tsan nightly install clean
+.PHONY: help setup demo test test-all check lint coverage lock types format bench bench-large crash faults rot sim torture bombs teeth fuzz asan ubsan tsan nightly install clean
 
 ##@ Begin here
 
@@ -46,10 +46,15 @@ demo: $(INSTALLED)  ## a primary and two replicas on real data, killed and compa
 # Side by side, one more than there are processors: many tests wait for processes that they started.
 WORKERS ?= $(shell expr $$(nproc) + 1)
 
-test: $(INSTALLED)  ## run the tests (TESTS=tests/store chooses, PYTEST_FLAGS=… adds, WORKERS=0 one by one)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_FLAGS) $(TESTS)
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-check: $(S3_INSTALLED) lint types test  ## what CI runs: lint, types and tests, backups to S3 too
+test: $(INSTALLED)  ## run the tests but the long ones (TESTS=tests/store: all of these; PYTEST_FLAGS=… adds, WORKERS=0 one by one)
+	$(PYTEST) $(if $(TESTS),,-m 'not long') $(PYTEST_FLAGS) $(TESTS)
+
+test-all: $(INSTALLED)  ## run all tests, the long ones too
+	$(PYTEST) $(PYTEST_FLAGS) $(TESTS)
+
+check: $(S3_INSTALLED) lint types test-all  ## what CI runs: lint, types and tests, backups to S3 too
 
 lint: $(INSTALLED)  ## ruff, formatting, the order of the layers, circles of imports
 	$(BIN)/ruff check .
@@ -61,7 +66,7 @@ lint: $(INSTALLED)  ## ruff, formatting, the order of the layers, circles of imp
 	$(BIN)/python tests/lint_english.py
 
 coverage: $(COVERAGE_INSTALLED)  ## lines and branches that the tests of TESTS reach, in build/coverage
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov=replicad --cov-branch \
+	$(PYTEST) --cov=replicad --cov-branch \
 		--cov-report=term:skip-covered --cov-report=html:build/coverage $(PYTEST_FLAGS) $(TESTS)
 
 types: $(INSTALLED)  ## mypy --strict

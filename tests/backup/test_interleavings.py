@@ -17,6 +17,8 @@ from tests.support.manual_clock import ManualClock
 from tests.support.stores import fill, small_options
 from tests.support.target_world import DAY_SECONDS, Actor, World
 
+pytestmark = pytest.mark.long
+
 RUNS = int(os.environ.get("INTERLEAVINGS", "60"))
 FIRST = int(os.environ.get("INTERLEAVINGS_FIRST", "0"))
 DAY_US = 24 * 3600 * 1_000_000

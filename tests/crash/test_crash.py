@@ -13,6 +13,8 @@ from tests.crash.states import Thoroughness
 from tests.crash.workloads import WORKLOADS
 from tests.support.memory_filesystem import MemoryFileSystem
 
+pytestmark = pytest.mark.long
+
 SEED = 1
 SLICE = Limits(
     first=Thoroughness(contents=8, orders=8, mixtures=2),

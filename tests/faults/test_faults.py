@@ -14,6 +14,8 @@ from tests.faults.every import SCRIPTS, calls, plans, play
 from tests.faults.plan import Plan
 from tests.support.memory_filesystem import MemoryFileSystem
 
+pytestmark = pytest.mark.long
+
 EVERY = {"store": 7, "backup": 19, "restore": 29, "replica": 19, "rejoin": 23}
 
 

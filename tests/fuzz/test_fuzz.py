@@ -18,6 +18,8 @@ from tests.fuzz.corpus import CORPUS, REPOSITORY, corpus_of, target_of
 from tests.fuzz.readers import READERS, Reader
 from tests.fuzz.search import search
 
+pytestmark = pytest.mark.long
+
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0.5"))
 SEED = 1
 

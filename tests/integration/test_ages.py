@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import pytest
 import redis
 
 from replicad.cli.demonstration.processes import HOST, free_ports
 from tests.support.daemons import Cluster, Daemon, follows
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.long
 
 LIMITED = {"link": {"max_staleness_seconds": 0.5, "idle_seconds": 20.0}}
 ROLES = {"stood_still_seconds": 0.5, "ask_seconds": 0.5, "meet_seconds": 0.1}

@@ -23,6 +23,8 @@ from tests.server.harness import RawClient, encode_request
 from tests.support.daemons import SMALL, Cluster, Daemon, follows
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 CLIENTS = {"buffered_bytes_max": 32 * MIB, "output_bytes_max": 4 * MIB, "clients_max": 4000}
 SLACK_BYTES = 64 * MIB
 BOUND_BYTES = CLIENTS["buffered_bytes_max"] + SLACK_BYTES

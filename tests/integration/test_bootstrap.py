@@ -12,6 +12,8 @@ from tests.support.interruptions import interrupt, load
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 SLOW = {"file_chunk_bytes": 8192, "copy_window_bytes": 16384}
 
 

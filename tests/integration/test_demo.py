@@ -9,11 +9,14 @@ import sys
 from io import StringIO
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from replicad.cli.demonstration.library import standard_library
 from replicad.cli.demonstration.reporter import Reporter
 from replicad.cli.demonstration.story import Demonstration
+
+pytestmark = pytest.mark.long
 
 SOME_FILES = 150
 SECONDS_MAX = 120

@@ -14,6 +14,8 @@ from tests.support.daemons import Cluster, Daemon, follows
 from tests.support.load import fill
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 STORE = {"log_retention_bytes": 0, "log_disk_floor_bytes": 0}
 
 

@@ -6,10 +6,13 @@ import random
 import threading
 import time
 
+import pytest
 import redis
 
 from tests.support.daemons import Cluster, Daemon, follows
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.long
 
 ROUNDS = 3
 LOG = "log"

@@ -19,6 +19,8 @@ from tests.support.load import fill
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 
 def behind_proxy(cluster: Cluster, **link: object) -> tuple[Daemon, Daemon, Proxy]:
     """A primary and a replica that streams from it through a proxy."""

@@ -16,6 +16,8 @@ from replicad.state import NodeState
 from tests.support.daemons import Cluster, Daemon, follows, sequence_of
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 QUICK = {"roles": {"stood_still_seconds": 0.5, "ask_seconds": 0.5, "meet_seconds": 0.1}}
 
 

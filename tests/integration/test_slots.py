@@ -8,9 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.daemons import Cluster, Daemon, follows
 from tests.support.load import fill
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.long
 
 FORGETFUL = {"store": {"log_retention_bytes": 0}}
 

@@ -17,6 +17,8 @@ from tests.integration.test_roles import QUICK, fill, joins, pair, standing
 from tests.support.daemons import Cluster, Daemon, follows
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 DYING = Path(__file__).parents[1] / "support" / "dying.py"
 
 

@@ -21,6 +21,8 @@ from tests.support.open_files import open_files
 from tests.support.tampering import flip_byte, tamper
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 VERIFY_SECONDS = 60
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.native.sanitized import REPOSITORY, RUNTIMES
 
+pytestmark = pytest.mark.long
+
 CHOSEN = os.environ.get("SANITIZERS", "").split()
 
 

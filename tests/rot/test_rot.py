@@ -8,6 +8,8 @@ from tests.rot.check import check
 from tests.rot.damage import flips, judge, swaps
 from tests.rot.subject import subject
 
+pytestmark = pytest.mark.long
+
 
 def test_without_damage_all_is_right() -> None:
     """The judge finds nothing wrong in what was written."""

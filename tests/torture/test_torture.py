@@ -11,6 +11,8 @@ import pytest
 from tests.torture.judge import Violation, check_order
 from tests.torture.plan import NODES, draw_plan
 
+pytestmark = pytest.mark.long
+
 
 def test_nothing_promised_is_broken(tmp_path: Path) -> None:
     """Whatever befalls processes, links and disks, what was acknowledged stays, and all end up equal."""
