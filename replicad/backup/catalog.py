@@ -108,16 +108,21 @@ def merged(old: Catalog, alive: Iterable[BackupId], metas: Mapping[BackupId, Rea
     """The catalog of the backups in `alive`; those not in `old` are in `metas`."""
     wanted = set(alive)
     known = {entry.info.id: entry for entry in old}
+
     before: dict[str, int] = {}
     """Shared files of the last entry of `old` that was passed."""
     shown: dict[str, int] = {}
     """Those of the last entry of the result."""
     result: list[CatalogEntry] = []
+
+    # While the entry before is the same in `old` and in the result, the differences that `old` has recorded
+    # fit as they are. After an entry that was left out or is new they are computed again, until both agree.
     aligned = True
     for id in sorted(wanted | known.keys()):
         entry = known.get(id)
         if entry is not None:
             _advance(before, entry)
+
         if id not in wanted:
             aligned = False
         elif entry is not None and id not in metas and aligned:
@@ -134,8 +139,10 @@ def merged(old: Catalog, alive: Iterable[BackupId], metas: Mapping[BackupId, Rea
             else:
                 assert entry is not None
                 fresh, now = entry, dict(before)
+
             added = {name: size for name, size in now.items() if name not in shown}
             dropped = frozenset(name for name in shown if name not in now)
+
             result.append(replace(fresh, added=added, dropped=dropped))
             shown = dict(now)
             aligned = shown == before

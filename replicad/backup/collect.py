@@ -100,14 +100,22 @@ class Collector:
         target = self._target
         listed = target.list(names.META)
         self._read_metas(listed, without=delete)
+
         self._delete_metas(listed, delete)
+
+        # Claims of the dead are revoked before it is decided what is needed, because a claim keeps its files.
         self._revoke_dead(target.list(names.META))
+
+        # Files are listed before documents: a backup that is published between the two listings is seen with
+        # its files.
         files = self._all_files()
         listed = target.list(names.META)
         needed = self._needed(listed)
         garbage = {name: size for name, size in files.items() if not needed.holds(name)}
+
         removed = self._remove(garbage, listed)
         self._forget_done(target.list(names.META))
+
         return Collected(
             backups=tuple(sorted(delete)),
             files=len(removed),
@@ -217,9 +225,12 @@ class Collector:
     def _needed(self, listed: Iterable[str]) -> _Needed:
         listed = set(listed)
         needed = _Needed()
+
+        # The meta of a revoked claim is not a backup, however late it was published, and must not keep files.
         revoked = {claim for name in listed if (claim := names.claim_of_revoked(name))}
         self._delete_revoked(listed, revoked)
         self._read_metas(listed)
+
         for name in listed:
             id = names.id_of_meta(name)
             claim = names.claim_of_pending(name)

@@ -53,19 +53,32 @@ class Creation:
             raise InvalidArgument(
                 f"metadata has {len(self.metadata)} bytes; at most {METADATA_BYTES_MAX} are kept"
             )
+
+        # The claim comes before any look at the target: a removal that begins now sees what this backup
+        # relies on, and one that began before is seen by it.
         tables = self.source.state.tables if self.options.share_table_files else ()
         relied_on = [f"{names.table_identity(meta)}.sst" for meta in tables]
         held = claim(self.env, self.target, relied_on, all_attachments=self.attachments is not None)
+
+        # A request that failed may still arrive later. While `publishing` is true giving up therefore revokes
+        # the claim for good.
         publishing = False
         try:
             copies = _Copies(self, held)
             meta = copies.run()
+
+            # The last look before publication: a claim that was given up may have lost files that it relied
+            # on, and a source may have let go of what was being copied.
             held.check()
             self.flow.stop.check()
             self.source.check()
+
             publishing = True
             self.target.write(names.meta_name(held.id), [encode_meta(meta)])
             publishing = False
+
+            # Without the claim nothing shows whether a removal still counted what it relied on, so the files
+            # are looked for once more.
             if not held.safely_published():
                 copies.raise_unless_all_there(meta.files)
         except BaseException:
@@ -73,9 +86,9 @@ class Creation:
             with contextlib.suppress(Exception):
                 held.withdraw(was_publishing=publishing)
             raise
-        with contextlib.suppress(
-            OSError, StoreError
-        ):  # The backup is there; a claim left over goes by itself.
+
+        # The backup is there; a claim left over goes by itself.
+        with contextlib.suppress(OSError, StoreError):
             held.release()
         return meta
 
@@ -110,11 +123,16 @@ class _Copies:
         source, target = self._source, self._target
         extra = self._wanted()
         shared = self._creation.options.share_table_files
+
+        # Listed only after the claim, and after the removals under way were read (`__init__`): what is left
+        # may be relied on.
         if shared:
             self._look(target.list(names.SHARED))
         if extra:
             self._look(target.list(names.ATTACHMENTS))
+
         placed = [(meta, self._place(meta) if shared else None) for meta in source.state.tables]
+
         jobs: list[Callable[[], _Copied]] = []
         done = []
         for meta, place in placed:
@@ -122,13 +140,21 @@ class _Copies:
                 done.append(_Copied(_shared_file(meta, place), written=False))
             else:
                 jobs.append(self._table_job(meta, place))
+
+        # Log, options and manifest are different in each backup, so they are always copied. An attachment has
+        # to be read before its digest tells whether the target has it.
         jobs += [self._log_job(tail) for tail in source.log]
         jobs += [self._attachment_job(item) for item in extra]
         jobs += [self._small_job(path, data) for path, data in self._small_files().items()]
+
         self._expect([meta for meta, place in placed if place is None or not self._there_at(place)], extra)
         done += run_all(self._env, self._creation.options.max_background_operations, jobs)
+
+        # A file that somebody else wrote may not be durable yet, and the meta must not name what a crash
+        # could take away.
         settle(target, [copied.file.name for copied in done if not copied.written])
         self.raise_unless_all_there([copied.file for copied in done])
+
         written = {copied.file.name: copied.file.size_bytes for copied in done if copied.written}
         return BackupMeta(
             id=self._claim.id,
@@ -209,9 +235,13 @@ class _Copies:
                     )
                 else:
                     copied = _shared_file(meta, place)
+
+                # A table whose bytes do not have its digest raises here, and the target then keeps no file of
+                # that name.
                 self._target.write(copied.name, self._flow.checked(file, meta.size_bytes, meta.sha256))
             finally:
                 file.close()
+
             self._file_done()
             return _Copied(copied, written=True)
 
@@ -241,16 +271,21 @@ class _Copies:
             try:
                 size = attachment.size_bytes
                 hash = hashlib.sha256()
+
+                # Read twice: the name contains the digest, and it is needed before the first byte is written.
                 for _ in self._attachment_bytes(attachment, hash):
                     pass
                 sha256 = hash.digest()
                 attachment.check(sha256)
+
+                # Several attachments may have the same content: only the first of them writes it.
                 name = self._name_of(names.attachment_identity(sha256))
                 written = not self._is_there(name, size) and self._is_first(name)
                 if written:
                     self._target.write(name, self._attachment_chunks(attachment, sha256))
             finally:
                 attachment.close()
+
             self._file_done()
             copied = BackupFile(path=item.name, name=name, size_bytes=size, sha256=sha256, kind="attachment")
             return _Copied(copied, written)
@@ -302,9 +337,13 @@ class _Copies:
     def raise_unless_all_there(self, files: Iterable[BackupFile]) -> None:
         files = list(files)
         there = dict(self._target.list(f"{names.PRIVATE}{self._claim.id}/"))
+
+        # A listing of a shared prefix returns the files of all backups, so it is made only when this one has
+        # some there.
         for prefix, kind in ((names.SHARED, "shared"), (names.ATTACHMENTS, "attachment")):
             if any(file.kind == kind for file in files):
                 there |= self._target.list(prefix)
+
         for file in files:
             found = there.get(file.name)
             if found is None:

@@ -86,6 +86,7 @@ class DirectoryTarget:
         fs = self._env.fs
         path = self._path(name)
         staged = self._root / UNFINISHED / self._staged_name()
+
         try:
             fs.make_directories(staged.parent)
             try:
@@ -93,14 +94,20 @@ class DirectoryTarget:
                 try:
                     for chunk in chunks:
                         file.append(chunk)
+
+                    # Before the rename: after a crash a name without its content would count as the whole
+                    # file.
                     if self._sync:
                         file.sync()
                 finally:
                     file.close()
+
                 self._put(staged, path)
             except BaseException:
                 fs.unlink(staged)
                 raise
+
+            # The new name is durable only when its directory is.
             if self._sync:
                 fs.sync_directory(path.parent)
         except OSError as error:
@@ -159,7 +166,11 @@ class DirectoryTarget:
     def _ages(self, paths: Mapping[str, Path]) -> dict[str, float]:
         if not paths:
             return {}
+
         fs = self._env.fs
+
+        # A file written now tells the time by the same clock that dated the others: a file server need not
+        # agree with the clock of this machine.
         probe = self._root / UNFINISHED / self._staged_name()
         fs.make_directories(probe.parent)
         try:
@@ -167,6 +178,7 @@ class DirectoryTarget:
             now_ns = self._modified_ns(probe)
         finally:
             fs.unlink(probe)
+
         found = {}
         for name, path in paths.items():
             with contextlib.suppress(FileNotFoundError):

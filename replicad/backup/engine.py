@@ -75,6 +75,7 @@ class BackupEngine(BackupEngineReadOnly):
         what was copied. InvalidArgument for a target within a database.
         """
         check_apart(self.target, *_directories_of(source))
+
         with self._operation("the backup", progress) as flow:
             if attachments is not None and isinstance(source, Database):
                 flow.stop.pause(CLOCK_STEP_SECONDS)  # What was written before the call is older than the cut.
@@ -91,9 +92,9 @@ class BackupEngine(BackupEngineReadOnly):
                 ).run()
             finally:
                 opened.close()
-        with contextlib.suppress(
-            OSError, StoreError
-        ):  # The backup is there, whoever cannot be told more of it.
+
+        # The backup is there: a target that now cannot be listed must not make it look failed.
+        with contextlib.suppress(OSError, StoreError):
             infos = {info.id: info for info in self._refresh()}
             return infos.get(meta.id) or summary(meta, 0)
         return summary(meta, 0)
@@ -185,17 +186,20 @@ class BackupEngine(BackupEngineReadOnly):
         some that cannot be read and may be its own, and NotFoundError when there is no log of it.
         """
         self._raise_if_closed()
+
         chosen = find_database(archived_databases(self.target), database_id, "archived log")
         if damaged := self.get_corrupted_backups():
             raise InvalidArgument(
                 f"backups that cannot be read may be those of database {chosen.hex()}: delete them first: "
                 + ", ".join(map(str, sorted(damaged)))
             )
+
         if own := [info.id for info in self._readable() if info.database_id == chosen]:
             raise InvalidArgument(
                 f"database {chosen.hex()} has backups, which its log belongs to: delete them first: "
                 + ", ".join(map(str, own))
             )
+
         names = self.target.list(database_prefix(chosen))
         self.target.delete(list(names))
         return sum(names.values())

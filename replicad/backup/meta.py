@@ -99,6 +99,9 @@ def encode_meta(meta: BackupMeta) -> bytes:
         raise InvalidArgument(
             f"metadata has {len(meta.metadata)} bytes; at most {METADATA_BYTES_MAX} are kept"
         )
+
+    # An `owner` that is missing means that any revocation of the id is for this backup; an empty one is read
+    # the same way, so it is left out.
     return envelope.encode(
         META_KIND,
         {
@@ -133,6 +136,7 @@ def encode_meta(meta: BackupMeta) -> bytes:
 def decode_meta(data: bytes) -> BackupMeta:
     """Raises CorruptionError or NewerFormatError."""
     body = envelope.decode(META_KIND, data)
+
     try:
         meta = BackupMeta(
             id=BackupId(_number(body["id"])),
@@ -157,6 +161,9 @@ def decode_meta(data: bytes) -> BackupMeta:
         )
     except (ValueError, TypeError, KeyError, AttributeError, InvalidArgument) as error:
         raise CorruptionError(f"not a backup: {error}", offset=0) from error
+
+    # A database file and an attachment may have the same path, because they go to different directories. Two
+    # files of one kind would overwrite each other.
     for paths in (meta.attachments, meta.database_files):
         if len({file.path for file in paths}) != len(paths):
             raise CorruptionError("not a backup: two files have one path", offset=0)

@@ -55,12 +55,14 @@ class LogArchiver:
         self._confirmed: Position | None = None
         """What was archived when the target was last the one that it was: for status."""
         self._unconfirmed = False
+
         self.options = options or ArchiveOptions()
         self.archived: Position | None = None
         """Through where the target has the log; None until the target has told."""
         self.gap: tuple[int, int] | None = None
         """Sequence numbers that were gone from the log before they were archived."""
         self.archived_bytes = 0
+
         self._target = target
         self._database = database
         self._cursor: LogCursor | None = None
@@ -170,6 +172,9 @@ class LogArchiver:
         prefix = database_prefix(database.database_id)
         found = objects_of(self._target.list(prefix))
         oldest = database.oldest_log_sequence
+
+        # An object is of this history only if the position after it is the one that the log has there. Below
+        # the oldest log there is nothing to compare it with.
         ours = None
         for each in sorted(found, key=lambda each: each.last, reverse=True):
             if each.last + 1 < oldest:
@@ -177,12 +182,17 @@ class LogArchiver:
             if each.last <= database.durable_sequence and database.position_at(each.last) == each.end:
                 ours = each
                 break
+
         if ours is not None:
             self._group = self._open_group(found, ours)
             self.archived = ours.end
             return
+
+        # Nothing at the target joins the log that is left: the archive begins again where the log does, and
+        # what is missing between the two is the gap.
         newest = max((each.last for each in found if each.last < oldest), default=oldest - 1)
         self.gap = (newest + 1, oldest - 1) if newest < oldest - 1 else None
+
         start = database.position_at(oldest - 1)
         if start is None:
             raise LogGoneError(oldest, database.oldest_log_sequence)
@@ -216,6 +226,7 @@ class LogArchiver:
         """About one object's worth, all of one epoch."""
         if self._cursor is None:
             self._cursor, self._carried = self._database.read_log(after.sequence + 1), None
+
         size_bytes, epoch, self._exhausted = 0, None, False
         while size_bytes < self.options.object_bytes:
             chunk = self._carried or self._cursor.next()
@@ -223,9 +234,13 @@ class LogArchiver:
             if chunk is None:
                 self._exhausted = True
                 return
+
+            # The name and the header of an object give one epoch, so a frame of the next one waits for the
+            # next object.
             if epoch is not None and chunk.position.epoch != epoch:
                 self._carried = chunk
                 return
+
             epoch = chunk.position.epoch
             size_bytes += len(chunk.frames)
             yield chunk
@@ -262,6 +277,9 @@ class LogArchiver:
         previous = self._database.position_at(first.first - 1)
         if previous is None:
             return  # Gone from the log: the small ones stay as they are.
+
+        # Made of the local log, which `_tell_hold` keeps for it, so that nothing has to be fetched from the
+        # target.
         chunks: list[LogChunk] = []
         cursor = self._database.read_log(first.first)
         try:
@@ -274,6 +292,9 @@ class LogArchiver:
             return
         finally:
             cursor.close()
+
+        # The last chunk may go beyond the group. The small objects go only after the large one is there, so
+        # the log at the target is complete at every moment.
         chunks[-1] = _through(chunks[-1], last)
         whole = self._write(chunks, previous)
         self._target.delete([each.name for each in group if each.name != whole.name])

@@ -96,19 +96,27 @@ def check_log(
 ) -> LogCheck:
     """`bases` are the backups of that database, `epochs` what the newest of them knows of its history."""
     problems: list[LogProblem] = []
+
     try:
         log = look_at_log(target, database_id, tuple(epochs))
     except CorruptionError as error:
         problems.append(LogProblem(name=str(error.path), reason=error.reason))
+
+        # A header that cannot be read is a problem of its own. Names alone still show the gaps.
         log = ArchivedLog(tuple(objects_of(target.list(f"{PREFIX}{database_id.hex()}/"))), {})
+
+    # A backup that is not on the line of history has no log after it. The oldest of the others is where the
+    # log has to begin.
     usable = [base for base in bases if is_on_line(base.position, log.forks)]
     newest = max(log.objects, key=lambda each: (each.epoch, each.last))
     base = min(usable, key=lambda base: base.position.sequence, default=None)
     start = _before(log.objects[0]) if base is None else base.position
+
     if checksums:
         flow.meter.expect(len(log.objects), sum(each.size_bytes for each in log.objects))
         jobs = [_check_job(target, each, flow) for each in log.objects]
         problems += [problem for problem in run_all(env, workers, jobs) if problem is not None]
+
     return LogCheck(
         database_id=database_id,
         objects=len(log.objects),

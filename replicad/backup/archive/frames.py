@@ -99,10 +99,13 @@ def _checked(chunk: LogChunk | None, walk: FrameWalk, each: LogObject) -> LogChu
 def check_object(target: Target, each: LogObject) -> int:
     """Reads the whole object; raises CorruptionError unless it holds what its name says. Its bytes."""
     previous = read_header(target, each).previous
+
     end, commit_time_us, size_bytes = previous, 0, HEADER_BYTES
     for chunk in read_piece(target, LogPiece(each, previous.sequence, each.last), previous):
         end, commit_time_us = chunk.position, chunk.commit_time_us
         size_bytes += len(chunk.frames)
+
+    # A restore chooses objects by their names alone, so each part of the name has to be true.
     said, found = (each.end, each.commit_time_us), (end, commit_time_us)
     if said != found:
         raise CorruptionError(
@@ -112,6 +115,7 @@ def check_object(target: Target, each: LogObject) -> int:
             expected=said,
             got=found,
         )
+
     if size_bytes != each.size_bytes:
         raise CorruptionError(
             "there is something after the last frame",

@@ -66,29 +66,37 @@ def line_from(
 
     `start` has to be on the line; whether its hash agrees shows when the frames are read.
     """
+    # An epoch counts only up to the fork of a later one: what it holds beyond was thrown away by a promotion.
     limits = {epoch: limit_of(epoch, forks) for epoch in {each.epoch for each in objects}}
     usable = []
     for each in objects:
         limit = limits[each.epoch]
         if each.epoch >= start.epoch and (limit is None or each.first <= limit):
             usable.append((each.first, each.last if limit is None else min(each.last, limit), each))
+
     pieces: list[LogPiece] = []
     gaps: list[Gap] = []
     at = start.sequence
     while goal is None or at < goal:
+        # Two nodes may archive in different pieces, and a small object stays for a moment beside the large
+        # one that replaces it. So several may hold the next frame.
         covering = [(last, each) for first, last, each in usable if first <= at + 1 <= last]
         if covering:
             last, each = max(covering, key=lambda pair: (pair[0], pair[1].epoch))
             through = Sequence(last if goal is None else min(last, goal))
+
+            # Pieces have to join: beyond the first gap only further gaps are of interest.
             if not gaps:
                 pieces.append(LogPiece(each, at, through))
             at = Sequence(through)
             continue
+
         following = [first for first, last, _ in usable if first > at + 1]
         if not following:
             if goal is not None:
                 gaps.append(Gap(Sequence(at + 1), None))
             break
+
         next_first = min(following)
         gaps.append(Gap(Sequence(at + 1), Sequence(next_first - 1)))
         at = Sequence(next_first - 1)

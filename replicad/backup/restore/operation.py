@@ -87,8 +87,13 @@ class Restoration:
         """Raises LockedError, InvalidArgument, CorruptionError, DiskFullError, StoppedError."""
         destination, env, flow = self.destination, self.env, self.flow
         self._check()
+
+        # Held to the end, so that no process opens the database while it is being replaced.
         with destination.held():
             database, attachments = self._look()
+
+            # Nobody changes a table, so tables may be hard links to what is here. Attachments belong to the
+            # application, which may write into them: each becomes a file of its own.
             gather(
                 env,
                 self.target,
@@ -110,19 +115,29 @@ class Restoration:
                     flow,
                     link=False,
                 )
+
             files = {path: self._staged_files / name for path, name in database.names.items()}
             staged = {path: self._staged_attachments / name for path, name in attachments.names.items()}
             built = destination.staging / "database"
             position = build(env, files, built, self.meta, self._log())
             self._check_goal(position)
+
+            # The report names the database that is replaced, so it is made while that one is still there.
             report = self._report(database, attachments, position, destination.present_id())
+
             flow.stop.check()
+
+            # New attachments go before the database, and those that replace a file after it: until the
+            # database is replaced, whatever fails leaves the old one with its attachments as they were.
             place = destination.attachments
             places.settle(env.fs, place, attachments.in_place)
             places.put_in_place(env.fs, place, staged, replacing=False)
             options = [path for path in files if path.startswith("OPTIONS-")]
             put_in_place(env, built, destination, files[options[0]] if options else None)
             places.put_in_place(env.fs, place, staged, replacing=True)
+
+            # Last of all: an attempt that is cut short before this leaves what it has verified to the next
+            # one.
             if self.meta.attachments:
                 env.fs.remove_tree(self._staged_attachments)
             env.fs.remove_tree(destination.staging)
@@ -181,6 +196,7 @@ class Restoration:
     ) -> RestoreReport:
         meta, missing = self.meta, (*database.missing, *attachments.missing)
         fetched = sum(file.size_bytes for file in missing)
+
         return RestoreReport(
             id=meta.id,
             path=self.destination.path,

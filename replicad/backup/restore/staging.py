@@ -75,16 +75,21 @@ def look(
     files = tuple(files)
     sizes = {file.size_bytes for file in files}
     wanted = {_identity_of(file) for file in files}
+
+    # A .part was never verified. Hashing is slow, so only files of a size that is asked for are read.
     staged = {staging / name: size for name, size in env.fs.files(staging).items() if not name.endswith(PART)}
     candidates = [(path, size) for path, size in (staged | dict(beside)).items() if size in sizes]
     flow.meter.expect(len(candidates), sum(size for _, size in candidates))
     jobs = [_identify_job(env, path, size, flow) for path, size in candidates]
+
+    # A file is known by its content alone: its name may be an old one, and it may have been damaged since.
     known: dict[Identity, Path] = {}
     identities: dict[Path, Identity] = {}
     for (path, _), identity in zip(candidates, run_all(env, workers, jobs), strict=True):
         if identity in wanted:
             known.setdefault(identity, path)
             identities[path] = identity
+
     in_place = frozenset(
         file.path
         for file in files
@@ -92,6 +97,7 @@ def look(
     )
     others = [file for file in files if file.path not in in_place]
     names = _staged_names(others)
+
     here: dict[str, Path] = {}
     for file in others:
         own, identity = staging / names[file.path], _identity_of(file)
@@ -149,6 +155,8 @@ def gather(
     fs = env.fs
     files = tuple(file for file in files if file.path not in found.in_place)
     fs.make_directories(staging)
+
+    # Refused before anything is fetched: a restore that cannot succeed does not fill the disk first.
     elsewhere = [file for file in files if found.here.get(file.path, staging).parent != staging]
     needed = found.missing_bytes + (0 if link else sum(file.size_bytes for file in elsewhere))
     free = fs.free_bytes(staging)
@@ -157,6 +165,8 @@ def gather(
             f"{staging.parent}: {needed} bytes have to be fetched or copied and {RESERVE_BYTES} stay in "
             f"reserve, {free} are free"
         )
+
+    # A name without .part promises a whole file, so a copy gets it only when it is complete.
     for file in files:
         source, path = found.here.get(file.path), staging / found.names[file.path]
         if source is not None and source != path:
@@ -164,12 +174,15 @@ def gather(
             fs.unlink(part)
             (link_or_copy if link else copy_file)(fs, source, part)
             fs.rename(part, path)
+
     flow.meter.expect(len(found.missing), found.missing_bytes)
     run_all(
         env,
         workers,
         [_fetch_job(env, target, staging / found.names[file.path], file, flow) for file in found.missing],
     )
+
+    # An earlier attempt may have been for another backup: what only that one needs is removed.
     wanted = {found.names[file.path] for file in files}
     for name in fs.files(staging):
         if name not in wanted:

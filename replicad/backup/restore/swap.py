@@ -44,17 +44,25 @@ def build(
     `log` continues the backup. Raises CorruptionError when files, list and manifest do not agree.
     """
     fs = env.fs
+
+    # Built anew each time: an earlier attempt may have applied log in this directory.
     fs.remove_tree(directory)
     for file in meta.database_files:
         path = directory / file.path
         fs.make_directories(path.parent)
         link_or_copy(fs, files[file.path], path)
+
+    # Each file is whole by itself; only the manifest shows whether they belong together.
     state = load(fs, directory)
     check_manifest(state, meta, directory)
+
+    # Without any log the tables are the position already.
     log = iter(log)
     first = next(log, None)
     if first is None and meta.position == meta.flushed:
         return meta.position
+
+    # What is put in place has no log, so the log of the backup and the archived log go into tables here.
     with open_database(directory, NO_COMPACTION, env=env, role="replica") as database:
         if database.position != meta.position:
             raise CorruptionError(
@@ -64,6 +72,7 @@ def build(
                 expected=meta.position,
                 got=database.position,
             )
+
         while first is not None:
             if database.stalled:
                 database.flush()
