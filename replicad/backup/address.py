@@ -29,8 +29,11 @@ def parse_target(where: str) -> Path | str:
         raise ConfigError("the target has no name: it is a directory, or a URL such as s3://bucket/prefix")
     if "\0" in where:
         raise ConfigError(f"{where!r} is not the name of a target")
+
+    # fsspec takes `a::b` for a chain of file systems.
     if "::" in where and _ALMOST.match(where):
         raise ConfigError(f"{where}: a target is one place, not a chain of them")
+
     match = _URL.fullmatch(where)
     if match is None:
         if _ALMOST.match(where):
@@ -38,9 +41,11 @@ def parse_target(where: str) -> Path | str:
                 f"{where!r} is neither a path nor a URL: write scheme://place, or ./{where} for a directory"
             )
         return Path(where)
+
     scheme, place = match[1].lower(), match[2]
     if scheme in LOCAL_SCHEMES:
         return _local(where, place)
+
     parts = place.rstrip("/").split("/")
     if not parts[0]:
         raise ConfigError(f"{where}: the URL names no place; write {scheme}://NAME or {scheme}://NAME/PREFIX")

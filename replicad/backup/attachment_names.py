@@ -35,11 +35,14 @@ def name_problems(names: Iterable[str]) -> list[str]:
             usable.append(name)
         else:
             found.append(problem)
+
+    # On a file system that takes two names for one, the second file would overwrite the first.
     files: dict[tuple[str, ...], str] = {}
     for name in usable:
         if (other := files.get(_folded(name))) is not None:
             found.append(_same(other, name))
         files[_folded(name)] = name
+
     for name in usable:
         parts = _folded(name)
         for length in range(1, len(parts)):
@@ -62,16 +65,19 @@ def _problem_alone(name: str) -> str | None:
         return f"attachment {name!r}: its name is not UTF-8; give it another one with Attachment(path, name)"
     except InvalidArgument as error:
         return f"attachment {error}"
+
     longest = max(name.split("/"), key=lambda part: len(part.encode()))
     if len(longest.encode()) > PART_BYTES_MAX:
         return (
             f"attachment {_short(name)}: {_short(longest)} has {len(longest.encode())} bytes; "
             f"a file's name has at most {PART_BYTES_MAX}"
         )
+
     if len(encoded) > NAME_BYTES_MAX:
         return (
             f"attachment {_short(name)}: its name has {len(encoded)} bytes; at most {NAME_BYTES_MAX} can be"
         )
+
     if _folded(name)[0] == _folded(STAGING)[0]:
         return f"attachment {name!r}: names in {STAGING}/ are those of the restore itself"
     return None

@@ -75,6 +75,8 @@ def read_shelf(env: Env, target: Target, workers: int, *, believe: bool) -> Back
             try:
                 data = _read(target, id)
                 digest = hashlib.sha256(data).digest()
+
+                # The digest is that of the entry, so parsing the meta would give what the entry says.
                 if id in entries and entries[id].meta_sha256 == digest:
                     known.add(id)
                 else:
@@ -84,6 +86,9 @@ def read_shelf(env: Env, target: Target, workers: int, *, believe: bool) -> Back
             except OSError as error:
                 if not is_bad_medium(error):
                     raise
+
+                # A bad sector is damage to this one file. The cause is kept: for a removal it is an error of
+                # the disk, because the meta itself may be whole.
                 damaged[id] = CorruptionError(
                     f"the medium does not give it back: {error}",
                     path=f"{target.url}/{names.meta_name(id)}",
@@ -99,7 +104,7 @@ def read_shelf(env: Env, target: Target, workers: int, *, believe: bool) -> Back
 
 
 def is_bad_medium(error: OSError) -> bool:
-    """Whether it tells of this file and not of the way to the target."""
+    """Whether the error is one of this file and not of the way to the target."""
     return error.errno == errno.EIO
 
 

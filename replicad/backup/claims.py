@@ -5,9 +5,9 @@
        ├──► withdrawn (its maker gave up)
        └──► doubted ──► revoked (a collection took its maker for dead)
 
-Whoever makes a backup first publishes a pending meta that names every shared file it relies on, and then
-looks what is there; whoever removes files first publishes which, and then looks who needs them. So one of
-the two sees the other, however long either pauses. It is the same with a claim whose maker seems dead: the
+A maker of a backup first publishes a pending meta that names every shared file it relies on, and then looks
+what is there; a removal first publishes which files it removes, and then looks who needs them. So one of the
+two sees the other, however long either pauses. It is the same with a claim whose maker seems dead: the
 collection first publishes its doubt, and then looks whether the backup is published; the maker first
 publishes, and then looks whether it is doubted. A revocation is for good: what was revoked is never a backup,
 whenever its maker wakes, so nobody has to know how long that may take.
@@ -145,7 +145,7 @@ def claim(env: Env, target: Target, relied_on: Iterable[str], *, all_attachments
 
 
 def highest_id(listed: Iterable[str]) -> BackupId:
-    """The highest id in names under `meta/`, of whatever became of it; 0 when there is none."""
+    """The highest id in names under `meta/`, whatever became of its backup; 0 when there is no id."""
     highest = BackupId(0)
     for name in listed:
         claimed = names.claim_of_pending(name) or names.claim_of_revoked(name) or names.claim_of_doubted(name)

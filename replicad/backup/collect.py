@@ -5,10 +5,10 @@
 What a backup names, and what one that is being made relies on, is never removed; nor is anything under a
 name that is not ours. Cut short at any moment, it leaves files that the next one removes.
 
-No clock and no pause of anybody makes a removal wrong. Who seems dead, by the target's clock, may sleep: a
-revocation is for good, and a maker that wakes finds it. What a removal published may be removed at any later
-moment: its document stays until it is done or, when its remover died, until none of those files is there,
-and no file is ever written under a name that another one had.
+No clock and no pause of anybody makes a removal wrong. A maker that seems dead, by the target's clock, may
+only sleep: a revocation is for good, and a maker that wakes finds it. What a removal published may be removed
+at any later moment: its document stays until it is done or, when its remover died, until none of those files
+is there, and no file is ever written under a name that another one had.
 """
 
 from __future__ import annotations
@@ -184,14 +184,14 @@ class Collector:
 
     @property
     def _at_once(self) -> bool:
-        """Whoever asks knows that no backup is being made."""
+        """The caller knows that no backup is being made."""
         return self._grace_seconds == 0
 
     def _forget_done(self, listed: Iterable[str]) -> None:
         """Removals whose every file is gone, and doubts that came to nothing.
 
-        Revocations stay, because nobody knows when their makers wake, unless whoever asks knows that there
-        are none.
+        Revocations stay, because nobody knows when their makers wake, unless the caller knows that there are
+        no such makers.
         """
         listed = set(listed)
         removals = {name: read_collection(self._target, name) for name in listed if names.is_collection(name)}
@@ -243,7 +243,7 @@ class Collector:
         return needed
 
     def _delete_revoked(self, listed: set[str], revoked: set[_Claim]) -> None:
-        """What was revoked is no backup, though its maker published it later and died before it looked."""
+        """What was revoked is not a backup, even if its maker published it later and died before looking."""
         late = {
             name
             for id in {id for id, _ in revoked}

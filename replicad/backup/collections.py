@@ -16,7 +16,7 @@ DOUBTED_KIND = "doubted-backup"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
-    """Whoever makes a backup must not rely on these files any more, nor write them under these names."""
+    """A maker of a backup must not rely on these files any more, nor write them under these names."""
 
     started_us: int
     """For people."""

@@ -60,6 +60,9 @@ def choose_database(
     ids = set(there)
     if wanted is not None:
         return find_database(ids, wanted)
+
+    # A directory that holds a database gets only that one, even where the target has but one other: it would
+    # be replaced by mistake.
     if present is not None:
         for id in (present.id, present.parent):
             if id in ids:
@@ -68,6 +71,7 @@ def choose_database(
             raise NotFoundError(
                 f"there is no backup of the database at the destination ({present.id.hex()}); {_those(ids)}"
             )
+
     if not ids:
         raise NotFoundError("there is no backup to begin with")
     if len(ids) > 1:

@@ -1,4 +1,4 @@
-"""A target that is a directory: write beside, sync, rename, sync the directory."""
+"""A target that is a directory: write under `tmp/`, sync, rename, sync the directory."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ class BackupEngine(BackupEngineReadOnly):
         """Removes files that no backup needs, and what backups left that died while they were made.
 
         One that is being made, here or elsewhere, is taken for dead when nothing was heard of it for
-        `grace_seconds` (by default those of the options); 0 is for when there surely is none.
+        `grace_seconds` (by default those of the options); 0 is for when surely no backup is being made.
         """
         return self._collect(lambda ids: [], grace_seconds)
 

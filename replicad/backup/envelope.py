@@ -42,20 +42,26 @@ def decode(kind: str, data: bytes) -> dict[str, Any]:
         raise CorruptionError(f"this is no {kind} document", offset=0)
     if found != kind:
         raise CorruptionError("another kind of document", offset=0, expected=kind, got=found)
+
     head = _HEAD.match(data)
     assert head is not None
     if not data.endswith(_END):
         raise CorruptionError("the document is cut short", offset=len(data))
+
+    # The checksum comes before the parser, which then sees only what was written.
     content = data[head.end() : -len(_END)]
     if (actual := _digest(kind, content)) != head[2]:
         raise CorruptionError(
             "checksum of the document", offset=0, expected=head[2].decode(), got=actual.decode()
         )
+
     try:
         body = json.loads(content)
         version = body["version"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorruptionError(f"not a {kind} document: {error}", offset=head.end()) from error
+
+    # A document of a later version is whole: a reader that is too old says so and does not call it damaged.
     if not isinstance(version, int) or version > VERSION:
         raise NewerFormatError(f"{kind} document of version {version}; this program reads up to {VERSION}")
     return dict(body)

@@ -29,13 +29,16 @@ class FsspecTarget:
             import fsspec
         except ImportError:
             raise ConfigError(f"{url}: backups to URLs need fsspec: pip install 'replicad[remote]'") from None
+
         self.url = url
         try:
             fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             raise ConfigError(f"{url}: {error}") from error
+
         if _is_local(fs):
             raise ConfigError(f"{url} is a directory of this machine: write its path, so that it is synced")
+
         self._fs: Any = fs
         self._root = str(root).rstrip("/")
         protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
@@ -90,15 +93,20 @@ class FsspecTarget:
             raise
 
     def _write(self, path: str, chunks: Iterable[Bytes]) -> None:
+        # A file must not be seen before it is whole. Where one that is being written can be seen, it is
+        # written in one request.
         if self._at_once:
             data = b"".join(bytes(chunk) for chunk in chunks)
             with self._asking():
                 self._fs.pipe_file(path, data)
             return
+
+        # Without `autocommit` the file appears with `commit`, and an upload that fails is discarded.
         with self._asking():
             if self._protocol not in OBJECT_STORES:
                 self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
             file = self._fs.open(path, "wb", autocommit=False)
+
         try:
             for chunk in chunks:
                 with self._asking():
@@ -109,6 +117,7 @@ class FsspecTarget:
             with contextlib.suppress(Exception):  # What is wrong was raised already.
                 file.discard()
             raise
+
         with self._asking():
             file.commit()
 
@@ -129,6 +138,8 @@ class FsspecTarget:
         wanted = list(names)
         if not wanted:
             return {}
+
+        # The store dates its files by its own clock, so a file written now tells what time it is there.
         self.write(_PROBE, [b"-"])
         found: dict[str, float] = {}
         try:
@@ -141,6 +152,7 @@ class FsspecTarget:
             return {}  # Somebody else asked at the same time, or nobody knows.
         finally:
             self.delete([_PROBE])
+
         return found
 
     @contextlib.contextmanager

@@ -2,9 +2,9 @@
 
     meta/target-<id>        empty
 
-A directory whose disk is not mounted, or a bucket that was made anew, is there and is not the target. Whoever
-uses a target again and again remembers a marker, and goes on only where that still is. Nobody removes one, so
-two that make the first at the same time both find theirs later.
+A directory whose disk is not mounted, or a bucket that was made anew, is there and is not the target. A
+user that comes back to a target remembers a marker, and goes on only where that still is. Nobody removes one,
+so two that make the first at the same time both find theirs later.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class BackupInfo:
     metadata: bytes
 
     def as_dict(self) -> dict[str, Any]:
-        """For machines. Metadata that is no text becomes {"hex": …}."""
+        """For machines. Metadata that is not text becomes {"hex": …}."""
         return {
             "id": self.id,
             "database_id": self.database_id.hex(),

@@ -87,12 +87,16 @@ class BackupEngineReadOnly:
 
     def get_latest_backup_info(self, database_id: bytes | str | None = None) -> BackupInfo | None:
         """The newest backup whose meta can be read, of any database, or of one: its id, or in hex the
-        beginning of it. Raises NotFoundError when there is no backup of that one."""
+        beginning of it. Raises NotFoundError when that database has no backup."""
         self._raise_if_closed()
         infos = self._quickly().infos
         if database_id is not None:
             chosen = find_database((info.database_id for info in infos), database_id)
             infos = tuple(info for info in infos if info.database_id == chosen)
+
+        # A catalog lists a backup whose meta was damaged since, so the meta itself is read. One that a disk
+        # does not give back is passed over like a damaged one; any other error is one of the way to the
+        # target.
         for info in reversed(infos):
             try:
                 read_meta(self.target, info.id)
@@ -214,7 +218,7 @@ class BackupEngineReadOnly:
 
         Everything is fetched, verified and synced first; until the very end the old database is what opens.
         Tables that are there already are kept. `wal_dir` is where its log will be, by default where it was;
-        `attachments` where those go, by default `path`/attachments, beside what else is there. With `dry_run`
+        `attachments` where those go, by default `path`/attachments; other files there stay. With `dry_run`
         nothing is changed, and the report says what would be.
 
         A directory with another database is refused, unless that one is a copy of this one.
@@ -385,7 +389,7 @@ class BackupEngineReadOnly:
         """Something that copies: it can be stopped, is limited, and tells how far it is."""
         stop = OperationStop(what)
         try:
-            # Entered first: whoever closes the engine meanwhile finds it here, or it finds the engine closed.
+            # Entered first: a close in another thread finds it here, or it finds the engine closed.
             self._running.add(stop)
             self._raise_if_closed()
             yield Flow(

@@ -37,11 +37,15 @@ def check_list(meta: BackupMeta, url: str) -> None:
 def check_manifest(state: ManifestState, meta: BackupMeta, directory: Path) -> None:
     """Raises CorruptionError unless the manifest is this backup's, and its tables are in the list."""
     listed = {(file.path, file.size_bytes, file.sha256) for file in meta.database_files}
+
+    # A table that is not in the list is not fetched: the database would lack it, or open another one of its
+    # name.
     for table in state.tables:
         if (table.name, table.size_bytes, table.sha256) not in listed:
             raise CorruptionError(
                 f"the manifest names a table that the backup has not ({table.name})", path=directory, offset=0
             )
+
     expected = (meta.database_id.hex(), meta.flushed, True)
     found = (state.database_id.hex(), state.flushed, state.copy)
     if found != expected:

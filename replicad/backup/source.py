@@ -127,11 +127,14 @@ class DirectorySource:
         self._fs = env.fs
         self._core = _open_copy(env, path)
         core = self._core
+
         self.position = core.log.written
         self.state = replace(core.state, copy=True)
         self.commit_time_us = core.log.frames.commit_time_us
         self.taken_us: int | None = None
         self.options = options_for_copy(core.options, core.unknown_options)
+
+        # Log that the tables hold is not part of the copy, and neither is a segment without a frame.
         self._paths = {
             segment.path.name: segment.path
             for segment, length in core.log.extent()

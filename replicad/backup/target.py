@@ -55,7 +55,7 @@ class SettlingTarget(Target, Protocol):
     process that died, or whose disk failed, before the name was synced."""
 
     def settle(self, names: Iterable[str]) -> None:
-        """Makes those of these files durable that are there, whoever wrote them."""
+        """Makes those of these files durable that are there, also those that somebody else wrote."""
         ...
 
 
@@ -69,7 +69,7 @@ class DatingTarget(Target, Protocol):
 
 
 def ages_seconds(target: Target, names: Iterable[str]) -> dict[str, float]:
-    """Ages by the clock of the target; empty where it has none. The clocks of whoever uses it never count."""
+    """Ages by the clock of the target; empty where it has none. The clocks of its users never count."""
     return target.ages_seconds(names) if isinstance(target, DatingTarget) else {}
 
 

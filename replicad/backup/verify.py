@@ -80,6 +80,7 @@ def verify(
     wanted = listed if ids is None else sorted(set(ids))
     if missing := set(wanted) - set(listed):
         raise NotFoundError(f"{target.url} holds no backup {min(missing)}")
+
     metas: dict[BackupId, BackupMeta] = {}
     problems: list[Problem] = []
 
@@ -95,15 +96,21 @@ def verify(
             pass  # It was deleted meanwhile.
 
     run_all(env, workers, [lambda id=id: read(id) for id in wanted])  # type: ignore[misc]
+
     files = {file_key(file): file for meta in metas.values() for file in meta.files}
     found = _look(env, target, list(files.values()), checksums=checksums, flow=flow, workers=workers)
     damaged = {file.name for file, _ in found}
+
     problems += [
         Problem(name=names.meta_name(id), reason=reason, expected=None, got=None, backups=(id,))
         for id, meta in metas.items()
         for reason in _misfits(target, meta, manifest=checksums and not meta.names & damaged)
     ]
+
     verified = tuple(wanted)
+
+    # Another backup may share a damaged file, so the metas of all are read to name every backup that it
+    # breaks.
     if found:
         others = [id for id in listed if id not in wanted]
         known = len(problems)
@@ -123,6 +130,7 @@ def verify(
             )
             for file, damage in found
         ]
+
     return Verification(
         backups=verified,
         checksums=checksums,
@@ -154,9 +162,11 @@ class _Damage:
 def _look(
     env: Env, target: Target, files: list[BackupFile], *, checksums: bool, flow: Flow, workers: int
 ) -> list[tuple[BackupFile, _Damage]]:
+    # One listing for each directory instead of a request for each file.
     there: dict[str, int] = {}
     for prefix in {file.name.split("/")[0] + "/" for file in files}:
         there |= target.list(prefix)
+
     found: list[tuple[BackupFile, _Damage]] = []
     whole = []
     for file in files:
@@ -167,6 +177,8 @@ def _look(
             found.append((file, _Damage("the file has another size", file.size_bytes, size)))
         else:
             whole.append(file)
+
+    # A file that is missing or has another size is damaged already: only the others are read.
     if checksums:
         flow.meter.expect(len(whole), sum(file.size_bytes for file in whole))
         jobs = [_content_job(target, file, flow) for file in whole]

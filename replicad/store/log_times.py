@@ -62,8 +62,11 @@ def _within(core: Core, segment: Segment, commit_time_us: int) -> Sequence:
     """The segment's first batch is too early; what is sought is in it, or follows it."""
     file = core.catalog.open(segment)
     try:
+        # Looking for the last number extends the sparse index to the whole segment.
         nearest_mark(file, segment, core.database_id, segment.last_sequence)
         marks = [mark for mark in list(segment.marks) if mark[1] < segment.size_bytes]
+
+        # The first mark is the beginning of the segment, which is too early.
         low, high = 1, len(marks)
         while low < high:
             middle = (low + high) // 2
@@ -71,9 +74,11 @@ def _within(core: Core, segment: Segment, commit_time_us: int) -> Sequence:
                 low = middle + 1
             else:
                 high = middle
+
         start = Sequence(marks[low - 1][0] + 1)
     finally:
         file.close()
+
     cursor = LogCursor(core.catalog, core.database_id, start)
     try:
         while (chunk := cursor.next()) is not None:

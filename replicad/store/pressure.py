@@ -41,6 +41,7 @@ def pressure(
     for needed in NEEDED_BY_WRITES:
         if needed in no_room:
             return Pressure(no_room[needed], DiskFullError)
+
     waiting: str | None = None
     work: Work = "flush"
     if sealed >= options.memtables_max - 1:
@@ -49,9 +50,12 @@ def pressure(
         waiting, work = f"{level0} tables in level 0 wait to be compacted", "compaction"
     if waiting is None:
         return None
+
+    # Waiting helps only while the work that is waited for can go on by itself.
     if work in no_room:
         return Pressure(f"{waiting}, and {no_room[work]}", DiskFullError)
     if work == "compaction" and damage is not None:
         stopped = f"compaction stopped at damage, {damage.reason}; restore a backup or promote a replica"
         return Pressure(f"{waiting}, and {stopped}", CorruptionError)
+
     return Pressure(waiting)

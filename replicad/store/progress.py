@@ -31,14 +31,17 @@ class LogProgress:
         self.visible: int = recovered.sequence
         self.durable = recovered.sequence
         self.durable_position = recovered
+
         self.failure: BaseException | None = None
         self.closed = False
         self.ended = False
         """Closed or failed."""
         self.forked = False
         """This process is a child of the one that opened the database."""
+
         self.visible_when_durable = visible_when_durable
         self.changed = bells or Bells()
+
         self._watching = threading.RLock()
         """Guards what follows. Reentrant: a finalizer may write, and tell of it, wherever memory is taken."""
         self._listeners: tuple[Callable[[], None], ...] = ()

@@ -73,6 +73,7 @@ def split(
     """
     cursor = snapshot.encoded_scan(start, end, family=family)
     parts: list[RangeDigest] = []
+
     at, pending = start, b""
     while True:
         digest, size_bytes = hashlib.sha256(), 0
@@ -83,15 +84,20 @@ def split(
                 page += cursor.encoded_page(part_bytes - len(page))
             digest.update(page)
             size_bytes += len(page)
+
+            # One pair ahead: a range ends only where a short boundary parts its last pair from the next one.
+            # Without such a boundary it goes on.
             pending = cursor.encoded_page(1)
             if not pending:
                 break
             boundary = _boundary_before(_first_key(pending), page)
             if boundary is not None:
                 break
+
         if not pending:
             parts.append(RangeDigest(at, end, size_bytes, digest.digest()))
             return parts
+
         assert boundary is not None
         parts.append(RangeDigest(at, boundary, size_bytes, digest.digest()))
         if len(parts) == parts_max:

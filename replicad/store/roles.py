@@ -47,21 +47,31 @@ def promote(core: Core, writes: WritePath, epoch_id: bytes, at_least: int) -> Ep
         raise InvalidArgument("the database takes writes already")
     if len(epoch_id) != EPOCH_ID_BYTES:
         raise InvalidArgument(f"an epoch's id has {EPOCH_ID_BYTES} bytes, not {len(epoch_id)}")
+
+    # From here on neither writes nor frames change the last position.
     last = writes.begin_change()
+
     try:
         epoch = max(last.epoch + 1, at_least)
         if epoch > EPOCH_MAX:
             raise InvalidArgument(f"the last epoch is {EPOCH_MAX}; there is no {epoch}")
+
+        # The manifest will say that the log was durable through `last`, so it has to be.
         _sync(core, last)
+
         record = EpochRecord(Epoch(epoch), epoch_id, last)
         epochs = core.state.epochs
         core.record(Edit(copy=False, owned=last, synced=last, epochs=(*epochs, record)))
+
+        # The manifest has decided: after a crash here the next opening writes the epoch record. Only where
+        # there is no room for that is the promotion taken back.
         try:
             _sync_through(core, writes.begin_epoch(record))
         except DiskFullError:
             _take_back(core, epochs)
             raise
     except BaseException:
+        # A store that failed takes neither writes nor frames: the next opening follows the manifest.
         if core.progress.failure is None:
             writes.end_change("replica")
         raise
@@ -75,6 +85,9 @@ def finish_promotion(core: Core, writes: WritePath) -> None:
     pending = [record for record in core.state.epochs if record.epoch > position.epoch]
     if not pending:
         return
+
+    # The epoch begins where the log ended when the manifest was written. A log that ends elsewhere now has
+    # lost something, or got what is not its own.
     if pending[0].fork != position:
         raise CorruptionError(
             f"the manifest's epoch {pending[0].epoch} does not begin where the log ends",
@@ -82,6 +95,7 @@ def finish_promotion(core: Core, writes: WritePath) -> None:
             expected=pending[0].fork,
             got=position,
         )
+
     writes.begin_change()
     _sync_through(core, writes.begin_epoch(pending[0]))
     writes.end_change("owner")

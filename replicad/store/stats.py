@@ -1,4 +1,4 @@
-"""What `Database.stats` tells."""
+"""What `Database.stats` reports."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from replicad.store.table.meta import LEVELS
 
 def collect(core: Core) -> dict[str, Any]:
     """Plain values only, so that it can go into JSON. Bytes and seconds, as the names say."""
+    # Leases have no timer: one that is over must not be counted.
     core.leases.expire()
+
     version = core.version
     families = {family.record.name: family.metas() for family in version.live()}
     metas = [[meta for levels in families.values() for meta in levels[level]] for level in range(LEVELS)]
     segments = core.catalog.segments()
     tables = [meta for level in metas for meta in level]
     cache = core.cache
+
     memtables = any(family.active.entries for family in version.live()) + len(version.sealed)
+
     return {
         "levels": [
             {"tables": len(level), "bytes": sum(meta.size_bytes for meta in level)} for level in metas

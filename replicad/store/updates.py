@@ -109,9 +109,11 @@ class UpdateIterator:
             core.progress.raise_if_ended()
         if self._closed:
             raise InvalidArgument("the iterator of updates is closed")
+
         cursor, self._cursor = self._cursor, None
         if cursor is None:
             cursor = LogCursor(core.catalog, core.database_id, self._wanted)
+
         try:
             chunk = cursor.next(CHUNK_BYTES)
             if chunk is not None:
@@ -145,12 +147,14 @@ def _updates(chunk: LogChunk) -> list[Update]:
 
 def position_at(core: Core, sequence: Sequence) -> Position | None:
     """The position after the batch that holds `sequence`; None when the log no longer tells."""
+    # Some positions are known without reading a frame.
     for known in (core.version.flushed, core.progress.durable_position):
         if known.sequence == sequence:
             return known
     for segment in core.catalog.segments():
         if segment.header.previous.sequence == sequence:
             return segment.header.previous
+
     try:
         check_start(core, sequence)
         cursor = LogCursor(core.catalog, core.database_id, sequence)
@@ -160,6 +164,7 @@ def position_at(core: Core, sequence: Sequence) -> Position | None:
             cursor.close()
     except LogGoneError:
         return None
+
     if chunk is None:
         return None
     frame = kernels.FrameHeader.decode(chunk.frames)

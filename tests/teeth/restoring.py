@@ -11,9 +11,8 @@ RESTORING = (
         trap=14,
         name="installing removes the old tables first",
         file="replicad/store/copies/checkpoint.py",
-        old="    fs.make_directories(directory)\n    tables = []\n",
-        new="    fs.make_directories(directory)\n    tables = []\n"
-        "    for stale in old:\n        fs.unlink(directory / stale)\n",
+        old="    tables = []\n",
+        new="    tables = []\n    for stale in old:\n        fs.unlink(directory / stale)\n",
         caught_by=(crash("bootstrap"),),
     ),
     Mutation(

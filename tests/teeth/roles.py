@@ -26,8 +26,8 @@ ROLES = (
         trap=5,
         name="a promotion does not record its epoch in the manifest",
         file="replicad/store/roles.py",
-        old="epochs=(*epochs, record)))\n        try:",
-        new="epochs=epochs))\n        try:",
+        old="epochs=(*epochs, record)))\n",
+        new="epochs=epochs))\n",
         caught_by=("tests/store/test_roles.py::test_a_crash_before_the_epoch_is_in_the_log_leaves_it_begun",),
     ),
     Mutation(

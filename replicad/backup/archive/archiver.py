@@ -83,7 +83,7 @@ class LogArchiver:
         return self._log_bytes(1 if archived is None else archived.sequence + 1)
 
     def is_due(self, seconds_since: float) -> bool:
-        """Whether to step now, so many seconds after the last one: a sealed segment does not wait."""
+        """Whether to step now, `seconds_since` the last step: a sealed segment does not wait."""
         archived = self.archived
         if archived is None or seconds_since >= self.options.seconds:
             return True
@@ -108,8 +108,8 @@ class LogArchiver:
     def step(self) -> bool:
         """Archives some of what is durable; whether that was a whole object's worth, so that there is more.
 
-        Of what comes while it works nothing is said: each object is a request that somebody pays for, so it
-        waits until the next step is due. Raises what the target raises.
+        What is committed while it works does not count: each object is a request that somebody pays for, so
+        that waits until the next step is due. Raises what the target raises.
         """
         try:
             if self.archived is None:

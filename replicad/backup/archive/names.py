@@ -59,7 +59,7 @@ def database_prefix(database_id: DatabaseId) -> str:
 
 
 def parse_object(name: str, size_bytes: int) -> LogObject | None:
-    """None for a name that is none of ours."""
+    """None for a name that is not one of ours."""
     match = _NAME.fullmatch(name)
     if match is None or int(match["first"]) > int(match["last"]):
         return None

@@ -1,4 +1,4 @@
-"""Attachments on their way to where they belong, beside what else is there and is left alone.
+"""Attachments on their way to where they belong; other files there are left alone.
 
 Everything that could keep one from getting there is found before anything is changed.
 """
@@ -38,8 +38,11 @@ def check_places(
 def _check_apart(destination: Destination, paths: Iterable[str], target: Path | None) -> None:
     """No attachment among files of ours: in the database's directory, in its log's, or at the target."""
     place = destination.attachments.resolve()
+
+    # The usual place is within the database's directory, where a name is kept for it.
     if place.is_relative_to(destination.usual_attachments.resolve()):
         return
+
     for ours in (destination.path, destination.wal_dir, target):
         if ours is None:
             continue
@@ -48,6 +51,9 @@ def _check_apart(destination: Destination, paths: Iterable[str], target: Path | 
             raise InvalidArgument(
                 f"attachments cannot go to {place}: {ours} has files of replicad; name another directory"
             )
+
+        # A directory of ours may lie within `place`: then only an attachment whose path leads there is
+        # refused.
         if not ours.is_relative_to(place):
             continue
         for path in paths:
@@ -65,11 +71,13 @@ def _check_obstacles(fs: FileSystem, place: Path, paths: Iterable[str]) -> None:
             if parent == place or not parent.is_relative_to(place):
                 break
             directories.setdefault(parent, path)
+
         if fs.exists(place / path) and _is_directory(fs, place / path):
             raise InvalidArgument(
                 f"{place / path} is a directory, and an attachment is a file there: move it away, or name "
                 "another directory for attachments"
             )
+
     for directory, path in directories.items():
         if fs.exists(directory) and not _is_directory(fs, directory):
             raise InvalidArgument(
@@ -97,7 +105,7 @@ def present(fs: FileSystem, place: Path, files: Iterable[BackupFile]) -> dict[Pa
 
 
 def settle(fs: FileSystem, place: Path, paths: Iterable[str]) -> None:
-    """Makes those durable that are in place, whoever wrote them."""
+    """Makes those durable that are in place already, also those that somebody else wrote."""
     parents = set()
     for path in paths:
         fs.sync_file(place / path)

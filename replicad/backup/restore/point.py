@@ -55,22 +55,30 @@ def point_at_time(target: Target, log: ArchivedLog, bases: Many[BackupInfo], tim
     """The state after the last batch that was committed at that time or before it."""
     base = _newest(log, [base for base in bases if base.commit_time_us <= time_us], "that time")
     line = log.from_base(base.position)
+
     pieces: list[LogPiece] = []
     for piece in line.pieces:
+        # Commit times never go back, so an object whose last frame is in time is in time as a whole.
         if piece.object.commit_time_us <= time_us:
             pieces.append(piece)
             continue
+
+        # The first object that ends too late holds the batch at which to stop.
         through = _last_until(target, piece, time_us)
         if through > piece.after:
             pieces.append(LogPiece(piece.object, piece.after, through))
         return Point(base, tuple(pieces), line.end, _standstill(target, line.pieces, through))
+
     if line.gaps:
         raise _gap(base, line, "that time")
+
+    # All the log that there is, is older. Only a mark shows that nothing more was committed until then.
     end = pieces[-1].object.end if pieces else base.position
     sequence = pieces[-1].through if pieces else end.sequence
     known_us = log.known_until(end) if end.sequence == sequence else None
     if known_us is not None and known_us >= time_us:
         return Point(base, tuple(pieces))
+
     raise NotKnownYet(sequence, known_us, max((mark.time_us for mark in log.marks), default=None))
 
 

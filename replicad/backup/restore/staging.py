@@ -4,7 +4,7 @@ A file counts as here when its bytes have the SHA-256 of the list, whatever its 
 the manifest of the old database included, which may be what is damaged.
 
     <sha256>-<n>         the n-th of the files with this content, whole, verified and synced
-    <sha256>-<n>.part    none yet
+    <sha256>-<n>.part    not yet whole: it is being written, or an attempt was cut short
 
 No name of the backup is a name here, so whatever files are called, none meets another, or our own.
 """

@@ -16,6 +16,7 @@ PREFIX = b'{"replicad":"'
 def explain_backup(data: bytes, *, entries: bool) -> Explanation:
     kind = envelope.kind_of(data)
     explained = Explanation(f"{kind or 'backup'} document", len(data))
+
     try:
         match kind:
             case "backup":
@@ -49,6 +50,8 @@ def explain_backup(data: bytes, *, entries: bool) -> Explanation:
     except CorruptionError as error:
         explained.damage = Damage.of(error)
     except NewerFormatError as error:
+        # A newer version is not damage, but its checksum is not shown as right either: this program does not
+        # read it.
         explained.notes.append(str(error))
     else:
         explained.header["checksum"] = "right"
@@ -71,6 +74,7 @@ def _meta(explained: Explanation, data: bytes, entries: bool) -> None:
         "copied_bytes": meta.copied_bytes,
         "metadata_bytes": len(meta.metadata),
     }
+
     if entries:
         explained.notes += [
             f"{file.path} is {file.name}, {file.size_bytes} bytes, SHA-256 {file.sha256.hex()}"

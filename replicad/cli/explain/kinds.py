@@ -23,6 +23,8 @@ def explain(path: Path, *, entries: bool = False) -> Explanation:
     """Explains any file of ours; `entries` adds what each part holds. Raises InvalidArgument for others."""
     data = path.read_bytes()
     name = path.name
+
+    # The name counts as well: a file whose first bytes are damaged is still explained as what it is.
     if data.startswith(SEGMENT_MAGIC) or is_segment_name(name):
         return explain_segment(data, entries=entries)
     if data.startswith(MANIFEST_MAGIC) or name.startswith("MANIFEST-"):
@@ -31,10 +33,13 @@ def explain(path: Path, *, entries: bool = False) -> Explanation:
         return explain_table(data, entries=entries)
     if data.startswith(BACKUP_PREFIX):
         return explain_backup(data, entries=entries)
+
+    # These two have no magic; only their names tell.
     if name == "CURRENT":
         return explain_current(data)
     if name.startswith("OPTIONS-") and name.endswith(".toml"):
         return explain_options(data)
+
     raise InvalidArgument(
         f"{path} is no log segment, table, manifest, CURRENT or OPTIONS file, and no document of a backup"
     )

@@ -33,6 +33,7 @@ def explain_manifest(data: bytes, *, entries: bool) -> Explanation:
         explained.damage = Damage.of(error)
         return explained
     explained.header = {"database_id": database_id.hex(), "checksum": "right"}
+
     records, end, damage = decode_records(data, database_id)
     for offset, payload in records:
         try:
@@ -40,10 +41,14 @@ def explain_manifest(data: bytes, *, entries: bool) -> Explanation:
         except CorruptionError as error:
             explained.damage = Damage(offset, error.reason)
             return explained
+
         part = {"offset": offset, "length": _RECORD_HEADER_BYTES + len(payload)}
         explained.parts.append(part | _edit(edit, entries))
+
     explained.header["records"] = len(records)
     assert end >= HEADER_BYTES
+
+    # A last record that was cut is damage here: whether it was ever reported, CURRENT says.
     if damage is not None:
         explained.damage = Damage(end, damage)
     return explained
@@ -56,6 +61,7 @@ def _edit(edit: Edit, entries: bool) -> dict[str, Any]:
         value = getattr(edit, field.name)
         if value is None or value == ():
             continue
+
         match field.name:
             case "database_id":
                 shown["database_id"] = value.hex()

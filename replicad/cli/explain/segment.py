@@ -26,6 +26,7 @@ def explain_segment(data: bytes, *, entries: bool) -> Explanation:
     except CorruptionError as error:
         explained.damage = Damage.of(error)
         return explained
+
     previous = header.previous
     explained.header = {
         "database_id": header.database_id.hex(),
@@ -33,6 +34,8 @@ def explain_segment(data: bytes, *, entries: bool) -> Explanation:
         "position_before": str(previous),
         "checksum": "right",
     }
+
+    # The scan stops at the first frame that does not fit; those before it are shown all the same.
     frames = memoryview(data)[HEADER_BYTES:]
     scan = kernels.scan_frames(
         frames, header.database_id, previous.epoch, previous.sequence, previous.history_hash
@@ -42,10 +45,12 @@ def explain_segment(data: bytes, *, entries: bool) -> Explanation:
         frame = kernels.FrameHeader.decode(frames, at)
         explained.parts.append(_frame(data, HEADER_BYTES + at, frame, entries=entries))
         at += frame.size
+
     explained.header |= {"frames": scan.frames, "operations": scan.operations}
     if scan.frames:
         explained.header["position_after"] = f"{scan.epoch}:{scan.last_sequence}:{scan.history_hash:016x}"
         explained.header["durable_when_written"] = scan.durable_sequence
+
     end = HEADER_BYTES + scan.end
     if scan.stop == kernels.SCAN_PARTIAL:
         explained.damage = Damage(end, f"the file ends within a frame, after {len(data) - end} bytes of it")

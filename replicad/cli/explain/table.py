@@ -23,6 +23,8 @@ from replicad.types import OperationKind
 def explain_table(data: bytes, *, entries: bool) -> Explanation:
     explained = Explanation("table", len(data), part_name="block")
     explained.header["sha256"] = hashlib.sha256(data).hexdigest()
+
+    # The footer is where all blocks are found. Without it nothing else can be read.
     footer_offset = max(0, len(data) - FOOTER_BYTES)
     try:
         table_id, filter_, index, properties = decode_footer(data[footer_offset:])
@@ -30,6 +32,8 @@ def explain_table(data: bytes, *, entries: bool) -> Explanation:
         explained.damage = Damage.of(error, footer_offset)
         return explained
     explained.header["table_id"] = table_id.hex()
+
+    # Damage to one block does not keep the others from being shown.
     blocks = _Blocks(data, table_id, explained)
     raw_properties = blocks.read(properties)
     if raw_properties is not None:
@@ -37,6 +41,7 @@ def explain_table(data: bytes, *, entries: bool) -> Explanation:
             explained.header |= _jsonable(decode_properties(raw_properties))
         except CorruptionError as error:
             explained.damage = Damage(properties.offset, error.reason)
+
     raw_index = blocks.read(index)
     if raw_index is not None:
         try:
@@ -44,6 +49,7 @@ def explain_table(data: bytes, *, entries: bool) -> Explanation:
                 blocks.explain_data(last_key, BlockHandle(offset, length, raw_length), entries)
         except CorruptionError as error:
             blocks.damaged(Damage(index.offset, error.reason))
+
     for name, handle in (("filter", filter_), ("index", index), ("properties", properties)):
         verdict = "wrong" if blocks.read(handle) is None else "right"
         explained.parts.append(_part(handle) | {"block": name, "checksum": verdict})
@@ -81,8 +87,10 @@ class _Blocks:
 
     def explain_data(self, last_key: bytes, handle: BlockHandle, entries: bool) -> None:
         part = _part(handle) | {"block": "data", "last_key": json_bytes(last_key)}
+
         raw = self.read(handle)
         part["checksum"] = "wrong" if raw is None else "right"
+
         if raw is not None:
             try:
                 decoded = kernels.decode_block(raw)
@@ -100,6 +108,7 @@ class _Blocks:
                         }
                         for key, sequence, kind, value in decoded
                     ]
+
         self._explained.parts.append(part)
 
 

@@ -136,6 +136,7 @@ class Background:
         except MergeStopped:
             pass
         except (OSError, DiskFullError) as error:
+            # A full disk is waited out; any other failure poisons the store.
             full = isinstance(error, DiskFullError) or is_no_room(error)
             if full and core.progress.failure is None:
                 missing = f"the disk is full: {error}"
@@ -143,6 +144,7 @@ class Background:
                 core.progress.fail(error)
         except Exception as error:
             core.progress.fail(error)
+
         core.note_room(work, missing)
         return missing is None
 
@@ -245,7 +247,10 @@ def new_merge(core: Core, family: FamilyVersion, level: int, bottom: bool, stop:
     options = core.options
     if (special := core.family_options.get(family.record.name)) is not None:
         options = special.over(options)
+
+    # A table that ends where one of the next level does overlaps one less of them.
     below = family.levels[level + 1] if 0 < level < LEVELS - 1 else ()
+
     order = MergeOrder(
         family=family.record.id,
         level=level,

@@ -55,10 +55,15 @@ def _apply(core: Core) -> None:
         )
         for segment in segments
     ]
+
+    # A holder that holds more than it may lets go first, so that its log can go now.
     _enforce_holds(core, segments)
     choice = choose(facts, retention_rules(core))
+
     for segment in segments[: choice.delete]:
         core.catalog.drop_oldest(segment)
+
+    # Deletion comes first: what goes does not have to be moved.
     live = [segment for segment in segments[choice.delete :] if not segment.archived]
     for segment in live[: choice.archive]:
         core.catalog.move_to_archive(segment, now)

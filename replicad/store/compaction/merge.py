@@ -72,6 +72,7 @@ class Merge:
         self._order = order
         self._new_number = new_number
         self._stop = stop
+
         self._merger = kernels.Merger(
             snapshots=list(order.snapshots),
             bottom=order.bottom,
@@ -79,6 +80,7 @@ class Merge:
             block_bytes=order.block_bytes,
             bits_per_key=order.bits_per_key,
         )
+
         self._inputs: list[list[OpenTable]] = []
         self._runs: list[Iterator[bytes]] = []
         self._run_bytes = RUN_BYTES_MAX
@@ -160,6 +162,7 @@ class Merge:
                 expected=f"{self._entries} entries",
                 got=self._merger.entries_in,
             )
+
         written = sum(meta.entries for meta in made)
         if written != self._merger.entries_out:
             raise CorruptionError(

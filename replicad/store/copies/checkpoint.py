@@ -74,14 +74,20 @@ def write_checkpoint(
     target = target.absolute()
     if fs.exists(target):
         raise InvalidArgument(f"{target} exists; a checkpoint needs a path of its own")
+
+    # Staged and renamed as a whole: a crash leaves the temporary directory or the whole checkpoint.
     staging = target.with_name(f"{target.name}.tmp-{env.random.bytes(4).hex()}")
     try:
         with naming_full_disk(f"{target}: no room for a checkpoint"):
             fs.make_directories(staging / "wal")
+
+            # `synced` is where the log of the copy ends: a log that ends earlier is then known as corruption,
+            # and does not pass for an older checkpoint.
             position = cut.position if with_log else cut.flushed
             state = replace(cut.state, synced=position)
             if families is not None:
                 state = _only(state, {DEFAULT_FAMILY, *families})
+
             linked, copied = _copy_content(env, cut, state.tables, staging, with_log=with_log, copy=copy)
             write_options(fs, staging, 1, cut.options)
             write_state(fs, staging, state)
@@ -108,6 +114,7 @@ def _copy_content(
 ) -> tuple[int, int]:
     """(files linked, files copied)."""
     fs = env.fs
+
     linked = copied = 0
     try:
         for meta in tables:
@@ -117,6 +124,9 @@ def _copy_content(
             if copy:
                 copy_file(fs, cut.directory / meta.name, staging / meta.name)
             linked, copied = linked + done, copied + (not done)
+
+        # A segment that is still written to would grow in the copy as well, so it is copied up to the
+        # position.
         for part in cut.log if with_log else ():
             destination = staging / "wal" / part.path.name
             done = part.whole and not copy and link_or_copy(fs, part.path, destination)
@@ -126,6 +136,8 @@ def _copy_content(
     except FileNotFoundError:
         cut.raise_if_closed()
         raise
+
+    # A lease that ended meanwhile may have let files go: only a cut that is still open vouches for them.
     cut.raise_if_closed()
     fs.sync_directory(staging / "wal")
     return linked, copied
@@ -183,16 +195,25 @@ def install(env: Env, staging: Path, directory: Path, wal_dir: Path | None = Non
     fs = env.fs
     wal = directory / "wal" if wal_dir is None else wal_dir.absolute()
     check_log_is_ours(fs, directory, wal)
+
     received = load(fs, staging, of_copy=True)
     first, old = _present(fs, directory)
     fs.make_directories(directory)
+
+    # The numbers of the copy may belong to other tables here: each table gets one that this directory never
+    # used. An installation that was cut short may have left a link under it.
     tables = []
     for number, meta in enumerate(received.tables, start=first):
         target = directory / table_name(FileNumber(number))
         fs.unlink(target)
         link_or_copy(fs, staging / meta.name, target)
         tables.append(replace(meta, number=FileNumber(number)))
+
+    # CURRENT must not lead to tables whose names a crash can take away.
     fs.sync_directory(directory)
+
+    # The copy comes without log. Until all of the old log is removed, `log_replaced` tells the next opening
+    # that it is of another history.
     state = replace(
         received,
         next_file=FileNumber(first + len(tables)),
@@ -201,6 +222,8 @@ def install(env: Env, staging: Path, directory: Path, wal_dir: Path | None = Non
         log_replaced=True,
         tables=tuple(tables),
     )
+
+    # From here on the new data opens. What a crash leaves of the old below, the next opening removes.
     write_state(fs, directory, state)
     remove_log(fs, wal)
     remove_log(fs, directory / "archive")

@@ -86,6 +86,8 @@ class Cut:
         self._keeps = keeps
         """Not dropped before this is: the database."""
         self.directory = core.path
+
+        # Position, tables and log are of one moment: no batch is appended and no version published meanwhile.
         with core.write_lock, core.version_lock:
             version = core.version
             core.progress.raise_if_ended()
@@ -103,14 +105,18 @@ class Cut:
                 Snapshot(core, self.position.sequence),
             )
             parts = core.log.extent()
+
         self._snapshot = held.snapshot
         self._lease = core.leases.take(holder, seconds, bytes_max, held.bytes, held.let_go)
         try:
             core.progress.raise_if_ended()  # Who closes ends the leases that are there.
+
+            # A copy must not hold what the original could still lose in a crash.
             core.syncer.sync_through(self.position.sequence)
         except BaseException:
             self.close()
             raise
+
         self._log = [
             LogPart(segment, length)
             for segment, length in parts

@@ -38,18 +38,22 @@ def save_log(core: Core, after: Position, directory: Path) -> SavedLog:
     found = position_at(core, after.sequence)
     if found is not None and found != after:
         raise DivergedError(f"the log went through {found}, not through {after}")
+
     if last == after:
         return SavedLog(after=after, last=last, batches=0, size_bytes=0, files=())
+
     start = Sequence(after.sequence + 1)
     check_start(core, start)
     directory = directory / f"{last.epoch}-{last.sequence}-{last.history_hash:016x}"
     fs.make_directories(directory)
+
     cursor = LogCursor(core.catalog, core.database_id, start)
     files: list[Path] = []
     writer: AppendFile | None = None
     at, batches, size_bytes = after, 0, 0
     try:
         while at.sequence < last.sequence and (chunk := cursor.next(CHUNK_BYTES)) is not None:
+            # An epoch begins a new segment, in these files as in the log.
             if writer is None or chunk.position.epoch != at.epoch:
                 _finish(writer)
                 path = directory / segment_name(chunk.position.epoch, Sequence(at.sequence + 1))
@@ -57,11 +61,13 @@ def save_log(core: Core, after: Position, directory: Path) -> SavedLog:
                 writer = fs.create(path)
                 writer.append(SegmentHeader(core.database_id, chunk.position.epoch, at).encode())
                 files.append(path)
+
             writer.append(chunk.frames)
             at, batches, size_bytes = chunk.position, batches + chunk.batches, size_bytes + len(chunk.frames)
     finally:
         cursor.close()
         _finish(writer)
+
     fs.sync_directory(directory)
     return SavedLog(after=after, last=at, batches=batches, size_bytes=size_bytes, files=tuple(files))
 

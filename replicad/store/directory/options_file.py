@@ -59,11 +59,14 @@ def read_options(fs: FileSystem, path: Path) -> tuple[Options, dict[str, Any]]:
     try:
         found = tomllib.loads(data.decode())
         known, unknown = _split(found, Options)
+
+        # Keys of a newer version are kept, to be written again as they were found.
         if "families" in known:
             parts = {name: _split(one, FamilyOptions) for name, one in known["families"].items()}
             known["families"] = {name: part[0] for name, part in parts.items()}
             if later := {name: part[1] for name, part in parts.items() if part[1]}:
                 unknown["families"] = later
+
         return Options(**known), unknown
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, InvalidArgument, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: {error}") from error
@@ -136,12 +139,16 @@ def keep_options(
         try:
             known, unknown = read_options(fs, newest)
         except (ConfigError, CorruptionError) as error:
+            # The options given count, so a damaged file does not keep the database from opening.
             notes.append(f"{error}; it is replaced")
         else:
             if unknown:
                 notes.append(f"{newest}: keys that this version does not know: {', '.join(sorted(unknown))}")
             if known == options:
                 return unknown
+
+    # The new file comes before the removal of the old ones: a crash leaves both, and the highest number
+    # counts.
     number = _number(names[-1]) + 1 if names else 1
     write_options(fs, directory, number, encode_options(options, unknown))
     remove([directory / name for name in names])

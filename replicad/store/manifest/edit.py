@@ -88,27 +88,34 @@ def encode_edit(edit: Edit) -> bytes:
         values["parent"] = [edit.parent.database_id, _position(edit.parent.fork)]
     if edit.copy is not None:
         values["copy"] = edit.copy
+
     if edit.epochs is not None:
         values["epochs"] = [[record.epoch, record.id, _position(record.fork)] for record in edit.epochs]
     if edit.next_file is not None:
         values["next_file"] = edit.next_file
+
     for name in POSITIONS:
         position: Position | None = getattr(edit, name)
         if position is not None:
             values[name] = _position(position)
+
     if edit.log_replaced is not None:
         values["log_replaced"] = edit.log_replaced
     if edit.commit_time_us is not None:
         values["commit_time_us"] = edit.commit_time_us
+
+    # Every database has the default family, so only the others are written.
     if edit.families is not None:
         values["families"] = [
             [record.id, record.name, record.created] for record in edit.families.records[1:]
         ]
         values["next_family"] = edit.families.next_id
+
     if edit.add:
         values["add"] = [_table(meta) for meta in edit.add]
     if edit.drop:
         values["drop"] = list(edit.drop)
+
     return bytes(msgpack.packb(values, use_bin_type=True))
 
 
@@ -150,6 +157,8 @@ def decode_edit(data: bytes) -> Edit:
     """Reads a record whose checksum was right; raises CorruptionError if it is no edit all the same."""
     try:
         count = fields.Count(64 + len(data) // _CONTAINER_BYTES_MIN)
+
+        # Bounded while it is unpacked: a record of empty containers would grow 60-fold in memory.
         found = msgpack.unpackb(
             data,
             raw=False,
@@ -160,6 +169,7 @@ def decode_edit(data: bytes) -> Edit:
             list_hook=count,
             object_hook=count,
         )
+
         if type(found) is not dict:
             raise ValueError(f"{type(found).__name__} is no map")
         values = {name: read(found[name]) for name, read in _READ.items() if name in found}

@@ -74,8 +74,11 @@ def table(value: Any) -> TableMeta:
     file, table_id, family, level, size, sha256, smallest, largest, first, last, entries, deletions, raw = (
         value
     )
+
+    # No key would ever be looked up in a table whose range is empty.
     if bytes_of(smallest) > bytes_of(largest):
         raise ValueError("a table's smallest key is greater than its largest")
+
     return TableMeta(
         number=file_number(file),
         table_id=bytes_of(table_id, 16),

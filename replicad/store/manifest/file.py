@@ -93,13 +93,16 @@ def decode_records(data: bytes, database_id: DatabaseId) -> tuple[list[tuple[int
     while offset < len(data):
         if len(data) - offset < _RECORD.size:
             return records, offset, "a record header is cut"
+
         length, checksum = _RECORD.unpack_from(data, offset)
         begin = offset + _RECORD.size
         if length > RECORD_BYTES_MAX or length > len(data) - begin:
             return records, offset, "a record is cut"
+
         payload = data[begin : begin + length]
         if _record_checksum(database_id, offset, payload) != checksum:
             return records, offset, "record checksum"
+
         records.append((offset, payload))
         offset = begin + length
     return records, offset, None
@@ -145,12 +148,14 @@ def load(fs: FileSystem, directory: Path, *, of_copy: bool = False) -> ManifestS
         raise NotFoundError(f"{directory} holds no database (there is no CURRENT file)") from None
     except CorruptionError as error:
         raise error.located(current) from None
+
     path = directory / name
     try:
         data = fs.read_file(path)
     except FileNotFoundError:
         raise CorruptionError(f"CURRENT names {name}, which is missing", path=current, offset=0) from None
     try:
+        # A copy was written in one go, so all of it was durable, whatever CURRENT says.
         return _state_of(data, len(data) if of_copy else bound)
     except CorruptionError as error:
         raise error.located(path) from None
@@ -220,10 +225,14 @@ class ManifestWriter:
         DiskFullError or InvalidArgument, and then nothing has changed."""
         state = self.state.apply(edit)
         file = self._file
+
+        # The database was opened without room for a file. Older manifests go only now: until this edit found
+        # room, the last of them was the one that counted.
         if file is None:
             self._start_file(state)
             self.remove(_stale_manifests(self._fs, self._directory))
             return
+
         if file.size > self._rotate_bytes and self._could_start_file(state):
             return
         try:
@@ -231,8 +240,11 @@ class ManifestWriter:
         except OSError as error:
             if not is_no_room(error):
                 raise
+
+            # Part of the record may be in the file: the next edit must not come after it.
             file.discard_tail()
             raise DiskFullError(f"{file.path}: no room for an edit") from error
+
         file.sync()
         self.state = state
 
@@ -261,7 +273,9 @@ class ManifestWriter:
         previous = self._file
         number = state.next_file
         state = state.apply(Edit(next_file=FileNumber(number + 1)))
+
         current = self._directory / "CURRENT"
+
         try:
             file = write_manifest(self._fs, self._directory, number, state)
             staged = stage_file(self._fs, current, encode_current(file.path.name, file.size))
@@ -271,9 +285,12 @@ class ManifestWriter:
                 raise
             self._fs.unlink(self._directory / manifest_name(number))
             raise DiskFullError(f"{self._directory / manifest_name(number)}: no room") from error
+
+        # The rename has made the new file the one that counts. The old one goes only when that is durable.
         self._file, self.state = file, state
         self._fs.sync_directory(self._directory)
         self._rotate_bytes = max(ROTATE_BYTES, 2 * file.size)
+
         if previous is not None:
             previous.close()
             self.remove([previous.path])

@@ -35,17 +35,23 @@ class ManifestState:
         known = {meta.number for meta in self.tables}
         if missing := set(edit.drop) - known:
             raise CorruptionError(f"the edit drops tables that are not there: {sorted(missing)}")
+
+        # Drops apply before adds: a table that only changes its level is dropped and added in one edit.
         dropped = set(edit.drop)
         kept = tuple(meta for meta in self.tables if meta.number not in dropped)
         if twice := {meta.number for meta in edit.add} & {meta.number for meta in kept}:
             raise CorruptionError(f"the edit adds tables that are there: {sorted(twice)}")
+
         families = edit.families or self.families
         if homeless := {meta.family for meta in (*kept, *edit.add)} - families.ids:
             raise CorruptionError(
                 f"there are tables of column families that are not there: {sorted(homeless)}"
             )
+
+        # Tables hold everything through `flushed`, so `synced` is never less.
         flushed = edit.flushed or self.flushed
         synced = max(edit.synced or self.synced, flushed, key=lambda position: position.sequence)
+
         return replace(
             self,
             database_id=edit.database_id or self.database_id,

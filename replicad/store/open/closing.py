@@ -24,6 +24,8 @@ def close_core(core: Core, background: Background | None, writes: WritePath | No
 def _close(core: Core, background: Background | None, writes: WritePath | None) -> None:
     if background is not None and writes is not None and core.syncer is not None:
         background.stop()
+
+        # The last sync comes after the last write, so everything that was taken is durable.
         last = writes.end()
         try:
             if core.progress.failure is None:
@@ -32,6 +34,7 @@ def _close(core: Core, background: Background | None, writes: WritePath | None) 
         finally:
             core.syncer.close()
             _close_files(core)
+
     core.progress.close()
     core.marks.close()
     core.leases.end_all("the database was closed")

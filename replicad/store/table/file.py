@@ -45,12 +45,15 @@ class BlockReader:
         """Raw blocks one after another, in pieces of about that size; for merges, which bypass the cache."""
         at = 0
         while at < len(handles):
+            # Blocks follow each other without gaps, so those of one piece are one read.
             begin = handles[at][0]
             upto = at + 1
             while upto < len(handles) and handles[upto][0] + handles[upto][1] - begin <= piece_bytes:
                 upto += 1
+
             last = handles[upto - 1]
             piece = self._read(begin, last[0] + last[1] + TRAILER_BYTES - begin)
+
             for offset, length, raw_length in handles[at:upto]:
                 sealed = piece[offset - begin : offset - begin + length + TRAILER_BYTES]
                 try:
@@ -100,6 +103,8 @@ def open_table(fs: FileSystem, directory: Path, meta: TableMeta, cache: kernels.
 def _read_contents(file: ReadFile, meta: TableMeta) -> kernels.TableContents:
     """Index and filter of the table that should be in the file."""
     reader, filter_handle, index_handle, _ = read_footer(file, meta.size_bytes)
+
+    # A number says where a table is and not which one it is: after a restore it may be another.
     if reader.table_id != meta.table_id:
         raise CorruptionError(
             "this is another table",
@@ -108,6 +113,7 @@ def _read_contents(file: ReadFile, meta: TableMeta) -> kernels.TableContents:
             expected=meta.table_id.hex(),
             got=reader.table_id.hex(),
         )
+
     index = reader.fetch(index_handle.offset, index_handle.length, index_handle.raw_length)
     filter = reader.fetch(filter_handle.offset, filter_handle.length, filter_handle.raw_length)
     try:

@@ -64,13 +64,17 @@ def open_block(sealed: bytes, table_id: bytes, handle: BlockHandle) -> bytes:
         raise CorruptionError(
             "a block is cut", offset=handle.offset, expected=length + TRAILER_BYTES, got=len(sealed)
         )
+
+    # The seed is the table and the offset: a block that stands in another place fails as well.
     kind, checksum = _TRAILER.unpack_from(sealed, length)
     actual = kernels.crc32c(sealed[: length + 1], _seed(table_id, handle.offset))
     if actual != checksum:
         raise CorruptionError("block checksum", offset=handle.offset, expected=checksum, got=actual)
+
     if kind == BlockType.RAW:
         raw = sealed[:length]
     elif kind == BlockType.LZ4:
+        # No room is made for a length that LZ4 cannot reach.
         if handle.raw_length > length * _LZ4_RATIO_MAX:
             raise CorruptionError(
                 "a block does not decompress to its length",
@@ -84,6 +88,7 @@ def open_block(sealed: bytes, table_id: bytes, handle: BlockHandle) -> bytes:
             raise CorruptionError(f"a block does not decompress: {error}", offset=handle.offset) from None
     else:
         raise CorruptionError("unknown block type", offset=handle.offset, got=kind)
+
     if len(raw) != handle.raw_length:
         raise CorruptionError("block length", offset=handle.offset, expected=handle.raw_length, got=len(raw))
     return bytes(raw)
@@ -108,6 +113,7 @@ def encode_footer(table_id: bytes, filter: BlockHandle, index: BlockHandle, prop
         properties.length,
         properties.raw_length,
     )
+
     return body + kernels.crc32c(body).to_bytes(4, "little")
 
 

@@ -51,6 +51,7 @@ class TableWriter:
         raw_bytes = summary.raw_key_bytes + summary.raw_value_bytes
         filter_handle = self._seal(summary.filter, compress=False)
         index_handle = self._seal(summary.index, self._compress)
+
         properties = {
             "family": family,
             "entries": summary.entries,
@@ -62,13 +63,18 @@ class TableWriter:
             "raw_bytes": raw_bytes,
             "created_us": created_us,
         }
+
         if several_versions:
             properties[SEVERAL_VERSIONS] = True
+
         properties_handle = self._seal(encode_properties(properties), compress=False)
         self._put(encode_footer(self._table_id, filter_handle, index_handle, properties_handle))
+
+        # The manifest names the table next: by then its content has to be durable.
         self._drain()
         self._file.sync()
         self._file.close()
+
         return TableMeta(
             number=self._number,
             table_id=self._table_id,

@@ -143,18 +143,22 @@ def find_segments(
         for name in fs.list(directory):
             if not is_segment_name(name) or name in segments:
                 continue
+
             path = directory / name
             file = fs.open(path)
             try:
                 header = SegmentHeader.decode(file.read(0, HEADER_BYTES))
                 size = file.size()
             except CorruptionError as error:
+                # Recovery decides whether a segment with a damaged header was needed. A newer format is
+                # not damage, and ends the opening.
                 passed_over.append((path, error.reason))
                 continue
             except NewerFormatError as error:
                 raise NewerFormatError(f"{path}: {error}") from None
             finally:
                 file.close()
+
             if header.database_id != database_id:
                 passed_over.append((path, OTHER_DATABASE))
                 continue
@@ -162,6 +166,8 @@ def find_segments(
             segments[name] = Segment(
                 path, header, end, sealed=True, archived=archived, archived_at=now if archived else None
             )
+
+    # A segment does not say where it ends: its last number is the one before the next segment begins.
     ordered = sorted(segments.values(), key=lambda segment: (segment.first_sequence, segment.header.epoch))
     for segment, following in pairwise(ordered):
         segment.end = (segment.end[0], following.header.previous.sequence)

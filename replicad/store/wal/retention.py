@@ -43,11 +43,16 @@ class RetentionChoice:
 
 def choose(segments: list[SegmentFacts], rules: RetentionRules) -> RetentionChoice:
     """`segments` is the chain, oldest first."""
+    # Recovery needs what the tables do not hold yet. From the first such segment on everything stays where it
+    # is.
     idle = 0
     for facts in segments:
         if not facts.archived and (not facts.sealed or facts.last_sequence > rules.flushed):
             break
         idle += 1
+
+    # The log goes from its oldest end only: what is left must stay one chain. So the first segment that is
+    # held, or that no limit asks for, keeps all after it.
     delete = freed = 0
     total = sum(facts.size_bytes for facts in segments)
     for facts in segments[:idle]:
@@ -56,8 +61,10 @@ def choose(segments: list[SegmentFacts], rules: RetentionRules) -> RetentionChoi
         short = freed < rules.short_bytes
         if held or not (old or short or total > rules.bytes_max):
             break
+
         total -= facts.size_bytes
         freed += facts.size_bytes
         delete += 1
+
     archive = sum(not facts.archived for facts in segments[delete:idle])
     return RetentionChoice(delete, archive)

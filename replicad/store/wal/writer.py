@@ -38,6 +38,7 @@ class LogWriter:
         self.frames = kernels.FrameWriter(
             database_id, position.epoch, position.sequence, position.history_hash, commit_time_us
         )
+
         self.catalog = catalog
         self._fs = env.fs
         self._database_id = database_id
@@ -45,6 +46,7 @@ class LogWriter:
         """A segment that has reached it is full: the next frame should go to a new one."""
         self._before_pending = position
         """Where the next segment begins, while there is no live one."""
+
         self.live_file: AppendFile | None = None
         """The kernel's Appender writes to it, under the lock, and adds to its `size`."""
         self._segment: Segment | None = None
@@ -126,6 +128,7 @@ class LogWriter:
 
         Raises OSError, after which the store must not acknowledge anything more.
         """
+        # Under the lock it is only noted what to sync: writers do not wait for the disk.
         with self._lock:
             target = self.written
             sealed = list(self._unsynced)
@@ -137,17 +140,23 @@ class LogWriter:
                 file.sync()
             if live is not None:
                 live.sync()
+
+            # A crash may take the name of a new segment away, and all its frames with it.
             if unnamed:
                 self._fs.sync_directory(self.catalog.live)
         except BaseException as error:
             with self._lock:
                 self._unnamed = self._unnamed or unnamed
             if isinstance(error, OSError):
+                # The kernel may hold the pages as clean now, and a later sync would say that all is well.
                 doubt(self._fs, self.catalog.live)
             raise
+
+        # Tailing readers see the new ends only now that they are durable.
         for file, done, last in sealed:
             done.end = (file.size, last)
             done.sealed = True
+
         with self._lock:
             del self._unsynced[: len(sealed)]
         for file, _, _ in sealed:

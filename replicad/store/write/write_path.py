@@ -64,15 +64,19 @@ class WritePath:
         self._memtables = core.memtables
         self._clock = core.commit_clock
         self._lock = core.write_lock
+
         self._memtable_bytes = core.options.memtable_bytes
         self._sealed = sealed
         self._rotated = rotated
+
         self._changing = False
         self._ending = False
+
         self._waits_for_sync = core.options.durability == "sync"
         assert core.syncer is not None
         self._syncer = core.syncer
         self._apart = core.env.runner.apart
+
         self._appender = kernels.Appender(
             core.log.frames,
             core.memtables,
@@ -83,6 +87,8 @@ class WritePath:
             core.log.segment_bytes,
             core.options.memtable_bytes,
         )
+
+        # A replica takes the frames of its primary only.
         self._appender.takes = core.role == "owner"
         self._put = self._appender.put
 
@@ -91,17 +97,22 @@ class WritePath:
         nothing."""
         if self._core.stalled is not None:
             self._admit(wait)
+
         progress = self._progress
         try:
             done = self._put(key, value, family, progress.durable)
         except OSError as error:
             raise self._settled(error) from error
+
+        # The step was not taken: something has to be done before it, or refused.
         if done is None:
             done = self._retried(
                 lambda: self._check_family(family),
                 lambda: self._put(key, value, family, progress.durable),
             )
         sequence, full = done
+
+        # Under "async" most puts end here: a sync is requested already, and nobody watches.
         if full or self._waits_for_sync or not self._syncer.requested or progress.watched:
             self._written(sequence, full, wait=wait)
         return sequence
@@ -264,24 +275,33 @@ class WritePath:
             self._raise_if_ending()
             if core.role != "replica" or self._changing:
                 raise ReadOnlyError("only a replica applies the frames of another node")
+
+            # Frames are checked whole before any of them is appended: checksums, and that they continue this
+            # very history.
             frames = self._frames
             scan = kernels.scan_frames(
                 data, core.database_id, frames.epoch, frames.sequence, frames.history_hash
             )
             if scan.stop != kernels.SCAN_END:
                 raise self._why_refused(scan, data)
+
             if not scan.frames:
                 return core.log.written
             if kernels.FrameHeader.decode(data).epoch != scan.epoch:
                 raise InvalidArgument("frames of two epochs in one piece")
+
+            # What passes its checksums may still be something that cannot be applied. It must not get into
+            # the log.
             families = families_at(core.version, self._progress.appended)
             check_frames(data, core.log.written, families, core.version.next_family)
             after = Position(Epoch(scan.epoch), Sequence(scan.last_sequence), HistoryHash(scan.history_hash))
+
             try:
                 self._log.append_frames(data, after, scan.commit_time_us)
             except PoisonedError as error:
                 self._progress.fail(error)
                 raise
+
             dropped = self._insert_or_fail(data)
             self._after_append(scan.last_sequence, seal=dropped)
             self._syncer.request()
