@@ -168,7 +168,9 @@ class BackupEngineReadOnly:
         with self._operation("the verification", progress) as flow:
             infos = self._surely().infos
             checks = []
+
             for database_id in archived_databases(self.target):
+                # The epochs that the newest backup lists show where the line of history runs.
                 bases = [info for info in infos if info.database_id == database_id]
                 epochs = self._epochs(bases)
                 checks.append(
@@ -183,6 +185,7 @@ class BackupEngineReadOnly:
                         workers=self._workers,
                     )
                 )
+
             return checks
 
     def has_base(self, database_id: bytes) -> bool:

@@ -161,7 +161,8 @@ class Core:
         self.record_made(lambda _: edit)
 
     def record_made(self, make: Callable[[ManifestState], Edit | None]) -> bool:
-        """`record` of an edit that depends on what the manifest says; None, and False, when there is none."""
+        """`record` of an edit that depends on what the manifest says. False when `make` returns None, so that
+        there is nothing to record."""
         assert self.manifest is not None
         with self.manifest_lock:
             edit = make(self.manifest.state)

@@ -195,7 +195,9 @@ class Database(LogAccess):
         return snapshot
 
     def refresh(self) -> bool:
-        """Opened for reading beside a writer: goes on to its current state; returns whether anything changed.
+        """Of a database opened for reading while another process writes: goes on to the current state.
+
+        Returns whether anything changed.
 
         Snapshots and iterators taken before keep what they show. What one writes oneself needs no refresh.
 
@@ -239,7 +241,7 @@ class Database(LogAccess):
         """Appends the batch and returns without waiting for anything; see Commit, and `write`.
 
         Callers look at `stalled` themselves, and stop submitting while it says why. What ConditionFailed
-        says was found is not visible yet, perhaps: whoever shows it waits until its `sequence` is.
+        says was found may not be visible yet: a caller that shows it waits until its `sequence` is.
         """
         return self._writer().submit(batch, conditions)
 

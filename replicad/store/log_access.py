@@ -141,7 +141,7 @@ class LogAccess:
 
     @property
     def log_kept_bytes(self) -> int:
-        """How much log stays whoever needs it."""
+        """How much log stays, whether anybody needs it or not."""
         return self._core.options.log_retention_bytes
 
     @property

@@ -2,7 +2,7 @@
 
     durable <= appended;  visible is durable under "sync", appended under "async"
 
-Single integers are read without a lock. Whoever moves one calls `moved`, which wakes blocked threads,
+Single integers are read without a lock. The code that moves one calls `moved`, which wakes blocked threads,
 awaiting tasks and subscribers.
 """
 
@@ -50,8 +50,8 @@ class LogProgress:
 
     @property
     def watched(self) -> bool:
-        """Somebody is to be told when a number moves. Who starts to watch is seen here before looking at the
-        numbers, and who moves one looks here after: so nobody is missed."""
+        """Whether somebody waits for a number to move. A watcher shows here before it looks at the numbers,
+        and a thread that moves one looks here afterwards, so no watcher is missed."""
         return bool(self.changed.waiting or self._listeners or self._awaiting)
 
     def advance_appended(self, sequence: int) -> None:

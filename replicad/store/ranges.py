@@ -1,8 +1,9 @@
 """Digests of key ranges at a snapshot: what two nodes compare instead of their data.
 
-A digest covers pairs in key order, never tables: nodes compact by themselves. Who splits a range chooses the
-boundaries by counting bytes, and the other node digests the same ranges. A boundary is any byte string, not
-necessarily a key, and is short; a stretch of long keys that no short boundary parts stays in one piece.
+A digest covers pairs in key order, never tables: nodes compact by themselves. The node that splits a range
+chooses the boundaries by counting bytes, and the other node digests the same ranges. A boundary is any byte
+string, not necessarily a key, and is short; a stretch of long keys that no short boundary parts stays in one
+piece.
 
 Everything here blocks, reads as much as it was asked for (one pair more, at most), and keeps nothing.
 """

@@ -218,7 +218,7 @@ class Snapshot:
 class Newest:
     """The database as it is in log and memtable, durable or not.
 
-    For conditions of a writer. Whoever shows to a client what was read here waits until it is visible.
+    For conditions of a writer. A caller that shows a client what was read here waits until it is visible.
     """
 
     def __init__(self, core: Core) -> None:

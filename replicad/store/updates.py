@@ -94,7 +94,7 @@ class UpdateIterator:
                 return None
 
     def close(self) -> None:
-        """It gives nothing any more: InvalidArgument."""
+        """It gives no more updates: asked again, it raises InvalidArgument."""
         self._closed = True
         self._ready.clear()
         cursor, self._cursor = self._cursor, None

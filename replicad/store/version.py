@@ -1,6 +1,6 @@
 """What readers look at: memtables and tables of every column family at one moment, immutable.
 
-A version is replaced, never changed; whoever holds one keeps its memtables in memory and its files readable.
+A version is replaced, never changed; its holder keeps its memtables in memory and its files readable.
 All families are sealed together at one position and flushed together, so that one position says how much of
 the log the tables hold.
 """
@@ -161,7 +161,7 @@ class Version:
         )
 
     def closed(self) -> Version:
-        """With nothing in any family, so that files and memory go with whoever reads the last of them."""
+        """With nothing in any family, so that files and memory go with the last of their readers."""
         families = [
             make_family(known.record, kernels.Memtable(), (), arrange([], id), known.dropped)
             for id, known in self.families.items()

@@ -78,7 +78,7 @@ def line_from(
     gaps: list[Gap] = []
     at = start.sequence
     while goal is None or at < goal:
-        # Two nodes may archive in different pieces, and a small object stays for a moment beside the large
+        # Two nodes may archive in different pieces, and a small object stays for a moment next to the large
         # one that replaces it. So several may hold the next frame.
         covering = [(last, each) for first, last, each in usable if first <= at + 1 <= last]
         if covering:

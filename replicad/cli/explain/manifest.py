@@ -48,7 +48,8 @@ def explain_manifest(data: bytes, *, entries: bool) -> Explanation:
     explained.header["records"] = len(records)
     assert end >= HEADER_BYTES
 
-    # A last record that was cut is damage here: whether it was ever reported, CURRENT says.
+    # It may be the torn tail of an edit that was never reported. Without CURRENT that cannot be told from
+    # corruption, so it is shown as damage.
     if damage is not None:
         explained.damage = Damage(end, damage)
     return explained

@@ -62,7 +62,7 @@ def write_checkpoint(
     copy: bool = False,
     families: Collection[int] | None = None,
 ) -> Checkpoint:
-    """Makes `target` out of the cut: staged beside it, synced, renamed. `target` must not exist.
+    """Makes `target` out of the cut: staged in the same directory, synced, renamed. `target` must not exist.
 
     It opens at the cut's position, or without the log at the one that the tables hold. With `copy` nothing
     is linked. With `families` only those are in it, and the default one; the log would bring others back,

@@ -21,7 +21,7 @@ from replicad.types import Sequence
 
 @dataclass(frozen=True, slots=True)
 class LogPart:
-    """So many bytes of a segment: whole frames that belong to the cut."""
+    """The first `length` bytes of a segment: whole frames that belong to the cut."""
 
     segment: Segment
     length: int
@@ -158,6 +158,8 @@ class Cut:
         """The manifest of a copy made of this cut."""
         self.raise_if_closed()
         known = self._core.state
+
+        # A promotion may have begun an epoch after the cut: the copy must not list it.
         return ManifestState(
             database_id=known.database_id,
             parent=known.parent,

@@ -1,4 +1,4 @@
-"""The files of an open database, for whoever copies them file by file."""
+"""The files of an open database, for a program that copies them file by file."""
 
 from __future__ import annotations
 

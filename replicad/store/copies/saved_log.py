@@ -1,4 +1,4 @@
-"""Log that is about to be discarded, saved: segment files beside the database that `replicad inspect` reads.
+"""Log that is about to be discarded, saved as segment files elsewhere, which `replicad inspect` reads.
 
 One file for each epoch in it, named and headed as a segment that begins there, in a directory named by the
 last position. Saving the same again writes the same files.

@@ -1,1 +1,1 @@
-"""What lies in a database's directory beside its data: the options file, and where the log is."""
+"""What lies in a database's directory in addition to its data: the options file, and where the log is."""

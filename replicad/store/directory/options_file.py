@@ -1,4 +1,4 @@
-"""OPTIONS-n.toml: the options that a database was opened with last, beside its data.
+"""OPTIONS-n.toml: the options that a database was opened with last, kept with its data.
 
     # comment
     name = value        for each field of Options that is not None, in their order; `families` is a table

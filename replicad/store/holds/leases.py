@@ -73,7 +73,7 @@ class Leases:
         return lease
 
     def end(self, lease: Lease, why: str) -> None:
-        """Ends it, whoever asks; a call that was interrupted is finished by the next one."""
+        """Ends it. Anyone may; a call that was interrupted is finished by the next one."""
         if lease.ended is None:
             lease.ended = why
         if lease in self._open:

@@ -63,6 +63,7 @@ def _position(position: Position) -> list[int]:
 
 
 def _table(meta: TableMeta) -> list[Any]:
+    # The order is the format: a field is only ever added at the end.
     return [
         meta.number,
         meta.table_id,
@@ -154,7 +155,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
 
 
 def decode_edit(data: bytes) -> Edit:
-    """Reads a record whose checksum was right; raises CorruptionError if it is no edit all the same."""
+    """Reads a record whose checksum was right; raises CorruptionError if it still is not an edit."""
     try:
         count = fields.Count(64 + len(data) // _CONTAINER_BYTES_MIN)
 

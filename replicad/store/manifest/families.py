@@ -43,7 +43,7 @@ def check_name(encoded: bytes) -> str:
 
 
 def check_new_family(encoded: bytes, id: int, names: Collection[str], next_id: int) -> str:
-    """The name of a family that is created beside those; raises CorruptionError for one that cannot be."""
+    """The name of a family that is created in addition to `names`; raises CorruptionError for a bad one."""
     name = check_name(encoded)
     if name in names:
         raise CorruptionError(f"there is a column family {name!r} already")

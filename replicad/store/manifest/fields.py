@@ -13,7 +13,7 @@ from replicad.types import Epoch, EpochRecord, FamilyId, FileNumber, HistoryHash
 
 
 class Count:
-    """Lets so many values pass, then raises ValueError."""
+    """Lets a number of values pass, then raises ValueError."""
 
     def __init__(self, limit: int) -> None:
         self._left = limit

@@ -6,7 +6,7 @@
     CURRENT  = name, " ", length, " ", crc32c of "name length" in 8 hex digits, "\\n"
 
 The length in CURRENT is a lower bound of what was durable: damage within it is corruption, a record cut short
-after it is the tail of an edit that nobody was told of. Owned by the store's manifest lock.
+after it is the tail of an edit that was never reported. Owned by the store's manifest lock.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def decode_records(data: bytes, database_id: DatabaseId) -> tuple[list[tuple[int
 def _record_follows(data: bytes, database_id: DatabaseId, start: int) -> bool:
     """Whether a valid record begins anywhere at or after `start`.
 
-    Each record is durable before the next one is written, so damage before a valid one is no torn tail.
+    Each record is durable before the next one is written, so damage before a valid one is not a torn tail.
     """
     for found in _MAP.finditer(data, start + _RECORD.size):
         begin = found.start()
@@ -188,8 +188,8 @@ class ManifestWriter:
     ) -> None:
         """Starts a new file that holds `state`, so that a torn tail of the last one is left behind.
 
-        `without_room`: where there is none for it, the last file goes on to count until the first edit that
-        finds some; nothing that it does not know may be removed before. Else raises DiskFullError.
+        `without_room`: when there is no room for it, the last file counts until the first edit that finds
+        some; nothing that it does not know may be removed before. Else raises DiskFullError.
         """
         self.state = state
         self._fs = fs

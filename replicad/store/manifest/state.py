@@ -71,6 +71,7 @@ class ManifestState:
 
     def whole(self) -> Edit:
         """The edit that makes this state out of nothing."""
+        # `log_replaced` and `owned` are left out where they are what a reader assumes without them.
         return Edit(
             database_id=self.database_id,
             parent=self.parent,

@@ -12,7 +12,8 @@ from replicad.store.write.write_path import WritePath
 def close_core(core: Core, background: Background | None, writes: WritePath | None) -> None:
     """What is in memtables is read back from the log at the next opening.
 
-    Open tables go with the last reader, whoever else still has the database: they may be large, and removed.
+    Open tables go with the last reader, even if others still have the database: they may be large, and
+    removed.
     """
     if core.progress.forked:
         core.progress.raise_if_ended()

@@ -47,7 +47,7 @@ class TableWriter:
         *,
         several_versions: bool = False,
     ) -> TableMeta:
-        """Writes filter, index, properties and footer, syncs, and tells what the manifest must know."""
+        """Writes filter, index, properties and footer, and syncs; returns what the manifest must know."""
         raw_bytes = summary.raw_key_bytes + summary.raw_value_bytes
         filter_handle = self._seal(summary.filter, compress=False)
         index_handle = self._seal(summary.index, self._compress)

@@ -18,7 +18,7 @@ MARK = "SYNC-FAILED"
 
 
 def doubt(fs: FileSystem, live: Path) -> None:
-    """Leaves the mark, if the disk lets us; there is a failure to be told already."""
+    """Leaves the mark, if the disk lets us; a failure is being reported already."""
     with suppress(OSError):
         fs.create(live / MARK).close()
 

@@ -43,8 +43,8 @@ class RetentionChoice:
 
 def choose(segments: list[SegmentFacts], rules: RetentionRules) -> RetentionChoice:
     """`segments` is the chain, oldest first."""
-    # Recovery needs what the tables do not hold yet. From the first such segment on everything stays where it
-    # is.
+    # Recovery needs what the tables do not hold yet, and a segment that is not sealed is still written. From
+    # the first such segment on everything stays where it is.
     idle = 0
     for facts in segments:
         if not facts.archived and (not facts.sealed or facts.last_sequence > rules.flushed):

@@ -44,7 +44,7 @@ def decode_epoch(data: bytes) -> EpochRecord:
 
 
 def apply_control(core: Core, operation: ControlOperation) -> None:
-    """What an operation does beside its place in the log."""
+    """What an operation does in addition to its place in the log."""
     sequence, kind, family, key, value = operation
     if kind == OperationKind.CREATE_FAMILY:
         _create_family(core, FamilyRecord(FamilyId(family), _name_of(key), Sequence(sequence)))

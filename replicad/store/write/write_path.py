@@ -6,7 +6,7 @@ in a memtable, so a refused append leaves no trace.
 An exception from outside may come between any two bytecodes. Puts, deletes and batches are therefore one step
 of the kernel (`kernels.Appender`); everything that takes several steps (a new segment, what a failed append
 left, control operations, frames of another node) runs apart (`env.apart`). The step takes nothing while there
-is something of that kind to do, and whoever writes next does what an interrupted writer left.
+is something of that kind to do, and the next writer does what an interrupted one left.
 """
 
 from __future__ import annotations
