@@ -70,8 +70,8 @@ class Claim:
         no backup is being made may have removed it together with its revocation; both look alike. Raises
         StoppedError when it is doubted or revoked now: that came first, and its doubter does not look again.
         """
-        # Twice, because a listing takes time: a doubt goes only after the revocation is there, so who misses
-        # both in one listing finds the revocation in the next.
+        # Twice, because a listing takes time: a doubt goes only after the revocation is there, so a maker
+        # that misses both in one listing finds the revocation in the next.
         for _ in range(2):
             there = self._target.list(names.META)
             self._check_not_given_up(there)

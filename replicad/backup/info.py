@@ -1,4 +1,4 @@
-"""What is told of a backup without its list of files."""
+"""What is reported of a backup without its list of files."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class BackupEngineReadOnly:
     def get_backup_info(self) -> list[BackupInfo]:
         """All backups, oldest first. Those that cannot be read are in `get_corrupted_backups`.
 
-        From an object store it takes two requests, and tells what was written there; at a directory every
+        From an object store it takes two requests, and reports what was written there; at a directory every
         meta is read, so a damaged one is not listed.
         """
         self._raise_if_closed()
@@ -389,7 +389,7 @@ class BackupEngineReadOnly:
 
     @contextmanager
     def _operation(self, what: str, progress: ProgressCallback | None) -> Iterator[Flow]:
-        """Something that copies: it can be stopped, is limited, and tells how far it is."""
+        """Something that copies: it can be stopped, is limited, and reports its progress."""
         stop = OperationStop(what)
         try:
             # Entered first: a close in another thread finds it here, or it finds the engine closed.

@@ -59,7 +59,7 @@ class Verification:
         return {**asdict(self), "ok": self.ok, "broken": list(self.broken)}
 
     def raise_if_damaged(self) -> None:
-        """CorruptionError of the first problem, which tells how many there are."""
+        """Raises CorruptionError for the first problem; it says how many there are."""
         if self.problems:
             first = self.problems[0]
             broken = ", ".join(map(str, first.backups))

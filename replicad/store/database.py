@@ -466,7 +466,7 @@ class Database(LogAccess):
         return enabled
 
     def review_retention(self) -> None:
-        """Who held log needs less of it now: what nobody needs any more goes, in the background."""
+        """A holder of log needs less of it now: what nobody needs any more goes, in the background."""
         self._open_for_copies()
         assert self._background is not None
         self._background.request_retention()

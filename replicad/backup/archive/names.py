@@ -3,7 +3,7 @@
     log/<database id>/<epoch>-<first>-<last>-<history hash>-<commit time>.log
     log/<database id>/idle-<epoch>-<last>-<history hash>-<time>           empty: a mark
 
-Each is a log segment of its own (`proto/log.md`): a header that tells the position before it, and whole
+Each is a log segment of its own (`proto/log.md`): a header that has the position before it, and whole
 frames of one epoch. The hash and the commit time are those of the last frame, so one listing shows what there
 is, through which position, and until when. Objects may overlap: a small one lives on for a moment beside the
 large one that replaced it, and two nodes may archive the same log in different pieces.

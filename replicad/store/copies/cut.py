@@ -66,8 +66,8 @@ class _Held:
 class Cut:
     """Made by `Database.cut`. A context manager; closing it lets go of files, log and snapshot.
 
-    When its lease ends first, it is closed likewise. Whatever is asked of a closed cut, but `position` and
-    `flushed`, raises ClosedError, which says why; its snapshot says the same.
+    When its lease ends first, it is closed in the same way. On a closed cut everything but `position` and
+    `flushed` raises ClosedError, which says why; its snapshot says the same.
     """
 
     def __init__(

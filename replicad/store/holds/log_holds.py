@@ -26,7 +26,7 @@ class LogHolds(Protocol):
         ...
 
     def enforce(self, files: list[HeldSegment], newest: int, flushed: int, short_bytes: int, /) -> None:
-        """Called before log is let go: who holds more than it may lets go now. `files` is the log, oldest
-        first, `newest` its durable end; what ends at or before `flushed` goes when nobody holds it, and
-        `short_bytes` are missing to the room on disk that shall stay free."""
+        """Called before log is let go: a holder that is over its limit lets go now. `files` is the log,
+        oldest first, `newest` its durable end; what ends at or before `flushed` goes when nobody holds it,
+        and `short_bytes` are missing to the room on disk that shall stay free."""
         ...

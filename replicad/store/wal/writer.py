@@ -1,7 +1,7 @@
 """The one owner of the live segment: appends frames, rotates, and makes them durable.
 
 Everything is guarded by the store's write lock, which is given, except the syncing itself, which one thread
-at a time does. What is durable is told to the catalog, so that tailing readers never see more.
+at a time does. The catalog learns what is durable, so tailing readers never see more.
 """
 
 from __future__ import annotations
