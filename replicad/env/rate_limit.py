@@ -31,6 +31,7 @@ class TokenBucket:
         self._clock = clock
         self._rate = _checked(bytes_per_second)
         self._tokens = 0.0
+        self._taken = 0
         self._at = clock.monotonic()
 
     @property
@@ -41,14 +42,22 @@ class TokenBucket:
         self._fill()
         self._rate = _checked(bytes_per_second)
 
-    def take(self, size_bytes: int) -> None:
+    def take(self, size_bytes: int) -> int:
+        """All bytes that were taken so far, these included."""
+        self._fill()
+        self._taken += size_bytes
         if self._rate is not None:
             self._tokens -= size_bytes
+        return self._taken
 
-    def delay(self) -> float:
-        """Seconds until more may be taken, at the present rate."""
+    def delay(self, taken: int | None = None) -> float:
+        """Seconds until everything that was taken is paid for, at the present rate; with `taken`, what `take`
+        returned, only what was taken until then."""
         self._fill()
-        return max(0.0, -self._tokens / self._rate) if self._rate is not None else 0.0
+        if self._rate is None:
+            return 0.0
+        later = 0 if taken is None else self._taken - taken
+        return max(0.0, (-self._tokens - later) / self._rate)
 
     def _fill(self) -> None:
         now = self._clock.monotonic()
@@ -61,7 +70,8 @@ class TokenBucket:
 
 
 class TaskRateLimiter:
-    """For the tasks of one event loop, which owns it."""
+    """For the tasks of one event loop, which owns it. A task waits for the bytes before its own: what it
+    sends or reads is small, and the next one waits the longer."""
 
     def __init__(self, clock: Clock, bytes_per_second: float | None = None) -> None:
         self._bucket = TokenBucket(clock, bytes_per_second)
@@ -90,7 +100,7 @@ class TaskRateLimiter:
 
 
 class ThreadRateLimiter:
-    """For threads."""
+    """For threads. Each waits for its own bytes, too: a file may be all that there is to copy."""
 
     def __init__(self, clock: Clock, bytes_per_second: float | None = None) -> None:
         self._bucket = TokenBucket(clock, bytes_per_second)
@@ -111,11 +121,11 @@ class ThreadRateLimiter:
         if self._bucket.bytes_per_second is None:
             return
         with self._changed:
-            # One waiter after another finds the bucket filled, so that they share the rate.
-            while (delay := self._bucket.delay()) > 0:
+            taken = self._bucket.take(size_bytes)
+            # What others take meanwhile is paid for after this: whoever came first goes first.
+            while (delay := self._bucket.delay(taken)) > 0:
                 check()
                 self._changed.wait(min(delay, _PAUSE_SECONDS_MAX))
-            self._bucket.take(size_bytes)
 
 
 def _checked(rate: float | None) -> float | None:

@@ -45,8 +45,7 @@ def test_a_new_rate_counts_for_threads_that_wait() -> None:
     def faster() -> None:
         limit.bytes_per_second = None
 
-    limit.take(1_000_000)
-    limit.take(1, faster)
+    limit.take(1_000_000, faster)
     assert limit.bytes_per_second is None
 
 

@@ -117,7 +117,7 @@ def test_who_may_be_promoted(candidate: Candidate, refused: str | None, forced: 
 
 
 @pytest.mark.parametrize(
-    ("there", "database", "further"),
+    ("there", "database", "ahead"),
     [
         (at(2, 11), DATABASE, True),
         (at(2, 10), DATABASE, False),
