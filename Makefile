@@ -62,7 +62,7 @@ lint: $(INSTALLED)  ## ruff, formatting, the order of the layers, circles of imp
 	$(BIN)/clang-format --dry-run --Werror $(CXX_SOURCES)
 	$(BIN)/python tests/lint_layers.py
 	$(BIN)/python tests/lint_asserts.py
-	$(BIN)/python tests/lint_circles.py
+	$(BIN)/python -m tests.lint_circles
 	$(BIN)/python tests/lint_english.py
 
 coverage: $(COVERAGE_INSTALLED)  ## lines and branches that the tests of TESTS reach, in build/coverage

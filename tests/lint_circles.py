@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from tests.lint_layers import imported
+
 Graph = dict[str, set[str]]
 
 RINGS_LEFT = frozenset({"server"})
@@ -33,16 +35,12 @@ def imports(package: Path) -> Graph:
     known = modules(package)
     graph: Graph = {name: set() for name in known}
     for name, path in known.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
-            if isinstance(node, ast.Import):
-                targets = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module is not None:
-                # `from package import module` is the module's, `from module import name` its own.
-                targets = [f"{node.module}.{alias.name}" for alias in node.names]
-                targets = [target if target in known else node.module for target in targets]
-            else:
-                continue
-            graph[name].update(target for target in targets if target in known and target != name)
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        for _, dotted in imported(tree, path, package):
+            # `from package import module` names the module, `from module import name` something within it.
+            target = dotted if dotted in known else dotted.rpartition(".")[0]
+            if target in known and target != name:
+                graph[name].add(target)
     return graph
 
 
