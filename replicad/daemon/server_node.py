@@ -141,11 +141,11 @@ class ServedNode:
 
     @property
     def copy_bytes_per_second(self) -> int:
-        return 0 if self._store.feed is None else int(self._store.feed.throttle.bytes_per_second or 0)
+        return 0 if self._store.feed is None else self._store.feed.copy_bytes_per_second
 
     def throttle_copies(self, bytes_per_second: int) -> None:
         if self._store.feed is not None:
-            self._store.feed.throttle.set_rate(bytes_per_second or None)
+            self._store.feed.copy_bytes_per_second = bytes_per_second
             log.info("bootstrap.throttled", bytes_per_second=bytes_per_second)
 
     def drop_slot(self, node_id: bytes) -> bool:

@@ -77,7 +77,7 @@ class NodeStatus:
         # Neither depends on the role: a replica serves other replicas, and a fenced node may have a link.
         if feed is not None and store is not None:
             document["synchronous"] = feed.waits.describe()
-            document["copy_bytes_per_second"] = int(feed.throttle.bytes_per_second or 0)
+            document["copy_bytes_per_second"] = feed.copy_bytes_per_second
             document["replicas"] = replicas_document(self._env, feed, store)
         if follower is not None:
             document["link"] = link_document(self._env, follower)

@@ -130,7 +130,7 @@ class PrimaryNode:
         self.slots = slots
         self.upkeep = SlotUpkeep(env, source, slots, records)
         self.copies = Copies(env, source, data_dir, list_files)
-        self.throttle = TaskRateLimiter(env.clock, options.copy_bytes_per_second or None)
+        self._copy_rate = TaskRateLimiter(env.clock, options.copy_bytes_per_second or None)
 
         self.sessions: dict[bytes, ReplicaSession] = {}
         self.answering: Answering | None = None
@@ -429,7 +429,7 @@ class PrimaryNode:
         self.slots.begin_reading(node_id)
         await self._records.put_slot(slot)
 
-        session.server = CopyServer(copy, self._env.fs, self._env.clock, self.throttle, self._options)
+        session.server = CopyServer(copy, self._env.fs, self._env.clock, self._copy_rate, self._options)
         session.state = "bootstrapping"
         log.info(
             "bootstrap.serving",
@@ -453,7 +453,7 @@ class PrimaryNode:
         copy = await in_thread(self.copies.make, session.hello.node)
         copy.in_use = True
         server = session.server = CopyServer(
-            copy, self._env.fs, self._env.clock, self.throttle, self._options
+            copy, self._env.fs, self._env.clock, self._copy_rate, self._options
         )
         log.info("copy.serving", peer=session.connection.peer, position=str(copy.position))
         try:
@@ -530,6 +530,15 @@ class PrimaryNode:
                 await in_thread(self.copies.remove, copy)
             except OSError as error:
                 log.warning("bootstrap.copy_not_removed", path=str(copy.path), reason=str(error))
+
+    @property
+    def copy_bytes_per_second(self) -> int:
+        """What all copies together may take; 0 means no limit."""
+        return int(self._copy_rate.bytes_per_second or 0)
+
+    @copy_bytes_per_second.setter
+    def copy_bytes_per_second(self, bytes_per_second: int) -> None:
+        self._copy_rate.set_rate(bytes_per_second or None)
 
     def drop_slot(self, node_id: bytes) -> bool:
         """Lets go of a replica's log for good, and ends its session; whether there was a slot."""
