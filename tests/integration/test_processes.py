@@ -237,7 +237,7 @@ def test_a_hangup_ends_no_node(primary: Daemon) -> None:
     """It is noted, and the node serves on."""
     assert primary.process is not None
     primary.process.send_signal(signal.SIGHUP)
-    eventually(lambda: primary.events("daemon.hangup") != [])
+    primary.logged("daemon.hangup")
     assert primary.ask("SET", "k", "v")
     assert primary.terminate() == 0
 

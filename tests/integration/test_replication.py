@@ -76,7 +76,7 @@ def test_a_replica_whose_log_is_gone_keeps_its_data_until_the_new_is_there(clust
     follows(replica, primary)
     replica.kill()
     fill(primary, 1000)
-    eventually(lambda: primary.events("slot.let_go") != [])
+    primary.logged("slot.let_go")
     fill(primary, 1000)
     eventually(lambda: primary.status()["log"]["first_sequence"] > 500)
     assert primary.terminate() == 0

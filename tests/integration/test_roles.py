@@ -210,7 +210,7 @@ def test_a_primary_that_is_alone_waits_where_it_was_told_to(cluster: Cluster) ->
     assert standing(primary) == "doubting"
     with socket.create_connection(("127.0.0.1", primary.port)) as writer, primary.client() as reader:
         writer.sendall(b"SET k v\r\n")
-        eventually(lambda: primary.events("role.alone") != [])
+        primary.logged("role.alone")
         assert reader.get("key:1") == b"1"
         assert standing(primary) == "doubting"
         replica.start()

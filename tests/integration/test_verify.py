@@ -166,7 +166,7 @@ def test_repair_sends_what_is_needed(cluster: Cluster) -> None:
     replica.start()
     code, document = verify(primary, replica, options=("--repair",))
     assert code == DIFFERENT and document["repairing"] == [f"127.0.0.1:{replica.port}"]
-    eventually(lambda: replica.events("verification.repaired") != [], 30)
+    replica.logged("verification.repaired", 30)
     follows(replica, primary)
     assert verify(primary, replica)[0] == 0
     assert replica.ask("GET", "key:000001") == primary.ask("GET", "key:000001")
@@ -189,7 +189,7 @@ def test_the_background_pass_finds_a_difference_and_mends_it(cluster: Cluster, p
     assert replica.terminate() == 0
     tamper(replica.data, Options(**SMALL["store"]), {0: {b"key:000777": None}})
     replica.start()
-    eventually(lambda: replica.events("verification.repaired") != [], 30)
+    replica.logged("verification.repaired", 30)
     (doubted, *_) = replica.logged("verification.doubted")
     assert "key:000777' (missing)" in doubted["reason"]
     follows(replica, primary)
@@ -242,7 +242,7 @@ def test_rot_is_found_and_mended(cluster: Cluster, found_by: str) -> None:
         with contextlib.suppress(redis.RedisError), replica.client() as client:
             for number in range(3000):
                 client.get(f"key:{number:06}")
-    eventually(lambda: replica.events("verification.repaired") != [], 30)
+    replica.logged("verification.repaired", 30)
     (doubted, *_) = replica.logged("verification.doubted")
     assert damaged.name in doubted["reason"]
     (kept,) = (event["kept"] for event in replica.logged("verification.quarantined"))

@@ -161,9 +161,9 @@ class Daemon:
                     found.append(event)
         return found
 
-    def logged(self, name: str) -> list[dict[str, Any]]:
+    def logged(self, name: str, seconds: float = 20.0) -> list[dict[str, Any]]:
         """The same, once there is one: a node may answer for what it did before it has written so."""
-        eventually(lambda: self.events(name) != [])
+        eventually(lambda: self.events(name) != [], seconds)
         return self.events(name)
 
 
