@@ -40,8 +40,8 @@ class ReplicationOptions:
     stale_reads: Literal["serve", "refuse"] = "serve"
     """What a replica does with reads while it does not stream, a bootstrap included."""
     max_staleness_seconds: float = 0.0
-    """A replica refuses reads when its data may be older than this; 0 is no limit. With each node on the way
-    from the primary, data of replicas that follow well is up to heartbeat_seconds older."""
+    """A replica refuses reads when its data may be older than this; 0 means no limit. With each node on the
+    way from the primary, data of replicas that follow well is up to heartbeat_seconds older."""
 
     catch_up_seconds_max: float = 600.0
     """A replica reads archived log for so long before it asks its primary again."""
@@ -56,7 +56,8 @@ class ReplicationOptions:
     copy_connections_max: int = 8
     """Connections join a bootstrap one by one, up to so many, while each makes it faster."""
     copy_bytes_per_second: int = 0
-    """What all copies that a node sends may take together; 0 is no limit. `REPLICAD.THROTTLE` changes it."""
+    """What all copies that a node sends may take together. `REPLICAD.THROTTLE` changes it; 0 means no
+    limit."""
 
     slot_log_bytes_max: int = 4 * GIB
     """A slot that would keep more log than this lets go of it."""

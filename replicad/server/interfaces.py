@@ -116,7 +116,7 @@ class Node(Protocol):
 
     @property
     def copy_bytes_per_second(self) -> int:
-        """What the copies that this node sends may take together; 0 is no limit."""
+        """What the copies that this node sends may take together; 0 means no limit."""
         ...
 
     def throttle_copies(self, bytes_per_second: int) -> None:

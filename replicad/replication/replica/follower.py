@@ -526,7 +526,7 @@ class Follower:
         return NOWHERE if self._data.store is None else self._data.store.durable_position
 
     def _linked(self, state: LinkState) -> None:
-        self.link.is_agreed()
+        self.link.forget_troubles()
         self._set(state, "")
 
     def _set(self, state: LinkState, waits_for: str) -> None:

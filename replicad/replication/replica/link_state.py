@@ -101,8 +101,8 @@ class Link:
             self.since = now
         self.state, self.waits_for = state, waits_for
 
-    def is_agreed(self) -> None:
-        """An agreement forgets the troubles before it."""
+    def forget_troubles(self) -> None:
+        """For a link that came to an agreement: what went wrong before it does not count any more."""
         self.attempts = 0
         self.last_error = None
         self.stopped_code = None

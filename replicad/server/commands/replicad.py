@@ -99,7 +99,7 @@ def slot(client: ClientConnection, request: Request) -> bytes:
 @ours.command(
     "replicad.throttle",
     -1,
-    "Bytes a second that copies sent to replicas may take; 0 is no limit.",
+    "Bytes a second that copies sent to replicas may take; 0 means no limit.",
     usage="[number]",
 )
 def throttle(client: ClientConnection, request: Request) -> bytes:
