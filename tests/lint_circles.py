@@ -17,9 +17,6 @@ from tests.lint_layers import imported
 
 Graph = dict[str, set[str]]
 
-RINGS_LEFT = frozenset({"server"})
-"""Parts whose modules still know each other in a circle."""
-
 
 def modules(package: Path) -> dict[str, Path]:
     """Every module by its dotted name."""
@@ -60,16 +57,11 @@ def _room(name: str, package: Path) -> str:
 
 def circle(graph: Graph) -> list[str] | None:
     """One circle of those that there are."""
-    left = {name: targets for name, targets in graph.items() if not _is_ring(name)}
     try:
-        TopologicalSorter(left).prepare()
+        TopologicalSorter(graph).prepare()
     except CycleError as error:
         return list(error.args[1])
     return None
-
-
-def _is_ring(name: str) -> bool:
-    return len(parts := name.split(".")) > 1 and parts[1] in RINGS_LEFT
 
 
 def names_twice(package: Path) -> Iterator[str]:

@@ -7,10 +7,8 @@ import platform
 import resource
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from replicad.server.server import RespServer
+from replicad.server.server_state import ServerState
 
 REDIS_VERSION = "7.2.0"
 """The version of Redis whose commands ours follow; clients choose features by it."""
@@ -18,7 +16,7 @@ REDIS_VERSION = "7.2.0"
 Fields = dict[str, object]
 
 
-def _server(server: RespServer) -> Fields:
+def _server(server: ServerState) -> Fields:
     return {
         "redis_version": REDIS_VERSION,
         "replicad_version": server.version,
@@ -44,17 +42,17 @@ def resident_bytes() -> int | None:
         return None
 
 
-def _clients(server: RespServer) -> Fields:
+def _clients(server: ServerState) -> Fields:
     return {
-        "connected_clients": len(server.connections),
+        "connected_clients": len(server.clients),
         "maxclients": server.options.clients_max,
-        "blocked_clients": sum(client.is_busy for client in server.connections),
-        "clients_waiting_for_commit": len(server.holding),
+        "blocked_clients": sum(client.is_busy for client in server.clients),
+        "clients_waiting_for_commit": len(server.committer.holding),
         "scan_cursors": len(server.cursors),
     }
 
 
-def _memory(server: RespServer) -> Fields:
+def _memory(server: ServerState) -> Fields:
     parts = {name: size for name, size in server.store.stats()["memory"].items() if name.endswith("_bytes")}
     capacity = parts.pop("block_cache_capacity_bytes", 0)
     used = sum(parts.values())
@@ -74,7 +72,7 @@ def _memory(server: RespServer) -> Fields:
     }
 
 
-def _persistence(server: RespServer) -> Fields:
+def _persistence(server: ServerState) -> Fields:
     store = server.store
     return {
         "loading": 0,
@@ -91,7 +89,7 @@ def _persistence(server: RespServer) -> Fields:
     }
 
 
-def _stats(server: RespServer) -> Fields:
+def _stats(server: ServerState) -> Fields:
     stats = server.stats
     return {
         "total_connections_received": stats.connections,
@@ -112,7 +110,7 @@ def _stats(server: RespServer) -> Fields:
     }
 
 
-def _replication(server: RespServer) -> Fields:
+def _replication(server: ServerState) -> Fields:
     node = server.node
     position = server.store.visible_position
 
@@ -149,7 +147,7 @@ def _replication(server: RespServer) -> Fields:
     }
 
 
-def _cpu(server: RespServer) -> Fields:
+def _cpu(server: ServerState) -> Fields:
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "used_cpu_sys": own.ru_stime,
@@ -159,11 +157,11 @@ def _cpu(server: RespServer) -> Fields:
     }
 
 
-def _cluster(server: RespServer) -> Fields:
+def _cluster(server: ServerState) -> Fields:
     return {"cluster_enabled": 0}
 
 
-def _keyspace(server: RespServer) -> Fields:
+def _keyspace(server: ServerState) -> Fields:
     """Families that were counted; the age is that of the oldest count."""
     counts = {family: server.key_count(family) for family in server.store.families.values()}
     known = {family: count for family, count in counts.items() if count.keys is not None}
@@ -176,7 +174,7 @@ def _keyspace(server: RespServer) -> Fields:
     return fields
 
 
-SECTIONS: dict[str, Callable[[RespServer], Fields]] = {
+SECTIONS: dict[str, Callable[[ServerState], Fields]] = {
     "server": _server,
     "clients": _clients,
     "memory": _memory,
@@ -189,7 +187,7 @@ SECTIONS: dict[str, Callable[[RespServer], Fields]] = {
 }
 
 
-def render_info(server: RespServer, sections: Sequence[str]) -> str:
+def render_info(server: ServerState, sections: Sequence[str]) -> str:
     """The chosen sections; all of them for none, "all", "default" or "everything"."""
     everything = not sections or not {"all", "default", "everything"}.isdisjoint(sections)
     parts = []

@@ -11,80 +11,85 @@ any more: it ends with TRYAGAIN, and nothing of it is written. The loop's thread
 
 from __future__ import annotations
 
-from asyncio import Future
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import NamedTuple
 
 from replicad.server import refusals
+from replicad.server.client_state import ClientState
+from replicad.server.later import Pause, Work
+from replicad.server.server_state import ServerState
 
-if TYPE_CHECKING:
-    from replicad.server.connection import ClientConnection
-    from replicad.server.server import RespServer
 
-Pause = Future[Any] | None
-"""What the next piece has to wait for: what a thread does, or only that others have had their turn."""
-Work = Generator[Pause, None, bytes]
-"""Yields where others may have their turn (`ClientConnection.turn_is_over`), and returns the reply."""
+class UnderWay(NamedTuple):
+    """One command in pieces. `step` runs the next piece and gives the reply, or what to wait for; `finish`
+    takes the reply."""
+
+    client: ClientState
+    work: Work
+    step: Callable[[Work], bytes | Pause]
+    finish: Callable[[bytes], None]
 
 
 class Pieces:
-    """The one command of all connections that goes on in pieces, and who waits for its end."""
+    """The one command of all clients that goes on in pieces, and who waits for its end."""
 
-    def __init__(self, server: RespServer) -> None:
+    def __init__(self, server: ServerState) -> None:
         self._server = server
-        self._work: Work | None = None
-        self._waiting: list[ClientConnection] = []
+        self._current: UnderWay | None = None
+        self._waiting: list[Callable[[], None]] = []
         self._begun_in = (0, 0)
 
     @property
     def under_way(self) -> bool:
-        return self._work is not None
+        return self._current is not None
 
-    def begin(self, client: ClientConnection, work: Work, pause: Pause) -> bytes | None:
+    def begin(self, current: UnderWay, pause: Pause) -> bytes | None:
         """Takes over work that paused for the first time; None, or the reply when it cannot go on."""
-        server = self._server
-        self._work, self._begun_in = work, self._state()
+        server, client = self._server, current.client
+        self._current, self._begun_in = current, self._state()
+
         # What it may have seen in the open group is in the store before anybody else has a turn.
-        server.submit_group()
+        server.committer.submit()
         if server.node.holds_writes():
             self._end()
             return refusals.DISTURBED
         if client.transaction is not None:
             client.transaction.saw_group = False
-        self._go_on_after(pause, client, work)
+        self._go_on_after(pause, current)
         return None
 
     def _state(self) -> tuple[int, int]:
         """While it is the same, what was seen is what will be."""
-        return self._server.role_changes, self._server.group.refusals
+        return self._server.committer.role_changes, self._server.group.refusals
 
-    def wait(self, client: ClientConnection) -> None:
-        """The connection executes nothing until the work under way is done."""
-        self._waiting.append(client)
+    def wait(self, go_on: Callable[[], None]) -> None:
+        """Has `go_on` called when the work under way is done."""
+        self._waiting.append(go_on)
 
-    def _go_on_after(self, pause: Pause, client: ClientConnection, work: Work) -> None:
+    def _go_on_after(self, pause: Pause, current: UnderWay) -> None:
         if pause is None:
-            self._server.loop.call_soon(self._go_on, client, work)
+            self._server.loop.call_soon(self._go_on, current)
         else:
-            pause.add_done_callback(lambda _: self._go_on(client, work))
+            pause.add_done_callback(lambda _: self._go_on(current))
 
-    def _go_on(self, client: ClientConnection, work: Work) -> None:
-        if client.gone:
+    def _go_on(self, current: UnderWay) -> None:
+        if current.client.gone:
             self._end()
             return
         is_still = self._state() == self._begun_in
-        reply = client.next_piece(work) if is_still else refusals.DISTURBED
+        reply = current.step(current.work) if is_still else refusals.DISTURBED
         if not isinstance(reply, bytes):
-            self._go_on_after(reply, client, work)
+            self._go_on_after(reply, current)
             return
+
         # The reply first: what others do may send the group of its writes to the store.
-        client.finish_pieces(reply)
+        current.finish(reply)
         self._end()
 
     def _end(self) -> None:
-        work, self._work = self._work, None
-        if work is not None:
-            work.close()
+        current, self._current = self._current, None
+        if current is not None:
+            current.work.close()
         waiting, self._waiting = self._waiting, []
-        for client in waiting:
-            self._server.loop.call_soon(client.go_on_after_pieces)
+        for go_on in waiting:
+            self._server.loop.call_soon(go_on)

@@ -4,36 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from heapq import merge
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from replicad.server.client_state import ClientState
 from replicad.server.interfaces import Name, Pair, Walkable
-from replicad.server.pieces import Work
-
-if TYPE_CHECKING:
-    from replicad.server.connection import ClientConnection
+from replicad.server.later import InPieces, OnSnapshot, Reply, Work
 
 Result = TypeVar("Result")
 
 
-def walk(
-    client: ClientConnection, work: Callable[[Walkable], Result], encode: Callable[[Result], bytes]
-) -> bytes | None:
-    """The reply to a command that walks: None, for it comes later. `encode` is called on the loop."""
+def walk(client: ClientState, work: Callable[[Walkable], Result], encode: Callable[[Result], bytes]) -> Reply:
+    """The work of a command that walks over the data: in a thread, also within EXEC. `encode` is called on
+    the loop."""
     transaction = client.transaction
     if transaction is None:
-        client.server.run_on_snapshot(client, work, encode)
-        return None
+        return OnSnapshot(work, encode)
     changes = {**client.server.group.overlay, **transaction.overlay}
     if client.server.group.overlay:
         transaction.saw_group = True
-    return client.in_pieces(_within_exec(client, lambda: work(_Changed(transaction.reader, changes)), encode))
+    return InPieces(_within_exec(client, lambda: work(_Changed(transaction.reader, changes)), encode))
 
 
-def _within_exec(
-    client: ClientConnection, work: Callable[[], Result], encode: Callable[[Result], bytes]
-) -> Work:
+def _within_exec(client: ClientState, work: Callable[[], Result], encode: Callable[[Result], bytes]) -> Work:
     """What EXEC sees stands still until it ends, so a thread can look at it."""
-    done = client.server.begin_in_thread(work)
+    done = client.server.workers.run(work)
     yield done
     return encode(done.result())
 

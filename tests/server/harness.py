@@ -139,7 +139,7 @@ class RunningServer:
 
     def call(self, function: Callable[[], None]) -> None:
         """Calls it on the server's loop."""
-        self.server.loop.call_soon_threadsafe(function)
+        self.server.state.loop.call_soon_threadsafe(function)
 
     def close(self) -> None:
         self._stop()

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from replicad.server import refusals
-from replicad.server.connection import TURN_COMMANDS
+from replicad.server.execution import TURN_COMMANDS
 from tests.server.conftest import StartServer
 from tests.server.harness import RunningServer, encode_request, wait_for
 
@@ -76,20 +76,20 @@ def test_a_client_that_does_not_read_is_closed(start: StartServer) -> None:
             client.socket.send(wanted)
         except BlockingIOError:
             pass
-        wait_for(lambda: server.server.stats.closed_for_limits == 1)
-    assert server.server.stats.commands < 200
+        wait_for(lambda: server.server.state.stats.closed_for_limits == 1)
+    assert server.server.state.stats.commands < 200
 
 
 def test_replies_to_one_chunk_of_input_are_not_made_all_at_once(start: StartServer) -> None:
     """A few bytes ask for much each: what the client does not take yet is not executed yet."""
     server = start(output_bytes_max=1_000_000)
     redis.Redis(port=server.port).set("k", b"v" * 10_000)
-    before = server.server.stats.commands
+    before = server.server.state.stats.commands
     with server.connect() as client:
         client.send(encode_request("GET", "k") * 9000)
-        wait_for(lambda: server.server.stats.commands > before)
+        wait_for(lambda: server.server.state.stats.commands > before)
         client.command("ECHO", "end")
-        assert server.server.stats.commands - before < 6000
+        assert server.server.state.stats.commands - before < 6000
         client.read((b"$10000\r\n" + b"v" * 10_000 + b"\r\n") * 9000 + b"$3\r\nend\r\n")
 
 
@@ -234,15 +234,15 @@ def test_little_is_read_of_a_client_whose_writes_wait(start: StartServer) -> Non
     write = encode_request("SET", "k", b"v" * 5000)
     with server.connect() as leaving:
         leaving.send(write)
-        wait_for(lambda: server.server.group.weigh() > 5000)
+        wait_for(lambda: server.server.state.group.weigh() > 5000)
         leaving.reset()
     wait_for(lambda: not server.server.connections)
-    assert server.server.group.weigh() > 5000
+    assert server.server.state.group.weigh() > 5000
     with server.connect() as client:
         client.socket.settimeout(0.2)
         with contextlib.suppress(TimeoutError):
             client.send(write * 5000)
-        assert server.server.stats.input_bytes < 1_000_000
+        assert server.server.state.stats.input_bytes < 1_000_000
     server.node.doubting = False
     server.call(server.server.role_changed)
 
@@ -256,12 +256,12 @@ def test_writes_that_wait_have_a_limit_together(start: StartServer) -> None:
         for client in clients:
             client.send(encode_request("SET", "k", b"v" * 50_000))
         clients[0].read(refusals.TOO_MUCH_WAITS)
-        wait_for(lambda: server.server.stats.input_bytes > 5_000_000)
+        wait_for(lambda: server.server.state.stats.input_bytes > 5_000_000)
         server.node.doubting = False
         server.call(server.server.role_changed)
         clients[-1].read(b"+OK\r\n")
     assert 0 < server.store.appended_sequence < 100
-    assert server.server.stats.closed_for_limits == 0
+    assert server.server.state.stats.closed_for_limits == 0
 
 
 def test_a_client_may_send_much_before_it_reads(start: StartServer) -> None:
@@ -291,9 +291,9 @@ def test_a_client_that_sends_much_leaves_others_their_turns(
     executed: list[int] = []
 
     def look() -> None:
-        executed.append(server.server.stats.commands)
+        executed.append(server.server.state.stats.commands)
         if executed[-1] <= count:
-            server.server.loop.call_soon(look)
+            server.server.state.loop.call_soon(look)
 
     with server.connect() as client:
         server.call(look)

@@ -70,7 +70,7 @@ def test_a_cursor_means_the_same_however_many_others_there_are(start: StartServe
     cursor, found = client.scan(0, count=7)
     seen = set(found)
     while cursor:
-        server.server.cursors = Cursors(bytes_max=0)
+        server.server.state.cursors = Cursors(bytes_max=0)
         cursor, page = client.scan(cursor, count=7)
         seen |= set(page)
     assert seen == keys
@@ -86,7 +86,7 @@ def test_a_cursor_of_a_key_that_went_loses_no_key(start: StartServer) -> None:
         cursor, found = client.scan(0, count=10)
         client.delete("k10")
         if forgotten:
-            server.server.cursors = Cursors(bytes_max=0)
+            server.server.state.cursors = Cursors(bytes_max=0)
         seen = {*found, *client.scan(cursor, count=100)[1]}
         assert seen >= keys - {b"k10"}
         client.set("k10", "v")

@@ -16,7 +16,7 @@ GIVEN_UP = b"-ERR this connection ends before the command does; what came of it 
 
 
 def is_clean(server: RunningServer) -> bool:
-    waiting = server.server._tasks or server.server._waiters
+    waiting = server.server.state.workers.tasks or len(server.server.state.conditions)
     return not server.server.connections and not waiting
 
 
@@ -30,9 +30,9 @@ def test_a_command_that_waits_ends_with_its_client(
     raw = server.connect()
     raw.send(data)
     if not at_once:
-        wait_for(lambda: server.server._tasks)
+        wait_for(lambda: server.server.state.workers.tasks)
     leave(raw)
-    wait_for(lambda: server.server.stats.connections == 1 and is_clean(server))
+    wait_for(lambda: server.server.state.stats.connections == 1 and is_clean(server))
 
 
 def test_a_command_that_is_yet_to_wait_ends_with_its_client(start: StartServer) -> None:
@@ -52,7 +52,7 @@ def test_replies_stay_in_order_when_a_wait_is_given_up(start: StartServer) -> No
     server = start()
     with server.connect() as raw:
         raw.send(b"PING\r\nWAIT 1 0\r\nECHO a\r\n")
-        wait_for(lambda: server.server._tasks)
+        wait_for(lambda: server.server.state.workers.tasks)
         raw.socket.shutdown(1)
         assert raw.read_to_end() == b"+PONG\r\n" + GIVEN_UP + b"$1\r\na\r\n"
 
@@ -62,12 +62,12 @@ def test_what_comes_behind_a_waiting_command_is_bounded(start: StartServer) -> N
     server = start()
     with server.connect() as raw:
         raw.send(b"WAIT 1 1000\r\n")
-        wait_for(lambda: server.server._tasks)
+        wait_for(lambda: server.server.state.workers.tasks)
         count = 500_000
         sender = threading.Thread(target=raw.send, args=(encode_request("PING") * count,))
         sender.start()
         raw.read(b":0\r\n")
-        assert server.server.stats.input_bytes < 2_000_000
+        assert server.server.state.stats.input_bytes < 2_000_000
         raw.read(b"+PONG\r\n" * count)
         sender.join()
 
@@ -92,7 +92,7 @@ def test_walks_of_clients_that_left_do_not_go_on(start: StartServer) -> None:
     for raw in leaving:
         raw.command("KEYS", "nothing*")
     assert walking.wait(10)
-    wait_for(lambda: server.server.stats.commands == 20)
+    wait_for(lambda: server.server.state.stats.commands == 20)
     with server.redis() as other:
         assert other.execute_command("REPLICAD.POSITION").startswith(b"1:1:")
     for raw in leaving:

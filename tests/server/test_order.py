@@ -60,7 +60,7 @@ def test_what_is_released_may_lead_to_more_that_is(
         for raw, command in ((first, "PING"), (second, "PING"), (third, "WATCH w")):
             raw.send(command.encode() + b"\r\n")
             raw.read_line()
-        a, b, c = real.server.connections
+        a, b, c = real.server.connections.values()
 
         def together() -> None:
             a.data_received(large[-10:] + b"SET x 1\r\nDBSIZE\r\n")
@@ -133,7 +133,7 @@ def test_what_waits_for_exec_or_a_write_counts(start: StartServer, tmp_path: Pat
     however many there are."""
     server = start(open_database(tmp_path / "data", Options()), buffered_bytes_max=4_000_000)
     for command in (b"WATCH key-%d\r\n", b'REPLICAD.LOGDATA "%d"\r\n'):
-        closed = server.server.stats.closed_for_limits
+        closed = server.server.state.stats.closed_for_limits
         with server.connect() as raw:
             for first in range(0, 80_000, 1000):
                 try:
@@ -141,7 +141,7 @@ def test_what_waits_for_exec_or_a_write_counts(start: StartServer, tmp_path: Pat
                     raw.read(b"+OK\r\n" * 1000)
                 except (ConnectionError, AssertionError):
                     break
-            wait_for(lambda closed=closed: server.server.stats.closed_for_limits == closed + 1)
+            wait_for(lambda closed=closed: server.server.state.stats.closed_for_limits == closed + 1)
 
 
 def test_a_client_that_quits_and_does_not_read_is_closed(start: StartServer) -> None:
@@ -150,7 +150,7 @@ def test_a_client_that_quits_and_does_not_read_is_closed(start: StartServer) -> 
     wait_for(lambda: server.store.get(b"k") is not None)
     with server.connect() as raw:
         raw.send(encode_request("GET", "k") * 30 + encode_request("QUIT"))
-        wait_for(lambda: server.server.stats.closed_for_limits == 1)
+        wait_for(lambda: server.server.state.stats.closed_for_limits == 1)
         wait_for(lambda: not server.server.connections)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from replicad.errors import DiskFullError
 from replicad.options import Options
-from replicad.server.connection import ClientConnection
+from replicad.server.client_state import ClientState
 from replicad.store.database import open_database
 from tests.server.conftest import StartServer
 from tests.server.harness import FakeNode, RawClient, RunningServer, encode_request, wait_for
@@ -39,7 +39,7 @@ def hurried(start: StartServer, tmp_path: Path) -> RunningServer:
     with server.connect() as client:
         client.command("MSET", *pairs)
         client.read(b"+OK\r\n")
-    server.server.now = HurryingClock()
+    server.server.state.now = HurryingClock()
     return server
 
 
@@ -152,7 +152,7 @@ def test_a_group_that_fails_before_a_command_in_pieces_fails_it_too(
     """A long command that saw a write of the open group is refused when that write is: it is not there."""
     server = start(durability="async")
     server.store.refuse_with = DiskFullError("no room")
-    monkeypatch.setattr(ClientConnection, "turn_is_over", lambda client: True)
+    monkeypatch.setattr(ClientState, "turn_is_over", lambda client: True)
     with server.connect() as client:
         client.send(encode_request("SET", "key:0", "v") + encode_request("DEL", *_names()))
         assert client.read_line().startswith(b"-ERR no room")
@@ -162,7 +162,7 @@ def test_a_group_that_fails_before_a_command_in_pieces_fails_it_too(
 def test_a_long_command_is_refused_while_the_role_is_in_doubt(start: StartServer) -> None:
     """While writes are held nothing can go on in pieces: what was seen may be refused later."""
     server = start(node=FakeNode(held=True), durability="async")
-    server.server.now = HurryingClock()
+    server.server.state.now = HurryingClock()
     with server.connect() as client:
         client.command("DEL", *_names())
         assert client.read_line().startswith(b"-TRYAGAIN ")
@@ -187,13 +187,13 @@ def test_many_watched_keys_are_looked_up_in_pieces(hurried: RunningServer) -> No
 def test_a_turn_ends_when_its_time_is_over(start: StartServer, command: tuple[str, ...]) -> None:
     """Commands that take long leave others their turns after each of them, and are all done, in order."""
     server = start(durability="async")
-    server.server.now = HurryingClock()
+    server.server.state.now = HurryingClock()
     turns: list[int] = []
 
     def look() -> None:
-        turns.append(server.server.stats.commands)
+        turns.append(server.server.state.stats.commands)
         if turns[-1] < 50:
-            server.server.loop.call_soon(look)
+            server.server.state.loop.call_soon(look)
 
     with server.connect() as client:
         server.call(look)

@@ -105,7 +105,7 @@ def test_updates_wait_for_the_next_batch(server: RunningServer) -> None:
 def test_updates_for_many_readers_are_built_one_after_the_other(server: RunningServer) -> None:
     """Clients that ask for the log at once are all answered, and never is more than one reply built."""
     at_once: list[int] = []
-    in_thread = server.server.in_thread
+    in_thread = server.server.state.workers.run
 
     async def counted(work: Callable[[], Any]) -> Any:
         at_once.append(1)
@@ -115,7 +115,7 @@ def test_updates_for_many_readers_are_built_one_after_the_other(server: RunningS
         finally:
             at_once.clear()
 
-    server.server.in_thread = counted  # type: ignore[method-assign, assignment]
+    server.server.state.workers.run = counted  # type: ignore[method-assign, assignment]
     with server.connect() as writer:
         writer.command("SET", "a", "1")
         writer.read(b"+OK\r\n")

@@ -145,7 +145,7 @@ def test_writes_that_waited_when_the_store_failed_are_refused(start: StartServer
             assert client.read_line().startswith(b"-ERR storage failed")
             assert client.read_line().startswith(b"-ERR storage failed")
     assert server.store.appended_sequence == 0
-    assert not server.server.group.segments
+    assert not server.server.state.group._segments
 
 
 def test_nothing_is_read_while_the_store_stalls(start: StartServer) -> None:
@@ -155,7 +155,7 @@ def test_nothing_is_read_while_the_store_stalls(start: StartServer) -> None:
         client.command("PING")
         client.read(b"+PONG\r\n")
         server.store.stall("level 0 is full")
-        wait_for(lambda: server.server.stalled)
+        wait_for(lambda: server.server.state.committer.stalled)
         client.command("SET", "k", "v")
         assert client.has_nothing_to_read()
         assert server.store.appended_sequence == 0

@@ -66,8 +66,8 @@ def test_nobody_is_remembered_who_watches_no_more(server: RunningServer, other: 
         with server.connect() as raw:
             raw.send(b"WATCH a b\r\nWATCH b\r\n%b\r\nPING\r\n" % ending)
             while not raw.read_line().startswith(b"+PONG"):
-                assert ending or server.server.watches._watchers.keys() == {b"a", b"b"}
-        wait_for(lambda: not server.server.watches._watchers)
+                assert ending or server.server.state.watches._watching.keys() == {b"a", b"b"}
+        wait_for(lambda: not server.server.state.watches._watching)
 
 
 def test_without_a_change_exec_happens(server: RunningServer, other: redis.Redis) -> None:

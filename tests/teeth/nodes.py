@@ -107,24 +107,24 @@ NODES = (
     Mutation(
         trap=9,
         name="a write is answered before its replicas have it",
-        file="replicad/server/server.py",
+        file="replicad/server/committer.py",
         old="            if first.sequence <= (released if first.for_replicas else visible):\n"
-        "                client.release(visible, released)\n",
-        new="            if first.sequence <= visible:\n                client.release(visible, visible)\n",
+        "                queue.release(visible, released)\n",
+        new="            if first.sequence <= visible:\n                queue.release(visible, visible)\n",
         caught_by=("tests/server/test_waiting.py::test_writes_wait_for_the_replicas_that_the_rule_asks_for",),
     ),
     Mutation(
         trap=9,
         name="a position is waited for by its number alone",
         file="replicad/server/commands/waiting.py",
-        old="            found = await server.look_up(lambda: store.position_at(token.sequence))\n",
+        old="            found = await server.workers.look_up(lambda: store.position_at(token.sequence))\n",
         new="            found = token\n",
         caught_by=("tests/server/test_waiting.py::test_waitpos_makes_the_next_read_see_a_write",),
     ),
     Mutation(
         trap=9,
         name="a command is judged by what is visible",
-        file="replicad/server/session.py",
+        file="replicad/server/client_state.py",
         old="            value = self._reader.get(key, family=self.family)\n",
         new="            value = self.server.store.get(key, family=self.family)\n",
         caught_by=(
@@ -134,20 +134,18 @@ NODES = (
     Mutation(
         trap=9,
         name="a primary that doubts itself answers writes",
-        file="replicad/server/server.py",
-        old="        visible = 0 if self.node.holds_answers() else self.store.latest_sequence\n"
-        "        released",
-        new="        visible = self.store.latest_sequence\n        released",
+        file="replicad/server/committer.py",
+        old="        visible = self._acknowledgeable()\n",
+        new="        visible = self._store.latest_sequence\n",
         caught_by=("tests/server/test_visibility.py::test_a_primary_that_doubts_answers_no_write",),
     ),
     Mutation(
         trap=9,
         name="a fenced primary acknowledges what waited",
-        file="replicad/server/server.py",
-        old="            self.group.refuse(refusals.read_only(self.node.primary_address))\n"
-        "            self._fail_held()\n            return\n",
-        new="            self.group.refuse(refusals.read_only(self.node.primary_address))\n"
-        "            return\n",
+        file="replicad/server/committer.py",
+        old="            self.group.refuse(refusals.read_only(self._node.primary_address))\n"
+        "            self._disown_held()\n",
+        new="            self.group.refuse(refusals.read_only(self._node.primary_address))\n",
         caught_by=("tests/server/test_visibility.py::test_a_fenced_primary_acknowledges_nothing_that_waits",),
     ),
     # 10: the empty or older primary
@@ -247,9 +245,9 @@ NODES = (
     Mutation(
         trap=9,
         name="a write is said to stay while the role is in doubt",
-        file="replicad/server/server.py",
-        old="        visible = 0 if self.node.holds_answers() else self.store.latest_sequence\n        late",
-        new="        visible = self.store.latest_sequence\n        late",
+        file="replicad/server/committer.py",
+        old="        visible, now = self._acknowledgeable(), self._now()\n",
+        new="        visible, now = self._store.latest_sequence, self._now()\n",
         caught_by=("tests/server/test_order.py::test_nothing_is_said_to_stay_while_the_role_is_in_doubt",),
     ),
     Mutation(

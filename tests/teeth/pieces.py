@@ -11,7 +11,7 @@ PIECES = (
     Mutation(
         trap=25,
         name="a turn ends by the number of commands only",
-        file="replicad/server/connection.py",
+        file="replicad/server/execution.py",
         old="                if now() > ends_at:\n",
         new="                if False:\n",
         caught_by=(f"{TESTS}test_a_turn_ends_when_its_time_is_over",),
@@ -19,8 +19,8 @@ PIECES = (
     Mutation(
         trap=25,
         name="a command of many keys is done at once",
-        file="replicad/server/connection.py",
-        old="        return self.server.now() > self._turn_ends_at\n",
+        file="replicad/server/client_state.py",
+        old="        return self.server.now() > self.turn_ends_at\n",
         new="        return False\n",
         caught_by=(f"{TESTS}test_others_are_served_while_keys_are_deleted",),
         hangs=True,
@@ -28,7 +28,7 @@ PIECES = (
     Mutation(
         trap=25,
         name="others write between the pieces of a command",
-        file="replicad/server/connection.py",
+        file="replicad/server/execution.py",
         old="            if entry is not None and entry[-1].waits_for_pieces:\n",
         new="            if False and entry is not None:\n",
         caught_by=(f"{TESTS}test_nothing_comes_in_between_the_commands_of_a_long_exec",),
@@ -56,7 +56,7 @@ PIECES = (
     Mutation(
         trap=25,
         name="replies of UPDATES are built side by side",
-        file="replicad/server/commands/replicad.py",
+        file="replicad/server/commands/log.py",
         old="        async with server.building:\n",
         new="        if True:\n",
         caught_by=(

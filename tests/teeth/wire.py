@@ -139,7 +139,7 @@ WIRE = (
     Mutation(
         trap=16,
         name="a client's pipeline is done to its end before others have a turn",
-        file="replicad/server/connection.py",
+        file="replicad/server/execution.py",
         old="            turn = min(len(backlog), TURN_COMMANDS)\n",
         new="            turn = len(backlog)\n",
         caught_by=("tests/server/test_hostile.py::test_a_client_that_sends_much_leaves_others_their_turns",),
@@ -148,7 +148,7 @@ WIRE = (
         trap=16,
         name="what a command releases ends its client's turn",
         file="replicad/server/connection.py",
-        old="        if self._executing or transport.is_closing():\n",
+        old="        if execution.is_executing or transport.is_closing():\n",
         new="        if transport.is_closing():\n",
         caught_by=(
             "tests/server/test_order.py::test_the_end_of_input_in_the_middle_of_a_turn_loses_no_reply",
@@ -157,8 +157,8 @@ WIRE = (
     Mutation(
         trap=16,
         name="a client is read on before others have a turn",
-        file="replicad/server/connection.py",
-        old="        if len(data) >= _TURN_BYTES:\n            self._yield()\n",
+        file="replicad/server/execution.py",
+        old="        if size >= _TURN_BYTES:\n            self.yield_turn()\n",
         new="",
         caught_by=("tests/server/test_hostile.py::test_a_client_that_sends_much_leaves_others_their_turns",),
     ),

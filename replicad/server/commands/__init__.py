@@ -2,51 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from replicad.server import refusals, replies
+from replicad.server.commands.connection import connection
+from replicad.server.commands.copies import copies
+from replicad.server.commands.families import families
 from replicad.server.commands.introspection import introspection
 from replicad.server.commands.keys import keys
+from replicad.server.commands.log import log
 from replicad.server.commands.node import node
 from replicad.server.commands.numbers import numbers
-from replicad.server.commands.replicad import ours
+from replicad.server.commands.replication import replication
 from replicad.server.commands.roles import roles
-from replicad.server.commands.session import session
 from replicad.server.commands.strings import strings
-from replicad.server.commands.table import Command, Table, build_table
+from replicad.server.commands.table import COMMANDS, Table, build_table
 from replicad.server.commands.transactions import transactions
 from replicad.server.commands.verification import verification
 from replicad.server.commands.waiting import waiting
-from replicad.server.requests import Request
+from replicad.server.interfaces import Node
 
-if TYPE_CHECKING:
-    from replicad.server.connection import ClientConnection
+__all__ = ["COMMANDS", "choose_table"]
 
 _GROUPS = (
     strings,
     numbers,
     keys,
     transactions,
-    session,
+    connection,
     node,
     introspection,
     waiting,
     roles,
-    ours,
+    log,
+    families,
+    replication,
+    copies,
     verification,
 )
 
-COMMANDS: dict[str, Command] = {command.name: command for group in _GROUPS for command in group.commands}
+COMMANDS.update({command.name: command for group in _GROUPS for command in group.commands})
+
+_WRITABLE = build_table(COMMANDS.values())
+_READ_ONLY = build_table(COMMANDS.values(), writes=False)
+_STALE = build_table(COMMANDS.values(), writes=False, reads=False)
 
 
-def _refuse_write(client: ClientConnection, request: Request) -> bytes:
-    return refusals.read_only(client.server.node.primary_address)
-
-
-def _refuse_read(client: ClientConnection, request: Request) -> bytes:
-    return replies.error(client.server.node.reads_refused or "ERR try again")
-
-
-WRITABLE: Table = build_table(COMMANDS.values())
-READ_ONLY: Table = build_table(COMMANDS.values(), refuse_writes=_refuse_write)
-STALE: Table = build_table(COMMANDS.values(), refuse_writes=_refuse_write, refuse_reads=_refuse_read)
+def choose_table(node: Node) -> Table:
+    """The commands as this node takes them now."""
+    if node.is_writable:
+        return _WRITABLE
+    return _READ_ONLY if node.reads_refused is None else _STALE

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from replicad.server import refusals, replies
-from replicad.server.commands.table import Check
 from replicad.server.requests import Request
+
+Check = Callable[[Request], bytes | None]
+"""What is wrong with a request whatever the state is: the reply that says so, or None."""
 
 ANY = 1 << 14
 """Arguments: more than anybody needs, and still read within a turn."""

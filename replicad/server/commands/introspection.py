@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
 
 from replicad.server import refusals, replies
+from replicad.server.client_state import ClientState
 from replicad.server.commands.container import Container, Subcommand
-from replicad.server.commands.table import Command, Group
+from replicad.server.commands.table import COMMANDS, Command, Group
 from replicad.server.commands.usage import parse_usage
 from replicad.server.glob import compile_glob
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
-
-if TYPE_CHECKING:
-    from replicad.server.connection import ClientConnection
 
 introspection = Group("server")
 
@@ -35,11 +32,11 @@ _COMMAND = Container(
 
 
 @introspection.command("command", -1, "Describes the commands.", container=_COMMAND)
-def command(client: ClientConnection, request: Request) -> bytes:
+def command(client: ClientState, request: Request) -> bytes:
     answer = _COMMAND.answer(request)
     if answer is not None:
         return answer
-    known, protocol = client.server.commands, client.protocol
+    known, protocol = COMMANDS, client.protocol
     if len(request) == 1:
         return replies.array([_entry(each, protocol) for each in known.values()])
     names = [name.decode("ascii", "replace").lower() for name in request[2:]]

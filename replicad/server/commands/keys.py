@@ -7,21 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 from replicad.server import refusals, replies
+from replicad.server.client_state import ClientState
 from replicad.server.commands.arguments import parse_count, parse_integer
 from replicad.server.commands.table import Group
 from replicad.server.cursors import locate
 from replicad.server.glob import compile_glob, literal_prefix
 from replicad.server.interfaces import Walkable
-from replicad.server.pieces import Work
+from replicad.server.later import InPieces, OnSnapshot, Reply, Work
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 from replicad.server.walks import walk
-
-if TYPE_CHECKING:
-    from replicad.server.connection import ClientConnection
 
 keys = Group("generic")
 
@@ -37,7 +34,7 @@ _KEY_BYTES = 64
 
 
 @keys.command("exists", -2, "Counts the keys that exist.", usage="key ...", walks=True, keys=_ALL_KEYS)
-def exists(client: ClientConnection, request: Request) -> bytes | None:
+def exists(client: ClientState, request: Request) -> Reply:
     if len(request) <= KEYS_AT_ONCE:
         found = 0
         for key in request[1:]:
@@ -61,11 +58,11 @@ keys.command("touch", -2, "Counts the keys that exist.", usage="key ...", walks=
 @keys.command(
     "del", -2, "Deletes keys; returns how many there were.", usage="key ...", writes=True, keys=_ALL_KEYS
 )
-def del_(client: ClientConnection, request: Request) -> bytes | None:
-    return client.in_pieces(_delete(client, request[1:]))
+def del_(client: ClientState, request: Request) -> Reply:
+    return InPieces(_delete(client, request[1:]))
 
 
-def _delete(client: ClientConnection, names: list[bytes]) -> Work:
+def _delete(client: ClientState, names: list[bytes]) -> Work:
     changes: dict[bytes, bytes | None] = {}
     for key in names:
         if key not in changes and client.contains_newest(key):
@@ -83,14 +80,14 @@ keys.command(
 
 
 @keys.command("type", 2, "Returns the type of a value: string, or none.", usage="key", keys=_ONE_KEY)
-def type_(client: ClientConnection, request: Request) -> bytes:
+def type_(client: ClientState, request: Request) -> bytes:
     return b"+string\r\n" if client.contains(request[1]) else b"+none\r\n"
 
 
 @keys.command(
     "ttl", 2, "Returns -1 for a key that exists, -2 for one that does not.", usage="key", keys=_ONE_KEY
 )
-def ttl(client: ClientConnection, request: Request) -> bytes:
+def ttl(client: ClientState, request: Request) -> bytes:
     return replies.integer(-1 if client.contains(request[1]) else -2)
 
 
@@ -101,7 +98,7 @@ for _name in ("pttl", "expiretime", "pexpiretime"):
 
 
 @keys.command("keys", 2, "Returns all keys that match a pattern.", usage="pattern", walks=True)
-def keys_(client: ClientConnection, request: Request) -> bytes | None:
+def keys_(client: ClientState, request: Request) -> Reply:
     matches = compile_glob(request[1])
     prefix = literal_prefix(request[1])
     limit = client.server.options.built_bytes_max
@@ -135,7 +132,7 @@ def _check_scan(request: Request) -> bytes | None:
     walks=True,
     check=_check_scan,
 )
-def scan(client: ClientConnection, request: Request) -> bytes | None:
+def scan(client: ClientState, request: Request) -> Reply:
     """Redis's promise: a key that is there from cursor 0 to cursor 0 is returned, perhaps more than once."""
     cursors = client.server.cursors
     cursor = _parse_cursor(request[1])
@@ -191,7 +188,7 @@ def _scan_options(options: list[bytes]) -> tuple[bytes, int, bytes]:
     return pattern, count, wanted
 
 
-def _wanted(client: ClientConnection, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+def _wanted(client: ClientState, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
     """The pairs, until the client is gone and nobody takes the reply."""
     return takewhile(lambda _: not client.gone, pairs)
 
@@ -215,23 +212,21 @@ def prefix_end(prefix: bytes) -> bytes | None:
 
 
 @keys.command("dbsize", 1, "Counts the keys; INFO says how old the count is.", walks=True)
-def dbsize(client: ClientConnection, request: Request) -> bytes | None:
+def dbsize(client: ClientState, request: Request) -> Reply:
     counter = client.server.key_count(client.family)
     if client.transaction is not None:
         return walk(client, counter.count, replies.integer)
     if not client.held and (known := counter.current()) is not None:
         return replies.integer(known)
-    server = client.server
-    server.run_on_snapshot(client, counter.measure, lambda counted: replies.integer(counter.keep(*counted)))
-    return None
+    return OnSnapshot(counter.measure, lambda counted: replies.integer(counter.keep(*counted)))
 
 
 @keys.command("randomkey", 1, "Refused.", refused=True)
-def randomkey(client: ClientConnection, request: Request) -> bytes:
+def randomkey(client: ClientState, request: Request) -> bytes:
     return replies.error("ERR RANDOMKEY is not supported")
 
 
-def _refuse_flush(client: ClientConnection, request: Request) -> bytes:
+def _refuse_flush(client: ClientState, request: Request) -> bytes:
     return replies.error(f"ERR {request[0].decode('ascii', 'replace').upper()} is not supported")
 
 

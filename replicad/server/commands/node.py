@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from replicad.server import refusals, replies
+from replicad.server.client_state import ClientState
 from replicad.server.commands.container import ANY, Container, Subcommand
 from replicad.server.commands.table import Group
 from replicad.server.glob import compile_glob
 from replicad.server.info import render_info
+from replicad.server.later import Reply
 from replicad.server.requests import Request
-
-if TYPE_CHECKING:
-    from replicad.server.connection import ClientConnection
 
 node = Group("server")
 
@@ -20,7 +17,7 @@ _PATTERNS_MAX = 64
 
 
 @node.command("info", -1, "Describes the node, in sections.", usage="[section ...]")
-def info(client: ClientConnection, request: Request) -> bytes:
+def info(client: ClientState, request: Request) -> bytes:
     if len(request) > _PATTERNS_MAX:
         return refusals.SYNTAX
     sections = [name.decode("ascii", "replace").lower() for name in request[1:]]
@@ -28,7 +25,7 @@ def info(client: ClientConnection, request: Request) -> bytes:
 
 
 @node.command("role", 1, "Returns the role and the state of replication.")
-def role(client: ClientConnection, request: Request) -> bytes:
+def role(client: ClientState, request: Request) -> bytes:
     server = client.server
     if server.node.role == "primary":
         replicas: list[replies.Value] = [
@@ -57,7 +54,7 @@ _CONFIG = Container(
 
 
 @node.command("config", -2, "Shows the settings that Redis clients ask for.", container=_CONFIG)
-def config(client: ClientConnection, request: Request) -> bytes:
+def config(client: ClientState, request: Request) -> bytes:
     answer = _CONFIG.answer(request)
     if answer is not None:
         return answer
@@ -85,7 +82,7 @@ def config(client: ClientConnection, request: Request) -> bytes:
 
 
 @node.command("shutdown", -1, "Stops the node cleanly.", usage="[NOSAVE|SAVE] [NOW] [FORCE]", blocking=True)
-def shutdown(client: ClientConnection, request: Request) -> bytes | None:
+def shutdown(client: ClientState, request: Request) -> Reply:
     options = [option.upper() for option in request[1:5]]
     known = {b"NOSAVE", b"SAVE", b"NOW", b"FORCE"}.issuperset(options) and len(request) <= 4
     if not known or {b"NOSAVE", b"SAVE"}.issubset(options):

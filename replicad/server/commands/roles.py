@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from replicad.errors import RoleRefused
 from replicad.server import refusals, replies
+from replicad.server.client_state import ClientState
 from replicad.server.commands.arguments import parse_count
 from replicad.server.commands.table import Group
+from replicad.server.later import AsTask, Reply
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
-
-if TYPE_CHECKING:
-    from replicad.server.connection import ClientConnection
 
 roles = Group("server")
 
@@ -23,12 +20,11 @@ _OPTIONS_MAX = 16
 @roles.command(
     "replicad.promote", -1, "Makes this replica the primary: [FORCE].", usage="[FORCE]", blocking=True
 )
-def promote(client: ClientConnection, request: Request) -> bytes | None:
+def promote(client: ClientState, request: Request) -> Reply:
     force = len(request) == 2 and request[1].upper() == b"FORCE"
     if len(request) > 1 and not force:
         return refusals.SYNTAX
-    _promote(client, force=force)
-    return None
+    return _promote(client, force=force)
 
 
 @roles.command(
@@ -38,7 +34,7 @@ def promote(client: ClientConnection, request: Request) -> bytes | None:
     usage="[TO node] [TIMEOUT milliseconds]",
     blocking=True,
 )
-def switchover(client: ClientConnection, request: Request) -> bytes | None:
+def switchover(client: ClientState, request: Request) -> Reply:
     target, timeout_ms = None, None
     if len(request) > _OPTIONS_MAX:
         return refusals.SYNTAX
@@ -54,8 +50,7 @@ def switchover(client: ClientConnection, request: Request) -> bytes | None:
             case _:
                 return refusals.SYNTAX
         rest = rest[2:]
-    _switch_over(client, target, timeout_ms, b"")
-    return None
+    return _switch_over(client, target, timeout_ms, b"")
 
 
 @roles.command(
@@ -65,12 +60,11 @@ def switchover(client: ClientConnection, request: Request) -> bytes | None:
     usage="<host port | NO ONE>",
     blocking=True,
 )
-def replicaof(client: ClientConnection, request: Request) -> bytes | None:
+def replicaof(client: ClientState, request: Request) -> Reply:
     if request[1].upper() == b"NO" and request[2].upper() == b"ONE":
         if client.server.node.role == "primary":
             return replies.OK
-        _promote(client, force=False)
-        return None
+        return _promote(client, force=False)
     host, port = request[1].decode("ascii", "replace"), parse_count(request[2])
 
     async def follow() -> bytes:
@@ -80,8 +74,7 @@ def replicaof(client: ClientConnection, request: Request) -> bytes | None:
             return replies.error(f"ERR {error}")
         return replies.OK
 
-    client.server.run_task(client, follow)
-    return None
+    return AsTask(follow)
 
 
 @roles.command(
@@ -91,7 +84,7 @@ def replicaof(client: ClientConnection, request: Request) -> bytes | None:
     usage="[host port]",
     blocking=True,
 )
-def rejoin(client: ClientConnection, request: Request) -> bytes | None:
+def rejoin(client: ClientState, request: Request) -> Reply:
     if len(request) not in (1, 3):
         return refusals.SYNTAX
     host, port = None, 0
@@ -105,12 +98,11 @@ def rejoin(client: ClientConnection, request: Request) -> bytes | None:
             return replies.error(f"ERR {error}")
         return replies.bulk(saved.encode())
 
-    client.server.run_task(client, run)
-    return None
+    return AsTask(run)
 
 
 @roles.command("slaveof", 3, "REPLICAOF under its older name.", usage="<host port | NO ONE>", blocking=True)
-def slaveof(client: ClientConnection, request: Request) -> bytes | None:
+def slaveof(client: ClientState, request: Request) -> Reply:
     return replicaof(client, request)
 
 
@@ -121,7 +113,7 @@ def slaveof(client: ClientConnection, request: Request) -> bytes | None:
     usage="[TO host port] [ABORT] [TIMEOUT milliseconds]",
     blocking=True,
 )
-def failover(client: ClientConnection, request: Request) -> bytes | None:
+def failover(client: ClientState, request: Request) -> Reply:
     options = [option.upper() for option in request[1:_OPTIONS_MAX]]
     if len(request) > _OPTIONS_MAX:
         return refusals.SYNTAX
@@ -141,11 +133,10 @@ def failover(client: ClientConnection, request: Request) -> bytes | None:
             return replies.error("ERR FORCE is not supported: a replica that cannot follow is promoted there")
         else:
             return refusals.SYNTAX
-    _switch_over(client, target, timeout_ms, replies.OK)
-    return None
+    return _switch_over(client, target, timeout_ms, replies.OK)
 
 
-def _promote(client: ClientConnection, *, force: bool) -> None:
+def _promote(client: ClientState, *, force: bool) -> Reply:
     async def run() -> bytes:
         try:
             lost = await client.server.node.promote(force=force)
@@ -153,10 +144,10 @@ def _promote(client: ClientConnection, *, force: bool) -> None:
             return replies.error(f"ERR {error}")
         return replies.bulk(lost.encode()) if lost else replies.OK
 
-    client.server.run_task(client, run)
+    return AsTask(run)
 
 
-def _switch_over(client: ClientConnection, target: str | None, timeout_ms: int | None, reply: bytes) -> None:
+def _switch_over(client: ClientState, target: str | None, timeout_ms: int | None, reply: bytes) -> Reply:
     node = client.server.node
     if node.role != "primary":
         raise Refused(refusals.read_only(node.primary_address))
@@ -169,4 +160,4 @@ def _switch_over(client: ClientConnection, target: str | None, timeout_ms: int |
             return replies.error(f"ERR {error}")
         return reply or replies.bulk(new.encode())
 
-    client.server.run_task(client, run)
+    return AsTask(run)

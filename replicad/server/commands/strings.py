@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from replicad.server import refusals, replies
+from replicad.server.client_state import ClientState
 from replicad.server.commands.arguments import parse_integer
 from replicad.server.commands.keys import KEYS_AT_ONCE
 from replicad.server.commands.table import Group
 from replicad.server.interfaces import Walkable
-from replicad.server.pieces import Work
+from replicad.server.later import InPieces, Reply, Work
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 from replicad.server.walks import walk
-
-if TYPE_CHECKING:
-    from replicad.server.connection import ClientConnection
 
 strings = Group("string")
 
@@ -28,8 +25,8 @@ _SET_OPTIONS_MAX = 8
 
 
 @strings.command("get", 2, "Returns the value of a key.", usage="key", keys=_ONE_KEY)
-def get(client: ClientConnection, request: Request) -> bytes:
-    value = client.get(request[1]) if client.direct else client.read(request[1])
+def get(client: ClientState, request: Request) -> bytes:
+    value = client.get(request[1]) if client.direct and not client.held else client.read(request[1])
     if value is None:
         client.server.stats.misses += 1
         return client.nil
@@ -57,14 +54,14 @@ def _check_set(request: Request) -> bytes | None:
     check=_check_set,
     keys=_ONE_KEY,
 )
-def set_(client: ClientConnection, request: Request) -> bytes:
+def set_(client: ClientState, request: Request) -> bytes:
     if len(request) == 3:
         client.put(request[1], request[2])
         return replies.OK
     return _set_with_options(client, request)
 
 
-def _set_with_options(client: ClientConnection, request: Request) -> bytes:
+def _set_with_options(client: ClientState, request: Request) -> bytes:
     refusal = _check_set(request)
     if refusal is not None:
         return refusal
@@ -80,7 +77,7 @@ def _set_with_options(client: ClientConnection, request: Request) -> bytes:
     return _shown(client, old) if show else client.nil
 
 
-def _shown(client: ClientConnection, value: bytes | None) -> bytes:
+def _shown(client: ClientState, value: bytes | None) -> bytes:
     if value is None:
         return client.nil
     client.weigh(len(value))
@@ -90,7 +87,7 @@ def _shown(client: ClientConnection, value: bytes | None) -> bytes:
 @strings.command(
     "mget", -2, "Returns the values of several keys.", usage="key ...", walks=True, keys=(1, -1, 1)
 )
-def mget(client: ClientConnection, request: Request) -> bytes | None:
+def mget(client: ClientState, request: Request) -> Reply:
     keys, nil, options = request[1:], client.nil, client.server.options
     if len(keys) < KEYS_AT_ONCE:
         reply = _values(client.read_many, keys, nil, options.reply_bytes_max, client.turn_is_over)
@@ -151,11 +148,11 @@ def _check_pairs(request: Request) -> bytes | None:
     check=_check_pairs,
     keys=(1, -1, 2),
 )
-def mset(client: ClientConnection, request: Request) -> bytes | None:
-    return client.in_pieces(_write_all(client, _pairs(request), replies.OK))
+def mset(client: ClientState, request: Request) -> Reply:
+    return InPieces(_write_all(client, _pairs(request), replies.OK))
 
 
-def _write_all(client: ClientConnection, changes: dict[bytes, bytes | None], reply: bytes) -> Work:
+def _write_all(client: ClientState, changes: dict[bytes, bytes | None], reply: bytes) -> Work:
     yield from client.write_in_pieces(changes)
     return reply
 
@@ -169,11 +166,11 @@ def _write_all(client: ClientConnection, changes: dict[bytes, bytes | None], rep
     check=_check_pairs,
     keys=(1, -1, 2),
 )
-def msetnx(client: ClientConnection, request: Request) -> bytes | None:
-    return client.in_pieces(_write_all_if_absent(client, _pairs(request)))
+def msetnx(client: ClientState, request: Request) -> Reply:
+    return InPieces(_write_all_if_absent(client, _pairs(request)))
 
 
-def _write_all_if_absent(client: ClientConnection, changes: dict[bytes, bytes | None]) -> Work:
+def _write_all_if_absent(client: ClientState, changes: dict[bytes, bytes | None]) -> Work:
     for key in changes:
         if client.contains_newest(key):
             return replies.ZERO
@@ -192,7 +189,7 @@ def _pairs(request: Request) -> dict[bytes, bytes | None]:
 @strings.command(
     "setnx", 3, "Sets a key if it does not exist.", usage="key value", writes=True, keys=_ONE_KEY
 )
-def setnx(client: ClientConnection, request: Request) -> bytes:
+def setnx(client: ClientState, request: Request) -> bytes:
     if client.contains_newest(request[1]):
         return replies.ZERO
     client.put(request[1], request[2])
@@ -202,14 +199,14 @@ def setnx(client: ClientConnection, request: Request) -> bytes:
 @strings.command(
     "getset", 3, "Sets a key and returns its old value.", usage="key value", writes=True, keys=_ONE_KEY
 )
-def getset(client: ClientConnection, request: Request) -> bytes:
+def getset(client: ClientState, request: Request) -> bytes:
     old = client.read_newest(request[1])
     client.put(request[1], request[2])
     return _shown(client, old)
 
 
 @strings.command("getdel", 2, "Deletes a key and returns its value.", usage="key", writes=True, keys=_ONE_KEY)
-def getdel(client: ClientConnection, request: Request) -> bytes:
+def getdel(client: ClientState, request: Request) -> bytes:
     old = client.read_newest(request[1])
     if old is not None:
         client.write({request[1]: None})
@@ -219,7 +216,7 @@ def getdel(client: ClientConnection, request: Request) -> bytes:
 @strings.command(
     "append", 3, "Appends to a value; returns its length.", usage="key value", writes=True, keys=_ONE_KEY
 )
-def append(client: ClientConnection, request: Request) -> bytes:
+def append(client: ClientState, request: Request) -> bytes:
     old = client.read_newest(request[1]) or b""
     if len(old) + len(request[2]) > client.server.options.bulk_bytes_max:
         return refusals.STRING_TOO_LONG
@@ -229,13 +226,13 @@ def append(client: ClientConnection, request: Request) -> bytes:
 
 
 @strings.command("strlen", 2, "Returns the length of a value.", usage="key", keys=_ONE_KEY)
-def strlen(client: ClientConnection, request: Request) -> bytes:
+def strlen(client: ClientState, request: Request) -> bytes:
     length, _ = client.read_part(request[1], 0, 0)
     return replies.integer(length)
 
 
 @strings.command("getrange", 4, "Returns a part of a value.", usage="key start end", keys=_ONE_KEY)
-def getrange(client: ClientConnection, request: Request) -> bytes:
+def getrange(client: ClientState, request: Request) -> bytes:
     first, last = parse_integer(request[2]), parse_integer(request[3])
     _, part = client.read_part(request[1], first, last)
     client.weigh(len(part))
@@ -245,7 +242,7 @@ def getrange(client: ClientConnection, request: Request) -> bytes:
 @strings.command(
     "setrange", 4, "Overwrites a part of a value.", usage="key offset value", writes=True, keys=_ONE_KEY
 )
-def setrange(client: ClientConnection, request: Request) -> bytes:
+def setrange(client: ClientState, request: Request) -> bytes:
     offset, part = parse_integer(request[2]), request[3]
     if offset < 0:
         return replies.error("ERR offset is out of range")
@@ -269,17 +266,17 @@ def _check_getex(request: Request) -> bytes | None:
 @strings.command(
     "getex", -2, "Returns the value of a key.", usage="key [PERSIST]", check=_check_getex, keys=_ONE_KEY
 )
-def getex(client: ClientConnection, request: Request) -> bytes:
+def getex(client: ClientState, request: Request) -> bytes:
     """Nothing expires, so without an expiry it is GET, and PERSIST changes nothing."""
     return _check_getex(request) or _shown(client, client.read(request[1]))
 
 
 @strings.command("persist", 2, "Returns 0: no value expires.", usage="key", keys=_ONE_KEY)
-def persist(client: ClientConnection, request: Request) -> bytes:
+def persist(client: ClientState, request: Request) -> bytes:
     return replies.ZERO
 
 
-def _refuse_expiry(client: ClientConnection, request: Request) -> bytes:
+def _refuse_expiry(client: ClientState, request: Request) -> bytes:
     return refusals.NO_EXPIRY
 
 

@@ -1,28 +1,28 @@
 """What a command is, and how a request finds its handler.
 
-A handler gets the connection and the request (its own name first) and returns the encoded reply, or None
-when the reply comes later: from a thread or a task, or because the command goes on in pieces. It refuses by
-raising `Refused`. The number of arguments has been checked.
+A handler gets the client and the request (its own name first) and returns the encoded reply, or the work that
+finds it (`Later`). It refuses by raising `Refused`. The number of arguments has been checked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from replicad.server import refusals, replies
+from replicad.server.client_state import ClientState
+from replicad.server.commands.container import Check, Container
+from replicad.server.interfaces import Node
+from replicad.server.later import Reply
 from replicad.server.requests import Request
 
-if TYPE_CHECKING:
-    from replicad.server.commands.container import Container
-    from replicad.server.connection import ClientConnection
-
-Check = Callable[[Request], "bytes | None"]
-"""What is wrong with a request whatever the state is: the reply that says so, or None."""
-Handler = Callable[["ClientConnection", Request], bytes | None]
+Handler = Callable[[ClientState, Request], Reply]
 Entry = tuple[Handler, int, int, int, "Command"]
 """The handler, the least and the greatest length of a request, the part of `LOOK_AFTER` that it takes."""
 Table = dict[bytes, Entry]
+
+COMMANDS: dict[str, Command] = {}
+"""All commands by name, in the order in which they are listed; `replicad.server.commands` fills it."""
 
 _UNBOUNDED = 1 << 62
 _READS_WITHOUT_KEYS = frozenset(["scan", "keys", "dbsize", "randomkey"])
@@ -128,24 +128,45 @@ class Group:
         return declare
 
 
-def build_table(
-    commands: Iterable[Command], *, refuse_writes: Handler | None = None, refuse_reads: Handler | None = None
-) -> Table:
-    """Entries under the upper-case and the lower-case name. With `refuse_writes`, it stands in for every
-    write, with `refuse_reads` for every command that shows data.
+def build_table(commands: Iterable[Command], *, writes: bool = True, reads: bool = True) -> Table:
+    """Entries under the upper-case and the lower-case name. Where a node takes no `writes`, or does not show
+    its data (`reads`), a refusal stands in for the handlers of such commands.
     """
     table: Table = {}
     for command in commands:
         least = abs(command.arity)
         most = command.arity if command.arity > 0 else _UNBOUNDED
-        refuse = refuse_writes if command.writes else refuse_reads if command.reads else None
-        handler = refuse or command.handler
+        is_taken = (writes or not command.writes) and (reads or not command.reads)
+        handler = command.handler if is_taken else _refusing(command)
         entry = (handler, least, most, 1 if command.name in _QUICK else LOOK_AFTER, command)
         table[command.name.upper().encode()] = entry
         table[command.name.encode()] = entry
     return table
 
 
+def _refusing(command: Command) -> Handler:
+    def refuse(client: ClientState, request: Request) -> bytes:
+        return refusal_now(command, client.server.node) or replies.error("ERR try again")
+
+    return refuse
+
+
+def refusal_now(command: Command, node: Node) -> bytes | None:
+    """What the node says to a command instead of executing it, as its role and its data are now."""
+    if node.is_writable:
+        return None
+    if command.writes:
+        return refusals.read_only(node.primary_address)
+    if command.reads and (reason := node.reads_refused) is not None:
+        return replies.error(reason)
+    return None
+
+
 def find_entry(table: Table, name: bytes) -> Entry | None:
     """The entry under a name in any mixture of cases."""
     return table.get(name.upper()) if len(name) <= 64 else None
+
+
+def find_command(name: bytes) -> Command:
+    """The command under a name that was found before, in any mixture of cases."""
+    return COMMANDS[name.decode().lower()]

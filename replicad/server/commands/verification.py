@@ -1,4 +1,4 @@
-"""REPLICAD.VERIFY: marks, and digests of key ranges at one of them.
+"""Comparing nodes: REPLICAD.VERIFY with its marks, and digests of key ranges at one of them.
 
     MARK id seconds                             writes a mark; its sequence number
     SNAPSHOT id seconds                         holds the current visible state instead; its sequence number
@@ -16,19 +16,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from replicad.errors import ClosedError, CorruptionError, InvalidArgument, NotFoundError
 from replicad.server import refusals, replies
+from replicad.server.client_state import ClientState
 from replicad.server.commands.arguments import parse_count
 from replicad.server.commands.table import Group
+from replicad.server.later import AsTask, InThread, OnSnapshot, Reply
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 from replicad.store.marks import Mark, MarkId
 from replicad.store.ranges import RangeDigest, digest_ranges, list_entries, split
-
-if TYPE_CHECKING:
-    from replicad.server.connection import ClientConnection
+from replicad.store.reading import Snapshot
 
 verification = Group("replicad")
 
@@ -46,7 +45,7 @@ Arguments = Sequence[bytes]
     usage="<MARK|SNAPSHOT|FAMILIES|SPLIT|DIGESTS|ENTRIES|RELEASE> id [argument ...]",
     blocking=True,
 )
-def verify(client: ClientConnection, request: Request) -> bytes | None:
+def verify(client: ClientState, request: Request) -> Reply:
     found = _SUBCOMMANDS.get(request[1].upper())
     if found is None:
         return refusals.unknown_subcommand("replicad.verify", request[1])
@@ -59,34 +58,47 @@ def verify(client: ClientConnection, request: Request) -> bytes | None:
 
 
 @verification.command("replicad.repair", 1, "Has this replica fetch its data again.")
-def repair(client: ClientConnection, request: Request) -> bytes:
+def repair(client: ClientState, request: Request) -> bytes:
     client.server.node.order_repair("it was ordered by a client")
     return replies.OK
 
 
-def _mark(client: ClientConnection, id: MarkId, arguments: Arguments) -> bytes:
+@verification.command(
+    "replicad.digest", 1, "Sequence number and digest of a snapshot taken now.", blocking=True
+)
+def digest(client: ClientState, request: Request) -> Reply:
+    store = client.server.store
+
+    def compute(snapshot: Snapshot) -> bytes:
+        sequence, hexadecimal = store.digest(snapshot)
+        return replies.array([replies.integer(sequence), replies.bulk(hexadecimal.encode())])
+
+    return OnSnapshot(compute, lambda reply: reply)
+
+
+def _mark(client: ClientState, id: MarkId, arguments: Arguments) -> bytes:
     mark = Mark(id, parse_count(arguments[0]))
     node = client.server.node
     if not node.is_writable:
         raise Refused(refusals.READ_ONLY)
     if node.holds_writes():
         raise Refused(refusals.CHANGING)
-    client.server.submit_group()
+    client.server.committer.submit()
     sequence = client.server.store.submit_mark(mark)
     client.hold(sequence)  # not as what a client writes: nodes are compared also while replicas are away
     return replies.integer(sequence)
 
 
-def _snapshot(client: ClientConnection, id: MarkId, arguments: Arguments) -> bytes:
+def _snapshot(client: ClientState, id: MarkId, arguments: Arguments) -> bytes:
     return replies.integer(client.server.store.hold_snapshot(Mark(id, parse_count(arguments[0]))))
 
 
-def _families(client: ClientConnection, id: MarkId, arguments: Arguments) -> None:
+def _families(client: ClientState, id: MarkId, arguments: Arguments) -> Reply:
     server = client.server
     store, wait_ms = server.store, parse_count(arguments[0])
 
     async def when_it_is_there() -> bytes:
-        await server.wait_until(lambda: store.marks.has(id), wait_ms / 1000)
+        await server.conditions.wait_until(lambda: store.marks.has(id), wait_ms / 1000)
         return _at_mark(client, id, describe)
 
     def describe() -> bytes:
@@ -94,10 +106,10 @@ def _families(client: ClientConnection, id: MarkId, arguments: Arguments) -> Non
         named: list[replies.Value] = [[number, name] for name, number in snapshot.families.items()]
         return replies.encode([snapshot.sequence, named], client.protocol)
 
-    server.run_task(client, when_it_is_there)
+    return AsTask(when_it_is_there)
 
 
-def _split(client: ClientConnection, id: MarkId, arguments: Arguments) -> None:
+def _split(client: ClientState, id: MarkId, arguments: Arguments) -> Reply:
     family, (start, end) = parse_count(arguments[0]), arguments[1:3]
     part_bytes, parts_max = parse_count(arguments[3]), parse_count(arguments[4])
     if not (0 < part_bytes <= PART_BYTES_MAX and 0 < parts_max <= PARTS_MAX):
@@ -109,10 +121,10 @@ def _split(client: ClientConnection, id: MarkId, arguments: Arguments) -> None:
             split(snapshot, family, start, end or None, part_bytes=part_bytes, parts_max=parts_max)
         )
 
-    client.server.run_in_thread(client, lambda: _at_mark(client, id, read))
+    return InThread(lambda: _at_mark(client, id, read))
 
 
-def _digests(client: ClientConnection, id: MarkId, arguments: Arguments) -> None:
+def _digests(client: ClientState, id: MarkId, arguments: Arguments) -> Reply:
     family, bytes_max = parse_count(arguments[0]), parse_count(arguments[1])
     bounds: list[bytes | None] = [*arguments[2:-1], arguments[-1] or None]
 
@@ -120,10 +132,10 @@ def _digests(client: ClientConnection, id: MarkId, arguments: Arguments) -> None
         snapshot = client.server.store.marks.snapshot(id)
         return _encode(digest_ranges(snapshot, family, bounds, bytes_max=bytes_max))
 
-    client.server.run_in_thread(client, lambda: _at_mark(client, id, read))
+    return InThread(lambda: _at_mark(client, id, read))
 
 
-def _entries(client: ClientConnection, id: MarkId, arguments: Arguments) -> None:
+def _entries(client: ClientState, id: MarkId, arguments: Arguments) -> Reply:
     family, (start, end) = parse_count(arguments[0]), arguments[1:]
 
     def read() -> bytes:
@@ -131,15 +143,15 @@ def _entries(client: ClientConnection, id: MarkId, arguments: Arguments) -> None
         entries = [replies.bulk_array([entry.key, entry.digest]) for entry in listed.entries]
         return replies.array([replies.integer(int(listed.whole)), replies.array(entries)])
 
-    client.server.run_in_thread(client, lambda: _at_mark(client, id, read))
+    return InThread(lambda: _at_mark(client, id, read))
 
 
-def _release(client: ClientConnection, id: MarkId, arguments: Arguments) -> bytes:
+def _release(client: ClientState, id: MarkId, arguments: Arguments) -> bytes:
     client.server.store.marks.release(id)
     return replies.OK
 
 
-def _at_mark(client: ClientConnection, id: MarkId, read: Callable[[], bytes]) -> bytes:
+def _at_mark(client: ClientState, id: MarkId, read: Callable[[], bytes]) -> bytes:
     try:
         return read()
     except (NotFoundError, ClosedError) as error:
@@ -164,7 +176,7 @@ def _encode(parts: list[RangeDigest]) -> bytes:
     )
 
 
-_SUBCOMMANDS: dict[bytes, tuple[Callable[[ClientConnection, MarkId, Arguments], bytes | None], int, int]] = {
+_SUBCOMMANDS: dict[bytes, tuple[Callable[[ClientState, MarkId, Arguments], Reply], int, int]] = {
     b"MARK": (_mark, 1, 1),
     b"SNAPSHOT": (_snapshot, 1, 1),
     b"FAMILIES": (_families, 1, 1),

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from replicad.errors import InvalidArgument
 from replicad.server import refusals, replies
+from replicad.server.client_state import ClientState
 from replicad.server.commands.arguments import parse_count, parse_integer
 from replicad.server.commands.table import Group
+from replicad.server.later import AsTask, Reply
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 from replicad.server.tokens import TokenState, judge
 from replicad.types import Position, Sequence
-
-if TYPE_CHECKING:
-    from replicad.server.connection import ClientConnection
 
 waiting = Group("server")
 
@@ -36,22 +34,21 @@ def _check_wait(request: Request) -> bytes | None:
     walks=True,
     check=_check_wait,
 )
-def wait(client: ClientConnection, request: Request) -> bytes | None:
+def wait(client: ClientState, request: Request) -> Reply:
     """Redis's: how many replicas have applied them, also when those are fewer than asked for."""
     count, timeout_seconds = parse_count(request[1]), _timeout(request[2])
     node = client.server.node
     if node.role != "primary":
         return replies.error("ERR WAIT cannot be used with replica instances.")
     if client.transaction is not None:  # As in Redis: it does not wait there, and tells how many there are.
-        return replies.integer(len(node.waits.holders("applied", client.last_write)))
+        return replies.integer(len(node.waits.holders("applied", client.replies.last_write)))
 
     async def applied_by_replicas() -> bytes:
         return replies.integer(
-            len(await node.waits.wait("applied", count, client.last_write, timeout_seconds))
+            len(await node.waits.wait("applied", count, client.replies.last_write, timeout_seconds))
         )
 
-    client.server.run_task(client, applied_by_replicas)
-    return None
+    return AsTask(applied_by_replicas)
 
 
 @waiting.command(
@@ -61,7 +58,7 @@ def wait(client: ClientConnection, request: Request) -> bytes | None:
     usage="numlocal numreplicas milliseconds",
     blocking=True,
 )
-def waitaof(client: ClientConnection, request: Request) -> bytes | None:
+def waitaof(client: ClientState, request: Request) -> Reply:
     """Redis's: here (0 or 1) and on how many replicas they are durable."""
     here, count, timeout_seconds = parse_count(request[1]), parse_count(request[2]), _timeout(request[3])
     server = client.server
@@ -75,11 +72,10 @@ def waitaof(client: ClientConnection, request: Request) -> bytes | None:
         if here:
             await _durable_here(client, timeout_seconds)
         left = None if timeout_seconds is None else max(0.0, timeout_seconds - (server.now() - began))
-        holders = await server.node.waits.wait("durable", count, client.last_write, left)
+        holders = await server.node.waits.wait("durable", count, client.replies.last_write, left)
         return replies.array([replies.integer(_is_durable_here(client)), replies.integer(len(holders))])
 
-    server.run_task(client, durable)
-    return None
+    return AsTask(durable)
 
 
 @waiting.command(
@@ -89,7 +85,7 @@ def waitaof(client: ClientConnection, request: Request) -> bytes | None:
     usage="<RECEIVED|APPLIED|DURABLE> numreplicas milliseconds",
     blocking=True,
 )
-def wait_at(client: ClientConnection, request: Request) -> bytes | None:
+def wait_at(client: ClientState, request: Request) -> Reply:
     """The position, whether it is durable here, and the replicas that hold it; an error that says the same
     when they are fewer than asked for."""
     level = request[1].decode("ascii", "replace").lower()
@@ -102,10 +98,10 @@ def wait_at(client: ClientConnection, request: Request) -> bytes | None:
     async def held() -> bytes:
         if level == "durable":
             await _durable_here(client, timeout_seconds)
-        holders = await node.waits.wait(level, count, client.last_write, timeout_seconds)
+        holders = await node.waits.wait(level, count, client.replies.last_write, timeout_seconds)
         here = _is_durable_here(client)
-        position = await server.look_up(lambda: store.position_at(client.last_write))
-        where = f"sequence {client.last_write}" if position is None else str(position)
+        position = await server.workers.look_up(lambda: store.position_at(client.replies.last_write))
+        where = f"sequence {client.replies.last_write}" if position is None else str(position)
         if len(holders) < count or (level == "durable" and not here):
             return replies.error(
                 f"NOREPLICAS {where} is {level} on {len(holders)} of {count} replicas "
@@ -113,8 +109,7 @@ def wait_at(client: ClientConnection, request: Request) -> bytes | None:
             )
         return replies.encode([where, int(here), list(holders)], client.protocol)
 
-    server.run_task(client, held)
-    return None
+    return AsTask(held)
 
 
 @waiting.command(
@@ -123,15 +118,15 @@ def wait_at(client: ClientConnection, request: Request) -> bytes | None:
     "Whether this connection's writes wait for replicas: [ON|OFF].",
     usage="[ON|OFF]",
 )
-def synchronous(client: ClientConnection, request: Request) -> bytes:
+def synchronous(client: ClientState, request: Request) -> bytes:
     """For one connection only; which replicas they wait for is in the node's configuration."""
     if len(request) == 1:
         rule = client.server.node.waits.describe()
-        return replies.encode(["on" if client.waits_for_replicas else "off", rule], client.protocol)
+        return replies.encode(["on" if client.replies.waits_for_replicas else "off", rule], client.protocol)
     setting = request[1].upper()
     if len(request) > 2 or setting not in (b"ON", b"OFF"):
         return refusals.SYNTAX
-    client.wait_for_replicas(setting == b"ON")
+    client.replies.wait_for_replicas(setting == b"ON")
     return replies.OK
 
 
@@ -142,7 +137,7 @@ def synchronous(client: ClientConnection, request: Request) -> bytes:
     usage="token milliseconds",
     blocking=True,
 )
-def waitpos(client: ClientConnection, request: Request) -> bytes | None:
+def waitpos(client: ClientState, request: Request) -> Reply:
     """OK when reads see it. An error when it did not come in time, or when its write is lost."""
     try:
         token = Position.parse(request[1].decode("ascii", "replace"))
@@ -162,10 +157,10 @@ def waitpos(client: ClientConnection, request: Request) -> bytes | None:
         return judge(token, newest_visible(), store.epochs, None) is TokenState.LOST
 
     async def reached() -> bytes:
-        await server.wait_until(is_settled, timeout_seconds)
+        await server.conditions.wait_until(is_settled, timeout_seconds)
         found = None
         if store.latest_sequence >= token.sequence:
-            found = await server.look_up(lambda: store.position_at(token.sequence))
+            found = await server.workers.look_up(lambda: store.position_at(token.sequence))
         newest = newest_visible()
         match judge(token, newest, store.epochs, found):
             case TokenState.THERE:
@@ -175,8 +170,7 @@ def waitpos(client: ClientConnection, request: Request) -> bytes | None:
             case TokenState.LOST:
                 return replies.error(f"LOST the write at {token} is not in this node's history")
 
-    server.run_task(client, reached)
-    return None
+    return AsTask(reached)
 
 
 def _timeout(argument: bytes) -> float | None:
@@ -190,9 +184,9 @@ def _timeout(argument: bytes) -> float | None:
     return milliseconds / 1000 if milliseconds else None
 
 
-def _is_durable_here(client: ClientConnection) -> bool:
-    return client.server.store.durable_sequence >= client.last_write
+def _is_durable_here(client: ClientState) -> bool:
+    return client.server.store.durable_sequence >= client.replies.last_write
 
 
-async def _durable_here(client: ClientConnection, timeout_seconds: float | None) -> None:
-    await client.server.wait_until(lambda: _is_durable_here(client), timeout_seconds)
+async def _durable_here(client: ClientState, timeout_seconds: float | None) -> None:
+    await client.server.conditions.wait_until(lambda: _is_durable_here(client), timeout_seconds)

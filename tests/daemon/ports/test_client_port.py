@@ -28,7 +28,7 @@ async def test_a_node_that_is_fenced_while_it_drains_acknowledges_nothing(in_the
         writer.write(b"SET k v\r\n")
         server = port._server
         assert server is not None
-        await until(lambda: bool(server.holding))
+        await until(lambda: bool(server.state.committer.holding))
         if in_the_log:
             await until(lambda: store.appended_sequence == 1)
         node.doubting = True

@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from replicad.server import refusals, replies
+from replicad.server.client_state import ClientState
 from replicad.server.commands.arguments import parse_count, parse_integer
 from replicad.server.commands.container import ANY, Container, Subcommand
 from replicad.server.commands.table import Group
 from replicad.server.info import REDIS_VERSION
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
+from replicad.server.server_state import ConnectedClient
 
-if TYPE_CHECKING:
-    from replicad.server.connection import ClientConnection
-
-session = Group("connection")
+connection = Group("connection")
 
 _NAME = re.compile(rb"[!-~]{0,256}")
 
 
-@session.command("ping", -1, "Answers PONG, or its argument.", usage="[message]")
-def ping(client: ClientConnection, request: Request) -> bytes:
+@connection.command("ping", -1, "Answers PONG, or its argument.", usage="[message]")
+def ping(client: ClientState, request: Request) -> bytes:
     if len(request) > 2:
         return refusals.wrong_arity("ping")
     return replies.PONG if len(request) == 1 else replies.bulk(request[1])
 
 
-@session.command("echo", 2, "Answers its argument.", usage="message")
-def echo(client: ClientConnection, request: Request) -> bytes:
+@connection.command("echo", 2, "Answers its argument.", usage="message")
+def echo(client: ClientState, request: Request) -> bytes:
     client.weigh(len(request[1]))
     return replies.bulk(request[1])
 
 
-@session.command("select", 2, "Chooses the database: the number of a column family.", usage="number")
-def select(client: ClientConnection, request: Request) -> bytes:
+@connection.command("select", 2, "Chooses the database: the number of a column family.", usage="number")
+def select(client: ClientState, request: Request) -> bytes:
     number = parse_integer(request[1])
     if number and number not in client.server.store.families.values():
         return refusals.NO_SUCH_DATABASE
@@ -43,8 +41,8 @@ def select(client: ClientConnection, request: Request) -> bytes:
     return replies.OK
 
 
-@session.command("auth", -2, "Accepts the default user: it has no password.", usage="[username] password")
-def auth(client: ClientConnection, request: Request) -> bytes:
+@connection.command("auth", -2, "Accepts the default user: it has no password.", usage="[username] password")
+def auth(client: ClientState, request: Request) -> bytes:
     if len(request) == 2:
         return refusals.NO_PASSWORD
     return (_authenticated(request[1]) or replies.OK) if len(request) == 3 else refusals.SYNTAX
@@ -55,30 +53,30 @@ def _authenticated(user: bytes) -> bytes | None:
     return None if user == b"default" else refusals.WRONG_PASSWORD
 
 
-@session.command("quit", -1, "Ends the connection.", immediate=True)
-def quit_(client: ClientConnection, request: Request) -> bytes:
+@connection.command("quit", -1, "Ends the connection.", immediate=True)
+def quit_(client: ClientState, request: Request) -> bytes:
     client.quit()
     return replies.OK
 
 
-@session.command("reset", 1, "Makes the connection like a new one.", immediate=True)
-def reset(client: ClientConnection, request: Request) -> bytes:
+@connection.command("reset", 1, "Makes the connection like a new one.", immediate=True)
+def reset(client: ClientState, request: Request) -> bytes:
     client.discard()
     client.forget_annotations()
     client.select(0)
-    client.wait_for_replicas(True)
+    client.replies.wait_for_replicas(True)
     client.name = b""
     _speak(client, 2)
     return b"+RESET\r\n"
 
 
-@session.command(
+@connection.command(
     "hello",
     -1,
     "Agrees on the protocol's version.",
     usage="[protover [AUTH username password] [SETNAME clientname]]",
 )
-def hello(client: ClientConnection, request: Request) -> bytes:
+def hello(client: ClientState, request: Request) -> bytes:
     version, name = client.protocol, None
     if len(request) > 1:
         try:
@@ -120,7 +118,7 @@ def hello(client: ClientConnection, request: Request) -> bytes:
     )
 
 
-def _speak(client: ClientConnection, protocol: int) -> None:
+def _speak(client: ClientState, protocol: int) -> None:
     client.protocol = protocol
     client.nil = replies.nil(protocol)
 
@@ -128,7 +126,7 @@ def _speak(client: ClientConnection, protocol: int) -> None:
 def _checked_name(name: bytes) -> bytes:
     if not _NAME.fullmatch(name):
         raise Refused(
-            replies.error("ERR Client names cannot contain spaces, newlines or special characters.")
+            replies.error("ERR ClientState names cannot contain spaces, newlines or special characters.")
         )
     return name
 
@@ -151,8 +149,8 @@ _CLIENT = Container(
 )
 
 
-@session.command("client", -2, "Names and lists connections.", container=_CLIENT)
-def client_(client: ClientConnection, request: Request) -> bytes:
+@connection.command("client", -2, "Names and lists connections.", container=_CLIENT)
+def client_(client: ClientState, request: Request) -> bytes:
     answer = _CLIENT.answer(request)
     if answer is not None:
         return answer
@@ -168,36 +166,36 @@ def client_(client: ClientConnection, request: Request) -> bytes:
         case b"SETINFO":
             return _set_info(client, rest[0].upper(), rest[1])
         case b"INFO":
-            return replies.verbatim(describe(client) + b"\n", client.protocol)
+            return replies.verbatim(client.describe() + b"\n", client.protocol)
         case b"LIST":
-            lines = [describe(other) for other in _listed(client, rest)]
+            lines = [other.describe() for other in _listed(client, rest)]
             return replies.verbatim(b"\n".join([*lines, b""]), client.protocol)
         case b"REPLY":
             return replies.OK if rest[0].upper() == b"ON" else replies.error("ERR CLIENT REPLY is always ON")
     return replies.OK
 
 
-def _listed(client: ClientConnection, options: Request) -> list[ClientConnection]:
+def _listed(client: ClientState, options: Request) -> list[ConnectedClient]:
     """The connections that the options of CLIENT LIST choose: replicas have a port of their own."""
-    connections = list(client.server.connections)
+    clients = list(client.server.clients)
     if not options:
-        return connections
+        return clients
     kind, values = options[0].upper(), options[1:]
     if kind == b"TYPE" and len(values) == 1:
         wanted = values[0].lower()
         if wanted not in (b"normal", b"master", b"replica", b"slave", b"pubsub"):
             raise Refused(replies.error(b"ERR Unknown client type '%b'" % values[0][:64]))
-        return connections if wanted == b"normal" else []
+        return clients if wanted == b"normal" else []
     if kind == b"ID" and values:
         try:
             ids = {parse_count(value) for value in values}
         except Refused:
             raise Refused(replies.error("ERR Invalid client ID")) from None
-        return [other for other in connections if other.id in ids]
+        return [other for other in clients if other.id in ids]
     raise Refused(refusals.SYNTAX)
 
 
-def _set_info(client: ClientConnection, attribute: bytes, value: bytes) -> bytes:
+def _set_info(client: ClientState, attribute: bytes, value: bytes) -> bytes:
     if not _NAME.fullmatch(value):
         return replies.error(
             f"ERR {attribute.decode('ascii', 'replace').lower()} "
@@ -210,24 +208,3 @@ def _set_info(client: ClientConnection, attribute: bytes, value: bytes) -> bytes
     else:
         return replies.error(b"ERR Unrecognized option '%b'" % attribute[:64])
     return replies.OK
-
-
-def describe(client: ClientConnection) -> bytes:
-    """The line of CLIENT LIST."""
-    now = client.server.now()
-    fields = {
-        "id": client.id,
-        "addr": client.peer,
-        "laddr": "{}:{}".format(*client.server.address),
-        "name": client.name.decode(),
-        "age": int(now - client.connected_at),
-        "idle": int(now - client.last_input_at),
-        "flags": "x" if client.queue is not None else "N",
-        "db": client.family,
-        "multi": -1 if client.queue is None else len(client.queue),
-        "cmd": client.command.name if client.command else "NULL",
-        "resp": client.protocol,
-        "lib-name": client.library.decode(),
-        "lib-ver": client.library_version.decode(),
-    }
-    return " ".join([f"{name}={value}" for name, value in fields.items()]).encode()

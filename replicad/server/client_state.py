@@ -1,0 +1,355 @@
+"""One client, as its commands see it: what it reads and writes, what it is called, when its turn is over.
+
+    command --> ClientState --> the store, the open WriteGroup, its ReplyQueue
+
+After a write the client sees the newest state: its own EXEC under way, then the open group, then the store.
+A reply that shows what is not visible yet waits in the queue until it is. This file knows neither the socket
+nor the commands: `Execution` calls the commands, and acts on `stopped` after each. The loop's thread owns it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import structlog
+
+from replicad.errors import CorruptionError, InvalidArgument, NotFoundError, ReplicadError
+from replicad.options import KEY_BYTES_MAX
+from replicad.server import refusals
+from replicad.server.interfaces import Name, Put, Reader
+from replicad.server.parts import part_of
+from replicad.server.refusals import Refused
+from replicad.server.replies import NIL_BULK, error
+from replicad.server.reply_queue import ReplyQueue
+from replicad.server.requests import Request
+from replicad.server.server_state import ServerState
+from replicad.server.transaction import Transaction
+from replicad.server.watches import WatchedKeys
+from replicad.store.batch import WriteBatch
+
+log = structlog.get_logger()
+
+# Why nothing of this client is executed at the moment: bits of `ClientState.stopped`.
+BUSY = 1  # a command is under way elsewhere
+CHOKED = 2  # much is waiting to be written, to the store or to the client
+UNREAD = 4  # the client does not take its output
+QUITTING = 8  # nothing more will be executed
+YIELDING = 16  # others have their turn
+WAITING = 32  # another client's command goes on in pieces, and the next one here must not come in between
+TURN_OVER = 64  # a command took long: others have their turn after it
+
+LARGE_BYTES = 16 * 1024
+"""From here on a value counts: `ClientState.weigh`."""
+LARGE_BYTES_MAX = 8 << 20
+"""Of large values that are on their way at once."""
+_MISSING: Any = object()
+
+
+class ClientState:
+    def __init__(self, server: ServerState, peer: str = "") -> None:
+        self.server = server
+        self.peer = peer
+        self.id = 0
+        self.name = b""
+        self.library = b""
+        self.library_version = b""
+        self.protocol = 2
+        self.nil = NIL_BULK
+        self.connected_at = self.last_input_at = server.now()
+        self.command_name = "NULL"
+        """Of the last command, or of the one under way."""
+
+        # What it sees and writes.
+        self.get = server.store.get
+        self.replies = ReplyQueue(server.committer.holding, server.now)
+        self.held = self.replies.held
+        self.family = 0
+        self.transaction: Transaction | None = None
+        self.direct = True
+        """No EXEC is under way and the family is the default one: if nothing is held either, reads may show
+        what is visible there."""
+        self.annotations: list[bytes] = []
+        self.annotation_bytes = 0
+
+        # What MULTI queues, and what WATCH makes EXEC depend on.
+        self.queued: list[Request] | None = None
+        self.queued_bytes = 0
+        self.queue_broken = False
+        self.watched = WatchedKeys()
+
+        # How it takes its turns.
+        self.stopped = 0
+        self.turn_ends_at = 0.0
+        self.large_bytes = 0
+        self.ending = False
+        """Nothing more is read from it; it gets what it asked for before."""
+        self.gone = False
+        """Its connection is lost. Read in threads, too."""
+
+    # Reading.
+
+    def read(self, key: bytes) -> bytes | None:
+        """The value that this client must see now: after its own writes, its own EXEC included."""
+        if self.transaction is not None or self.held:
+            return self.read_newest(key)
+        return self.server.store.get(key, family=self.family)
+
+    def contains(self, key: bytes) -> bool:
+        """Whether `read` would find a value, which is not copied."""
+        if self.transaction is not None or self.held:
+            return self.contains_newest(key)
+        return self.server.store.contains(key, family=self.family)
+
+    def read_part(self, key: bytes, first: int, last: int) -> tuple[int, bytes]:
+        """(length, bytes from `first` through `last`) of what `read` would find; only the part is copied."""
+        if self.transaction is None and not self.held:
+            return self.server.store.part(key, first, last, family=self.family)
+        value = self._written(key)
+        if value is not _MISSING:
+            return part_of(value or b"", first, last)
+        part = self._reader.part(key, first, last, family=self.family)
+        self._hold_newest()
+        return part
+
+    def read_many(self, keys: list[bytes]) -> list[bytes | None]:
+        if self.transaction is None and not self.held:
+            return self.server.store.multi_get(keys, family=self.family)
+        return [self.read(key) for key in keys]
+
+    def read_newest(self, key: bytes) -> bytes | None:
+        """The value that the next write would replace; this reply waits until it is visible."""
+        value: bytes | None = self._written(key)
+        if value is _MISSING:
+            value = self._reader.get(key, family=self.family)
+            self._hold_newest()
+        return value
+
+    def contains_newest(self, key: bytes) -> bool:
+        """Whether `read_newest` would find a value, which is not copied."""
+        value = self._written(key)
+        if value is not _MISSING:
+            return value is not None
+        found = self._reader.contains(key, family=self.family)
+        self._hold_newest()
+        return found
+
+    def _written(self, key: bytes) -> Any:
+        """What the EXEC under way or the open group makes of the key (None: it deletes it), or _MISSING."""
+        name, transaction = self.name_of(key), self.transaction
+        if transaction is not None:
+            value = transaction.overlay.get(name, _MISSING)
+            if value is not _MISSING:
+                return value
+        value = self.server.group.overlay.get(name, _MISSING)
+        if value is not _MISSING:
+            if transaction is None:
+                self.server.group.depend(self.replies)
+            else:
+                transaction.saw_group = True
+        return value
+
+    @property
+    def _reader(self) -> Reader:
+        """Of the state below that."""
+        return self.server.store.newest if self.transaction is None else self.transaction.reader
+
+    def _hold_newest(self) -> None:
+        """After a look at the newest state: another thread may append to it meanwhile."""
+        self.hold(self.server.store.appended_sequence)
+
+    def hold(self, sequence: int) -> None:
+        """Keeps back this command's reply, and all after it, until `sequence` is visible. Within EXEC that is
+        done for the whole of it (`finish_transaction`)."""
+        if self.transaction is None:
+            self.replies.hold(sequence, self.server.store.latest_sequence)
+
+    # Writing.
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Writes one key as a batch of its own, or as a part of the EXEC under way."""
+        family = self.family
+        if family:
+            self.check_family()
+        transaction = self.transaction
+        if transaction is not None:
+            transaction.open_batch().put(key, value, family)
+            transaction.overlay[self.name_of(key)] = value
+            return
+        if self.annotations or family:
+            batch = self.begin_batch()
+            batch.put(key, value, family)
+            self._commit(batch)
+        elif len(key) <= KEY_BYTES_MAX:
+            self._commit((key, value))
+        else:
+            raise InvalidArgument(f"a key has at most {KEY_BYTES_MAX} bytes")
+        self.server.group.overlay[self.name_of(key)] = value
+        if len(value) > LARGE_BYTES:
+            self.weigh(len(value))
+
+    def write(self, changes: dict[bytes, bytes | None]) -> None:
+        """Writes (or, for None, deletes) several keys in one batch, at once."""
+        for _ in self.write_in_pieces(changes):
+            pass
+
+    def write_in_pieces(self, changes: dict[bytes, bytes | None]) -> Iterator[None]:
+        """The same with pauses between the turns; nothing is written before the last."""
+        transaction, family = self.transaction, self.family
+        self.check_family()
+        batch = self.begin_batch() if transaction is None else transaction.open_batch()
+        overlay: dict[Name, bytes | None] = {} if transaction is None else transaction.overlay
+        for key, value in changes.items():
+            if value is None:
+                batch.delete(key, family)
+            else:
+                batch.put(key, value, family)
+            overlay[(family, key) if family else key] = value
+            if self.turn_is_over():
+                yield
+        if transaction is None:
+            self._commit(batch)
+            self.server.group.overlay |= overlay
+
+    def _commit(self, batch: WriteBatch | Put) -> None:
+        """Adds the batch to the group; this command's reply waits for it."""
+        self.server.group.add(self.replies, batch)
+        if self.annotations:
+            self.forget_annotations()
+
+    def begin_batch(self) -> WriteBatch:
+        """A batch that carries the annotations which wait for one."""
+        batch = self.server.new_batch()
+        for data in self.annotations:
+            batch.put_log_data(data)
+        return batch
+
+    def forget_annotations(self) -> None:
+        self.annotations = []
+        self.annotation_bytes = 0
+
+    def hold_written(self, sequence: int) -> None:
+        """Keeps back this command's reply: it is of what was written just now, up to `sequence`."""
+        self.replies.hold_written(sequence)
+        self.server.committer.store_moved()
+
+    # Families.
+
+    def select(self, family: int) -> None:
+        """The column family that keys are of from now on."""
+        self.family = family
+        self._settle_direct()
+
+    def check_family(self) -> None:
+        """Refuses to write to a family that was dropped since it was selected: its group would fail."""
+        if self.family and self.family not in self.server.store.families.values():
+            raise Refused(refusals.NO_SUCH_DATABASE)
+
+    def name_of(self, key: bytes) -> Name:
+        return (self.family, key) if self.family else key
+
+    def _settle_direct(self) -> None:
+        self.direct = self.transaction is None and not self.family
+
+    # Transactions.
+
+    def begin_transaction(self, transaction: Transaction) -> None:
+        """From here on the commands see what the transaction has written, and write into its batch alone."""
+        self.transaction = transaction
+        self._settle_direct()
+
+    def end_transaction(self) -> None:
+        self.transaction = None
+        self._settle_direct()
+
+    def commit_transaction(self, transaction: Transaction) -> None:
+        """Adds what EXEC wrote to the group; its reply waits for what it wrote and saw."""
+        if transaction.batch is not None:
+            self._commit(transaction.batch)
+            self.server.group.overlay.update(transaction.overlay)
+        elif transaction.saw_group:
+            self.server.group.depend(self.replies)
+        elif self.server.node.is_writable:
+            self.hold(self.server.store.appended_sequence)
+
+    def discard(self) -> None:
+        """Forgets the queued commands and the watched keys."""
+        self.queued = None
+        self.queued_bytes = 0
+        self.unwatch()
+
+    def unwatch(self) -> None:
+        """Forgets the watched keys."""
+        self.server.watches.forget(self.watched)
+        self.watched = WatchedKeys()
+
+    # Turns and flow: `Execution` acts on them after the command.
+
+    def turn_is_over(self) -> bool:
+        """Whether a command that could take long should pause here, and let others have their turn."""
+        return self.server.now() > self.turn_ends_at
+
+    def end_turn_if_over(self) -> None:
+        if self.turn_is_over():
+            self.stopped |= TURN_OVER
+
+    def weigh(self, size: int) -> None:
+        """Counts a large value on its way to the store or the client; when many are, the next commands
+        wait.
+        """
+        if size > LARGE_BYTES:
+            self.large_bytes += size
+            if self.large_bytes > LARGE_BYTES_MAX:
+                self.stopped |= CHOKED
+
+    def quit(self) -> None:
+        """Executes nothing more; the connection closes when its last reply is out."""
+        self.stopped |= QUITTING
+        self.ending = True
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a command is under way in a thread, or waits for something."""
+        return bool(self.stopped & BUSY)
+
+    # What others are told about it.
+
+    def describe(self) -> bytes:
+        """The line of CLIENT LIST."""
+        now = self.server.now()
+        fields = {
+            "id": self.id,
+            "addr": self.peer,
+            "laddr": "{}:{}".format(*self.server.address),
+            "name": self.name.decode(),
+            "age": int(now - self.connected_at),
+            "idle": int(now - self.last_input_at),
+            "flags": "x" if self.queued is not None else "N",
+            "db": self.family,
+            "multi": -1 if self.queued is None else len(self.queued),
+            "cmd": self.command_name,
+            "resp": self.protocol,
+            "lib-name": self.library.decode(),
+            "lib-ver": self.library_version.decode(),
+        }
+        return " ".join([f"{name}={value}" for name, value in fields.items()]).encode()
+
+    def explain(self, cause: Exception, command_name: str = "") -> bytes:
+        """The reply to a command that raised; what is not the client's fault is logged. A command within EXEC
+        gives its own name."""
+        if isinstance(cause, Refused):
+            return cause.reply
+        if isinstance(cause, InvalidArgument | NotFoundError):
+            return error(f"ERR {cause}")
+        if isinstance(cause, CorruptionError):
+            self.server.found_corruption(cause)
+        self.server.stats.errors += 1
+        about = {"command": command_name or self.command_name, "client": self.peer}
+        if isinstance(cause, OSError) and cause.filename:
+            reason = f"{cause.filename}: {cause.strerror}"
+            log.warning("server.command_failed", **about, reason=reason)
+            return error(f"ERR {reason}")
+        log.error("server.command_failed", **about, exc_info=cause)
+        if isinstance(cause, ReplicadError):
+            return error(f"ERR {type(cause).__name__}: {cause}")
+        return refusals.INTERNAL

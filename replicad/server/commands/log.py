@@ -1,0 +1,119 @@
+"""Commands on the log: annotations, positions, batches, times."""
+
+from __future__ import annotations
+
+from replicad.errors import BatchTooLargeError, LogGoneError
+from replicad.options import ANNOTATION_BYTES_MAX
+from replicad.server import refusals, replies
+from replicad.server.client_state import ClientState
+from replicad.server.commands.arguments import parse_count
+from replicad.server.commands.table import Group
+from replicad.server.later import AsTask, InThread, LookUp, Reply
+from replicad.server.refusals import Refused
+from replicad.server.requests import Request
+from replicad.server.updates import read_updates
+
+log = Group("replicad")
+
+_EACH_BYTES = 64  # what Python adds
+_ANNOTATIONS_BYTES_MAX = 16 * (ANNOTATION_BYTES_MAX + _EACH_BYTES)
+
+
+@log.command("replicad.logdata", 2, "Annotates the next batch in the log.", usage="data", writes=True)
+def logdata(client: ClientState, request: Request) -> bytes:
+    data = request[1]
+    if len(data) > ANNOTATION_BYTES_MAX:
+        return replies.error(f"ERR an annotation has at most {ANNOTATION_BYTES_MAX} bytes")
+    if client.transaction is not None:
+        client.transaction.open_batch().put_log_data(data)
+    else:
+        size = client.annotation_bytes + len(data) + _EACH_BYTES
+        if size > _ANNOTATIONS_BYTES_MAX:
+            return replies.error("ERR too many annotations wait for a write")
+        client.annotation_bytes = size
+        client.annotations.append(data)
+    return replies.OK
+
+
+@log.command(
+    "replicad.position", 1, "The position of the last write here, or the visible one.", blocking=True
+)
+def position(client: ClientState, request: Request) -> Reply:
+    """On a replica always the visible one, also when this connection wrote while the node was primary: a
+    token taken after a read covers what was read."""
+    server = client.server
+    store = server.store
+
+    def find() -> bytes:
+        # Not before: the write may have been in the group still when the command came.
+        sequence = client.replies.last_write if server.node.role == "primary" else 0
+        if not sequence:
+            return replies.bulk(str(store.visible_position).encode())
+        newest = store.position
+        found = newest if newest.sequence == sequence else store.position_at(sequence)
+        if found is None:
+            return replies.error("LOGGONE the log no longer holds this connection's last write")
+        return replies.bulk(str(found).encode())
+
+    return LookUp(find)
+
+
+@log.command(
+    "replicad.updates",
+    -3,
+    "Durable batches from the log: SINCE COUNT [BLOCK ms].",
+    usage="sequence count [BLOCK milliseconds]",
+    blocking=True,
+)
+def updates(client: ClientState, request: Request) -> Reply:
+    since, count = parse_count(request[1]), parse_count(request[2])
+    block_ms = 0
+    if len(request) > 3:
+        if len(request) != 5 or request[3].upper() != b"BLOCK":
+            raise Refused(refusals.SYNTAX)
+        block_ms = parse_count(request[4])
+    server = client.server
+    store = server.store
+
+    def read() -> list[bytes]:
+        return read_updates(store, since, count, client.protocol, server.options.built_bytes_max)
+
+    async def read_alone() -> list[bytes]:
+        # One such reply is built at a time, and those before it count as what their clients have buffered: so
+        # all of them are under one budget, whoever asks.
+        async with server.building:
+            server.relieve()
+            return await server.workers.run(read)
+
+    async def read_when_there() -> bytes:
+        try:
+            found = await read_alone()
+            if not found and block_ms:
+                await server.conditions.wait_until(lambda: store.durable_sequence >= since, block_ms / 1000)
+                found = await read_alone()
+        except LogGoneError as error:
+            return replies.error(f"LOGGONE {error.first_available}")
+        except BatchTooLargeError as error:
+            return replies.error(f"ERR {error}")
+        return replies.array(found)
+
+    return AsTask(read_when_there)
+
+
+@log.command(
+    "replicad.sequenceat",
+    2,
+    "The first number committed at a time (microseconds) or later.",
+    usage="microseconds",
+    blocking=True,
+)
+def sequence_at(client: ClientState, request: Request) -> Reply:
+    commit_time_us, store = parse_count(request[1]), client.server.store
+
+    def find() -> bytes:
+        try:
+            return replies.integer(store.sequence_at_time(commit_time_us))
+        except LogGoneError as error:
+            return replies.error(f"LOGGONE {error.first_available}")
+
+    return InThread(find)
