@@ -14,7 +14,15 @@ from replicad.backup.progress import Progress
 from replicad.daemon.backups.known_targets import KnownTargets
 from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.env import Env
-from replicad.errors import ConfigError, CorruptionError, InvalidArgument, ReplicadError, TargetError
+from replicad.errors import (
+    ClosedError,
+    ConfigError,
+    CorruptionError,
+    InvalidArgument,
+    ReplicadError,
+    StoppedError,
+    TargetError,
+)
 from replicad.replication.tasks import in_thread
 from replicad.store.database import Database
 
@@ -32,6 +40,7 @@ class NodeBackups:
         self._progress: Progress | None = None
         self._last: dict[str, Any] | None = None
         self._for_log = False
+        self._stopped = False
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -68,7 +77,7 @@ class NodeBackups:
             )
 
         # From here to `finally` no other backup begins: there is no await between the look and this.
-        self._for_log = for_log
+        self._for_log, self._stopped = for_log, False
         engine = self._engine = BackupEngine(where, self._options.engine_options(), env=self._env)
         self._progress = None
         self._idle.clear()
@@ -100,9 +109,13 @@ class NodeBackups:
         try:
             info = await asyncio.shield(making)
         except asyncio.CancelledError:
-            engine.stop_backup()
+            engine.close()
             await asyncio.wait([making])
             making.exception()
+            raise
+        except ClosedError as error:
+            if self._stopped:
+                raise StoppedError("the backup was stopped") from error
             raise
         except CorruptionError as error:
             if error.path is None or not error.path.is_relative_to(engine.target.url):
@@ -127,7 +140,10 @@ class NodeBackups:
         """Whether there was one to stop."""
         if self._engine is None:
             return False
-        self._engine.stop_backup()
+        # The thread may not have begun to copy: `stop_backup` would find nothing to stop then, and the backup
+        # would be made all the same. An engine that is closed begins nothing.
+        self._stopped = True
+        self._engine.close()
         return True
 
     async def end(self) -> None:

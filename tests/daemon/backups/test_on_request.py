@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
-from replicad import BackupEngine, InvalidArgument, NotFoundError, TargetError
+from replicad import BackupEngine, InvalidArgument, NotFoundError, StoppedError, TargetError
+from replicad.backup.target import Target
 from replicad.daemon.backups.known_targets import KnownTargets
 from replicad.daemon.backups.on_request import NodeBackups
 from replicad.daemon.backups.options import NodeBackupOptions
@@ -65,6 +68,42 @@ async def test_a_node_backs_up_to_the_target_that_it_was(tmp_path: Path) -> None
         (tmp_path / "node" / "state" / "targets.json").unlink()
         await node.create(database, None, flush=False, metadata=b"")
         assert len(BackupEngine(target).get_backup_info()) == 1
+
+
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+async def test_a_stop_holds_though_the_copying_has_not_begun(tmp_path: Path, how: str) -> None:
+    """Whoever stops a backup may come before its thread does: nothing is made then."""
+    options = NodeBackupOptions(target=str(tmp_path / "backups"))
+    known = _SlowToConfirm(Env(), tmp_path / "node")
+    with open_database(tmp_path / "a", small_options()) as database:
+        fill(database, 20)
+        node = NodeBackups(Env(), options, known)
+        making = asyncio.ensure_future(node.create(database, None, flush=False, metadata=b""))
+        await asyncio.to_thread(known.asked.wait)
+        if how == "stop":
+            assert node.stop()
+        else:
+            making.cancel()
+            await asyncio.sleep(0)
+        known.may_go_on.set()
+        with pytest.raises(StoppedError if how == "stop" else asyncio.CancelledError):
+            await making
+        with BackupEngine(tmp_path / "backups") as engine:
+            assert engine.get_backup_info() == []
+
+
+class _SlowToConfirm(KnownTargets):
+    """Looks at the target until it is told to go on: a disk that takes its time."""
+
+    def __init__(self, env: Env, data_dir: Path) -> None:
+        super().__init__(env, data_dir)
+        self.asked = threading.Event()
+        self.may_go_on = threading.Event()
+
+    def confirm(self, target: Target) -> None:
+        self.asked.set()
+        self.may_go_on.wait()
+        super().confirm(target)
 
 
 async def test_damage_at_the_target_is_no_damage_of_the_node(tmp_path: Path) -> None:
