@@ -29,7 +29,7 @@ MB = 1_000_000
 VALUE_BYTES = 4000
 CHANGES = 9
 PART = 100
-"""One in so many keys changes between two backups."""
+"""One in this many keys changes between two backups."""
 REQUEST_SECONDS = 0.020
 SMALL_DATA_BYTES = 50 * MB
 

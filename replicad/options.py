@@ -25,8 +25,8 @@ ANNOTATION_BYTES_MAX = 1 * MIB
 
 
 def check_number(name: str, value: object, *, least: float | None = None, whole: bool = False) -> None:
-    """Raises InvalidArgument, naming the option, for what is no finite number of at least `least`, or above 0
-    without one; `whole`: no fraction either."""
+    """Raises InvalidArgument, naming the option, for what is not a finite number of at least `least`, or
+    above 0 without one; `whole`: no fraction either."""
     is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
     if is_number and not (isinstance(value, float) and not math.isfinite(value)):
         assert isinstance(value, int | float)

@@ -8,12 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PLACES = ("replicad/**/*.py", "docs/*.md", "proto/*.md", "*.md")
+PLACES = (
+    "replicad/**/*.py",
+    "replicad/kernels/**/*.h",
+    "replicad/kernels/**/*.cc",
+    "docs/*.md",
+    "proto/*.md",
+    "*.md",
+)
 
 INSTEAD = {
     r"\bof now\b": "current",
     r"\bwhat is none\b": "not one of",
     r"\bwho has come to\b": "a reader that reaches",
+    r"\bwhoever\b": "anyone who, or name them",
+    r"\bso many\b": "this many, or at most n",
+    r"\bso much\b": "this much",
+    r"(?<!there )\b(is|are) no (?!longer|such|more|reason|one\b)": "is not a",
+    r"\btells? of\b": "reports",
 }
 """By the phrase, as a regular expression."""
 

@@ -106,7 +106,7 @@ class OpenAttachment:
 def _check_unchanged_since(path: Path, stamp: FileStamp, taken_us: int | None) -> None:
     if taken_us is None:
         raise InvalidArgument(
-            f"{path}: when the source was this state is not known, so an attachment needs its SHA-256: "
+            f"{path}: it is not known when the source was in this state, so an attachment needs its SHA-256: "
             "yield Attachment(path, sha256=…)"
         )
     changed_us = max(stamp.changed_ns, stamp.modified_ns) // 1000

@@ -141,7 +141,7 @@ def claim(env: Env, target: Target, relied_on: Iterable[str], *, all_attachments
         # Somebody else took it, or a higher one, meanwhile; both step back, and not by the same number.
         target.delete([names.pending_name(id, owner)])
         highest = highest_id(listed)
-    raise StoreError(f"{target.url}: no id could be had; too many backups begin at once")
+    raise StoreError(f"{target.url}: no free id was found: too many backups begin at once")
 
 
 def highest_id(listed: Iterable[str]) -> BackupId:

@@ -303,7 +303,7 @@ class _Copies:
         yield from self._flow.write(self._attachment_bytes(attachment, hash))
         attachment.check(hash.digest())
         if hash.digest() != sha256:
-            raise CorruptionError("it was read differently twice", path=attachment.file.path, offset=0)
+            raise CorruptionError("two reads of it gave different bytes", path=attachment.file.path, offset=0)
 
     def _attachment_bytes(self, attachment: OpenAttachment, hash: hashlib._Hash) -> Iterator[Bytes]:
         try:

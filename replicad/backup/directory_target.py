@@ -208,7 +208,7 @@ class DirectoryTarget:
     def _path(self, name: str) -> Path:
         parts = name.rstrip("/").split("/") if name else []
         if any(part in ("", ".", "..") or "\0" in part for part in parts):
-            raise InvalidArgument(f"{name!r} is no name of a file at a target")
+            raise InvalidArgument(f"{name!r} is not the name of a file at a target")
         return self._root.joinpath(*parts)
 
 

@@ -39,7 +39,7 @@ def decode(kind: str, data: bytes) -> dict[str, Any]:
     """The body. Raises CorruptionError, or NewerFormatError for a version that this program does not know."""
     found = kind_of(data)
     if found is None:
-        raise CorruptionError(f"this is no {kind} document", offset=0)
+        raise CorruptionError(f"this is not a {kind} document", offset=0)
     if found != kind:
         raise CorruptionError("another kind of document", offset=0, expected=kind, got=found)
 

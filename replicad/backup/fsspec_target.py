@@ -172,7 +172,7 @@ class FsspecTarget:
     def _path(self, name: str) -> str:
         parts = name.rstrip("/").split("/") if name else []
         if any(part in ("", ".", "..") or "\0" in part for part in parts):
-            raise InvalidArgument(f"{name!r} is no name of a file at a target")
+            raise InvalidArgument(f"{name!r} is not the name of a file at a target")
         return "/".join([self._root, *parts])
 
 

@@ -201,7 +201,7 @@ def decode_pending(data: bytes) -> PendingBackup:
 def _file(fields: dict[str, Any]) -> BackupFile:
     kind = fields["kind"]
     if kind not in get_args(FileKind):
-        raise ValueError(f"{kind!r} is no kind of file")
+        raise ValueError(f"{kind!r} is not a kind of file")
     sha256 = bytes.fromhex(fields["sha256"])
     if len(sha256) != 32:
         raise ValueError("a SHA-256 has 32 bytes")
@@ -216,11 +216,11 @@ def _file(fields: dict[str, Any]) -> BackupFile:
 
 def _number(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is no whole number of at least 0")
+        raise ValueError(f"{value!r} is not a whole number of at least 0")
     return value
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text")
+        raise ValueError(f"{value!r} is not text")
     return value

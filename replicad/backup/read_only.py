@@ -377,7 +377,7 @@ class BackupEngineReadOnly:
         try:
             log = look_at_log(self.target, base.database_id, self.get_backup(base.id).epochs)
         except (CorruptionError, NewerFormatError):
-            return Point(base, ())  # Damage to the log is no reason not to restore a backup.
+            return Point(base, ())  # Damage to the log does not keep a backup from being restored.
         return Point(base, (), reaches(log, base))
 
     def _info(self, id: int) -> BackupInfo:

@@ -43,7 +43,9 @@ def check_manifest(state: ManifestState, meta: BackupMeta, directory: Path) -> N
     for table in state.tables:
         if (table.name, table.size_bytes, table.sha256) not in listed:
             raise CorruptionError(
-                f"the manifest names a table that the backup has not ({table.name})", path=directory, offset=0
+                f"the manifest names a table that is not in the backup ({table.name})",
+                path=directory,
+                offset=0,
             )
 
     expected = (meta.database_id.hex(), meta.flushed, True)

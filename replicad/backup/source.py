@@ -168,7 +168,7 @@ def _open_copy(env: Env, path: Path) -> Core:
     if not core.state.copy and not _is_read_only(env, path):
         close_core(core, None, None)
         raise InvalidArgument(
-            f"{path} is a database and no copy of one: open it and back up what is open, "
+            f"{path} is a database and not a copy of one: open it and back up what is open, "
             "or make a checkpoint of it first"
         )
     return core

@@ -27,7 +27,7 @@ def parse_time(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{text!r} is no time: write it as 2026-03-01T12:00:00Z") from None
+        raise UsageError(f"{text!r} is not a time: write it as 2026-03-01T12:00:00Z") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()

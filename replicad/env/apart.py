@@ -18,7 +18,7 @@ T = TypeVar("T")
 BEGIN_SECONDS = 1.0
 """A thread that has not begun its work after so long is not waited for: another thread gets the work."""
 BEGIN_TRIES = 3
-"""After so many threads the caller gets MemoryError: a thread ends before it begins for want of memory."""
+"""After this many threads the caller gets MemoryError: a thread ends before it begins for want of memory."""
 
 _here = threading.local()
 
@@ -82,7 +82,7 @@ class _Call(Generic[T]):
         self._error: BaseException | None = None
 
     def claim(self, who: str) -> bool:
-        """Whoever claims first decides: the thread, that the work is done, or the caller, that it never
+        """The first who claims it decides: the thread, that the work is done, or the caller, that it never
         begins."""
         return self._claimed.setdefault("by", who) == who
 

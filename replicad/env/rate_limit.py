@@ -27,7 +27,7 @@ class TokenBucket:
     """
 
     def __init__(self, clock: Clock, bytes_per_second: float | None) -> None:
-        """None is no limit."""
+        """None means no limit."""
         self._clock = clock
         self._rate = _checked(bytes_per_second)
         self._tokens = 0.0
@@ -122,7 +122,7 @@ class ThreadRateLimiter:
             return
         with self._changed:
             taken = self._bucket.take(size_bytes)
-            # What others take meanwhile is paid for after this: whoever came first goes first.
+            # What others take meanwhile is paid for after this: first come, first served.
             while (delay := self._bucket.delay(taken)) > 0:
                 check()
                 self._changed.wait(min(delay, _PAUSE_SECONDS_MAX))

@@ -52,9 +52,9 @@ class ReplicationOptions:
     """Log bytes that may be on their way without an acknowledgement; one chunk is always admitted."""
     file_chunk_bytes: int = 512 * KIB
     copy_window_bytes: int = 1 * MIB
-    """What a connection of a bootstrap may have on its way: a kill makes it ask for so much again at most."""
+    """What a connection of a bootstrap may have on its way: after a kill at most this much is sent again."""
     copy_connections_max: int = 8
-    """Connections join a bootstrap one by one, up to so many, while each makes it faster."""
+    """Connections join a bootstrap one by one, up to this many, while each makes it faster."""
     copy_bytes_per_second: int = 0
     """What all copies that a node sends may take together. `REPLICAD.THROTTLE` changes it; 0 means no
     limit."""
@@ -124,7 +124,7 @@ class VerificationOptions:
     """What a pass reads on each side; on the side that is asked, for all replicas together."""
     section_seconds: float = 300.0
     differences_max: int = 10
-    """A pass ends when it knows so many keys that differ."""
+    """A pass ends when it has found this many keys that differ."""
     on_divergence: Literal["refuse", "serve"] = "refuse"
     """Whether a node whose data differs, or is damaged, refuses reads until it is mended."""
     repair: Literal["automatic", "ordered"] = "automatic"

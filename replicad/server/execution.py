@@ -3,7 +3,7 @@
     requests --> backlog --> turn by turn: command(client, request) --> reply --> ReplyQueue
                                               └─ work that comes later (`Later`) --> thread, task, pieces ─┘
 
-A turn ends after so many commands, and after so long: then others have theirs. While `ClientState.stopped`
+A turn ends after a number of commands, and after a time: then others have theirs. While `ClientState.stopped`
 is not 0 the requests that came stay in the backlog: the client does not take its output, others have their
 turn, or a command is under way elsewhere or in pieces. The loop's thread owns everything here.
 """
@@ -38,7 +38,7 @@ TURN_COMMANDS = 2048
 TURN_SECONDS = 0.01
 """Whatever the commands do: read large values, look up many keys, write long replies."""
 _TURN_BYTES = 64 << 10
-"""Of input: after so much the loop goes to the others, also where libuv would read on in the same round."""
+"""Of input: after this much the loop goes to the others, also where libuv would read on in the same round."""
 _ERROR = ord("-")
 _ARGUMENT_BYTES = 64  # what Python adds to each
 _NOT_FOR_BROWSERS = frozenset([b"POST", b"HOST:"])

@@ -72,7 +72,7 @@ class NodeState:
         """Opens the state, or makes it with a new random node id."""
         self._env = env
         self.lock: DirectoryLock | None = None
-        """Who holds the node's directory for this process; whoever took it sets it."""
+        """Who holds the node's directory for this process; set by the one who took it."""
         self.path = data_dir / DIRECTORY
 
         fresh = not env.fs.exists(self.path / "data.mdb")

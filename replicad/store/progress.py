@@ -43,7 +43,8 @@ class LogProgress:
         self.changed = bells or Bells()
 
         self._watching = threading.RLock()
-        """Guards what follows. Reentrant: a finalizer may write, and tell of it, wherever memory is taken."""
+        """Guards what follows. Reentrant: a finalizer may write, wherever memory is allocated, and report it
+        here."""
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._awaiting: list[tuple[Sequence, int, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._ties = count()

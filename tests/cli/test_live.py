@@ -331,7 +331,7 @@ def test_verify_needs_different_nodes(run: Run, serve: Callable[..., RunningServ
     ):
         code, out, err = run("verify", *nodes)
         assert (code, out) == (USAGE, "")
-        assert "is there twice" in err
+        assert "is named twice" in err
 
 
 def test_what_verify_shows_ends_before_its_error() -> None:

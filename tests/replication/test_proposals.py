@@ -104,7 +104,7 @@ def bootstrap(position: Position, code: Code = Code.LOG_GONE) -> Decided:
     [
         (bootstrap(at(1, 4)), DATABASE, "the replica is at 1:5"),
         (bootstrap(at(1, 0)), DATABASE, "the replica is at 1:5"),
-        (bootstrap(at(1, 9), Code.EMPTY_REPLICA), DATABASE, "is no reason to replace it"),
+        (bootstrap(at(1, 9), Code.EMPTY_REPLICA), DATABASE, "is not a reason to replace it"),
         (bootstrap(at(1, 9)), b"x" * 16, "of another database"),
     ],
 )
@@ -143,7 +143,7 @@ async def test_a_database_that_is_not_its_own_is_not_streamed_to_it(tmp_path: Pa
     stream = Decided(Outcome.STREAM.value, Code.SAME_HISTORY.value, "", at(1, 9), None)
     async with playing(FakeData(FakeStore(position=at(1, 5))), tmp_path) as played:
         await played.decide(0, stream, b"x" * 16)
-        await until(lambda: "has not its database" in str(played.follower.link.last_error))
+        await until(lambda: "streams another database" in str(played.follower.link.last_error))
 
 
 ENTRY = FileEntry("000001.sst", 10, b"s" * 32)

@@ -18,7 +18,7 @@ from replicad.errors import NotFoundError, NotKnownYet
 from replicad.types import Sequence
 
 STANDSTILL_BATCHES = 8
-"""So many with one time were not committed in one group by chance."""
+"""This many batches with one time were not committed in one group by chance."""
 
 
 @dataclass(frozen=True, slots=True)

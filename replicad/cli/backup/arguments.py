@@ -23,7 +23,7 @@ WorkersOption = Annotated[
 ]
 RateOption = Annotated[
     str | None,
-    typer.Option("--rate", metavar="SIZE", help="At most so many bytes a second, for example 20M."),
+    typer.Option("--rate", metavar="SIZE", help="At most this many bytes a second, for example 20M."),
 ]
 DatabaseOption = Annotated[
     str | None,
@@ -51,7 +51,7 @@ def parse_rate(text: str | None) -> float | None:
         return None
     match = _SIZE.fullmatch(text)
     if match is None or not float(match[1]):
-        raise UsageError(f"{text!r} is no rate: write bytes a second, for example 500K or 20M")
+        raise UsageError(f"{text!r} is not a rate: write bytes a second, for example 500K or 20M")
     return float(match[1]) * _UNITS[match[2]]
 
 
@@ -65,7 +65,7 @@ def parse_span(text: str | None) -> float | None:
         return None
     match = _SPAN.fullmatch(text)
     if match is None:
-        raise UsageError(f"{text!r} is no span of time: write 90s, 15m, 36h, 7d or 4w")
+        raise UsageError(f"{text!r} is not a span of time: write 90s, 15m, 36h, 7d or 4w")
     return float(match[1]) * _SECONDS[match[2]]
 
 
@@ -106,8 +106,8 @@ def open_reading(target: str, *, workers: int = WORKERS, rate: str | None = None
 
 
 def unreadable_after(engine: BackupEngineReadOnly, id: int) -> list[int]:
-    """Backups newer than `id`, the newest that can be read; each is told on stderr, for whoever asked for the
-    latest meant those."""
+    """Backups newer than `id`, the newest that can be read; each is reported on stderr, because a
+    request for the latest meant one of those."""
     from replicad.cli.output import print_error
 
     newer = {other: error for other, error in engine.get_corrupted_backups().items() if other > id}

@@ -53,7 +53,9 @@ def create(
     ] = None,
     flush: Annotated[
         bool,
-        typer.Option("--flush", help="Make tables of all first; else the newest log is copied as it is."),
+        typer.Option(
+            "--flush", help="Flush memory to tables first, instead of copying the newest log as it is."
+        ),
     ] = False,
     metadata: Annotated[
         str, typer.Option("--metadata", metavar="TEXT", help="Kept with the backup and shown by list.")

@@ -13,7 +13,7 @@ Show = Callable[[Progress], None]
 
 @contextlib.contextmanager
 def bar(what: str) -> Iterator[Show | None]:
-    """What to call with each progress; None when standard error is no terminal."""
+    """What to call with each progress; None when standard error is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -126,7 +126,7 @@ class _RemoteFile:
 
 
 class _Fetched(ReadOnlyFileSystem):
-    """The small files of the copy, for whoever reads a manifest."""
+    """The small files of the copy, for a reader of the manifest."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self._files = files

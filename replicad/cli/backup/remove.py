@@ -17,8 +17,8 @@ def register(app: typer.Typer) -> None:
     app.command(
         help="""Delete backups, and the files that no other backup needs.
 
-    All of them go, or none when one is not there. A backup that cannot be read stands in the way, because
-    nobody knows which files it needs, until it is named as well.
+    Deletes all of them, or none when one does not exist. A backup that cannot be read must be named as well:
+    nobody knows which files it needs.
     """,
         epilog="\b\nExample:\n  replicad backup delete /srv/backups 3 4",
     )(delete)
@@ -121,7 +121,8 @@ def gc(
         typer.Option(
             "--grace",
             metavar="SPAN",
-            help="Take a backup that is being made for dead after so long; 0s when there surely is none.",
+            help="Treat a backup that is being made as dead after this long without a sign of life; 0s when "
+            "surely none is being made.",
         ),
     ] = None,
     json: JsonOption = False,

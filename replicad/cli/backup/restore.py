@@ -58,7 +58,7 @@ def restore(
         Path, typer.Argument(metavar="DEST", help="A directory: new, empty, or a database to be replaced.")
     ],
     id: Annotated[
-        int | None, typer.Option("--id", metavar="ID", min=1, help="Which; else the latest.")
+        int | None, typer.Option("--id", metavar="ID", min=1, help="Its id; the latest by default.")
     ] = None,
     sequence: Annotated[
         int | None,
@@ -127,7 +127,7 @@ def _restore(
     if sum(given is not None for given in (id, sequence, time)) > 1:
         raise UsageError("one of --id, --sequence and --time")
     if database is not None and id is not None:
-        raise UsageError("--id names a backup, whose database is known: leave --database away")
+        raise UsageError("--id names a backup, whose database is known: leave out --database")
     if id is not None:
         return engine.restore_backup(id, destination, **options)
     if sequence is None and time is None:

@@ -43,7 +43,8 @@ Exits with 1 when anything is wrong, or when the archived log has a gap.""",
 def verify(
     target: TargetArgument,
     ids: Annotated[
-        list[int] | None, typer.Argument(metavar="[ID]...", help="Which; else the latest of each database.")
+        list[int] | None,
+        typer.Argument(metavar="[ID]...", help="Their ids; the latest of each database by default."),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every backup at the target.")] = False,
     checksums: Annotated[bool, typer.Option("--checksums", help="Read every byte, not only sizes.")] = False,

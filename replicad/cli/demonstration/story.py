@@ -21,7 +21,7 @@ from replicad.cli.output import show_seconds, show_size
 from replicad.errors import DemoError
 
 TRANSACTIONS_PER_STEP = 300
-"""So many transactions pass before each kill, while a node is down, and after it is back."""
+"""This many transactions pass before each kill, while a node is down, and after it is back."""
 BOOTSTRAP_SECONDS_MAX = 120.0
 CATCH_UP_SECONDS_MAX = 60.0
 

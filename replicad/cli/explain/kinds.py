@@ -41,5 +41,5 @@ def explain(path: Path, *, entries: bool = False) -> Explanation:
         return explain_options(data)
 
     raise InvalidArgument(
-        f"{path} is no log segment, table, manifest, CURRENT or OPTIONS file, and no document of a backup"
+        f"{path} is not a log segment, table, manifest, CURRENT or OPTIONS file, nor a document of a backup"
     )

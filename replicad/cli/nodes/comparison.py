@@ -67,7 +67,7 @@ class NamedDifference:
 class ComparisonOutcome:
     """`sequence` is where the nodes were compared; where they were compared in several steps, the last.
 
-    Without `complete` the comparison ended at so many differences, and there may be more.
+    Without `complete` the comparison ended at this many differences, and there may be more.
     """
 
     sequence: int

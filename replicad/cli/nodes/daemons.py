@@ -41,14 +41,13 @@ def require(config: Path | None, **flags: object) -> None:
 
 
 DataOption = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="The data directory; made when it is missing.")
+    Path | None, typer.Option("--data", metavar="DIR", help="The data directory; created when it is missing.")
 ]
 CreateOption = Annotated[
     bool,
     typer.Option(
         "--create",
-        help="Make a database though the directory is there already. An empty one may be a disk that is not "
-        "mounted.",
+        help="Make a database although the directory exists. An empty one may be a disk that is not mounted.",
     ),
 ]
 ListenOption = Annotated[
@@ -72,7 +71,7 @@ HttpOption = Annotated[
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", metavar="FILE", help="TOML with the same settings, and more; flags go before it."
+        "--config", metavar="FILE", help="TOML with the same settings, and more; flags override it."
     ),
 ]
 DurabilityOption = Annotated[
@@ -97,8 +96,8 @@ TakeRoleOption = Annotated[
     bool,
     typer.Option(
         "--take-role",
-        help="Become what this verb says, whatever the node was since, by the rules of promote and "
-        "REPLICAOF; it ends when they refuse.",
+        help="Take the role that this verb names, whatever the node has become since, by the rules of "
+        "promote and REPLICAOF; exit when they refuse.",
     ),
 ]
 

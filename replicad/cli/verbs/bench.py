@@ -19,7 +19,7 @@ GROUP = 64
 
 def register(app: typer.Typer) -> None:
     app.command(
-        help="""What the store gives on this disk, beside the bare disk.
+        help="""How fast the store is on this disk, compared with the bare disk.
 
     The bare disk appends 100 bytes to a file and syncs it, again and again. The ratios compare with that: how
     many writes a second the store acknowledges, alone and in groups, with both kinds of durability. Works in

@@ -14,7 +14,7 @@ from replicad.cli.arguments import JsonOption, NodeArgument
 
 def register(app: typer.Typer) -> None:
     app.command(
-        help="""A copy on the same machine, at one exact position.
+        help="""Make a copy on the same machine, at one exact position.
 
     DEST opens as a database of its own. Made of hard links where DEST is on the same file system, so it
     costs no space at first. A running node makes it without pausing; DEST is a path on the node's machine

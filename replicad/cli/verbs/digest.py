@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
         help="""Sequence number and digest of a snapshot taken now.
 
     The digest is the SHA-256 of every key and value in key order. Two nodes at one sequence number with one
-    digest hold the same data. A running node computes it beside its work; it takes as long as reading
+    digest hold the same data. A running node computes it while it works; it takes as long as reading
     everything.
     """,
         epilog="\b\nExamples:\n  replicad digest :6380\n  replicad digest /var/lib/replicad/primary --json",

@@ -11,7 +11,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         help="""Make a replica the primary.
 
-    It begins a new epoch; whoever was primary before is fenced when it hears of that, saves what the new
+    It begins a new epoch; the former primary is fenced when it hears of that, saves what the new
     primary lacks, and follows. Refuses when it would lose writes that the old primary acknowledged, and when
     that primary answers: replicad switchover then loses nothing.
     """,
@@ -28,7 +28,7 @@ def promote(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Also when writes are lost, which it tells, or when its primary still answers."
+            "--force", help="Promote although writes are lost (it says which) or its primary still answers."
         ),
     ] = False,
 ) -> None:

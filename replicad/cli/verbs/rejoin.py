@@ -29,7 +29,7 @@ def rejoin(
         str | None,
         typer.Argument(
             metavar="PRIMARY",
-            help="Whom it is to follow, a client or replication address.",
+            help="The node to follow: its client or replication address.",
             show_default=False,
         ),
     ] = None,

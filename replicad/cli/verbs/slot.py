@@ -94,7 +94,7 @@ def drop(
 
 
 def _peers(node: str) -> list[dict[str, Any]]:
-    """The nodes that a running node knows, by their addresses: there may be no slot of one that is gone."""
+    """The nodes that a running node knows, by their addresses. One that is gone may have no slot."""
     from replicad.cli.nodes.node import open_node
 
     with contextlib.closing(open_node(node)) as opened:

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
         help="""Hand the primary's role to a replica, without losing a write.
 
     NODE is the primary. Its writes wait until the replica has all of them and has taken over; then clients
-    are told where it is, and the old primary follows. When the time is over before that, everything is as it
+    are told where it is, and the old primary follows. When the time runs out before that, everything is as it
     was.
     """,
         epilog="""\
@@ -36,7 +36,7 @@ def switchover(
         ),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", min=0.001, help="Give it up after so long.")
+        float | None, typer.Option(metavar="SECONDS", min=0.001, help="Give up after this long.")
     ] = None,
 ) -> None:
     from replicad.cli.nodes.client import Client

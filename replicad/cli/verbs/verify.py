@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     app.command(
-        help="""Whether nodes hold the same data at one sequence number.
+        help="""Compare nodes: do they hold the same data at one sequence number?
 
     A primary writes a mark into its log, and every node is compared with it as it was at that very point,
     whatever is written meanwhile. Directories, and nodes without their primary, are compared when they stand
     at one sequence number: while a replica catches up, or until writers pause.
 
-    Only digests travel, and the keys that differ, which are named. Exits with 0 when the nodes are equal,
+    Only digests travel, and the keys that differ, which it prints. Exits with 0 when the nodes are equal,
     with 4 when they are not, and with 1 when they could not be compared in time. A replica that repairs
     itself keeps every file that its primary has as well; `replicad status` shows how far it is.
     """,
@@ -40,7 +40,7 @@ def verify(
         float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for one sequence number.")
     ] = 60.0,
     differences: Annotated[
-        int, typer.Option(metavar="N", min=1, help="End the comparison after so many differences.")
+        int, typer.Option(metavar="N", min=1, help="End the comparison after this many differences.")
     ] = 10,
     repair: Annotated[
         bool,
@@ -61,7 +61,7 @@ def verify(
         ]
         for node in opened:
             if sum(other.key == node.key for other in opened) > 1:
-                raise UsageError(f"{node.name} is there twice; verify compares different nodes")
+                raise UsageError(f"{node.name} is named twice; verify compares different nodes")
         outcome = compare_nodes(opened, timeout, differences_max=differences)
         repairing = order_repairs(opened, outcome) if repair else []
     if json:

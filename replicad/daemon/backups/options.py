@@ -20,7 +20,7 @@ from replicad.options import GIB, check_number, check_numbers
 
 @dataclass(frozen=True, kw_only=True)
 class NodeBackupOptions:
-    """Sizes in bytes, times in seconds, rates in bytes a second; None is no limit."""
+    """Sizes in bytes, times in seconds, rates in bytes a second; None means no limit."""
 
     target: str | None = None
     keep: int | None = None

@@ -191,7 +191,7 @@ class Switchover:
         def left() -> float:
             seconds = deadline - self._clock.monotonic()
             if seconds <= 0:
-                raise RoleRefused("the time was over")
+                raise RoleRefused("the time ran out")
             return seconds
 
         # Durable here first: the position that the target reaches must not be lost with this node's power.

@@ -55,7 +55,7 @@ bool Finish(double seconds) {
 }  // namespace
 
 NB_MODULE(_kernels, m) {
-  // A process that ends with a database open is no bug of the bindings.
+  // A process that ends with a database open is not a bug of the bindings.
   nb::set_leak_warnings(false);
   m.doc() = "C++ kernels of replicad: codecs, memtable, read view, merge.";
   nb::register_exception_translator(Translate);

@@ -220,7 +220,7 @@ class Appender {
     return wall_us - time_ahead_us_;
   }
 
-  // Appends what is pending, inserts it and tells of it; whether the segment or the memtables are full now.
+  // Appends what is pending, inserts it and reports it; whether the segment or the memtables are full now.
   bool Append(const nb::object& file, uint64_t sequence) {
     const size_t bytes = frames_.view().size();
     try {

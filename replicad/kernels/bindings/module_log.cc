@@ -69,7 +69,7 @@ void BindBatch(nb::module_& m) {
           "add_mark", [](Batch& batch, const nb::bytes& data) { batch.AddMark(View(data)); }, "data"_a)
       .def(
           "append_data", [](Batch& batch, const BytesLike& body) { batch.Append(body.view()); }, "body"_a,
-          "Adds the records of another body, which is decoded whole first; CorruptionError when it is none.")
+          "Adds the records of another body, which is decoded whole first; CorruptionError when it is not a body.")
       .def("clear", &Batch::Clear)
       .def_prop_ro(
           "count", [](const Batch& batch) { return batch.counts().operations; },

@@ -58,7 +58,7 @@ static_assert(offsetof(Layout, durable_sequence) == kDurableSequence);
 static_assert(offsetof(Layout, commit_time_us) == kCommitTime && offsetof(Layout, history_hash) == kHistoryHash);
 
 // What the history hash covers of the header: body CRC through first sequence number, and the commit time. The durable
-// sequence number between them tells of the writer's disk and not of history.
+// sequence number between them describes the writer's disk and not the history.
 inline constexpr size_t kHashedBytes = kDurableSequence - kBodyCrc;
 static_assert(kBodyCrc == 8 && kDurableSequence == 32 && kCommitTime == 40 && kHistoryHash == 48);
 static_assert(kHashedBytes + sizeof(Layout::commit_time_us) == kXxh64StripeBytes);

@@ -16,7 +16,7 @@ enum class ScanStop : int {
   kPartial = 1,    // the next frame is not whole: more bytes are needed
   kLimit = 2,      // stop_sequence or max_frames is reached
   kBadHeader = 3,  // the next header fails its checksum, or says what cannot be
-  kBadBody = 4,    // the next body fails its checksum, or is no batch of that many operations
+  kBadBody = 4,    // the next body fails its checksum, or is not a batch of that many operations
   kBadChain = 5,   // the next frame does not follow the one before it
   kNewer = 6,      // the next frame has flags that this version does not know
 };

@@ -1,8 +1,8 @@
 // A scan: the visible pairs of a read view between two bounds at one sequence number, in order or in reverse.
 //
 // Protected by the GIL. Next may read blocks, and so run any Python code (table.h); memtables may grow meanwhile and
-// between calls. Only one call at a time: whoever exposes a scan refuses a second one, and goes on with none after an
-// exception, because entries could be missing then.
+// between calls. Only one call at a time: the code that exposes a scan refuses a second one, and goes on with none
+// after an exception, because entries could be missing then.
 #pragma once
 
 #include <memory>

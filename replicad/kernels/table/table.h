@@ -3,7 +3,7 @@
 //
 // Protected by the GIL. Reading a block that is not cached, or index and filter for the first time, calls the table's
 // BlockSource, which may run any Python code of any thread before it returns: inserts into memtables, evictions, even
-// the release of the last Python reference to this table. So whoever reads holds the table by shared_ptr, and a block
+// the release of the last Python reference to this table. So every reader holds the table by shared_ptr, and a block
 // by BlockRef, across a read.
 #pragma once
 

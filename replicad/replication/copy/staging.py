@@ -30,7 +30,7 @@ FILES_MAX = 1_000_000
 BLOCK_BYTES = 4 * KIB
 """What a file takes of the disk at least, however small it is."""
 META_BYTES_MAX = RECORD_BYTES_MAX + KIB
-"""Of a file that is no table, without what a manifest holds of each table: it is read whole when the copy
+"""Of a file that is not a table, without what a manifest holds of each table: it is read whole when the copy
 opens."""
 TABLE_META_BYTES_MAX = 2 * KEY_BYTES_MAX + KIB
 """In a manifest, of one table: its smallest and its largest key, and numbers."""
@@ -48,7 +48,7 @@ def check_list(entries: Sequence[FileEntry], size_bytes: int) -> None:
 
     for entry in entries:
         if NAME.fullmatch(entry.name) is None:
-            raise ProtocolError(f"{entry.name!r} is no name of a file in a copy")
+            raise ProtocolError(f"{entry.name!r} is not the name of a file in a copy")
         if entry.name in names:
             raise ProtocolError(f"{entry.name!r} is twice in the list")
         if not entry.size:

@@ -185,7 +185,7 @@ def may_bootstrap(replica: History | None, primary: History, code: Code) -> str 
     if replica.database_id != primary.database_id:
         return "the copy is of another database"
     if code is not Code.LOG_GONE:
-        return f"the replica has data, and {code.value!r} is no reason to replace it"
+        return f"the replica has data, and {code.value!r} is not a reason to replace it"
     there, here = replica.position, primary.position
     if (here.epoch, here.sequence) <= (there.epoch, there.sequence):
         return f"the copy would be at {here}, the replica is at {there} already"

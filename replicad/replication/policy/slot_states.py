@@ -45,7 +45,7 @@ class LogFacts:
     flushed: int
     """Segments that end at or before this one go as soon as nobody holds them."""
     short_bytes: int = 0
-    """So much room is missing on the disk to the floor that shall stay free."""
+    """What is missing on the disk to the room that has to stay free."""
 
     @property
     def oldest(self) -> int:

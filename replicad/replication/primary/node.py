@@ -134,7 +134,7 @@ class PrimaryNode:
 
         self.sessions: dict[bytes, ReplicaSession] = {}
         self.answering: Answering | None = None
-        """Answers the replicas' questions about the data; set by whoever owns the budget for that."""
+        """Answers the replicas' questions about the data; set by the owner of the budget for that."""
 
         self.waits = Waits(
             self._acknowledged,

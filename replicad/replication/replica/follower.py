@@ -364,7 +364,7 @@ class Follower:
         decided, heartbeat = await self._receive_decision(connection)
         if decided.outcome == Outcome.STREAM.value:
             if store is None or claimed is None or store.database_id != welcome.database:
-                raise ProtocolError("the primary streams to a replica that has not its database")
+                raise ProtocolError("the primary streams another database than this replica has")
 
             # A promotion refuses to lose what is below this mark, so it counts only once the histories agree.
             # The same is true of the heartbeat that came before the decision.
@@ -549,7 +549,7 @@ def _code(value: str) -> Code:
     try:
         return Code(value)
     except ValueError:
-        raise ProtocolError(f"{value!r} is no reason that this version knows") from None
+        raise ProtocolError(f"{value!r} is not a reason that this version knows") from None
 
 
 def _stop(decided: Decided) -> ReplicationError:

@@ -105,7 +105,7 @@ def fresh_at(heartbeat: Heartbeat, asked_at: float, now: float) -> float | None:
 
 
 HEARTBEATS = 3
-"""So many intervals long what the primary said of itself counts as what it is."""
+"""For this many intervals what the primary said about itself counts as true."""
 
 
 def lag_sequences(

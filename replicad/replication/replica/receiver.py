@@ -29,7 +29,7 @@ from replicad.store.database import Database
 
 INLINE_BYTES_MAX = 32 * KIB
 ACK_BYTES = 1 * MIB
-"""After so much an acknowledgement goes out whether its time came or not: it opens the primary's window."""
+"""After this many bytes an acknowledgement goes out before its time: it opens the primary's window."""
 
 
 class Receiver:

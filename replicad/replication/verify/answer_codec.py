@@ -103,7 +103,7 @@ def decode_entries(payload: bytes) -> Entries:
             raise ProtocolError("listed keys are not in order")
         entries.append(Entry(key, reader.sized(DIGEST_BYTES, DIGEST_BYTES)))
     if not entries and whole == b"\0":
-        raise ProtocolError("a listing of nothing that is not whole")
+        raise ProtocolError("an empty listing that is not whole")
     return Entries(tuple(entries), whole == b"\1")
 
 

@@ -73,7 +73,7 @@ class Answering:
             return encode_families(await contents.families()), 0
 
         if len(bounds) < 2 or None in bounds[:-1]:
-            raise ProtocolError(f"{question.about} between boundaries that are none")
+            raise ProtocolError(f"{question.about} between boundaries that are not in order")
         start = bounds[0]
         assert start is not None
 

@@ -17,7 +17,7 @@ VERSIONS = (PROTOCOL_VERSION,)
 VERIFY = "verify"
 """Questions and answers about the data at a mark."""
 COPY_ONLY = "copy-only"
-"""Whoever connects is no replica: a copy is all it wants, and no log is kept for it."""
+"""The client that connects is not a replica: it wants only a copy, and no log is kept for it."""
 NODES = "nodes"
 """The replica is told which other nodes there are."""
 FEATURES: tuple[str, ...] = (VERIFY, NODES)
@@ -66,7 +66,7 @@ def check_hello(hello: Hello, me: Identity, live: Mapping[bytes, bytes]) -> Refu
         )
 
     if re.fullmatch(NAME, hello.name) is None:
-        return Refuse("name", f"{hello.name[:64]!r} is no name of a node: {NAME}", False)
+        return Refuse("name", f"{hello.name[:64]!r} is not the name of a node: {NAME}", False)
 
     # The only one that time may mend: the other connection may be lost without this node knowing yet.
     if live.get(hello.node, hello.process) != hello.process:

@@ -47,7 +47,7 @@ def view_of(message: StandingMessage) -> View:
     try:
         standing = Standing(message.standing)
     except ValueError:
-        raise ProtocolError(f"{message.standing!r} is no standing of a node") from None
+        raise ProtocolError(f"{message.standing!r} is not a standing of a node") from None
     return View(
         message.node, standing, message.database, message.position, message.epochs, granted=message.granted
     )

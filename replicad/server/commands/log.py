@@ -80,7 +80,7 @@ def updates(client: ClientState, request: Request) -> Reply:
 
     async def read_alone() -> list[bytes]:
         # One such reply is built at a time, and those before it count as what their clients have buffered: so
-        # all of them are under one budget, whoever asks.
+        # all of them are under one budget.
         async with server.building:
             server.relieve()
             return await server.workers.run(read)

@@ -27,14 +27,14 @@ COMMANDS: dict[str, Command] = {}
 _UNBOUNDED = 1 << 62
 _READS_WITHOUT_KEYS = frozenset(["scan", "keys", "dbsize", "randomkey"])
 LOOK_AFTER = 16
-"""So many quick commands are executed between two looks at the clock; any other ends with one."""
+"""This many quick commands are executed between two looks at the clock; any other ends with one."""
 _QUICK = frozenset(["get", "set", "ping"])
 _MAY_WRITE = frozenset(["exec", "replicad.family"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One command. `arity` counts the name too; negative means at least so many, as in Redis.
+    """One command. `arity` counts the name too; negative means at least that many, as in Redis.
 
     `writes`: refused on a node that takes no writes. `immediate`: executed even while MULTI queues.
     `blocking`: its reply comes later, so it cannot stand in a MULTI. `walks`: its reply comes later, too, but

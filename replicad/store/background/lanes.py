@@ -45,7 +45,7 @@ class Background:
         self._compaction_lane = compaction_lane
         self._stopping = threading.Event()
         self._merging = threading.Lock()
-        """Held by whoever compacts: the lane, or a caller of `compact`."""
+        """Held by the one who compacts: the lane, or a caller of `compact`."""
         self._flushing: list[tuple[Work, Callable[[], None]]] = [
             ("manifest", lambda: start_manifest(core)),
             ("flush", self._flush_all),

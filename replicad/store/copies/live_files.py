@@ -33,7 +33,7 @@ class LiveFiles:
     """Tables and options, then the manifest and CURRENT; names are relative to the database's directory."""
     manifest: str
     manifest_bytes: int
-    """The manifest grows: a copy takes so many bytes of it."""
+    """The manifest grows: a copy takes this many bytes of it."""
     log: tuple[LogFile, ...]
     """Oldest first; a copy takes `size_bytes` of each, into its `wal/`. Empty when tables hold everything."""
 

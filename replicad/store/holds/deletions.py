@@ -26,7 +26,7 @@ class Deletions:
 
     @property
     def disabled(self) -> int:
-        """So many `disable` without their `enable`."""
+        """How many `disable` calls had no `enable` yet."""
         return self._disabled
 
     def disable(self) -> None:

@@ -45,7 +45,7 @@ class Edit:
     synced: Position | None = None
     """The log was durable through here when the edit was written."""
     log_start: Position | None = None
-    """Segments that begin before the end of this position are no part of this history."""
+    """Segments that begin before the end of this position are not part of this history."""
     log_replaced: bool | None = None
     """Every segment that is there is of the history that this one replaced. Opening removes them all, and
     takes this back."""
@@ -172,7 +172,7 @@ def decode_edit(data: bytes) -> Edit:
         )
 
         if type(found) is not dict:
-            raise ValueError(f"{type(found).__name__} is no map")
+            raise ValueError(f"{type(found).__name__} is not a map")
         values = {name: read(found[name]) for name, read in _READ.items() if name in found}
         return Edit(families=_read_families(found), **values)
     except (

@@ -28,7 +28,7 @@ class Count:
 def number(value: Any, limit: int = 1 << 64) -> int:
     """Below `limit`."""
     if type(value) is not int or not 0 <= value < limit:
-        raise ValueError(f"{value!r:.60} is no whole number from 0 to {limit - 1}")
+        raise ValueError(f"{value!r:.60} is not a whole number from 0 to {limit - 1}")
     return value
 
 
@@ -38,7 +38,7 @@ def u32(value: Any) -> int:
 
 def boolean(value: Any) -> bool:
     if type(value) is not bool:
-        raise ValueError(f"{value!r:.60} is no boolean")
+        raise ValueError(f"{value!r:.60} is not a boolean")
     return value
 
 

@@ -18,7 +18,7 @@ from replicad.store.manifest.file import load
 from replicad.store.open.opening import open_core
 
 ATTEMPTS_MAX = 50
-"""Each is a few milliseconds of opening: a writer that outruns so many changes its files all the time."""
+"""Each is a few milliseconds of opening: a writer that outruns this many changes its files all the time."""
 
 
 def open_beside_writer(

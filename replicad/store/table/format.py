@@ -148,5 +148,5 @@ def decode_properties(data: bytes) -> dict[str, Any]:
     except (ValueError, msgpack.UnpackException) as error:
         raise CorruptionError(f"table properties: {error}", offset=0) from None
     if not isinstance(properties, dict):
-        raise CorruptionError("table properties are no map", offset=0)
+        raise CorruptionError("table properties are not a map", offset=0)
     return properties

@@ -30,15 +30,15 @@ class RetentionRules:
     bytes_max: int
     seconds_max: float | None
     short_bytes: int = 0
-    """So much room is missing on the disk to what shall stay free; what goes helps against it."""
+    """What is missing on the disk to the room that has to stay free; deleting segments helps."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionChoice:
     delete: int
-    """So many segments, oldest first."""
+    """This many segments, oldest first."""
     archive: int
-    """So many of the live ones that are left, oldest first."""
+    """This many of the live ones that are left, oldest first."""
 
 
 def choose(segments: list[SegmentFacts], rules: RetentionRules) -> RetentionChoice:

@@ -82,7 +82,7 @@ def test_foreign_file(run: Run, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     code, _, err = run("inspect", tmp_path / "notes.txt")
     assert code == ERROR
-    assert "notes.txt is no log segment" in err
+    assert "notes.txt is not a log segment" in err
 
 
 def test_missing_file(run: Run, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def receive(staging: Staging, index: int) -> None:
 )
 def test_names_outside_the_pattern_are_refused(name: str) -> None:
     """No name of a list can point anywhere but into the staging directory."""
-    with pytest.raises(ProtocolError, match="no name of a file"):
+    with pytest.raises(ProtocolError, match="not the name of a file"):
         check_list([entry(name, b"x")], 1)
 
 
