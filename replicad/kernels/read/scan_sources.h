@@ -10,9 +10,22 @@
 
 namespace replicad {
 
-class ForwardMemtableSource final : public EntrySource {
+class MemtableSource : public EntrySource {
+ protected:
+  explicit MemtableSource(const Memtable* memtable) : entry_(memtable) {}
+  bool Take() {
+    if (!entry_.Valid()) return false;
+    key = entry_.key();
+    trailer = entry_.trailer();
+    value = entry_.value();
+    return true;
+  }
+  MemtableIterator entry_;
+};
+
+class ForwardMemtableSource final : public MemtableSource {
  public:
-  explicit ForwardMemtableSource(const Memtable* memtable) : entry_(memtable) {}
+  explicit ForwardMemtableSource(const Memtable* memtable) : MemtableSource(memtable) {}
   bool Seek(const ScanBounds& bounds, uint64_t sequence) {
     if (bounds.lower) {
       entry_.Seek(*bounds.lower, sequence);
@@ -25,21 +38,11 @@ class ForwardMemtableSource final : public EntrySource {
     entry_.Next();
     return Take();
   }
-
- private:
-  bool Take() {
-    if (!entry_.Valid()) return false;
-    key = entry_.key();
-    trailer = entry_.trailer();
-    value = entry_.value();
-    return true;
-  }
-  MemtableIterator entry_;
 };
 
-class ReverseMemtableSource final : public EntrySource {
+class ReverseMemtableSource final : public MemtableSource {
  public:
-  explicit ReverseMemtableSource(const Memtable* memtable) : memtable_(memtable), entry_(memtable) {}
+  explicit ReverseMemtableSource(const Memtable* memtable) : MemtableSource(memtable), memtable_(memtable) {}
   bool Seek(const ScanBounds& bounds);
   bool Advance() override {
     entry_.Prev();
@@ -47,15 +50,7 @@ class ReverseMemtableSource final : public EntrySource {
   }
 
  private:
-  bool Take() {
-    if (!entry_.Valid()) return false;
-    key = entry_.key();
-    trailer = entry_.trailer();
-    value = entry_.value();
-    return true;
-  }
   const Memtable* memtable_;
-  MemtableIterator entry_;
 };
 
 class ForwardRunSource final : public EntrySource {
