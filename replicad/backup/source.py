@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from replicad.env import Env
 from replicad.errors import InvalidArgument, LockedError
@@ -19,7 +19,7 @@ from replicad.store.core import Core
 from replicad.store.database import Database
 from replicad.store.directory.options_file import option_files, options_for_copy, read_options
 from replicad.store.manifest.state import ManifestState
-from replicad.store.open.closing import close_core
+from replicad.store.open.closing import close_reading
 from replicad.store.open.read_only import open_beside_writer
 from replicad.store.reading import Snapshot
 from replicad.store.table.meta import TableMeta
@@ -125,23 +125,23 @@ class DirectorySource:
 
     def __init__(self, env: Env, path: Path) -> None:
         self._fs = env.fs
-        self._core = _open_copy(env, path)
+        self._core, unknown_options = _open_copy(env, path)
         core = self._core
 
-        self.position = core.log.written
+        self.position = core.written
         self.state = replace(core.state, copy=True)
-        self.commit_time_us = core.log.frames.commit_time_us
+        self.commit_time_us = core.commit_time_us
         self.taken_us: int | None = None
-        self.options = options_for_copy(core.options, core.unknown_options)
+        self.options = options_for_copy(core.options, unknown_options)
 
         # Log that the tables hold is not part of the copy, and neither is a segment without a frame.
-        self._paths = {
-            segment.path.name: segment.path
-            for segment, length in core.log.extent()
-            if segment.last_sequence > core.state.flushed.sequence and length > HEADER_BYTES
-        }
-        lengths = {segment.path.name: length for segment, length in core.log.extent()}
-        self.log = tuple(LogTail(name, lengths[name]) for name in self._paths)
+        segments = [
+            segment
+            for segment in core.catalog.segments()
+            if segment.last_sequence > core.state.flushed.sequence and segment.size_bytes > HEADER_BYTES
+        ]
+        self._paths = {segment.path.name: segment.path for segment in segments}
+        self.log = tuple(LogTail(segment.path.name, segment.size_bytes) for segment in segments)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -157,21 +157,21 @@ class DirectorySource:
         self._core.progress.raise_if_ended()
 
     def close(self) -> None:
-        close_core(self._core, None, None)
+        close_reading(self._core)
 
 
-def _open_copy(env: Env, path: Path) -> Core:
+def _open_copy(env: Env, path: Path) -> tuple[Core, dict[str, Any]]:
+    """With what its options file says and this version does not know."""
     names = option_files(env.fs, path)
     options, unknown = read_options(env.fs, path / names[-1]) if names else (Options(), {})
     core = open_beside_writer(path, options, env, "replica", None)
-    core.unknown_options = unknown
     if not core.state.copy and not _is_read_only(env, path):
-        close_core(core, None, None)
+        close_reading(core)
         raise InvalidArgument(
             f"{path} is a database and not a copy of one: open it and back up what is open, "
             "or make a checkpoint of it first"
         )
-    return core
+    return core, unknown
 
 
 def _is_read_only(env: Env, path: Path) -> bool:

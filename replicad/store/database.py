@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from replicad import kernels
 from replicad.env import Env
-from replicad.errors import DiskFullError, InvalidArgument, PoisonedError, ReadOnlyError, StoreError
+from replicad.errors import DiskFullError, InvalidArgument, PoisonedError, ReadOnlyError
 from replicad.options import FamilyOptions, Options
-from replicad.store.background.lanes import Background, seal_active
 from replicad.store.commit_clock import ClockState
 from replicad.store.copies.checkpoint import Checkpoint, write_checkpoint
 from replicad.store.copies.cut import Cut
@@ -25,12 +23,13 @@ from replicad.store.holds.log_holds import LogHolds
 from replicad.store.log_access import LogAccess
 from replicad.store.marks import Mark, Marks, encode_mark
 from replicad.store.open.alive import opened
-from replicad.store.open.closing import close_core
-from replicad.store.open.opening import open_core, start_syncer
+from replicad.store.open.closing import close_reading, close_writing
+from replicad.store.open.opening import open_for_writing
 from replicad.store.open.presence import what_is_gone
 from replicad.store.open.read_only import open_beside_writer
+from replicad.store.open.starting import start_writing
 from replicad.store.reading import Newest, Pair, Snapshot, families_at, scan, view_of
-from replicad.store.roles import demote, finish_promotion, promote
+from replicad.store.roles import demote, promote
 from replicad.store.write.commit import Commit
 from replicad.store.write.conditions import Condition
 from replicad.store.write.write_path import WritePath
@@ -67,12 +66,11 @@ def open_database(
     if read_only:
         return Database(open_beside_writer(directory, options, env, role, families))
 
-    def opened() -> Database:
-        return Database(
-            open_core(directory, options, env, role=role, read_only=False, holds=retention, families=families)
-        )
+    def open_and_start() -> Database:
+        core = open_for_writing(directory, options, env, role=role, holds=retention, families=families)
+        return Database(core, start_writing(core))
 
-    return env.runner.apart(opened)
+    return env.runner.apart(open_and_start)
 
 
 def open(
@@ -92,32 +90,16 @@ class Database(LogAccess):
     Made by `replicad.open`; a context manager. Writes return the last sequence number of their batch.
     """
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, writes: WritePath | None = None) -> None:
+        """`writes` is None of a database that was opened for reading only."""
         super().__init__(core)
         self.newest = Newest(core)
         """Reads what is appended, durable or not: for the conditions of a writer."""
         self._apart = core.env.runner.apart
-        self._writes: WritePath | None = None
-        self._background: Background | None = None
-        if not core.read_only:
-            start_syncer(core)
-            assert core.manifest is not None
-            core.manifest.remove = core.deletions.remove
-            runner = core.env.runner
-            self._background = Background(core, runner.lane("flush"), runner.lane("compaction"))
-            background = self._background
-
-            def memtable_full() -> None:
-                seal_active(core)
-                background.request_flush()
-
-            self._writes = WritePath(core, memtable_full, background.request_retention)
-            self._writes.judge_clock()  # From here on it is known how much time passed.
-            if core.role == "owner":
-                self._finish_promotion(self._writes)
-            background.request_flush()
-            background.request_compaction()
-        self._entry = opened(core, partial(close_core, core, self._background, self._writes))
+        self._writes = writes
+        self._marks = Marks(core.leases) if writes is None else writes.core.marks
+        close = partial(close_reading, core) if writes is None else partial(close_writing, writes)
+        self._entry = opened(core, close)
 
     # Reading
 
@@ -206,14 +188,16 @@ class Database(LogAccess):
         """
         self._progress.raise_if_ended()
         core = self._core
-        if not core.read_only:
+        if self._writes is not None:
             return False
         fresh = open_beside_writer(core.path, core.options, core.env, core.role, core.family_options)
-        if fresh.log.written == core.log.written and fresh.state.tables == core.state.tables:
+        if fresh.written == core.written and fresh.state.tables == core.state.tables:
             return False
         # One step: another thread, or an exception, must not find half of one state and half of another.
-        entry = opened(fresh, partial(close_core, fresh, None, None))
-        vars(self).update(_core=fresh, _progress=fresh.progress, newest=Newest(fresh), _entry=entry)
+        entry, marks = opened(fresh, partial(close_reading, fresh)), Marks(fresh.leases)
+        vars(self).update(
+            _core=fresh, _progress=fresh.progress, newest=Newest(fresh), _marks=marks, _entry=entry
+        )
         return True
 
     # Writing
@@ -273,8 +257,8 @@ class Database(LogAccess):
         a replica, or an owner in the new epoch. Raises InvalidArgument for an owner, and for an id or epoch
         that cannot be, DiskFullError (nothing has changed then either) and PoisonedError.
         """
-        core, writer = self._core, self._writer()
-        return self._apart(lambda: promote(core, writer, epoch_id, at_least))
+        writes = self._writer()
+        return self._apart(lambda: promote(writes, epoch_id, at_least))
 
     def demote(self) -> Position:
         """Owners: takes no write any more, but the frames of another node; the last position, durable.
@@ -282,8 +266,8 @@ class Database(LogAccess):
         Raises DiskFullError when that could not be recorded: writes are refused all the same, until the
         database is opened again. A second call changes nothing.
         """
-        core, writer = self._core, self._writer()
-        return self._apart(lambda: demote(core, writer))
+        writes = self._writer()
+        return self._apart(lambda: demote(writes))
 
     def save_log(self, after: Position, directory: Path) -> SavedLog:
         """Writes the durable log after `after` to segment files in `directory`, synced, and counts it.
@@ -310,10 +294,10 @@ class Database(LogAccess):
         >>> orders = db.create_family("orders")                     # doctest: +SKIP
         >>> db.put(b"17", b"two of the blue ones", family=orders)   # doctest: +SKIP
         """
-        writer = self._writer()
+        writes = self._writer()
         if options is not None and name not in self.families:
-            self._apart(lambda: self._core.keep_family_options(name, options))
-        return writer.create_family(name)
+            self._apart(lambda: writes.core.keep_family_options(name, options))
+        return writes.create_family(name)
 
     def drop_family(self, family: int) -> int:
         """Ends a column family; returns the sequence number of that. Snapshots from before still read it.
@@ -321,9 +305,10 @@ class Database(LogAccess):
         Its files go when the drop is in the manifest. Raises NotFoundError, and InvalidArgument for the
         default family.
         """
-        writer, options = self._writer(), self._core.family_options
-        sequence = writer.drop_family(FamilyId(family))
-        self._write_options_after(options)
+        writes, options = self._writer(), self._core.family_options
+        sequence = writes.drop_family(FamilyId(family))
+        if self._core.family_options is not options:
+            self._apart(writes.core.write_options)
         return sequence
 
     def submit_create_family(self, name: str) -> tuple[FamilyId, int]:
@@ -332,21 +317,18 @@ class Database(LogAccess):
 
     def submit_drop_family(self, family: int) -> int:
         """`drop_family` that waits for nothing; its sequence number."""
-        writer, options = self._writer(), self._core.family_options
-        sequence = writer.submit_drop_family(FamilyId(family))
-        self._write_options_after(options)
+        writes, options = self._writer(), self._core.family_options
+        sequence = writes.submit_drop_family(FamilyId(family))
+        if self._core.family_options is not options:
+            self._apart(writes.core.write_options)
         return sequence
-
-    def _write_options_after(self, before: Mapping[str, FamilyOptions]) -> None:
-        if self._core.family_options is not before:
-            self._apart(self._core.write_options)
 
     # Verification
 
     @property
-    def marks(self) -> Marks[Snapshot]:
+    def marks(self) -> Marks:
         """The marks that were applied here lately, each with its snapshot; see `submit_mark`."""
-        return self._core.marks
+        return self._marks
 
     def submit_mark(self, mark: Mark) -> int:
         """Writes a mark, and holds a snapshot of just this moment for it, as every replica will.
@@ -364,7 +346,7 @@ class Database(LogAccess):
     def hold_snapshot(self, mark: Mark) -> Sequence:
         """Holds the current visible state as if a mark had been applied: for a node that takes no writes."""
         snapshot = self.snapshot()
-        self._apart(lambda: self._core.marks.hold(mark, snapshot))
+        self._apart(lambda: self._marks.hold(mark, snapshot))
         return snapshot.sequence
 
     def flush(self) -> None:
@@ -372,7 +354,8 @@ class Database(LogAccess):
 
         Raises DiskFullError when there is no room for them: it is tried again in the background.
         """
-        writer, core = self._writer(), self._core
+        writes = self._writer()
+        core = writes.core
 
         def seal() -> tuple[int, int]:
             with core.write_lock:
@@ -382,7 +365,7 @@ class Database(LogAccess):
                 version = core.version
                 newest_sealed = version.sealed[0].position if version.sealed else version.flushed
                 if target > newest_sealed.sequence:
-                    writer.seal()
+                    writes.seal()
                 return refused, target
 
         refused, target = self._apart(seal)
@@ -400,8 +383,7 @@ class Database(LogAccess):
         is open they stay as they are.
         """
         self.flush()
-        assert self._background is not None
-        self._apart(self._background.compact_everything)
+        self._apart(self._writer().background.compact_everything)
 
     # Copies
 
@@ -422,11 +404,16 @@ class Database(LogAccess):
         >>> with db.cut(holder="nightly export", seconds=3600) as cut:          # doctest: +SKIP
         ...     export(cut.position, cut.snapshot.scan())
         """
-        self._open_for_copies()
+        writes = self._open_for_copies()
         if flush:
             self.flush()
-        core = self._core
-        return self._apart(lambda: Cut(core, holder=holder, seconds=seconds, bytes_max=bytes_max, keeps=self))
+
+        def take() -> Cut:
+            return Cut(
+                writes.core, writes.syncer, holder=holder, seconds=seconds, bytes_max=bytes_max, keeps=self
+            )
+
+        return self._apart(take)
 
     def get_live_files(self, *, flush: bool = True) -> LiveFiles:
         """The files that make up the database now, with the manifest's length and the log that is needed.
@@ -440,36 +427,33 @@ class Database(LogAccess):
         >>> archive(live.files, live.log)                                       # doctest: +SKIP
         >>> db.enable_file_deletions()                                          # doctest: +SKIP
         """
-        self._open_for_copies()
+        writes = self._open_for_copies()
         if flush:
             self.flush()
-        return self._apart(lambda: live_files(self._core))
+        return self._apart(lambda: live_files(writes.core, writes.syncer))
 
     def disable_file_deletions(self) -> None:
         """From the return of this on no file goes, and no log segment moves. Calls are counted.
 
         Space grows meanwhile; a close ends it. See `get_live_files` for an example.
         """
-        self._open_for_copies()
-        self._apart(self._core.deletions.disable)
+        writes = self._open_for_copies()
+        self._apart(writes.core.deletions.disable)
 
     def enable_file_deletions(self, *, force: bool = False) -> bool:
         """Takes back one `disable_file_deletions`, or all with `force`; whether deletions are enabled now.
 
         What was held back is removed before it returns; the log is tidied soon after.
         """
-        self._open_for_copies()
-        assert self._background is not None
-        enabled = self._apart(lambda: self._core.deletions.enable(force=force))
+        writes = self._open_for_copies()
+        enabled = self._apart(lambda: writes.core.deletions.enable(force=force))
         if enabled:
-            self._background.request_retention()
+            writes.background.request_retention()
         return enabled
 
     def review_retention(self) -> None:
         """A holder of log needs less of it now: what nobody needs any more goes, in the background."""
-        self._open_for_copies()
-        assert self._background is not None
-        self._background.request_retention()
+        self._open_for_copies().background.request_retention()
 
     def create_checkpoint(
         self,
@@ -523,7 +507,7 @@ class Database(LogAccess):
     @property
     def clock_state(self) -> ClockState:
         """Whether the wall clock is fit to stamp commits with."""
-        return self._core.commit_clock.state(self._core.log.frames.commit_time_us)
+        return self._core.commit_clock.state(self._core.commit_time_us)
 
     def what_is_gone(self) -> str | None:
         """Which of its files is not where it belongs, or None: its directory may be another one by now. A few
@@ -537,20 +521,12 @@ class Database(LogAccess):
 
     def close(self) -> None:
         """Syncs the log and ends. What is in memtables is read back from the log at the next opening."""
-        self._apart(lambda: close_core(self._core, self._background, self._writes))
+        self._apart(self._entry.close)
 
-    def _finish_promotion(self, writes: WritePath) -> None:
-        """Whatever it raises, the directory is free again and no thread is left."""
-        try:
-            finish_promotion(self._core, writes)
-        except BaseException:
-            with suppress(StoreError):
-                self.close()
-            raise
-
-    def _open_for_copies(self) -> None:
-        self._writer()
+    def _open_for_copies(self) -> WritePath:
+        writes = self._writer()
         self._progress.raise_if_ended()
+        return writes
 
     def _writer(self) -> WritePath:
         if self._progress.forked:

@@ -63,7 +63,7 @@ class LogAccess:
     @property
     def position(self) -> Position:
         """After the last batch written."""
-        return self._core.log.written
+        return self._core.written
 
     @property
     def durable_position(self) -> Position:

@@ -13,10 +13,11 @@ from __future__ import annotations
 import struct
 import threading
 from dataclasses import dataclass
-from typing import Generic, NewType, Protocol, TypeVar
+from typing import NewType
 
 from replicad.errors import InvalidArgument, NotFoundError
 from replicad.store.holds.leases import Lease, Leases
+from replicad.store.reading import Snapshot
 
 MarkId = NewType("MarkId", bytes)
 """16 random bytes."""
@@ -56,23 +57,15 @@ def decode_mark(data: bytes) -> Mark | None:
     return Mark(MarkId(id), min(seconds, SECONDS_MAX)) if seconds else None
 
 
-class Closable(Protocol):
-    def close(self, why: str, /) -> None: ...
-
-
-S = TypeVar("S", bound=Closable)
-
-
-class Marks(Generic[S]):
-    """The snapshots held for marks; any thread. What a snapshot is stands above this file: it is closed here,
-    and given back."""
+class Marks:
+    """The snapshots held for marks; any thread."""
 
     def __init__(self, leases: Leases) -> None:
         self._leases = leases
         self._lock = threading.Lock()
-        self._held: dict[MarkId, tuple[S, Lease]] = {}
+        self._held: dict[MarkId, tuple[Snapshot, Lease]] = {}
 
-    def hold(self, mark: Mark, snapshot: S) -> None:
+    def hold(self, mark: Mark, snapshot: Snapshot) -> None:
         """Owns `snapshot` from now on. An older one of this mark, or the oldest of too many, is closed."""
         lease = self._leases.take(
             f"verification {mark.id.hex()}", mark.seconds, None, lambda: 0, snapshot.close
@@ -92,7 +85,7 @@ class Marks(Generic[S]):
             entry = self._held.get(id)
         return entry is not None and entry[1].ended is None
 
-    def snapshot(self, id: MarkId) -> S:
+    def snapshot(self, id: MarkId) -> Snapshot:
         """What the database held at the mark; the caller does not close it.
 
         Raises NotFoundError for a mark that was not applied here, or so long ago that it holds nothing any

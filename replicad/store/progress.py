@@ -55,6 +55,14 @@ class LogProgress:
         and a thread that moves one looks here afterwards, so no watcher is missed."""
         return bool(self.changed.waiting or self._listeners or self._awaiting)
 
+    def begin_at(self, position: Position) -> None:
+        """Called when the log was replayed, by the only thread that knows the database: all of it is durable
+        and visible."""
+        self.appended = position.sequence
+        self.visible = position.sequence
+        self.durable = position.sequence
+        self.durable_position = position
+
     def advance_appended(self, sequence: int) -> None:
         """Under the write lock."""
         self.appended = sequence

@@ -21,11 +21,11 @@ from pathlib import Path
 
 from replicad.env import FileSystem
 from replicad.errors import CorruptionError, DiskFullError, InvalidArgument, NotFoundError, PoisonedError
-from replicad.store.core import Core
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.file import load
+from replicad.store.writable_core import WritableCore
 from replicad.store.write.write_path import WritePath
-from replicad.types import Epoch, EpochRecord, Position, Sequence
+from replicad.types import Epoch, EpochRecord, Position
 
 EPOCH_ID_BYTES = 16
 EPOCH_MAX = (1 << 32) - 1
@@ -41,8 +41,9 @@ def recorded_role(fs: FileSystem, directory: Path) -> tuple[bool, Epoch] | None:
     return not state.copy, max((record.epoch for record in state.epochs), default=Epoch(0))
 
 
-def promote(core: Core, writes: WritePath, epoch_id: bytes, at_least: int) -> EpochRecord:
+def promote(writes: WritePath, epoch_id: bytes, at_least: int) -> EpochRecord:
     """Makes a replica's database one that takes writes, in a new epoch; see `Database.promote`."""
+    core = writes.core
     if core.role == "owner":
         raise InvalidArgument("the database takes writes already")
     if len(epoch_id) != EPOCH_ID_BYTES:
@@ -57,7 +58,7 @@ def promote(core: Core, writes: WritePath, epoch_id: bytes, at_least: int) -> Ep
             raise InvalidArgument(f"the last epoch is {EPOCH_MAX}; there is no {epoch}")
 
         # The manifest will say that the log was durable through `last`, so it has to be.
-        _sync(core, last)
+        writes.syncer.sync_through(last.sequence)
 
         record = EpochRecord(Epoch(epoch), epoch_id, last)
         epochs = core.state.epochs
@@ -66,7 +67,7 @@ def promote(core: Core, writes: WritePath, epoch_id: bytes, at_least: int) -> Ep
         # The manifest has decided: after a crash here the next opening writes the epoch record. Only where
         # there is no room for that is the promotion taken back.
         try:
-            _sync_through(core, writes.begin_epoch(record))
+            writes.syncer.sync_through(writes.begin_epoch(record))
         except DiskFullError:
             _take_back(core, epochs)
             raise
@@ -79,8 +80,9 @@ def promote(core: Core, writes: WritePath, epoch_id: bytes, at_least: int) -> Ep
     return record
 
 
-def finish_promotion(core: Core, writes: WritePath) -> None:
+def finish_promotion(writes: WritePath) -> None:
     """Begins the epoch that the manifest of an owner names and its log lacks: a crash came between."""
+    core = writes.core
     position = core.log.written
     pending = [record for record in core.state.epochs if record.epoch > position.epoch]
     if not pending:
@@ -97,19 +99,20 @@ def finish_promotion(core: Core, writes: WritePath) -> None:
         )
 
     writes.begin_change()
-    _sync_through(core, writes.begin_epoch(pending[0]))
+    writes.syncer.sync_through(writes.begin_epoch(pending[0]))
     writes.end_change("owner")
     core.notes.append(f"the promotion to epoch {pending[0].epoch} that was under way is finished")
 
 
-def demote(core: Core, writes: WritePath) -> Position:
+def demote(writes: WritePath) -> Position:
     """Ends the taking of writes, for good; the last position. Refused are writes from the call on, also when
     the manifest cannot be written (DiskFullError): then it may be called again."""
+    core = writes.core
     if core.role == "replica" and core.state.copy:
         return core.log.written
     last = writes.begin_change()
     try:
-        _sync(core, last)
+        writes.syncer.sync_through(last.sequence)
         core.role = "replica"
         core.record(Edit(copy=True, synced=last))
     finally:
@@ -118,7 +121,7 @@ def demote(core: Core, writes: WritePath) -> Position:
     return last
 
 
-def _take_back(core: Core, epochs: tuple[EpochRecord, ...]) -> None:
+def _take_back(core: WritableCore, epochs: tuple[EpochRecord, ...]) -> None:
     """The manifest of a promotion that found no room; when that cannot be written either, opening decides."""
     try:
         core.record(Edit(copy=True, epochs=epochs))
@@ -128,12 +131,3 @@ def _take_back(core: Core, epochs: tuple[EpochRecord, ...]) -> None:
     except BaseException as error:
         core.progress.fail(error)
         raise
-
-
-def _sync(core: Core, position: Position) -> None:
-    _sync_through(core, position.sequence)
-
-
-def _sync_through(core: Core, sequence: Sequence) -> None:
-    assert core.syncer is not None
-    core.syncer.sync_through(sequence)

@@ -10,6 +10,7 @@ from replicad.store.background.log_upkeep import retention_rules
 from replicad.store.compaction.picker import debt_bytes
 from replicad.store.core import Core
 from replicad.store.table.meta import LEVELS
+from replicad.store.writable_core import Counters, WritableCore
 
 
 def collect(core: Core) -> dict[str, Any]:
@@ -23,6 +24,11 @@ def collect(core: Core) -> dict[str, Any]:
     segments = core.catalog.segments()
     tables = [meta for level in metas for meta in level]
     cache = core.cache
+
+    # A database that is only read has neither written nor merged anything.
+    writable = core if isinstance(core, WritableCore) else None
+    counters = Counters() if writable is None else writable.counters
+    appended_bytes = 0 if writable is None else writable.log.appended_bytes
 
     memtables = any(family.active.entries for family in version.live()) + len(version.sealed)
 
@@ -57,30 +63,28 @@ def collect(core: Core) -> dict[str, Any]:
             "bytes": sum(segment.size_bytes for segment in segments),
             "first_sequence": segments[0].first_sequence if segments else None,
         },
-        "retention": None if core.read_only else _retention(core),
+        "retention": None if writable is None else _retention(writable),
         "flushed_sequence": version.flushed.sequence,
         "compaction_debt_bytes": sum(debt_bytes(levels, core.shape) for levels in families.values()),
-        "appended_bytes": core.log.appended_bytes,
+        "appended_bytes": appended_bytes,
         "amplification": {
             "write": write_amplification(
-                core.log.appended_bytes,
-                core.counters.flushed_bytes,
-                core.counters.compaction_bytes_written,
+                appended_bytes, counters.flushed_bytes, counters.compaction_bytes_written
             ),
             "space": space_amplification(metas),
             "read": max(read_amplification(levels, memtables) for levels in families.values()),
         },
-        "clock": asdict(core.commit_clock.state(core.log.frames.commit_time_us)),
+        "clock": asdict(core.commit_clock.state(core.commit_time_us)),
         "stalled": core.stalled,
         "refused": core.refused,
         "snapshots": len(core.snapshots.sequences()),
         "leases": core.leases.describe(),
-        "file_deletions_disabled": core.deletions.disabled,
-        **asdict(core.counters),
+        "file_deletions_disabled": 0 if writable is None else writable.deletions.disabled,
+        **asdict(counters),
     }
 
 
-def _retention(core: Core) -> dict[str, Any]:
+def _retention(core: WritableCore) -> dict[str, Any]:
     """Why the log is as long as it is."""
     rules = retention_rules(core)
     return {

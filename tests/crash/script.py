@@ -244,7 +244,7 @@ class BesideBackground:
         self._script.fs.before = self._before
 
     def _look(self, call: str, path: Path, size: int) -> None:
-        core = self._script.database._core
+        core = self._script.database._writer().core
         busy = core.write_lock._is_owned() or core.version_lock.locked()
         if self._within or busy or call in ("open", "read", "list"):
             return

@@ -238,7 +238,7 @@ def _run(scenario: str, durability: str, at: int | None) -> int:
 
 
 def _check_open(story: Story, where: str) -> None:
-    database, core = story.database, story.database._core
+    database, core = story.database, story.database._writer().core
     if database.failed is not None:
         raise Wrong(f"{where}: the store stopped: {database.failed}")
     story.put(b"after", b"1")
@@ -270,8 +270,8 @@ def _check_open(story: Story, where: str) -> None:
 
 
 def _held(database: Database) -> tuple[int, list[Any], dict[Sequence, int], int]:
-    stats, core = database.stats(), database._core
-    return stats["snapshots"], stats["leases"], dict(core.log_pins), len(core.pins)
+    stats, pins = database.stats(), database._writer().core.pins
+    return stats["snapshots"], stats["leases"], dict(pins.log_from()), len(pins)
 
 
 def _check_again(story: Story, path: Path, where: str) -> None:

@@ -22,8 +22,7 @@ def restore(run: Run, id: int, path: Path) -> None:
 
     def adopted(*arguments: Any, **named: Any) -> Database:
         database = open_database(*arguments, **named)
-        background = database._background
-        assert background is not None
+        background = database._writer().background
         if run.plan is not None and run.plan.duration == "for ever":
             background._stopping = _GivenUp()
         return database

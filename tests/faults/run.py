@@ -141,8 +141,7 @@ class Run:
         self.runner = InlineRunner()
         self.fs._locked.clear()  # A failed opening ends its process, and its lock with it.
         database = open_database(DATA, self.options, env=self.env(), role=self.role(self.fs))
-        assert database._background is not None
-        database._background._stopping = Hooked(self._disk_is_full)
+        database._writer().background._stopping = Hooked(self._disk_is_full)
         self.database = database
         self._resolve(database)
 

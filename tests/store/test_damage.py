@@ -69,7 +69,7 @@ def test_writers_that_wait_when_the_damage_is_found_are_refused(tmp_path: Path) 
     database = open_database(tmp_path / "db", options, env=env)
     while database.stalled is None:
         database.submit_put(b"key-000001", b"v")
-        with database._core.write_lock:
+        with database._writer().core.write_lock:
             database._writer().seal()
         while runner.run_one("flush"):
             pass

@@ -166,13 +166,13 @@ def test_a_flush_without_room_refuses_nothing_yet(tmp_path: Path) -> None:
     with open_database(tmp_path / "db", options, env=Env(fs=fs)) as database:
         fs.on_append = no_tables
         fill(database, 600)
-        eventually(lambda: "flush" in database._core.no_room)
+        eventually(lambda: "flush" in database._writer().core.no_room)
         assert len(database._core.version.sealed) == 1
         assert database.stalled is None
         database.put(b"more", b"")
         fs.on_append = None
         database.flush()
-        eventually(lambda: not database._core.no_room)
+        eventually(lambda: not database._writer().core.no_room)
 
 
 class Gauge(FaultyFileSystem):

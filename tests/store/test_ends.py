@@ -34,7 +34,7 @@ def test_an_interrupted_append_leaves_no_trace(tmp_path: Path, durability: Liter
     before."""
     database = replicad.open(tmp_path / "db", small_options(durability=durability))
     database.put(b"a", b"1")
-    file = database._core.log.live_file
+    file = database._writer().core.log.live_file
     assert file is not None
     whole = file.write
 
@@ -151,14 +151,14 @@ def test_an_archive_without_room_stops_nobody(tmp_path: Path) -> None:
     fs.full = True
     fill(database, 600)
     database.flush()
-    eventually(lambda: "archive" in database._core.no_room)
+    eventually(lambda: "archive" in database._writer().core.no_room)
     fill(database, 3000, start=600)
     database.flush()
     assert database.refused is None and database.failed is None
     assert not any(file.archived for file in database.get_sorted_wal_files())
     fs.full = False
     eventually(lambda: any(file.archived for file in database.get_sorted_wal_files()))
-    eventually(lambda: not database._core.no_room)
+    eventually(lambda: not database._writer().core.no_room)
     assert sum(1 for _ in database.scan()) == 3600
     database.close()
 
@@ -198,7 +198,7 @@ def test_what_is_dropped_is_let_go(tmp_path: Path) -> None:
         held.clear()
         stats = database.stats()
         assert (stats["snapshots"], stats["leases"]) == (0, [])
-        assert not database._core.log_pins
+        assert not database._writer().core.pins.log_from()
 
 
 def open_tables(directory: Path) -> list[str]:
@@ -268,7 +268,7 @@ def test_a_cut_beside_a_close_is_whole_or_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(leases, "take", close_first)
     for _ in range(2):  # closed while the cut is taken, and before
         with pytest.raises(replicad.ClosedError):
-            Cut(database._core, holder="late")
+            Cut(database._writer().core, database._writer().syncer, holder="late")
     assert leases.describe() == []
 
 
@@ -304,13 +304,13 @@ def test_an_opening_that_fails_late_lets_go_of_the_directory(tmp_path: Path) -> 
         database.put(b"a", b"1")
         database.create_checkpoint(tmp_path / "copy")
     replica = open_database(tmp_path / "copy", small_options(), role="replica")
-    assert replica._writes is not None
+    writes = replica._writer()
 
     def crash(record: object) -> None:
         shutil.copytree(tmp_path / "copy", tmp_path / "crashed")
         raise KeyboardInterrupt
 
-    replica._writes.begin_epoch = crash  # type: ignore[method-assign,assignment]
+    writes.begin_epoch = crash  # type: ignore[method-assign,assignment]
     with pytest.raises(KeyboardInterrupt):
         replica.promote(b"i" * 16)
     replica.close()

@@ -202,10 +202,10 @@ def test_a_compaction_without_room_for_its_output_does_not_begin(tmp_path: Path)
         for start in range(0, 400, 100):
             fill(database, 100, start=start)
             database.flush()
-        eventually(lambda: "compaction" in database._core.no_room)
+        eventually(lambda: "compaction" in database._writer().core.no_room)
         assert database.refused is None and database.stats()["compactions"] == 0
         with pytest.raises(DiskFullError, match="a compaction waits for"):
             database.compact()
         free = 1 << 30
-        eventually(lambda: database.stats()["compactions"] > 0 and not database._core.no_room)
+        eventually(lambda: database.stats()["compactions"] > 0 and not database._writer().core.no_room)
         assert sum(1 for _ in database.scan()) == 400

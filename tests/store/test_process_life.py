@@ -82,7 +82,7 @@ def test_a_forked_child_is_refused_and_its_parent_notices_nothing(
             with database:
                 pass
 
-        with database._core.write_lock, database._core.version_lock:
+        with database._writer().core.write_lock, database._core.version_lock:
             assert in_child(child) == 0
         assert {path: path.stat().st_size for path in before} == before
         snapshot.close()

@@ -25,7 +25,7 @@ BREAKING = (
         trap=20,
         name="a copy is opened with the log directory of its original",
         file="replicad/store/open/opening.py",
-        old="                check_log_is_ours(fs, path, wal)\n",
+        old="            check_log_is_ours(fs, path, wal)\n",
         new="",
         caught_by=(f"{PLACE}[open_copy]",),
     ),

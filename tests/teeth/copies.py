@@ -29,7 +29,7 @@ COPIES = (
         trap=6,
         name="a cut does not wait until its position is durable",
         file="replicad/store/copies/cut.py",
-        old="            core.syncer.sync_through(self.position.sequence)\n",
+        old="            syncer.sync_through(self.position.sequence)\n",
         new="            pass\n",
         caught_by=("tests/store/copies/test_checkpoint.py::test_a_cut_waits_until_its_position_is_durable",),
     ),

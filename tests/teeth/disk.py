@@ -134,9 +134,9 @@ DISK = (
         trap=1,
         name="what the old manifest does not name goes before the new one is durable",
         file="replicad/store/open/opening.py",
-        old="        manifest = ManifestWriter(fs, path, state, without_room=True)\n",
-        new="        remove_leftovers(fs, path, wal, state)\n"
-        "        manifest = ManifestWriter(fs, path, state, without_room=True)\n",
+        old="    manifest = ManifestWriter(fs, path, state, remove=deletions.remove, without_room=True)\n",
+        new="    remove_leftovers(fs, path, wal, state)\n"
+        "    manifest = ManifestWriter(fs, path, state, remove=deletions.remove, without_room=True)\n",
         caught_by=("tests/store/test_recovery.py::test_nothing_goes_before_a_new_manifest",),
     ),
     Mutation(

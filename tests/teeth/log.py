@@ -58,7 +58,7 @@ LOG = (
     Mutation(
         trap=2,
         name="a manifest in doubt does not stop the store",
-        file="replicad/store/core.py",
+        file="replicad/store/writable_core.py",
         old="            except OSError as error:\n"
         "                self.progress.fail(error)\n                raise\n"
         "            self.state = self.manifest.state\n",
@@ -89,8 +89,8 @@ LOG = (
         trap=3,
         name="recovered log is served without a sync",
         file="replicad/store/open/opening.py",
-        old="        sync_log(fs, [segment.path for segment in needed], wal)\n",
-        new="        pass\n",
+        old="    sync_log(fs, [segment.path for segment in needed], wal)\n",
+        new="    pass\n",
         caught_by=(crash("put"),),
     ),
     Mutation(
@@ -129,7 +129,7 @@ LOG = (
     Mutation(
         trap=4,
         name="what a former primary called durable binds its replica",
-        file="replicad/store/open/opening.py",
+        file="replicad/store/open/steps.py",
         old='None if core.role == "replica" or core.state.copy else core.state.owned.sequence',
         new="core.state.owned.sequence",
         caught_by=("tests/store/test_recovery.py::test_damage_below_the_bound_stops_a_primary",),
@@ -198,9 +198,9 @@ LOG = (
     Mutation(
         trap=9,
         name="written is visible under sync",
-        file="replicad/store/open/opening.py",
-        old='        visible_when_durable=options.durability == "sync" and role == "owner",\n',
-        new="        visible_when_durable=False,\n",
+        file="replicad/store/core.py",
+        old='            visible_when_durable=options.durability == "sync" and role == "owner",\n',
+        new="            visible_when_durable=False,\n",
         caught_by=("tests/store/test_durability.py::test_sync_shows_only_what_is_durable",),
     ),
     Mutation(
@@ -237,16 +237,16 @@ LOG = (
         trap=9,
         name="a table is published before its log is durable",
         file="replicad/store/background/lanes.py",
-        old="        core.syncer.sync_through(sealed.position.sequence)\n",
-        new="        pass\n",
+        old="            self._syncer.sync_through(core.version.sealed[-1].position.sequence)\n",
+        new="            pass\n",
         caught_by=("tests/store/test_durability.py::test_a_table_waits_until_its_log_is_durable",),
     ),
     Mutation(
         trap=9,
         name="conditions are judged by what is visible",
         file="replicad/store/write/write_path.py",
-        old="            check_conditions(self._core, conditions, at)\n",
-        new="            check_conditions(self._core, conditions, progress.visible)\n",
+        old="            check_conditions(self.core, conditions, at)\n",
+        new="            check_conditions(self.core, conditions, progress.visible)\n",
         caught_by=("tests/store/write/test_conditions.py::test_what_is_not_durable_yet_counts",),
     ),
 )

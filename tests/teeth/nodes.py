@@ -28,9 +28,9 @@ NODES = (
     Mutation(
         trap=8,
         name="commit times begin anew when the log is empty",
-        file="replicad/store/open/opening.py",
-        old="    core.log.restart(position, max(recovered.commit_time_us, core.state.commit_time_us))\n",
-        new="    core.log.restart(position, recovered.commit_time_us)\n",
+        file="replicad/store/open/steps.py",
+        old="    core.recovered_time_us = max(recovered.commit_time_us, core.state.commit_time_us)\n",
+        new="    core.recovered_time_us = recovered.commit_time_us\n",
         caught_by=("tests/store/test_log_times.py::test_commit_times_never_go_back",),
     ),
     Mutation(

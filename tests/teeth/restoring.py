@@ -43,8 +43,8 @@ RESTORING = (
         trap=14,
         name="a copy that is opened for writing keeps its id",
         file="replicad/store/open/opening.py",
-        old='        if core.state.copy and role == "owner" and not read_only:\n',
-        new="        if False:\n",
+        old='            if core.state.copy and role == "owner":\n',
+        new="            if False:\n",
         caught_by=("tests/store/copies/test_checkpoint.py::test_opens_beside_the_original",),
     ),
     Mutation(
@@ -99,8 +99,8 @@ RESTORING = (
         trap=14,
         name="a node that follows is no copy",
         file="replicad/store/open/opening.py",
-        old='        copy = True if core.role == "replica" else None\n',
-        new="        copy = None\n",
+        old='    copy = True if core.role == "replica" else None\n',
+        new="    copy = None\n",
         caught_by=("tests/store/test_roles.py::test_who_followed_does_not_write_on_in_that_database",),
     ),
     Mutation(

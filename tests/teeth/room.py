@@ -17,7 +17,7 @@ ROOM = (
     Mutation(
         trap=13,
         name="a store whose disk has room again goes on refusing",
-        file="replicad/store/core.py",
+        file="replicad/store/writable_core.py",
         old="            if missing is None:\n                del self.no_room[work]\n",
         new="            if missing is None:\n                pass\n",
         caught_by=("tests/store/test_disks.py::test_room_is_kept_in_reserve",),
@@ -76,7 +76,7 @@ ROOM = (
     Mutation(
         trap=13,
         name="writers who wait are not told of damage",
-        file="replicad/store/core.py",
+        file="replicad/store/writable_core.py",
         old="            self.damage = self.damage or error\n            self._judge_pressure()\n",
         new="            self.damage = self.damage or error\n",
         caught_by=(

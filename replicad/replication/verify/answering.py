@@ -22,7 +22,6 @@ from replicad.replication.verify.contents import SnapshotContents
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.messages import Answer, Question, Verified, WantMark
 from replicad.store.marks import Mark, MarkId, Marks
-from replicad.store.reading import Snapshot
 
 WAITING_MAX = 8
 MARK_SECONDS_MIN = 0.5
@@ -36,7 +35,7 @@ class Answering:
 
     def __init__(
         self,
-        marks: Callable[[], Marks[Snapshot]],
+        marks: Callable[[], Marks],
         write_mark: Callable[[Mark], None],
         pause: Callable[[int], Awaitable[None]],
         on_corruption: Callable[[CorruptionError], None],

@@ -25,22 +25,24 @@ from replicad.store.compaction.picker import (
     most_urgent,
     rewrites,
 )
-from replicad.store.core import Core
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.state import ManifestState
 from replicad.store.pressure import Work
+from replicad.store.syncer import Syncer
 from replicad.store.table.file import OpenTable, open_table, read_properties
 from replicad.store.table.format import SEVERAL_VERSIONS
 from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.store.version import FamilyVersion, SealedMemtables, at_level
+from replicad.store.writable_core import WritableCore
 from replicad.types import FamilyId, FileNumber
 
 RETRY_SECONDS = 1.0
 
 
 class Background:
-    def __init__(self, core: Core, flush_lane: Lane, compaction_lane: Lane) -> None:
+    def __init__(self, core: WritableCore, syncer: Syncer, flush_lane: Lane, compaction_lane: Lane) -> None:
         self._core = core
+        self._syncer = syncer
         self._flush_lane = flush_lane
         self._compaction_lane = compaction_lane
         self._stopping = threading.Event()
@@ -151,6 +153,8 @@ class Background:
     def _flush_all(self) -> None:
         core = self._core
         while core.version.sealed and not self._stopping.is_set():
+            # No table may hold what the log could still lose.
+            self._syncer.sync_through(core.version.sealed[-1].position.sequence)
             flush_oldest(core, self._stopping.is_set)
             self.request_compaction()
 
@@ -209,19 +213,19 @@ class Background:
         core.remove_tables(inputs if published else made)
 
 
-def start_manifest(core: Core) -> None:
+def start_manifest(core: WritableCore) -> None:
     """Makes up for an opening without room. Raises DiskFullError."""
-    if core.manifest is not None and not core.manifest.has_file:
+    if not core.manifest.has_file:
         core.record(Edit(next_file=core.numbers.next))
 
 
-def let_log_go(core: Core) -> None:
+def let_log_go(core: WritableCore) -> None:
     """`apply_retention`, once what the manifest says of the log is known to be durable."""
-    if core.manifest is not None and core.manifest.has_file:
+    if core.manifest.has_file:
         apply_retention(core)
 
 
-def check_reserve(core: Core) -> None:
+def check_reserve(core: WritableCore) -> None:
     """Raises DiskFullError when less is free than flush and manifest should find."""
     reserve = core.options.disk_reserve_bytes
     free = core.env.fs.free_bytes(core.path) if reserve else 0
@@ -229,7 +233,7 @@ def check_reserve(core: Core) -> None:
         raise DiskFullError(f"{core.path}: {free} bytes are free, and disk_reserve_bytes keeps {reserve}")
 
 
-def check_output_fits(core: Core, choice: Choice) -> None:
+def check_output_fits(core: WritableCore, choice: Choice) -> None:
     """Raises DiskFullError when a merge may need more room than there is beyond the reserve.
 
     Begun all the same, it would fill the disk, fail, give the room back and begin again, for ever.
@@ -243,7 +247,9 @@ def check_output_fits(core: Core, choice: Choice) -> None:
         )
 
 
-def new_merge(core: Core, family: FamilyVersion, level: int, bottom: bool, stop: Callable[[], bool]) -> Merge:
+def new_merge(
+    core: WritableCore, family: FamilyVersion, level: int, bottom: bool, stop: Callable[[], bool]
+) -> Merge:
     options = core.options
     if (special := core.family_options.get(family.record.name)) is not None:
         options = special.over(options)
@@ -265,14 +271,13 @@ def new_merge(core: Core, family: FamilyVersion, level: int, bottom: bool, stop:
     return Merge(core.env, core.path, order, core.numbers.take, stop)
 
 
-def flush_oldest(core: Core, stop: Callable[[], bool]) -> None:
+def flush_oldest(core: WritableCore, stop: Callable[[], bool]) -> None:
     """Turns the oldest sealed memtables into tables of level 0, all families in one edit; releases their log.
 
-    The edit also says which families there are at that position: tables of those dropped before it go.
+    The log that they came from is durable. The edit also says which families there are at that position:
+    tables of those dropped before it go.
     """
     sealed = core.version.sealed[-1]
-    if core.syncer is not None:
-        core.syncer.sync_through(sealed.position.sequence)
     made = _write_tables(core, sealed, stop)
     gone: list[TableMeta] = []
 
@@ -300,7 +305,7 @@ def flush_oldest(core: Core, stop: Callable[[], bool]) -> None:
     core.forget_dropped()
 
 
-def _write_tables(core: Core, sealed: SealedMemtables, stop: Callable[[], bool]) -> list[TableMeta]:
+def _write_tables(core: WritableCore, sealed: SealedMemtables, stop: Callable[[], bool]) -> list[TableMeta]:
     """A family dropped meanwhile is written too: its drop may not be durable yet."""
     made: list[TableMeta] = []
     families = core.version.families
@@ -317,7 +322,7 @@ def _write_tables(core: Core, sealed: SealedMemtables, stop: Callable[[], bool])
     return made
 
 
-def _open_made(core: Core, made: list[TableMeta]) -> list[OpenTable]:
+def _open_made(core: WritableCore, made: list[TableMeta]) -> list[OpenTable]:
     """With index and filter read already: no reader should pay for what was written just now."""
     opened = [open_table(core.env.fs, core.path, meta, core.cache) for meta in made]
     for table in opened:
@@ -326,7 +331,7 @@ def _open_made(core: Core, made: list[TableMeta]) -> list[OpenTable]:
 
 
 def publish_compaction(
-    core: Core, family: FamilyId, dropped: list[TableMeta], added: list[OpenTable]
+    core: WritableCore, family: FamilyId, dropped: list[TableMeta], added: list[OpenTable]
 ) -> bool:
     """False, with nothing changed, when the family was dropped and its tables are gone."""
     numbers = {meta.number for meta in dropped}
@@ -350,7 +355,7 @@ def publish_compaction(
     return True
 
 
-def seal_active(core: Core) -> None:
+def seal_active(core: WritableCore) -> None:
     """Starts new memtables for all families; the old ones wait to be flushed together.
 
     Under the write lock, with nothing pending and every control operation up to the log's end applied.

@@ -6,13 +6,13 @@ who held log says that it may go.
 
 from __future__ import annotations
 
-from replicad.store.core import Core
 from replicad.store.wal.retention import RetentionRules, SegmentFacts, choose
 from replicad.store.wal.segment import Segment
+from replicad.store.writable_core import WritableCore
 from replicad.types import Sequence
 
 
-def apply_retention(core: Core) -> None:
+def apply_retention(core: WritableCore) -> None:
     """Ends leases that are over; archives what recovery no longer needs, and deletes what nobody needs."""
     core.leases.expire()
     with core.deletions.allowed() as allowed:
@@ -20,10 +20,10 @@ def apply_retention(core: Core) -> None:
             _apply(core)
 
 
-def retention_rules(core: Core) -> RetentionRules:
+def retention_rules(core: WritableCore) -> RetentionRules:
     """What holds the log now: tables, leases, slots, options, and room on the disk."""
     with core.version_lock:
-        pinned = min(core.log_pins, default=None)
+        pinned = min(core.pins.log_from(), default=None)
         flushed = core.version.flushed.sequence
     held = core.holds.oldest_needed() if core.holds is not None else None
     held_from = min((sequence for sequence in (pinned, held) if sequence is not None), default=None)
@@ -36,13 +36,13 @@ def retention_rules(core: Core) -> RetentionRules:
     )
 
 
-def _enforce_holds(core: Core, segments: list[Segment]) -> None:
+def _enforce_holds(core: WritableCore, segments: list[Segment]) -> None:
     if core.holds is not None:
         rules = retention_rules(core)
         core.holds.enforce([*segments], core.progress.durable, rules.flushed, rules.short_bytes)
 
 
-def _apply(core: Core) -> None:
+def _apply(core: WritableCore) -> None:
     now = core.env.clock.monotonic()
     segments = core.catalog.segments()
     facts = [

@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from replicad.store.core import Core
 from replicad.store.directory.options_file import options_for_copy
 from replicad.store.holds.leases import check_terms
 from replicad.store.manifest.state import ManifestState
 from replicad.store.reading import Snapshot
+from replicad.store.syncer import Syncer
 from replicad.store.table.meta import TableMeta
 from replicad.store.wal.segment import HEADER_BYTES, Segment
+from replicad.store.writable_core import WritableCore
 from replicad.types import Sequence
 
 
@@ -39,7 +40,9 @@ class LogPart:
 class _Held:
     """What a cut holds. Apart from the cut, so that a cut that is dropped lets go at once."""
 
-    def __init__(self, core: Core, tables: list[TableMeta], log_from: Sequence, snapshot: Snapshot) -> None:
+    def __init__(
+        self, core: WritableCore, tables: list[TableMeta], log_from: Sequence, snapshot: Snapshot
+    ) -> None:
         self._core = core
         self._tables = tables
         self._log_from = log_from
@@ -72,7 +75,8 @@ class Cut:
 
     def __init__(
         self,
-        core: Core,
+        core: WritableCore,
+        syncer: Syncer,
         *,
         holder: str,
         seconds: float | None = None,
@@ -80,7 +84,6 @@ class Cut:
         keeps: object = None,
     ) -> None:
         """Apart, since it is many steps (`env.apart`)."""
-        assert core.syncer is not None
         check_terms(seconds, bytes_max)
         self._core = core
         self._keeps = keeps
@@ -112,7 +115,7 @@ class Cut:
             core.progress.raise_if_ended()  # Who closes ends the leases that are there.
 
             # A copy must not hold what the original could still lose in a crash.
-            core.syncer.sync_through(self.position.sequence)
+            syncer.sync_through(self.position.sequence)
         except BaseException:
             self.close()
             raise

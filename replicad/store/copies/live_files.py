@@ -10,6 +10,8 @@ from replicad.errors import DiskFullError
 from replicad.store.copies.checkpoint import CopyFile
 from replicad.store.copies.cut import Cut
 from replicad.store.core import Core
+from replicad.store.syncer import Syncer
+from replicad.store.writable_core import WritableCore
 from replicad.types import Position, Sequence
 
 
@@ -51,11 +53,10 @@ def sorted_log_files(core: Core) -> list[LogFile]:
     return files[::-1]
 
 
-def live_files(core: Core) -> LiveFiles:
+def live_files(core: WritableCore, syncer: Syncer) -> LiveFiles:
     """The current files, flushed or not; holds nothing when it returns."""
-    assert core.manifest is not None
     fs = core.env.fs
-    with Cut(core, holder="get_live_files") as cut:
+    with Cut(core, syncer, holder="get_live_files") as cut:
         with core.manifest_lock:
             # The manifest may be ahead of the cut by a flush, so it says itself which tables it needs.
             if not core.manifest.has_file:

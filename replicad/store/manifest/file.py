@@ -184,9 +184,16 @@ class ManifestWriter:
     """Appends edits, each durable before `append` returns, and starts a new file when one has grown."""
 
     def __init__(
-        self, fs: FileSystem, directory: Path, state: ManifestState, *, without_room: bool = False
+        self,
+        fs: FileSystem,
+        directory: Path,
+        state: ManifestState,
+        *,
+        remove: Callable[[list[Path]], None] | None = None,
+        without_room: bool = False,
     ) -> None:
-        """Starts a new file that holds `state`, so that a torn tail of the last one is left behind.
+        """Starts a new file that holds `state`, so that a torn tail of the last one is left behind. Later
+        files that are superseded go to `remove`, or without it are unlinked at once.
 
         `without_room`: when there is no room for it, the last file counts until the first edit that finds
         some; nothing that it does not know may be removed before. Else raises DiskFullError.
@@ -197,8 +204,7 @@ class ManifestWriter:
         self._file: AppendFile | None = None
         self._rotate_bytes = ROTATE_BYTES
         """Beyond the least, twice what the state itself takes: else each edit would write it whole."""
-        self.remove: Callable[[list[Path]], None] = self._unlink
-        """What is done with the files that are superseded."""
+        self._remove = remove or self._unlink
         try:
             self._start_file(state)
         except DiskFullError:
@@ -230,7 +236,7 @@ class ManifestWriter:
         # room, the last of them was the one that counted.
         if file is None:
             self._start_file(state)
-            self.remove(_stale_manifests(self._fs, self._directory))
+            self._remove(_stale_manifests(self._fs, self._directory))
             return
 
         if file.size > self._rotate_bytes and self._could_start_file(state):
@@ -293,7 +299,7 @@ class ManifestWriter:
 
         if previous is not None:
             previous.close()
-            self.remove([previous.path])
+            self._remove([previous.path])
 
     def _unlink(self, paths: list[Path]) -> None:
         for path in paths:

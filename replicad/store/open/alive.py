@@ -12,6 +12,7 @@ from collections.abc import Callable
 from replicad.env.process import after_fork_in_child, at_exit
 from replicad.store.core import Core
 from replicad.store.holds.held import Holds
+from replicad.store.writable_core import WritableCore
 
 
 class Open:
@@ -40,8 +41,8 @@ def _leave_to_parent() -> None:
     for entry in _open.items():
         core = entry.core
         core.progress.forked = core.progress.closed = core.progress.ended = True
-        core.stalled = core.refused = "the database belongs to the process that opened it"
-        if core.lock is not None:
+        if isinstance(core, WritableCore):
+            core.stalled = core.refused = "the database belongs to the process that opened it"
             core.lock.release()  # The file stays locked by the parent's descriptor.
 
 

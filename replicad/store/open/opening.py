@@ -1,8 +1,8 @@
-"""Opening a directory: lock, manifest, tables, log; and making a database where there is none.
+"""Opening a directory for writing: lock, manifest, tables, log; and making a database where there is none.
 
 The story of an opening, whose order is what keeps a crash at any moment harmless:
 
-1. `open_core` takes the locks, so that nobody else changes the directory, and loads the manifest.
+1. `open_for_writing` takes the locks, so that nobody else changes the directory, and loads the manifest.
 2. `_recover` writes the manifest anew and makes it durable before it removes anything that the old one does
    not name.
 3. It syncs the log that it is about to read: what was readable before a crash need not be durable.
@@ -10,49 +10,50 @@ The story of an opening, whose order is what keeps a crash at any moment harmles
 5. `_settle` cuts a torn tail, removes empty segments, and records in the manifest how far the log goes.
 6. A copy that is opened for writing becomes a database of its own; the options are kept for the next opening.
 
-What opening finds it either proves to be whole, or cuts back and says so in `Core.notes`, or refuses. All of
-it runs on the caller's thread; no other thread knows the database yet.
+What opening finds it either proves to be whole, or cuts back and says so in `Core.notes`, or refuses. All
+of it runs on the caller's thread; no other thread knows the database yet. An opening that fails gives the
+locks back, and what it did to the files is what the next opening would do.
 """
 
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from replicad import kernels
 from replicad.env import DirectoryLock, Env, FileSystem, is_no_room, naming_full_disk
 from replicad.errors import CorruptionError, DiskFullError, NotFoundError
 from replicad.options import FamilyOptions, Options
 from replicad.store.background.lanes import flush_oldest, seal_active
 from replicad.store.copies.checkpoint import remove_log, unused_number
-from replicad.store.core import Core, NumberSource, Role
+from replicad.store.core import Role
 from replicad.store.directory.log_place import (
     check_log_is_here,
     check_log_is_ours,
-    check_wal_dir,
     own_log_directory,
     wal_dir_of,
 )
-from replicad.store.directory.options_file import keep_options, recorded_families
+from replicad.store.directory.options_file import keep_options
+from replicad.store.holds.deletions import Deletions
 from replicad.store.holds.log_holds import LogHolds
-from replicad.store.holds.snapshots import SnapshotRegistry
 from replicad.store.manifest.edit import Edit, Parent
 from replicad.store.manifest.file import ManifestWriter, load, manifest_name, remove_stale_manifests
 from replicad.store.manifest.state import FIRST_FILE, ManifestState
-from replicad.store.progress import LogProgress
-from replicad.store.syncer import Syncer
-from replicad.store.table.file import open_table
+from replicad.store.open.steps import (
+    find_log,
+    forget_families_gone,
+    note_passed_over,
+    options_for_opening,
+    replay_into,
+    take_over,
+)
 from replicad.store.table.meta import is_table_name
-from replicad.store.version import Version
-from replicad.store.wal.catalog import OTHER_DATABASE, LogCatalog, find_segments
 from replicad.store.wal.doubt import sync_log
-from replicad.store.wal.recovery import Bounds, Recovered, cut_torn_tail, log_after, replay
+from replicad.store.wal.recovery import Recovered, cut_torn_tail, log_after
 from replicad.store.wal.segment import Segment, first_sequence_of, is_segment_name
 from replicad.store.wal.writer import LogWriter
-from replicad.store.write.control import apply_control
+from replicad.store.writable_core import WritableCore
 from replicad.types import ORIGIN, DatabaseId, EpochRecord, Position
 
 REPLAYED_SEGMENTS_MAX = 16
@@ -61,71 +62,54 @@ _OWN_NAMES = ("MANIFEST-", "OPTIONS-")
 _STAGED = re.compile(r"(CURRENT|OPTIONS-\d{6,}\.toml)\.tmp")
 
 
-def open_core(
+def open_for_writing(
     path: Path,
     options: Options,
     env: Env,
     *,
     role: Role,
-    read_only: bool,
     holds: LogHolds | None,
     families: Mapping[str, FamilyOptions] | None,
-) -> Core:
+) -> WritableCore:
     """Raises NotFoundError, LockedError, CorruptionError, NewerFormatError, DiskFullError, ConfigError."""
     path = path.absolute()
     fs = env.fs
-    if options.wal_dir is not None:  # Kept in the options file, for openings from any directory.
-        options = replace(options, wal_dir=options.wal_dir.absolute())
-    check_wal_dir(path, options)
+    options, recorded = options_for_opening(fs, path, options, families)
 
-    # A caller that says nothing of families gets the options that the last opening gave them.
-    recorded = families is None and options.families is None
-    if families is None:
-        families = recorded_families(fs, path) if recorded else options.families or {}
-    options = replace(options, families=families or None)
+    with naming_full_disk(f"{path}: no room to open the database"):
+        if not fs.exists(path) and not options.create_if_missing:
+            raise NotFoundError(f"{path} does not exist")
+        fs.make_directories(path)
+        lock = lock_directory(env, path, options)
+        try:
+            # Recovery removes log of another history. In the log directory of another database that would be
+            # the log which that one still needs.
+            wal = wal_dir_of(path, options)
+            check_log_is_ours(fs, path, wal)
+            own_log_directory(fs, path, wal)
 
-    lock = None
-    try:
-        with naming_full_disk(f"{path}: no room to open the database"):
-            if not read_only:
-                if not fs.exists(path) and not options.create_if_missing:
-                    raise NotFoundError(f"{path} does not exist")
-                fs.make_directories(path)
-                lock = lock_directory(env, path, options)
-
-                # Recovery removes log of another history. In the log directory of another database that would
-                # be the log which that one still needs.
-                wal = wal_dir_of(path, options)
-                check_log_is_ours(fs, path, wal)
-                own_log_directory(fs, path, wal)
-
-                if not fs.exists(path / "CURRENT"):
-                    _create(env, path, options)
+            if not fs.exists(path / "CURRENT"):
+                _create(env, path, options)
 
             state = load(fs, path)
             check_log_is_here(fs, path, options, state)
-            core = _recover(env, path, options, state, role, read_only, holds, families)
-            core.lock = lock
+            core = _recover(env, path, options, state, role, lock, holds)
 
-            # A family may have been dropped since its options were recorded; a new one of its name begins
-            # without.
             if recorded:
-                for name in families.keys() - core.version.live_names():
-                    core.forget_family_options(name)
+                forget_families_gone(core)
                 options = core.options
 
             # Two databases of one id that are both written would be two histories under one name.
-            if core.state.copy and role == "owner" and not read_only:
+            if core.state.copy and role == "owner":
                 _become_own_database(core)
-            if not read_only:
-                _keep_options(core, options)
+            _keep_options(core, options)
             return core
-    except BaseException:
-        _release(lock)
-        raise
+        except BaseException:
+            lock.release()
+            raise
 
 
-def _keep_options(core: Core, options: Options) -> None:
+def _keep_options(core: WritableCore, options: Options) -> None:
     """Writes the options down for the next opening. A full disk must not keep a database from being read."""
     try:
         core.unknown_options = keep_options(
@@ -170,11 +154,6 @@ def lock_directory(env: Env, path: Path, options: Options) -> DirectoryLock:
     return locks
 
 
-def _release(lock: DirectoryLock | None) -> None:
-    if lock is not None:
-        lock.release()
-
-
 def _create(env: Env, path: Path, options: Options) -> None:
     """Makes an empty database, where the options allow it and no other has been."""
     # A lost CURRENT must not turn a database into an empty one: its tables would be removed as leftovers.
@@ -202,83 +181,52 @@ def _recover(
     options: Options,
     state: ManifestState,
     role: Role,
-    read_only: bool,
+    lock: DirectoryLock,
     holds: LogHolds | None,
-    families: Mapping[str, FamilyOptions],
-) -> Core:
-    """The core of the database that the manifest describes, its log replayed."""
+) -> WritableCore:
+    """The database that the manifest describes, its log replayed."""
     fs = env.fs
     wal = wal_dir_of(path, options)
-    manifest = None
-    if not read_only:
-        fs.make_directories(wal)
-        # The last edit of the old manifest may be in the page cache only. If a table that this edit dropped
-        # were removed now, a crash could bring back a manifest that names it. So the new one is durable
-        # before anything goes; without room for it, nothing goes.
-        manifest = ManifestWriter(fs, path, state, without_room=True)
-        state = manifest.state
-        if manifest.has_file:
-            remove_stale_manifests(fs, path)
-            remove_leftovers(fs, path, wal, state)
-            remove_stale_log(fs, (wal, path / "archive"), state)
+    fs.make_directories(wal)
+
+    # The last edit of the old manifest may be in the page cache only. If a table that this edit dropped were
+    # removed now, a crash could bring back a manifest that names it. So the new one is durable before
+    # anything goes; without room for it, nothing goes.
+    deletions = Deletions(fs)
+    manifest = ManifestWriter(fs, path, state, remove=deletions.remove, without_room=True)
+    state = manifest.state
+    if manifest.has_file:
+        remove_stale_manifests(fs, path)
+        remove_leftovers(fs, path, wal, state)
+        remove_stale_log(fs, (wal, path / "archive"), state)
 
     # After a crash of the process, the log may be readable and not durable. What is replayed becomes visible,
     # and may be acknowledged and shipped, so it is synced first.
     segments, passed_over = find_log(fs, wal, path / "archive", state, env.clock.monotonic())
-    catalog = LogCatalog(fs, wal, path / "archive")
-    needed: list[Segment] = []
-    if not read_only:
-        needed = log_after(segments, state.flushed, flushed_log_is_archived=True)
-        sync_log(fs, [segment.path for segment in needed], wal)
+    needed = log_after(segments, state.flushed, flushed_log_is_archived=True)
+    sync_log(fs, [segment.path for segment in needed], wal)
 
     # The state of the tables alone, to which the log is added below.
-    cache = kernels.BlockCache(options.block_cache_bytes)
-    tables = [open_table(fs, path, meta, cache) for meta in state.tables]
-    version = Version.opened(state.families, state.flushed, tables)
-    memtables = kernels.MemtableSet()
-    for family in version.live():
-        memtables.set(family.record.id, family.active)
-    progress = LogProgress(
-        state.flushed,
-        visible_when_durable=options.durability == "sync" and role == "owner",
-        bells=env.runner.bells(),
+    core = WritableCore(
+        env, path, options, role, lock=lock, manifest=manifest, deletions=deletions, holds=holds
     )
+    note_passed_over(core, passed_over)
 
-    write_lock = threading.RLock()
-    core = Core(
-        env=env,
-        path=path,
-        options=options,
-        role=role,
-        read_only=read_only,
-        lock=None,
-        database_id=state.database_id,
-        state=state,
-        manifest=manifest,
-        catalog=catalog,
-        log=LogWriter(env, catalog, state.database_id, state.flushed, 0, options.segment_bytes, write_lock),
-        write_lock=write_lock,
-        memtables=memtables,
-        cache=cache,
-        progress=progress,
-        snapshots=SnapshotRegistry(progress),
-        numbers=NumberSource(state.next_file),
-        syncer=None,
-        holds=holds,
-        version=version,
-        family_options=dict(families),
-        notes=[f"{file}: passed over: {reason}" for file, reason in passed_over],
-    )
-
-    if manifest is not None and not manifest.has_file:
+    if not manifest.has_file:
         # Nothing was removed, so that tables which the manifest does not name are still there. Their numbers
         # must not be given again: a new table would be written over one of them.
         core.numbers.at_least(unused_number(fs, path))
         core.note_room("manifest", f"{path}: the disk is full: no room for a manifest")
         core.notes.append(f"{path}: the disk is full: writes are refused until there is room, reads work")
 
-    headless = tuple(file for file, reason in passed_over if file.parent == wal and reason != OTHER_DATABASE)
-    recovered = _replay_into(core, segments, headless)
+    def flush_when_full(position: Position, commit_time_us: int) -> None:
+        # A flush takes the position from the log's writer, so that it has to stand after these frames.
+        core.log.restart(position, commit_time_us)
+        # Memory stays bounded, however long the log is.
+        if core.memtables.memory_bytes >= core.options.memtable_bytes:
+            _flush_if_there_is_room(core)
+
+    recovered = replay_into(core, segments, passed_over, flush_when_full, flushed_log_is_archived=True)
     _settle(core, recovered, segments)
 
     if len(needed) > REPLAYED_SEGMENTS_MAX and not core.state.copy:
@@ -288,42 +236,13 @@ def _recover(
     return core
 
 
-def _replay_into(core: Core, segments: list[Segment], headless: tuple[Path, ...]) -> Recovered:
-    """Fills memtables from the log, flushing them as they fill, so that memory stays bounded."""
-
-    def consume(frames: bytes, position: Position, commit_time_us: int) -> None:
-        offset = 0
-        while offset < len(frames):
-            offset, control = kernels.apply_frames(frames, core.memtables, offset)
-            for operation in control:
-                apply_control(core, operation)
-        # A flush takes the position from the log's writer, so that it has to stand after these frames.
-        core.log.restart(position, commit_time_us)
-        if core.memtables.memory_bytes >= core.options.memtable_bytes and not core.read_only:
-            _flush_if_there_is_room(core)
-
-    # Durable sequence numbers in frames of another node speak of that node's disk. They prove nothing here.
-    owned_after = None if core.role == "replica" or core.state.copy else core.state.owned.sequence
-    bounds = Bounds(core.state.synced, owned_after)
-    return replay(
-        core.env.fs,
-        segments,
-        core.database_id,
-        core.state.flushed,
-        bounds,
-        consume,
-        headless,
-        flushed_log_is_archived=not core.read_only,
-    )
-
-
-def flush_recovered(core: Core) -> None:
+def flush_recovered(core: WritableCore) -> None:
     """Flushes what recovery has put into memtables; the log it came from is durable."""
     seal_active(core)
     flush_oldest(core, lambda: False)
 
 
-def _flush_if_there_is_room(core: Core) -> None:
+def _flush_if_there_is_room(core: WritableCore) -> None:
     """Flushes what was recovered. Without room it stays in memory, sealed, and the background flushes it
     later."""
     try:
@@ -333,57 +252,34 @@ def _flush_if_there_is_room(core: Core) -> None:
         core.note_room("flush", str(error))
 
 
-def _settle(core: Core, recovered: Recovered, segments: list[Segment]) -> None:
+def _settle(core: WritableCore, recovered: Recovered, segments: list[Segment]) -> None:
     """Makes the end of the log that was found the end of the log that is there, and records it."""
-    # A torn tail is cut before anything is appended: new frames behind it would be lost with it. One who only
-    # reads changes nothing; the writer, if there is one, may be in the middle of that very frame.
-    torn = recovered.torn
-    kept = segments
-    if torn is not None:
-        done = "passed over" if core.read_only else "cut"
-        core.notes.append(
-            f"{torn.path}: {done} a torn tail at offset {torn.offset} ({torn.reason}); "
-            f"the log ends at sequence number {recovered.position.sequence}"
-        )
-        kept = [segment for segment in segments if segment not in torn.later]
-        if not core.read_only:
-            cut_torn_tail(core.env.fs, torn, core.catalog.live)
+    # A torn tail is cut before anything is appended: new frames behind it would be lost with it.
+    if recovered.torn is not None:
+        cut_torn_tail(core.env.fs, recovered.torn, core.catalog.live)
 
     # An empty segment has the name that the next one gets.
-    empty = [segment for segment in kept if segment.last_sequence < segment.first_sequence]
-    kept = [segment for segment in kept if segment not in empty]
-    if not core.read_only:
-        for segment in empty:
-            core.env.fs.unlink(segment.path)
-    core.catalog.replace(kept)
-
-    # A writer synced the log before it read it, so that everything recovered is durable. Commit times go on
-    # from the last one even where the log that had it is gone.
+    for segment in take_over(core, recovered, segments, "cut"):
+        core.env.fs.unlink(segment.path)
     position = recovered.position
-    core.log.restart(position, max(recovered.commit_time_us, core.state.commit_time_us))
-    progress = core.progress
-    progress.appended = position.sequence
-    progress.visible = position.sequence
-    progress.durable = position.sequence
-    progress.durable_position = position
+    core.log.restart(position, core.recovered_time_us)
 
-    if core.manifest is not None:
-        _note_future(core)
-        # An epoch whose first frame was lost has not begun here, unless this node is the one to begin it.
-        epochs = tuple(record for record in core.state.epochs if record.epoch <= position.epoch)
-        if core.role == "owner" and not core.state.copy:
-            epochs = core.state.epochs
-        copy = True if core.role == "replica" else None
-        replaced = False if core.state.log_replaced else None
-        next_file = core.numbers.next
+    _note_future(core)
+    # An epoch whose first frame was lost has not begun here, unless this node is the one to begin it.
+    epochs = tuple(record for record in core.state.epochs if record.epoch <= position.epoch)
+    if core.role == "owner" and not core.state.copy:
+        epochs = core.state.epochs
+    copy = True if core.role == "replica" else None
+    replaced = False if core.state.log_replaced else None
+    next_file = core.numbers.next
 
-        edit = Edit(synced=position, next_file=next_file, epochs=epochs, copy=copy, log_replaced=replaced)
-        if core.manifest.has_file or _changes_what_opening_does(core.state, edit):
-            core.record(edit)
+    edit = Edit(synced=position, next_file=next_file, epochs=epochs, copy=copy, log_replaced=replaced)
+    if core.manifest.has_file or _changes_what_opening_does(core.state, edit):
+        core.record(edit)
 
-        # The log says that families were dropped. A flush records it, and their tables go.
-        if core.version.dropped:
-            _flush_if_there_is_room(core)
+    # The log says that families were dropped. A flush records it, and their tables go.
+    if core.version.dropped:
+        _flush_if_there_is_room(core)
 
 
 def _changes_what_opening_does(state: ManifestState, edit: Edit) -> bool:
@@ -396,7 +292,7 @@ def _changes_what_opening_does(state: ManifestState, edit: Edit) -> bool:
     )
 
 
-def _note_future(core: Core) -> None:
+def _note_future(core: WritableCore) -> None:
     """Says so when the last commit time is far ahead of this machine's clock."""
     behind = core.commit_clock.state(core.log.frames.commit_time_us).behind_seconds
     if core.role == "owner" and behind > core.options.clock_jump_seconds_max:
@@ -404,15 +300,6 @@ def _note_future(core: Core) -> None:
             f"the last batch was committed {behind:.0f} seconds in the future: the clock of this machine is "
             f"behind, or was ahead when that was written; all batches until then get that same time"
         )
-
-
-def find_log(
-    fs: FileSystem, wal: Path, archive: Path, state: ManifestState, now: float
-) -> tuple[list[Segment], list[tuple[Path, str]]]:
-    """`find_segments` of the history that the manifest speaks of."""
-    if state.log_replaced:
-        return [], []
-    return find_segments(fs, wal, archive, state.database_id, now)
 
 
 def remove_leftovers(fs: FileSystem, path: Path, wal: Path, state: ManifestState) -> None:
@@ -442,10 +329,8 @@ def remove_stale_log(fs: FileSystem, directories: tuple[Path, ...], state: Manif
                     fs.unlink(directory / name)
 
 
-def _become_own_database(core: Core) -> None:
+def _become_own_database(core: WritableCore) -> None:
     """A copy that is opened for writing: flushes its log and takes an id of its own."""
-    assert core.manifest is not None
-
     # The log carries the old id in its checksums and cannot go on under the new one. What only the log holds
     # goes into tables first, and so do families that only the log knows.
     version = core.version
@@ -470,7 +355,7 @@ def _become_own_database(core: Core) -> None:
         commit_time_us=core.log.frames.commit_time_us,
         next_file=core.numbers.next,
     )
-    core.manifest = ManifestWriter(core.env.fs, core.path, state)
+    core.manifest = ManifestWriter(core.env.fs, core.path, state, remove=core.deletions.remove)
     core.state = core.manifest.state
     core.database_id = database_id
     core.numbers.at_least(core.state.next_file)
@@ -490,9 +375,3 @@ def _become_own_database(core: Core) -> None:
         core.options.segment_bytes,
         core.write_lock,
     )
-
-
-def start_syncer(core: Core) -> Syncer:
-    """The syncer of a database that is written; its lane is one more thread."""
-    core.syncer = Syncer(core.log, core.progress, core.env)
-    return core.syncer

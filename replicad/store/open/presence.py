@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from replicad.store.core import Core
+from replicad.store.writable_core import WritableCore
 
 
 def what_is_gone(core: Core) -> str | None:
     """What is missing or another one, in words; None when nothing is."""
     fs = core.env.fs
-    if core.lock is not None and not core.lock.is_in_place():
+    if isinstance(core, WritableCore) and not core.lock.is_in_place():
         return "its lock file"
     if not fs.exists(core.path / "CURRENT"):
         return "its CURRENT file"

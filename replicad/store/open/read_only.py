@@ -13,9 +13,16 @@ from replicad.env import Env, FileSystem
 from replicad.errors import CatchUpError, CorruptionError
 from replicad.options import FamilyOptions, Options
 from replicad.store.core import Core, Role
-from replicad.store.directory.log_place import wal_dir_of
+from replicad.store.directory.log_place import check_log_is_here, wal_dir_of
 from replicad.store.manifest.file import load
-from replicad.store.open.opening import open_core
+from replicad.store.open.steps import (
+    find_log,
+    forget_families_gone,
+    note_passed_over,
+    options_for_opening,
+    replay_into,
+    take_over,
+)
 
 ATTEMPTS_MAX = 50
 """Each is a few milliseconds of opening: a writer that outruns this many changes its files all the time."""
@@ -36,9 +43,9 @@ def open_beside_writer(
         before = _traces(env.fs, path, wal)
         attempts += 1
         try:
-            core = open_core(path, options, env, role=role, read_only=True, holds=None, families=families)
+            core = _read(path, options, env, role, families)
             # Log that was flushed and removed before it was found looks as if it had never been.
-            if load(env.fs, path).flushed.sequence <= core.log.written.sequence:
+            if load(env.fs, path).flushed.sequence <= core.written.sequence:
                 return core
             error: Exception | None = None
         except (CorruptionError, FileNotFoundError) as found:
@@ -49,6 +56,30 @@ def open_beside_writer(
             raise CatchUpError(
                 f"{path}: its writer removed files before they could be opened, {attempts} times; try again"
             ) from error
+
+
+def _read(
+    path: Path, options: Options, env: Env, role: Role, families: Mapping[str, FamilyOptions] | None
+) -> Core:
+    fs = env.fs
+    options, recorded = options_for_opening(fs, path, options, families)
+    state = load(fs, path)
+    check_log_is_here(fs, path, options, state)
+
+    wal = wal_dir_of(path, options)
+    segments, passed_over = find_log(fs, wal, path / "archive", state, env.clock.monotonic())
+    core = Core(env, path, options, role, state)
+    note_passed_over(core, passed_over)
+
+    # Nothing is cut, flushed or removed: the writer, if there is one, may be in the middle of the very frame
+    # that looks like a torn tail.
+    recovered = replay_into(
+        core, segments, passed_over, lambda position, commit_time_us: None, flushed_log_is_archived=False
+    )
+    take_over(core, recovered, segments, "passed over")
+    if recorded:
+        forget_families_gone(core)
+    return core
 
 
 def _traces(fs: FileSystem, path: Path, wal: Path) -> list[object]:

@@ -22,7 +22,8 @@ from replicad.options import Options
 from replicad.store.copies.checkpoint import write_state
 from replicad.store.directory.log_place import wal_dir_of
 from replicad.store.manifest.file import load, remove_stale_manifests
-from replicad.store.open.opening import find_log, lock_directory
+from replicad.store.open.opening import lock_directory
+from replicad.store.open.steps import find_log
 from replicad.store.wal.frames import FrameWalk, frame_headers
 from replicad.store.wal.segment import HEADER_BYTES, Segment
 from replicad.types import DatabaseId, Position

@@ -13,6 +13,7 @@ from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.families import FamilyRecord
 from replicad.store.marks import decode_mark
 from replicad.store.reading import Snapshot
+from replicad.store.writable_core import WritableCore
 from replicad.types import (
     DEFAULT_FAMILY,
     Epoch,
@@ -55,7 +56,7 @@ def apply_control(core: Core, operation: ControlOperation) -> None:
         _begin_epoch(core, value)
     elif kind == OperationKind.MARK:
         assert value is not None
-        if not core.read_only and (mark := decode_mark(value)) is not None:
+        if isinstance(core, WritableCore) and (mark := decode_mark(value)) is not None:
             core.marks.hold(mark, Snapshot(core, Sequence(sequence)))
 
 
@@ -85,7 +86,7 @@ def _begin_epoch(core: Core, value: bytes) -> None:
     record = decode_epoch(value)
     if record not in core.state.epochs:
         epochs = (*core.state.epochs, record)
-        if core.manifest is None:
-            core.state = core.state.apply(Edit(epochs=epochs))
-        else:
+        if isinstance(core, WritableCore):
             core.record(Edit(epochs=epochs))
+        else:
+            core.state = core.state.apply(Edit(epochs=epochs))

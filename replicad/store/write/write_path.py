@@ -27,10 +27,13 @@ from replicad.errors import (
     ReadOnlyError,
     StoreError,
 )
-from replicad.store.core import Core, Role
+from replicad.store.background.lanes import Background, seal_active
+from replicad.store.core import Role
 from replicad.store.manifest.families import FAMILY_ID_MAX, NAME_BYTES_MAX
 from replicad.store.reading import families_at, no_such_family
+from replicad.store.syncer import Syncer
 from replicad.store.wal.writer import as_store_error
+from replicad.store.writable_core import WritableCore
 from replicad.store.write.admission import check_frames
 from replicad.store.write.commit import Commit
 from replicad.store.write.conditions import Condition, check_conditions
@@ -55,9 +58,10 @@ OPTIMISTIC_TRIES = 3
 
 
 class WritePath:
-    def __init__(self, core: Core, sealed: Callable[[], None], rotated: Callable[[], None]) -> None:
-        """Called under the write lock: `sealed` when a memtable is full, `rotated` after a segment was."""
-        self._core = core
+    def __init__(self, core: WritableCore, syncer: Syncer, background: Background) -> None:
+        self.core = core
+        self.syncer = syncer
+        self.background = background
         self._frames = core.log.frames
         self._log = core.log
         self._progress = core.progress
@@ -66,15 +70,11 @@ class WritePath:
         self._lock = core.write_lock
 
         self._memtable_bytes = core.options.memtable_bytes
-        self._sealed = sealed
-        self._rotated = rotated
 
         self._changing = False
         self._ending = False
 
         self._waits_for_sync = core.options.durability == "sync"
-        assert core.syncer is not None
-        self._syncer = core.syncer
         self._apart = core.env.runner.apart
 
         self._appender = kernels.Appender(
@@ -95,7 +95,7 @@ class WritePath:
     def put(self, key: bytes, value: bytes, family: int, *, wait: bool = True) -> int:
         """Its sequence number. Blocks through stalls and until it is visible, or with `wait=False` for
         nothing."""
-        if self._core.stalled is not None:
+        if self.core.stalled is not None:
             self._admit(wait)
 
         progress = self._progress
@@ -113,7 +113,7 @@ class WritePath:
         sequence, full = done
 
         # Under "async" most puts end here: a sync is requested already, and nobody watches.
-        if full or self._waits_for_sync or not self._syncer.requested or progress.watched:
+        if full or self._waits_for_sync or not self.syncer.requested or progress.watched:
             self._written(sequence, full, wait=wait)
         return sequence
 
@@ -172,7 +172,7 @@ class WritePath:
         for _ in range(OPTIMISTIC_TRIES):
             self._ready(lambda: self._check_batches(items))
             at = progress.appended
-            check_conditions(self._core, conditions, at)
+            check_conditions(self.core, conditions, at)
             try:
                 done = self._appender.write(items, progress.durable, at)
             except OSError as error:
@@ -181,7 +181,7 @@ class WritePath:
                 return done
 
         def check() -> None:
-            check_conditions(self._core, conditions, progress.appended)
+            check_conditions(self.core, conditions, progress.appended)
 
         return self._retried(
             lambda: self._check_batches(items),
@@ -252,13 +252,13 @@ class WritePath:
         """What follows a step: all of it is done by a later write when this one is interrupted."""
         progress = self._progress
         if not self._waits_for_sync or not wait:
-            self._syncer.request()
+            self.syncer.request()
         if not progress.visible_when_durable and progress.watched:
             progress.moved()
         if full:
             self._apart(self._room_made)
         if wait and self._waits_for_sync:
-            self._syncer.sync_through(Sequence(sequence))
+            self.syncer.sync_through(Sequence(sequence))
 
     def _room_made(self) -> None:
         with self._lock:
@@ -270,7 +270,7 @@ class WritePath:
         return self._apart(lambda: self._apply_frames(data))
 
     def _apply_frames(self, data: bytes) -> Position:
-        core = self._core
+        core = self.core
         with self._lock:
             self._raise_if_ending()
             if core.role != "replica" or self._changing:
@@ -304,7 +304,7 @@ class WritePath:
 
             dropped = self._insert_or_fail(data)
             self._after_append(scan.last_sequence, seal=dropped)
-            self._syncer.request()
+            self.syncer.request()
             return after
 
     def create_family(self, name: str) -> FamilyId:
@@ -318,7 +318,7 @@ class WritePath:
         """(id, sequence number), without waiting for anything."""
         encoded = self._family_name(name)
         created = self._apart(lambda: self._create_family(name, encoded))
-        self._syncer.request()
+        self.syncer.request()
         return created
 
     def _family_name(self, name: str) -> bytes:
@@ -335,7 +335,7 @@ class WritePath:
     def _create_family(self, name: str, encoded: bytes) -> tuple[FamilyId, int]:
         with self._lock:
             self._raise_unwritable()
-            version = self._core.version
+            version = self.core.version
             if name in families_at(version, self._progress.appended):
                 raise InvalidArgument(f"there is a column family {name!r} already")
             id = version.next_family
@@ -374,7 +374,7 @@ class WritePath:
                 return self._write_control(batch)
 
         sequence = self._apart(write)
-        self._syncer.request()
+        self.syncer.request()
         return sequence
 
     def _write_control(self, batch: kernels.Batch) -> int:
@@ -409,7 +409,7 @@ class WritePath:
 
     def end_change(self, role: Role) -> None:
         """Takes what the role takes from now on. Everything written is durable."""
-        core, progress = self._core, self._progress
+        core, progress = self.core, self._progress
         with self._lock:
             core.role = role
             progress.visible_when_durable = role == "owner" and self._waits_for_sync
@@ -438,19 +438,19 @@ class WritePath:
 
     def _wait_visible(self, sequence: int) -> None:
         if self._waits_for_sync:
-            self._syncer.sync_through(Sequence(sequence))
+            self.syncer.sync_through(Sequence(sequence))
 
     def _check_family(self, family: int) -> None:
-        known = self._core.version.families.get(FamilyId(family))
+        known = self.core.version.families.get(FamilyId(family))
         if known is None or known.dropped is not None:
-            raise no_such_family(self._core.version, family)
+            raise no_such_family(self.core.version, family)
 
     def _check_batches(self, batches: Iterable[kernels.Batch]) -> None:
         """Refuses a batch of a family that is not there, and one that changes the database itself."""
         for batch in batches:
             unknown = self._memtables.unknown_family(batch)
             if unknown is not None:
-                raise no_such_family(self._core.version, unknown)
+                raise no_such_family(self.core.version, unknown)
             if batch.has_control:
                 raise InvalidArgument(
                     "column families, epochs and marks are made by create_family, drop_family, promote and "
@@ -458,8 +458,9 @@ class WritePath:
                 )
 
     def seal(self) -> None:
-        """Starts a new memtable. Under the write lock."""
-        self._sealed()
+        """Starts new memtables; the old ones are flushed in the background. Under the write lock."""
+        seal_active(self.core)
+        self.background.request_flush()
 
     def end(self) -> Sequence:
         """Refuses all writes from now on. Returns the last sequence number that there is."""
@@ -471,7 +472,7 @@ class WritePath:
     def _admit(self, wait: bool = True) -> None:
         """Waits out a stall, if it may. Raises what is not a stall, but a refusal: DiskFullError or
         CorruptionError."""
-        core = self._core
+        core = self.core
         if core.stalled is None:
             return
         if wait and core.refused is None:
@@ -483,7 +484,7 @@ class WritePath:
 
     def _raise_if_refused(self) -> None:
         self._progress.raise_if_ended()
-        pressure, damage = self._core.pressure, self._core.damage
+        pressure, damage = self.core.pressure, self.core.damage
         if pressure is None or pressure.refuses is None:
             return
         if pressure.refuses is CorruptionError and damage is not None:
@@ -493,14 +494,14 @@ class WritePath:
     def _after_append(self, sequence: int, *, seal: bool = False) -> None:
         self._progress.advance_appended(sequence)
         if not self._waits_for_sync:
-            self._syncer.request()
+            self.syncer.request()
         self._make_room(seal=seal)
 
     def _make_room(self, *, seal: bool = False) -> None:
         if self._log.rotate_when_full():
-            self._rotated()
+            self.background.request_retention()
         if seal or self._memtables.memory_bytes >= self._memtable_bytes:
-            self._sealed()
+            self.seal()
 
     def _insert_or_fail(self, data: bytes) -> bool:
         """`_insert` of what is in the log already: half of it in the memtables would be another history."""
@@ -518,9 +519,9 @@ class WritePath:
             offset, control = kernels.apply_frames(data, self._memtables, offset)
             for operation in control:
                 _, kind, id, _, _ = operation
-                family = self._core.version.families.get(FamilyId(id))
+                family = self.core.version.families.get(FamilyId(id))
                 dropped |= kind == OperationKind.DROP_FAMILY and family is not None and any(family.levels)
-                apply_control(self._core, operation)
+                apply_control(self.core, operation)
         return dropped
 
     def _fail_if_half_done(self, error: BaseException) -> None:
@@ -538,7 +539,7 @@ class WritePath:
 
     def _raise_unwritable(self) -> None:
         self._raise_if_ending()
-        if self._core.role == "replica" or self._changing:
+        if self.core.role == "replica" or self._changing:
             raise ReadOnlyError("this database is a replica: only its primary writes to it")
         self._raise_if_refused()
 
