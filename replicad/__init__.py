@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from replicad.library import *  # noqa: F403
 
-__version__ = "0.1.0"
+    __version__: str
 
 if not TYPE_CHECKING:
 
@@ -22,6 +22,8 @@ if not TYPE_CHECKING:
         """A module of the package, or a public name."""
         from importlib import import_module
 
+        if name == "__version__":
+            return import_module("replicad.version").VERSION
         if name.startswith("__") and name != "__all__":
             raise AttributeError(f"module 'replicad' has no attribute {name!r}")
         try:

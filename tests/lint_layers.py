@@ -1,7 +1,7 @@
 """Holds the order of the layers: an import goes down the list only, and some doors have one owner.
 
     cli > daemon > server > (the public names) > replication | backup > store | state > kernels > env
-        > options, types, errors
+        > options, types, errors, version
 
 A part may import itself and what stands below it; parts on one line may not import each other. `make lint`
 runs this file.
@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("options",),
     ("types",),
     ("errors",),
+    ("version",),
 )
 """Top to bottom. `__init__` is the package itself: its public names, which `library` has and the parts below
 do not use."""

@@ -33,6 +33,7 @@ from replicad.cli.verbs import (
 )
 from replicad.env import raise_descriptor_limit
 from replicad.errors import OutputError, ReplicadError
+from replicad.version import VERSION
 
 app = typer.Typer(
     name="replicad",
@@ -45,9 +46,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        print(f"replicad {version('replicad')}")
+        print(f"replicad {VERSION}")
         raise typer.Exit
 
 

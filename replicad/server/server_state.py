@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Collection
-from importlib.metadata import version
 from typing import Protocol, cast
 
 import structlog
@@ -28,6 +27,7 @@ from replicad.server.watches import Watches
 from replicad.server.workers import Workers
 from replicad.store.batch import WriteBatch
 from replicad.store.database import Database
+from replicad.version import VERSION
 
 log = structlog.get_logger()
 
@@ -69,7 +69,7 @@ class ServerState:
         self.stats = ServerStats()
 
         # What INFO says about the server itself.
-        self.version = version("replicad")
+        self.version = VERSION
         self.durability = store.options.durability
         self.address: tuple[str, int] = ("", 0)
         self.started_at = self.now()

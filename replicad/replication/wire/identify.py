@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from replicad.errors import ProtocolError, SessionRefusedError
 from replicad.replication.wire.messages import PROTOCOL_VERSION, Hello, Message, Refuse, Welcome
+from replicad.version import VERSION
 
-SOFTWARE = "replicad/0.1.0"
+SOFTWARE = f"replicad/{VERSION}"
 VERSIONS = (PROTOCOL_VERSION,)
 VERIFY = "verify"
 """Questions and answers about the data at a mark."""
