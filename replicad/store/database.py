@@ -245,7 +245,7 @@ class Database(LogAccess):
 
         Raises GapError, DivergedError or CorruptionError before anything is changed.
         """
-        return self._writer().apply_frames(frames)
+        return self._writer().foreign.apply(frames)
 
     # Roles
 
@@ -297,7 +297,7 @@ class Database(LogAccess):
         writes = self._writer()
         if options is not None and name not in self.families:
             self._apart(lambda: writes.core.keep_family_options(name, options))
-        return writes.create_family(name)
+        return writes.control.create_family(name)
 
     def drop_family(self, family: int) -> int:
         """Ends a column family; returns the sequence number of that. Snapshots from before still read it.
@@ -306,19 +306,19 @@ class Database(LogAccess):
         default family.
         """
         writes, options = self._writer(), self._core.family_options
-        sequence = writes.drop_family(FamilyId(family))
+        sequence = writes.control.drop_family(FamilyId(family))
         if self._core.family_options is not options:
             self._apart(writes.core.write_options)
         return sequence
 
     def submit_create_family(self, name: str) -> tuple[FamilyId, int]:
         """`create_family` that waits for nothing: (id, number to compare with `latest_sequence`)."""
-        return self._writer().submit_create_family(name)
+        return self._writer().control.submit_create_family(name)
 
     def submit_drop_family(self, family: int) -> int:
         """`drop_family` that waits for nothing; its sequence number."""
         writes, options = self._writer(), self._core.family_options
-        sequence = writes.submit_drop_family(FamilyId(family))
+        sequence = writes.control.submit_drop_family(FamilyId(family))
         if self._core.family_options is not options:
             self._apart(writes.core.write_options)
         return sequence
@@ -341,7 +341,7 @@ class Database(LogAccess):
         60004
         >>> split(db.marks.snapshot(mark.id), DEFAULT_FAMILY)                   # doctest: +SKIP
         """
-        return self._writer().submit_mark(encode_mark(mark))
+        return self._writer().control.submit_mark(encode_mark(mark))
 
     def hold_snapshot(self, mark: Mark) -> Sequence:
         """Holds the current visible state as if a mark had been applied: for a node that takes no writes."""
@@ -365,7 +365,7 @@ class Database(LogAccess):
                 version = core.version
                 newest_sealed = version.sealed[0].position if version.sealed else version.flushed
                 if target > newest_sealed.sequence:
-                    writes.seal()
+                    writes.applier.seal()
                 return refused, target
 
         refused, target = self._apart(seal)

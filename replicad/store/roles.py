@@ -50,7 +50,7 @@ def promote(writes: WritePath, epoch_id: bytes, at_least: int) -> EpochRecord:
         raise InvalidArgument(f"an epoch's id has {EPOCH_ID_BYTES} bytes, not {len(epoch_id)}")
 
     # From here on neither writes nor frames change the last position.
-    last = writes.begin_change()
+    last = writes.gate.begin_change()
 
     try:
         epoch = max(last.epoch + 1, at_least)
@@ -67,16 +67,16 @@ def promote(writes: WritePath, epoch_id: bytes, at_least: int) -> EpochRecord:
         # The manifest has decided: after a crash here the next opening writes the epoch record. Only where
         # there is no room for that is the promotion taken back.
         try:
-            writes.syncer.sync_through(writes.begin_epoch(record))
+            writes.syncer.sync_through(writes.control.begin_epoch(record))
         except DiskFullError:
             _take_back(core, epochs)
             raise
     except BaseException:
         # A store that failed takes neither writes nor frames: the next opening follows the manifest.
         if core.progress.failure is None:
-            writes.end_change("replica")
+            writes.gate.end_change("replica")
         raise
-    writes.end_change("owner")
+    writes.gate.end_change("owner")
     return record
 
 
@@ -98,9 +98,9 @@ def finish_promotion(writes: WritePath) -> None:
             got=position,
         )
 
-    writes.begin_change()
-    writes.syncer.sync_through(writes.begin_epoch(pending[0]))
-    writes.end_change("owner")
+    writes.gate.begin_change()
+    writes.syncer.sync_through(writes.control.begin_epoch(pending[0]))
+    writes.gate.end_change("owner")
     core.notes.append(f"the promotion to epoch {pending[0].epoch} that was under way is finished")
 
 
@@ -110,14 +110,14 @@ def demote(writes: WritePath) -> Position:
     core = writes.core
     if core.role == "replica" and core.state.copy:
         return core.log.written
-    last = writes.begin_change()
+    last = writes.gate.begin_change()
     try:
         writes.syncer.sync_through(last.sequence)
         core.role = "replica"
         core.record(Edit(copy=True, synced=last))
     finally:
         if core.progress.failure is None:
-            writes.end_change("replica")
+            writes.gate.end_change("replica")
     return last
 
 

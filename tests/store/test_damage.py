@@ -70,7 +70,7 @@ def test_writers_that_wait_when_the_damage_is_found_are_refused(tmp_path: Path) 
     while database.stalled is None:
         database.submit_put(b"key-000001", b"v")
         with database._writer().core.write_lock:
-            database._writer().seal()
+            database._writer().applier.seal()
         while runner.run_one("flush"):
             pass
     assert database.damage is None and database.refused is None

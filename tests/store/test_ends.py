@@ -310,7 +310,7 @@ def test_an_opening_that_fails_late_lets_go_of_the_directory(tmp_path: Path) -> 
         shutil.copytree(tmp_path / "copy", tmp_path / "crashed")
         raise KeyboardInterrupt
 
-    writes.begin_epoch = crash  # type: ignore[method-assign,assignment]
+    writes.control.begin_epoch = crash  # type: ignore[method-assign,assignment]
     with pytest.raises(KeyboardInterrupt):
         replica.promote(b"i" * 16)
     replica.close()

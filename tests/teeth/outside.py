@@ -38,7 +38,7 @@ OUTSIDE = (
     Mutation(
         trap=18,
         name="an append that was interrupted leaves what it wrote in the log",
-        file="replicad/store/write/write_path.py",
+        file="replicad/store/write/applier.py",
         old="            self._log.cut_back(error)\n",
         new="            pass\n",
         caught_by=(f"{ENDS}test_an_interrupted_append_leaves_no_trace",),
@@ -101,7 +101,7 @@ OUTSIDE = (
     Mutation(
         trap=22,
         name="frames are applied whatever they mean",
-        file="replicad/store/write/write_path.py",
+        file="replicad/store/write/foreign_frames.py",
         old="            check_frames(data, core.log.written, families, core.version.next_family)\n",
         new="",
         caught_by=("tests/store/write/test_admission.py::test_nonsense_is_refused_and_changes_nothing",),
@@ -155,9 +155,9 @@ OUTSIDE = (
     Mutation(
         trap=8,
         name="column families are created at whatever the clock says",
-        file="replicad/store/write/write_path.py",
+        file="replicad/store/write/control_writer.py",
         old="            now_us = self._clock.now_us(frames.commit_time_us)\n",
-        new="            now_us = self.core.env.clock.wall_us()\n",
+        new="            now_us = self._core.env.clock.wall_us()\n",
         caught_by=(
             "tests/store/test_commit_clock.py::test_a_write_while_the_clock_is_ahead_gets_the_true_time",
         ),

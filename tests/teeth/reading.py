@@ -12,9 +12,8 @@ READING = (
     Mutation(
         trap=11,
         name="frames that do not follow are applied as far as they go",
-        file="replicad/store/write/write_path.py",
-        old="            if scan.stop != kernels.SCAN_END:\n"
-        "                raise self._why_refused(scan, data)\n",
+        file="replicad/store/write/foreign_frames.py",
+        old="            if scan.stop != kernels.SCAN_END:\n                raise _why_refused(scan, data)\n",
         new="",
         caught_by=("tests/store/copies/test_checkpoint.py::test_replica_refuses_gaps_and_other_histories",),
     ),
@@ -141,7 +140,7 @@ READING = (
     Mutation(
         trap=12,
         name="a replica goes on after frames that are half applied",
-        file="replicad/store/write/write_path.py",
+        file="replicad/store/write/applier.py",
         old="            return self._insert(data)\n"
         "        except BaseException as error:\n"
         "            self._progress.fail(error)\n            raise\n",

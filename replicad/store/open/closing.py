@@ -42,7 +42,7 @@ def _end_writing(writes: WritePath) -> None:
     writes.background.stop()
 
     # The last sync comes after the last write, so everything that was taken is durable.
-    last = writes.end()
+    last = writes.gate.end()
     try:
         if core.progress.failure is None:
             writes.syncer.sync_through(last)
