@@ -155,7 +155,7 @@ NODES = (
         file="replicad/replication/policy/agree.py",
         old="    if replica.database_id != primary.database_id:\n        return _stop(\n",
         new="    if False:\n        return _stop(\n",
-        caught_by=(f"{AGREE}test_cases",),
+        caught_by=(f"{AGREE}test_who_may_follow",),
     ),
     Mutation(
         trap=10,
@@ -163,7 +163,7 @@ NODES = (
         file="replicad/replication/policy/agree.py",
         old="    if there.sequence == end.sequence and there.history_hash != end.history_hash:\n",
         new="    if False:\n",
-        caught_by=(f"{AGREE}test_cases",),
+        caught_by=(f"{AGREE}test_who_may_follow",),
     ),
     Mutation(
         trap=10,
@@ -172,7 +172,7 @@ NODES = (
         old="            return _stop(\n                Code.REPLICA_AHEAD,\n",
         new="            return Decision(\n"
         "                Outcome.BOOTSTRAP,\n                Code.LOG_GONE,\n",
-        caught_by=(f"{AGREE}test_cases",),
+        caught_by=(f"{AGREE}test_who_may_follow",),
     ),
     Mutation(
         trap=10,
@@ -205,7 +205,7 @@ NODES = (
         file="replicad/replication/policy/agree.py",
         old="    if there.sequence < end.sequence and found is not None and found != there:\n",
         new="    if False:\n",
-        caught_by=("tests/replication/policy/test_agree.py::test_cases",),
+        caught_by=("tests/replication/policy/test_agree.py::test_who_may_follow",),
     ),
     Mutation(
         trap=10,

@@ -27,7 +27,7 @@ OPERATING = (
         file="replicad/replication/policy/roles.py",
         old="    return (there.epoch, there.sequence) > (here.epoch, here.sequence)\n",
         new="    return there.epoch > here.epoch\n",
-        caught_by=("tests/replication/policy/test_roles.py::test_who_has_what_another_lacks",),
+        caught_by=("tests/replication/policy/test_roles.py::test_what_another_node_means_for_a_promotion",),
     ),
     Mutation(
         trap=9,

@@ -58,7 +58,7 @@ READING = (
         file="replicad/store/wal/retention.py",
         old="        if held or not (old or short or total > rules.bytes_max):\n",
         new="        if not (old or short or total > rules.bytes_max):\n",
-        caught_by=("tests/store/wal/test_retention.py::test_choice",),
+        caught_by=("tests/store/wal/test_retention.py::test_which_log_is_archived_and_which_goes",),
     ),
     Mutation(
         trap=11,

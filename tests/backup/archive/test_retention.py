@@ -1,4 +1,4 @@
-"""What of the archived log goes, as a table of cases."""
+"""What of the archived log goes: a table in tests/testdata/retention."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from replicad.backup.archive.names import LogObject
 from replicad.backup.archive.retention import Base, log_to_drop
 from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
+from tests.support.cases import Case, cases
 
 SECOND = 1_000_000
 
@@ -27,34 +28,16 @@ LOG = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("bases", "keep_seconds", "keep_backups", "first_kept"),
-    [
-        ([], 1, 1, 1),  # without a backup everything may still be wanted
-        ([20, 50, 80], None, None, 1),
-        ([20, 50, 80], None, 1, 81),
-        ([20, 50, 80], None, 2, 51),
-        ([20, 50, 80], None, 9, 21),
-        ([20, 50, 80], None, 0, 81),  # one backup stays reachable in any case
-        ([20, 55, 80], None, 2, 51),  # the object that holds the log after the backup stays
-        ([20, 50, 80], 10, None, 81),  # now is 100: everything since 90 comes from the backup at 80
-        ([20, 50, 80], 20, None, 81),
-        ([20, 50, 80], 21, None, 51),
-        ([20, 50, 80], 95, None, 21),  # nothing older can be reached, and what is left stays
-        ([20, 50, 80], 21, 3, 21),
-        ([20, 50, 80], 95, 1, 21),
-    ],
-)
-def test_retention(
-    bases: list[int], keep_seconds: float | None, keep_backups: int | None, first_kept: int
-) -> None:
+@pytest.mark.parametrize("case", cases("retention/archived_log"), ids=str)
+def test_what_of_the_archived_log_goes(case: Case) -> None:
     """Log goes up to a backup that stays, and never so far that a promise of either kind breaks."""
+    backups = [] if case["backups"] == "none" else [int(text) for text in case["backups"].split(", ")]
     gone = log_to_drop(
         LOG,
-        [Base(at(sequence), sequence * SECOND) for sequence in bases],
+        [Base(at(sequence), sequence * SECOND) for sequence in backups],
         now_us=100 * SECOND,
-        keep_seconds=keep_seconds,
-        keep_backups=keep_backups,
+        keep_seconds=case.number("keep seconds"),
+        keep_backups=case.number("keep backups"),
     )
-    assert next(each for each in LOG if each not in gone).first == first_kept
     assert gone == LOG[: len(gone)]
+    case.expect(f"drops 1 to {gone[-1].last}" if gone else "drops nothing")

@@ -1,6 +1,10 @@
-"""The decisions about roles, case by case."""
+"""The decisions about roles: tables in tests/testdata/roles."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +16,7 @@ from replicad.replication.policy.roles import (
     Standing,
     Stored,
     SurveyResult,
+    Verb,
     Verdict,
     View,
     at_start,
@@ -24,184 +29,136 @@ from replicad.replication.policy.roles import (
     would_be_deposed,
 )
 from replicad.state import RoleRecord
-from replicad.types import Epoch, HistoryHash, Position, Sequence
+from tests.support.cases import Case, CaseError, cases, position, with_short_hashes
 
-ME, OTHER, DATABASE = b"m" * 16, b"o" * 16, b"d" * 16
-
-
-def at(epoch: int, sequence: int = 10) -> Position:
-    return Position(Epoch(epoch), Sequence(sequence), HistoryHash(1))
-
-
-def record(role: str, epoch: int = 1, **fields: int) -> RoleRecord:
-    return RoleRecord(role=role, epoch=epoch, **fields)  # type: ignore[arg-type]
+VERBS: Mapping[str, Verb] = {"primary": "primary", "replica": "replica"}
+DATABASES = {"ours": b"d" * 16, "another": b"x" * 16, "none": None}
+RECORD = re.compile(r"(primary|replica), epoch (\d+)(?:, fenced by (\d+))?(, took its role)?")
+DATA = re.compile(r"(takes writes|follows), epoch (\d+)")
+VIEW = re.compile(
+    r"(?P<standing>\S+) (?:at (?P<at>\S+?)|without data)(?:, gave away epoch (?P<granted>\d+))?"
+)
 
 
-STARTS = [
-    # verb, record, data, role, said
-    ("primary", None, None, "primary", None),
-    ("replica", None, Stored(True, 3), "replica", None),
-    ("primary", record("primary"), Stored(True, 1), "primary", None),
-    ("replica", record("replica"), Stored(False, 1), "replica", None),
-    ("replica", record("replica"), Stored(True, 2), "primary", "promoted"),
-    ("replica", record("primary", 2), Stored(True, 2), "primary", "promoted"),
-    ("primary", record("replica", 2), Stored(False, 2), "replica", "became a replica"),
-    ("primary", record("replica", 2, fenced_by=3), Stored(True, 2), "replica", "fenced by epoch 3"),
-    ("primary", record("replica", 1), None, "replica", "became a replica"),
-    ("primary", record("primary", 1), Stored(False, 2), "replica", "became a replica"),
-]
+def parts(pattern: re.Pattern[str], text: str) -> re.Match[str]:
+    match = pattern.fullmatch(text)
+    if match is None:
+        raise CaseError(f"{text!r} is not like {pattern.pattern!r}")
+    return match
 
 
-@pytest.mark.parametrize(("verb", "remembered", "stored", "role", "said"), STARTS)
-def test_what_a_node_begins_as(
-    verb: str,
-    remembered: RoleRecord | None,
-    stored: Stored | None,
-    role: str,
-    said: str | None,
-) -> None:
+def record(text: str | None) -> RoleRecord | None:
+    if text is None:
+        return None
+    role, epoch, fenced_by, took = parts(RECORD, text).groups()
+    return RoleRecord(
+        role=role,
+        epoch=int(epoch),
+        fenced_by=None if fenced_by is None else int(fenced_by),
+        took_role=1 if took else 0,
+    )
+
+
+def stored(text: str | None) -> Stored | None:
+    if text is None:
+        return None
+    kind, epoch = parts(DATA, text).groups()
+    return Stored(kind == "takes writes", int(epoch))
+
+
+def view(text: str, database: str = "ours") -> View:
+    """What a node tells of itself."""
+    match = parts(VIEW, text)
+    return View(
+        b"o" * 16,
+        Standing(match["standing"]),
+        DATABASES[database],
+        None if match["at"] is None else position(match["at"]),
+        (),
+        granted=None if match["granted"] is None else int(match["granted"]),
+    )
+
+
+@pytest.mark.parametrize("case", cases("roles/start"), ids=str)
+def test_what_a_node_begins_as(case: Case) -> None:
     """What it remembers counts, unless its data knows a later epoch."""
-    begin = at_start(verb, remembered, stored)  # type: ignore[arg-type]
-    assert begin.role == role
-    assert (begin.remembered is None) == (said is None)
-    assert said is None or said in (begin.remembered or "")
+    start = at_start(VERBS[case["verb"]], record(case.get("record")), stored(case.get("data")))
+    case.expect(start.role if start.remembered is None else f"{start.role}\n{start.remembered}")
 
 
-def test_when_a_role_is_taken() -> None:
+@pytest.mark.parametrize("case", cases("roles/take_role"), ids=str)
+def test_when_a_role_is_taken(case: Case) -> None:
     """A flag counts at its start; a key in the configuration counts at the first start that has it."""
-    assert not takes_role(record("replica"), flag=False, key=False)
-    assert takes_role(record("replica", took_role=1), flag=True, key=False)
-    assert takes_role(None, flag=False, key=True)
-    assert takes_role(record("replica"), flag=False, key=True)
-    assert not takes_role(record("replica", took_role=1), flag=False, key=True)
+    takes = takes_role(record(case.get("record")), flag=case.flag("flag"), key=case.flag("key"))
+    case.expect("takes the role of the verb" if takes else "keeps the role that it has")
 
 
-@pytest.mark.parametrize(
-    ("candidate", "refused", "forced"),
-    [
-        (Candidate(None, None, SurveyResult()), "no data", None),
-        (Candidate(at(1), None, SurveyResult(), installing=True), "no data", None),
-        (Candidate(at(1), HighWatermark(1, 15), SurveyResult()), "11 to 15", "11 to 15"),
-        (Candidate(at(1), HighWatermark(2, 15), SurveyResult()), "11 to 15", "11 to 15"),
-        (Candidate(at(2), HighWatermark(1, 15), SurveyResult()), None, ""),
-        (Candidate(at(1), HighWatermark(1, 10), SurveyResult(primary_answers=True)), "switchover", ""),
-        (
-            Candidate(at(1), None, SurveyResult(ahead=NodeAhead(":7000", at(1, 12)))),
-            ":7000 is further",
-            "11 to 12",
+@pytest.mark.parametrize("case", cases("roles/promotion"), ids=str)
+def test_who_may_be_promoted(case: Case) -> None:
+    """Nothing known is lost without force; with it, what is lost is said."""
+    known = candidate(case)
+    case.expect(f"without force: {promotion(known, force=False)}\nwith force: {promotion(known, force=True)}")
+
+
+def candidate(case: Case) -> Candidate:
+    here, acknowledged, ahead, given = case["here"], case.get("acknowledged"), case.get("ahead"), "given to"
+    where, _, there = (ahead or "").partition(" at ")
+    given_to, _, given_epoch = (case.get(given) or "").partition(" in epoch ")
+    durable = None if acknowledged is None else position(acknowledged)
+    return Candidate(
+        None if here == "no data" else position(here),
+        None if durable is None else HighWatermark(durable.epoch, durable.sequence),
+        SurveyResult(
+            primary_answers=case.flag("primary answers"),
+            given_to=given_to or None,
+            given_epoch=int(given_epoch or 0),
+            ahead=None if ahead is None else NodeAhead(where, position(there)),
+            silent=tuple(filter(None, (case.get("silent") or "").split(", "))),
         ),
-        (
-            Candidate(at(1), HighWatermark(1, 15), SurveyResult(ahead=NodeAhead(":7000", at(1, 12)))),
-            ":7000",
-            "11 to 15",
-        ),
-        (Candidate(at(1), None, SurveyResult(ahead=NodeAhead(":7000", at(2, 5)))), ":7000", "in epoch 2"),
-        (Candidate(at(1), None, SurveyResult(silent=(":7000", ":7001"))), ":7000, :7001 cannot be asked", ""),
-        (
-            Candidate(at(1), HighWatermark(1, 10), SurveyResult(given_to=":7000", given_epoch=2)),
-            "given to :7000",
-            "",
-        ),
-        (Candidate(at(1), HighWatermark(1, 10), SurveyResult()), None, ""),
-        (Candidate(at(1), None, SurveyResult()), None, ""),
-    ],
-)
-def test_who_may_be_promoted(candidate: Candidate, refused: str | None, forced: str | None) -> None:
-    """Nothing known is lost without force; with it, what is lost is said. `forced` None: not even then."""
-    why, _ = may_promote(candidate, force=False)
-    assert (why is None) == (refused is None)
-    assert refused is None or refused in (why or "")
-    why, lost = may_promote(candidate, force=True)
-    assert (why is None) == (forced is not None)
-    assert (lost or "").count(forced or "never") >= (1 if forced else 0)
+        installing=case.flag("installing"),
+    )
 
 
-@pytest.mark.parametrize(
-    ("there", "database", "ahead"),
-    [
-        (at(2, 11), DATABASE, True),
-        (at(2, 10), DATABASE, False),
-        (at(2, 9), DATABASE, False),
-        (at(3, 1), DATABASE, True),
-        (at(1, 99), DATABASE, False),
-        (None, DATABASE, False),
-        (at(2, 11), b"x" * 16, False),
-    ],
-)
-def test_who_has_what_another_lacks(there: Position | None, database: bytes, ahead: bool) -> None:
-    """More of the same epoch, or a higher one; a lower one has been given up."""
-    other = View(OTHER, Standing.FOLLOWING, database, there, ())
-    assert is_further(view(Standing.FOLLOWING, 2, node=ME), other) == ahead
+def promotion(known: Candidate, *, force: bool) -> str:
+    refusal, lost = may_promote(known, force=force)
+    if refusal is not None:
+        return with_short_hashes(f"refused: {refusal}")
+    return "promoted" if lost is None else f"promoted; this loses {lost}"
 
 
-def view(standing: Standing, epoch: int, *, node: bytes = OTHER, database: bytes | None = DATABASE) -> View:
-    return View(node, standing, database, at(epoch), ())
+@pytest.mark.parametrize("case", cases("roles/other_nodes"), ids=str)
+def test_what_another_node_means_for_a_promotion(case: Case) -> None:
+    """Who has more, who would be deposed, and to whom the role was given: of the same database only."""
+    me = view(f"following at {case['here']}")
+    other = view(case["there"], case.choice("database", *DATABASES))
+    found = {
+        "has more": is_further(me, other),
+        "would be deposed": would_be_deposed(me, other),
+        "has given the role away": has_given(me, other),
+    }
+    case.expect("\n".join(what for what, true in found.items() if true) or "nothing")
 
 
-@pytest.mark.parametrize(
-    ("other", "epoch", "database", "deposed"),
-    [
-        (Standing.PRIMARY, 2, DATABASE, True),
-        (Standing.DOUBTING, 3, DATABASE, True),
-        (Standing.PRIMARY, 1, DATABASE, False),
-        (Standing.FOLLOWING, 2, DATABASE, False),
-        (Standing.FENCED, 2, DATABASE, False),
-        (Standing.PRIMARY, 2, b"x" * 16, False),
-        (Standing.PRIMARY, 2, None, False),
-    ],
-)
-def test_whom_a_promotion_would_depose(
-    other: Standing, epoch: int, database: bytes | None, deposed: bool
-) -> None:
-    """A primary of the same database, and no lower epoch, that is there."""
-    me = view(Standing.FOLLOWING, 2, node=ME)
-    assert would_be_deposed(me, view(other, epoch, database=database)) == deposed
+DOES = {
+    Verdict.NOTHING: "nothing",
+    Verdict.FENCE: "steps down, fenced by the higher epoch",
+    Verdict.FOLLOW: "follows the other",
+    Verdict.CLASH: "reports a clash: two primaries in one epoch",
+}
 
 
-@pytest.mark.parametrize(
-    ("granted", "database", "counts"),
-    [(3, DATABASE, True), (2, DATABASE, False), (None, DATABASE, False), (3, b"x" * 16, False)],
-)
-def test_which_grants_count(granted: int | None, database: bytes, counts: bool) -> None:
-    """Those of this database whose epoch is not known here to have begun."""
-    other = View(OTHER, Standing.FOLLOWING, database, at(2), (), granted=granted)
-    assert has_given(view(Standing.FOLLOWING, 2, node=ME), other) == counts
-
-
-JUDGEMENTS = [
-    # me, my epoch, other, its epoch, fenced by, linked, verdict
-    (Standing.PRIMARY, 1, Standing.PRIMARY, 2, None, False, Verdict.FENCE),
-    (Standing.PRIMARY, 1, Standing.FOLLOWING, 2, None, False, Verdict.FENCE),
-    (Standing.DOUBTING, 1, Standing.PRIMARY, 2, None, False, Verdict.FENCE),
-    (Standing.PAUSED, 1, Standing.PRIMARY, 2, None, False, Verdict.FENCE),
-    (Standing.PRIMARY, 2, Standing.PRIMARY, 2, None, False, Verdict.CLASH),
-    (Standing.PRIMARY, 2, Standing.PRIMARY, 1, None, False, Verdict.NOTHING),
-    (Standing.PRIMARY, 2, Standing.FOLLOWING, 2, None, False, Verdict.NOTHING),
-    (Standing.FENCED, 1, Standing.PRIMARY, 2, 2, False, Verdict.FOLLOW),
-    (Standing.FENCED, 1, Standing.FOLLOWING, 2, 2, False, Verdict.NOTHING),
-    (Standing.FENCED, 1, Standing.PRIMARY, 1, 2, False, Verdict.NOTHING),
-    (Standing.FOLLOWING, 1, Standing.PRIMARY, 2, None, False, Verdict.FOLLOW),
-    (Standing.FOLLOWING, 1, Standing.PRIMARY, 2, None, True, Verdict.NOTHING),
-    (Standing.FOLLOWING, 2, Standing.PRIMARY, 2, None, False, Verdict.NOTHING),
-    (Standing.FOLLOWING, 2, Standing.PRIMARY, 1, None, False, Verdict.NOTHING),
-]
-
-
-@pytest.mark.parametrize(("me", "mine", "other", "its", "fenced_by", "linked", "verdict"), JUDGEMENTS)
-def test_what_follows_from_hearing_of_another(
-    me: Standing,
-    mine: int,
-    other: Standing,
-    its: int,
-    fenced_by: int | None,
-    linked: bool,
-    verdict: Verdict,
-) -> None:
+@pytest.mark.parametrize("case", cases("roles/hearing"), ids=str)
+def test_what_follows_from_hearing_of_another(case: Case) -> None:
     """A higher epoch fences a primary, and is followed by those that have nobody to follow."""
-    said = view(other, its)
-    assert judge(view(me, mine, node=ME), said, fenced_by=fenced_by, linked=linked) is verdict
-    stranger = view(other, its, database=b"x" * 16)
-    assert judge(view(me, mine, node=ME), stranger, fenced_by=fenced_by, linked=linked) is Verdict.NOTHING
+    me, other = view(case["me"]), view(case["other"])
+    fenced_by, linked, unproven = case.number("fenced by"), case.flag("linked"), case.flag("unproven")
+    verdict = judge(me, other, fenced_by=fenced_by, linked=linked, unproven=unproven)
+    case.expect(DOES[verdict])
+
+    # Nothing follows from a node of another database, whatever it is.
+    for database in (DATABASES["another"], None):
+        stranger = replace(other, database_id=database)
+        assert judge(me, stranger, fenced_by=fenced_by, linked=linked) is Verdict.NOTHING
 
 
 def test_a_loop_is_named_by_its_path() -> None:

@@ -1,4 +1,7 @@
-"""Rules of synchronous replication: what they mean, what they refuse, and who satisfies them."""
+"""Rules of synchronous replication: what they say, who satisfies them, and how writes wait for them.
+
+The first two are tables in tests/testdata/synchronous.
+"""
 
 from __future__ import annotations
 
@@ -7,86 +10,50 @@ import asyncio
 import pytest
 
 from replicad.errors import InvalidArgument
-from replicad.replication.policy.synchronous import Level, Rule, WaitedReplica, parse_rule, satisfied_through
+from replicad.replication.policy.synchronous import Level, WaitedReplica, parse_rule, satisfied_through
 from replicad.replication.primary.waits import Acknowledged, Waits
 from replicad.replication.wire.messages import Ack
+from tests.support.cases import Case, cases
 from tests.support.memory_connection import until
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", None),
-        (" off ", None),
-        ("any 2", Rule("any", 2)),
-        ("ANY 1 of (a, b)", Rule("any", 1, ("a", "b"))),
-        ("any 2 of(a,b)", Rule("any", 2, ("a", "b"))),
-        ("first 1 of (paris-1, paris_2.x)", Rule("first", 1, ("paris-1", "paris_2.x"))),
-    ],
-)
-def test_rules_are_read(text: str, expected: Rule | None) -> None:
-    """Spaces and case do not matter, and what is printed reads the same again."""
-    assert parse_rule(text) == expected
-    if expected is not None:
-        assert parse_rule(str(expected)) == expected
+def rule_of(case: Case) -> str:
+    text = case["rule"]
+    if len(text) < 2 or text[0] + text[-1] != '""':
+        raise case.error("a rule stands between quotes")
+    return text[1:-1]
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("2", "is not"),
-        ("all", "is not"),
-        ("any", "is not"),
-        ("any -1", "is not"),
-        ("any 0", "asks for 0"),
-        ("any 3 of (a, b)", "asks for 3 replicas of 2"),
-        ("any 1 of (a, a)", "twice"),
-        ("any 1 of (a,)", "'' is not a name"),
-        ("any 1 of (a b)", "'a b' is not a name"),
-        ("any 1 of ()", "'' is not a name"),
-        ("any 1 of (a", "is not"),
-        ("any 1 of", "is not"),
-        ("any 1 (a)", "is not"),
-        ("first 1", "needs the names"),
-        ("any 99999", "is not"),
-    ],
-)
-def test_what_is_no_rule_is_refused(text: str, why: str) -> None:
-    """Nonsense, and what could never be satisfied, are errors that say what is wrong."""
-    with pytest.raises(InvalidArgument) as raised:
-        parse_rule(text)
-    assert why in str(raised.value)
+@pytest.mark.parametrize("case", cases("synchronous/rules"), ids=str)
+def test_what_rules_say_and_what_is_refused(case: Case) -> None:
+    """Spaces and case do not matter; nonsense, and what can never hold, is an error that says why."""
+    try:
+        rule = parse_rule(rule_of(case))
+    except InvalidArgument as refusal:
+        case.expect(f"refused: {refusal}")
+        return
+
+    # What is printed reads the same again.
+    assert rule is None or parse_rule(str(rule)) == rule
+    names = "all" if rule is None or not rule.names else " ".join(rule.names)
+    case.expect("no rule" if rule is None else f"{rule.kind} {rule.count}, names: {names}")
 
 
-A, B, C = WaitedReplica("a", "0a", 10), WaitedReplica("b", "0b", 20), WaitedReplica("", "0c", 30)
+def replica(text: str) -> WaitedReplica:
+    """One without a name is called by its node id, which begins with 0 here."""
+    called, _, sequence = text.partition(" at ")
+    has_name = not called.startswith("0")
+    return WaitedReplica(called if has_name else "", f"0{called}" if has_name else called, int(sequence))
 
 
-@pytest.mark.parametrize(
-    ("rule", "peers", "expected"),
-    [
-        ("any 1", [], 0),
-        ("any 1", [A], 10),
-        ("any 1", [A, B, C], 30),
-        ("any 2", [A, B, C], 20),
-        ("any 3", [A, B, C], 10),
-        ("any 4", [A, B, C], 0),
-        ("any 1 of (a, b)", [A, B, C], 20),
-        ("any 2 of (a, b)", [A, B, C], 10),
-        ("any 2 of (a, b)", [B, C], 0),
-        ("first 1 of (a, b)", [A, B, C], 10),  # a is connected: b does not count
-        ("first 1 of (a, b)", [B, C], 20),  # a is away: b takes its place
-        ("first 1 of (b, a)", [A, B], 20),
-        ("first 2 of (a, b, 0c)", [A, B, C], 10),
-        ("first 2 of (a, b, 0c)", [B, C], 20),  # a node id stands for a name
-        ("first 2 of (a, b)", [B], 0),
-        ("first 1 of (x)", [A, B, C], 0),
-    ],
-)
-def test_who_satisfies_a_rule(rule: str, peers: list[WaitedReplica], expected: int) -> None:
+@pytest.mark.parametrize("case", cases("synchronous/holds"), ids=str)
+def test_who_satisfies_a_rule(case: Case) -> None:
     """The newest sequence number for which it holds, 0 while there are too few replicas."""
-    parsed = parse_rule(rule)
-    assert parsed is not None
-    assert satisfied_through(parsed, peers) == expected
+    rule = parse_rule(rule_of(case))
+    assert rule is not None
+    connected = [] if case["replicas"] == "none" else case["replicas"].split(", ")
+    through = satisfied_through(rule, [replica(text) for text in connected])
+    case.expect(f"holds through {through}" if through else "holds for nothing")
 
 
 def waits(acknowledged: list[Acknowledged], rule: str = "") -> Waits:

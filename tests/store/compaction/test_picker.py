@@ -1,11 +1,15 @@
-"""What to compact next, as a table of cases."""
+"""What to compact next: tables in tests/testdata/picker, and what is not a table."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Sequence as Many
 
 import pytest
 
 from replicad.store.compaction import picker
 from replicad.store.compaction.picker import (
+    Choice,
     LevelMerge,
     Shape,
     TableMove,
@@ -18,8 +22,10 @@ from replicad.store.compaction.picker import (
 )
 from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.types import FamilyId, FileNumber, Sequence
+from tests.support.cases import Case, cases
 
 SHAPE = Shape(level0_tables=2, level_base_bytes=100, multiplier=10)
+TABLE = re.compile(r"(?P<number>\d+) (?P<smallest>\w)-(?P<largest>\w)(?: (?P<size>\d+))?")
 
 
 def table(number: int, level: int, smallest: str, largest: str, size: int = 60) -> TableMeta:
@@ -40,105 +46,73 @@ def table(number: int, level: int, smallest: str, largest: str, size: int = 60) 
     )
 
 
-def levels_of(*tables: TableMeta) -> list[list[TableMeta]]:
-    levels: list[list[TableMeta]] = [[] for _ in range(LEVELS)]
-    for meta in tables:
-        levels[meta.level].append(meta)
-    return levels
+def level(case: Case, number: int) -> list[TableMeta]:
+    """One level of a case."""
+    text = case.get(f"level {number}")
+    found = [TABLE.fullmatch(part) for part in text.split(", ")] if text else []
+    if None in found:
+        raise case.error(f"{text!r} is not a list of tables")
+    return [
+        table(int(match["number"]), number, match["smallest"], match["largest"], int(match["size"] or 60))
+        for match in found
+        if match is not None
+    ]
 
 
-def numbers(metas: tuple[TableMeta, ...]) -> list[int]:
+def levels(case: Case) -> list[list[TableMeta]]:
+    return [level(case, number) for number in range(LEVELS)]
+
+
+def numbers(metas: Many[TableMeta]) -> list[int]:
     return [meta.number for meta in metas]
 
 
-def test_nothing_to_do() -> None:
-    """Levels within their targets are left alone."""
-    assert choose(levels_of(), SHAPE) is None
-    assert choose(levels_of(table(1, 0, "a", "b"), table(2, 1, "a", "z")), SHAPE) is None
+def listed(metas: Many[TableMeta]) -> str:
+    return ", ".join(map(str, numbers(metas))) or "nothing"
 
 
-def test_level0_is_taken_whole() -> None:
-    """Level 0 goes down whole, with every table of level 1 that it overlaps."""
-    levels = levels_of(
-        table(5, 0, "c", "f"),
-        table(4, 0, "d", "k"),
-        table(1, 1, "a", "b", 10),
-        table(2, 1, "e", "g", 10),
-        table(3, 1, "l", "m", 10),
-    )
-    choice = choose(levels, SHAPE)
-    assert isinstance(choice, LevelMerge)
-    assert (choice.level, choice.output_level) == (0, 1)
-    assert numbers(choice.inputs) == [5, 4] and numbers(choice.below) == [2]
-    assert choice.bottom
-    assert merged_bytes(choice) == 60 + 60 + 10
+def in_words(choice: Choice | None) -> str:
+    match choice:
+        case None:
+            return "nothing"
+        case TableMove(moved, output_level):
+            assert merged_bytes(choice) == 0
+            return f"move {moved.number} from level {moved.level} to {output_level}"
+        case LevelMerge():
+            return (
+                f"merge {listed(choice.inputs)} from level {choice.level} with {listed(choice.below)} "
+                f"into level {choice.output_level}: {merged_bytes(choice)} bytes\n"
+                f"deletions {'go' if choice.bottom else 'stay'}"
+            )
+        case other:
+            raise AssertionError(f"{other} is not what choose returns")
 
 
-def test_level0_is_never_moved() -> None:
-    """Its tables are merged with each other even where they overlap nothing below."""
-    choice = choose(levels_of(table(5, 0, "c", "f"), table(4, 0, "d", "k")), SHAPE)
-    assert isinstance(choice, LevelMerge)
-    assert numbers(choice.inputs) == [5, 4] and choice.below == ()
+@pytest.mark.parametrize("case", cases("picker/choose"), ids=str)
+def test_what_is_compacted_next(case: Case) -> None:
+    """The level most over its target, in it the table that overlaps least, with what it overlaps below."""
+    case.expect(in_words(choose(levels(case), SHAPE)))
 
 
-def test_deletions_stay_above_older_data() -> None:
-    """Where a deeper level overlaps, deletions must be kept."""
-    levels = levels_of(table(5, 0, "c", "f"), table(4, 0, "d", "k"), table(1, 2, "a", "e"))
-    choice = choose(levels, SHAPE)
-    assert isinstance(choice, LevelMerge) and not choice.bottom
+@pytest.mark.parametrize("case", cases("picker/debt"), ids=str)
+def test_debt_counts_what_is_above_the_targets(case: Case) -> None:
+    case.expect(f"{debt_bytes(levels(case), SHAPE)} bytes")
 
 
-def test_the_table_with_least_below_it_goes_down() -> None:
-    """Within a level: what rewrites least of the next one for its own bytes, the first of equals."""
-    cases = [
-        # Nothing below the second: it only moves.
-        (["a", "c"], ["d", "f"], [("b", 60)], 2, True),
-        # Both over one table of the same size.
-        (["a", "c"], ["d", "f"], [("b", 60), ("e", 60)], 1, False),
-        # More bytes under the first.
-        (["a", "c"], ["d", "f"], [("b", 90), ("e", 60)], 2, False),
-    ]
-    for first, second, below, expected, moves in cases:
-        tables = [table(10 + n, 2, key, key, size) for n, (key, size) in enumerate(below)]
-        levels = levels_of(table(1, 1, *first), table(2, 1, *second), *tables)
-        choice = choose(levels, SHAPE)
-        if moves:
-            assert isinstance(choice, TableMove) and choice.output_level == 2
-            assert choice.table.number == expected and merged_bytes(choice) == 0
-        else:
-            assert isinstance(choice, LevelMerge) and numbers(choice.inputs) == [expected]
-            assert choice.below
-
-
-def test_a_greater_table_pays_for_more_overlap() -> None:
-    """What counts is the bytes below for each byte that gets deeper."""
-    levels = levels_of(
-        table(1, 1, "a", "c", 40),
-        table(2, 1, "d", "f", 90),
-        table(3, 2, "b", "b", 60),
-        table(4, 2, "e", "e", 90),
-    )
-    choice = choose(levels, SHAPE)
-    assert isinstance(choice, LevelMerge)
-    assert numbers(choice.inputs) == [2] and numbers(choice.below) == [4]
-
-
-def test_most_urgent_level_first() -> None:
-    """The level that is most over its target goes first."""
-    deep = [table(number, 2, f"{number:03}", f"{number:03}", 900) for number in range(10, 13)]
-    levels = levels_of(table(1, 1, "0", "9", 110), *deep)
-    choice = choose(levels, SHAPE)
-    assert isinstance(choice, TableMove) and (choice.table.level, choice.output_level) == (2, 3)
-
-
-def test_level0_waits_for_the_levels_below() -> None:
-    """It merges with all of level 1, so that goes down first, until level 0 has three times its tables."""
-    over = table(1, 1, "a", "z", 110)
-    for count, expected in ((1, 1), (2, 1), (5, 1), (6, 0), (9, 0)):
-        level0 = [table(10 + number, 0, "a", "z") for number in range(count)]
-        choice = choose(levels_of(over, *level0), SHAPE)
-        level = choice.table.level if isinstance(choice, TableMove) else choice.level
-        assert level == expected
+@pytest.mark.parametrize("case", cases("picker/families"), ids=str)
+def test_which_family_is_compacted_next(case: Case) -> None:
+    """The family that is most over a target, the lowest id of equals, and none when none is over."""
+    counts = {FamilyId(number): case.number(f"family {number}") for number in (0, 2, 4)}
+    families = {
+        family: [
+            [table(number, 0, "a", "b") for number in range(count)],
+            *([] for _ in range(1, LEVELS)),
+        ]
+        for family, count in counts.items()
+        if count is not None
+    }
+    chosen = most_urgent(families, SHAPE)
+    case.expect("none" if chosen is None else f"family {chosen}")
 
 
 def test_overlap_is_inclusive() -> None:
@@ -146,25 +120,6 @@ def test_overlap_is_inclusive() -> None:
     tables = [table(1, 1, "a", "c"), table(2, 1, "c", "e"), table(3, 1, "f", "g")]
     assert numbers(overlapping(tables, b"c", b"c")) == [1, 2]
     assert numbers(overlapping(tables, b"e\x00", b"e\xff")) == []
-
-
-def test_debt() -> None:
-    """Debt counts what is above the targets."""
-    assert debt_bytes(levels_of(table(1, 0, "a", "b", 70)), SHAPE) == 0
-    levels = levels_of(table(1, 0, "a", "b", 70), table(2, 0, "a", "b", 70), table(3, 1, "a", "b", 130))
-    assert debt_bytes(levels, SHAPE) == 140 + 30
-
-
-def test_the_most_urgent_family_comes_first() -> None:
-    """The family that is most over a target, the lowest id of equals, and none when none is over."""
-    idle = levels_of(table(1, 0, "a", "b"))
-    full = levels_of(table(2, 0, "a", "b"), table(3, 0, "a", "b"))
-    fuller = levels_of(*(table(number, 0, "a", "b") for number in range(4, 7)))
-    assert most_urgent({}, SHAPE) is None
-    assert most_urgent({FamilyId(0): idle, FamilyId(4): idle}, SHAPE) is None
-    assert most_urgent({FamilyId(0): idle, FamilyId(4): full}, SHAPE) == 4
-    assert most_urgent({FamilyId(2): full, FamilyId(4): full}, SHAPE) == 2
-    assert most_urgent({FamilyId(2): full, FamilyId(4): fuller}, SHAPE) == 4
 
 
 def test_tables_that_can_shrink_are_merged_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
