@@ -69,7 +69,7 @@ coverage: $(COVERAGE_INSTALLED)  ## lines and branches that the tests of TESTS r
 	$(PYTEST) --cov=replicad --cov-branch \
 		--cov-report=term:skip-covered --cov-report=html:build/coverage $(PYTEST_FLAGS) $(TESTS)
 
-types: $(INSTALLED)  ## mypy --strict
+types: $(INSTALLED)  ## mypy --strict over replicad, tests and bench
 	$(BIN)/mypy
 
 lock: $(S3_INSTALLED) $(BENCH_INSTALLED) $(COVERAGE_INSTALLED)  ## write constraints.txt: the versions that .venv has now

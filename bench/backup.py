@@ -61,8 +61,8 @@ class Distant:
         time.sleep(REQUEST_SECONDS)
         self._inner.delete(names)
 
-    def remove_unfinished(self, before_us: int) -> int:
-        return self._inner.remove_unfinished(before_us)
+    def remove_unfinished(self, age_seconds: float) -> int:
+        return self._inner.remove_unfinished(age_seconds)
 
 
 def show_backup(data_bytes: int, seed: int, directory: Path) -> None:
@@ -156,7 +156,8 @@ def _incremental_by_size(data_bytes: int, source: random.Random, work: Path) -> 
             seconds[size] = statistics.median(took) * 1000
         shutil.rmtree(work / f"db-{size}")
         shutil.rmtree(work / f"backups-{size}")
-    return Result("next backup", *seconds.values(), " ms", less_is_better=True)
+    large, small = seconds.values()
+    return Result("next backup", large, small, " ms", less_is_better=True)
 
 
 def _workers(source: random.Random, work: Path) -> Result:

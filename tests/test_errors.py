@@ -57,7 +57,14 @@ def made(kind: type[ReplicadError]) -> ReplicadError:
     return kind(*(positional or ["said"]), **keywords)
 
 
-@pytest.mark.parametrize("kind", sorted(set(everywhere()), key=lambda kind: kind.__qualname__))
+def qualified_name(kind: type[ReplicadError]) -> str:
+    return kind.__qualname__
+
+
+KINDS: list[type[ReplicadError]] = sorted(set(everywhere()), key=qualified_name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_it_comes_back_as_it_was(kind: type[ReplicadError]) -> None:
     """The same class, the same text and the same attributes, by pickle, copy and deepcopy."""
     error = made(kind)

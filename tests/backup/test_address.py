@@ -54,7 +54,7 @@ def test_what_means_nothing(where: str) -> None:
             refuse(where)
     for name in ("target", "catch_up_from"):
         with pytest.raises(InvalidArgument, match=name):
-            NodeBackupOptions(**{name: where})
+            NodeBackupOptions(**{name: where})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("where", ["memory://name", "MEMORY://name", "backups", "./backups"])

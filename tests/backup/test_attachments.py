@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -166,16 +167,16 @@ def test_a_known_digest_decides(library: Database, engine: BackupEngine, papers:
         engine.create_backup(library, attachments=lambda snapshot: [Attachment(papers / "b", sha256=right)])
 
 
+def given(attachments: list[Attachment], snapshot: Snapshot) -> list[Attachment]:
+    return attachments
+
+
 def test_names_that_cannot_be(library: Database, engine: BackupEngine, papers: Path) -> None:
     """Two of one name, and names that lead elsewhere, are refused before anything is copied."""
     for names in (["x", "x"], ["../x"], [""], ["a//b"], ["x", "X"], ["x", "x/y"], ["n" * 256]):
         with pytest.raises(replicad.InvalidArgument):
-            engine.create_backup(
-                library,
-                attachments=lambda snapshot, names=names: [
-                    Attachment(papers / "a", name=name) for name in names
-                ],
-            )
+            attachments = [Attachment(papers / "a", name=name) for name in names]
+            engine.create_backup(library, attachments=partial(given, attachments))
     assert engine.get_backup_info() == []
 
 

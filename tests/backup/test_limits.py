@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_jobs_run_side_by_side_and_keep_their_order() -> None:
         barrier.wait(30)
         return number
 
-    assert run_all(Env(), 4, [lambda number=number: job(number) for number in range(8)]) == list(range(8))
+    assert run_all(Env(), 4, [partial(job, number) for number in range(8)]) == list(range(8))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -55,7 +56,7 @@ def test_the_first_failure_is_raised(workers: int) -> None:
             raise RuntimeError("the third")
 
     with pytest.raises(RuntimeError, match="the third"):
-        run_all(Env(), workers, [lambda number=number: job(number) for number in range(1000)])
+        run_all(Env(), workers, [partial(job, number) for number in range(1000)])
     assert len(begun) < 1000
 
 

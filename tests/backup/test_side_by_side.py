@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,10 @@ class Interrupting(WatchedTarget):
         self.count += 1
         if self.count - 1 == self._at:
             self._other()
+
+
+def create_into(made: list[int], engine: BackupEngine, checkpoint: Path) -> None:
+    made.append(engine.create_backup(checkpoint).id)
 
 
 @pytest.fixture
@@ -73,7 +78,7 @@ def test_a_removal_at_every_moment_of_a_create(
         root = tmp_path / f"{at}"
         BackupEngine(root, QUICK).create_backup(early)
         beside = BackupEngine(root, QUICK)
-        target = Interrupting(root, at, lambda beside=beside: REMOVALS[removal](beside))
+        target = Interrupting(root, at, partial(REMOVALS[removal], beside))
         try:
             made = BackupEngine(target, ONE_AT_A_TIME).create_backup(late).id
         except (replicad.StoppedError, replicad.NotFoundError):
@@ -103,9 +108,7 @@ def test_a_create_at_every_moment_of_a_removal(
         engine.target.write("meta/last-2", [])
         engine.target.delete(["meta/2.json"])
         made: list[int] = []
-        target = Interrupting(
-            root, at, lambda made=made, engine=engine: made.append(engine.create_backup(late).id)
-        )
+        target = Interrupting(root, at, partial(create_into, made, engine, late))
         REMOVALS[removal](BackupEngine(target, ONE_AT_A_TIME))
         assert len(made) == (target.count > at)
         there = {info.id for info in engine.get_backup_info()}
@@ -153,9 +156,7 @@ def test_a_create_at_every_moment_of_a_create(checkpoints: tuple[Path, Path], tm
         root = tmp_path / f"{at}"
         engine = BackupEngine(root, QUICK)
         made: list[int] = []
-        target = Interrupting(
-            root, at, lambda made=made, engine=engine: made.append(engine.create_backup(early).id)
-        )
+        target = Interrupting(root, at, partial(create_into, made, engine, early))
         made.append(BackupEngine(target, ONE_AT_A_TIME).create_backup(late).id)
         assert len(set(made)) == len(made)
         raise_unless_whole(engine, *made)

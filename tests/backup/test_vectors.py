@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def test_program_reads_the_vector(target: Path, tmp_path: Path) -> None:
 def test_documents_are_written_as_they_were(name: str) -> None:
     """Reading and writing again gives the same bytes."""
     data = (TARGET / "meta" / name).read_bytes()
-    again = {
+    again: Callable[[], bytes] = {
         "backup": lambda: encode_meta(decode_meta(data)),
         "pending-backup": lambda: encode_pending(decode_pending(data)),
         "revoked-backup": lambda: encode_revoked(decode_revoked(data)),

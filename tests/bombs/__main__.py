@@ -22,7 +22,7 @@ from pathlib import Path
 from replicad.options import KIB, MIB
 from tests.bombs.cases import BOMBS, Bomb, large_value, million_keys, request
 from tests.support.command import run
-from tests.support.daemons import Cluster, Daemon, follows
+from tests.support.daemons import Cluster, Daemon, Tables, follows
 
 BOUND_SECONDS = 0.25
 """For so long at most a client keeps others waiting."""
@@ -32,7 +32,7 @@ REPLY_SECONDS_MAX = 120.0
 UNREAD_SECONDS = 3.0
 END = b"this was the last"
 
-TABLES = {
+TABLES: Tables = {
     "store": {"memtable_bytes": 64 * MIB, "segment_bytes": 64 * MIB, "block_cache_bytes": 64 * MIB},
     "link": {"heartbeat_seconds": 1.0, "idle_seconds": 10.0},
 }
@@ -121,8 +121,10 @@ def _settle(pings: list[Pings]) -> None:
     """Forgets what the preparation did to others, its flushes included."""
     for each in pings:
         each.take_longest()
-    while max(each.take_longest() for each in pings if not time.sleep(0.3)) > BOUND_SECONDS:
-        pass
+    while True:
+        time.sleep(0.3)
+        if max(each.take_longest() for each in pings) <= BOUND_SECONDS:
+            break
 
 
 def _throw(primary: Daemon, bomb: Bomb) -> float:

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ def test_verify_waits(run: Run, serve: Callable[..., RunningServer]) -> None:
     for number in range(1, 5):
         write(ahead, number)
     write(behind, 1)
-    later = threading.Timer(0.3, lambda: [write(behind, number) for number in range(2, 5)])
+    later = threading.Timer(0.3, lambda: list(map(partial(write, behind), range(2, 5))))
     later.start()
     code, out, _ = run("verify", f":{ahead.port}", f":{behind.port}", "--timeout", 20)
     later.join()

@@ -245,7 +245,7 @@ class BesideBackground:
 
     def _look(self, call: str, path: Path, size: int) -> None:
         core = self._script.database._writer().core
-        busy = core.write_lock._is_owned() or core.version_lock.locked()
+        busy = core.write_lock._is_owned() or core.version_lock.locked()  # type: ignore[attr-defined]
         if self._within or busy or call in ("open", "read", "list"):
             return
         self._within = True

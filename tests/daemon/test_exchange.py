@@ -15,6 +15,8 @@ from replicad.errors import RoleRefused
 from replicad.replication.wire.identify import VERSIONS
 from replicad.replication.wire.introduction import exchange
 from replicad.replication.wire.messages import Hello, Message, Refuse
+from replicad.store.copies.checkpoint import install
+from replicad.store.database import open_database
 from tests.support.programs import holds, primary, replica_of, streams, until
 
 
@@ -24,7 +26,7 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached = asyncio.Event()
         self._go = threading.Event()
-        loop, install = asyncio.get_running_loop(), replicad.daemon.data.node_data.install
+        loop = asyncio.get_running_loop()
 
         def gated(*arguments: Any) -> None:
             loop.call_soon_threadsafe(self.reached.set)
@@ -104,17 +106,16 @@ async def test_data_that_could_not_be_opened_is_opened_by_the_next_session(
         await until(lambda: streams(node, b"p"))
         first = node.link.last_bootstrap
         await node.link.stop()
-        opens = replicad.daemon.data.node_data.open_database
         refusals = 2
 
-        def open_database(*arguments: Any, **options: Any) -> Any:
+        def refusing(*arguments: Any, **options: Any) -> Any:
             nonlocal refusals
             refusals -= 1
             if refusals >= 0:
                 raise OSError(24, "Too many open files")
-            return opens(*arguments, **options)
+            return open_database(*arguments, **options)
 
-        monkeypatch.setattr(replicad.daemon.data.node_data, "open_database", open_database)
+        monkeypatch.setattr(replicad.daemon.data.node_data, "open_database", refusing)
         with pytest.raises(OSError, match="Too many open files"):
             await node.link.install(tmp_path / "nothing")
         assert node.store is None

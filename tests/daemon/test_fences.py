@@ -12,7 +12,7 @@ from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.connection import dial
 from replicad.replication.wire.introduction import exchange
 from replicad.replication.wire.messages import Decided, Grant, Hello, PositionClaim, Refuse, StandingMessage
-from replicad.types import Epoch, EpochRecord, Sequence
+from replicad.types import Epoch, EpochRecord, HistoryHash, Sequence
 from tests.support.programs import again, primary, replica_of, streams, until
 
 LAST = (1 << 32) - 1
@@ -41,7 +41,7 @@ async def test_nobody_fences_a_primary_by_a_message(tmp_path: Path) -> None:
     async with primary(tmp_path / "p") as node:
         assert node.store is not None
         here = node.store.durable_position
-        elsewhere = replace(here, history_hash=here.history_hash ^ 1)
+        elsewhere = replace(here, history_hash=HistoryHash(here.history_hash ^ 1))
         beyond = replace(here, sequence=Sequence(here.sequence + 1))
         for epoch, fork in ((LAST, None), (LAST, here), (2, None), (2, elsewhere), (2, beyond)):
             records = () if fork is None else (EpochRecord(Epoch(epoch), b"e" * 16, fork),)

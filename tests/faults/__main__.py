@@ -54,13 +54,16 @@ def main() -> int:
 
 def _interrupt_all(pool: ProcessPoolExecutor, every: int) -> tuple[int, Failures]:
     """An exception from outside at each bytecode of each call: (how many runs, what was wrong)."""
-    total, failures = 0, []
+    total = 0
+    failures: Failures = []
     for scenario in interrupt.SCENARIOS:
         for durability in interrupt.DURABILITIES:
             began = time.monotonic()
             each = interrupt.moments(scenario, durability, every)
             wrongs = pool.map(interrupt.play, each, chunksize=4)
-            found = [(moment, wrong) for moment, wrong in zip(each, wrongs, strict=True) if wrong is not None]
+            found: Failures = [
+                (moment, wrong) for moment, wrong in zip(each, wrongs, strict=True) if wrong is not None
+            ]
             _tell(f"interrupted {scenario}, {durability}: {len(each)} bytecodes", began, found)
             total, failures = total + len(each), failures + found
     return total, failures

@@ -39,7 +39,7 @@ from replicad.store.directory.options_file import encode_options, read_options
 from replicad.store.manifest.file import load
 from replicad.store.table.file import open_table
 from replicad.store.wal.segment import SegmentHeader
-from replicad.types import DatabaseId, HistoryHash, Position
+from replicad.types import DatabaseId, HistoryHash, Position, Sequence
 from tests.fuzz import base, repair
 from tests.support.memory_directory import memory_directory
 from tests.support.memory_filesystem import Image, MemoryFileSystem
@@ -256,7 +256,7 @@ def _archived(data: bytes) -> None:
         data[64:], header.database_id, header.previous.epoch, end.sequence, header.previous.history_hash
     )
     if scan.frames:
-        end = Position(header.epoch, scan.last_sequence, HistoryHash(scan.history_hash))
+        end = Position(header.epoch, Sequence(scan.last_sequence), HistoryHash(scan.history_hash))
     each = LogObject(
         database_id=DatabaseId(header.database_id),
         first=type(end.sequence)(header.previous.sequence + 1),

@@ -20,7 +20,7 @@ from replicad.replication.wire.framing import PREFIX, encode_prefix
 from replicad.replication.wire.headers import decode_header
 from replicad.replication.wire.messages import MessageKind
 from tests.server.harness import RawClient, encode_request
-from tests.support.daemons import SMALL, Cluster, Daemon, follows
+from tests.support.daemons import SMALL, Cluster, Daemon, Tables, follows
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long
@@ -120,7 +120,7 @@ def test_many_unfinished_commands_share_one_budget(small: Daemon) -> None:
 
 def test_writes_that_wait_share_one_budget(cluster: Cluster) -> None:
     """A hundred clients write as much as they can to a primary that waits to hear who is primary."""
-    settings = {"clients": CLIENTS, "roles": {"when_alone": "wait"}}
+    settings: Tables = {"clients": CLIENTS, "roles": {"when_alone": "wait"}}
     primary, replica = cluster.primary(tables=settings).start(), cluster.replica().start()
     follows(replica, primary)
     replica.kill()

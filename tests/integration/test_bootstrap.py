@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_kills_of_both_sides_cost_a_window_each(cluster: Cluster) -> None:
     assert ratio <= 1.05
 
 
-def joining(cluster: Cluster, size_bytes: int, link: dict[str, object]) -> tuple[Daemon, Daemon, Proxy]:
+def joining(cluster: Cluster, size_bytes: int, link: Mapping[str, object]) -> tuple[Daemon, Daemon, Proxy]:
     """A primary with data, and a replica without, not started, behind a proxy."""
     primary = cluster.primary(tables={"link": link}).start()
     load(primary, size_bytes)

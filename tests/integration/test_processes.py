@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from replicad.cli.demonstration.processes import HOST
 from replicad.cli.main import main
 from replicad.replication.wire.messages import Hello, PositionClaim, encode
-from tests.support.daemons import HOST, Cluster, Daemon, follows
+from tests.support.daemons import Cluster, Daemon, follows
 from tests.support.waiting import eventually
 
 

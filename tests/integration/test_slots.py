@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.daemons import Cluster, Daemon, follows
+from tests.support.daemons import Cluster, Daemon, Tables, follows
 from tests.support.load import fill
 from tests.support.waiting import eventually
 
@@ -116,7 +116,7 @@ def test_dropping_a_slot(cluster: Cluster) -> None:
 def test_archived_log_is_tried_before_a_new_copy(cluster: Cluster, tmp_path: Path) -> None:
     """The slot let go and the log is gone: the replica reads what was archived, and streams from there."""
     archive = str(tmp_path / "archive")
-    tables = {
+    tables: Tables = {
         **FORGETFUL,
         "link": {"slot_log_bytes_max": 50_000},
         "backup": {"target": archive, "archive_log": True, "archive_seconds": 0.1},

@@ -16,7 +16,7 @@ import redis
 from replicad.cli.exits import DIFFERENT
 from replicad.options import Options
 from replicad.state import NodeState
-from tests.support.daemons import SMALL, Cluster, Daemon, follows, sequence_of
+from tests.support.daemons import SMALL, Cluster, Daemon, Tables, follows, sequence_of
 from tests.support.open_files import open_files
 from tests.support.tampering import flip_byte, tamper
 from tests.support.waiting import eventually
@@ -139,9 +139,14 @@ def test_a_mark_survives_restarts(cluster: Cluster, primary: Daemon) -> None:
         assert verify(primary, replica)[0] == 0
 
 
-QUIET = {"verification": {"interval_seconds": 0}}
-OFTEN = {"verification": {"interval_seconds": 0.3}, "store": {**SMALL["store"], "block_cache_bytes": 0}}
-TABLES = {"store": {**SMALL["store"], "block_cache_bytes": 0, "table_bytes": 65536, "compression": "none"}}
+QUIET: Tables = {"verification": {"interval_seconds": 0}}
+OFTEN: Tables = {
+    "verification": {"interval_seconds": 0.3},
+    "store": {**SMALL["store"], "block_cache_bytes": 0},
+}
+TABLES: Tables = {
+    "store": {**SMALL["store"], "block_cache_bytes": 0, "table_bytes": 65536, "compression": "none"}
+}
 """Many small tables, each read from the disk."""
 
 

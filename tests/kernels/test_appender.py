@@ -79,7 +79,7 @@ def test_a_time_that_nobody_judged_is_not_written() -> None:
         assert store.appender.put(b"k", b"v", 0, 0) is None
         assert store.appender.delete(b"k", 0, 0) is None
         assert store.appender.write([batch_of(b"k")], 0) is None
-        assert (store.file.content, store.frames.sequence, store.frames.pending_bytes) == (b"", 0, 0)
+        assert store.file.content == b"" and store.frames.sequence == store.frames.pending_bytes == 0
     store.appender.believe(7, 7, 3)
     assert store.appender.put(b"k", b"v", 0, 0) == (1, False)
     assert store.frames.commit_time_us == 4
@@ -94,7 +94,7 @@ def test_a_step_does_what_its_parts_do() -> None:
         assert store.memtable.entries == count, "inserted before it was in the log"
 
     expected = b""
-    for step, add in (
+    steps: list[tuple[Callable[[], tuple[int, ...] | None], Callable[[], int]]] = [
         (
             lambda: store.appender.put(b"a", b"value", 0, 3),
             lambda: other.frames.add_put(b"a", b"value", 0, 7, 3),
@@ -104,7 +104,8 @@ def test_a_step_does_what_its_parts_do() -> None:
             lambda: store.appender.write([batch_of(b"b", b"c")], 3),
             lambda: other.frames.add_batch(batch_of(b"b", b"c"), 7, 3),
         ),
-    ):
+    ]
+    for step, add in steps:
         done = step()
         assert done is not None and add() == done[-2]
         expected += other.frames.pending()
@@ -113,7 +114,7 @@ def test_a_step_does_what_its_parts_do() -> None:
         assert store.progress.appended == store.progress.visible == done[-2]
     assert store.frames.written == other.frames.written
     assert store.memtable.items() == other.memtable.items()
-    assert not store.lock._is_owned()
+    assert not store.lock._is_owned()  # type: ignore[attr-defined]
 
 
 def test_only_what_is_durable_is_visible_where_that_counts() -> None:
@@ -174,12 +175,12 @@ def test_a_check_that_raises_changes_nothing() -> None:
     store = Store()
 
     def refuse() -> None:
-        assert store.lock._is_owned()
+        assert store.lock._is_owned()  # type: ignore[attr-defined]
         raise KeyError("another value")
 
     with pytest.raises(KeyError):
         store.appender.write([batch_of(b"a")], 0, check=refuse)
-    assert not store.file.content and not store.lock._is_owned()
+    assert not store.file.content and not store.lock._is_owned()  # type: ignore[attr-defined]
 
 
 def test_a_bad_item_leaves_no_frame_of_those_before_it() -> None:

@@ -80,7 +80,13 @@ def test_the_last_python_reference_may_go_during_a_fetch() -> None:
     kept = [interrupted(cache)]
     views = [kernels.ReadView([], [kept[0].table], [])]
     cursor = views[0].scan(None, None, NEWEST)
-    kept[0].interrupt = lambda: (views.clear(), kept.clear(), gc.collect())
+
+    def drop_all() -> None:
+        views.clear()
+        kept.clear()
+        gc.collect()
+
+    kept[0].interrupt = drop_all
     del cache
     assert all_pairs(cursor) == PAIRS
 

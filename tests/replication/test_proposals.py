@@ -55,7 +55,9 @@ class Played:
         self.data = data
         self.ends: list[MemoryConnection] = []
         identity = Identity(b"R" * 16, b"r" * 16)
-        self.follower = Follower(Env(), identity, data, directory, self._dial, OPTIONS, lambda: None)
+        self.follower = Follower(
+            Env(), identity, data.as_data(), directory, self._dial, OPTIONS, lambda: None
+        )
         self.task = asyncio.create_task(self.follower.run())
 
     async def _dial(self) -> Connection:

@@ -10,6 +10,7 @@ import pytest
 
 from replicad.env.local import LocalFileSystem
 from replicad.errors import PoisonedError
+from replicad.replication.copy.copies import SourceCopy
 from replicad.replication.wire.identify import Identity, check_hello
 from replicad.replication.wire.messages import Ack, Hello, Message, PositionClaim, Refuse
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
@@ -195,7 +196,7 @@ async def test_a_bootstrap_resumes_with_the_files_it_has(tmp_path: Path) -> None
     async with running(replica, primary):
         await until(lambda: replica.follower.progress and replica.follower.progress.files == 2)
         (copy,) = [session.server and session.server.copy for session in primary.node.sessions.values()]
-        assert copy is not None
+        assert isinstance(copy, SourceCopy)
         primary.cut()
         await until(lambda: caught_up(replica, primary))
         assert len(data.installed) == 1

@@ -33,7 +33,7 @@ class Stream:
         self.primary_seen: list[int] = []
         at = replica.position.sequence
         self.sender = Sender(
-            primary,
+            primary.as_database(),
             self.left,
             options,
             sequence=at,
@@ -42,7 +42,10 @@ class Stream:
             now=time.monotonic,
         )
         self.receiver = Receiver(
-            replica, self.right, options, on_primary=lambda sequence, _: self.primary_seen.append(sequence)
+            replica.as_database(),
+            self.right,
+            options,
+            on_primary=lambda sequence, _: self.primary_seen.append(sequence),
         )
         self.sending = asyncio.create_task(self.sender.run())
         self.receiving = asyncio.create_task(self.receiver.run())
@@ -211,7 +214,13 @@ async def test_an_impossible_acknowledgement_ends_the_session(acks: list[Ack]) -
     left, right = pair()
     right.allow_payloads(1 << 20)
     sender = Sender(
-        primary, left, OPTIONS, sequence=0, durable=0, on_ack=lambda ack: None, now=time.monotonic
+        primary.as_database(),
+        left,
+        OPTIONS,
+        sequence=0,
+        durable=0,
+        on_ack=lambda ack: None,
+        now=time.monotonic,
     )
     task = asyncio.create_task(sender.run())
     await until(lambda: sender.sent == 3)
@@ -225,7 +234,7 @@ async def receive(replica: FakeStore, *messages: LogFrames) -> BaseException | N
     """Feeds messages to a receiver; how it ended, or None when it took them all."""
     left, right = pair()
     right.allow_payloads(1 << 20)
-    receiver = Receiver(replica, right, OPTIONS, on_primary=lambda sequence, clock: None)
+    receiver = Receiver(replica.as_database(), right, OPTIONS, on_primary=lambda sequence, clock: None)
     task = asyncio.create_task(receiver.run())
     for message in messages:
         left.send(message)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from replicad import BackupEngine, Options
 from replicad.backup.options import BackupEngineOptions
+from replicad.types import Operation
 from tests.crash.script import Families, Script, options
 from tests.support.memory_filesystem import MemoryFileSystem
 
@@ -26,7 +27,7 @@ class Subject:
     content: Families
     copied: Families
     """What the checkpoint and the backup hold."""
-    updates: list[tuple[int, list[object]]]
+    updates: list[tuple[int, list[Operation]]]
     """(first sequence number, operations) of the whole log."""
     backup: int
 
@@ -58,7 +59,7 @@ def subject() -> Subject:
     script.put(b"key-02", b"after the copies")
     script.run()
     updates = [
-        (update.first_sequence, list(update.batch.operations))
+        (int(update.first_sequence), list(update.batch.operations))
         for update in script.database.get_updates_since(1)
     ]
     script.close()

@@ -51,6 +51,9 @@ class FakeNode:
     async def follow(self, host: str, port: int) -> None:
         self.role, self.is_writable, self.primary_address = "replica", False, (host, port)
 
+    async def rejoin(self, host: str | None, port: int) -> str:
+        raise RoleRefused(f"nothing is at {host}:{port}")
+
     async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
         raise RoleRefused(f"nobody is {target}")
 
@@ -121,7 +124,11 @@ class RunningServer:
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         stopped = asyncio.Event()
-        self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
+
+        def stop() -> None:
+            loop.call_soon_threadsafe(stopped.set)
+
+        self._stop = stop
         self.server = RespServer(self.store, self.node, shutdown=self._count_shutdown, options=self._options)
         _, self.port = await self.server.start("127.0.0.1", 0)
         self._ready.set()

@@ -157,8 +157,8 @@ async def test_connections_have_a_limit_and_a_deadline() -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-    for each in (writer, *(writer for _, writer in half)):
-        each.close()
+    for open_writer in (writer, *(writer for _, writer in half)):
+        open_writer.close()
     listener.close()
     await runner.cleanup()
 

@@ -76,7 +76,8 @@ def test_walks_of_clients_that_left_do_not_go_on(start: StartServer) -> None:
     """What has not begun never does, what has stops soon; look-ups of others never stand behind walks."""
     server = start(threads_max=1)
     server.store.submit_many([(b"k", b"v")])
-    walking, gone, walks = threading.Event(), threading.Event(), []
+    walking, gone = threading.Event(), threading.Event()
+    walks: list[Mock] = []
 
     def endless(**_: object) -> Iterator[tuple[bytes, bytes]]:
         walking.set()

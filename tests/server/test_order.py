@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -132,6 +133,10 @@ def test_what_waits_for_exec_or_a_write_counts(start: StartServer, tmp_path: Pat
     """Watched keys and annotations are part of what a client may have buffered, and each costs the same
     however many there are."""
     server = start(open_database(tmp_path / "data", Options()), buffered_bytes_max=4_000_000)
+
+    def closed_one_more(before: int) -> bool:
+        return server.server.state.stats.closed_for_limits == before + 1
+
     for command in (b"WATCH key-%d\r\n", b'REPLICAD.LOGDATA "%d"\r\n'):
         closed = server.server.state.stats.closed_for_limits
         with server.connect() as raw:
@@ -141,7 +146,7 @@ def test_what_waits_for_exec_or_a_write_counts(start: StartServer, tmp_path: Pat
                     raw.read(b"+OK\r\n" * 1000)
                 except (ConnectionError, AssertionError):
                     break
-            wait_for(lambda closed=closed: server.server.state.stats.closed_for_limits == closed + 1)
+            wait_for(partial(closed_one_more, closed))
 
 
 def test_a_client_that_quits_and_does_not_read_is_closed(start: StartServer) -> None:

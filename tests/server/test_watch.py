@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,12 +29,13 @@ def other(server: RunningServer) -> Iterator[redis.Redis]:
 def test_a_change_makes_exec_answer_nil(server: RunningServer, other: redis.Redis) -> None:
     """Set, deleted, created, or set to what it was: each is a change; nothing of the batch is written."""
     other.mset({"set": "1", "deleted": "1", "same": "1", "quiet": "1"})
-    for key, change in [
+    changes: list[tuple[str, Callable[[], object]]] = [
         ("set", lambda: other.set("set", "2")),
         ("deleted", lambda: other.delete("deleted")),
         ("created", lambda: other.set("created", "1")),
         ("same", lambda: other.set("same", "1")),
-    ]:
+    ]
+    for key, change in changes:
         with server.connect() as raw:
             raw.command("WATCH", "quiet", key)
             raw.read(b"+OK\r\n")
@@ -45,12 +46,13 @@ def test_a_change_makes_exec_answer_nil(server: RunningServer, other: redis.Redi
 
 def test_what_was_created_and_deleted_is_a_change(server: RunningServer, other: redis.Redis) -> None:
     """In two steps, in one transaction and in one tick, flushed and compacted; deleting nothing is none."""
-    for key, change, broken in [
+    changes: list[tuple[str, Callable[[], object], bool]] = [
         ("steps", lambda: (other.set("steps", "1"), other.delete("steps")), True),
         ("atomic", lambda: other.pipeline().set("atomic", "1").delete("atomic").execute(), True),
         ("tick", lambda: other.pipeline(False).set("tick", "1").delete("tick").execute(), True),
         ("nothing", lambda: other.delete("nothing"), False),
-    ]:
+    ]
+    for key, change, broken in changes:
         with server.connect() as raw:
             raw.command("WATCH", key)
             raw.read(b"+OK\r\n")

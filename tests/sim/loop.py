@@ -96,7 +96,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """All there were: a coroutine that is forgotten would run its `finally`."""
         self._jobs: dict[int, tuple[object, deque[Callable[[], None]]]] = {}
         self.set_exception_handler(lambda loop, context: on_error(context))
-        self.set_task_factory(self._make_task)
+        self.set_task_factory(self._make_task)  # type: ignore[arg-type]
 
     # Time and order.
 
@@ -105,17 +105,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
         process = PROCESS.get()
         return self.now if process is None else process.local_time(self.now)
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         process = PROCESS.get()
         when = when if process is None else process.world_time(when)
-        return super().call_at(when, callback, *args, context=context)  # type: ignore[arg-type]
+        return super().call_at(when, callback, *args, context=context)
 
     def _run_once(self) -> None:
         ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
         timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
-        while timers and timers[0]._cancelled:  # type: ignore[attr-defined]
+        while timers and timers[0]._cancelled:
             heappop(timers)._scheduled = False  # type: ignore[attr-defined]
         self.rounds += 1
         self.now += STEP_SECONDS
@@ -134,7 +134,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if len(batch) > 1:
             self._draw.shuffle(batch)
         for handle in batch:
-            if handle._cancelled:  # type: ignore[attr-defined]
+            if handle._cancelled:
                 continue
             process: Process | None = handle._context.get(PROCESS)  # type: ignore[attr-defined]
             if process is not None:

@@ -347,15 +347,17 @@ class World:
                 if kind == DELETE and family == 0:
                     deletions[key] = max(deletions.get(key, 0), frame.position.sequence)
         for write in self.applications.acknowledged:
-            if (frame := frames.get(write.number)) is not None:
-                for kind, family, key, _ in frame.records:
+            if (written := frames.get(write.number)) is not None:
+                for kind, family, key, _ in written.records:
                     if kind == PUT and family == 0:
-                        puts.setdefault(key, []).append((write.at, write.number, frame))
+                        puts.setdefault(key, []).append((write.at, write.number, written))
         for shown in self.applications.shown:
             before = shown.at - limit * (1 + CLOCKS_APART) - AGE_SLACK_SECONDS
-            seen = None if shown.value is None else frames.get(number_of(shown.value))
-            at = deletions.get(shown.key, 0) if shown.value is None else seen and seen.position.sequence
-            if at is None:
+            if shown.value is None:
+                at = deletions.get(shown.key, 0)
+            elif (seen := frames.get(number_of(shown.value))) is not None:
+                at = seen.position.sequence
+            else:
                 continue  # Not durable anywhere, as may be under "async".
             for acknowledged_at, number, frame in puts.get(shown.key, ()):
                 # A promotion by force takes back what it takes back; within an epoch nothing is taken back.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,14 +104,14 @@ def test_a_write_while_the_clock_is_ahead_gets_the_true_time(tmp_path: Path, clo
     with open_with(clock, tmp_path / "db") as database:
         batch = replicad.WriteBatch()
         batch.put(b"b", b"v")
-        ways = [
+        ways: list[Callable[[], object]] = [
             lambda: database.put(b"a", b"v"),
             lambda: database.write(batch),
             lambda: database.delete(b"a"),
             lambda: database.create_family("f"),
             lambda: database.submit(batch),
         ]
-        expected = []
+        expected: list[int] = []
         for way in ways:
             jumps(clock, YEAR)
             way()

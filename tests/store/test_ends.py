@@ -16,6 +16,7 @@ import pytest
 import replicad
 from replicad import kernels
 from replicad.env import Env
+from replicad.env.filesystem import Bytes
 from replicad.errors import LockedError
 from replicad.store.copies.cut import Cut
 from replicad.store.database import Database, open_database
@@ -38,7 +39,7 @@ def test_an_interrupted_append_leaves_no_trace(tmp_path: Path, durability: Liter
     assert file is not None
     whole = file.write
 
-    def half(data: bytes) -> int:
+    def half(data: Bytes) -> int:
         whole(data[:20])
         raise KeyboardInterrupt
 

@@ -63,9 +63,10 @@ def test_families_come_and_go_when_it_is_visible(tmp_path: Path) -> None:
         assert database.get(b"a", family=old) == b"1"
         assert list(database.scan(family=old)) == [(b"a", b"1")]
         assert database.newest.get(b"a", family=new) is None
-        for read in (lambda: database.get(b"a", family=new), lambda: database.newest.get(b"a", family=old)):
-            with pytest.raises(replicad.NotFoundError):
-                read()
+        with pytest.raises(replicad.NotFoundError):
+            database.get(b"a", family=new)
+        with pytest.raises(replicad.NotFoundError):
+            database.newest.get(b"a", family=old)
         with pytest.raises(replicad.NotFoundError, match="was dropped"):
             database.submit_put(b"a", b"2", family=old)
         gate.open.set()

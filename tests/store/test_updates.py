@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def notes_of(updates: UpdateIterator) -> list[tuple[int, bytes]]:
 
 
 @pytest.fixture
-def db(tmp_path: Path):
+def db(tmp_path: Path) -> Iterator[replicad.Database]:
     with replicad.open(tmp_path / "db", small_options()) as database:
         yield database
 
@@ -192,7 +193,8 @@ def test_a_second_thread_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with replicad.open(tmp_path / "db", small_options(durability="sync")) as database:
         fill(database, 3)
         updates = database.get_updates_since(1)
-        reading, go_on, seen = threading.Event(), threading.Event(), []
+        reading, go_on = threading.Event(), threading.Event()
+        seen: list[int] = []
         read = LogCursor.next
 
         def slow(cursor: LogCursor, *arguments: Any) -> Any:

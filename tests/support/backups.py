@@ -9,6 +9,7 @@ from pathlib import Path
 
 from replicad import BackupEngine
 from replicad.backup.target import Target
+from replicad.env.filesystem import Bytes
 
 
 def brought_back(engine: BackupEngine, id: int, directory: Path) -> Path:
@@ -45,7 +46,7 @@ class WatchedTarget:
         self.before("read", name)
         return self.inner.read(name, offset, length)
 
-    def write(self, name: str, chunks: Iterable[bytes]) -> None:
+    def write(self, name: str, chunks: Iterable[Bytes]) -> None:
         self.before("write", name)
         self.inner.write(name, chunks)
 

@@ -6,8 +6,10 @@ import struct
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from replicad.store.ranges import Entries, RangeDigest, digest_ranges, list_entries, split
+from replicad.store.reading import Snapshot
 
 Pairs = Mapping[bytes, bytes]
 
@@ -52,17 +54,21 @@ class DictionaryContents:
     async def split(
         self, family: int, start: bytes, end: bytes | None, part_bytes: int, parts_max: int
     ) -> list[RangeDigest]:
-        parts = split(self._snapshot, family, start, end, part_bytes=part_bytes, parts_max=parts_max)
+        parts = split(self._as_snapshot(), family, start, end, part_bytes=part_bytes, parts_max=parts_max)
         return self._count("split", parts)
 
     async def digests(self, family: int, bounds: Sequence[bytes | None], bytes_max: int) -> list[RangeDigest]:
-        return self._count("digests", digest_ranges(self._snapshot, family, bounds, bytes_max=bytes_max))
+        return self._count("digests", digest_ranges(self._as_snapshot(), family, bounds, bytes_max=bytes_max))
 
     async def entries(self, family: int, start: bytes, end: bytes | None) -> Entries:
-        listed = list_entries(self._snapshot, family, start, end)
+        listed = list_entries(self._as_snapshot(), family, start, end)
         self.asked["entries"] += 1
         self.listed += len(listed.entries)
         return listed
+
+    def _as_snapshot(self) -> Snapshot:
+        """What the functions of `ranges` use of one is there."""
+        return cast(Snapshot, self._snapshot)
 
     def _count(self, what: str, parts: list[RangeDigest]) -> list[RangeDigest]:
         self.asked[what] += 1

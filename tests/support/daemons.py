@@ -19,7 +19,9 @@ from tests.support.waiting import eventually
 
 STOP_SECONDS = 20.0
 
-SMALL = {
+Tables = Mapping[str, Mapping[str, Any]]
+
+SMALL: Tables = {
     "store": {"memtable_bytes": 65536, "segment_bytes": 16384, "block_cache_bytes": 1 << 20},
     "link": {
         "heartbeat_seconds": 0.1,
@@ -31,8 +33,6 @@ SMALL = {
     },
 }
 """Everything small and quick, so that rotation, flushes and retries happen within a test."""
-
-Tables = Mapping[str, Mapping[str, Any]]
 
 
 class Daemon:

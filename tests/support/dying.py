@@ -18,8 +18,8 @@ def main() -> int:
         if here == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    replicad.daemon.roles.switchover.reached = reached
-    replicad.daemon.roles.takeover.reached = reached
+    for module in (replicad.daemon.roles.switchover, replicad.daemon.roles.takeover):
+        vars(module)["reached"] = reached
     return run(arguments)
 
 

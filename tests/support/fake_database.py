@@ -17,7 +17,7 @@ from replicad import kernels
 from replicad.errors import InvalidArgument, LogGoneError
 from replicad.options import Options
 from replicad.server.parts import part_of
-from replicad.types import Epoch, HistoryHash, Operation, OperationKind, Position
+from replicad.types import Epoch, FamilyId, HistoryHash, Operation, OperationKind, Position
 from replicad.types import Sequence as SequenceNumber
 
 Pairs = dict[bytes, bytes]
@@ -197,7 +197,7 @@ class FakeDatabase:
 
     def _append(self, batch: kernels.Batch) -> None:
         operations = [
-            Operation(OperationKind(kind), family, key, value)
+            Operation(OperationKind(kind), FamilyId(family), key, value)
             for kind, family, key, value in kernels.decode_batch(batch.data)
         ]
         for kind, _, key, value in operations:

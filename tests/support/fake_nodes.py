@@ -7,10 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from replicad.env import Env
 from replicad.replication.options import ReplicationOptions
-from replicad.replication.ports import LogArchive
+from replicad.replication.ports import LogArchive, ReplicaData
 from replicad.replication.primary.node import PrimaryNode
 from replicad.replication.primary.slots import Slots
 from replicad.replication.replica.follower import Follower
@@ -56,6 +57,10 @@ class FakeData:
     installed: list[list[str]] = field(default_factory=list)
     rewound: list[Position] = field(default_factory=list)
 
+    def as_data(self) -> ReplicaData:
+        """For a follower, which serves what stands here as its database."""
+        return cast(ReplicaData, self)
+
     def local_files(self) -> Mapping[bytes, Path]:
         return self.local
 
@@ -82,7 +87,7 @@ class Primary:
         self.node = PrimaryNode(
             Env(),
             self.identity,
-            store,
+            store.as_database(),
             Slots([], options.slot_limits),
             self.records,
             data_dir,
@@ -133,7 +138,7 @@ class Replica:
         self.follower = Follower(
             Env(),
             Identity(node, process),
-            data,
+            data.as_data(),
             data_dir,
             primary.dial,
             OPTIONS,

@@ -6,9 +6,12 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from replicad import kernels
 from replicad.errors import CorruptionError, DivergedError, GapError, LogGoneError
+from replicad.store.copies.checkpoint import CopyFile
+from replicad.store.database import Database
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
 
 ZERO = Position(Epoch(1), Sequence(0), HistoryHash(0))
@@ -23,17 +26,14 @@ class FakeChunk:
 
 
 @dataclass(frozen=True)
-class FakeFile:
-    name: str
-    size_bytes: int
-    sha256: bytes
-
-
-@dataclass(frozen=True)
 class FakeLogFile:
-    first_sequence: int
-    last_sequence: int
+    first_sequence: Sequence
+    last_sequence: Sequence
     size_bytes: int
+
+
+def log_file(first: int, last: int, size_bytes: int) -> FakeLogFile:
+    return FakeLogFile(Sequence(first), Sequence(last), size_bytes)
 
 
 @dataclass
@@ -95,6 +95,10 @@ class FakeStore:
         self.durable_position = self.position
         self.cursors: list[FakeCursor] = []
         self.applied_sizes: list[int] = []
+
+    def as_database(self) -> Database:
+        """For what takes the class itself: what replication uses of a database is here."""
+        return cast(Database, self)
 
     def cut_back(self, position: Position) -> bool:
         """Whether the tail after `position` was in the log only."""
@@ -175,7 +179,7 @@ class FakeStore:
 
     def get_sorted_wal_files(self) -> list[FakeLogFile]:
         return [
-            FakeLogFile(frame.before.sequence + 1, frame.after.sequence, len(frame.data))
+            log_file(frame.before.sequence + 1, frame.after.sequence, len(frame.data))
             for frame in self.frames
         ]
 
@@ -219,8 +223,8 @@ class FakeStore:
             self.notify()
 
 
-def list_files(directory: Path) -> list[FakeFile]:
+def list_files(directory: Path) -> list[CopyFile]:
     return [
-        FakeFile(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).digest())
+        CopyFile(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).digest())
         for path in sorted(directory.iterdir())
     ]

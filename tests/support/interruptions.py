@@ -15,7 +15,7 @@ from pathlib import Path
 import redis
 
 from replicad.cli.demonstration.processes import HOST
-from tests.support.daemons import Cluster, Daemon, follows
+from tests.support.daemons import Cluster, Daemon, Tables, follows
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
 
@@ -33,7 +33,7 @@ def load(primary: Daemon, size_bytes: int) -> None:
             pipeline.execute()
 
 
-def interrupt(cluster: Cluster, size_bytes: int, kills: int, tables: dict[str, dict[str, object]]) -> float:
+def interrupt(cluster: Cluster, size_bytes: int, kills: int, tables: Tables) -> float:
     """Bytes that the primary sent until the replica had its copy, over the bytes of the copy."""
     primary = cluster.primary(tables=tables).start()
     load(primary, size_bytes)

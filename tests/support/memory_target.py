@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from replicad.env.filesystem import Bytes
 from replicad.errors import NotFoundError
 
 
@@ -27,9 +28,9 @@ class MemoryTarget:
         data = self.objects[name]
         return data[offset:] if length is None else data[offset : offset + length]
 
-    def write(self, name: str, chunks: Iterable[bytes]) -> None:
+    def write(self, name: str, chunks: Iterable[Bytes]) -> None:
         self.on_call("write", name)
-        self.objects[name] = b"".join(chunks)
+        self.objects[name] = b"".join(bytes(chunk) for chunk in chunks)
 
     def delete(self, names: Iterable[str]) -> None:
         for name in names:

@@ -106,13 +106,13 @@ class _MortalFile(LocalAppendFile):
         super().__init__(path)
         self._fs = fs
 
-    def append(self, data: Bytes, /) -> None:
+    def append(self, data: Bytes, /) -> int:
         try:
             self._fs.step(self.path)
         except BaseException:
             super().append(data[: len(data) // 2])
             raise
-        super().append(data)
+        return super().append(data)
 
     def sync(self) -> None:
         self._fs.step(self.path)

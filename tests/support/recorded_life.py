@@ -13,7 +13,7 @@ from pathlib import Path
 import replicad.env.local as local
 from replicad import BackupEngine, WriteBatch
 from replicad.env import Env, LocalFileSystem
-from replicad.env.filesystem import Bytes
+from replicad.env.filesystem import Bytes, ReadFile
 from replicad.store.database import open_database
 from tests.support.stores import fill, small_options
 
@@ -49,7 +49,7 @@ class RecordedFileSystem(LocalFileSystem):
     def create(self, path: Path) -> RecordedAppendFile:
         return RecordedAppendFile(path)
 
-    def open(self, path: Path) -> local.LocalReadFile:
+    def open(self, path: Path) -> ReadFile:
         note("open", path)
         return super().open(path)
 

@@ -7,10 +7,12 @@ any later moment; actors may die; the target's clock may jump on by days, so tha
 
 from __future__ import annotations
 
+import builtins
 import random
 import threading
 from collections.abc import Callable, Iterable
 
+from replicad.env.filesystem import Bytes
 from replicad.errors import NotFoundError
 
 DAY_SECONDS = 24 * 3600.0
@@ -97,7 +99,7 @@ class Actor:
         data = self._world.objects[name]
         return data[offset:] if length is None else data[offset : offset + length]
 
-    def write(self, name: str, chunks: Iterable[bytes]) -> None:
+    def write(self, name: str, chunks: Iterable[Bytes]) -> None:
         data = b"".join(bytes(chunk) for chunk in chunks)
         self._request("write", name)
         self._change(name, lambda: self._world.put(name, data))
@@ -133,14 +135,14 @@ class World:
     def chance(self, probability: float) -> bool:
         return not self.calm and self.random.random() < probability
 
-    def bytes(self, count: int) -> bytes:
+    def bytes(self, count: int) -> builtins.bytes:
         """As `env`'s randomness, like `uniform`."""
         return self.random.randbytes(count)
 
     def uniform(self, low: float, high: float) -> float:
         return self.random.uniform(low, high)
 
-    def put(self, name: str, data: bytes) -> None:
+    def put(self, name: str, data: builtins.bytes) -> None:
         self.objects[name] = data
         self.written[name] = self.now
 

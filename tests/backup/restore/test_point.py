@@ -94,7 +94,9 @@ def test_a_time(history: History) -> None:
     history.write(40)
     history.engine.create_backup(history.database)
     history.write(100)
-    times = {update.position.sequence: update.commit_time for update in history.database.get_updates_since(1)}
+    times = {
+        int(update.position.sequence): update.commit_time for update in history.database.get_updates_since(1)
+    }
     for sequence in (50, 120):
         last = max(number for number, time in times.items() if time <= times[sequence])
         if last == sequence:
@@ -240,7 +242,7 @@ def test_a_time_where_times_stood_still_says_so(tmp_path: Path, object_bytes: in
 
         def write(count: int) -> None:
             for _ in range(count):
-                clock.wall += 1_000_000
+                clock.wall = clock.wall_us() + 1_000_000
                 database.put(b"k", b"%d" % clock.wall)
                 assert database.wait_durable(database.appended_sequence, 30)
                 archiver.step()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def fill_random(database: Database, count: int) -> None:
         database.put(b"key-%06d" % number, os.urandom(100))
 
 
-def engine_of(tmp_path: Path, **options: int) -> BackupEngine:
+def engine_of(tmp_path: Path, **options: Any) -> BackupEngine:
     return BackupEngine(tmp_path / "backups", BackupEngineOptions(sync=False, **options))
 
 
@@ -263,15 +264,15 @@ def test_a_failing_disk(tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / "copy", ignore_errors=True)
         shutil.copytree(tmp_path / "old", tmp_path / "copy")
         fs.on_append = fs.on_sync = fail
-        with BackupEngineReadOnly(tmp_path / "backups", env=Env(fs=fs)) as engine:
+        with BackupEngineReadOnly(tmp_path / "backups", env=Env(fs=fs)) as failing:
             try:
-                engine.restore_latest_backup(tmp_path / "copy")
+                failing.restore_latest_backup(tmp_path / "copy")
             except (OSError, replicad.StoreError):
                 failures += 1
                 fs.on_append = fs.on_sync = None
                 with replicad.open(tmp_path / "copy", read_only=True) as copy:
                     assert content(copy) in (before, expected)
-                engine.restore_latest_backup(tmp_path / "copy")
+                failing.restore_latest_backup(tmp_path / "copy")
         fs.on_append = fs.on_sync = None
         with replicad.open(tmp_path / "copy", read_only=True) as copy:
             assert content(copy) == expected

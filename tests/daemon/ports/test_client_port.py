@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import pytest
 
@@ -10,6 +11,8 @@ from replicad.daemon.addresses import Address
 from replicad.daemon.ports.client_port import ClientPort
 from replicad.env import SystemClock
 from replicad.server import ServerOptions
+from replicad.server.server import RespServer
+from replicad.store.database import Database
 from tests.server.harness import FakeNode
 from tests.support.fake_database import FakeDatabase
 from tests.support.programs import until
@@ -20,14 +23,14 @@ async def test_a_node_that_is_fenced_while_it_drains_acknowledges_nothing(in_the
     """A write that waits for the node's role when it is told to stop is answered as what it is."""
     store, node = FakeDatabase("sync"), FakeNode()
     port = ClientPort(Address("127.0.0.1", 0), lambda: node, ServerOptions(), SystemClock(), lambda: None)
-    await port.serve(store)
+    await port.serve(cast(Database, store))
     reader, writer = await asyncio.open_connection(*port.address)
     try:
         node.doubting = not in_the_log
         store.hold_sync()
         writer.write(b"SET k v\r\n")
         server = port._server
-        assert server is not None
+        assert isinstance(server, RespServer)
         await until(lambda: bool(server.state.committer.holding))
         if in_the_log:
             await until(lambda: store.appended_sequence == 1)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import replicad.daemon.roles.peers
-from replicad.daemon.roles.peers import PEERS_MAX, address_of
+from replicad.daemon.addresses import address_of
+from replicad.daemon.roles.peers import PEERS_MAX
 from replicad.replication.policy.roles import Standing
 from tests.support.programs import primary, replica_of, streams, until
 

@@ -13,6 +13,7 @@ import replicad.daemon.roles.switchover
 from replicad.daemon.addresses import Address
 from replicad.errors import DiskFullError, RoleRefused
 from replicad.replication.policy.roles import Standing
+from replicad.replication.wire.introduction import exchange
 from tests.support.programs import primary, replica_of, streams, until
 from tests.support.role_changes import failing_once, feeds, given_to, spawned_by
 
@@ -22,7 +23,6 @@ async def test_a_grant_that_is_answered_after_a_promotion_by_force_changes_nothi
 ) -> None:
     """A switchover's time is over, the old primary is promoted again, and only then the target answers: the
     node stays primary, and remembers to be it."""
-    exchange = replicad.daemon.roles.switchover.exchange
     sent, arrives = asyncio.Event(), asyncio.Event()
 
     async def late(host: str, port: int, message: Any, *, seconds: float) -> Any:

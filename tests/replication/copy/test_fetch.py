@@ -35,7 +35,7 @@ def fetching(tmp_path: Path) -> tuple[Fetcher, _Work, MemoryConnection, MemoryCo
         raise ConnectionRefusedError("nothing listens")
 
     fetcher = Fetcher(
-        env, replica, Identity(b"R" * 16, b"r" * 16), nobody, FakeData(), tmp_path, OPTIONS,
+        env, replica, Identity(b"R" * 16, b"r" * 16), nobody, FakeData().as_data(), tmp_path, OPTIONS,
         lambda: ZERO, lambda progress: None,
     )  # fmt: skip
     staging = Staging(env.fs, tmp_path, [ENTRY])

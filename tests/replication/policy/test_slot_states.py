@@ -19,9 +19,9 @@ from replicad.replication.policy.slot_states import (
     to_replace,
 )
 from replicad.state.records import Slot
-from tests.support.fake_store import FakeLogFile
+from tests.support.fake_store import log_file
 
-FILES = [FakeLogFile(101, 200, 1000), FakeLogFile(201, 300, 1000), FakeLogFile(301, 400, 1000)]
+FILES = [log_file(101, 200, 1000), log_file(201, 300, 1000), log_file(301, 400, 1000)]
 LOG = LogFacts(files=FILES, newest=400, flushed=300)
 
 WIDE = SlotLimits(log_bytes_max=9999)

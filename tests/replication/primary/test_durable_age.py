@@ -9,7 +9,7 @@ from tests.support.manual_clock import ManualClock
 
 def aged(*, auto_sync: bool) -> tuple[ManualClock, FakeStore, DurableAge]:
     clock, store = ManualClock(), FakeStore(auto_sync=auto_sync)
-    return clock, store, DurableAge(clock, store)
+    return clock, store, DurableAge(clock, store.as_database())
 
 
 def test_what_is_durable_before_it_is_shown_is_never_old() -> None:
@@ -53,7 +53,7 @@ def test_an_age_that_was_never_known_is_none() -> None:
     """What was there before it was looked at is not durable yet."""
     store = FakeStore(auto_sync=False)
     store.write(b"v")
-    age = DurableAge(ManualClock(), store)
+    age = DurableAge(ManualClock(), store.as_database())
     assert age.seconds() is None
     store.sync()
     assert age.seconds() == 0.0

@@ -26,7 +26,7 @@ async def test_absence_is_counted_by_no_wall_clock() -> None:
     )
     slots.hold(NODE, 0, 1)
     clock.wall = 1_700_000_000_000_000
-    upkeep = SlotUpkeep(Env(clock=clock), FakeStore(), slots, records)
+    upkeep = SlotUpkeep(Env(clock=clock), FakeStore().as_database(), slots, records)
     clock.wall *= 2
     await upkeep.tick()
     assert records.slots[NODE].idle_seconds == 0
@@ -42,7 +42,7 @@ async def test_a_slot_lets_go_also_while_nothing_can_be_saved(monkeypatch: pytes
     slots, store, records = Slots([], SlotLimits(log_bytes_max=1 << 30)), FakeStore(), FakeRecords()
     slots.hold(NODE, 0, 1)
     slots.begin_reading(NODE)
-    upkeep = SlotUpkeep(Env(), store, slots, records)
+    upkeep = SlotUpkeep(Env(), store.as_database(), slots, records)
 
     async def no_room(slot: Slot) -> None:
         raise DiskFullError("no room")

@@ -190,7 +190,9 @@ async def test_no_wall_clock_says_how_old_data_is(tmp_path: Path) -> None:
     clock, primary = ManualClock(), Primary(FakeStore(), tmp_path / "p")
     clock.wall = 1_700_000_000_000_000
     identity, data = Identity(b"R" * 16, b"r" * 16), FakeData(FakeStore())
-    follower = Follower(Env(clock=clock), identity, data, tmp_path / "r", primary.dial, OPTIONS, lambda: None)
+    follower = Follower(
+        Env(clock=clock), identity, data.as_data(), tmp_path / "r", primary.dial, OPTIONS, lambda: None
+    )
     task = asyncio.create_task(follower.run())
     async with running(primary):
         await until(lambda: follower.staleness_seconds == 0.0)

@@ -53,7 +53,7 @@ class Nodes:
         self.spent = 0
         self.answering = Answering(
             lambda: self.primary.marks,
-            lambda mark: self.primary.submit_mark(mark),
+            self._submit_mark,
             self.spend,
             self.damage.append,
         )
@@ -61,6 +61,9 @@ class Nodes:
 
     async def spend(self, size_bytes: int) -> None:
         self.spent += size_bytes
+
+    def _submit_mark(self, mark: Mark) -> None:
+        self.primary.submit_mark(mark)
 
     def open(self) -> None:
         self.replica = open_database(self.directory, self.options, role="replica")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -77,12 +78,16 @@ async def test_an_idle_replica_notices_at_once() -> None:
             await asyncio.wait_for(running.receiving, 5)
 
 
+def same_position(one: FakeStore, other: FakeStore) -> bool:
+    return one.position == other.position
+
+
 async def test_a_primary_notices_as_well() -> None:
     """A replica that says another hash, or more than was sent, is told so; what it had before is fine."""
     for wrong, error in ((0, DivergedError), (-1, DivergedError), (1, ProtocolError)):
         primary, replica = written([b"1"], [b"2"], [b"3"]), FakeStore()
         async with stream(primary, replica) as running:
-            await until(lambda r=replica, p=primary: r.position == p.position)
+            await until(partial(same_position, replica, primary))
             for frame in primary.frames:
                 running.right.send(Heartbeat(frame.after, 1))
             running.right.send(Heartbeat(position(0, 0, 0), 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,9 @@ def replace_all(db: Database) -> None:
 
 @pytest.mark.parametrize("reopen", [False, True])
 @pytest.mark.parametrize(("change", "rows"), [(remove_all, 0), (replace_all, 1000)])
-def test_what_a_snapshot_kept(tmp_path: Path, change, rows: int, reopen: bool) -> None:
+def test_what_a_snapshot_kept(
+    tmp_path: Path, change: Callable[[replicad.Database], None], rows: int, reopen: bool
+) -> None:
     """Old versions and deletions go when the snapshot is closed, also from the lowest level, also later."""
     db = replicad.open(tmp_path / "db", small_options())
     fill(db, 1000)

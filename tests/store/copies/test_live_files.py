@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import threading
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def copy_of(db: replicad.Database, live: replicad.LiveFiles, target: Path) -> Pa
 
 
 @pytest.fixture
-def db(tmp_path: Path):
+def db(tmp_path: Path) -> Iterator[replicad.Database]:
     with replicad.open(tmp_path / "db", small_options()) as database:
         yield database
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def db(tmp_path: Path, clock: ManualClock):
+def db(tmp_path: Path, clock: ManualClock) -> Iterator[replicad.Database]:
     options = small_options(log_retention_bytes=0)
     with open_database(tmp_path / "db", options, env=Env(clock=clock)) as database:
         yield database

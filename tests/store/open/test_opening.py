@@ -8,6 +8,7 @@ import pytest
 
 import replicad
 from replicad.env import Env, LocalFileSystem, ReadFile
+from replicad.env.local import LocalReadFile
 from replicad.errors import CorruptionError
 from replicad.store.database import open_database
 from replicad.store.open.opening import REPLAYED_SEGMENTS_MAX
@@ -23,21 +24,26 @@ class CountingFileSystem(LocalFileSystem):
         self.read: dict[str, int] = {}
 
     def open(self, path: Path) -> ReadFile:
-        return _CountedFile(super().open(path), self.read)
+        return _CountedFile(path, self.read)
 
 
-class _CountedFile:
-    def __init__(self, file: ReadFile, read: dict[str, int]) -> None:
-        self.path = file.path
-        self.size = file.size
-        self.close = file.close
-        self._file = file
+class _CountedFile(LocalReadFile):
+    def __init__(self, path: Path, read: dict[str, int]) -> None:
+        super().__init__(path)
         self._read = read
 
     def read(self, offset: int, length: int, /) -> bytes:
-        data = self._file.read(offset, length)
-        self._read[self.path.name] = self._read.get(self.path.name, 0) + len(data)
+        data = super().read(offset, length)
+        self._count(len(data))
         return data
+
+    def read_into(self, offset: int, buffer: memoryview, /) -> int:
+        count = super().read_into(offset, buffer)
+        self._count(count)
+        return count
+
+    def _count(self, size_bytes: int) -> None:
+        self._read[self.path.name] = self._read.get(self.path.name, 0) + size_bytes
 
 
 def made(path: Path, count: int = 2000) -> Path:

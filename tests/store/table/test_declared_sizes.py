@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from replicad.env.filesystem import FileStamp
 from replicad.errors import CorruptionError
 from replicad.store.table.file import BlockReader
 from replicad.store.table.format import BlockHandle, open_block, seal_block
@@ -26,6 +27,14 @@ class WatchedFile:
         assert 0 <= offset < 1 << 63
         self.asked = max(self.asked, length)
         return self._content[offset : offset + length]
+
+    def read_into(self, offset: int, buffer: memoryview, /) -> int:
+        data = self.read(offset, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def stamp(self) -> FileStamp:
+        return FileStamp(0, 0, len(self._content), 0, 0)
 
     def size(self) -> int:
         return len(self._content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.support.stores import small_options
 
 
 @pytest.fixture
-def db(tmp_path: Path):
+def db(tmp_path: Path) -> Iterator[replicad.Database]:
     with replicad.open(tmp_path / "db", small_options()) as database:
         yield database
 
@@ -143,12 +144,12 @@ def test_what_is_not_durable_yet_counts(tmp_path: Path) -> None:
 def test_iterables_that_use_the_database(db: replicad.Database) -> None:
     """Batches and conditions may come from generators that read or write: they run before the write lock."""
 
-    def items():
+    def items() -> Iterator[tuple[bytes, bytes]]:
         for name in (b"a", b"b"):
             db.put(b"asked", name)
             yield name, b"%d" % db.position.sequence
 
-    def conditions():
+    def conditions() -> Iterator[tuple[bytes, bytes | None]]:
         yield b"a", db.get(b"a") if db.position.sequence else None
 
     def write() -> None:

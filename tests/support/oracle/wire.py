@@ -37,7 +37,7 @@ def decode_messages(data: bytes) -> list[WireMessage]:
 
 
 def encode_message(message: WireMessage) -> bytes:
-    header = msgpack.packb(message.header)
+    header: bytes = msgpack.packb(message.header)
     rest = (
         bytes([message.kind, 0])
         + len(header).to_bytes(2, "little")
