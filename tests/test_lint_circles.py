@@ -42,11 +42,13 @@ def breaches(tmp_path: Path, files: dict[str, str]) -> list[str]:
         ({"store/a.py": "class A: ...\n", "cli/b.py": "class A: ...\n"}, "class A is defined twice"),
     ],
 )
-def test_what_is_found(tmp_path: Path, files: dict[str, str], found: str) -> None:
+def test_circles_and_names_of_two_classes_are_found(
+    tmp_path: Path, files: dict[str, str], found: str
+) -> None:
     """Circles of modules and of rooms, hidden ones too, and names that two classes have."""
     said = breaches(tmp_path, files)
     assert any(found in line for line in said) if found else said == []
 
 
-def test_this_repository() -> None:
+def test_this_repository_has_no_circle_but_the_known_ones() -> None:
     assert check(Path(__file__).resolve().parent.parent / "replicad") == []

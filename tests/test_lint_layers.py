@@ -28,7 +28,7 @@ def breaches(tmp_path: Path, name: str, source: str) -> list[str]:
         ("env/filesystem.py", "import os\nos.open('x', 0)\nopen('x')\n"),
     ],
 )
-def test_downward(tmp_path: Path, name: str, source: str) -> None:
+def test_imports_of_lower_layers_are_in_order(tmp_path: Path, name: str, source: str) -> None:
     """Imports of lower layers, and env reaching the machine, are in order."""
     assert breaches(tmp_path, name, source) == []
 
@@ -48,11 +48,13 @@ def test_downward(tmp_path: Path, name: str, source: str) -> None:
         ("misc.py", "", "'misc' has no place in the order"),
     ],
 )
-def test_breach(tmp_path: Path, name: str, source: str, reason: str) -> None:
+def test_an_import_upwards_or_sideways_is_reported(
+    tmp_path: Path, name: str, source: str, reason: str
+) -> None:
     """An import upwards or sideways, or a door that belongs to another part, is reported."""
     assert any(reason in breach for breach in breaches(tmp_path, name, source))
 
 
-def test_repository() -> None:
+def test_every_file_of_the_package_keeps_the_order() -> None:
     """Every file of the package keeps the order."""
     assert check(Path(__file__).resolve().parent.parent / "replicad") == []

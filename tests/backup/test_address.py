@@ -41,13 +41,13 @@ MEANINGLESS = {
 
 
 @pytest.mark.parametrize("where", MEANT)
-def test_what_is_meant(where: str) -> None:
+def test_a_directory_or_a_url_is_written_in_one_way(where: str) -> None:
     """A directory or a URL, written in one way."""
     assert parse_target(where) == MEANT[where]
 
 
 @pytest.mark.parametrize("where", MEANINGLESS)
-def test_what_means_nothing(where: str) -> None:
+def test_an_address_that_means_nothing_is_refused(where: str) -> None:
     """It is refused, with what to write instead, by whoever is given it."""
     for refuse in (parse_target, check_for_node, check_outlives):
         with pytest.raises(ConfigError, match=MEANINGLESS[where]):

@@ -49,7 +49,7 @@ def test_names_that_can_be_restored_together(names: list[str]) -> None:
 
 @pytest.mark.parametrize(("names", "words"), APART)
 @pytest.mark.parametrize("turned", [False, True])
-def test_names_that_cannot(names: list[str], words: str, turned: bool) -> None:
+def test_names_that_a_file_system_refuses_are_named(names: list[str], words: str, turned: bool) -> None:
     """The first that some file system refuses, or takes for another one, is named."""
     with pytest.raises(InvalidArgument) as caught:
         check_names(["other", *names] if not turned else [*names, "other"])

@@ -205,7 +205,7 @@ def test_deleting_one_frees_what_only_it_has(database: Database, engine: BackupE
         engine.delete_backup(2)
 
 
-def test_destroy_old_data(database: Database, engine: BackupEngine) -> None:
+def test_destroy_old_data_leaves_no_backup_and_ids_go_on(database: Database, engine: BackupEngine) -> None:
     """Opening with it leaves no backup and no file; ids go on."""
     engine.create_backup(database)
     fresh = BackupEngine(engine.target, BackupEngineOptions(destroy_old_data=True))
@@ -327,7 +327,7 @@ def test_a_closed_engine_says_so(database: Database, engine: BackupEngine) -> No
 
 
 @pytest.mark.parametrize("url", ["memory", "file"])
-def test_behind_a_url(database: Database, tmp_path: Path, url: str) -> None:
+def test_a_target_behind_a_url_does_the_same(database: Database, tmp_path: Path, url: str) -> None:
     """The same at a target that fsspec opens."""
     where = f"memory://{tmp_path.name}" if url == "memory" else f"file://{tmp_path}/remote"
     with BackupEngine(where) as engine:

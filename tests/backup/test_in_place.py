@@ -17,7 +17,7 @@ from tests.support.stores import fill, small_options
 
 
 @pytest.mark.parametrize("kind", ["directory", "memory", "fsspec"])
-def test_open_in_place(tmp_path: Path, kind: str) -> None:
+def test_every_backup_opens_in_place_with_its_own_content(tmp_path: Path, kind: str) -> None:
     """Every backup opens with its own content, log tail and families included, and nothing is written."""
     targets: dict[str, str | Path | Target] = {
         "directory": tmp_path / "target",

@@ -18,7 +18,7 @@ from tests.support.manual_clock import ManualClock
 
 
 @pytest.mark.parametrize("rate", [0, -1])
-def test_impossible_rates(rate: float) -> None:
+def test_impossible_rates_are_refused_wherever_they_are_given(rate: float) -> None:
     """They are refused wherever they are given."""
     with pytest.raises(replicad.InvalidArgument):
         ThreadRateLimiter(ManualClock()).bytes_per_second = rate

@@ -55,7 +55,7 @@ def test_every_method_has_a_test_and_a_line_in_the_page() -> None:
     assert {name for name in methods() if not re.search(rf"`{name}\b", page)} == set()
 
 
-def test_create_backup(engine: BackupEngine, db: Database) -> None:
+def test_create_backup_copies_what_the_target_lacks(engine: BackupEngine, db: Database) -> None:
     """Copies what the target lacks; metadata comes along; ids increase."""
     first = engine.create_backup(db, flush_before_backup=True, metadata=b"nightly")
     fill(db, 10, start=300)
@@ -65,7 +65,7 @@ def test_create_backup(engine: BackupEngine, db: Database) -> None:
     assert 0 < second.copied_bytes < second.size_bytes
 
 
-def test_stop_backup(engine: BackupEngine, db: Database) -> None:
+def test_stop_backup_ends_the_backup_that_runs(engine: BackupEngine, db: Database) -> None:
     """Ends the backup that runs, in another thread too, and the engine makes the next one."""
     with pytest.raises(StoppedError):
         engine.create_backup(db, flush_before_backup=True, progress=lambda progress: engine.stop_backup())
@@ -90,7 +90,7 @@ def test_stop_backup(engine: BackupEngine, db: Database) -> None:
     assert engine.verify_backups(checksums=True).ok
 
 
-def test_get_backup_info(engine: BackupEngine, db: Database) -> None:
+def test_get_backup_info_says_everything_about_each_backup(engine: BackupEngine, db: Database) -> None:
     """Everything about each backup, the exact position too; the sizes are those of the target."""
     made = [engine.create_backup(db) for _ in range(2)]
     assert [info.id for info in engine.get_backup_info()] == [1, 2]
@@ -108,7 +108,7 @@ def test_get_latest_backup_info(engine: BackupEngine, db: Database) -> None:
     assert latest.id == last.id
 
 
-def test_get_backup(engine: BackupEngine, db: Database) -> None:
+def test_get_backup_names_every_file_with_its_digest(engine: BackupEngine, db: Database) -> None:
     """The files of a backup, each with name, size and digest."""
     info = engine.create_backup(db)
     meta = engine.get_backup(info.id)
@@ -118,7 +118,7 @@ def test_get_backup(engine: BackupEngine, db: Database) -> None:
         engine.get_backup(9)
 
 
-def test_get_corrupted_backups(engine: BackupEngine, db: Database) -> None:
+def test_get_corrupted_backups_names_them_with_the_reason(engine: BackupEngine, db: Database) -> None:
     """A backup whose meta is damaged is named with the reason, and the others are listed as ever."""
     engine.create_backup(db)
     engine.create_backup(db)
@@ -128,7 +128,9 @@ def test_get_corrupted_backups(engine: BackupEngine, db: Database) -> None:
     assert [info.id for info in engine.get_backup_info()] == [2]
 
 
-def test_verify_backup(engine: BackupEngine, db: Database) -> None:
+def test_verify_backup_finds_wrong_sizes_and_with_checksums_wrong_contents(
+    engine: BackupEngine, db: Database
+) -> None:
     """Sizes always, also after reopening; contents with checksums."""
     engine.create_backup(db, flush_before_backup=True)
     name = next(iter(engine.target.list("shared_checksum/")))
@@ -140,7 +142,7 @@ def test_verify_backup(engine: BackupEngine, db: Database) -> None:
     assert not BackupEngine(engine.target).verify_backup(1).ok
 
 
-def test_verify_backups(engine: BackupEngine, db: Database) -> None:
+def test_verify_backups_names_all_that_a_damaged_table_breaks(engine: BackupEngine, db: Database) -> None:
     """Damage to one shared table names every backup that it breaks."""
     for _ in range(3):
         engine.create_backup(db, flush_before_backup=True)
@@ -148,7 +150,7 @@ def test_verify_backups(engine: BackupEngine, db: Database) -> None:
     assert engine.verify_backups().broken == (1, 2, 3)
 
 
-def test_verify_log(engine: BackupEngine, db: Database) -> None:
+def test_verify_log_finds_a_gap_in_the_archived_log(engine: BackupEngine, db: Database) -> None:
     """The archived log of each database is whole from its oldest backup on."""
     archive(engine, db)
     engine.create_backup(db)
@@ -159,7 +161,7 @@ def test_verify_log(engine: BackupEngine, db: Database) -> None:
     assert check.end == db.position
 
 
-def test_has_base(engine: BackupEngine, db: Database) -> None:
+def test_log_has_no_base_until_there_is_a_backup_before_it(engine: BackupEngine, db: Database) -> None:
     """Nothing of it can be restored, until there is a backup that it goes on from."""
     archive(engine, db)
     (check,) = engine.verify_log()
@@ -173,7 +175,7 @@ def test_has_base(engine: BackupEngine, db: Database) -> None:
     assert engine.has_base(db.database_id)
 
 
-def test_restore_backup(engine: BackupEngine, db: Database, tmp_path: Path) -> None:
+def test_restore_backup_restores_one_by_its_id(engine: BackupEngine, db: Database, tmp_path: Path) -> None:
     """One backup, by id."""
     engine.create_backup(db)
     expected = dict(db.scan())
@@ -184,7 +186,9 @@ def test_restore_backup(engine: BackupEngine, db: Database, tmp_path: Path) -> N
         assert dict(restored.scan()) == expected
 
 
-def test_restore_latest_backup(engine: BackupEngine, db: Database, tmp_path: Path) -> None:
+def test_restore_latest_backup_takes_the_newest_that_can_be_read(
+    engine: BackupEngine, db: Database, tmp_path: Path
+) -> None:
     """The newest that can be read."""
     engine.create_backup(db)
     expected = dict(db.scan())
@@ -196,7 +200,9 @@ def test_restore_latest_backup(engine: BackupEngine, db: Database, tmp_path: Pat
         assert dict(restored.scan()) == expected
 
 
-def test_restore_to(engine: BackupEngine, db: Database, tmp_path: Path) -> None:
+def test_restore_to_ends_at_exactly_one_sequence_number(
+    engine: BackupEngine, db: Database, tmp_path: Path
+) -> None:
     """A backup and the log after it, to exactly one sequence number."""
     engine.create_backup(db)
     fill(db, 10, start=900)
@@ -205,7 +211,7 @@ def test_restore_to(engine: BackupEngine, db: Database, tmp_path: Path) -> None:
     assert report.position == db.position_at(305)
 
 
-def test_open_backup(engine: BackupEngine, db: Database) -> None:
+def test_open_backup_reads_a_backup_where_it_lies(engine: BackupEngine, db: Database) -> None:
     """Reads a backup where it lies."""
     engine.create_backup(db)
     expected = dict(db.scan())
@@ -214,7 +220,7 @@ def test_open_backup(engine: BackupEngine, db: Database) -> None:
         assert dict(then.scan()) == expected
 
 
-def test_delete_backup(engine: BackupEngine, db: Database) -> None:
+def test_delete_backup_removes_the_files_that_only_it_needs(engine: BackupEngine, db: Database) -> None:
     """The files that only it needs go with it."""
     engine.create_backup(db, flush_before_backup=True)
     fill(db, 300)
@@ -226,7 +232,7 @@ def test_delete_backup(engine: BackupEngine, db: Database) -> None:
     assert engine.verify_backups(checksums=True).ok
 
 
-def test_delete_backups(engine: BackupEngine, db: Database) -> None:
+def test_delete_backups_removes_several_or_none_of_them(engine: BackupEngine, db: Database) -> None:
     """Several at once, or none of them when one is not there."""
     for _ in range(3):
         engine.create_backup(db)
@@ -236,7 +242,7 @@ def test_delete_backups(engine: BackupEngine, db: Database) -> None:
     assert [info.id for info in engine.get_backup_info()] == [2]
 
 
-def test_purge_old_backups(engine: BackupEngine, db: Database) -> None:
+def test_purge_old_backups_keeps_the_newest(engine: BackupEngine, db: Database) -> None:
     """All but the newest N go; ids are not used again."""
     for _ in range(4):
         engine.create_backup(db)
@@ -245,7 +251,7 @@ def test_purge_old_backups(engine: BackupEngine, db: Database) -> None:
     assert engine.create_backup(db).id == 5
 
 
-def test_purge_log(engine: BackupEngine, db: Database) -> None:
+def test_purge_log_removes_log_from_before_the_backups_that_stay(engine: BackupEngine, db: Database) -> None:
     """Archived log before the backups that stay goes."""
     archive(engine, db)
     engine.create_backup(db)
@@ -256,14 +262,14 @@ def test_purge_log(engine: BackupEngine, db: Database) -> None:
     assert (check.ok, check.base) == (True, 1)
 
 
-def test_delete_log(engine: BackupEngine, db: Database) -> None:
+def test_delete_log_removes_all_log_of_a_database_without_backups(engine: BackupEngine, db: Database) -> None:
     """The log of a database without backups goes, all of it."""
     archive(engine, db)
     assert engine.delete_log(db.database_id) > 0
     assert engine.target.list("log/") == {}
 
 
-def test_garbage_collect(engine: BackupEngine, db: Database) -> None:
+def test_garbage_collect_removes_what_no_backup_needs(engine: BackupEngine, db: Database) -> None:
     """What no backup needs goes; what one needs stays."""
     engine.create_backup(db, flush_before_backup=True)
     engine.target.write("private/7/MANIFEST-000001", [b"of a backup that died"])
@@ -271,7 +277,7 @@ def test_garbage_collect(engine: BackupEngine, db: Database) -> None:
     assert engine.verify_backups(checksums=True).ok
 
 
-def test_close(tmp_path: Path, db: Database) -> None:
+def test_a_closed_engine_refuses_everything(tmp_path: Path, db: Database) -> None:
     """A closed engine refuses everything."""
     engine = BackupEngineReadOnly(tmp_path / "backups")
     engine.close()
@@ -281,7 +287,9 @@ def test_close(tmp_path: Path, db: Database) -> None:
         engine.verify_log()
 
 
-def test_read_only(engine: BackupEngine, db: Database, tmp_path: Path) -> None:
+def test_a_read_only_engine_leaves_the_target_as_it_is(
+    engine: BackupEngine, db: Database, tmp_path: Path
+) -> None:
     """BackupEngineReadOnly lists, verifies, opens and restores, and leaves the target as it is."""
     engine.create_backup(db)
     before = engine.target.list("")

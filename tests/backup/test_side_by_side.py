@@ -225,7 +225,9 @@ print(json.dumps(ids))
 
 
 @pytest.mark.parametrize("purging", ["purging", "keeping"])
-def test_two_processes(checkpoints: tuple[Path, Path], tmp_path: Path, purging: str) -> None:
+def test_two_processes_back_up_to_one_target_at_once(
+    checkpoints: tuple[Path, Path], tmp_path: Path, purging: str
+) -> None:
     """Two processes back up to one target at once, and all that is left is whole."""
     root = tmp_path / "backups"
     processes = [

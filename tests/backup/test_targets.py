@@ -55,7 +55,7 @@ def test_what_was_written_is_there(target: Target) -> None:
     assert (target.size("meta/1.json"), target.size("meta/2.json")) == (7, None)
 
 
-def test_a_write_replaces(target: Target) -> None:
+def test_a_second_write_takes_the_place_of_the_first(target: Target) -> None:
     """The second content takes the place of the first."""
     target.write("meta/catalog.json", [b"a longer one"])
     target.write("meta/catalog.json", [b"new"])

@@ -38,7 +38,7 @@ def names_of(engine: BackupEngine, *ids: int) -> set[str]:
     }
 
 
-def test_whole_backups(three: BackupEngine) -> None:
+def test_whole_backups_verify_and_shared_files_count_once(three: BackupEngine) -> None:
     """Nothing is wrong, and shared files are counted once."""
     seen: list[Progress] = []
     found = three.verify_backups(checksums=True, progress=seen.append)
@@ -61,7 +61,7 @@ def test_any_file_cut_short(three: BackupEngine, which: int) -> None:
     assert (problem.name, problem.expected, problem.got) == (name, size, size - 1)
 
 
-def test_a_missing_file(three: BackupEngine) -> None:
+def test_a_missing_file_breaks_its_backup_and_no_other(three: BackupEngine) -> None:
     """It breaks its backup, and no other."""
     name = sorted(names_of(three, 2))[0]
     path_of(three, name).unlink()
@@ -87,7 +87,7 @@ def test_changed_content_needs_checksums(three: BackupEngine) -> None:
     assert [(problem.name, problem.backups) for problem in found.problems] == [(name, (2, 3))]
 
 
-def test_a_damaged_meta(three: BackupEngine) -> None:
+def test_a_damaged_meta_is_a_problem_of_its_backup(three: BackupEngine) -> None:
     """It is a problem of its backup; the others are listed, verified and purged as before."""
     path = path_of(three, "meta/2.json")
     data = bytearray(path.read_bytes())
@@ -116,7 +116,7 @@ def test_the_report_is_for_machines(three: BackupEngine) -> None:
     assert report["problems"][0]["reason"] == "the file is missing"
 
 
-def test_an_unknown_backup(three: BackupEngine) -> None:
+def test_an_unknown_backup_is_not_taken_for_a_whole_one(three: BackupEngine) -> None:
     """It is not taken for a whole one."""
     with pytest.raises(replicad.NotFoundError):
         three.verify_backup(9)

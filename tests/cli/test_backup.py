@@ -100,7 +100,7 @@ def test_a_backup_leaves_the_source_what_it_is(run: Run, target: Path, tmp_path:
     assert {backup["database_id"] for backup in listed} == {id.hex()}
 
 
-def test_verify(run: Run, target: Path) -> None:
+def test_verify_names_every_backup_that_damage_breaks(run: Run, target: Path) -> None:
     """Damage ends verification with 1 and names every backup that it breaks."""
     code, out, err = run("backup", "verify", target)
     assert (code, err) == (OK, "")
@@ -131,7 +131,9 @@ def test_an_unreadable_latest_backup_is_told(run: Run, target: Path, tmp_path: P
     assert json.loads(run("backup", "verify", target, "--json").out)["broken"] == [2]
 
 
-def test_restore(run: Run, target: Path, tmp_path: Path) -> None:
+def test_restore_takes_an_id_or_the_latest_and_refuses_a_directory_in_use(
+    run: Run, target: Path, tmp_path: Path
+) -> None:
     """By id or the latest; a dry run changes nothing; a directory in use is refused with its holder."""
     code, out, _ = run("backup", "restore", target, tmp_path / "new", "--id", 1, "--dry-run")
     assert code == OK
@@ -250,14 +252,14 @@ def test_what_cannot_be_meant(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "verb", ["create", "list", "show", "verify", "restore", "delete", "purge", "delete-log", "gc"]
 )
-def test_help_teaches(run: Run, verb: str) -> None:
+def test_every_verb_of_backup_shows_an_example(run: Run, verb: str) -> None:
     """Every verb's help has an example that can be typed."""
     code, out, _ = run("backup", verb, "--help")
     assert code == OK
     assert f"replicad backup {verb} " in out.split("Example")[1]
 
 
-def test_values() -> None:
+def test_rates_spans_and_times_are_read_strictly() -> None:
     """Rates, spans and times are read strictly."""
     assert [parse_rate(text) for text in (None, "500", "20M", "1.5KiB")] == [None, 500, 20 << 20, 1536]
     assert [parse_span(text) for text in (None, "90s", "36h", "1.5d")] == [None, 90, 129_600, 129_600]

@@ -26,7 +26,7 @@ from replicad.cli.exits import BAD_CONFIGURATION, USAGE
         (["replica", "--data", "d", "--primary", "nonsense"], "'--primary': 'nonsense' is not HOST:PORT"),
     ],
 )
-def test_bad_flags(
+def test_a_bad_or_missing_flag_is_named(
     run: Callable[..., tuple[int, str, str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -51,7 +51,7 @@ def test_bad_flags(
         ("data = 'd'\n[store]\ndurability = 'maybe'", "durability"),
     ],
 )
-def test_bad_configuration(
+def test_a_bad_configuration_is_one_line_that_names_the_key(
     run: Callable[..., tuple[int, str, str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

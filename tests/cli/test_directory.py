@@ -17,7 +17,7 @@ from tests.cli.conftest import RECORDS, Outcome, fill
 Run = Callable[..., Outcome]
 
 
-def test_digest(run: Run, filled: Path) -> None:
+def test_the_digest_of_a_directory_is_that_of_its_database(run: Run, filled: Path) -> None:
     """The digest of a directory is that of the database in it, at its sequence number."""
     with replicad.open(filled, read_only=True) as database:
         sequence, digest = database.digest()
@@ -26,7 +26,7 @@ def test_digest(run: Run, filled: Path) -> None:
     assert json.loads(out) == {"node": str(filled), "sequence": sequence, "digest": digest}
 
 
-def test_updates(run: Run, filled: Path) -> None:
+def test_updates_shows_every_batch_from_there_on_with_its_annotation(run: Run, filled: Path) -> None:
     """Every batch from N on is shown in order with its annotation."""
     _, out, _ = run("updates", filled, "--since", 101, "--json")
     batches = [json.loads(line) for line in out.splitlines()]
@@ -53,7 +53,7 @@ def test_updates_since_a_time(run: Run, filled: Path) -> None:
     assert run("updates", filled, "--since-time", "2026-01-01", "--since", 1).code == USAGE
 
 
-def test_follow(run: Run, tmp_path: Path) -> None:
+def test_following_a_directory_shows_what_its_daemon_writes(run: Run, tmp_path: Path) -> None:
     """Following a directory shows what its daemon writes meanwhile."""
     with replicad.open(tmp_path / "db") as database:
         database.put(b"first", b"1")
@@ -65,7 +65,7 @@ def test_follow(run: Run, tmp_path: Path) -> None:
     assert [line.split()[1] for line in out.splitlines() if "put" in line] == ["first", "second"]
 
 
-def test_log_elsewhere(run: Run, tmp_path: Path) -> None:
+def test_a_directory_whose_log_is_elsewhere_is_read_and_copied(run: Run, tmp_path: Path) -> None:
     """A directory whose log is elsewhere is read, and copied, with the options it was opened with."""
     options = replicad.Options(wal_dir=tmp_path / "log", block_bytes=2048)
     with replicad.open(tmp_path / "db", options) as database:
@@ -77,7 +77,7 @@ def test_log_elsewhere(run: Run, tmp_path: Path) -> None:
     assert replicad.load_latest_options(tmp_path / "db") == (options, {})
 
 
-def test_status(run: Run, filled: Path) -> None:
+def test_status_of_a_directory_without_a_daemon_is_what_its_manifest_holds(run: Run, filled: Path) -> None:
     """A directory without a daemon says what its manifest holds."""
     code, out, _ = run("status", filled, "--json")
     (document,) = json.loads(out)
@@ -111,7 +111,7 @@ def test_status_of_a_node(run: Run, tmp_path: Path) -> None:
     assert "streaming" in out
 
 
-def test_nothing_there(run: Run, tmp_path: Path) -> None:
+def test_a_directory_without_a_database_is_an_error_for_every_verb(run: Run, tmp_path: Path) -> None:
     """A directory that is no database is an error that says so, for every verb."""
     for verb in ("status", "digest", "updates"):
         code, _, err = run(verb, tmp_path)
@@ -120,7 +120,7 @@ def test_nothing_there(run: Run, tmp_path: Path) -> None:
         assert err.count("\n") == 1
 
 
-def test_checkpoint_and_verify(run: Run, tmp_path: Path) -> None:
+def test_a_checkpoint_is_equal_to_its_origin_until_the_next_write(run: Run, tmp_path: Path) -> None:
     """A checkpoint is equal to its origin; one more write makes them incomparable or different."""
     origin, copy = fill(tmp_path / "origin", 50), tmp_path / "copy"
     code, out, _ = run("checkpoint", origin, copy)
@@ -140,7 +140,7 @@ def test_a_checkpoint_leaves_the_directory_its_identity(run: Run, tmp_path: Path
         assert database.database_id == id
 
 
-def test_first_difference(run: Run, tmp_path: Path) -> None:
+def test_the_lowest_key_that_differs_is_named(run: Run, tmp_path: Path) -> None:
     """Nodes that differ are exit code 4, with the lowest key that differs."""
     for name, value in (("a", b"1"), ("b", b"2")):
         with replicad.open(tmp_path / name) as database:
@@ -151,7 +151,7 @@ def test_first_difference(run: Run, tmp_path: Path) -> None:
     assert "key \\xff\\x00different has another value" in err
 
 
-def test_checkpoint_exists(run: Run, filled: Path, tmp_path: Path) -> None:
+def test_a_destination_that_exists_is_left_alone(run: Run, filled: Path, tmp_path: Path) -> None:
     """A destination that exists is left alone."""
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "precious").touch()

@@ -51,7 +51,9 @@ def write(server: RunningServer, number: int) -> None:
     server.store.write(batch)
 
 
-def test_status(run: Run, serve: Callable[..., RunningServer]) -> None:
+def test_status_shows_nodes_that_run_beside_one_that_is_down(
+    run: Run, serve: Callable[..., RunningServer]
+) -> None:
     """A running node's own status document is shown, and one that is down does not hide it."""
     server = serve()
     with socket.socket() as held:
@@ -71,7 +73,9 @@ def test_a_slot_that_is_not_there(run: Run, serve: Callable[..., RunningServer])
     assert "no slot is called nope" in err
 
 
-def test_updates(run: Run, serve: Callable[..., RunningServer]) -> None:
+def test_updates_come_over_many_calls_each_once_and_in_order(
+    run: Run, serve: Callable[..., RunningServer]
+) -> None:
     """All batches come, over many calls, each once and in order."""
     server = serve()
     for number in range(1, 1301):
@@ -103,7 +107,9 @@ def test_updates_since_a_time(run: Run, serve: Callable[..., RunningServer]) -> 
     assert "31" in err
 
 
-def test_follow(run: Run, serve: Callable[..., RunningServer]) -> None:
+def test_following_a_node_shows_what_is_written_meanwhile(
+    run: Run, serve: Callable[..., RunningServer]
+) -> None:
     """Following shows what is written meanwhile."""
     server = serve()
     write(server, 1)
@@ -121,7 +127,9 @@ def test_follow(run: Run, serve: Callable[..., RunningServer]) -> None:
     assert [line.split()[-1] for line in out.splitlines() if "annotation" in line] == ["1", "2", "3"]
 
 
-def test_verify_waits(run: Run, serve: Callable[..., RunningServer]) -> None:
+def test_verify_waits_until_nodes_stand_at_one_sequence_number(
+    run: Run, serve: Callable[..., RunningServer]
+) -> None:
     """Nodes that are apart are compared when they stand at one sequence number."""
     ahead, behind = serve(), serve()
     for number in range(1, 5):
@@ -160,7 +168,9 @@ def test_a_mark_waits_for_a_role_that_changes(tmp_path: Path) -> None:
     assert len(said) == 2
 
 
-def test_verify_differs(run: Run, serve: Callable[..., RunningServer]) -> None:
+def test_verify_names_the_first_key_that_only_one_node_holds(
+    run: Run, serve: Callable[..., RunningServer]
+) -> None:
     """The first key that only one node holds is named, with exit code 4."""
     servers = serve(), serve()
     for number in range(1, 600):
@@ -171,7 +181,9 @@ def test_verify_differs(run: Run, serve: Callable[..., RunningServer]) -> None:
     assert "key key:000300 is in" in err and "and 1 others" in err
 
 
-def test_verify_in_time(run: Run, serve: Callable[..., RunningServer]) -> None:
+def test_verify_says_where_a_node_stands_that_stays_behind(
+    run: Run, serve: Callable[..., RunningServer]
+) -> None:
     """A node that stays behind ends the waiting with where it stands."""
     ahead, behind = serve(), serve()
     write(ahead, 1)
@@ -218,7 +230,9 @@ def test_verify_waits_for_data(run: Run, serve: Callable[..., RunningServer]) ->
     assert out.startswith("equal at sequence number 0: ")
 
 
-def test_checkpoint(run: Run, serve: Callable[..., RunningServer], tmp_path: Path) -> None:
+def test_a_running_node_makes_a_checkpoint_that_opens_at_its_position(
+    run: Run, serve: Callable[..., RunningServer], tmp_path: Path
+) -> None:
     """A running node makes a checkpoint that opens at its position."""
     server = serve()
     for number in range(1, 10):
@@ -244,7 +258,7 @@ def test_a_backup_from_a_client_port(run: Run, tmp_path: Path) -> None:
     assert err.startswith(f"replicad: 127.0.0.1:{port} does not answer as a replication address; ")
 
 
-def test_pipeline(serve: Callable[..., RunningServer]) -> None:
+def test_replies_of_a_long_pipeline_come_in_order(serve: Callable[..., RunningServer]) -> None:
     """Replies of a long pipeline come in order, errors in their places."""
     server = serve()
     with Client("127.0.0.1", server.port) as client:
@@ -257,7 +271,7 @@ def test_pipeline(serve: Callable[..., RunningServer]) -> None:
         assert replies[2 * RECORDS + 1 :] == [None] * (2000 - RECORDS)
 
 
-def test_not_redis() -> None:
+def test_something_else_that_listens_is_an_error_with_its_address() -> None:
     """Something else that listens is an error with its address, not a crash."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -270,7 +284,7 @@ def test_not_redis() -> None:
         thread.join()
 
 
-def test_closed_connection() -> None:
+def test_a_node_that_closes_the_connection_is_unreachable() -> None:
     """A node that closes the connection is unreachable."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -16,7 +16,7 @@ from replicad.errors import ConfigError, CorruptionError, PoisonedError
 Run = Callable[..., tuple[int, str, str]]
 
 
-def test_help(run: Run) -> None:
+def test_the_help_names_every_verb_and_every_exit_code(run: Run) -> None:
     """The help names every verb with an example and every exit code."""
     code, out, err = run("--help")
     assert (code, err) == (0, "")
@@ -33,7 +33,7 @@ def test_help(run: Run) -> None:
         assert word in out
 
 
-def test_no_arguments(run: Run) -> None:
+def test_without_arguments_the_help_is_shown(run: Run) -> None:
     """Without arguments the help is shown, and the exit code says that nothing was done."""
     code, out, _ = run()
     assert code == USAGE
@@ -43,7 +43,7 @@ def test_no_arguments(run: Run) -> None:
 @pytest.mark.parametrize(
     "arguments", [["stauts"], ["digest"], ["updates", ":1", "--since", "x"], ["verify", "."], ["status", ""]]
 )
-def test_usage_error(run: Run, arguments: list[str]) -> None:
+def test_a_wrong_command_line_is_one_line_and_exit_code_2(run: Run, arguments: list[str]) -> None:
     """A command line that cannot be meant is one line on stderr and exit code 2."""
     code, out, err = run(*arguments)
     assert (code, out) == (USAGE, "")
@@ -61,7 +61,7 @@ def test_usage_error_says_whose_help_explains(run: Run, arguments: list[str], ve
 
 
 @pytest.mark.parametrize("verb", [["digest"], ["backup", "create", "/nowhere", "--from"]])
-def test_unreachable(run: Run, verb: list[str]) -> None:
+def test_a_node_that_does_not_answer_is_exit_code_3(run: Run, verb: list[str]) -> None:
     """A node that does not answer is exit code 3, and the line names its address."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
@@ -79,7 +79,7 @@ def test_unreachable(run: Run, verb: list[str]) -> None:
         (CorruptionError("block"), 1),
     ],
 )
-def test_exit_code(error: Exception, code: int) -> None:
+def test_errors_that_scripts_tell_apart_have_their_own_exit_codes(error: Exception, code: int) -> None:
     """Errors that units and scripts tell apart have codes of their own."""
     assert exit_code(error) == code
 
@@ -97,7 +97,7 @@ def test_start_is_quick() -> None:
     assert time.monotonic() - begun < 5
 
 
-def test_closed_pipe(filled: object) -> None:
+def test_a_closed_pipe_ends_the_program_quietly(filled: object) -> None:
     """Whoever stops reading the output ends the program quietly."""
     command = f"{sys.executable} -m replicad updates {filled} --since 1 | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30)

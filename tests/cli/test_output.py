@@ -9,7 +9,7 @@ import pytest
 from replicad.cli import output
 
 
-def test_examples() -> None:
+def test_the_examples_in_the_docstrings_are_true() -> None:
     """The examples in the docstrings are true."""
     assert doctest.testmod(output).failed == 0
 
@@ -25,7 +25,7 @@ def test_examples() -> None:
         (b"x" * 65, "x" * 64 + "… (65 bytes)"),
     ],
 )
-def test_bytes(data: bytes, shown: str) -> None:
+def test_bytes_of_a_stranger_cannot_move_the_cursor(data: bytes, shown: str) -> None:
     """Bytes of a stranger cannot move the cursor, and lose nothing that matters."""
     assert output.show_bytes(data) == shown
 
@@ -38,6 +38,6 @@ def test_bytes(data: bytes, shown: str) -> None:
         (2**64 - 1, "18446744073709551615 µs"),
     ],
 )
-def test_times(time_us: int, shown: str) -> None:
+def test_a_time_that_no_calendar_has_is_shown_as_its_number(time_us: int, shown: str) -> None:
     """A time that no calendar has, as a damaged frame may hold, is shown as its number."""
     assert output.show_time(time_us) == shown

@@ -159,7 +159,7 @@ def test_a_replica_needs_its_primary(tmp_path: Path) -> None:
         ("[::1]:0", Address("::1", 0)),
     ],
 )
-def test_loopback_addresses(text: str, address: Address) -> None:
+def test_loopback_is_accepted_in_all_its_spellings(text: str, address: Address) -> None:
     """Loopback in all its spellings is accepted, and shown so that it can be read back."""
     assert parse_address(text) == address
     assert parse_address(str(address)) == address

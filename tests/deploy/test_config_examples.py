@@ -9,7 +9,7 @@ from replicad.daemon.config import load_primary, load_replica
 EXAMPLES = Path(__file__).resolve().parents[2] / "deploy" / "config"
 
 
-def test_primary(tmp_path: Path) -> None:
+def test_the_primarys_example_needs_only_the_data_directory(tmp_path: Path) -> None:
     """The primary's example needs nothing but the data directory that the unit gives."""
     config = load_primary(EXAMPLES / "primary.toml", data=tmp_path)
     assert str(config.listen) == "127.0.0.1:6380"
@@ -17,7 +17,7 @@ def test_primary(tmp_path: Path) -> None:
     assert config.store.durability == "sync"
 
 
-def test_replica(tmp_path: Path) -> None:
+def test_the_replicas_example_follows_the_primarys(tmp_path: Path) -> None:
     """The replica's example follows the primary's example."""
     config = load_replica(EXAMPLES / "replica.toml", data=tmp_path)
     assert config.primary == load_primary(EXAMPLES / "primary.toml", data=tmp_path).replication

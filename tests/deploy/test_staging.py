@@ -44,7 +44,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return destination
 
 
-def test_tree(staged: Path) -> None:
+def test_everything_is_staged_where_the_paths_say_and_nothing_else(staged: Path) -> None:
     """Program, units, account and example configurations stand where the paths say, and nothing else."""
     found = {str(path.relative_to(staged)) for path in staged.rglob("*") if path.is_file()}
     outside = {name for name in found if not name.startswith("usr/lib/replicad/")}
@@ -57,7 +57,7 @@ def test_tree(staged: Path) -> None:
     }
 
 
-def test_kernels_staged(staged: Path) -> None:
+def test_the_staged_program_has_its_own_kernels(staged: Path) -> None:
     """The staged program has its own compiled kernels, not those of this checkout."""
     library = staged / "usr/lib/replicad"
     source = f"""
@@ -84,7 +84,7 @@ def test_no_checkout_paths(staged: Path) -> None:
                 assert "@CONFDIR@" not in text
 
 
-def test_units_verify(staged: Path) -> None:
+def test_systemd_finds_no_fault_in_the_staged_units(staged: Path) -> None:
     """systemd finds no fault in the staged units."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed: THE UNITS WERE NOT VERIFIED")

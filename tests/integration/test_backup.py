@@ -238,7 +238,9 @@ def test_a_target_that_is_away(cluster: Cluster, tmp_path: Path) -> None:
     assert len(content(tmp_path / "restored")) == 299
 
 
-def test_a_replica_archives(cluster: Cluster, primary: Daemon, tmp_path: Path) -> None:
+def test_a_replicas_archive_goes_on_through_bootstraps_and_restarts(
+    cluster: Cluster, primary: Daemon, tmp_path: Path
+) -> None:
     """A replica's archive continues through its bootstraps and restarts."""
     target = tmp_path / "target"
     replica = cluster.replica()

@@ -35,7 +35,7 @@ def daemons_of(directory: Path) -> list[str]:
     return found
 
 
-def test_demonstration(tmp_path: Path) -> None:
+def test_the_demonstration_runs_through_all_its_kills_and_checks(tmp_path: Path) -> None:
     """With a part of the library it runs through all its kills and checks."""
     out = StringIO()
     reporter = Reporter(Console(file=out, width=120))
@@ -55,7 +55,7 @@ def test_demonstration(tmp_path: Path) -> None:
     assert daemons_of(tmp_path) == []
 
 
-def test_interrupted(tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_demonstration_and_its_daemons(tmp_path: Path) -> None:
     """Ctrl-C ends it with 130, and its daemons with it."""
     kept = tmp_path / "kept"
     process = subprocess.Popen(
@@ -79,7 +79,7 @@ def test_interrupted(tmp_path: Path) -> None:
     assert daemons_of(kept) == []
 
 
-def test_directory_in_use(tmp_path: Path) -> None:
+def test_the_demonstration_leaves_a_directory_in_use_alone(tmp_path: Path) -> None:
     """A directory that holds something is left alone."""
     (tmp_path / "precious").touch()
     command = [sys.executable, "-m", "replicad", "demo", "--keep", str(tmp_path)]

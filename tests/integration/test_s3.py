@@ -116,7 +116,7 @@ def test_everything_that_an_engine_does(url: str, tmp_path: Path) -> None:
         assert engine.verify_backup(3).broken == (3,)
 
 
-def test_the_command_line(url: str, tmp_path: Path) -> None:
+def test_the_verbs_take_a_url_where_they_take_a_directory(url: str, tmp_path: Path) -> None:
     """The verbs take a URL where they take a directory; a bucket that is not there is one line on stderr."""
     with replicad.open(tmp_path / "db") as db:
         fill(db, 50)
@@ -143,7 +143,7 @@ def test_a_node_archives_to_it(url: str, cluster: Cluster, tmp_path: Path) -> No
     assert primary.terminate() == 0
 
 
-def test_nothing_there(url: str, tmp_path: Path) -> None:
+def test_a_prefix_without_backups_has_none(url: str, tmp_path: Path) -> None:
     """A prefix without backups has none, and says so."""
     with BackupEngineReadOnly(url) as engine:
         assert engine.get_backup_info() == []

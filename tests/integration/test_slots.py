@@ -86,7 +86,7 @@ def test_a_stream_ends_before_its_log_goes(cluster: Cluster) -> None:
     assert not [event for event in replica.events("replication.link_down") if "Gap" in event["reason"]]
 
 
-def test_dropping_a_slot(cluster: Cluster) -> None:
+def test_dropping_a_slot_lets_its_log_go_at_once(cluster: Cluster) -> None:
     """By name or id, on a node that runs or is down; the log goes at once."""
     primary, replica = away(cluster, {})
     replica.start()

@@ -50,7 +50,7 @@ def fill(daemon: Daemon, count: int, *, family: int = 0, size: int = 200) -> Non
         pipeline.execute()
 
 
-def test_equal_under_load(cluster: Cluster, primary: Daemon) -> None:
+def test_nodes_under_load_are_compared_at_one_sequence_number(cluster: Cluster, primary: Daemon) -> None:
     """Three nodes are compared at one sequence number while the primary is written without a pause."""
     one, two = cluster.replica("one").start(), cluster.replica("two").start()
     fill(primary, 5000)

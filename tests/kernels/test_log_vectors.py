@@ -34,7 +34,7 @@ def record_of(vector: dict[str, Any]) -> batch.Record:
 
 
 @pytest.mark.parametrize("vector", load("checksums.json"))
-def test_checksums(vector: dict[str, Any]) -> None:
+def test_both_checksums_have_the_written_values(vector: dict[str, Any]) -> None:
     """Both checksums have the written values."""
     data, value, seed = bytes.fromhex(vector["data"]), vector["crc32c_value"], vector["xxh64_seed"]
     for crc32c, xxh64 in ((kernels.crc32c, kernels.xxh64), (checksums.crc32c, checksums.xxh64)):
@@ -43,7 +43,7 @@ def test_checksums(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", load("batch.json")["valid"], ids=by_name)
-def test_batches(vector: dict[str, Any]) -> None:
+def test_a_body_decodes_to_its_records_and_back(vector: dict[str, Any]) -> None:
     """A body decodes to its records and the records encode to the body."""
     body, records = bytes.fromhex(vector["body"]), [record_of(record) for record in vector["records"]]
     assert kernels.decode_batch(body) == batch.decode_body(body) == records
@@ -51,7 +51,7 @@ def test_batches(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", load("batch.json")["invalid"], ids=by_name)
-def test_malformed_batches(vector: dict[str, Any]) -> None:
+def test_a_malformed_body_is_refused_at_the_written_offset(vector: dict[str, Any]) -> None:
     """A malformed body is refused at the written offset."""
     body = bytes.fromhex(vector["body"])
     with pytest.raises(Malformed):
@@ -62,7 +62,7 @@ def test_malformed_batches(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", load("log/segments.json"), ids=by_name)
-def test_segments(vector: dict[str, Any]) -> None:
+def test_a_segment_reads_as_written_to_store_kernel_and_oracle(vector: dict[str, Any]) -> None:
     """A segment's header and frames read as written, to the store, the kernel and the oracle."""
     data = (VECTORS / "log" / vector["file"]).read_bytes()
     header = segment.SegmentHeader.decode(data)

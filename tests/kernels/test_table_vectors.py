@@ -39,7 +39,7 @@ def entries_of(vector: dict[str, Any]) -> list[Entry]:
 
 
 @pytest.mark.parametrize("vector", BLOCKS["data"]["valid"], ids=by_name)
-def test_data_blocks(vector: dict[str, Any]) -> None:
+def test_a_data_block_decodes_to_its_entries_and_back(vector: dict[str, Any]) -> None:
     """A data block decodes to its entries and they encode to the block."""
     raw, entries = bytes.fromhex(vector["raw"]), entries_of(vector)
     assert kernels.decode_block(raw) == decode_block(raw) == entries
@@ -47,7 +47,7 @@ def test_data_blocks(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", BLOCKS["index"]["valid"], ids=by_name)
-def test_indexes(vector: dict[str, Any]) -> None:
+def test_an_index_decodes_to_its_separators_and_handles_and_back(vector: dict[str, Any]) -> None:
     """An index decodes to its separators and handles and they encode to the index."""
     raw = bytes.fromhex(vector["raw"])
     keys = [bytes.fromhex(block["separator"]) for block in vector["blocks"]]
@@ -60,7 +60,7 @@ def test_indexes(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", BLOCKS["filter"]["valid"], ids=by_name)
-def test_filters(vector: dict[str, Any]) -> None:
+def test_a_filter_holds_its_keys_and_not_those_named_as_absent(vector: dict[str, Any]) -> None:
     """A filter holds its keys, and does not hold those that are named as absent."""
     raw, keys = bytes.fromhex(vector["raw"]), [bytes.fromhex(key) for key in vector["keys"]]
     assert build_filter(keys, vector["bits_per_key"]) == raw
@@ -70,7 +70,7 @@ def test_filters(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["data", "index", "filter"])
-def test_malformed_blocks(kind: str) -> None:
+def test_a_malformed_block_is_refused_at_the_written_offset(kind: str) -> None:
     """A malformed block is refused, by the kernel at the written offset."""
     for vector in BLOCKS[kind]["invalid"]:
         raw = bytes.fromhex(vector["raw"])
@@ -87,7 +87,7 @@ def test_malformed_blocks(kind: str) -> None:
 
 
 @pytest.mark.parametrize("vector", TABLES, ids=by_name)
-def test_tables(vector: dict[str, Any]) -> None:
+def test_a_whole_table_reads_as_written_to_all_three_readers(vector: dict[str, Any]) -> None:
     """A whole table reads as written through the store's table, through `inspect` and through the twin."""
     path = VECTORS / vector["file"]
     data, entries = path.read_bytes(), entries_of(vector)

@@ -332,7 +332,7 @@ ME = Identity(b"P" * 16, b"p" * 16)
         (Hello((1,), b"R" * 16, b"r" * 16, None, (), "", "x\n"), "name", False),
     ],
 )
-def test_refusals(hello: Hello, code: str, retry: bool) -> None:
+def test_each_refusal_of_a_hello_has_its_code(hello: Hello, code: str, retry: bool) -> None:
     """Each reason to refuse a HELLO has its code, and says whether time can mend it."""
     refusal = check_hello(hello, ME, {b"L" * 16: b"l" * 16})
     assert refusal is not None

@@ -39,7 +39,9 @@ def matches(pattern: bytes, key: bytes) -> bool:
         (b"\\", [b"\\"], [b""]),
     ],
 )
-def test_patterns(pattern: bytes, yes: list[bytes], no: list[bytes]) -> None:
+def test_each_wildcard_matches_what_redis_would_match(
+    pattern: bytes, yes: list[bytes], no: list[bytes]
+) -> None:
     """Each kind of wildcard, and bytes that mean something in regular expressions."""
     assert [key for key in yes if not matches(pattern, key)] == []
     assert [key for key in no if matches(pattern, key)] == []

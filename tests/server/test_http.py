@@ -67,7 +67,7 @@ EMPTY: dict[str, Any] = {
         (EMPTY, True, False, False, False, False),
     ],
 )
-def test_checks(
+def test_each_check_says_yes_to_the_nodes_that_it_names(
     document: dict[str, Any], alive: bool, ready: bool, primary: bool, replica: bool, replica_within_2: bool
 ) -> None:
     """Each check says yes to the nodes that it names, and to no others."""
@@ -78,7 +78,7 @@ def test_checks(
     assert is_replica(document, 2)[0] == replica_within_2
 
 
-def test_numbers() -> None:
+def test_numbers_are_named_by_their_path() -> None:
     """Numbers are named by their path, and entries of lists and families are labelled."""
     found = {(name, *labels.items()): value for name, labels, value in numbers(PRIMARY)}
     assert found["replicad_applied_sequence",] == 5
@@ -118,7 +118,7 @@ def test_a_replica_is_asked_how_old_its_data_is(
     assert is_replica(document, None, staleness_max)[0] == good
 
 
-async def test_over_http(port: int) -> None:
+async def test_checks_status_and_metrics_are_served_over_http(port: int) -> None:
     """Checks answer 200 or 503 with a reason, the status is JSON, metrics are Prometheus text."""
     assert await fetch(port, "/primary") == (200, "primary at 1:5:00000000000000ff\n")
     assert await fetch(port, "/replica?lag=2") == (503, "the primary\n")

@@ -21,7 +21,7 @@ def test_deleting_counts_what_was_there(client: redis.Redis) -> None:
     assert client.get("b") is None
 
 
-def test_type_and_ttl(client: redis.Redis) -> None:
+def test_keys_are_strings_that_do_not_expire(client: redis.Redis) -> None:
     """There are only strings, and none of them expires."""
     client.set("k", "v")
     assert (client.type("k"), client.type("absent")) == (b"string", b"none")

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 
-def test_counters_count(client: redis.Redis) -> None:
+def test_an_absent_counter_begins_at_0(client: redis.Redis) -> None:
     """An absent key counts from 0."""
     assert client.incr("n") == 1
     assert client.incrby("n", 41) == 42

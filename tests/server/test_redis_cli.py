@@ -41,7 +41,7 @@ def test_a_session_from_standard_input(server: RunningServer) -> None:
     assert answer.split() == ["OK", "QUEUED", "QUEUED", "OK", "2", "2"]
 
 
-def test_mass_insertion(server: RunningServer) -> None:
+def test_mass_insertion_counts_the_replies(server: RunningServer) -> None:
     """--pipe sends everything at once and counts the replies."""
     protocol = b"".join([b"*3\r\n$3\r\nSET\r\n$6\r\nk%05d\r\n$2\r\nvv\r\n" % i for i in range(1000)])
     assert "errors: 0, replies: 1000" in cli(server, "--pipe", stdin=protocol)

@@ -51,7 +51,7 @@ def test_clients_have_names_and_ids(client: redis.Redis) -> None:
         client.execute_command("CLIENT", "NOPE")
 
 
-def test_small_talk(client: redis.Redis) -> None:
+def test_ping_echo_select_and_reset_answer(client: redis.Redis) -> None:
     """PING, ECHO, SELECT, RESET."""
     assert client.ping()
     assert client.echo("hello") == b"hello"

@@ -41,7 +41,7 @@ FORKED = (*FIRST, EpochRecord(Epoch(2), b"2" * 16, at(1, 100)))
         (at(2, 110), at(1, 120), FIRST, at(1, 110), TokenState.LOST),
     ],
 )
-def test_tokens(
+def test_a_token_is_there_or_not_yet_or_lost(
     token: Position,
     newest: Position,
     epochs: tuple[EpochRecord, ...],

@@ -97,7 +97,7 @@ def test_own_writes_count_too(server: RunningServer) -> None:
         raw.read(b"+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n*-1\r\n$1\r\n3\r\n")
 
 
-def test_watching_in_families(server: RunningServer, other: redis.Redis) -> None:
+def test_the_same_key_of_another_family_is_another_key(server: RunningServer, other: redis.Redis) -> None:
     """The same key of another family is another key; a dropped family is a change."""
     other.execute_command("REPLICAD.FAMILY", "CREATE", "f")
     with server.connect() as raw:

@@ -11,7 +11,7 @@ from replicad.store.amplification import read_amplification, space_amplification
 from tests.support.stores import fill, small_options
 
 
-def test_nothing_written() -> None:
+def test_without_data_there_are_no_ratios() -> None:
     """Without data there are no ratios to divide."""
     empty: list[list[object]] = [[] for _ in range(7)]
     assert write_amplification(0, 0, 0) is None
@@ -20,7 +20,7 @@ def test_nothing_written() -> None:
     assert write_amplification(100, 60, 140) == 2.0
 
 
-def test_of_a_database(tmp_path: Path) -> None:
+def test_the_ratios_show_what_overwriting_costs(tmp_path: Path) -> None:
     """Overwriting costs writes and space, which the ratios show; a compacted tree is one sorted run."""
     with replicad.open(tmp_path / "db", small_options(compression="none")) as db:
         fill(db, 300)

@@ -20,7 +20,7 @@ def db(tmp_path: Path) -> Iterator[replicad.Database]:
         yield database
 
 
-def test_keys(db: replicad.Database) -> None:
+def test_a_key_over_its_limit_is_refused_by_every_way_of_writing(db: replicad.Database) -> None:
     """A key over its limit is refused by every way of writing, and the limit is named."""
     long = bytes(KEY_BYTES_MAX + 1)
     batch = WriteBatch()
@@ -39,7 +39,7 @@ def test_keys(db: replicad.Database) -> None:
     assert db.put(long[1:], b"") == 1
 
 
-def test_values(db: replicad.Database) -> None:
+def test_a_value_over_its_limit_is_refused(db: replicad.Database) -> None:
     """A value over its limit is refused, and the next write takes the first number."""
     long = bytes(VALUE_BYTES_MAX + 1)
     with pytest.raises(replicad.InvalidArgument, match=str(VALUE_BYTES_MAX)):
@@ -49,7 +49,7 @@ def test_values(db: replicad.Database) -> None:
     assert db.put(b"a", b"") == 1
 
 
-def test_batches_and_annotations(db: replicad.Database) -> None:
+def test_what_would_make_a_batch_too_large_is_refused(db: replicad.Database) -> None:
     """What would make a batch or an annotation too large is refused, and the batch stays what it was."""
     batch = WriteBatch()
     with pytest.raises(replicad.InvalidArgument, match=str(ANNOTATION_BYTES_MAX)):
@@ -72,7 +72,9 @@ def test_batches_and_annotations(db: replicad.Database) -> None:
         lambda batch: batch.add_mark(bytes(21)),
     ],
 )
-def test_control_operations(db: replicad.Database, add: Callable[[WriteBatch], None]) -> None:
+def test_control_operations_are_refused_in_an_ordinary_batch(
+    db: replicad.Database, add: Callable[[WriteBatch], None]
+) -> None:
     """What changes the database itself is refused in an ordinary batch, as copied updates may hold it."""
     batch = one_put()
     add(batch)
@@ -112,7 +114,9 @@ def test_control_operations(db: replicad.Database, add: Callable[[WriteBatch], N
         lambda db: db.create_family("x"),
     ],
 )
-def test_a_closed_database(tmp_path: Path, use: Callable[[replicad.Database], object]) -> None:
+def test_every_use_of_a_closed_database_is_closed_error(
+    tmp_path: Path, use: Callable[[replicad.Database], object]
+) -> None:
     """Every use of a closed database is ClosedError."""
     db = replicad.open(tmp_path / "db", small_options())
     db.close()
@@ -127,7 +131,7 @@ def one_put() -> WriteBatch:
     return batch
 
 
-def test_opening_twice(db: replicad.Database) -> None:
+def test_the_second_opening_says_who_uses_the_directory(db: replicad.Database) -> None:
     """The second opening says that, and by whom, the directory is in use."""
     import os
 
@@ -135,7 +139,7 @@ def test_opening_twice(db: replicad.Database) -> None:
         replicad.open(db.path)
 
 
-def test_a_newer_manifest(tmp_path: Path) -> None:
+def test_a_manifest_of_a_newer_format_is_refused_by_name(tmp_path: Path) -> None:
     """A manifest of a newer format names the file, its version, and the version that can be read."""
     with replicad.open(tmp_path / "db", small_options()) as db:
         fill(db, 10)
@@ -149,7 +153,7 @@ def test_a_newer_manifest(tmp_path: Path) -> None:
         replicad.open(tmp_path / "db")
 
 
-def test_a_newer_segment(tmp_path: Path) -> None:
+def test_a_segment_of_a_newer_format_is_refused_by_name(tmp_path: Path) -> None:
     """A log segment of a newer format is refused likewise."""
     with replicad.open(tmp_path / "db", small_options()) as db:
         fill(db, 10)

@@ -28,7 +28,7 @@ def test_empty_keys_and_values(db: replicad.Database) -> None:
     assert list(db.scan()) == [(b"", b"")]
 
 
-def test_sequence_numbers(db: replicad.Database) -> None:
+def test_each_operation_takes_one_sequence_number(db: replicad.Database) -> None:
     """Each operation takes one number; annotations take none, but a batch of them alone takes one."""
     assert db.put(b"a", b"1") == 1
     assert db.delete(b"nothing") == 2
@@ -43,14 +43,14 @@ def test_sequence_numbers(db: replicad.Database) -> None:
     assert db.latest_sequence == 5
 
 
-def test_empty_batch(db: replicad.Database) -> None:
+def test_an_empty_batch_is_refused(db: replicad.Database) -> None:
     """A batch with nothing in it is refused and writes nothing."""
     with pytest.raises(replicad.InvalidArgument):
         db.write(WriteBatch())
     assert db.latest_sequence == 0
 
 
-def test_limits(db: replicad.Database) -> None:
+def test_a_key_over_its_limit_is_refused_before_anything_is_written(db: replicad.Database) -> None:
     """A key over 64 KiB is refused before anything is written."""
     with pytest.raises(replicad.InvalidArgument, match="key"):
         db.put(bytes(64 * 1024 + 1), b"")
@@ -58,7 +58,7 @@ def test_limits(db: replicad.Database) -> None:
     assert db.put(bytes(64 * 1024), b"") == 1
 
 
-def test_large_values(db: replicad.Database) -> None:
+def test_a_value_larger_than_memtable_block_and_segment_comes_back(db: replicad.Database) -> None:
     """A value larger than memtable, block and segment comes back whole, before and after flush."""
     value = bytes(range(256)) * 4096 * 3
     db.put(b"large", value)
@@ -68,7 +68,7 @@ def test_large_values(db: replicad.Database) -> None:
     assert [update.batch.operations[0].value for update in db.get_updates_since(1)] == [value]
 
 
-def test_scan_bounds(db: replicad.Database) -> None:
+def test_scans_honour_bounds_prefix_limit_and_direction(db: replicad.Database) -> None:
     """Scans honour start, end, prefix, limit and direction, across memtable and tables."""
     for number in range(10):
         db.put(b"a%d" % number, b"%d" % number)
@@ -86,7 +86,7 @@ def test_scan_bounds(db: replicad.Database) -> None:
     assert list(db.scan(limit=0)) == []
 
 
-def test_prefix_of_ff(db: replicad.Database) -> None:
+def test_a_scan_of_a_prefix_of_ff_bytes_ends_with_the_keys(db: replicad.Database) -> None:
     """A prefix of 0xff bytes has no successor, and its scan ends with the keys."""
     db.put(b"\xff\xff1", b"1")
     db.put(b"\xfe", b"2")
@@ -129,7 +129,7 @@ def test_iterator_outlives_compaction(db: replicad.Database) -> None:
     assert list(db.scan()) == []
 
 
-def test_closed(tmp_path: Path) -> None:
+def test_a_closed_database_refuses_everything(tmp_path: Path) -> None:
     """A closed database refuses everything with its own error, and closing twice is fine."""
     database = replicad.open(tmp_path / "db", small_options())
     database.put(b"a", b"1")
@@ -140,13 +140,13 @@ def test_closed(tmp_path: Path) -> None:
             call()
 
 
-def test_locked(tmp_path: Path) -> None:
+def test_a_locked_directory_says_which_process_holds_it(tmp_path: Path) -> None:
     """Opening twice says which process holds the directory."""
     with replicad.open(tmp_path / "db"), pytest.raises(replicad.LockedError, match="process"):
         replicad.open(tmp_path / "db")
 
 
-def test_read_only(tmp_path: Path) -> None:
+def test_a_read_only_opening_reads_beside_the_writer(tmp_path: Path) -> None:
     """A read-only opening sees what was written, beside the writer, and writes nothing."""
     with replicad.open(tmp_path / "db", small_options()) as database:
         fill(database, 500)
@@ -192,7 +192,7 @@ def test_writers_in_many_threads(tmp_path: Path) -> None:
         assert sum(1 for _ in database.scan()) == 320
 
 
-def test_digest(tmp_path: Path) -> None:
+def test_the_digest_depends_on_the_pairs_only(tmp_path: Path) -> None:
     """The digest depends on the pairs only, not on how they are spread over memtable and levels."""
     with (
         replicad.open(tmp_path / "one", small_options()) as one,

@@ -97,7 +97,7 @@ def test_a_table_waits_until_its_log_is_durable(tmp_path: Path) -> None:
     database.close()
 
 
-def test_group_commit(tmp_path: Path) -> None:
+def test_batches_that_arrive_during_a_sync_share_the_next_one(tmp_path: Path) -> None:
     """Batches that arrive during a sync share the next one."""
     fs = FaultyFileSystem()
     database = open_database(tmp_path / "db", small_options(durability="sync"), env=Env(fs=fs))

@@ -164,7 +164,7 @@ def test_an_archive_without_room_stops_nobody(tmp_path: Path) -> None:
     database.close()
 
 
-def test_compacting_beside_close(tmp_path: Path) -> None:
+def test_a_merge_of_the_caller_ends_before_close_does(tmp_path: Path) -> None:
     """A merge that the caller runs ends before `close` does, with ClosedError or done."""
     database = replicad.open(tmp_path / "db", small_options())
     fill(database, 1500)

@@ -29,7 +29,7 @@ def segments(db: replicad.Database) -> int:
     return len(db.get_sorted_wal_files())
 
 
-def test_short_of_room(tmp_path: Path) -> None:
+def test_below_the_floor_the_archive_goes_and_a_cut_keeps_its_log(tmp_path: Path) -> None:
     """Below the floor the archive goes at the next rotation; a cut keeps what it needs."""
     fs = Room()
     options = small_options(log_disk_floor_bytes=GIB, memtable_bytes=16 << 20)

@@ -35,7 +35,9 @@ def write(db: replicad.Database, clock: ManualClock, count: int, value: bytes = 
 
 
 @pytest.mark.parametrize("segment_bytes", [16 * 1024, 64 << 20])
-def test_every_time(tmp_path: Path, clock: ManualClock, segment_bytes: int) -> None:
+def test_for_every_time_the_answer_is_the_first_batch_not_earlier(
+    tmp_path: Path, clock: ManualClock, segment_bytes: int
+) -> None:
     """For every time the answer is the first batch not earlier, in many segments or one with an index."""
     options = small_options(segment_bytes=segment_bytes, memtable_bytes=8 << 20)
     with open_database(tmp_path / "db", options, env=Env(clock=clock)) as db:
@@ -48,7 +50,7 @@ def test_every_time(tmp_path: Path, clock: ManualClock, segment_bytes: int) -> N
         assert db.sequence_at_time(times[-1] + 1) == db.durable_sequence + 1
 
 
-def test_an_empty_log(tmp_path: Path, clock: ManualClock) -> None:
+def test_an_empty_log_answers_with_the_number_to_come(tmp_path: Path, clock: ManualClock) -> None:
     """Before the first write the answer is the number to come."""
     with open_database(tmp_path / "db", small_options(), env=Env(clock=clock)) as db:
         assert db.sequence_at_time(0) == db.sequence_at_time(2**60) == 1
@@ -73,7 +75,7 @@ def test_a_log_that_begins_too_late(tmp_path: Path, clock: ManualClock) -> None:
         assert copy.sequence_at_time(first.commit_time + 1) > 101
 
 
-def test_reads_little(tmp_path: Path, clock: ManualClock) -> None:
+def test_with_the_index_a_question_reads_little_of_the_log(tmp_path: Path, clock: ManualClock) -> None:
     """Once the index is there, a question reads a few headers and one stretch of frames, not the log."""
     options = small_options(segment_bytes=256 << 20, memtable_bytes=64 << 20)
     with open_database(tmp_path / "db", options, env=Env(clock=clock)) as db:

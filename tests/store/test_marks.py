@@ -38,7 +38,7 @@ def follow(replica: Database, primary: Database) -> None:
     cursor.close()
 
 
-def test_encoding() -> None:
+def test_a_mark_reads_back_and_one_of_another_version_is_passed_by() -> None:
     """A mark reads back; what another version may have written is passed by."""
     assert decode_mark(encode_mark(mark(7, 60))) == mark(7, 60)
     assert encode_mark(mark(7, 60)).hex() == "01" + (b"%016d" % 7).hex() + "3c000000"

@@ -40,6 +40,6 @@ def test_who_stops_early_pays_for_little_more(taken: int) -> None:
     assert view.cursor.asked <= max(3 * taken, reading.FIRST_PAGE)
 
 
-def test_all_of_it() -> None:
+def test_pages_cut_anywhere_add_up_to_the_scan() -> None:
     """However the pages are cut."""
     assert list(reading.scan(View(), 1, None, None, None, False, None)) == KEYS  # type: ignore[arg-type]

@@ -31,12 +31,14 @@ TABLES = "5 tables in level 0 wait to be compacted"
         (2, 5, {"reserve": "little is free"}, Pressure("little is free", DiskFullError)),
     ],
 )
-def test_cases(sealed: int, level0: int, no_room: dict[Work, str], expected: Pressure | None) -> None:
+def test_what_waits_for_room_on_the_disk_is_refused(
+    sealed: int, level0: int, no_room: dict[Work, str], expected: Pressure | None
+) -> None:
     """Refused is what would wait for room on the disk; what waits for work that is done goes on soon."""
     assert pressure(sealed, level0, OPTIONS, no_room) == expected
 
 
-def test_damage() -> None:
+def test_what_waits_for_damaged_tables_is_refused() -> None:
     """What waits for tables that compaction cannot read would wait for ever."""
     damage = CorruptionError("a block's checksum does not match", path="/data/000012.sst", offset=4096)
     assert pressure(0, 4, OPTIONS, {}, damage) is None

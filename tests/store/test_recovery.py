@@ -145,7 +145,7 @@ def test_missing_tail_is_noticed(tmp_path: Path) -> None:
         replicad.open(tmp_path / "db", options)
 
 
-def test_missing_current(tmp_path: Path) -> None:
+def test_tables_without_current_are_not_taken_for_an_empty_directory(tmp_path: Path) -> None:
     """A directory with tables but without CURRENT is refused, not taken for an empty one."""
     with replicad.open(tmp_path / "db", small_options()) as database:
         fill(database, 10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.crash.script import DATA, Script, frames_of, options
 
 
-def test_both_names_go() -> None:
+def test_log_that_retention_lets_go_is_gone_from_both_names() -> None:
     """What retention lets go is gone from both: else it comes back, before a hole, at the next opening."""
     script = Script(options(log_retention_bytes=1 << 20))
     for number in range(9):

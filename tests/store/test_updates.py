@@ -81,7 +81,7 @@ def test_from_0_and_after_the_end(db: replicad.Database) -> None:
         next(updates)
 
 
-def test_tailing_while_writing(db: replicad.Database) -> None:
+def test_a_reader_that_waits_follows_a_writer(db: replicad.Database) -> None:
     """A reader that waits follows a writer through rotations, flushes and archiving."""
     seen: list[tuple[int, bytes]] = []
     updates = db.get_updates_since(1)
@@ -99,7 +99,7 @@ def test_tailing_while_writing(db: replicad.Database) -> None:
     assert seen == written
 
 
-def test_gone(tmp_path: Path) -> None:
+def test_log_that_is_gone_is_an_error_that_says_where_the_log_begins(tmp_path: Path) -> None:
     """What retention removed is a typed error that says where the log begins, never a later batch."""
     with replicad.open(tmp_path / "db", small_options(log_retention_bytes=0)) as database:
         updates = database.get_updates_since(1)
@@ -116,7 +116,7 @@ def test_gone(tmp_path: Path) -> None:
             next(updates)
 
 
-def test_beyond_the_end(db: replicad.Database) -> None:
+def test_an_iterator_at_the_end_goes_on_when_something_comes(db: replicad.Database) -> None:
     """At the end an iterator has nothing, and goes on when something comes."""
     updates = db.get_updates_since(1)
     assert list(updates) == []
@@ -126,7 +126,7 @@ def test_beyond_the_end(db: replicad.Database) -> None:
     assert [update.position.sequence for update in updates] == [1]
 
 
-def test_after_reopening(tmp_path: Path) -> None:
+def test_the_log_of_earlier_runs_can_be_read_at_any_batch(tmp_path: Path) -> None:
     """The log of earlier runs, archived or live, can be read after a restart, at any batch."""
     with replicad.open(tmp_path / "db", small_options()) as database:
         written = write_batches(database, 600)
@@ -138,7 +138,7 @@ def test_after_reopening(tmp_path: Path) -> None:
         assert notes_of(database.get_updates_since(middle)) == written[500:]
 
 
-def test_position_at(db: replicad.Database) -> None:
+def test_position_at_is_the_one_that_the_update_carries(db: replicad.Database) -> None:
     """The position of any batch can be looked up, and is the one its update carries."""
     write_batches(db, 300)
     db.wait_durable(db.appended_sequence)

@@ -87,7 +87,7 @@ BACKUPS = (
         file="replicad/backup/attachment_names.py",
         old='unicodedata.normalize("NFD", name).casefold())\n',
         new='unicodedata.normalize("NFD", name))\n',
-        caught_by=(NAMES + "test_names_that_cannot",),
+        caught_by=(NAMES + "test_names_that_a_file_system_refuses_are_named",),
     ),
     Mutation(
         trap=20,
@@ -310,7 +310,7 @@ BACKUPS = (
         file="replicad/backup/archive/check.py",
         old="        return self.restorable and not self.gaps and not self.problems\n",
         new="        return not self.gaps and not self.problems\n",
-        caught_by=("tests/backup/test_methods.py::test_has_base",),
+        caught_by=("tests/backup/test_methods.py::test_log_has_no_base_until_there_is_a_backup_before_it",),
     ),
     Mutation(
         trap=11,

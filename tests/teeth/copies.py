@@ -15,7 +15,7 @@ COPIES = (
         file="replicad/store/copies/cut.py",
         old="        return self.segment.sealed and self.segment.size_bytes == self.length\n",
         new="        return True\n",
-        caught_by=("tests/store/copies/test_checkpoint.py::test_while_writing",),
+        caught_by=("tests/store/copies/test_checkpoint.py::test_checkpoints_under_load_are_exact_prefixes",),
     ),
     Mutation(
         trap=6,
@@ -23,7 +23,7 @@ COPIES = (
         file="replicad/store/copies/checkpoint.py",
         old="                copy_file(fs, part.path, destination, part.length)\n",
         new="                copy_file(fs, part.path, destination)\n",
-        caught_by=("tests/store/copies/test_checkpoint.py::test_while_writing",),
+        caught_by=("tests/store/copies/test_checkpoint.py::test_checkpoints_under_load_are_exact_prefixes",),
     ),
     Mutation(
         trap=6,
@@ -55,7 +55,7 @@ COPIES = (
         file="replicad/env/atomic.py",
         old="        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):\n",
         new="        if True:\n",
-        caught_by=("tests/store/copies/test_checkpoint.py::test_across_file_systems",),
+        caught_by=("tests/store/copies/test_checkpoint.py::test_where_no_link_is_possible_files_are_copied",),
     ),
     Mutation(
         trap=6,
@@ -142,7 +142,9 @@ COPIES = (
         file="replicad/backup/copying.py",
         old="        if hash.digest() != sha256:\n",
         new="        if False:\n",
-        caught_by=("tests/backup/restore/test_restore.py::test_a_damaged_target",),
+        caught_by=(
+            "tests/backup/restore/test_restore.py::test_a_damaged_table_at_the_target_ends_the_restore",
+        ),
     ),
     Mutation(
         trap=7,

@@ -15,7 +15,7 @@ HELD = (
         file="replicad/replication/policy/slot_states.py",
         old="    if held > limits.log_bytes_max:\n",
         new="    if False:\n",
-        caught_by=(f"{STATES}test_limits",),
+        caught_by=(f"{STATES}test_a_slot_over_a_limit_lets_go_and_says_why",),
     ),
     Mutation(
         trap=15,
@@ -23,7 +23,7 @@ HELD = (
         file="replicad/replication/policy/slot_states.py",
         old="    return over + _over_floor(within, log)\n",
         new="    return over\n",
-        caught_by=(f"{STATES}test_limits",),
+        caught_by=(f"{STATES}test_a_slot_over_a_limit_lets_go_and_says_why",),
     ),
     Mutation(
         trap=15,

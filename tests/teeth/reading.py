@@ -32,7 +32,9 @@ READING = (
         old="            if at < 0:\n"
         "                raise LogGoneError(sequence, self._first_sequence(sequence))\n",
         new="            if at < 0:\n                return self._segments[0]\n",
-        caught_by=("tests/store/test_updates.py::test_gone",),
+        caught_by=(
+            "tests/store/test_updates.py::test_log_that_is_gone_is_an_error_that_says_where_the_log_begins",
+        ),
     ),
     Mutation(
         trap=11,

@@ -39,7 +39,7 @@ ROOM = (
         file="replicad/backup/restore/staging.py",
         old="    if needed + RESERVE_BYTES > free:\n",
         new="    if False:\n",
-        caught_by=("tests/backup/restore/test_restore.py::test_no_room",),
+        caught_by=("tests/backup/restore/test_restore.py::test_without_room_nothing_is_fetched",),
     ),
     Mutation(
         trap=13,
@@ -71,7 +71,7 @@ ROOM = (
         file="replicad/store/pressure.py",
         old='    if work == "compaction" and damage is not None:\n',
         new="    if False:\n",
-        caught_by=("tests/store/test_pressure.py::test_damage",),
+        caught_by=("tests/store/test_pressure.py::test_what_waits_for_damaged_tables_is_refused",),
     ),
     Mutation(
         trap=13,

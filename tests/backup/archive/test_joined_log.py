@@ -53,7 +53,7 @@ FAILED_OVER = ((1, 1, 10), (1, 11, 20), (2, 16, 30))
         (((1, 1, 10), (2, 16, 30)), {2: 15}, (1, 0), None, [(0, 10)], [(11, 15)]),
     ],
 )
-def test_line(
+def test_objects_join_into_one_line_and_what_is_missing_is_named(
     objects: tuple[tuple[int, int, int], ...],
     forks: dict[int, int],
     start: tuple[int, int],
@@ -72,7 +72,7 @@ def test_line(
     assert [(gap.first, gap.last) for gap in line.gaps] == gaps
 
 
-def test_limits() -> None:
+def test_an_epoch_ends_where_the_earliest_later_one_begins() -> None:
     """An epoch ends for the line where the earliest later epoch begins."""
     forks = {Epoch(2): Sequence(15), Epoch(3): Sequence(12), Epoch(5): Sequence(90)}
     assert [limit_of(Epoch(epoch), forks) for epoch in range(1, 6)] == [12, 12, 90, 90, None]
@@ -81,7 +81,7 @@ def test_limits() -> None:
     assert is_on_line(at(7, 1000), forks)
 
 
-def test_names() -> None:
+def test_a_name_of_a_log_object_says_all_that_planning_needs() -> None:
     """A name says all that planning needs, and only names of this very form are log objects."""
     one = log_object(3, 17, 40)
     assert parse_object(one.name, 100) == one

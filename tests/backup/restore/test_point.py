@@ -70,7 +70,7 @@ def history(tmp_path: Path) -> Iterator[History]:
         yield History(tmp_path, engine, database, archiver, {}, {})
 
 
-def test_any_sequence_number(history: History) -> None:
+def test_any_sequence_number_can_be_restored(history: History) -> None:
     """Between, at and after backups every batch can be restored, from the backup before it."""
     history.write(50)
     history.engine.create_backup(history.database)
@@ -89,7 +89,7 @@ def test_any_sequence_number(history: History) -> None:
         history.engine.restore_to(history.path / "x", sequence=501)
 
 
-def test_a_time(history: History) -> None:
+def test_a_time_means_the_last_batch_until_then(history: History) -> None:
     """A time means the last batch committed until then."""
     history.write(40)
     history.engine.create_backup(history.database)
@@ -107,7 +107,7 @@ def test_a_time(history: History) -> None:
         history.engine.restore_to(history.path / "x", time_us=times[1])
 
 
-def test_within_a_batch(history: History) -> None:
+def test_a_number_within_a_batch_is_refused(history: History) -> None:
     """A number within a batch is refused, the ones beside it are named, and nothing is replaced."""
     history.write(10)
     history.engine.create_backup(history.database)

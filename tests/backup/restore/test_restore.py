@@ -85,7 +85,7 @@ def test_restore_keeps_what_is_there(tmp_path: Path) -> None:
         assert restored.latest_sequence == info.position.sequence
 
 
-def test_the_documented_trap(tmp_path: Path) -> None:
+def test_a_backup_after_a_restore_leaves_later_ones_as_they_were(tmp_path: Path) -> None:
     """Restore 2 of 4, write on, back up again: 3 and 4 are as they were, and the new one is its own line."""
     states: dict[int, dict[bytes, bytes]] = {}
     with replicad.open(tmp_path / "db", small_options()) as db, engine_of(tmp_path) as engine:
@@ -212,7 +212,7 @@ def test_over_a_damaged_database(tmp_path: Path, damage: str) -> None:
         assert content(restored) == expected
 
 
-def test_a_damaged_target(tmp_path: Path) -> None:
+def test_a_damaged_table_at_the_target_ends_the_restore(tmp_path: Path) -> None:
     """A table that is damaged at the target ends the restore with its name; the old database stays."""
     with replicad.open(tmp_path / "db", small_options()) as db, engine_of(tmp_path) as engine:
         db.create_checkpoint(tmp_path / "old")
@@ -240,7 +240,7 @@ def test_a_damaged_target(tmp_path: Path) -> None:
         assert again.fetched_bytes < again.size_bytes, "what was verified before is used"
 
 
-def test_a_failing_disk(tmp_path: Path) -> None:
+def test_a_disk_that_fails_leaves_the_old_database(tmp_path: Path) -> None:
     """Whatever write or sync fails, the old database opens; the next attempt goes on."""
     with replicad.open(tmp_path / "db", small_options()) as db, engine_of(tmp_path) as engine:
         db.create_checkpoint(tmp_path / "old")
@@ -281,7 +281,7 @@ def test_a_failing_disk(tmp_path: Path) -> None:
     assert failures > 5
 
 
-def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_room_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without room for what has to be fetched nothing is fetched."""
     with replicad.open(tmp_path / "db", small_options()) as db, engine_of(tmp_path) as engine:
         fill(db, 800)
@@ -293,7 +293,7 @@ def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert not (tmp_path / "new" / "CURRENT").exists()
 
 
-def test_dry_run(tmp_path: Path) -> None:
+def test_a_dry_run_says_what_would_be_done_and_makes_nothing(tmp_path: Path) -> None:
     """A dry run says what would be done and makes nothing, not even the directory."""
     with replicad.open(tmp_path / "db", small_options()) as db, engine_of(tmp_path) as engine:
         fill_random(db, 3000)
@@ -312,7 +312,7 @@ def test_dry_run(tmp_path: Path) -> None:
         assert sorted(path.name for path in (tmp_path / "new").iterdir()) == before
 
 
-def test_progress_and_stop(tmp_path: Path) -> None:
+def test_progress_comes_to_its_end_and_a_stopped_restore_leaves_the_old_data(tmp_path: Path) -> None:
     """Progress comes to its end; a stopped restore leaves the old data, and the engine usable."""
     seen: list[Progress] = []
     with (

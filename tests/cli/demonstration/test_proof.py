@@ -46,7 +46,7 @@ def daemon_at(port: int, tmp_path: Path) -> Daemon:
     return Daemon("primary", "primary", tmp_path, [], port)
 
 
-def test_library() -> None:
+def test_the_input_is_what_the_interpreter_brought() -> None:
     """The input is what the interpreter brought, without what was installed or compiled."""
     files = standard_library()
     keys = [file.key for file in files]
@@ -55,7 +55,7 @@ def test_library() -> None:
     assert not any(b"site-packages" in key or b"__pycache__" in key for key in keys)
 
 
-def test_transactions(server: RunningServer, node: LiveNode, tmp_path: Path) -> None:
+def test_an_acknowledgement_too_many_is_found(server: RunningServer, node: LiveNode, tmp_path: Path) -> None:
     """A stream that nothing disturbed passes, and one acknowledgement too many does not."""
     count = run_transactions(server.port, 20)
     check_transactions(node, count)
@@ -67,7 +67,9 @@ def test_transactions(server: RunningServer, node: LiveNode, tmp_path: Path) -> 
         check_annotations(daemon_at(server.port, tmp_path), 1, count + 1)
 
 
-def test_twice(server: RunningServer, node: LiveNode, tmp_path: Path) -> None:
+def test_a_transaction_that_was_done_twice_is_found(
+    server: RunningServer, node: LiveNode, tmp_path: Path
+) -> None:
     """A transaction that was done twice is found in the counter and in the annotations."""
     count = run_transactions(server.port, 5)
     batch = replicad.WriteBatch()
@@ -82,7 +84,7 @@ def test_twice(server: RunningServer, node: LiveNode, tmp_path: Path) -> None:
         check_annotations(daemon_at(server.port, tmp_path), 1, count)
 
 
-def test_files(server: RunningServer, node: LiveNode, tmp_path: Path) -> None:
+def test_a_missing_or_changed_file_is_named(server: RunningServer, node: LiveNode, tmp_path: Path) -> None:
     """A file that is not there, or has another content, is named."""
     (tmp_path / "a").write_bytes(b"content")
     files = [SourceFile(tmp_path / "a", b"a", 7)]
@@ -99,7 +101,7 @@ def test_files(server: RunningServer, node: LiveNode, tmp_path: Path) -> None:
     assert "read: 7 B in" in out.getvalue()
 
 
-def test_start_that_fails(tmp_path: Path) -> None:
+def test_a_daemon_that_fails_at_its_start_is_an_error_at_once(tmp_path: Path) -> None:
     """A daemon that ends at its start is an error at once, and its last words are kept."""
     daemon = daemon_at(1, tmp_path)
     daemon.command += ["--no-such-option"]

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def test_bench(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_every_measurement_is_compared_with_the_bare_disk(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     """Every measurement is compared with the bare disk, and nothing stays behind."""
     code, out, _ = run("bench", tmp_path, "--seconds", 0.1, "--json")
     rows = json.loads(out)

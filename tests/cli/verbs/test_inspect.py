@@ -21,7 +21,7 @@ def file_of(directory: Path, pattern: str) -> Path:
 
 
 @pytest.mark.parametrize("pattern", KINDS)
-def test_whole(run: Run, filled: Path, pattern: str) -> None:
+def test_a_whole_file_has_every_checksum_right(run: Run, filled: Path, pattern: str) -> None:
     """A file as it was written has every checksum right, and says what it is."""
     file = file_of(filled, pattern)
     code, out, err = run("inspect", file, "--json", "--entries", "--limit", 0)
@@ -47,7 +47,9 @@ def test_parts_cover_file(run: Run, filled: Path, pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", KINDS)
 @pytest.mark.parametrize("place", [0.01, 0.4, 0.8, 0.999])
-def test_flipped_byte(run: Run, filled: Path, tmp_path: Path, pattern: str, place: float) -> None:
+def test_a_flipped_byte_is_found_in_the_part_that_holds_it(
+    run: Run, filled: Path, tmp_path: Path, pattern: str, place: float
+) -> None:
     """A flipped byte is found in the part that holds it."""
     source = file_of(filled, pattern)
     data = bytearray(source.read_bytes())
@@ -66,7 +68,7 @@ def test_flipped_byte(run: Run, filled: Path, tmp_path: Path, pattern: str, plac
             assert damage["offset"] == part["offset"]
 
 
-def test_cut_segment(run: Run, filled: Path, tmp_path: Path) -> None:
+def test_a_segment_that_ends_within_a_frame_says_where(run: Run, filled: Path, tmp_path: Path) -> None:
     """A segment that ends within a frame says where, and that a crash leaves this."""
     source = file_of(filled, "wal/*.log")
     file = tmp_path / source.name
@@ -77,7 +79,7 @@ def test_cut_segment(run: Run, filled: Path, tmp_path: Path) -> None:
     assert "what a crash leaves" in out
 
 
-def test_foreign_file(run: Run, tmp_path: Path) -> None:
+def test_a_foreign_file_is_refused_by_name(run: Run, tmp_path: Path) -> None:
     """A file that is none of ours is refused by name."""
     (tmp_path / "notes.txt").write_text("hello")
     code, _, err = run("inspect", tmp_path / "notes.txt")
@@ -85,13 +87,13 @@ def test_foreign_file(run: Run, tmp_path: Path) -> None:
     assert "notes.txt is not a log segment" in err
 
 
-def test_missing_file(run: Run, tmp_path: Path) -> None:
+def test_a_missing_file_is_one_line_with_its_name(run: Run, tmp_path: Path) -> None:
     """A file that is not there is one line with its name."""
     code, _, err = run("inspect", tmp_path / "none.sst")
     assert (code, err) == (ERROR, f"replicad: {tmp_path}/none.sst: No such file or directory\n")
 
 
-def test_golden_segments(run: Run) -> None:
+def test_the_golden_segments_are_shown_as_they_are_described(run: Run) -> None:
     """What is told of the golden segments is what their description says."""
     for segment in json.loads((VECTORS / "segments.json").read_text()):
         code, out, _ = run("inspect", VECTORS / segment["file"], "--json", "--entries", "--limit", 0)

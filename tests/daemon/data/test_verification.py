@@ -11,7 +11,7 @@ from replicad.replication.wire.messages import WantMark
 from tests.support.programs import primary
 
 
-def test_differences_in_words() -> None:
+def test_differences_name_the_first_keys_and_count_the_others() -> None:
     """The first few keys with their families, and how many more there are."""
     one = Difference(0, 0, b"a", DifferenceKind.VALUE)
     assert describe((one,), {}) == "differs from its primary: 'a' (value)"

@@ -19,7 +19,9 @@ from replicad.store.commit_clock import ClockState
         (0.0, 700.0, 0.0, "right"),
     ],
 )
-def test_a_finding(ahead: float, behind: float, limit: float, expected: str) -> None:
+def test_a_clock_that_is_off_by_more_than_the_limit_is_a_finding(
+    ahead: float, behind: float, limit: float, expected: str
+) -> None:
     assert finding(ClockState(ahead, behind), limit) == expected
 
 

@@ -44,7 +44,9 @@ def slot(sequence: int, *, invalid: str | None = None, idle: int = 0) -> Slot:
         (99, "too much", 9999, SlotState.LOST),
     ],
 )
-def test_states(sequence: int, invalid: str | None, kept_bytes: int, expected: SlotState) -> None:
+def test_the_state_of_a_slot_is_what_becomes_of_its_log(
+    sequence: int, invalid: str | None, kept_bytes: int, expected: SlotState
+) -> None:
     """What retention keeps anyway, the reason it let go, and whether the log is there, decide."""
     assert state_of(slot(sequence, invalid=invalid), LOG, kept_bytes) is expected
 
@@ -73,7 +75,7 @@ def test_a_slot_at_the_end_of_an_empty_log_is_not_lost() -> None:
         ([slot(100), slot(101)], WIDE, 1, [(101, "short")]),
     ],
 )  # fmt: skip
-def test_limits(
+def test_a_slot_over_a_limit_lets_go_and_says_why(
     slots: list[Slot], limits: SlotLimits, short_bytes: int, expected: list[tuple[int, str]]
 ) -> None:
     """Bytes, idle time and the disk's floor; each slot that lets go says why."""
@@ -87,7 +89,7 @@ def test_limits(
 @pytest.mark.parametrize(
     ("sequence", "expected"), [(100, 3000), (200, 2000), (250, 1500), (300, 1000), (400, 0), (999, 0)]
 )
-def test_log_bytes_after(sequence: int, expected: int) -> None:
+def test_log_bytes_count_a_segment_in_part_by_proportion(sequence: int, expected: int) -> None:
     """Whole segments count whole, the one that holds the sequence number in proportion."""
     assert log_bytes_after(FILES, sequence, 400) == expected
 

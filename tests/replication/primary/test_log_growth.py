@@ -29,7 +29,9 @@ WRITES = course((10.0, 100, 0), (11.0, 200, 1000), (12.0, 200, 0), (13.0, 300, 1
         (300, 301, 13.5, 0.5),  # written after the last sample
     ],
 )
-def test_seconds_behind(sequence: int, newest: int, now: float, expected: float) -> None:
+def test_seconds_behind_count_since_the_primary_went_beyond_the_replica(
+    sequence: int, newest: int, now: float, expected: float
+) -> None:
     """Since the primary went beyond the replica; never too little by more than a sample, and 0 when idle."""
     assert WRITES.seconds_behind(sequence, newest, now) == expected
 

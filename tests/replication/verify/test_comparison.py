@@ -46,7 +46,9 @@ def entries(text: str, *, whole: bool = True) -> Entries:
         (entries("a1"), entries("b1", whole=False), [("a", "missing"), ("b", "extra")], "b"),
     ],
 )  # fmt: skip
-def test_listings(mine: Entries, theirs: Entries, found: Any, horizon: str | None) -> None:
+def test_listings_tell_about_every_key_up_to_where_the_shorter_ends(
+    mine: Entries, theirs: Entries, found: Any, horizon: str | None
+) -> None:
     """Two listings tell about every key up to where the shorter one ends."""
     expected = [(key.encode(), DifferenceKind(kind)) for key, kind in found]
     assert differing(mine, theirs) == (expected, horizon.encode() if horizon else None)
@@ -64,7 +66,7 @@ async def test_equal_data_is_read_once() -> None:
 
 
 @pytest.mark.parametrize("kind", [DifferenceKind.VALUE, DifferenceKind.MISSING, DifferenceKind.EXTRA])
-async def test_one_key_differs(kind: DifferenceKind) -> None:
+async def test_a_key_that_differs_is_named_for_little_more_than_one_pass(kind: DifferenceKind) -> None:
     """A value, a missing key and an extra key are named, for little more than one pass."""
     mine = {0: pairs(100), 3: pairs(30_000)}
     theirs = {0: pairs(100), 3: pairs(30_000)}

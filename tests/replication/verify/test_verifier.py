@@ -123,7 +123,7 @@ async def nodes(tmp_path: Path) -> AsyncIterator[Nodes]:
         made.replica.close()
 
 
-async def test_equal_while_written(nodes: Nodes) -> None:
+async def test_a_pass_beside_a_writer_finds_nothing(nodes: Nodes) -> None:
     """A pass beside a writer finds nothing, reads everything once on either side, and holds nothing after."""
     nodes.open()
     nodes.connect()
@@ -207,7 +207,7 @@ async def test_a_pass_goes_on_over_another_session(nodes: Nodes) -> None:
     assert result.is_good and result.compared_bytes > (compared or 0)
 
 
-async def test_rot_here(nodes: Nodes) -> None:
+async def test_a_damaged_table_of_the_replica_ends_the_pass_with_its_file(nodes: Nodes) -> None:
     """A flipped byte in a table of the replica ends the pass with the file that is damaged."""
     damaged = flip_byte(nodes.directory)
     nodes.open()
@@ -217,7 +217,7 @@ async def test_rot_here(nodes: Nodes) -> None:
     assert result.damage is not None and result.damage.path == damaged
 
 
-async def test_rot_there(nodes: Nodes) -> None:
+async def test_a_damaged_table_of_the_primary_is_told_to_the_primary(nodes: Nodes) -> None:
     """Rot in the primary's tables is told to the primary, and the replica does not call itself different."""
     nodes.open()
     nodes.primary.close()
@@ -236,7 +236,7 @@ async def test_rot_there(nodes: Nodes) -> None:
         await nodes.upstream.contents(MARK.id).split(0, b"", None, 1 << 30, 1)
 
 
-async def test_questions_without_answers(nodes: Nodes) -> None:
+async def test_questions_without_an_answer_say_why(nodes: Nodes) -> None:
     """A mark that is not held, a family that is not there and a session that ended are told apart."""
     nodes.open()
     nodes.connect()

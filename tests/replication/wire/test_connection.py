@@ -116,7 +116,7 @@ async def test_a_peer_that_takes_nothing_blocks_only_drain() -> None:
             await draining
 
 
-async def test_nobody_there() -> None:
+async def test_a_port_where_nobody_listens_is_an_os_error() -> None:
     """A port where nobody listens is an OSError."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))

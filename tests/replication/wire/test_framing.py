@@ -220,7 +220,7 @@ def test_unknown_kinds_and_stray_payloads_are_errors() -> None:
         decode(raw._replace(payload=b"x"))
 
 
-def test_golden_vectors() -> None:
+def test_messages_encode_to_the_golden_bytes_and_back() -> None:
     """The messages of proto/vectors/wire.json encode to the bytes written there, and come back from them."""
     vectors = json.loads(VECTORS.read_text())
     assert len(vectors) == len(MESSAGES)

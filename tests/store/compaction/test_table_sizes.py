@@ -11,7 +11,7 @@ from tests.support.stores import fill, small_options
 
 
 @pytest.mark.parametrize("table_bytes", [16 * 1024, 64 * 1024])
-def test_small_tables(tmp_path: Path, table_bytes: int) -> None:
+def test_tables_end_near_table_bytes_however_few_these_are(tmp_path: Path, table_bytes: int) -> None:
     """Tables end near `table_bytes` however few these are, so that a level has several."""
     options = small_options(table_bytes=table_bytes, compression="none")
     with replicad.open(tmp_path / "db", options) as db:

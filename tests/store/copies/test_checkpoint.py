@@ -49,7 +49,7 @@ def test_existing_path_is_refused(tmp_path: Path) -> None:
             database.create_checkpoint(tmp_path / "taken")
 
 
-def test_while_writing(tmp_path: Path) -> None:
+def test_checkpoints_under_load_are_exact_prefixes(tmp_path: Path) -> None:
     """Checkpoints taken under load are each the exact prefix that their position names."""
     stop = threading.Event()
     with replicad.open(tmp_path / "db", small_options()) as database:
@@ -83,7 +83,7 @@ def test_while_writing(tmp_path: Path) -> None:
             assert sum(1 for _ in copy.scan(prefix=b"c-")) == number + 1
 
 
-def test_across_file_systems(tmp_path: Path) -> None:
+def test_where_no_link_is_possible_files_are_copied(tmp_path: Path) -> None:
     """Where no hard link is possible the files are copied."""
 
     class NoLinks(LocalFileSystem):

@@ -74,7 +74,7 @@ def test_nothing_is_held(db: replicad.Database) -> None:
     assert not all((db.path / file.name).exists() for file in live.files)
 
 
-def test_copies_while_writing(db: replicad.Database, tmp_path: Path) -> None:
+def test_copies_beside_a_writer_are_whole_prefixes(db: replicad.Database, tmp_path: Path) -> None:
     """With deletions disabled every copy made beside a busy writer is a whole prefix."""
     stop = threading.Event()
 

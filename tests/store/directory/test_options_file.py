@@ -151,7 +151,7 @@ def test_a_damaged_file_does_not_stop_an_opening(tmp_path: Path) -> None:
         assert replicad.load_latest_options(tmp_path / "db")[0] == small_options()
 
 
-def test_none(tmp_path: Path) -> None:
+def test_a_directory_without_options_is_not_found(tmp_path: Path) -> None:
     """A directory without the file, or no directory, is NotFoundError; reading a database writes none."""
     with pytest.raises(replicad.NotFoundError):
         replicad.load_latest_options(tmp_path / "nothing")

@@ -90,7 +90,7 @@ def test_files_of_an_expired_lease_go(db: replicad.Database, clock: ManualClock)
     assert not any(path.exists() for path in held)
 
 
-def test_space_budget(db: replicad.Database) -> None:
+def test_a_lease_over_its_space_budget_ends(db: replicad.Database) -> None:
     """A lease that holds back more than its budget ends, and says how much it was."""
     fill(db, 500)
     cut = db.cut(flush=True, bytes_max=2000)

@@ -63,7 +63,7 @@ def full_edit() -> Edit:
     )
 
 
-def test_round_trip() -> None:
+def test_every_field_of_an_edit_comes_back() -> None:
     """Every field of an edit comes back, and an empty edit is empty."""
     assert decode_edit(encode_edit(full_edit())) == full_edit()
     assert decode_edit(encode_edit(Edit())) == Edit()
@@ -96,7 +96,7 @@ def test_a_record_with_the_wrong_kind_of_value_is_corruption(change: dict[str, o
 
 
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\x81\xa3add\x91\x01", b"\xa3abc"])
-def test_no_edit(data: bytes) -> None:
+def test_bytes_that_are_not_an_edit_are_corruption(data: bytes) -> None:
     """Bytes that are no edit are corruption, not a crash."""
     with pytest.raises(CorruptionError):
         decode_edit(data)
@@ -173,7 +173,7 @@ def test_a_copy_has_no_torn_tail(tmp_path: Path) -> None:
         load(FS, tmp_path, of_copy=True)
 
 
-def test_current() -> None:
+def test_current_carries_its_own_checksum() -> None:
     """CURRENT carries its own checksum."""
     data = encode_current("MANIFEST-000012", 345)
     assert decode_current(data) == ("MANIFEST-000012", 345)
@@ -184,7 +184,7 @@ def test_current() -> None:
             decode_current(bytes(damaged))
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_a_directory_without_current_holds_no_database(tmp_path: Path) -> None:
     """A directory without CURRENT holds no database."""
     with pytest.raises(NotFoundError):
         load(FS, tmp_path)

@@ -70,7 +70,7 @@ def test_plain_reader_agrees(name: str) -> None:
 
 
 @golden
-def test_inspect_agrees(name: str) -> None:
+def test_inspect_shows_what_adds_up_to_the_same_state(name: str) -> None:
     """`replicad inspect` shows, record by record, what adds up to the same."""
     expected = expected_of(name)
     (path,) = (VECTORS / name).glob("MANIFEST-*")

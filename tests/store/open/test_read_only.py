@@ -15,7 +15,7 @@ from tests.support.memory_filesystem import MemoryFileSystem
 from tests.support.stores import fill, small_options
 
 
-def test_refresh(tmp_path: Path) -> None:
+def test_refresh_shows_a_reader_what_is_there_now(tmp_path: Path) -> None:
     """A reader sees what was there when it opened, and after `refresh` what is there now."""
     with replicad.open(tmp_path / "db", small_options()) as writer:
         fill(writer, 100)

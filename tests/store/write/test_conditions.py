@@ -28,7 +28,7 @@ def one_put(key: bytes, value: bytes) -> WriteBatch:
     return batch
 
 
-def test_values(db: replicad.Database) -> None:
+def test_a_condition_on_a_value_tells_empty_from_absent(db: replicad.Database) -> None:
     """A value, or its absence, must be what was read; empty is not absent."""
     db.put(b"a", b"1")
     db.put(b"empty", b"")
@@ -42,7 +42,7 @@ def test_values(db: replicad.Database) -> None:
     assert db.appended_sequence == 3
 
 
-def test_versions(db: replicad.Database) -> None:
+def test_a_version_notices_a_key_that_was_changed_and_changed_back(db: replicad.Database) -> None:
     """A version notices what a value does not: a key that was changed and changed back."""
     first = db.put(b"a", b"1")
     assert db.sequence_of(b"a") == first
@@ -66,7 +66,7 @@ def test_versions_survive_flush_and_compaction(db: replicad.Database) -> None:
     assert {key: db.sequence_of(key) for key in numbers} == numbers
 
 
-def test_families(db: replicad.Database) -> None:
+def test_a_condition_may_name_another_family(db: replicad.Database) -> None:
     """A condition may name another family than the batch writes to; one that is not there is an error."""
     family = db.create_family("other")
     db.put(b"a", b"1", family=family)
