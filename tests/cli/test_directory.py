@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 import replicad
 from replicad.cli.exits import DIFFERENT, ERROR, USAGE
@@ -53,14 +54,23 @@ def test_updates_since_a_time(run: Run, filled: Path) -> None:
     assert run("updates", filled, "--since-time", "2026-01-01", "--since", 1).code == USAGE
 
 
-def test_following_a_directory_shows_what_its_daemon_writes(run: Run, tmp_path: Path) -> None:
+def test_following_a_directory_shows_what_its_daemon_writes(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Following a directory shows what its daemon writes meanwhile."""
     with replicad.open(tmp_path / "db") as database:
         database.put(b"first", b"1")
-        later = threading.Timer(0.3, lambda: database.put(b"second", b"2"))
-        later.start()
+
+        refresh = replicad.Database.refresh
+
+        def write_and_refresh(reader: replicad.Database) -> None:
+            """The reader has shown all there was, and looks again."""
+            if database.latest_sequence == 1:
+                database.put(b"second", b"2")
+            refresh(reader)
+
+        monkeypatch.setattr(replicad.Database, "refresh", write_and_refresh)
         code, out, _ = run("updates", tmp_path / "db", "--follow", "--count", 2)
-        later.join()
     assert code == 0
     assert [line.split()[1] for line in out.splitlines() if "put" in line] == ["first", "second"]
 

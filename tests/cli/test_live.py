@@ -7,7 +7,6 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from replicad.store.database import open_database
 from replicad.store.marks import MarkId
 from tests.cli.conftest import RECORDS
 from tests.server.harness import FakeNode, RunningServer
+from tests.support.waiting import eventually
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -135,7 +135,14 @@ def test_verify_waits_until_nodes_stand_at_one_sequence_number(
     for number in range(1, 5):
         write(ahead, number)
     write(behind, 1)
-    later = threading.Timer(0.3, lambda: list(map(partial(write, behind), range(2, 5))))
+    asked = behind.server.state.stats.commands
+
+    def catch_up() -> None:
+        eventually(lambda: behind.server.state.stats.commands > asked)
+        for number in range(2, 5):
+            write(behind, number)
+
+    later = threading.Thread(target=catch_up)
     later.start()
     code, out, _ = run("verify", f":{ahead.port}", f":{behind.port}", "--timeout", 20)
     later.join()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.programs import primary, replica_of, streams, until
+from tests.support.programs import primary, replica_of, streams
+from tests.support.waiting import until
 
 
 async def test_acknowledged_writes_that_are_not_durable_make_replicas_older(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.programs import primary, until
+from tests.support.programs import primary
+from tests.support.waiting import until
 
 
 async def test_a_node_shows_its_durable_position(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 import redis
@@ -142,11 +141,12 @@ def test_what_a_connection_reads_never_goes_back(cluster: Cluster, primary: Daem
     replica = cluster.replica().start()
     done = threading.Event()
     seen: list[int] = []
+    written: list[int] = []
 
     def write() -> None:
         with primary.client() as client:
             while not done.is_set():
-                client.incr("n")
+                written.append(int(client.incr("n")))
 
     def read() -> None:
         with replica.client() as client:
@@ -161,7 +161,8 @@ def test_what_a_connection_reads_never_goes_back(cluster: Cluster, primary: Daem
             count = len(set(seen)) + 10
             eventually(lambda count=count: len(set(seen)) > count)  # type: ignore[misc]
             replica.stop()
-            time.sleep(0.05)
+            ahead = len(written) + 50
+            eventually(lambda ahead=ahead: len(written) > ahead)  # type: ignore[misc]
             replica.go_on()
     finally:
         done.set()

@@ -104,7 +104,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_comes_twice(cluster: Cluster, 
                 count = len(writer.acknowledged) + rng.randrange(20, 150)
                 eventually(lambda count=count: len(writer.acknowledged) >= count)  # type: ignore[misc]
                 daemon.kill()
-                time.sleep(rng.uniform(0, 0.2))
+                time.sleep(rng.uniform(0, 0.2))  # Not a wait: how long the node is away is drawn.
                 daemon.start()
     finally:
         writer.ending.set()

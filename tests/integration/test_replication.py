@@ -6,6 +6,7 @@ import random
 import shutil
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,27 +109,28 @@ def test_a_replica_whose_log_is_gone_keeps_its_data_until_the_new_is_there(clust
 
 
 def slow_bootstrap(cluster: Cluster) -> tuple[Daemon, Daemon]:
-    """A primary with 3 MB that do not compress, sent in small pieces, and a replica that was not started."""
-    primary = cluster.primary(tables={"link": {"file_chunk_bytes": 1024}}).start()
+    """A primary with 3 MB that do not compress, sent within 1.5 s, and a replica that was not started."""
+    primary = cluster.primary(tables={"link": {"copy_bytes_per_second": 2_000_000}}).start()
     with primary.client() as client:
         for number in range(300):
             client.set(f"random:{number}", random.randbytes(10_000))
     return primary, cluster.replica()
 
 
+def has_fetched(replica: Daemon, size_bytes: int) -> bool:
+    """Whether a bootstrap is under way, and has that much."""
+    try:
+        bootstrap = replica.status()["bootstrap"]
+    except redis.ConnectionError:
+        return False
+    return bool(bootstrap and bootstrap["size_bytes"] > size_bytes)
+
+
 def test_sigterm_in_the_middle_of_a_bootstrap(cluster: Cluster) -> None:
     """The replica ends with 0 at once, what it fetched is kept, and the next run goes on with it."""
     primary, replica = slow_bootstrap(cluster)
     replica.spawn()
-
-    def has_fetched() -> bool:
-        try:
-            bootstrap = replica.status()["bootstrap"]
-        except redis.ConnectionError:
-            return False
-        return bool(bootstrap and bootstrap["size_bytes"] > 300_000)
-
-    eventually(has_fetched)
+    eventually(lambda: has_fetched(replica, 300_000))
     assert replica.terminate() == 0
     shown = NodeState.read(replica.data)
     assert shown.shown is not None
@@ -146,12 +148,12 @@ def test_sigterm_in_the_middle_of_a_bootstrap(cluster: Cluster) -> None:
 def test_a_bootstrap_survives_kills_of_both(cluster: Cluster) -> None:
     """Killed at any moment of a bootstrap, the replica begins again and ends up right."""
     primary, replica = slow_bootstrap(cluster)
-    for pause in (0.35, 0.45, 0.55):
+    for size_bytes in (1, 200_000, 400_000):
         replica.spawn()
-        time.sleep(pause)
+        eventually(partial(has_fetched, replica, size_bytes))
         replica.kill()
     replica.spawn()
-    time.sleep(0.4)
+    eventually(lambda: has_fetched(replica, 600_000))
     primary.kill()
     primary.start()
     eventually(replica.serves)
@@ -175,7 +177,8 @@ def test_another_database_is_refused(cluster: Cluster) -> None:
     link = replica.status()["link"]
     assert link["stopped_code"] == "wrong-database"
     assert other.status()["database_id"] in link["waits_for"]
-    time.sleep(0.5)
+    asked = len(replica.events("replication.stopped"))
+    eventually(lambda: len(replica.events("replication.stopped")) >= asked + 2)
     assert replica.digest() == digest
     assert replica.status()["database_id"] == first.status()["database_id"]
 

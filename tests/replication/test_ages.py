@@ -6,10 +6,11 @@ import asyncio
 import time
 from pathlib import Path
 
-from replicad.replication.wire.messages import Heartbeat
+from replicad.replication.wire.messages import Heartbeat, Message
 from tests.support.fake_nodes import OPTIONS, FakeData, Primary, Replica, running
 from tests.support.fake_store import FakeStore
-from tests.support.memory_connection import until
+from tests.support.memory_connection import MemoryConnection
+from tests.support.waiting import until
 
 
 def written(count: int) -> FakeStore:
@@ -25,6 +26,18 @@ def age(replica: Replica) -> float:
     return 1e9 if seconds is None else seconds
 
 
+def heartbeats_in(messages: list[Message]) -> int:
+    return sum(isinstance(message, Heartbeat) for message in messages)
+
+
+async def heartbeats(end: MemoryConnection, count: int) -> None:
+    """Waits until this end has sent so many more, and the other has taken them."""
+    wanted = heartbeats_in(end.sent) + count
+    await until(lambda: heartbeats_in(end.sent) >= wanted)
+    assert end.other is not None
+    await until(end.other.inbox.empty)
+
+
 async def test_data_is_not_younger_than_that_of_the_node_above(tmp_path: Path) -> None:
     """Its age is added; while it does not know it, nothing here gets any younger."""
     primary = Primary(written(3), tmp_path / "p")
@@ -35,14 +48,14 @@ async def test_data_is_not_younger_than_that_of_the_node_above(tmp_path: Path) -
         primary.store.write(b"more")
         await until(lambda: replica.data.store is not None and replica.data.store.latest_sequence == 4)
         first = age(replica)
-        await asyncio.sleep(5 * OPTIONS.heartbeat_seconds)
+        await heartbeats(primary.ends[0], 5)
         assert first < age(replica) < 5.0, "what it knew before is still true"
         other = Replica(primary, FakeData(FakeStore()), tmp_path / "o", node=b"O" * 16, process=b"o" * 16)
         async with running(other):
             await until(lambda: 70.0 <= age(other) < 75.0)
             primary.age_seconds = None
             before = age(other)
-            await asyncio.sleep(5 * OPTIONS.heartbeat_seconds)
+            await heartbeats(primary.ends[1], 5)
             assert age(other) > before
             primary.age_seconds = 0.0
             await until(lambda: age(other) < 0.5)
@@ -57,10 +70,10 @@ async def test_the_time_that_a_message_is_on_its_way_counts(tmp_path: Path) -> N
         (end,) = primary.ends
         late: list[bytes] = []
         end.meddle = late.append
-        await asyncio.sleep(0.1)
+        await until(lambda: late)
         said = len(late)
+        # Not a wait for something to happen: the message is on its way for so long.
         await asyncio.sleep(0.3)
-        assert said > 0
         assert end.other is not None
         for data in late[:said]:
             end.other.arrived(data)
@@ -80,9 +93,9 @@ async def test_heartbeats_are_answered_but_not_as_many_as_somebody_likes(tmp_pat
         began, before = time.monotonic(), len(end.sent)
         for _ in range(500):
             end.other.send(Heartbeat(primary.store.position, 1, sent_us=7))
-        await asyncio.sleep(0.1)
-        answered = [message for message in end.sent[before:] if isinstance(message, Heartbeat)]
-        assert 1 <= len(answered) <= 3 * (time.monotonic() - began) / OPTIONS.heartbeat_seconds + 2
+        await until(lambda: end.inbox.empty() and heartbeats_in(end.sent[before:]))
+        answered = heartbeats_in(end.sent[before:])
+        assert answered <= 3 * (time.monotonic() - began) / OPTIONS.heartbeat_seconds + 2
 
 
 async def test_a_primary_that_went_back_is_believed_anew(tmp_path: Path) -> None:
@@ -107,6 +120,5 @@ async def test_a_primary_that_went_back_is_believed_anew(tmp_path: Path) -> None
         primary.store.cut_back(start)
         store.stalled = None
         primary.up = True
-        await until(lambda: age(replica) < 0.5)
-        assert replica.follower.lag_seconds == 0.0
+        await until(lambda: age(replica) < 0.5 and replica.follower.lag_seconds == 0.0)
         assert store.position == start

@@ -15,7 +15,7 @@ from replicad.types import Position
 from tests.replication.test_sessions import caught_up, written
 from tests.support.fake_nodes import OPTIONS, FakeData, Primary, Replica, running
 from tests.support.fake_store import FakeStore
-from tests.support.memory_connection import until
+from tests.support.waiting import until
 
 NODE = b"R" * 16
 

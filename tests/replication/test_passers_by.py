@@ -14,7 +14,7 @@ from replicad.replication.wire.messages import Copy, Decided, Hello, Message, Po
 from replicad.types import Position
 from tests.support.fake_nodes import FakeData, Primary, Replica, running
 from tests.support.fake_store import FakeStore
-from tests.support.memory_connection import until
+from tests.support.waiting import until
 
 
 def written(count: int) -> FakeStore:

@@ -31,7 +31,8 @@ from replicad.replication.wire.messages import (
 from replicad.types import Epoch, HistoryHash, Position, Sequence
 from tests.support.fake_nodes import OPTIONS, FakeData
 from tests.support.fake_store import FakeStore
-from tests.support.memory_connection import MemoryConnection, pair, until
+from tests.support.memory_connection import MemoryConnection, pair
+from tests.support.waiting import until
 
 DATABASE = b"d" * 16
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from replicad.replication.wire.messages import Ack, Hello, Message, PositionClai
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
 from tests.support.fake_nodes import FakeData, Primary, Replica, running
 from tests.support.fake_store import FakeStore, list_files
-from tests.support.memory_connection import until
+from tests.support.waiting import until
 
 
 def written(count: int, **fields: object) -> FakeStore:
@@ -170,14 +171,23 @@ async def test_a_primary_that_was_replaced_by_an_empty_one_wipes_nobody(tmp_path
         assert replica.follower.link.state == "streaming"
 
 
+def dialled_again(primary: Primary, before: int) -> bool:
+    return len(primary.ends) > before
+
+
 async def test_breaks_are_survived(tmp_path: Path) -> None:
     """A connection that breaks again and again, and a primary that is away, only delay the replica."""
     primary = Primary(written(10), tmp_path / "p")
     replica = Replica(primary, FakeData(), tmp_path / "r")
     async with running(replica, primary):
+        cut = 0
         for number in range(10):
             primary.store.write(b"%d" % number)
-            await asyncio.sleep(0.005)
+            if primary.up:
+                await until(partial(dialled_again, primary, cut))
+            else:
+                await until(lambda: "nothing listens" in replica.follower.waits_for)
+            cut = len(primary.ends)
             primary.cut()
             primary.up = number % 3 != 0
         primary.up = False

@@ -16,7 +16,8 @@ from replicad.replication.primary.sender import Sender
 from replicad.replication.replica.receiver import Receiver
 from replicad.replication.wire.messages import Ack, LogFrames
 from tests.support.fake_store import FakeStore
-from tests.support.memory_connection import pair, until
+from tests.support.memory_connection import pair
+from tests.support.waiting import let_tasks_run, until
 
 OPTIONS = ReplicationOptions(chunk_bytes=1000, window_bytes=4000)
 
@@ -97,7 +98,7 @@ async def test_only_durable_batches_are_sent() -> None:
         await until(lambda: replica.position.sequence == 1)
         primary.write(b"2")
         await until(lambda: running.sender.waits_for == "the next write")
-        await asyncio.sleep(0.01)
+        await let_tasks_run()
         assert replica.position.sequence == 1
         primary.sync()
         await until(lambda: replica.position.sequence == 2)
@@ -238,13 +239,12 @@ async def receive(replica: FakeStore, *messages: LogFrames) -> BaseException | N
     task = asyncio.create_task(receiver.run())
     for message in messages:
         left.send(message)
-    await asyncio.wait([task], timeout=0.05)
-    if not task.done():
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        return None
-    return task.exception()
+    # The end comes after everything was taken: a receiver that finds nothing wrong ends with it.
+    await until(lambda: task.done() or right.inbox.empty())
+    left.close()
+    await asyncio.wait([task])
+    error = task.exception()
+    return None if isinstance(error, ConnectionResetError) else error
 
 
 def frames_of(store: FakeStore, first: int, last: int) -> LogFrames:

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from replicad.replication.tasks import Wakeup, beside, in_thread, to_its_end, together
+from tests.support.waiting import let_tasks_run, until
 
 
 async def forever() -> None:
@@ -47,15 +48,17 @@ async def test_the_first_error_is_raised_bare() -> None:
 
 async def test_a_cancellation_is_not_lost_to_an_error_at_the_same_time() -> None:
     """A task that is cancelled while another part of it fails ends as cancelled."""
+    begun = asyncio.Event()
 
     async def fails_when_cancelled() -> None:
+        begun.set()
         try:
             await forever()
         finally:
             raise ValueError("on the way out")
 
     task = asyncio.create_task(beside(forever(), fails_when_cancelled()))
-    await asyncio.sleep(0.01)
+    await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -63,16 +66,17 @@ async def test_a_cancellation_is_not_lost_to_an_error_at_the_same_time() -> None
 
 async def test_a_cancelled_caller_waits_for_its_thread() -> None:
     """What the thread uses is free when the cancellation arrives at the caller."""
-    go, done = threading.Event(), threading.Event()
+    begun, go, done = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
+        begun.set()
         go.wait(5)
         done.set()
 
     task = asyncio.create_task(in_thread(work))
-    await asyncio.sleep(0.01)
+    await until(begun.is_set)
     task.cancel()
-    await asyncio.sleep(0.01)
+    await let_tasks_run()
     assert not task.done()
     go.set()
     with pytest.raises(asyncio.CancelledError):
@@ -128,11 +132,17 @@ async def test_a_wakeup_from_another_thread_is_never_lost() -> None:
 async def test_together_ends_with_the_first_error() -> None:
     """Results come in order; an error ends the others and leaves the caller as it was."""
 
-    async def after(seconds: float, value: int) -> int:
-        await asyncio.sleep(seconds)
-        return value
+    second_is_done = asyncio.Event()
 
-    assert await together(after(0.01, 1), after(0, 2)) == [1, 2]
+    async def first() -> int:
+        await second_is_done.wait()
+        return 1
+
+    async def second() -> int:
+        second_is_done.set()
+        return 2
+
+    assert await together(first(), second()) == [1, 2]
     ended = asyncio.Event()
 
     async def until_cancelled() -> None:

@@ -14,7 +14,8 @@ import redis
 from replicad.server import refusals
 from replicad.server.execution import TURN_COMMANDS
 from tests.server.conftest import StartServer
-from tests.server.harness import RunningServer, encode_request, wait_for
+from tests.server.harness import RunningServer, encode_request
+from tests.support.waiting import eventually
 
 SEED = 20
 
@@ -76,7 +77,7 @@ def test_a_client_that_does_not_read_is_closed(start: StartServer) -> None:
             client.socket.send(wanted)
         except BlockingIOError:
             pass
-        wait_for(lambda: server.server.state.stats.closed_for_limits == 1)
+        eventually(lambda: server.server.state.stats.closed_for_limits == 1)
     assert server.server.state.stats.commands < 200
 
 
@@ -87,7 +88,7 @@ def test_replies_to_one_chunk_of_input_are_not_made_all_at_once(start: StartServ
     before = server.server.state.stats.commands
     with server.connect() as client:
         client.send(encode_request("GET", "k") * 9000)
-        wait_for(lambda: server.server.state.stats.commands > before)
+        eventually(lambda: server.server.state.stats.commands > before)
         client.command("ECHO", "end")
         assert server.server.state.stats.commands - before < 6000
         client.read((b"$10000\r\n" + b"v" * 10_000 + b"\r\n") * 9000 + b"$3\r\nend\r\n")
@@ -122,7 +123,7 @@ def test_there_is_a_limit_to_clients(start: StartServer) -> None:
     with server.connect() as third:
         assert third.read_to_end() == b"-ERR max number of clients reached\r\n"
     first.close()
-    wait_for(lambda: len(server.server.connections) == 1)
+    eventually(lambda: len(server.server.connections) == 1)
     with server.connect() as fourth:
         fourth.command("PING")
         fourth.read(b"+PONG\r\n")
@@ -234,9 +235,9 @@ def test_little_is_read_of_a_client_whose_writes_wait(start: StartServer) -> Non
     write = encode_request("SET", "k", b"v" * 5000)
     with server.connect() as leaving:
         leaving.send(write)
-        wait_for(lambda: server.server.state.group.weigh() > 5000)
+        eventually(lambda: server.server.state.group.weigh() > 5000)
         leaving.reset()
-    wait_for(lambda: not server.server.connections)
+    eventually(lambda: not server.server.connections)
     assert server.server.state.group.weigh() > 5000
     with server.connect() as client:
         client.socket.settimeout(0.2)
@@ -256,7 +257,7 @@ def test_writes_that_wait_have_a_limit_together(start: StartServer) -> None:
         for client in clients:
             client.send(encode_request("SET", "k", b"v" * 50_000))
         clients[0].read(refusals.TOO_MUCH_WAITS)
-        wait_for(lambda: server.server.state.stats.input_bytes > 5_000_000)
+        eventually(lambda: server.server.state.stats.input_bytes > 5_000_000)
         server.node.doubting = False
         server.call(server.server.role_changed)
         clients[-1].read(b"+OK\r\n")
@@ -300,6 +301,6 @@ def test_a_client_that_sends_much_leaves_others_their_turns(
         client.send(request_ * count + b"ECHO end\r\n")
         reply = b"+OK\r\n" if b"SET" in request_ else b"+PONG\r\n"
         client.read(reply * count + b"$3\r\nend\r\n")
-        wait_for(lambda: executed[-1] == count + 1)
+        eventually(lambda: executed[-1] == count + 1)
     most = max(after - before for before, after in itertools.pairwise(executed))
     assert most <= 2 * TURN_COMMANDS, "what came, and what was left of before"

@@ -8,7 +8,7 @@ import json
 import urllib.error
 import urllib.request
 from asyncio import to_thread
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from aiohttp import web
 
 from replicad.server.http import HttpServer, is_alive, is_primary, is_ready, is_replica, numbers
 from replicad.server.http_limits import Limits
+from tests.support.waiting import until
 
 PRIMARY: dict[str, Any] = {
     "role": "primary",
@@ -165,9 +166,3 @@ async def test_connections_have_a_limit_and_a_deadline() -> None:
 
 async def hello(request: web.Request) -> web.Response:
     return web.Response(text="hello")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)

@@ -7,7 +7,7 @@ import redis
 
 from replicad.server.cursors import Cursors
 from tests.server.conftest import StartServer
-from tests.server.harness import wait_for
+from tests.support.waiting import eventually
 
 
 def test_deleting_counts_what_was_there(client: redis.Redis) -> None:
@@ -135,4 +135,4 @@ def test_snapshots_are_closed(start: StartServer) -> None:
     client.scan()
     client.execute_command("REPLICAD.DIGEST")
     assert len(server.store.snapshots) >= 4
-    wait_for(lambda: all(snapshot.closed for snapshot in server.store.snapshots))
+    eventually(lambda: all(snapshot.closed for snapshot in server.store.snapshots))

@@ -10,7 +10,8 @@ from unittest.mock import Mock
 import pytest
 
 from tests.server.conftest import StartServer
-from tests.server.harness import RawClient, RunningServer, encode_request, wait_for
+from tests.server.harness import RawClient, RunningServer, encode_request
+from tests.support.waiting import eventually
 
 GIVEN_UP = b"-ERR this connection ends before the command does; what came of it is unknown\r\n"
 
@@ -30,9 +31,9 @@ def test_a_command_that_waits_ends_with_its_client(
     raw = server.connect()
     raw.send(data)
     if not at_once:
-        wait_for(lambda: server.server.state.workers.tasks)
+        eventually(lambda: server.server.state.workers.tasks)
     leave(raw)
-    wait_for(lambda: server.server.state.stats.connections == 1 and is_clean(server))
+    eventually(lambda: server.server.state.stats.connections == 1 and is_clean(server))
 
 
 def test_a_command_that_is_yet_to_wait_ends_with_its_client(start: StartServer) -> None:
@@ -41,10 +42,10 @@ def test_a_command_that_is_yet_to_wait_ends_with_its_client(start: StartServer) 
     server.store.hold_sync()
     raw = server.connect()
     raw.send(b"SET k v\r\nWAIT 1 0\r\n")
-    wait_for(lambda: server.store.appended_sequence == 1)
+    eventually(lambda: server.store.appended_sequence == 1)
     raw.close()
     server.store.release_sync()
-    wait_for(lambda: is_clean(server))
+    eventually(lambda: is_clean(server))
 
 
 def test_replies_stay_in_order_when_a_wait_is_given_up(start: StartServer) -> None:
@@ -52,7 +53,7 @@ def test_replies_stay_in_order_when_a_wait_is_given_up(start: StartServer) -> No
     server = start()
     with server.connect() as raw:
         raw.send(b"PING\r\nWAIT 1 0\r\nECHO a\r\n")
-        wait_for(lambda: server.server.state.workers.tasks)
+        eventually(lambda: server.server.state.workers.tasks)
         raw.socket.shutdown(1)
         assert raw.read_to_end() == b"+PONG\r\n" + GIVEN_UP + b"$1\r\na\r\n"
 
@@ -62,7 +63,7 @@ def test_what_comes_behind_a_waiting_command_is_bounded(start: StartServer) -> N
     server = start()
     with server.connect() as raw:
         raw.send(b"WAIT 1 1000\r\n")
-        wait_for(lambda: server.server.state.workers.tasks)
+        eventually(lambda: server.server.state.workers.tasks)
         count = 500_000
         sender = threading.Thread(target=raw.send, args=(encode_request("PING") * count,))
         sender.start()
@@ -93,14 +94,14 @@ def test_walks_of_clients_that_left_do_not_go_on(start: StartServer) -> None:
     for raw in leaving:
         raw.command("KEYS", "nothing*")
     assert walking.wait(10)
-    wait_for(lambda: server.server.state.stats.commands == 20)
+    eventually(lambda: server.server.state.stats.commands == 20)
     with server.redis() as other:
         assert other.execute_command("REPLICAD.POSITION").startswith(b"1:1:")
     for raw in leaving:
         raw.reset()
-    wait_for(lambda: not server.server.connections)
+    eventually(lambda: not server.server.connections)
     gone.set()
-    wait_for(lambda: walks[0].close.called)
+    eventually(lambda: walks[0].close.called)
     with server.redis() as other:
         assert other.keys("k*") == [b"k"], "its walk stands behind all of those"
     assert len(walks) == 2

@@ -8,7 +8,8 @@ import threading
 import pytest
 import redis
 
-from tests.server.harness import RunningServer, encode_request, wait_for
+from tests.server.harness import RunningServer, encode_request
+from tests.support.waiting import eventually
 
 KEYS = [b"a", b"b", b"c", b"d"]
 REQUESTS_PER_SEED = 400
@@ -118,7 +119,7 @@ def test_random_commands_answer_as_a_dict_would(server: RunningServer, seed: int
                 sent, expected = [], []
         client.send(b"".join([encode_request(*request) for request in sent]))
         client.read(b"".join(expected))
-    wait_for(lambda: server.store.latest_sequence == server.store.appended_sequence)
+    eventually(lambda: server.store.latest_sequence == server.store.appended_sequence)
     assert {key: server.store.get(key) for key in KEYS} == {key: model.pairs.get(key) for key in KEYS}
 
 

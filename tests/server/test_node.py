@@ -7,7 +7,8 @@ import redis
 
 from replicad.server import ReplicaView
 from tests.server.conftest import StartServer
-from tests.server.harness import FakeNode, RunningServer, wait_for
+from tests.server.harness import FakeNode, RunningServer
+from tests.support.waiting import eventually
 
 SECTIONS = ["Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "Keyspace"]
 
@@ -57,7 +58,7 @@ def test_a_replica_refuses_writes(start: StartServer) -> None:
         raw.read(b"+OK\r\n+QUEUED\r\n")
         assert raw.read_line().endswith(b"replica. The primary is 10.0.0.1:6381\r\n")
         assert raw.read_line().startswith(b"-EXECABORT")
-    wait_for(lambda: client.get("k") == b"v")
+    eventually(lambda: client.get("k") == b"v")
 
 
 def test_a_role_that_changes_is_obeyed_at_once(start: StartServer) -> None:
@@ -98,7 +99,7 @@ def test_shutdown_asks_the_daemon(server: RunningServer) -> None:
     with server.connect() as raw:
         raw.command("SHUTDOWN", "NOSAVE")
         assert raw.read_to_end() == b""
-    wait_for(lambda: server.shutdowns == 1)
+    eventually(lambda: server.shutdowns == 1)
 
 
 def test_config_says_what_clients_ask(client: redis.Redis) -> None:

@@ -12,7 +12,8 @@ from replicad import Options
 from replicad.replication.wire.messages import Ack
 from replicad.store.database import open_database
 from tests.server.conftest import StartServer
-from tests.server.harness import FakeNode, RunningServer, encode_request, wait_for
+from tests.server.harness import FakeNode, RunningServer, encode_request
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -103,7 +104,7 @@ def test_nothing_is_said_to_stay_while_the_role_is_in_doubt(start: StartServer) 
     server = start(node=node)
     with server.connect() as raw:
         raw.send(b"SET k v\r\n")
-        wait_for(lambda: server.store.appended_sequence == 1)
+        eventually(lambda: server.store.appended_sequence == 1)
         node.doubting = True
         assert raw.has_nothing_to_read(3 * node.waits.timeout_seconds)
         node.doubting = False
@@ -146,17 +147,17 @@ def test_what_waits_for_exec_or_a_write_counts(start: StartServer, tmp_path: Pat
                     raw.read(b"+OK\r\n" * 1000)
                 except (ConnectionError, AssertionError):
                     break
-            wait_for(partial(closed_one_more, closed))
+            eventually(partial(closed_one_more, closed))
 
 
 def test_a_client_that_quits_and_does_not_read_is_closed(start: StartServer) -> None:
     server = start(output_seconds_max=0.2)
     server.store.submit_many([(b"k", b"v" * 1_000_000)])
-    wait_for(lambda: server.store.get(b"k") is not None)
+    eventually(lambda: server.store.get(b"k") is not None)
     with server.connect() as raw:
         raw.send(encode_request("GET", "k") * 30 + encode_request("QUIT"))
-        wait_for(lambda: server.server.state.stats.closed_for_limits == 1)
-        wait_for(lambda: not server.server.connections)
+        eventually(lambda: server.server.state.stats.closed_for_limits == 1)
+        eventually(lambda: not server.server.connections)
 
 
 def test_patterns_have_a_limit(start: StartServer) -> None:

@@ -11,7 +11,8 @@ from replicad.options import Options
 from replicad.server.client_state import ClientState
 from replicad.store.database import open_database
 from tests.server.conftest import StartServer
-from tests.server.harness import FakeNode, RawClient, RunningServer, encode_request, wait_for
+from tests.server.harness import FakeNode, RawClient, RunningServer, encode_request
+from tests.support.waiting import eventually
 
 KEYS = 2000
 
@@ -44,7 +45,7 @@ def hurried(start: StartServer, tmp_path: Path) -> RunningServer:
 
 
 def _under_way(server: RunningServer) -> None:
-    wait_for(lambda: server.server.pieces.under_way)
+    eventually(lambda: server.server.pieces.under_way)
 
 
 def _until_it_is_done(server: RunningServer, other: RawClient) -> int:
@@ -128,7 +129,7 @@ def test_a_client_that_goes_leaves_nothing_behind(hurried: RunningServer) -> Non
         client.command("DEL", *_names())
         _under_way(hurried)
         client.reset()
-        wait_for(lambda: not hurried.server.pieces.under_way)
+        eventually(lambda: not hurried.server.pieces.under_way)
         other.command("EXISTS", *_names())
         other.read(b":%d\r\n" % (KEYS // 2))
         other.command("SET", "after", "v")
@@ -201,7 +202,7 @@ def test_a_turn_ends_when_its_time_is_over(start: StartServer, command: tuple[st
         for number in range(50):
             line = {"ECHO": b"$2\r\n", "SET": b"$-1\r\n", "INCR": b":%d\r\n" % (number + 1)}[command[0]]
             client.read(line + (b"OK\r\n" if command[0] == "ECHO" else b""))
-        wait_for(lambda: turns[-1] >= 50)
+        eventually(lambda: turns[-1] >= 50)
     assert len(set(turns)) > 25
 
 

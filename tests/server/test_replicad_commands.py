@@ -14,7 +14,8 @@ from replicad import kernels
 from replicad.server import replies
 from replicad.types import Position
 from tests.server.conftest import StartServer
-from tests.server.harness import RunningServer, wait_for
+from tests.server.harness import RunningServer
+from tests.support.waiting import eventually
 
 
 def operations(client: redis.Redis, since: int) -> list[list[list[object]]]:
@@ -32,7 +33,7 @@ def test_the_position_of_the_last_write(client: redis.Redis, server: RunningServ
     with redis.Redis(port=server.port) as other:
         other.mset({"b": "1", "c": "2"})
         theirs = Position.parse(other.execute_command("REPLICAD.POSITION").decode())
-    wait_for(lambda: server.store.durable_sequence == 3)
+    eventually(lambda: server.store.durable_sequence == 3)
     assert theirs.sequence == 3
     assert client.execute_command("REPLICAD.POSITION") == mine
 
@@ -50,7 +51,7 @@ def test_annotations_go_with_the_next_batch(client: redis.Redis) -> None:
     pipeline.execute_command("REPLICAD.LOGDATA", b"alone")
     pipeline.execute()
     assert client.dbsize() == 3
-    wait_for(lambda: len(operations(client, 1)) == 4)
+    eventually(lambda: len(operations(client, 1)) == 4)
     assert operations(client, 1) == [
         [[3, 0, b"", b"one"], [3, 0, b"", b"two\x00"], [1, 0, b"a", b"1"]],
         [[1, 0, b"b", b"2"]],
@@ -85,7 +86,7 @@ def test_updates_say_where_they_stand(client: redis.Redis, server: RunningServer
     """First and last sequence number, epoch, time, hash; COUNT bounds them; the end is empty."""
     client.mset({"a": "1", "b": "2"})
     client.set("c", "3")
-    wait_for(lambda: server.store.durable_sequence == 3)
+    eventually(lambda: server.store.durable_sequence == 3)
     [update] = client.execute_command("REPLICAD.UPDATES", 2, 1)
     assert update[:3] == [1, 2, 1]
     assert update[3] > 0 and len(update[4]) == 16
@@ -119,7 +120,7 @@ def test_updates_for_many_readers_are_built_one_after_the_other(server: RunningS
     with server.connect() as writer:
         writer.command("SET", "a", "1")
         writer.read(b"+OK\r\n")
-    wait_for(lambda: server.store.durable_sequence >= 1)
+    eventually(lambda: server.store.durable_sequence >= 1)
     readers = [server.connect() for _ in range(8)]
     for reader in readers:
         reader.command("REPLICAD.UPDATES", "1", "10")
@@ -133,7 +134,7 @@ def test_updates_of_a_batch_beyond_the_budget_are_refused(start: StartServer) ->
     server = start(buffered_bytes_max=40_000, threads_max=4, durability="async")
     client = redis.Redis(port=server.port)
     client.mset({f"{number:04}": "" for number in range(400)})
-    wait_for(lambda: server.store.durable_sequence >= 400)
+    eventually(lambda: server.store.durable_sequence >= 400)
     with pytest.raises(redis.ResponseError, match="too large for a reply"):
         client.execute_command("REPLICAD.UPDATES", 1, 1)
 
@@ -152,7 +153,7 @@ def test_the_first_sequence_number_of_a_time(client: redis.Redis, server: Runnin
     """That of the first batch committed then or later, the next one's when there is none."""
     client.mset({"a": "1", "b": "2"})
     client.set("c", "3")
-    wait_for(lambda: server.store.durable_sequence == 3)
+    eventually(lambda: server.store.durable_sequence == 3)
     time_us = client.execute_command("REPLICAD.UPDATES", 1, 1)[0][3]
     assert client.execute_command("REPLICAD.SEQUENCEAT", 0) == 1
     assert client.execute_command("REPLICAD.SEQUENCEAT", time_us) == 1

@@ -7,7 +7,8 @@ import redis
 
 from replicad.errors import DiskFullError, PoisonedError
 from tests.server.conftest import StartServer
-from tests.server.harness import FakeNode, wait_for
+from tests.server.harness import FakeNode
+from tests.support.waiting import eventually
 
 
 def test_a_write_is_acknowledged_when_it_is_durable(start: StartServer) -> None:
@@ -16,7 +17,7 @@ def test_a_write_is_acknowledged_when_it_is_durable(start: StartServer) -> None:
     server.store.hold_sync()
     with server.connect() as writer, server.connect() as reader:
         writer.command("SET", "k", "v")
-        wait_for(lambda: server.store.appended_sequence == 1)
+        eventually(lambda: server.store.appended_sequence == 1)
         assert writer.has_nothing_to_read()
         reader.command("GET", "k")
         reader.read(b"$-1\r\n")
@@ -32,7 +33,7 @@ def test_a_connection_reads_its_own_writes_and_waits(start: StartServer) -> None
     server.store.hold_sync()
     with server.connect() as client:
         client.command("SET", "k", "v")
-        wait_for(lambda: server.store.appended_sequence == 1)
+        eventually(lambda: server.store.appended_sequence == 1)
         client.command("GET", "k")
         client.command("PING")
         assert client.has_nothing_to_read()
@@ -46,10 +47,10 @@ def test_a_condition_is_evaluated_against_the_newest_state(start: StartServer) -
     server.store.hold_sync()
     with server.connect() as first, server.connect() as second:
         first.command("INCR", "n")
-        wait_for(lambda: server.store.appended_sequence == 1)
+        eventually(lambda: server.store.appended_sequence == 1)
         second.command("SETNX", "n", "9")
         second.command("INCR", "n")
-        wait_for(lambda: server.store.appended_sequence == 2)
+        eventually(lambda: server.store.appended_sequence == 2)
         assert second.has_nothing_to_read() and first.has_nothing_to_read()
         server.store.release_sync()
         first.read(b":1\r\n")
@@ -62,7 +63,7 @@ def test_a_condition_that_writes_nothing_waits_too(start: StartServer) -> None:
     server.store.hold_sync()
     with server.connect() as first, server.connect() as second:
         first.command("SET", "k", "v")
-        wait_for(lambda: server.store.appended_sequence == 1)
+        eventually(lambda: server.store.appended_sequence == 1)
         second.command("SET", "k", "w", "NX")
         second.command("DEL", "absent")
         assert second.has_nothing_to_read()
@@ -125,7 +126,7 @@ def test_a_failed_store_acknowledges_nothing(start: StartServer) -> None:
     server.store.hold_sync()
     with server.connect() as client:
         client.command("SET", "k", "v")
-        wait_for(lambda: server.store.appended_sequence == 1)
+        eventually(lambda: server.store.appended_sequence == 1)
         server.store.fail(PoisonedError("fdatasync: EIO"))
         assert client.read_line().startswith(b"-ERR storage failed, the outcome of this write is unknown")
 
@@ -155,7 +156,7 @@ def test_nothing_is_read_while_the_store_stalls(start: StartServer) -> None:
         client.command("PING")
         client.read(b"+PONG\r\n")
         server.store.stall("level 0 is full")
-        wait_for(lambda: server.server.state.committer.stalled)
+        eventually(lambda: server.server.state.committer.stalled)
         client.command("SET", "k", "v")
         assert client.has_nothing_to_read()
         assert server.store.appended_sequence == 0
@@ -185,7 +186,7 @@ def test_replies_under_way_survive_a_clean_end(start: StartServer) -> None:
     with server.connect() as client:
         client.send(b"SET k v\r\nGET k\r\n")
         client.socket.shutdown(1)
-        wait_for(lambda: server.store.appended_sequence == 1)
+        eventually(lambda: server.store.appended_sequence == 1)
         server.store.release_sync()
         assert client.read_to_end() == b"+OK\r\n$1\r\nv\r\n"
 
@@ -197,7 +198,7 @@ def test_a_fenced_primary_acknowledges_nothing_that_waits(start: StartServer) ->
     server.store.hold_sync()
     with server.connect() as client:
         client.command("SET", "k", "v")
-        wait_for(lambda: server.store.appended_sequence == 1)
+        eventually(lambda: server.store.appended_sequence == 1)
         node.role, node.is_writable, node.primary_address = "replica", False, ("10.0.0.1", 6381)
         server.call(server.server.role_changed)
         server.store.release_sync()
@@ -211,10 +212,10 @@ def test_a_primary_that_doubts_answers_no_write(start: StartServer) -> None:
     server.store.hold_sync()
     with server.connect() as writer, server.connect() as reader:
         writer.command("SET", "k", "v")
-        wait_for(lambda: server.store.appended_sequence == 1)
+        eventually(lambda: server.store.appended_sequence == 1)
         node.doubting = True
         server.store.release_sync()
-        wait_for(lambda: server.store.latest_sequence == 1)
+        eventually(lambda: server.store.latest_sequence == 1)
         assert writer.has_nothing_to_read()
         reader.command("GET", "k")
         reader.read(b"$1\r\nv\r\n")

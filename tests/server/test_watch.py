@@ -12,7 +12,8 @@ import redis
 from replicad import Options
 from replicad.store.database import open_database
 from tests.server.conftest import StartServer
-from tests.server.harness import RunningServer, wait_for
+from tests.server.harness import RunningServer
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -69,7 +70,7 @@ def test_nobody_is_remembered_who_watches_no_more(server: RunningServer, other: 
             raw.send(b"WATCH a b\r\nWATCH b\r\n%b\r\nPING\r\n" % ending)
             while not raw.read_line().startswith(b"+PONG"):
                 assert ending or server.server.state.watches._watching.keys() == {b"a", b"b"}
-        wait_for(lambda: not server.server.state.watches._watching)
+        eventually(lambda: not server.server.state.watches._watching)
 
 
 def test_without_a_change_exec_happens(server: RunningServer, other: redis.Redis) -> None:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import random
 import shutil
 import threading
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import replicad
 from tests.support.stores import small_options
+from tests.support.waiting import eventually
 
 SECONDS = 2.0
+
+
+def moved_on(database: replicad.Database, sequence: int, ended: threading.Event) -> bool:
+    return database.latest_sequence > sequence or ended.is_set()
 
 
 def test_families_come_and_go_beside_everything_else(tmp_path: Path) -> None:
@@ -54,7 +59,8 @@ def test_families_come_and_go_beside_everything_else(tmp_path: Path) -> None:
             with database.snapshot() as snapshot:
                 check(snapshot)
                 digest = snapshot.digest()
-                time.sleep(0.002)
+                at = database.latest_sequence
+                eventually(partial(moved_on, database, at, ended))
                 assert snapshot.digest() == digest
 
     def copy() -> None:

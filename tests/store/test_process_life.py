@@ -206,6 +206,7 @@ def test_a_program_that_ends_closes_its_databases(tmp_path: Path) -> None:
     assert load(LocalFileSystem(), tmp_path / "db").synced.sequence == 1
 
 
+# The sleeps are not waits: they make the two destructors so slow that the interpreter ends during both.
 DROPPING = """
 import threading, time
 import replicad

@@ -81,10 +81,3 @@ def pair() -> tuple[MemoryConnection, MemoryConnection]:
     left, right = MemoryConnection("right"), MemoryConnection("left")
     left.other, right.other = right, left
     return left, right
-
-
-async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    """Waits for a condition; fails when it does not come."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.002)

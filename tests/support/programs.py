@@ -6,9 +6,8 @@ them, and one that answers late is still one that answers. Tests of either say s
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +65,6 @@ def replica_of(node: NodeParts, data: Path) -> contextlib.AbstractAsyncContextMa
     return started(
         load_replica(None, data=data, listen=":0", primary=address, link__free_bytes_min=0, **PATIENT)
     )
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
 
 
 def holds(node: NodeParts, name: bytes) -> bool:

@@ -1,15 +1,22 @@
-"""Waiting for a condition instead of sleeping."""
+"""Waiting for a condition instead of sleeping.
+
+`eventually` is for threads and processes, `until` for tasks of one loop, `let_tasks_run` for what a task must
+*not* do: it has no condition that comes true.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
 STEP_SECONDS_MAX = 1.0
 """More than that between two looks counts as so much: the whole machine may have stood still."""
+ROUNDS = 10
+"""As many steps as a chain of tasks that wake each other may have."""
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
     """Returns when the condition holds; fails when it does not within `seconds`."""
     left, looked_at = seconds, time.monotonic()
     while not condition():
@@ -17,3 +24,25 @@ def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.002)
         now = time.monotonic()
         left, looked_at = left - min(now - looked_at, STEP_SECONDS_MAX), now
+
+
+async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """The same in an event loop, which goes on meanwhile."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+
+
+async def let_tasks_run() -> None:
+    """Every task that can go on does, and those that it wakes. Enough where nothing comes from outside the
+    loop: no thread, no socket, no timer."""
+    for _ in range(ROUNDS):
+        await asyncio.sleep(0)
+
+
+def stays(condition: Callable[[], object], seconds: float) -> None:
+    """Fails when the condition ceases to hold within `seconds`. Only for what no event bounds: say why."""
+    ends_at = time.monotonic() + seconds
+    while time.monotonic() < ends_at:
+        assert condition()
+        time.sleep(0.01)

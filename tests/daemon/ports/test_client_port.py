@@ -15,7 +15,7 @@ from replicad.server.server import RespServer
 from replicad.store.database import Database
 from tests.server.harness import FakeNode
 from tests.support.fake_database import FakeDatabase
-from tests.support.programs import until
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize("in_the_log", [True, False])

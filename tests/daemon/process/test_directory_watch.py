@@ -12,7 +12,8 @@ from replicad.daemon.process.directory_watch import look, watch
 from replicad.env import Env
 from replicad.errors import PoisonedError
 from replicad.store.database import open_database
-from tests.support.programs import primary, primary_program, replica_of, streams, until
+from tests.support.programs import primary, primary_program, replica_of, streams
+from tests.support.waiting import until
 
 
 def replace_by_another(data: Path) -> None:

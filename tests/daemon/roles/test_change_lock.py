@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from replicad.errors import RoleRefused
-from tests.support.programs import primary, until
+from tests.support.programs import primary
+from tests.support.waiting import until
 
 
 async def test_a_change_of_role_outlives_whoever_asked_for_it(tmp_path: Path) -> None:

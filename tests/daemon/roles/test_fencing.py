@@ -14,8 +14,9 @@ from replicad.daemon.program import NodeProgram
 from replicad.daemon.roles.node_link import NodeLink
 from replicad.errors import ConfigError, StoreError
 from replicad.replication.policy.roles import Standing
-from tests.support.programs import again, primary, replica_of, streams, until
+from tests.support.programs import again, primary, replica_of, streams
 from tests.support.role_changes import failing_once
+from tests.support.waiting import until
 
 
 async def test_a_fenced_primary_whose_record_cannot_be_written_steps_down_when_it_can(

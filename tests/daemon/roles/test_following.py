@@ -12,8 +12,9 @@ from replicad.daemon.addresses import Address
 from replicad.errors import DiskFullError, RoleRefused
 from replicad.replication.policy.roles import Standing
 from replicad.types import Epoch, EpochRecord
-from tests.support.programs import primary, replica_of, streams, until
+from tests.support.programs import primary, replica_of, streams
 from tests.support.role_changes import failing_once, spawned_by
+from tests.support.waiting import until
 
 
 async def test_a_promotion_goes_before_a_primary_that_was_found_meanwhile(

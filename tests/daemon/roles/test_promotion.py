@@ -10,7 +10,8 @@ from replicad.daemon.addresses import Address
 from replicad.daemon.roles.node_link import high_watermark_in
 from replicad.errors import RoleRefused
 from replicad.replication.policy.roles import HighWatermark, Standing, SurveyResult
-from tests.support.programs import primary, replica_of, streams, until
+from tests.support.programs import primary, replica_of, streams
+from tests.support.waiting import until
 
 
 async def test_a_replica_of_replicas_is_promoted_when_the_primary_of_all_is_dead(

@@ -14,8 +14,9 @@ from replicad.daemon.addresses import Address
 from replicad.errors import DiskFullError, RoleRefused
 from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.introduction import exchange
-from tests.support.programs import primary, replica_of, streams, until
+from tests.support.programs import primary, replica_of, streams
 from tests.support.role_changes import failing_once, feeds, given_to, spawned_by
+from tests.support.waiting import until
 
 
 async def test_a_grant_that_is_answered_after_a_promotion_by_force_changes_nothing(

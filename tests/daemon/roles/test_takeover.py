@@ -19,7 +19,8 @@ from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.messages import Grant, Handover, Ready, Refuse
 from replicad.types import Sequence
 from tests.support.fake_store import FakeStore
-from tests.support.programs import primary, replica_of, streams, until
+from tests.support.programs import primary, replica_of, streams
+from tests.support.waiting import until
 
 WITHIN_MS = 20_000
 

@@ -18,7 +18,8 @@ from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.messages import Copy, Data, Message
 from tests.support.fake_nodes import OPTIONS, FakeData
 from tests.support.fake_store import ZERO
-from tests.support.memory_connection import MemoryConnection, pair, until
+from tests.support.memory_connection import MemoryConnection, pair
+from tests.support.waiting import let_tasks_run, until
 
 CONTENT = b"content of the only file"
 ENTRY = FileEntry("000001.sst", len(CONTENT), hashlib.sha256(CONTENT).digest())
@@ -62,7 +63,7 @@ async def test_what_a_cancelled_connection_wrote_counts(
     taking = asyncio.create_task(fetcher._take(replica, work))
     await until(entered.is_set)
     taking.cancel()
-    await asyncio.sleep(0.01)
+    await let_tasks_run()
     may_write.set()
     with pytest.raises(asyncio.CancelledError):
         await taking

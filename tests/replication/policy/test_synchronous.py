@@ -14,7 +14,7 @@ from replicad.replication.policy.synchronous import Level, WaitedReplica, parse_
 from replicad.replication.primary.waits import Acknowledged, Waits
 from replicad.replication.wire.messages import Ack
 from tests.support.cases import Case, cases
-from tests.support.memory_connection import until
+from tests.support.waiting import until
 
 
 def rule_of(case: Case) -> str:

@@ -6,7 +6,7 @@ import asyncio
 
 from replicad.replication.primary.waits import Waits
 from replicad.replication.wire.messages import Ack
-from tests.support.memory_connection import until
+from tests.support.waiting import until
 
 
 async def test_a_wait_leaves_nothing_behind() -> None:

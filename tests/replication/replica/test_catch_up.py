@@ -10,7 +10,7 @@ import pytest
 from replicad.types import EpochRecord, Position
 from tests.support.fake_nodes import FakeData, Primary, Replica, running
 from tests.support.fake_store import FakeStore, Frame
-from tests.support.memory_connection import until
+from tests.support.waiting import until
 
 
 class FakeArchive:

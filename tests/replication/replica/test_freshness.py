@@ -26,7 +26,7 @@ from replicad.types import ORIGIN
 from tests.support.fake_nodes import OPTIONS, FakeData, Primary, running
 from tests.support.fake_store import FakeStore
 from tests.support.manual_clock import ManualClock
-from tests.support.memory_connection import until
+from tests.support.waiting import until
 
 
 def test_data_is_as_old_as_the_last_word_that_it_had_everything() -> None:

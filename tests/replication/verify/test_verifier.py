@@ -26,9 +26,10 @@ from replicad.replication.wire.messages import Question, WantMark
 from replicad.store.database import Database, open_database
 from replicad.store.marks import Mark, MarkId
 from replicad.types import Operation, OperationKind
-from tests.support.memory_connection import pair, until
+from tests.support.memory_connection import pair
 from tests.support.stores import fill, small_options
 from tests.support.tampering import flip_byte, tamper
+from tests.support.waiting import until
 
 LINK = ReplicationOptions()
 MARK = Mark(MarkId(b"m" * 16), 60)

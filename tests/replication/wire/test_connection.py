@@ -12,7 +12,7 @@ import pytest
 from replicad.errors import ProtocolError
 from replicad.replication.wire.connection import SEND_BUFFER_BYTES, UNREAD_BYTES_MAX, TcpConnection, dial
 from replicad.replication.wire.messages import Ack, Data, LogFrames
-from tests.support.memory_connection import until
+from tests.support.waiting import let_tasks_run, until
 
 
 @contextlib.asynccontextmanager
@@ -64,8 +64,8 @@ async def test_a_receiver_that_does_not_read_stops_the_sender() -> None:
                 await left.drain()
 
         sending = asyncio.create_task(send())
-        await until(lambda: right._paused)
-        await asyncio.sleep(0.05)
+        await until(lambda: right._paused and left._writable is not None)
+        await let_tasks_run()
         assert not sending.done()
         assert right._unread_bytes < UNREAD_BYTES_MAX + 600_000
         assert right.idle_seconds() == 0.0
@@ -109,7 +109,7 @@ async def test_a_peer_that_takes_nothing_blocks_only_drain() -> None:
         while left._writable is None:
             left.send(Data(0, 0, b"x" * SEND_BUFFER_BYTES))
         draining = asyncio.create_task(left.drain())
-        await asyncio.sleep(0.01)
+        await let_tasks_run()
         assert not draining.done()
         left._transport_here().abort()
         with pytest.raises(ConnectionError):

@@ -14,7 +14,7 @@ from replicad.replication.wire.messages import Heartbeat
 from replicad.types import Epoch, HistoryHash, Position, Sequence
 from tests.replication.test_stream import stream
 from tests.support.fake_store import FakeStore
-from tests.support.memory_connection import until
+from tests.support.waiting import until
 
 
 def position(sequence: int, history_hash: int = 7, epoch: int = 1) -> Position:
