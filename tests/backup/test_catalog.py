@@ -20,8 +20,8 @@ from replicad.backup.meta import BackupFile, encode_meta
 from replicad.backup.names import BackupId, meta_name
 from replicad.env import Env, LocalFileSystem, ReadFile
 from tests.backup.test_meta import META
-from tests.support.backups import WatchedTarget
-from tests.support.stores import fill
+from tests.support.backups.watched import WatchedTarget
+from tests.support.stores.small import fill
 
 
 def meta_of(id: int, tables: set[int]) -> BackupMeta:

@@ -11,9 +11,9 @@ import pytest
 import replicad
 from replicad import BackupEngine, BackupEngineOptions
 from replicad.env import Env
-from tests.support.backups import orphans, raise_unless_whole
-from tests.support.power_loss import Died, MortalFileSystem
-from tests.support.stores import fill, small_options
+from tests.support.backups.watched import orphans, raise_unless_whole
+from tests.support.files.power_loss import Died, MortalFileSystem
+from tests.support.stores.small import fill, small_options
 
 QUICK = BackupEngineOptions(sync=False)
 ONE_AT_A_TIME = BackupEngineOptions(max_background_operations=1)

@@ -22,7 +22,7 @@ from replicad.backup.names import BackupId
 from replicad.store.database import open_database
 from replicad.types import DatabaseId
 from tests.backup.test_meta import META
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 A, B, C = (DatabaseId(bytes([number]) * 16) for number in (0xA0, 0xB0, 0xC0))
 

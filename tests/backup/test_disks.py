@@ -14,7 +14,7 @@ from replicad.errors import DiskFullError
 from tests.crash.recording import ONE_AT_A_TIME
 from tests.crash.script import Script, options
 from tests.crash.states import Thoroughness
-from tests.support.memory_filesystem import MemoryFileSystem
+from tests.support.files.memory_filesystem import MemoryFileSystem
 
 ROOT = Path("/backups")
 

@@ -11,8 +11,8 @@ import pytest
 import replicad
 from replicad import BackupEngine, BackupEngineOptions, Database
 from replicad.backup.progress import Progress
-from tests.support.backups import brought_back, orphans
-from tests.support.stores import fill, small_options
+from tests.support.backups.watched import brought_back, orphans
+from tests.support.stores.small import fill, small_options
 
 
 def files(engine: BackupEngine, prefix: str = "") -> dict[str, int]:

@@ -12,8 +12,8 @@ import pytest
 import replicad
 from replicad import BackupEngine, Database
 from replicad.store.database import open_database
-from tests.support.backups import brought_back
-from tests.support.stores import fill, small_options
+from tests.support.backups.watched import brought_back
+from tests.support.stores.small import fill, small_options
 from tests.support.waiting import eventually
 
 

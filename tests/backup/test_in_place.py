@@ -12,8 +12,8 @@ from replicad.backup.options import BackupEngineOptions
 from replicad.backup.read_only import BackupEngineReadOnly
 from replicad.backup.target import Target
 from replicad.errors import CorruptionError, NotFoundError, ReadOnlyError
-from tests.support.memory_target import MemoryTarget
-from tests.support.stores import fill, small_options
+from tests.support.backups.memory_target import MemoryTarget
+from tests.support.stores.small import fill, small_options
 
 
 @pytest.mark.parametrize("kind", ["directory", "memory", "fsspec"])

@@ -12,10 +12,10 @@ import pytest
 import replicad
 from replicad import BackupEngine, BackupEngineOptions
 from replicad.env import Env
-from tests.support.backups import orphans
+from tests.support.backups.target_world import DAY_SECONDS, Actor, World
+from tests.support.backups.watched import orphans
 from tests.support.manual_clock import ManualClock
-from tests.support.stores import fill, small_options
-from tests.support.target_world import DAY_SECONDS, Actor, World
+from tests.support.stores.small import fill, small_options
 
 pytestmark = pytest.mark.long
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import replicad
 from replicad import BackupEngine
-from tests.support.backups import raise_unless_whole
-from tests.support.stores import fill, small_options
+from tests.support.backups.watched import raise_unless_whole
+from tests.support.stores.small import fill, small_options
 
 KILLS = int(os.environ.get("BACKUP_KILLS", "8"))
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -40,7 +40,7 @@ def test_kills_at_random_moments(tmp_path: Path) -> None:
         command = [
             sys.executable,
             "-m",
-            "tests.support.backup_worker",
+            "tests.support.backups.worker",
             str(root),
             str(source.randrange(1 << 30)),
         ]

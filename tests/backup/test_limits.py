@@ -13,7 +13,7 @@ from replicad import BackupEngine, BackupEngineOptions, Database
 from replicad.backup.directory_target import DirectoryTarget
 from replicad.backup.workers import run_all
 from replicad.env import Env, ThreadRateLimiter
-from tests.support.backups import WatchedTarget
+from tests.support.backups.watched import WatchedTarget
 from tests.support.manual_clock import ManualClock
 
 

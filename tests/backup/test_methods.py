@@ -22,7 +22,7 @@ from replicad import (
 )
 from replicad.backup.archive.archiver import LogArchiver
 from replicad.store.database import Database, open_database
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "backup.md"
 

@@ -17,9 +17,9 @@ import replicad
 from replicad import BackupEngine, BackupEngineOptions
 from replicad.backup.directory_target import DirectoryTarget
 from replicad.env import Env
-from tests.support.backups import WatchedTarget, raise_unless_whole
+from tests.support.backups.watched import WatchedTarget, raise_unless_whole
 from tests.support.manual_clock import ManualClock
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 QUICK = BackupEngineOptions(sync=False)
 ONE_AT_A_TIME = BackupEngineOptions(max_background_operations=1)

@@ -17,7 +17,7 @@ from replicad.backup.open_target import open_target
 from replicad.backup.target import Target, ages_seconds
 from replicad.env import Env, LocalFileSystem
 from replicad.errors import ConfigError, TargetError
-from tests.support.faulty_filesystem import FaultyFileSystem, no_space
+from tests.support.files.faulty_filesystem import FaultyFileSystem, no_space
 from tests.support.manual_clock import ManualClock
 
 

@@ -21,7 +21,7 @@ from replicad.backup.collections import (
 )
 from replicad.backup.meta import decode_meta, decode_pending, encode_meta, encode_pending
 from replicad.cli.explain import explain
-from tests.support.backups import brought_back
+from tests.support.backups.watched import brought_back
 from tests.support.oracle.backup import backups, check_files, read_document
 
 VECTORS = Path(__file__).resolve().parents[2] / "proto" / "vectors"

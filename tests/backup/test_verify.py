@@ -10,7 +10,7 @@ import pytest
 import replicad
 from replicad import BackupEngine, Database
 from replicad.backup.progress import Progress
-from tests.support.stores import fill
+from tests.support.stores.small import fill
 
 
 @pytest.fixture

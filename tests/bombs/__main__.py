@@ -22,7 +22,7 @@ from pathlib import Path
 from replicad.options import KIB, MIB
 from tests.bombs.cases import BOMBS, Bomb, large_value, million_keys, request
 from tests.support.command import run
-from tests.support.daemons import Cluster, Daemon, Tables, follows
+from tests.support.nodes.daemons import Cluster, Daemon, Tables, follows
 
 BOUND_SECONDS = 0.25
 """For so long at most a client keeps others waiting."""

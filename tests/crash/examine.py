@@ -14,9 +14,9 @@ from replicad.types import Position
 from tests.crash.recording import Copy, Recording
 from tests.crash.script import Script, content_of, digest_of, end_of_log
 from tests.crash.states import Medium
+from tests.support.files.journal import Note, Operation
+from tests.support.files.memory_filesystem import Image, MemoryFileSystem
 from tests.support.inline_runner import InlineRunner, inline_env
-from tests.support.journal import Note, Operation
-from tests.support.memory_filesystem import Image, MemoryFileSystem
 
 EXTRA = (b"written after the crash", b"!")
 

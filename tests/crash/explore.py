@@ -15,8 +15,8 @@ from tests.crash.examine import Expectation, Opened, Outcome, Wrong, examine, ex
 from tests.crash.recording import Recording
 from tests.crash.states import Medium, State, Thoroughness
 from tests.crash.workloads import WORKLOADS
-from tests.support.journal import Note, Operation
-from tests.support.memory_filesystem import Image
+from tests.support.files.journal import Note, Operation
+from tests.support.files.memory_filesystem import Image
 
 FIRST = Thoroughness(contents=24, orders=32, mixtures=8)
 SECOND = Thoroughness(contents=4, orders=6, mixtures=1)

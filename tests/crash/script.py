@@ -18,9 +18,9 @@ from replicad.store.core import Role
 from replicad.store.database import Database, open_database
 from replicad.types import ORIGIN, Position
 from tests.crash.states import Medium
+from tests.support.files.memory_filesystem import Image, MemoryFileSystem
 from tests.support.inline_runner import InlineRunner, inline_env
-from tests.support.memory_filesystem import Image, MemoryFileSystem
-from tests.support.stores import SMALL
+from tests.support.stores.small import SMALL
 
 DATA = Path("/data")
 Families = dict[str, dict[bytes, bytes]]

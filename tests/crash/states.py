@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from tests.support.journal import (
+from tests.support.files.journal import (
     Create,
     EntryChange,
     FailedSync,
@@ -32,7 +32,7 @@ from tests.support.journal import (
     Truncate,
     Write,
 )
-from tests.support.memory_filesystem import Directory, Image, Inode, MemoryFileSystem
+from tests.support.files.memory_filesystem import Directory, Image, Inode, MemoryFileSystem
 
 SECTOR_BYTES = 512
 PAGE_BYTES = 4096

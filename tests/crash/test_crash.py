@@ -11,7 +11,7 @@ from tests.crash.cases import Case, load
 from tests.crash.explore import Limits, Report, Share, explore
 from tests.crash.states import Thoroughness
 from tests.crash.workloads import WORKLOADS
-from tests.support.memory_filesystem import MemoryFileSystem
+from tests.support.files.memory_filesystem import MemoryFileSystem
 
 pytestmark = pytest.mark.long
 

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 from tests.crash.states import Medium, Thoroughness
-from tests.support.memory_filesystem import MemoryFileSystem
+from tests.support.files.memory_filesystem import MemoryFileSystem
 
 ALL = Thoroughness(contents=1000, orders=1000, mixtures=0)
 

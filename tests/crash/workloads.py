@@ -23,7 +23,7 @@ from tests.crash.script import (
     frames_of,
     options,
 )
-from tests.support.memory_filesystem import Image
+from tests.support.files.memory_filesystem import Image
 
 BIG = b"big " * 300
 """More than two sectors, so that an append of it tears in several places."""

@@ -14,7 +14,7 @@ from replicad.daemon.config import load_replica
 from replicad.daemon.parts import NodeParts
 from replicad.errors import RoleRefused
 from replicad.replication.policy.agree import Code, has_diverged
-from tests.support.programs import again, primary, replica_of, started, streams
+from tests.support.nodes.programs import again, primary, replica_of, started, streams
 from tests.support.waiting import until
 
 

@@ -17,7 +17,7 @@ from replicad.replication.wire.introduction import exchange
 from replicad.replication.wire.messages import Hello, Message, Refuse
 from replicad.store.copies.checkpoint import install
 from replicad.store.database import open_database
-from tests.support.programs import holds, primary, replica_of, streams
+from tests.support.nodes.programs import holds, primary, replica_of, streams
 from tests.support.waiting import until
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.programs import primary, replica_of, streams
+from tests.support.nodes.programs import primary, replica_of, streams
 from tests.support.waiting import until
 
 

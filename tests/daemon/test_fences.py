@@ -13,7 +13,7 @@ from replicad.replication.wire.connection import dial
 from replicad.replication.wire.introduction import exchange
 from replicad.replication.wire.messages import Decided, Grant, Hello, PositionClaim, Refuse, StandingMessage
 from replicad.types import Epoch, EpochRecord, HistoryHash, Sequence
-from tests.support.programs import again, primary, replica_of, streams
+from tests.support.nodes.programs import again, primary, replica_of, streams
 from tests.support.waiting import until
 
 LAST = (1 << 32) - 1

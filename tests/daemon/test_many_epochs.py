@@ -11,7 +11,7 @@ import replicad.replication.wire.messages
 from replicad.replication.wire.framing import MessageDecoder
 from replicad.replication.wire.messages import EPOCHS_SENT_MAX, PositionClaim, decode, encode, newest_epochs
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
-from tests.support.programs import again, primary, replica_of, streams
+from tests.support.nodes.programs import again, primary, replica_of, streams
 from tests.support.waiting import until
 
 

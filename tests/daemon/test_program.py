@@ -16,7 +16,7 @@ from replicad.daemon.data.node_data import NodeData
 from replicad.errors import DiskFullError, PoisonedError
 from replicad.store.core import Role
 from replicad.store.database import Database
-from tests.support.programs import primary, primary_program, started
+from tests.support.nodes.programs import primary, primary_program, started
 from tests.support.waiting import until
 
 

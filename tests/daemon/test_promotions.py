@@ -11,7 +11,7 @@ import pytest
 from replicad.daemon.parts import NodeParts
 from replicad.errors import RoleRefused
 from replicad.replication.policy.roles import Standing
-from tests.support.programs import primary, replica_of, streams
+from tests.support.nodes.programs import primary, replica_of, streams
 from tests.support.waiting import until
 
 

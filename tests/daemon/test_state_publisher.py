@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.programs import primary
+from tests.support.nodes.programs import primary
 from tests.support.waiting import until
 
 

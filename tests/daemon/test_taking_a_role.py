@@ -13,7 +13,7 @@ from replicad.daemon.config import load_primary, load_replica
 from replicad.daemon.parts import NodeParts
 from replicad.errors import ConfigError, RoleRefused
 from replicad.replication.policy.roles import Standing
-from tests.support.programs import primary, replica_of, started, streams
+from tests.support.nodes.programs import primary, replica_of, started, streams
 from tests.support.waiting import until
 
 

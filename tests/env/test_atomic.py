@@ -7,7 +7,7 @@ from pathlib import Path
 
 from replicad.env.atomic import replace_file
 from tests.crash.states import Medium, Thoroughness
-from tests.support.memory_filesystem import MemoryFileSystem
+from tests.support.files.memory_filesystem import MemoryFileSystem
 
 OLD, NEW = b"old " * 200, b"new " * 400
 EVERY = Thoroughness(contents=8, orders=16, mixtures=8)

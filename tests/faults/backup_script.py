@@ -20,8 +20,8 @@ from tests.crash.script import Families, Script, content_of, options
 from tests.faults.plan import Durability, Plan
 from tests.faults.restoring import ROOT, restore
 from tests.faults.run import BIG, Run, Step, Wrong, put, reopen
-from tests.support.backups import orphans
-from tests.support.memory_filesystem import Image, MemoryFileSystem
+from tests.support.backups.watched import orphans
+from tests.support.files.memory_filesystem import Image, MemoryFileSystem
 
 ATTACHMENT = Path("/files/attached")
 PLACE = Path("/restored")

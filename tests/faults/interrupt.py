@@ -24,7 +24,7 @@ import replicad
 from replicad import BackupEngine, Options, WriteBatch
 from replicad.store.database import Database
 from replicad.types import Sequence
-from tests.support.memory_directory import memory_directory
+from tests.support.files.memory_directory import memory_directory
 from tests.support.waiting import eventually
 
 PACKAGE = str(Path(replicad.__file__).parent)

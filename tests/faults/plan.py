@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tests.support.memory_filesystem import ShortWrite
+from tests.support.files.memory_filesystem import ShortWrite
 
 Kind = Literal["EIO", "ENOSPC", "short EIO", "short ENOSPC"]
 Duration = Literal["once", "for ever"]

@@ -12,7 +12,7 @@ from replicad.store.copies.checkpoint import list_files
 from replicad.types import Position
 from tests.crash.script import DATA, Families, Script, frames_of, options
 from tests.faults.run import BIG
-from tests.support.memory_filesystem import Image
+from tests.support.files.memory_filesystem import Image
 
 COPY = Path("/copy")
 BATCHES = 16

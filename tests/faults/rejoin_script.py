@@ -16,7 +16,7 @@ from tests.faults.plan import Durability, Plan
 from tests.faults.primary import COPIED
 from tests.faults.replica_script import ReplicaRun, apply
 from tests.faults.run import Step, Wrong, background, flush, reopen
-from tests.support.memory_filesystem import Image
+from tests.support.files.memory_filesystem import Image
 
 DISCARDED = DATA / "discarded"
 

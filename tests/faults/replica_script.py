@@ -16,7 +16,7 @@ from tests.crash.script import DATA, options
 from tests.faults.plan import Durability, Plan
 from tests.faults.primary import BASE, primary
 from tests.faults.run import BIG, Run, Step, Wrong, background, flush, put, reopen
-from tests.support.memory_filesystem import Image, MemoryFileSystem
+from tests.support.files.memory_filesystem import Image, MemoryFileSystem
 
 
 class ReplicaRun(Run):

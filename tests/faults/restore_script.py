@@ -19,7 +19,7 @@ from tests.crash.script import DATA, Families, Script, content_of, options
 from tests.faults.plan import Durability, Plan
 from tests.faults.restoring import ROOT, restore
 from tests.faults.run import BIG, Run, Step, Wrong, flush, put
-from tests.support.memory_filesystem import Image
+from tests.support.files.memory_filesystem import Image
 
 PLACE = Path("/restored/one")
 ATTACHMENT = Path("/files/attached")

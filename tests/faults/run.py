@@ -24,8 +24,8 @@ from replicad.store.database import Database, open_database
 from tests.crash.script import DATA, Families, content_of, end_of_log, options
 from tests.crash.states import Medium, State, Thoroughness
 from tests.faults.plan import Durability, Faults, Plan
+from tests.support.files.memory_filesystem import Image, MemoryFileSystem
 from tests.support.inline_runner import InlineRunner, SeededRandom, TickingClock
-from tests.support.memory_filesystem import Image, MemoryFileSystem
 
 BIG = b"big " * 300
 

@@ -11,7 +11,7 @@ from replicad.store.database import open_database
 from tests.crash.script import Families, content_of
 from tests.crash.states import Thoroughness
 from tests.faults.run import BIG, Run, Step, Wrong, background, flush, open_anew, put, reopen
-from tests.support.memory_filesystem import Image
+from tests.support.files.memory_filesystem import Image
 
 COPY = Path("/copies/one")
 

@@ -12,7 +12,7 @@ from replicad.env import LocalFileSystem
 from tests.faults import interrupt
 from tests.faults.every import SCRIPTS, calls, plans, play
 from tests.faults.plan import Plan
-from tests.support.memory_filesystem import MemoryFileSystem
+from tests.support.files.memory_filesystem import MemoryFileSystem
 
 pytestmark = pytest.mark.long
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from replicad import Options, WriteBatch
 from replicad.env import Env
 from replicad.store.database import Database, open_database
+from tests.support.files.memory_filesystem import Image, MemoryFileSystem
 from tests.support.inline_runner import InlineRunner, inline_env
-from tests.support.memory_filesystem import Image, MemoryFileSystem
 
 DATA = Path("/data")
 OPTIONS = Options(durability="async", block_bytes=512, memtable_bytes=1 << 16, block_cache_bytes=1 << 16)

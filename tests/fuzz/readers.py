@@ -41,9 +41,9 @@ from replicad.store.table.file import open_table
 from replicad.store.wal.segment import SegmentHeader
 from replicad.types import DatabaseId, HistoryHash, Position, Sequence
 from tests.fuzz import base, repair
-from tests.support.memory_directory import memory_directory
-from tests.support.memory_filesystem import Image, MemoryFileSystem
-from tests.support.memory_target import MemoryTarget
+from tests.support.backups.memory_target import MemoryTarget
+from tests.support.files.memory_directory import memory_directory
+from tests.support.files.memory_filesystem import Image, MemoryFileSystem
 
 Refusals = tuple[type[Exception], ...]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemons import Cluster, Daemon
+from tests.support.nodes.daemons import Cluster, Daemon
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import threading
 import pytest
 import redis
 
-from tests.support.daemons import Cluster, Daemon, follows
-from tests.support.load import fill
+from tests.support.nodes.daemons import Cluster, Daemon, follows
+from tests.support.nodes.load import fill
 from tests.support.waiting import eventually
 
 

@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from replicad.cli.demonstration.processes import HOST, free_ports
-from tests.support.daemons import Cluster, Daemon, follows
-from tests.support.proxy import Proxy
+from tests.support.nodes.daemons import Cluster, Daemon, follows
+from tests.support.nodes.proxy import Proxy
 from tests.support.waiting import eventually, stays
 
 pytestmark = pytest.mark.long

@@ -17,7 +17,7 @@ import redis
 
 import replicad
 from replicad.cli.main import main
-from tests.support.daemons import Cluster, Daemon, follows
+from tests.support.nodes.daemons import Cluster, Daemon, follows
 from tests.support.waiting import eventually
 
 

@@ -20,7 +20,7 @@ from replicad.replication.wire.framing import PREFIX, encode_prefix
 from replicad.replication.wire.headers import decode_header
 from replicad.replication.wire.messages import MessageKind
 from tests.server.harness import RawClient, encode_request
-from tests.support.daemons import SMALL, Cluster, Daemon, Tables, follows
+from tests.support.nodes.daemons import SMALL, Cluster, Daemon, Tables, follows
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import pytest
 
 from replicad.cli.demonstration.processes import HOST
-from tests.support.daemons import Cluster, Daemon, follows
-from tests.support.interruptions import interrupt, load
-from tests.support.proxy import Proxy
+from tests.support.nodes.daemons import Cluster, Daemon, follows
+from tests.support.nodes.interruptions import interrupt, load
+from tests.support.nodes.proxy import Proxy
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long

@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from tests.integration.test_roles import QUICK
-from tests.support.daemons import Cluster, Daemon, follows
-from tests.support.load import fill
+from tests.support.nodes.daemons import Cluster, Daemon, follows
+from tests.support.nodes.load import fill
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long

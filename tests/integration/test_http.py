@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from replicad.cli.demonstration.processes import HOST, free_ports
-from tests.support.daemons import Daemon
+from tests.support.nodes.daemons import Daemon
 from tests.support.waiting import eventually
 
 

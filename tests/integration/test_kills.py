@@ -9,7 +9,7 @@ import time
 import pytest
 import redis
 
-from tests.support.daemons import Cluster, Daemon, follows
+from tests.support.nodes.daemons import Cluster, Daemon, follows
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long

@@ -14,9 +14,9 @@ import pytest
 import redis
 
 from replicad.cli.demonstration.processes import HOST
-from tests.support.daemons import Cluster, Daemon, follows
-from tests.support.load import fill
-from tests.support.proxy import Proxy
+from tests.support.nodes.daemons import Cluster, Daemon, follows
+from tests.support.nodes.load import fill
+from tests.support.nodes.proxy import Proxy
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long

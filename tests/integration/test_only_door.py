@@ -51,7 +51,7 @@ def test_nothing_bypasses_env(tmp_path: Path) -> None:
     trace, calls, directory = tmp_path / "trace", tmp_path / "calls", tmp_path / "data"
     directory.mkdir()
     wanted = f"trace={','.join(KINDS)}"
-    command = [sys.executable, "-m", "tests.support.recorded_life", str(directory), str(calls)]
+    command = [sys.executable, "-m", "tests.support.files.recorded_life", str(directory), str(calls)]
     subprocess.run(
         ["strace", "-f", "-y", "-s", "8", "-o", str(trace), "-e", wanted, *command], check=True, timeout=120
     )

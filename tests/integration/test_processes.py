@@ -15,7 +15,7 @@ import redis
 from replicad.cli.demonstration.processes import HOST
 from replicad.cli.main import main
 from replicad.replication.wire.messages import Hello, PositionClaim, encode
-from tests.support.daemons import Cluster, Daemon, follows
+from tests.support.nodes.daemons import Cluster, Daemon, follows
 from tests.support.waiting import eventually
 
 

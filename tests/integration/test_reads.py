@@ -12,8 +12,8 @@ import redis
 
 from replicad.cli.demonstration.processes import HOST
 from tests.integration.test_roles import joins, pair
-from tests.support.daemons import Cluster, Daemon, follows
-from tests.support.load import fill
+from tests.support.nodes.daemons import Cluster, Daemon, follows
+from tests.support.nodes.load import fill
 from tests.support.waiting import eventually
 
 

@@ -14,8 +14,8 @@ import redis
 
 from replicad.state import NodeState
 from replicad.types import Position
-from tests.support.daemons import Cluster, Daemon, follows, sequence_of
-from tests.support.load import fill
+from tests.support.nodes.daemons import Cluster, Daemon, follows, sequence_of
+from tests.support.nodes.load import fill
 from tests.support.waiting import eventually
 
 

@@ -13,7 +13,7 @@ import redis
 from replicad.cli.main import main
 from replicad.env import Env
 from replicad.state import NodeState
-from tests.support.daemons import Cluster, Daemon, follows, sequence_of
+from tests.support.nodes.daemons import Cluster, Daemon, follows, sequence_of
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long

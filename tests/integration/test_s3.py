@@ -20,8 +20,8 @@ from replicad.cli.demonstration.processes import HOST, free_ports
 from replicad.cli.main import main
 from replicad.store.database import open_database
 from tests.integration.test_backup import archived, command_line, content, write
-from tests.support.daemons import Cluster
-from tests.support.stores import fill, small_options
+from tests.support.nodes.daemons import Cluster
+from tests.support.stores.small import fill, small_options
 from tests.support.waiting import eventually
 
 MISSING = [name for name in ("moto", "s3fs") if importlib.util.find_spec(name) is None]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.daemons import Cluster, Daemon, Tables, follows
-from tests.support.load import fill
+from tests.support.nodes.daemons import Cluster, Daemon, Tables, follows
+from tests.support.nodes.load import fill
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long

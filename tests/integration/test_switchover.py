@@ -14,12 +14,12 @@ import redis
 
 from replicad.cli.main import main
 from tests.integration.test_roles import QUICK, fill, joins, pair, standing
-from tests.support.daemons import Cluster, Daemon, follows
+from tests.support.nodes.daemons import Cluster, Daemon, follows
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long
 
-DYING = Path(__file__).parents[1] / "support" / "dying.py"
+DYING = Path(__file__).parents[1] / "support" / "nodes" / "dying.py"
 
 
 class Writer(threading.Thread):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemons import Cluster
+from tests.support.nodes.daemons import Cluster
 from tests.support.waiting import eventually
 
 WRITES = 20

@@ -16,9 +16,9 @@ import redis
 from replicad.cli.exits import DIFFERENT
 from replicad.options import Options
 from replicad.state import NodeState
-from tests.support.daemons import SMALL, Cluster, Daemon, Tables, follows, sequence_of
-from tests.support.open_files import open_files
-from tests.support.tampering import flip_byte, tamper
+from tests.support.files.open_files import open_files
+from tests.support.nodes.daemons import SMALL, Cluster, Daemon, Tables, follows, sequence_of
+from tests.support.stores.tampering import flip_byte, tamper
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from replicad import kernels
 from replicad.errors import CorruptionError
-from tests.support import log_strategies as logs
 from tests.support.oracle import batch as oracle
 from tests.support.oracle import frame
 from tests.support.oracle.memtable import Memtable, apply
+from tests.support.stores import log_strategies as logs
 
 FAMILIES = (0, 2, 300)
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from replicad import kernels, options
 from replicad.errors import CorruptionError, InvalidArgument
-from tests.support import log_strategies as logs
 from tests.support.oracle import batch as oracle
 from tests.support.oracle.varint import Malformed
+from tests.support.stores import log_strategies as logs
 
 
 @given(logs.bodies)

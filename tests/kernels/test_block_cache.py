@@ -6,7 +6,7 @@ import pytest
 
 from replicad import kernels
 from tests.support.oracle.block import PUT, Entry
-from tests.support.tables import BuiltTable, build_tables
+from tests.support.stores.tables import BuiltTable, build_tables
 
 ENTRIES = [Entry(b"%04d" % i, i + 1, PUT, b"v" * 90) for i in range(400)]
 

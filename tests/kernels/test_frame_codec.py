@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from replicad import kernels
 from replicad.errors import CorruptionError, InvalidArgument
-from tests.support import log_strategies as logs
 from tests.support.oracle import batch as oracle
 from tests.support.oracle import frame
+from tests.support.stores import log_strategies as logs
 
 DATABASE_ID = bytes(range(16))
 

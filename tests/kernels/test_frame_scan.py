@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from replicad import kernels
 from replicad.errors import InvalidArgument
-from tests.support import log_strategies as logs
 from tests.support.oracle import batch as oracle
 from tests.support.oracle import frame
 from tests.support.oracle.checksums import crc32c
+from tests.support.stores import log_strategies as logs
 
 ID = bytes(range(16))
 

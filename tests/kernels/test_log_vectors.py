@@ -12,9 +12,9 @@ from replicad import kernels
 from replicad.errors import CorruptionError
 from replicad.store.wal.segment import SegmentHeader
 from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
-from tests.support import log_strategies as logs
 from tests.support.oracle import batch, checksums, frame, segment
 from tests.support.oracle.varint import Malformed
+from tests.support.stores import log_strategies as logs
 
 VECTORS = Path(__file__).parents[2] / "proto" / "vectors"
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replicad import kernels
-from tests.support import log_strategies as logs
 from tests.support.oracle import batch as oracle
 from tests.support.oracle.memtable import Entry, Memtable
+from tests.support.stores import log_strategies as logs
 
 SEED = 7
 

@@ -14,8 +14,8 @@ from replicad import kernels
 from replicad.errors import CorruptionError
 from tests.support.oracle import merge
 from tests.support.oracle.block import DELETE, PUT, Entry, encode_block, split_blocks
-from tests.support.table_strategies import block_sizes, histories, ordered
-from tests.support.tables import build_memtables, build_tables, drain
+from tests.support.stores.table_strategies import block_sizes, histories, ordered
+from tests.support.stores.tables import build_memtables, build_tables, drain
 
 
 def new_merger(*, snapshots: list[int] | None = None, bottom: bool = False) -> kernels.Merger:

@@ -11,7 +11,7 @@ import pytest
 from replicad import kernels
 from replicad.errors import CorruptionError, StoreError
 from tests.support.oracle.block import PUT, Entry
-from tests.support.tables import BuiltTable, all_pairs, build_tables
+from tests.support.stores.tables import BuiltTable, all_pairs, build_tables
 
 ENTRIES = [Entry(b"%04d" % i, i + 1, PUT, b"value-%04d" % i) for i in range(300)]
 PAIRS = [(entry.key, entry.value) for entry in ENTRIES]

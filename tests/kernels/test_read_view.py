@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicad import kernels
-from tests.support.log_strategies import keys
 from tests.support.oracle import merge
 from tests.support.oracle.block import PUT, Entry
-from tests.support.table_strategies import Reading, readings, reads_at
-from tests.support.tables import all_pairs, build_memtables, build_tables
+from tests.support.stores.log_strategies import keys
+from tests.support.stores.table_strategies import Reading, readings, reads_at
+from tests.support.stores.tables import all_pairs, build_memtables, build_tables
 
 
 @given(readings(), reads_at, st.lists(keys, max_size=5))

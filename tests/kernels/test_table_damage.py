@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from replicad import kernels
 from replicad.errors import CorruptionError
-from tests.support.log_strategies import keys
 from tests.support.oracle import varint
 from tests.support.oracle.block import Entry, encode_block
 from tests.support.oracle.index import BlockHandle, encode_index
-from tests.support.table_strategies import damaged, histories, ordered
-from tests.support.tables import build_memtables, build_tables
+from tests.support.stores.log_strategies import keys
+from tests.support.stores.table_strategies import damaged, histories, ordered
+from tests.support.stores.tables import build_memtables, build_tables
 
 any_block = st.one_of(
     st.binary(max_size=100),

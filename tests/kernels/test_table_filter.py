@@ -11,8 +11,8 @@ from replicad.errors import CorruptionError
 from tests.support.oracle.block import Entry
 from tests.support.oracle.bloom import build_filter, may_contain, parse_filter
 from tests.support.oracle.varint import Malformed
-from tests.support.table_strategies import damaged, histories
-from tests.support.tables import build_tables
+from tests.support.stores.table_strategies import damaged, histories
+from tests.support.stores.tables import build_tables
 
 
 @given(histories(), st.integers(0, 40), st.binary(max_size=20))

@@ -11,8 +11,8 @@ from replicad.errors import CorruptionError
 from tests.support.oracle.block import Entry, split_blocks
 from tests.support.oracle.index import BlockHandle, decode_index, encode_index, separators
 from tests.support.oracle.varint import Malformed
-from tests.support.table_strategies import block_sizes, damaged, histories, ordered
-from tests.support.tables import build_tables
+from tests.support.stores.table_strategies import block_sizes, damaged, histories, ordered
+from tests.support.stores.tables import build_tables
 
 
 def same_verdict(raw: bytes) -> None:

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 from replicad.replication.wire.messages import Heartbeat, Message
-from tests.support.fake_nodes import OPTIONS, FakeData, Primary, Replica, running
-from tests.support.fake_store import FakeStore
-from tests.support.memory_connection import MemoryConnection
+from tests.support.replication.fake_nodes import OPTIONS, FakeData, Primary, Replica, running
+from tests.support.replication.fake_store import FakeStore
+from tests.support.replication.memory_connection import MemoryConnection
 from tests.support.waiting import until
 
 

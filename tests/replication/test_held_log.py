@@ -13,8 +13,8 @@ from replicad.replication.wire.messages import Ack, Data, Fetch, Files, Hello, P
 from replicad.state.records import Slot
 from replicad.types import Position
 from tests.replication.test_sessions import caught_up, written
-from tests.support.fake_nodes import OPTIONS, FakeData, Primary, Replica, running
-from tests.support.fake_store import FakeStore
+from tests.support.replication.fake_nodes import OPTIONS, FakeData, Primary, Replica, running
+from tests.support.replication.fake_store import FakeStore
 from tests.support.waiting import until
 
 NODE = b"R" * 16

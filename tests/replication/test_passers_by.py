@@ -12,8 +12,8 @@ import replicad.replication.primary.node
 from replicad.replication.copy.copies import SourceCopy
 from replicad.replication.wire.messages import Copy, Decided, Hello, Message, PositionClaim, Refuse
 from replicad.types import Position
-from tests.support.fake_nodes import FakeData, Primary, Replica, running
-from tests.support.fake_store import FakeStore
+from tests.support.replication.fake_nodes import FakeData, Primary, Replica, running
+from tests.support.replication.fake_store import FakeStore
 from tests.support.waiting import until
 
 

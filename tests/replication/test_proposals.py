@@ -29,9 +29,9 @@ from replicad.replication.wire.messages import (
     Welcome,
 )
 from replicad.types import Epoch, HistoryHash, Position, Sequence
-from tests.support.fake_nodes import OPTIONS, FakeData
-from tests.support.fake_store import FakeStore
-from tests.support.memory_connection import MemoryConnection, pair
+from tests.support.replication.fake_nodes import OPTIONS, FakeData
+from tests.support.replication.fake_store import FakeStore
+from tests.support.replication.memory_connection import MemoryConnection, pair
 from tests.support.waiting import until
 
 DATABASE = b"d" * 16

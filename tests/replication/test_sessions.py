@@ -15,8 +15,8 @@ from replicad.replication.copy.copies import SourceCopy
 from replicad.replication.wire.identify import Identity, check_hello
 from replicad.replication.wire.messages import Ack, Hello, Message, PositionClaim, Refuse
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
-from tests.support.fake_nodes import FakeData, Primary, Replica, running
-from tests.support.fake_store import FakeStore, list_files
+from tests.support.replication.fake_nodes import FakeData, Primary, Replica, running
+from tests.support.replication.fake_store import FakeStore, list_files
 from tests.support.waiting import until
 
 

@@ -15,8 +15,8 @@ from replicad.replication.options import ReplicationOptions
 from replicad.replication.primary.sender import Sender
 from replicad.replication.replica.receiver import Receiver
 from replicad.replication.wire.messages import Ack, LogFrames
-from tests.support.fake_store import FakeStore
-from tests.support.memory_connection import pair
+from tests.support.replication.fake_store import FakeStore
+from tests.support.replication.memory_connection import pair
 from tests.support.waiting import let_tasks_run, until
 
 OPTIONS = ReplicationOptions(chunk_bytes=1000, window_bytes=4000)

@@ -13,7 +13,7 @@ from replicad import BackupEngine, Options
 from replicad.backup.options import BackupEngineOptions
 from replicad.types import Operation
 from tests.crash.script import Families, Script, options
-from tests.support.memory_filesystem import MemoryFileSystem
+from tests.support.files.memory_filesystem import MemoryFileSystem
 
 COPY = Path("/copies/one")
 BACKUPS = Path("/backups")

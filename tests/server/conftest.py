@@ -12,7 +12,7 @@ import redis
 from replicad.options import Options
 from replicad.store.database import open_database
 from tests.server.harness import FakeNode, RunningServer
-from tests.support.fake_database import FakeDatabase
+from tests.support.stores.fake_database import FakeDatabase
 
 StartServer = Callable[..., RunningServer]
 

@@ -13,7 +13,7 @@ import redis
 from replicad.store.database import Database, open_database
 from tests.server.conftest import StartServer
 from tests.server.harness import FakeNode, RunningServer
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 ID = "00112233445566778899aabbccddeeff"
 

@@ -34,9 +34,9 @@ from replicad.store.database import Database
 from tests.crash.states import Medium
 from tests.sim.loop import PROCESS, VirtualLoop
 from tests.sim.network import Network
+from tests.support.files.memory_filesystem import MemoryFileSystem
 from tests.support.inline_runner import InlineLane, InlineRunner, SeededRandom
-from tests.support.memory_filesystem import MemoryFileSystem
-from tests.support.memory_state import MemoryNodeState
+from tests.support.nodes.memory_state import MemoryNodeState
 
 LANE_SECONDS_MAX = 0.01
 CHANGES = frozenset(

@@ -8,7 +8,7 @@ import pytest
 
 import replicad
 from replicad.store.amplification import read_amplification, space_amplification, write_amplification
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 
 def test_without_data_there_are_no_ratios() -> None:

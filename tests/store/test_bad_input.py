@@ -11,7 +11,7 @@ import replicad
 from replicad import WriteBatch, kernels
 from replicad.options import ANNOTATION_BYTES_MAX, BATCH_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX
 from replicad.store.manifest.file import MAGIC as MANIFEST_MAGIC
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 
 @pytest.fixture

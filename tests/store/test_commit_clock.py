@@ -13,7 +13,7 @@ from replicad.env import Env
 from replicad.store.commit_clock import DOUBTED_US, NEVER_US, CommitClock, Judgement, judge
 from replicad.store.database import Database, open_database
 from tests.support.manual_clock import ManualClock
-from tests.support.stores import small_options
+from tests.support.stores.small import small_options
 
 SECOND = 1_000_000
 MINUTE, DAY, YEAR = 60 * SECOND, 86_400 * SECOND, 365 * 86_400 * SECOND

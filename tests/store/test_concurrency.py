@@ -16,7 +16,7 @@ from pathlib import Path
 
 import replicad
 from replicad import WriteBatch
-from tests.support.stores import small_options
+from tests.support.stores.small import small_options
 
 SECONDS = float(os.environ.get("STRESS_SECONDS", "3"))
 ACCOUNTS = 64

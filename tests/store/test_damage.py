@@ -11,8 +11,8 @@ from replicad.env import LocalFileSystem
 from replicad.errors import CorruptionError
 from replicad.store.database import open_database
 from tests.support.inline_runner import InlineRunner, inline_env
-from tests.support.stores import fill, small_options
-from tests.support.tampering import flip_byte
+from tests.support.stores.small import fill, small_options
+from tests.support.stores.tampering import flip_byte
 from tests.support.waiting import eventually
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import replicad
 from replicad import WriteBatch
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 
 @pytest.fixture

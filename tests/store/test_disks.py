@@ -13,8 +13,8 @@ from replicad.env import Env, LocalFileSystem
 from replicad.errors import DiskFullError
 from replicad.store.copies.checkpoint import install
 from replicad.store.database import Database, open_database
-from tests.support.faulty_filesystem import FaultyFileSystem, no_space
-from tests.support.stores import fill, small_options
+from tests.support.files.faulty_filesystem import FaultyFileSystem, no_space
+from tests.support.stores.small import fill, small_options
 from tests.support.waiting import eventually
 
 

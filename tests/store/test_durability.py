@@ -11,10 +11,10 @@ import replicad
 from replicad import WriteBatch
 from replicad.env import Env
 from replicad.store.database import open_database
-from tests.support.faulty_filesystem import FaultyFileSystem, Gate, io_error, no_space
+from tests.support.files.faulty_filesystem import FaultyFileSystem, Gate, io_error, no_space
+from tests.support.files.memory_filesystem import MemoryFileSystem
 from tests.support.inline_runner import InlineRunner, inline_env
-from tests.support.memory_filesystem import MemoryFileSystem
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 from tests.support.waiting import eventually
 
 

@@ -23,9 +23,9 @@ from replicad.store.database import Database, open_database
 from replicad.store.holds.leases import Lease
 from replicad.store.updates import Update
 from replicad.store.write.commit import Commit
-from tests.support.faulty_filesystem import FaultyFileSystem, Gate, no_space
-from tests.support.open_files import open_files
-from tests.support.stores import fill, small_options
+from tests.support.files.faulty_filesystem import FaultyFileSystem, Gate, no_space
+from tests.support.files.open_files import open_files
+from tests.support.stores.small import fill, small_options
 from tests.support.waiting import eventually
 
 

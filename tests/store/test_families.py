@@ -14,8 +14,8 @@ from replicad.store.copies.checkpoint import install, list_files
 from replicad.store.database import open_database
 from replicad.store.manifest.file import ManifestWriter
 from replicad.store.manifest.state import ManifestState
-from tests.support.faulty_filesystem import FaultyFileSystem, Gate
-from tests.support.stores import as_after_kill, small_options
+from tests.support.files.faulty_filesystem import FaultyFileSystem, Gate
+from tests.support.stores.small import as_after_kill, small_options
 from tests.support.waiting import eventually
 
 

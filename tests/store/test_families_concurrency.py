@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import replicad
-from tests.support.stores import small_options
+from tests.support.stores.small import small_options
 from tests.support.waiting import eventually
 
 SECONDS = 2.0

@@ -9,7 +9,7 @@ import pytest
 import replicad
 from replicad.store.database import open_database
 from replicad.store.wal.recovery import TORN_KEPT
-from tests.support.stores import as_after_kill, fill, small_options
+from tests.support.stores.small import as_after_kill, fill, small_options
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from replicad.store.database import Database, open_database
 from replicad.store.holds.log_holds import HeldSegment, LogHolds
 from replicad.store.wal.segment import HEADER_BYTES
 from tests.crash.states import Medium, Thoroughness
+from tests.support.files.journal import Remove
+from tests.support.files.memory_filesystem import MemoryFileSystem
 from tests.support.inline_runner import InlineRunner, inline_env
-from tests.support.journal import Remove
-from tests.support.memory_filesystem import MemoryFileSystem
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 from tests.support.waiting import eventually
 
 DATA = Path("/data")

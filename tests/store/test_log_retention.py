@@ -9,7 +9,7 @@ from replicad.env import Env, LocalFileSystem
 from replicad.store.database import open_database
 from replicad.store.holds.log_holds import HeldSegment
 from tests.support.manual_clock import ManualClock
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 from tests.support.waiting import eventually
 
 GIB = 1 << 30

@@ -12,7 +12,7 @@ from replicad.env import Env
 from replicad.store.database import open_database
 from replicad.store.log_times import sequence_at_time
 from tests.support.manual_clock import ManualClock
-from tests.support.stores import small_options
+from tests.support.stores.small import small_options
 
 
 @pytest.fixture

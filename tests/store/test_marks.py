@@ -13,7 +13,7 @@ from replicad.errors import ClosedError, InvalidArgument, NotFoundError, ReadOnl
 from replicad.store.database import Database, open_database
 from replicad.store.marks import HELD_MAX, Mark, MarkId, decode_mark, encode_mark
 from tests.support.manual_clock import ManualClock
-from tests.support.stores import as_after_kill, fill, small_options
+from tests.support.stores.small import as_after_kill, fill, small_options
 
 
 def mark(number: int, seconds: int = 600) -> Mark:

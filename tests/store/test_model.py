@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import replicad
-from tests.support.memory_directory import memory_directory
-from tests.support.stores import as_after_kill, small_options
+from tests.support.files.memory_directory import memory_directory
+from tests.support.stores.small import as_after_kill, small_options
 
 STEPS = int(os.environ.get("MODEL_STEPS", "1000"))
 STEPS_AN_EXAMPLE = 50

@@ -14,10 +14,10 @@ from replicad.store.database import Database, open_database
 from replicad.store.manifest.file import load
 from replicad.store.table.meta import table_name
 from tests.crash.script import DATA, Script, frames_of, options
-from tests.support.faulty_filesystem import FaultyFileSystem
+from tests.support.files.faulty_filesystem import FaultyFileSystem
+from tests.support.files.memory_filesystem import MemoryFileSystem
 from tests.support.inline_runner import InlineRunner, inline_env
-from tests.support.memory_filesystem import MemoryFileSystem
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 from tests.support.waiting import eventually
 
 ID = b"an epoch's own id"[:16]

@@ -21,7 +21,7 @@ from replicad.env import LocalFileSystem
 from replicad.errors import ClosedError
 from replicad.store.database import Database
 from replicad.store.manifest.file import load
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 USES: dict[str, Callable[[Database], object]] = {
     "get": lambda database: database.get(b"k"),

@@ -13,7 +13,7 @@ import pytest
 from replicad.store import ranges
 from replicad.store.database import Database, open_database
 from replicad.store.ranges import BOUNDARY_BYTES_MAX, digest_ranges, list_entries, split
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from replicad.env import Env, LocalFileSystem, ReadFile
 from replicad.store.core import Role
 from replicad.store.database import open_database
 from replicad.store.wal.segment import HEADER_BYTES
-from tests.support.stores import as_after_kill, fill, small_options
+from tests.support.stores.small import as_after_kill, fill, small_options
 
 
 def log_files(directory: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from replicad.store.manifest.file import load
 from replicad.store.open.rewind import cut_back
 from replicad.store.wal.catalog import find_segments
 from replicad.types import Position
-from tests.support.stores import as_after_kill, fill, small_options
+from tests.support.stores.small import as_after_kill, fill, small_options
 
 OPTIONS = small_options(segment_bytes=4096)
 

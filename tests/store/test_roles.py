@@ -18,8 +18,8 @@ from replicad.store.manifest.file import ManifestWriter, load
 from replicad.store.roles import recorded_role
 from replicad.store.write.control import decode_epoch
 from replicad.types import ORIGIN, Epoch, EpochRecord, OperationKind
-from tests.support.faulty_filesystem import FaultyFileSystem, io_error, no_space
-from tests.support.stores import as_after_kill, fill, small_options
+from tests.support.files.faulty_filesystem import FaultyFileSystem, io_error, no_space
+from tests.support.stores.small import as_after_kill, fill, small_options
 
 ID = b"e" * 16
 

@@ -10,7 +10,7 @@ import pytest
 import replicad
 from replicad.store.database import open_database
 from replicad.store.wal.segment import HEADER_BYTES
-from tests.support.stores import as_after_kill, fill, small_options
+from tests.support.stores.small import as_after_kill, fill, small_options
 
 
 def log_files(directory: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from replicad.errors import StoreError
 from replicad.store import updates as updates_module
 from replicad.store.updates import UpdateIterator
 from replicad.store.wal.cursor import LogCursor
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 from tests.support.waiting import eventually
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import redis
 
-from tests.support.daemons import Daemon
+from tests.support.nodes.daemons import Daemon
 
 PAGE = 100
 """Numbers in one list."""

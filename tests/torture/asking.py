@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from tests.support.daemons import Daemon
+from tests.support.nodes.daemons import Daemon
 
 SECONDS_MAX = 0.5
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import replicad
 from replicad.types import OperationKind
-from tests.support.daemons import Daemon
+from tests.support.nodes.daemons import Daemon
 from tests.torture.applications import PAGE, Reader, Writer, annotation, key_of, list_of, payload
 from tests.torture.asking import log_of, status_of
 from tests.torture.verbs import address_of, begin

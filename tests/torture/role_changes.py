@@ -10,7 +10,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Sequence
 
-from tests.support.daemons import Daemon
+from tests.support.nodes.daemons import Daemon
 from tests.torture.asking import status_of
 from tests.torture.verbs import address_of, begin
 

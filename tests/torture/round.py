@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 
 from replicad.cli.exits import DIFFERENT
-from tests.support.daemons import Daemon
+from tests.support.nodes.daemons import Daemon
 from tests.torture import judge
 from tests.torture.applications import Reader, Tokens, Writer
 from tests.torture.asking import status_of

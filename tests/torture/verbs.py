@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from replicad.cli.demonstration.processes import PROGRAM, environment
-from tests.support.daemons import Daemon
+from tests.support.nodes.daemons import Daemon
 
 
 def begin(*arguments: str) -> subprocess.Popen[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from tests.crash.recording import Recording
-from tests.support.journal import (
+from tests.support.files.journal import (
     Create,
     FailedSync,
     MakeDirectory,
@@ -21,7 +21,7 @@ from tests.support.journal import (
     Truncate,
     Write,
 )
-from tests.support.memory_filesystem import MemoryFileSystem
+from tests.support.files.memory_filesystem import MemoryFileSystem
 
 NOTES = {
     "floor": "-- what is above must survive a crash",

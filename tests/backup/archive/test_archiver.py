@@ -19,8 +19,8 @@ from replicad.errors import CorruptionError, InvalidArgument, LogGoneError, NotF
 from replicad.store.copies.live_files import LogFile
 from replicad.store.database import Database, open_database
 from replicad.types import ORIGIN, Position, Sequence
-from tests.support.memory_target import MemoryTarget
-from tests.support.stores import fill, small_options
+from tests.support.backups.memory_target import MemoryTarget
+from tests.support.stores.small import fill, small_options
 from tests.support.waiting import eventually
 
 

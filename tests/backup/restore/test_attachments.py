@@ -13,7 +13,7 @@ import replicad
 from replicad import Attachment, BackupEngine, CorruptionError, InvalidArgument
 from replicad.backup.meta import decode_meta, encode_meta
 from replicad.backup.restore import operation
-from tests.support.stores import small_options
+from tests.support.stores.small import small_options
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from replicad.backup.restore.swap import build
 from replicad.env import Env
 from replicad.errors import CorruptionError
 from replicad.types import DatabaseId, Position, Sequence
-from tests.support.backups import brought_back
-from tests.support.stores import fill, small_options
+from tests.support.backups.watched import brought_back
+from tests.support.stores.small import fill, small_options
 
 
 @pytest.fixture

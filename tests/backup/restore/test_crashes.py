@@ -17,8 +17,8 @@ from replicad import BackupEngine, BackupEngineOptions, BackupEngineReadOnly
 from replicad.backup.archive.archiver import LogArchiver
 from replicad.env import Env
 from replicad.store.database import open_database
-from tests.support.power_loss import Died, MortalFileSystem
-from tests.support.stores import fill, small_options
+from tests.support.files.power_loss import Died, MortalFileSystem
+from tests.support.stores.small import fill, small_options
 
 ONE_AT_A_TIME = BackupEngineOptions(max_background_operations=1)
 KILLS = int(os.environ.get("RESTORE_KILLS", "8"))

@@ -20,7 +20,7 @@ from replicad.env import DirectoryLock, Env, LocalFileSystem
 from replicad.errors import CorruptionError, InvalidArgument, NotFoundError
 from replicad.store.database import Database, open_database
 from tests.support.manual_clock import ManualClock
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 
 def content(database: Database) -> dict[bytes, bytes]:

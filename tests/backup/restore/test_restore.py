@@ -26,8 +26,8 @@ from replicad.errors import (
 )
 from replicad.store.database import Database, open_database
 from replicad.store.manifest.file import load
-from tests.support.faulty_filesystem import FaultyFileSystem, io_error
-from tests.support.stores import fill, small_options
+from tests.support.files.faulty_filesystem import FaultyFileSystem, io_error
+from tests.support.stores.small import fill, small_options
 
 
 def content(database: Database) -> dict[bytes, bytes]:

@@ -15,7 +15,7 @@ from replicad.daemon.backups.on_request import NodeBackups
 from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.env import Env
 from replicad.store.database import open_database
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 
 async def test_a_node_purges_its_own_backups_only(tmp_path: Path) -> None:

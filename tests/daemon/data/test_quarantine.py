@@ -9,7 +9,7 @@ import pytest
 from replicad.daemon.data.quarantine import DIRECTORY, TABLES_MAX, is_table_of, keep_aside
 from replicad.store.table.meta import table_name
 from replicad.types import FileNumber
-from tests.support.memory_filesystem import MemoryFileSystem
+from tests.support.files.memory_filesystem import MemoryFileSystem
 
 DATA = Path("/data")
 

@@ -8,7 +8,7 @@ from replicad.daemon.data.verification import describe
 from replicad.replication.policy.roles import Standing
 from replicad.replication.verify.comparison import Difference, DifferenceKind
 from replicad.replication.wire.messages import WantMark
-from tests.support.programs import primary
+from tests.support.nodes.programs import primary
 
 
 def test_differences_name_the_first_keys_and_count_the_others() -> None:

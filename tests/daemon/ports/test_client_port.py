@@ -14,7 +14,7 @@ from replicad.server import ServerOptions
 from replicad.server.server import RespServer
 from replicad.store.database import Database
 from tests.server.harness import FakeNode
-from tests.support.fake_database import FakeDatabase
+from tests.support.stores.fake_database import FakeDatabase
 from tests.support.waiting import until
 
 

@@ -12,7 +12,7 @@ from replicad.daemon.process.directory_watch import look, watch
 from replicad.env import Env
 from replicad.errors import PoisonedError
 from replicad.store.database import open_database
-from tests.support.programs import primary, primary_program, replica_of, streams
+from tests.support.nodes.programs import primary, primary_program, replica_of, streams
 from tests.support.waiting import until
 
 

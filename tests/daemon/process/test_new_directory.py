@@ -11,7 +11,7 @@ from replicad.cli.main import main
 from replicad.daemon.process.new_directory import check_gone, check_new
 from replicad.env import Env
 from replicad.errors import ConfigError
-from tests.support.programs import again, primary, started
+from tests.support.nodes.programs import again, primary, started
 
 
 def test_an_empty_directory_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from replicad.errors import RoleRefused
-from tests.support.programs import primary
+from tests.support.nodes.programs import primary
 from tests.support.waiting import until
 
 

@@ -14,8 +14,8 @@ from replicad.daemon.program import NodeProgram
 from replicad.daemon.roles.node_link import NodeLink
 from replicad.errors import ConfigError, StoreError
 from replicad.replication.policy.roles import Standing
-from tests.support.programs import again, primary, replica_of, streams
-from tests.support.role_changes import failing_once
+from tests.support.nodes.programs import again, primary, replica_of, streams
+from tests.support.nodes.role_changes import failing_once
 from tests.support.waiting import until
 
 

@@ -12,8 +12,8 @@ from replicad.daemon.addresses import Address
 from replicad.errors import DiskFullError, RoleRefused
 from replicad.replication.policy.roles import Standing
 from replicad.types import Epoch, EpochRecord
-from tests.support.programs import primary, replica_of, streams
-from tests.support.role_changes import failing_once, spawned_by
+from tests.support.nodes.programs import primary, replica_of, streams
+from tests.support.nodes.role_changes import failing_once, spawned_by
 from tests.support.waiting import until
 
 

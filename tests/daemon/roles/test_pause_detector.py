@@ -6,7 +6,7 @@ import asyncio
 
 from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.messages import StandingMessage
-from tests.support.doubting import Primary, told
+from tests.support.nodes.doubting import Primary, told
 
 
 async def doubting() -> tuple[Primary, asyncio.Future[list[StandingMessage]]]:

@@ -6,7 +6,7 @@ import pytest
 
 from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.messages import StandingMessage
-from tests.support.doubting import Primary, told
+from tests.support.nodes.doubting import Primary, told
 
 
 @pytest.mark.parametrize(

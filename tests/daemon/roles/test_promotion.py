@@ -10,7 +10,7 @@ from replicad.daemon.addresses import Address
 from replicad.daemon.roles.node_link import high_watermark_in
 from replicad.errors import RoleRefused
 from replicad.replication.policy.roles import HighWatermark, Standing, SurveyResult
-from tests.support.programs import primary, replica_of, streams
+from tests.support.nodes.programs import primary, replica_of, streams
 from tests.support.waiting import until
 
 

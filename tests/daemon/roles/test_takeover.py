@@ -18,8 +18,8 @@ from replicad.replication.options import RoleOptions
 from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.messages import Grant, Handover, Ready, Refuse
 from replicad.types import Sequence
-from tests.support.fake_store import FakeStore
-from tests.support.programs import primary, replica_of, streams
+from tests.support.nodes.programs import primary, replica_of, streams
+from tests.support.replication.fake_store import FakeStore
 from tests.support.waiting import until
 
 WITHIN_MS = 20_000

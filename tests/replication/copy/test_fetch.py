@@ -16,9 +16,9 @@ from replicad.replication.copy.staging import StagedFile, Staging
 from replicad.replication.wire.headers import FileEntry
 from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.messages import Copy, Data, Message
-from tests.support.fake_nodes import OPTIONS, FakeData
-from tests.support.fake_store import ZERO
-from tests.support.memory_connection import MemoryConnection, pair
+from tests.support.replication.fake_nodes import OPTIONS, FakeData
+from tests.support.replication.fake_store import ZERO
+from tests.support.replication.memory_connection import MemoryConnection, pair
 from tests.support.waiting import let_tasks_run, until
 
 CONTENT = b"content of the only file"

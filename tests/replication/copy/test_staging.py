@@ -24,8 +24,8 @@ from replicad.replication.wire.headers import FileEntry
 from replicad.store.manifest.edit import RECORD_BYTES_MAX, Edit, encode_edit
 from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.types import FamilyId, FileNumber, Sequence
-from tests.support.faulty_filesystem import io_error
-from tests.support.power_loss import MortalFileSystem
+from tests.support.files.faulty_filesystem import io_error
+from tests.support.files.power_loss import MortalFileSystem
 
 FS = LocalFileSystem()
 

@@ -19,7 +19,7 @@ from replicad.replication.policy.slot_states import (
     to_replace,
 )
 from replicad.state.records import Slot
-from tests.support.fake_store import log_file
+from tests.support.replication.fake_store import log_file
 
 FILES = [log_file(101, 200, 1000), log_file(201, 300, 1000), log_file(301, 400, 1000)]
 LOG = LogFacts(files=FILES, newest=400, flushed=300)

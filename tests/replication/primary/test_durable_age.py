@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from replicad.replication.primary.durable_age import DurableAge
-from tests.support.fake_store import FakeStore
 from tests.support.manual_clock import ManualClock
+from tests.support.replication.fake_store import FakeStore
 
 
 def aged(*, auto_sync: bool) -> tuple[ManualClock, FakeStore, DurableAge]:

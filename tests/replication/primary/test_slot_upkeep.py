@@ -10,9 +10,9 @@ from replicad.replication.policy.slot_states import SlotLimits
 from replicad.replication.primary.slot_upkeep import IDLE_STEP_SECONDS, SlotUpkeep
 from replicad.replication.primary.slots import Slots
 from replicad.state.records import Slot
-from tests.support.fake_nodes import FakeRecords
-from tests.support.fake_store import FakeStore
 from tests.support.manual_clock import ManualClock
+from tests.support.replication.fake_nodes import FakeRecords
+from tests.support.replication.fake_store import FakeStore
 
 NODE = b"n" * 16
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from replicad.replication.policy.slot_states import LogFacts, SlotLimits
 from replicad.replication.primary.slots import Slots
 from replicad.state.records import Slot
-from tests.support.fake_store import log_file
+from tests.support.replication.fake_store import log_file
 
 A, B = b"a" * 16, b"b" * 16
 FILES = [log_file(1, 100, 1000), log_file(101, 200, 1000), log_file(201, 300, 1000)]

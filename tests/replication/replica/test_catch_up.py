@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from replicad.types import EpochRecord, Position
-from tests.support.fake_nodes import FakeData, Primary, Replica, running
-from tests.support.fake_store import FakeStore, Frame
+from tests.support.replication.fake_nodes import FakeData, Primary, Replica, running
+from tests.support.replication.fake_store import FakeStore, Frame
 from tests.support.waiting import until
 
 

@@ -23,9 +23,9 @@ from replicad.replication.replica.link_state import LinkState
 from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.messages import Heartbeat
 from replicad.types import ORIGIN
-from tests.support.fake_nodes import OPTIONS, FakeData, Primary, running
-from tests.support.fake_store import FakeStore
 from tests.support.manual_clock import ManualClock
+from tests.support.replication.fake_nodes import OPTIONS, FakeData, Primary, running
+from tests.support.replication.fake_store import FakeStore
 from tests.support.waiting import until
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from replicad.replication.verify.comparison import Comparison, Difference, DifferenceKind, differing
 from replicad.store.ranges import Entries, Entry
-from tests.support.contents import DictionaryContents
+from tests.support.replication.contents import DictionaryContents
 
 MIB = 1 << 20
 

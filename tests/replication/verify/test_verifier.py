@@ -26,9 +26,9 @@ from replicad.replication.wire.messages import Question, WantMark
 from replicad.store.database import Database, open_database
 from replicad.store.marks import Mark, MarkId
 from replicad.types import Operation, OperationKind
-from tests.support.memory_connection import pair
-from tests.support.stores import fill, small_options
-from tests.support.tampering import flip_byte, tamper
+from tests.support.replication.memory_connection import pair
+from tests.support.stores.small import fill, small_options
+from tests.support.stores.tampering import flip_byte, tamper
 from tests.support.waiting import until
 
 LINK = ReplicationOptions()

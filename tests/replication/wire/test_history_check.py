@@ -13,7 +13,7 @@ from replicad.replication.wire.history_check import HistoryCheck
 from replicad.replication.wire.messages import Heartbeat
 from replicad.types import Epoch, HistoryHash, Position, Sequence
 from tests.replication.test_stream import stream
-from tests.support.fake_store import FakeStore
+from tests.support.replication.fake_store import FakeStore
 from tests.support.waiting import until
 
 

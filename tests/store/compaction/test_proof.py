@@ -13,7 +13,7 @@ from replicad.errors import CorruptionError
 from replicad.store.compaction.merge import Merge
 from replicad.store.table.file import OpenTable
 from replicad.store.table.meta import TableMeta
-from tests.support.stores import fill
+from tests.support.stores.small import fill
 
 
 def one_entry_more(add_run: Callable[..., None]) -> Callable[..., None]:

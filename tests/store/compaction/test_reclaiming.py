@@ -9,7 +9,7 @@ import pytest
 
 import replicad
 from replicad.store.database import Database
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 
 def remove_all(db: Database) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import replicad
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 
 @pytest.mark.parametrize("table_bytes", [16 * 1024, 64 * 1024])

@@ -14,9 +14,9 @@ from replicad.store.copies.checkpoint import install, list_files
 from replicad.store.database import open_database
 from replicad.store.manifest.edit import Parent
 from replicad.store.manifest.file import load
+from tests.support.files.memory_filesystem import MemoryFileSystem
 from tests.support.inline_runner import InlineRunner, inline_env
-from tests.support.memory_filesystem import MemoryFileSystem
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 
 def test_opens_beside_the_original(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import replicad
 from replicad.store.database import open_database
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 from tests.support.waiting import eventually
 
 

@@ -17,7 +17,7 @@ from replicad.store.copies.checkpoint import install
 from replicad.store.manifest.edit import Edit
 from replicad.store.manifest.file import ManifestWriter, load
 from replicad.types import HistoryHash, Position
-from tests.support.stores import as_after_kill, fill, small_options
+from tests.support.stores.small import as_after_kill, fill, small_options
 
 
 def killed_with_a_log_apart(tmp_path: Path) -> tuple[Path, Path]:

@@ -14,7 +14,7 @@ from replicad import FamilyOptions, Options
 from replicad.errors import ConfigError
 from replicad.store.database import open_database
 from replicad.store.directory.options_file import encode_options
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 
 def names(directory: Path) -> list[str]:

@@ -11,7 +11,7 @@ import replicad
 from replicad.env import Env
 from replicad.store.database import open_database
 from tests.support.manual_clock import ManualClock
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 from tests.support.waiting import eventually
 
 

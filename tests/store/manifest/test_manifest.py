@@ -34,7 +34,7 @@ from replicad.types import (
     Sequence,
 )
 from tests.store.compaction.test_picker import table
-from tests.support.faulty_filesystem import FaultyFileSystem, no_space
+from tests.support.files.faulty_filesystem import FaultyFileSystem, no_space
 
 FS = LocalFileSystem()
 ID = DatabaseId(bytes(range(16)))

@@ -16,8 +16,8 @@ from replicad.store.manifest.state import ManifestState
 from replicad.types import DatabaseId, Epoch, EpochRecord, FileNumber
 from tests.store.compaction.test_picker import table
 from tests.store.manifest.test_manifest import position
-from tests.support.faulty_filesystem import Fault, FaultyFileSystem, io_error, no_space
-from tests.support.stores import fill, small_options
+from tests.support.files.faulty_filesystem import Fault, FaultyFileSystem, io_error, no_space
+from tests.support.stores.small import fill, small_options
 
 ID = DatabaseId(bytes(range(16)))
 ROTATE_BYTES = 1000

@@ -13,7 +13,7 @@ from replicad.errors import CorruptionError
 from replicad.store.database import open_database
 from replicad.store.open.opening import REPLAYED_SEGMENTS_MAX
 from replicad.store.table.file import read_footer
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 from tests.support.waiting import eventually
 
 

@@ -10,9 +10,9 @@ import pytest
 import replicad
 from replicad.errors import CatchUpError
 from replicad.store.database import open_database
+from tests.support.files.memory_filesystem import MemoryFileSystem
 from tests.support.inline_runner import InlineRunner, inline_env
-from tests.support.memory_filesystem import MemoryFileSystem
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 
 def test_refresh_shows_a_reader_what_is_there_now(tmp_path: Path) -> None:

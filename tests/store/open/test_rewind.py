@@ -15,8 +15,8 @@ from replicad.store.database import open_database
 from replicad.store.open.rewind import cut_back
 from replicad.types import ORIGIN, HistoryHash, Position
 from tests.store.test_replaced_log import Killed
-from tests.support.power_loss import MortalFileSystem
-from tests.support.stores import fill, small_options
+from tests.support.files.power_loss import MortalFileSystem
+from tests.support.stores.small import fill, small_options
 
 
 def test_the_tail_is_saved_and_cut_at_any_batch(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import replicad
 from replicad.errors import CorruptionError
 from replicad.store.table.format import open_block, seal_block
-from tests.support.stores import small_options
+from tests.support.stores.small import small_options
 
 ID, OTHER = b"t" * 16, b"o" * 16
 

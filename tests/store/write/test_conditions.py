@@ -12,8 +12,8 @@ import replicad
 from replicad import AtSequence, ConditionFailed, WriteBatch
 from replicad.env import Env
 from replicad.store.database import open_database
-from tests.support.faulty_filesystem import FaultyFileSystem, Gate
-from tests.support.stores import small_options
+from tests.support.files.faulty_filesystem import FaultyFileSystem, Gate
+from tests.support.stores.small import small_options
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A short life of a store in a process of its own, which writes down what it asked of `env`.
 
-    python -m tests.support.recorded_life DIRECTORY FILE
+    python -m tests.support.files.recorded_life DIRECTORY FILE
 
 FILE gets one line a call: its kind as the kernel sees it, a blank, and the path. Listing is not written down.
 """
@@ -15,7 +15,7 @@ from replicad import BackupEngine, WriteBatch
 from replicad.env import Env, LocalFileSystem
 from replicad.env.filesystem import Bytes, ReadFile
 from replicad.store.database import open_database
-from tests.support.stores import fill, small_options
+from tests.support.stores.small import fill, small_options
 
 LINES: list[str] = []
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from replicad.env.filesystem import Bytes, FileStamp
 from replicad.errors import LockedError
-from tests.support.journal import (
+from tests.support.files.journal import (
     Create,
     FailedSync,
     MakeDirectory,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from replicad import kernels
-from tests.support.log_strategies import keys, values
 from tests.support.oracle.block import DELETE, PUT, Entry, entry_order
-from tests.support.tables import build_memtables, build_tables
+from tests.support.stores.log_strategies import keys, values
+from tests.support.stores.tables import build_memtables, build_tables
 
 block_sizes = st.sampled_from([1, 64, 300, 4096])
 reads_at = st.one_of(st.integers(0, 60), st.just(2**64 - 1))

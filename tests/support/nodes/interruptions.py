@@ -1,6 +1,6 @@
 """A bootstrap that is interrupted again and again, by kill -9 of alternating sides.
 
-    python -m tests.support.interruptions GIGABYTES [KILLS]
+    python -m tests.support.nodes.interruptions GIGABYTES [KILLS]
 
 runs it at its full size in a directory of its own under TMPDIR and prints how many bytes were sent.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 import redis
 
 from replicad.cli.demonstration.processes import HOST
-from tests.support.daemons import Cluster, Daemon, Tables, follows
-from tests.support.proxy import Proxy
+from tests.support.nodes.daemons import Cluster, Daemon, Tables, follows
+from tests.support.nodes.proxy import Proxy
 from tests.support.waiting import eventually
 
 VALUE_BYTES = 100_000

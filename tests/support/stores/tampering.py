@@ -18,7 +18,7 @@ from replicad.store.table.meta import TableMeta, table_name
 from replicad.store.table.writer import TableWriter
 from replicad.types import FileNumber
 from tests.support.oracle.block import PUT, Entry
-from tests.support.tables import build_tables
+from tests.support.stores.tables import build_tables
 
 Change = Mapping[bytes, bytes | None]
 """Another value for a key, or None to leave the key out."""

@@ -1,4 +1,4 @@
-"""A process that makes and removes backups until it is killed: `backup_worker.py TARGET SEED CHECKPOINT…`.
+"""A process that makes and removes backups until it is killed: `worker.py TARGET SEED CHECKPOINT…`.
 
 It writes a byte for each request to the target, just before it is made.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from replicad import BackupEngine
 from replicad.backup.directory_target import DirectoryTarget
 from replicad.env import Env
-from tests.support.backups import WatchedTarget
+from tests.support.backups.watched import WatchedTarget
 
 
 class Telling(WatchedTarget):

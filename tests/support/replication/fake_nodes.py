@@ -19,8 +19,8 @@ from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.identify import Identity
 from replicad.state.records import BootstrapProgress, Slot
 from replicad.types import Position
-from tests.support.fake_store import FakeStore, list_files
-from tests.support.memory_connection import MemoryConnection, pair
+from tests.support.replication.fake_store import FakeStore, list_files
+from tests.support.replication.memory_connection import MemoryConnection, pair
 
 OPTIONS = ReplicationOptions(
     heartbeat_seconds=0.02,

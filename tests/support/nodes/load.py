@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.daemons import Daemon
+from tests.support.nodes.daemons import Daemon
 
 
 def fill(daemon: Daemon, count: int, *, size: int = 200, start: int = 0) -> None:
