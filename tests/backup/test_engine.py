@@ -157,7 +157,7 @@ def test_a_checkpoint_is_backed_up(database: Database, engine: BackupEngine, tmp
 def test_a_directory_that_is_no_copy_is_refused(engine: BackupEngine, tmp_path: Path) -> None:
     """Its owner may be writing it."""
     replicad.open(tmp_path / "plain", small_options()).close()
-    with pytest.raises(replicad.InvalidArgument, match="no copy"):
+    with pytest.raises(replicad.InvalidArgument, match="not a copy"):
         engine.create_backup(tmp_path / "plain")
     with pytest.raises(replicad.NotFoundError):
         engine.create_backup(tmp_path / "nothing")

@@ -310,7 +310,7 @@ BACKUPS = (
         file="replicad/backup/archive/check.py",
         old="        return self.restorable and not self.gaps and not self.problems\n",
         new="        return not self.gaps and not self.problems\n",
-        caught_by=("tests/backup/test_methods.py::test_log_has_no_base_until_there_is_a_backup_before_it",),
+        caught_by=("tests/backup/test_methods.py::test_has_base_only_once_there_is_a_backup_before_the_log",),
     ),
     Mutation(
         trap=11,

@@ -58,8 +58,8 @@ def test_what_fits_is_built(backup: tuple[BackupMeta, Path], tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (without_a_table, "a table that the backup has not"),
-        (with_another_table, "a table that the backup has not"),
+        (without_a_table, "a table that is not in the backup"),
+        (with_another_table, "a table that is not in the backup"),
         (lambda meta: replace(meta, database_id=DatabaseId(bytes(16))), "not the one of this backup"),
         (lambda meta: replace(meta, flushed=other(meta.flushed)), "not the one of this backup"),
         (lambda meta: replace(meta, position=other(meta.position)), "the log of the backup ends elsewhere"),

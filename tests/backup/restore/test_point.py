@@ -272,7 +272,7 @@ def test_a_database_that_is_mounted_for_reading_is_backed_up(tmp_path: Path) -> 
         database.flush()
         fill(database, 10, start=300)
         expected, position = content(database), database.position
-    with pytest.raises(InvalidArgument, match="no copy of one"):
+    with pytest.raises(InvalidArgument, match="not a copy of one"):
         BackupEngine(tmp_path / "target").create_backup(tmp_path / "db")
     with BackupEngine(tmp_path / "target", env=Env(fs=Mounted())) as engine:
         assert engine.create_backup(tmp_path / "db").position == position
