@@ -63,7 +63,10 @@ def steps(prepared: Prepared) -> dict[str, tuple[Step, set[int]]]:
     return {"create": (prepared.create, {1, 2}), "purge": (purge, {2}), "empty": (empty, set())}
 
 
-@pytest.mark.parametrize("what", ["create", "purge", "empty"])
+@pytest.mark.parametrize(
+    "what",
+    [pytest.param("create", marks=pytest.mark.long), pytest.param("purge", marks=pytest.mark.long), "empty"],
+)
 def test_death_at_every_operation(prepared: Prepared, tmp_path: Path, what: str) -> None:
     """Killed or without power, the target verifies, nothing is orphaned, and the next backup can be made."""
     step, stay = steps(prepared)[what]
@@ -91,7 +94,7 @@ def test_death_at_every_operation(prepared: Prepared, tmp_path: Path, what: str)
     assert at > 10
 
 
-@pytest.mark.parametrize("what", ["create", "purge", "empty"])
+@pytest.mark.parametrize("what", ["create", pytest.param("purge", marks=pytest.mark.long), "empty"])
 def test_failure_of_every_operation(prepared: Prepared, tmp_path: Path, what: str) -> None:
     """One failing operation is raised, or did not matter; a failed create leaves the target as it was."""
     step, stay = steps(prepared)[what]

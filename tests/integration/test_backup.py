@@ -176,6 +176,7 @@ def test_the_log_is_archived_and_restored_to_any_point(cluster: Cluster, tmp_pat
         assert set(content(tmp_path / "restored")) == {b"k:%d" % number for number in range(sequence)}
 
 
+@pytest.mark.long
 def test_an_idle_node_is_restored_to_now(cluster: Cluster, tmp_path: Path) -> None:
     """The archive says until when nothing was committed, and a restore to just now waits for that."""
     target = tmp_path / "target"

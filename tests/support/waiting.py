@@ -11,17 +11,20 @@ import time
 from collections.abc import Callable
 
 STEP_SECONDS_MAX = 1.0
-"""More than that between two looks counts as so much: the whole machine may have stood still."""
+"""More than that between two looks counts as this much: the whole machine may have stood still."""
+PAUSE_SECONDS_MAX = 0.05
+"""A look may be a request, which costs the process that answers it: the longer it takes, the fewer looks."""
 ROUNDS = 10
 """As many steps as a chain of tasks that wake each other may have."""
 
 
 def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
     """Returns when the condition holds; fails when it does not within `seconds`."""
-    left, looked_at = seconds, time.monotonic()
+    left, looked_at, pause = seconds, time.monotonic(), 0.002
     while not condition():
         assert left > 0, f"not true within {seconds} s"
-        time.sleep(0.002)
+        time.sleep(pause)
+        pause = min(1.3 * pause, PAUSE_SECONDS_MAX)
         now = time.monotonic()
         left, looked_at = left - min(now - looked_at, STEP_SECONDS_MAX), now
 

@@ -80,6 +80,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return Prepared(tmp_path_factory.mktemp("prepared"))
 
 
+@pytest.mark.long
 def test_death_at_every_operation(prepared: Prepared, tmp_path: Path) -> None:
     """Killed or without power, either database opens; the next restore goes on and leaves nothing behind."""
     outcomes = set()
@@ -123,6 +124,7 @@ BackupEngineReadOnly(sys.argv[1]).restore_to(sys.argv[2], sequence=int(sys.argv[
 """
 
 
+@pytest.mark.long
 def test_kill_9_of_a_restore_to_a_point(prepared: Prepared, tmp_path: Path) -> None:
     """However often it is killed, the old database opens until the new one does (RESTORE_KILLS=100)."""
     seed = random.randrange(1 << 32)

@@ -302,6 +302,7 @@ def test_a_time_at_which_the_database_was_idle(history: History) -> None:
     assert all(check.ok for check in history.engine.verify_log(checksums=True))
 
 
+@pytest.mark.long
 def test_a_mark_says_nothing_of_what_is_not_archived(history: History) -> None:
     """A database that wrote since is not marked, and an old mark does not count for what came after."""
     history.write(10)
