@@ -141,6 +141,8 @@ class ClientState:
             value = transaction.overlay.get(name, _MISSING)
             if value is not _MISSING:
                 return value
+
+        # What the open group writes may still fail: a reply that shows it must wait for it, and fail with it.
         value = self.server.group.overlay.get(name, _MISSING)
         if value is not _MISSING:
             if transaction is None:
@@ -176,6 +178,8 @@ class ClientState:
             transaction.open_batch().put(key, value, family)
             transaction.overlay[self.name_of(key)] = value
             return
+
+        # A pair needs no batch object, and most writes are one: the store takes it as it is.
         if self.annotations or family:
             batch = self.begin_batch()
             batch.put(key, value, family)
@@ -184,6 +188,7 @@ class ClientState:
             self._commit((key, value))
         else:
             raise InvalidArgument(f"a key has at most {KEY_BYTES_MAX} bytes")
+
         self.server.group.overlay[self.name_of(key)] = value
         if len(value) > LARGE_BYTES:
             self.weigh(len(value))
@@ -199,6 +204,7 @@ class ClientState:
         self.check_family()
         batch = self.begin_batch() if transaction is None else transaction.open_batch()
         overlay: dict[Name, bytes | None] = {} if transaction is None else transaction.overlay
+
         for key, value in changes.items():
             if value is None:
                 batch.delete(key, family)
@@ -207,6 +213,8 @@ class ClientState:
             overlay[(family, key) if family else key] = value
             if self.turn_is_over():
                 yield
+
+        # Only now: what others read between the pieces must not show half of the batch.
         if transaction is None:
             self._commit(batch)
             self.server.group.overlay |= overlay
@@ -343,6 +351,8 @@ class ClientState:
             return error(f"ERR {cause}")
         if isinstance(cause, CorruptionError):
             self.server.found_corruption(cause)
+
+        # From here on it is the server's affair: the log says more than the client is told.
         self.server.stats.errors += 1
         about = {"command": command_name or self.command_name, "client": self.peer}
         if isinstance(cause, OSError) and cause.filename:
