@@ -17,7 +17,7 @@ OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
 """Where there are buckets and no directories; a bucket is never made by the way."""
 _PROBE = "tmp/clock"
 """Written to learn what time it is at the store."""
-_WHOLE_PROTOCOLS = frozenset({"memory"})
+_SEEN_WHILE_WRITTEN = frozenset({"memory"})
 """Where a file that is being written can be seen: it is given at once."""
 
 
@@ -43,7 +43,7 @@ class FsspecTarget:
         self._root = str(root).rstrip("/")
         protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
         self._protocol = protocol
-        self._at_once = protocol in _WHOLE_PROTOCOLS
+        self._at_once = protocol in _SEEN_WHILE_WRITTEN
 
     def list(self, prefix: str) -> dict[str, int]:
         with self._asking():

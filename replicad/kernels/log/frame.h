@@ -11,7 +11,8 @@
 //   40 u64 commit_time_us    never less than the one before
 //   48 u64 history_hash      XXH64(header[8:32] || header[40:48] || body, seed = the hash before)
 //
-// This file is the only one that knows where a field stands: all others, Python's included, go through FrameHeader.
+// This file is the only one that knows where a field stands: others use FrameHeader (all of Python does), or the
+// offsets that are named here.
 #pragma once
 
 #include <algorithm>
@@ -81,7 +82,7 @@ struct FrameHeader {
   size_t FrameBytes() const { return kFrameHeaderBytes + body_length; }
 };
 
-// What an application-wide reader knows of the last frame: the name of a history, and the least time of the next one.
+// What a writer or a scan knows of the last frame: the name of a history, and the least time of the next frame.
 struct LogPosition {
   uint32_t epoch = 0;
   uint64_t sequence = 0;
@@ -89,7 +90,7 @@ struct LogPosition {
   uint64_t commit_time_us = 0;
 };
 
-// The hash after a frame; all fields of `header` but the last two checks (header_crc, history_hash) are in place.
+// The hash after a frame. All fields of `header` are in place but header_crc and history_hash.
 inline uint64_t NextHistoryHash(const char* header, std::string_view body, uint64_t previous) {
   char stripe[kXxh64StripeBytes];
   std::memcpy(stripe, header + frame_offset::kBodyCrc, frame_offset::kHashedBytes);

@@ -60,9 +60,10 @@ _OTHER_HISTORY = frozenset({Code.DIVERGED, Code.OTHER_EPOCH_ID, Code.UNKNOWN_FOR
 
 
 def has_diverged(code: str | None, *, follows_primary: bool) -> bool:
-    """Whether a link that stopped for this reason says that the other node has another history. One that is
-    only behind has: the primary of an epoch never is, unless it lost what it wrote; a replica may be for a
-    while."""
+    """Whether a link that stopped for this reason shows that the other node has another history.
+
+    Where this node is ahead, the other one is behind. A primary is never behind in its own epoch, unless it
+    lost what it wrote: it has diverged. A replica may be behind for a while: it has not."""
     if code == Code.REPLICA_AHEAD.value:
         return follows_primary
     return code in {other.value for other in _OTHER_HISTORY}

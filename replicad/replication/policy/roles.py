@@ -41,7 +41,7 @@ from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX
 from replicad.state.records import RoleRecord
 from replicad.types import EpochRecord, Position
 
-Verb = Literal["primary", "replica"]
+Role = Literal["primary", "replica"]
 
 
 class Standing(Enum):
@@ -56,7 +56,7 @@ class Standing(Enum):
     FENCED = "fenced"
 
     @property
-    def role(self) -> Verb:
+    def role(self) -> Role:
         """What Redis would call it: what clients are told by ROLE."""
         return "primary" if self in _PRIMARIES else "replica"
 
@@ -86,7 +86,7 @@ MOVES: dict[Standing, frozenset[Standing]] = {
     Standing.HANDING_OVER: frozenset({Standing.FOLLOWING, Standing.PRIMARY}),
     Standing.FENCED: frozenset({Standing.FOLLOWING, Standing.PROMOTING}),
 }
-"""The arrows of the drawing."""
+"""Every move that there is; the drawing shows the usual ones. `OwnStanding` asserts it."""
 
 
 # At the start.
@@ -104,11 +104,11 @@ class Stored:
 class Start:
     """What a node begins as; `remembered` says it in words where that is not what the verb says."""
 
-    role: Verb
+    role: Role
     remembered: str | None = None
 
 
-def at_start(verb: Verb, record: RoleRecord | None, stored: Stored | None) -> Start:
+def at_start(verb: Role, record: RoleRecord | None, stored: Stored | None) -> Start:
     """The role that a node begins with. The cases, in the order they are tried:
 
     record      data                          role
@@ -126,7 +126,7 @@ def at_start(verb: Verb, record: RoleRecord | None, stored: Stored | None) -> St
     # The record is written after the data, so a crash between the two leaves data of a later epoch than the
     # record's. The data counts.
     if stored is not None and stored.epoch > record.epoch:
-        role: Verb = "primary" if stored.is_owner else "replica"
+        role: Role = "primary" if stored.is_owner else "replica"
     else:
         role = "primary" if record.role == "primary" else "replica"
 

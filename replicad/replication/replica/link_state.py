@@ -1,18 +1,17 @@
 """The states of a replica's link to its primary, and every move between them.
 
-                   ┌──────────── a session ended: backoff with jitter ───────────┐
-                   v                                                             │
+       ┌───────────── a session ended: backoff with jitter ──────────────────────┐
+       v                                                                         │
     waiting ─> connecting ─> agreeing ─┬─> streaming ────────────────────────────┤
                    ^                   ├─> bootstrapping ─> installing ─┐        │
                    │                   ├─> catching up ───┐             │        │
                    │                   ├─> rewinding ─┐   │             │        │
                    └── at once ────────│──────────────┴───┴─────────────┘        │
-                                       └─> stopped: a person must decide;        │
-                                           asks again after a long while ────────┘
+                                       └─> stopped: a person must decide ────────┘
 
-`catching up` goes on to `bootstrapping` when the archive had nothing that helps. While a link is stopped, a
-session that only asks again does not show: `connecting` and `agreeing` come back when there was an agreement
-or another error. Any state ends in `down` when the node lets go of its link.
+A link that is stopped asks again after a long while. It shows `stopped` meanwhile, and goes to what the two
+nodes agreed on, or to `waiting` after another error. `catching up` goes on to `bootstrapping` when the
+archive had nothing that helps. Any state ends in `down` when the node lets go of its link. `MOVES` has every move.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from replicad.server.requests import Request
 
 Handler = Callable[[ClientState, Request], Reply]
 Entry = tuple[Handler, int, int, int, "Command"]
-"""The handler, the least and the greatest length of a request, the part of `LOOK_AFTER` that it takes."""
+"""The handler, the least and the greatest length of a request, and what it counts towards `LOOK_AFTER`."""
 Table = dict[bytes, Entry]
 
 COMMANDS: dict[str, Command] = {}

@@ -1,4 +1,7 @@
-"""The one owner of the live segment: appends frames, rotates, and makes them durable.
+"""The one owner of the live segment: starts it, rotates it, and makes what is in it durable.
+
+Puts and batches are encoded and appended in one call of the kernel (`kernels.Appender`). This file appends
+what is left pending there, and the frames of other nodes.
 
 Everything is guarded by the store's write lock, which is given, except the syncing itself, which one thread
 at a time does. The catalog learns what is durable, so tailing readers never see more.
@@ -23,7 +26,7 @@ WORTH_A_SEGMENT_BYTES = 1 << 20
 
 
 class LogWriter:
-    """`frames` numbers, stamps and chains; this writes what it has encoded."""
+    """`frames` numbers, stamps, chains and encodes frames; this owns the file that they go to."""
 
     def __init__(
         self,
