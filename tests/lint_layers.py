@@ -1,9 +1,9 @@
 """Holds the order of the layers: an import goes down the list only, and some doors have one owner.
 
     cli > daemon > server > (the public names) > replication | backup > store | state > kernels > env
-        > options, types, errors, version
+        > options > types > errors > version
 
-A part may import itself and what stands below it; parts on one line may not import each other. `make lint`
+A part may import itself and what stands below it; `|` parts those that may not import each other. `make lint`
 runs this file.
 """
 

@@ -26,7 +26,7 @@ from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.env import Env
 from replicad.errors import ReplicadError, RoleRefused
-from replicad.replication.policy.roles import Candidate, Standing, may_promote
+from replicad.replication.policy.roles import Candidate, Standing, may_promote, own_refusal
 from replicad.replication.tasks import in_thread
 
 log = structlog.get_logger("replicad.daemon")
@@ -67,16 +67,12 @@ class Promotion:
         memory, link = self._memory, self._link
 
         # This node knows itself that another one has taken, or may have taken, writes in a later epoch.
-        if self._standing.role == "primary":
-            raise RoleRefused("this node takes writes already")
-        if self._standing.current is Standing.FENCED and memory.fenced_by is not None and not force:
-            raise RoleRefused(
-                f"it was fenced by epoch {memory.fenced_by}, whose writes it lacks; --force gives them up"
-            )
-        if memory.granted_epoch is not None and not force:
-            raise RoleRefused(
-                f"its role was given to {memory.primary}, which may have taken writes; --force gives them up"
-            )
+        given_to = None if memory.granted_epoch is None else str(memory.primary)
+        refusal = own_refusal(
+            self._standing.current, fenced_by=memory.fenced_by, given_to=given_to, force=force
+        )
+        if refusal is not None:
+            raise RoleRefused(refusal)
 
         # What the other nodes know. This node's own state is read after their answers came: it may have
         # moved on meanwhile.

@@ -196,6 +196,28 @@ class Candidate:
     installing: bool = False
 
 
+def own_refusal(
+    standing: Standing, *, fenced_by: int | None, given_to: str | None, force: bool
+) -> str | None:
+    """Why this node refuses to be promoted before it asks another one: by what it knows about itself.
+
+    this node                                      without force    with force
+    ---------------------------------------------  ---------------  ----------
+    takes writes already                           refused          refused
+    was fenced by the epoch `fenced_by`            refused          may go on
+    gave its role to another node (`given_to`)     refused          may go on
+    """
+    if standing.role == "primary":
+        return "this node takes writes already"
+    if force:
+        return None
+    if standing is Standing.FENCED and fenced_by is not None:
+        return f"it was fenced by epoch {fenced_by}, whose writes it lacks; --force gives them up"
+    if given_to is not None:
+        return f"its role was given to {given_to}, which may have taken writes; --force gives them up"
+    return None
+
+
 def may_promote(candidate: Candidate, *, force: bool) -> tuple[str | None, str | None]:
     """(why not, what is lost). The cases, in the order they are tried:
 

@@ -11,7 +11,8 @@
 
 A link that is stopped asks again after a long while. It shows `stopped` meanwhile, and goes to what the two
 nodes agreed on, or to `waiting` after another error. `catching up` goes on to `bootstrapping` when the
-archive had nothing that helps. Any state ends in `down` when the node lets go of its link. `MOVES` has every move.
+archive had nothing that helps. Any state ends in `down` when the node lets go of its link. `MOVES` has every
+move.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from replicad.replication.policy.roles import (
     Candidate,
     HighWatermark,
     NodeAhead,
+    Role,
     Standing,
     Stored,
     SurveyResult,
-    Verb,
     Verdict,
     View,
     at_start,
@@ -25,13 +25,14 @@ from replicad.replication.policy.roles import (
     is_further,
     judge,
     may_promote,
+    own_refusal,
     takes_role,
     would_be_deposed,
 )
 from replicad.state import RoleRecord
 from tests.support.cases import Case, CaseError, cases, position, with_short_hashes
 
-VERBS: Mapping[str, Verb] = {"primary": "primary", "replica": "replica"}
+VERBS: Mapping[str, Role] = {"primary": "primary", "replica": "replica"}
 DATABASES = {"ours": b"d" * 16, "another": b"x" * 16, "none": None}
 RECORD = re.compile(r"(primary|replica), epoch (\d+)(?:, fenced by (\d+))?(, took its role)?")
 DATA = re.compile(r"(takes writes|follows), epoch (\d+)")
@@ -91,6 +92,19 @@ def test_when_a_role_is_taken(case: Case) -> None:
     """A flag counts at its start; a key in the configuration counts at the first start that has it."""
     takes = takes_role(record(case.get("record")), flag=case.flag("flag"), key=case.flag("key"))
     case.expect("takes the role of the verb" if takes else "keeps the role that it has")
+
+
+@pytest.mark.parametrize("case", cases("roles/own_refusal"), ids=str)
+def test_what_a_node_knows_against_its_own_promotion(case: Case) -> None:
+    """What it gave up, or was fenced by, it does not take back unless somebody insists."""
+    standing, given_to = Standing(case["standing"]), case.get("given to")
+    fenced_by = None if case.get("fenced by") is None else int(case["fenced by"])
+
+    def answer(*, force: bool) -> str:
+        refusal = own_refusal(standing, fenced_by=fenced_by, given_to=given_to, force=force)
+        return "may go on" if refusal is None else f"refused: {refusal}"
+
+    case.expect(f"without force: {answer(force=False)}\nwith force: {answer(force=True)}")
 
 
 @pytest.mark.parametrize("case", cases("roles/promotion"), ids=str)
