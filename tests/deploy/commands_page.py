@@ -14,12 +14,12 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "commands.md"
 INTRODUCTION = """\
 # Commands
 
-Clients speak RESP2 or RESP3, as to Redis. A command of Redis means what it means there; ours begin with
-`REPLICAD.`. `[x]` may be left out, `<a | b>` is one of both, and `…` may be repeated. *writes* marks what a
-replica refuses with `READONLY` and the address of its primary.
+Clients speak RESP2 or RESP3, as with Redis. Redis commands mean what they mean in Redis; replicad's own
+commands begin with `REPLICAD.`. `[x]` may be left out, `<a | b>` is one of the two, and `…` may be repeated.
+*writes* marks commands that a replica refuses with `READONLY` and the address of its primary.
 
-`SELECT n` chooses column family n. Values are strings; what would set an expiry is refused by name. A command
-that takes long does not hold up other clients.
+`SELECT n` chooses column family n. Values are strings; a command that would set an expiry is refused with an
+error. A command that takes long does not hold up other clients.
 
 <!-- Below: made by `python -m tests.deploy.commands_page`. -->
 """

@@ -59,7 +59,7 @@ def quit_(client: ClientState, request: Request) -> bytes:
     return replies.OK
 
 
-@connection.command("reset", 1, "Makes the connection like a new one.", immediate=True)
+@connection.command("reset", 1, "Resets the connection to its first state.", immediate=True)
 def reset(client: ClientState, request: Request) -> bytes:
     client.discard()
     client.forget_annotations()
@@ -138,7 +138,7 @@ def _on_or_off(request: Request) -> bytes | None:
 _CLIENT = Container(
     "client",
     Subcommand("ID", "Returns the number of this connection."),
-    Subcommand("INFO", "Returns the line of this connection."),
+    Subcommand("INFO", "Describes this connection in one line."),
     Subcommand("GETNAME", "Returns the name of this connection."),
     Subcommand("SETNAME <name>", "Names this connection.", 1, 1),
     Subcommand("SETINFO <LIB-NAME|LIB-VER> <value>", "Says which library this client uses.", 2, 2),

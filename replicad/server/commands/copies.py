@@ -18,9 +18,12 @@ copies = Group("replicad")
 _BACKUP = Container(
     "replicad.backup",
     Subcommand(
-        "CREATE [TARGET <target>] [FLUSH] [METADATA <bytes>]", "Makes a backup; returns what it is.", 0, 5
+        "CREATE [TARGET <target>] [FLUSH] [METADATA <bytes>]",
+        "Makes a backup; returns its description.",
+        0,
+        5,
     ),
-    Subcommand("STOP", "Has the backup under way end; returns how many there were."),
+    Subcommand("STOP", "Stops the running backup; returns how many there were."),
 )
 
 

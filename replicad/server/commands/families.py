@@ -16,7 +16,7 @@ _FAMILY = Container(
     "replicad.family",
     Subcommand("LIST", "Returns names and numbers."),
     Subcommand("CREATE <name>", "Makes a column family; returns its number.", 1, 1),
-    Subcommand("DROP <number>", "Ends a column family, with what is in it.", 1, 1),
+    Subcommand("DROP <number>", "Drops a column family, with its data.", 1, 1),
 )
 
 

@@ -127,7 +127,7 @@ def _check_scan(request: Request) -> bytes | None:
 @keys.command(
     "scan",
     -2,
-    "Returns some keys and the cursor to go on with.",
+    "Returns some keys and the next cursor.",
     usage="cursor [MATCH pattern] [COUNT count] [TYPE type]",
     walks=True,
     check=_check_scan,

@@ -36,7 +36,7 @@ def logdata(client: ClientState, request: Request) -> bytes:
 
 
 @log.command(
-    "replicad.position", 1, "The position of the last write here, or the visible one.", blocking=True
+    "replicad.position", 1, "The position of this connection's last write, or the visible one.", blocking=True
 )
 def position(client: ClientState, request: Request) -> Reply:
     """On a replica always the visible one, also when this connection wrote while the node was primary: a
@@ -103,7 +103,7 @@ def updates(client: ClientState, request: Request) -> Reply:
 @log.command(
     "replicad.sequenceat",
     2,
-    "The first number committed at a time (microseconds) or later.",
+    "The first sequence number committed at a time (microseconds) or later.",
     usage="microseconds",
     blocking=True,
 )

@@ -49,7 +49,7 @@ _CONFIG = Container(
     Subcommand(
         "SET <name> <value> ...", "Refused: settings are in the configuration file.", 2, ANY, _refuse_set
     ),
-    Subcommand("RESETSTAT", "Counts of INFO begin at 0 again."),
+    Subcommand("RESETSTAT", "Resets the counters of INFO to 0."),
 )
 
 

@@ -14,7 +14,7 @@ from replicad.server.requests import Request
 
 replication = Group("replicad")
 
-_SLOT = Container("replicad.slot", Subcommand("DROP <node-id>", "Ends the slot of a replica.", 1, 1))
+_SLOT = Container("replicad.slot", Subcommand("DROP <node-id>", "Drops the slot of a replica.", 1, 1))
 
 
 @replication.command("replicad.status", 1, "The node's status document, in JSON.")

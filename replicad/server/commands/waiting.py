@@ -115,7 +115,7 @@ def wait_at(client: ClientState, request: Request) -> Reply:
 @waiting.command(
     "replicad.synchronous",
     -1,
-    "Whether this connection's writes wait for replicas: [ON|OFF].",
+    "Says or sets whether this connection's writes wait for replicas: [ON|OFF].",
     usage="[ON|OFF]",
 )
 def synchronous(client: ClientState, request: Request) -> bytes:
