@@ -315,6 +315,10 @@ class Execution:
         if self._work is not None:
             self._work.cancel()
 
+        # The connection knows this object, so this one lets go of it: its buffers are freed at once then, and
+        # not when the garbage collector comes by.
+        self._settle, self._is_closing = lambda: None, lambda: True
+
     # Commands in pieces.
 
     def _begin_in_pieces(self, work: Work) -> bytes | None:

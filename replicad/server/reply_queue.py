@@ -14,6 +14,10 @@ PENDING = 1 << 64
 """Above every sequence number: the write group of these replies is not in the log yet."""
 
 
+def _nobody() -> None:
+    """Stands where nobody wants to know."""
+
+
 class HeldReplies:
     """A run of one client's replies that are sent when `sequence` is visible.
 
@@ -58,7 +62,7 @@ class ReplyQueue:
         self.last_write = 0
         """Sequence number of the client's last write, once it is in the log."""
         self.waits_for_replicas = True
-        self.on_release: Callable[[], None] = lambda: None
+        self.on_release: Callable[[], None] = _nobody
         self._holding = holding
         self._now = now
 
@@ -109,6 +113,7 @@ class ReplyQueue:
         self.release(PENDING, PENDING)
 
     def drop(self) -> None:
-        """The client is gone: nobody takes what is held."""
+        """The client is gone: nobody takes what is held, or is told that it became ready."""
         self.held.clear()
         self._holding.pop(self, None)
+        self.on_release = _nobody

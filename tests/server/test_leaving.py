@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from unittest.mock import Mock
 
@@ -19,6 +21,27 @@ GIVEN_UP = b"-ERR this connection ends before the command does; what came of it 
 def is_clean(server: RunningServer) -> bool:
     waiting = server.server.state.workers.tasks or len(server.server.state.conditions)
     return not server.server.connections and not waiting
+
+
+@pytest.mark.parametrize("leave", [RawClient.close, RawClient.reset])
+@pytest.mark.parametrize(
+    "data", [b"PING\r\n", b"*2\r\n$4\r\nECHO\r\n$9999\r\nabc", b"WAIT 1 0\r\n", b"SET k v\r\n"]
+)
+def test_what_a_client_buffered_is_freed_when_it_goes(
+    server: RunningServer, leave: Callable[[RawClient], None], data: bytes
+) -> None:
+    """At once, and not when the garbage collector comes by: many that go together may have buffered much."""
+    raw = server.connect()
+    raw.send(data)
+    eventually(lambda: server.server.state.stats.input_bytes == len(data))
+    gc.collect()
+    gc.disable()
+    try:
+        gone = [weakref.ref(each) for each in server.server.connections.values()]
+        leave(raw)
+        eventually(lambda: is_clean(server) and all(each() is None for each in gone))
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("leave", [RawClient.close, RawClient.reset])
