@@ -45,11 +45,11 @@ class LookUp:
 
 @dataclass(frozen=True, slots=True)
 class OnSnapshot:
-    """Work of any length on a snapshot of the visible state, in a thread; `encode` makes the reply, on the
-    loop."""
+    """Work of any length on a snapshot of the visible state, in a thread; `encode` makes the reply of what it
+    finds, on the loop. Without it the work finds the reply itself."""
 
     work: Callable[[Snapshot], Any]
-    encode: Callable[[Any], bytes]
+    encode: Callable[[Any], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,6 @@ class RespServer:
         """Takes nothing more, sends the replies under way for at most `drain_seconds`, ends every
         connection.
         """
-        self._committer.closing = True
         if self._listener is not None:
             self._listener.close()
         for connection in list(self.connections.values()):

@@ -151,9 +151,6 @@ _CLIENT = Container(
 
 @connection.command("client", -2, "Names and lists connections.", container=_CLIENT)
 def client_(client: ClientState, request: Request) -> bytes:
-    answer = _CLIENT.answer(request)
-    if answer is not None:
-        return answer
     rest = request[2:]
     match request[1].upper():
         case b"ID":

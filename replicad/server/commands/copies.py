@@ -44,9 +44,6 @@ def checkpoint(client: ClientState, request: Request) -> Reply:
 
 @copies.command("replicad.backup", -2, "Makes backups, and has them end.", container=_BACKUP, blocking=True)
 def backup(client: ClientState, request: Request) -> Reply:
-    answer = _BACKUP.answer(request)
-    if answer is not None:
-        return answer
     node = client.server.node
     match request[1].upper(), len(request):
         case b"STOP", 2:

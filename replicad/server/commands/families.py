@@ -22,9 +22,6 @@ _FAMILY = Container(
 
 @families.command("replicad.family", -2, "Makes and drops column families.", container=_FAMILY, blocking=True)
 def family(client: ClientState, request: Request) -> bytes:
-    answer = _FAMILY.answer(request)
-    if answer is not None:
-        return answer
     store = client.server.store
     match request[1].upper(), len(request):
         case b"LIST", 2:

@@ -33,9 +33,6 @@ _COMMAND = Container(
 
 @introspection.command("command", -1, "Describes the commands.", container=_COMMAND)
 def command(client: ClientState, request: Request) -> bytes:
-    answer = _COMMAND.answer(request)
-    if answer is not None:
-        return answer
     known, protocol = COMMANDS, client.protocol
     if len(request) == 1:
         return replies.array([_entry(each, protocol) for each in known.values()])

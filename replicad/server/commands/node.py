@@ -55,9 +55,6 @@ _CONFIG = Container(
 
 @node.command("config", -2, "Shows the settings that Redis clients ask for.", container=_CONFIG)
 def config(client: ClientState, request: Request) -> bytes:
-    answer = _CONFIG.answer(request)
-    if answer is not None:
-        return answer
     if request[1].upper() == b"GET":
         options = client.server.options
         settings = {

@@ -24,9 +24,6 @@ def status(client: ClientState, request: Request) -> bytes:
 
 @replication.command("replicad.slot", -2, "Ends slots of replicas.", container=_SLOT)
 def slot(client: ClientState, request: Request) -> bytes:
-    answer = _SLOT.answer(request)
-    if answer is not None:
-        return answer
     try:
         node_id = bytes.fromhex(request[2].decode("ascii"))
     except ValueError:

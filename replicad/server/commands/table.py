@@ -108,7 +108,7 @@ class Group:
             self.commands.append(
                 Command(
                     name=name,
-                    handler=handler,
+                    handler=handler if container is None else _of_subcommands(container, handler),
                     arity=arity,
                     group=self.name,
                     summary=summary,
@@ -126,6 +126,16 @@ class Group:
             return handler
 
         return declare
+
+
+def _of_subcommands(container: Container, handler: Handler) -> Handler:
+    """HELP, and subcommands that there are not, are answered alike for all: `handler` gets the rest."""
+
+    def answer_or_handle(client: ClientState, request: Request) -> Reply:
+        answer = container.answer(request)
+        return handler(client, request) if answer is None else answer
+
+    return answer_or_handle
 
 
 def build_table(commands: Iterable[Command], *, writes: bool = True, reads: bool = True) -> Table:

@@ -73,7 +73,7 @@ def digest(client: ClientState, request: Request) -> Reply:
         sequence, hexadecimal = store.digest(snapshot)
         return replies.array([replies.integer(sequence), replies.bulk(hexadecimal.encode())])
 
-    return OnSnapshot(compute, lambda reply: reply)
+    return OnSnapshot(compute)
 
 
 def _mark(client: ClientState, id: MarkId, arguments: Arguments) -> bytes:
