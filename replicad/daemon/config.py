@@ -84,7 +84,8 @@ class LogConfig(BaseModel):
 class NodeConfig(BaseModel):
     """What every node has."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    # One process uses one of the kinds of node: only that one is built.
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
     data: Path
     name: Annotated[str, StringConstraints(pattern=f"^{NAME}$")] = ""

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-import structlog
-
+from replicad.env.events import get_logger
 from replicad.replication.policy.roles import MOVES, Standing
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 
 class OwnStanding:

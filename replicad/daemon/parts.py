@@ -15,8 +15,6 @@ Each part gets what it uses when it is made. An earlier part reaches a later one
 
 from __future__ import annotations
 
-import structlog
-
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
 from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.data.verification import DataVerification
@@ -46,10 +44,11 @@ from replicad.daemon.state_publisher import StatePublisher
 from replicad.daemon.status import NodeStatus
 from replicad.daemon.tasks import NodeTasks
 from replicad.env import Env
+from replicad.env.events import get_logger
 from replicad.replication.wire.identify import Identity
 from replicad.store.database import Database
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 
 class NodeParts:

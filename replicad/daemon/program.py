@@ -8,8 +8,6 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-import structlog
-
 from replicad.daemon.addresses import Address
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
 from replicad.daemon.parts import NodeParts
@@ -20,12 +18,13 @@ from replicad.daemon.process.notify import notify
 from replicad.daemon.process.supervise import StopRequest, run_node, until_stopped
 from replicad.daemon.records import NodeRecords, node_state
 from replicad.env import Env
+from replicad.env.events import get_logger
 from replicad.errors import ConfigError, PoisonedError, ReplicadError, RoleRefused, StoreError
 from replicad.replication.policy.roles import Standing, Start, Stored, at_start
 from replicad.store.directory.log_place import check_log_is_ours
 from replicad.store.roles import recorded_role
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 TICK_SECONDS = 1.0
 EXTEND_SECONDS = 60

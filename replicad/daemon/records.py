@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from replicad.backup.restore.destination import foreign_content
+from replicad.backup.restore.foreign import foreign_content
 from replicad.env import Env
 from replicad.errors import ConfigError
 from replicad.state import (

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.takeover import Takeover
+from replicad.env.events import get_logger
 from replicad.errors import ReplicadError, RoleRefused
 from replicad.replication.wire.connection import TcpConnection
 from replicad.replication.wire.messages import Grant, Handover, Message, Refuse, StandingMessage
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 
 class ReplicationSessions:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import structlog
-
 from replicad.daemon.addresses import address_of
 from replicad.daemon.backups.on_request import NodeBackups
 from replicad.daemon.data.verification import DataVerification
@@ -19,6 +17,7 @@ from replicad.daemon.roles.promotion import Promotion
 from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.daemon.roles.switchover import Switchover
 from replicad.daemon.status import NodeStatus, replica_views
+from replicad.env.events import get_logger
 from replicad.errors import CorruptionError
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.synchronous import parse_rule
@@ -27,7 +26,7 @@ from replicad.replication.replica.freshness import why_refused, why_stale
 from replicad.replication.replica.link_state import LinkState
 from replicad.server import ReplicaView
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 
 class ServedNode:

@@ -9,8 +9,6 @@ import asyncio
 import contextlib
 from dataclasses import replace
 
-import structlog
-
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.process.notify import notify
@@ -18,10 +16,11 @@ from replicad.daemon.records import NodeRecords
 from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.env import Clock
+from replicad.env.events import get_logger
 from replicad.errors import StoreError
 from replicad.state import Shown
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 LOOK_SECONDS = 1.0
 REPEAT_SECONDS = 10.0

@@ -10,11 +10,10 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-import structlog
-
+from replicad.env.events import get_logger
 from replicad.errors import PoisonedError, ReplicadError, RoleRefused
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 
 class NodeTasks:

@@ -18,7 +18,7 @@ from replicad.env.filesystem import (
 )
 from replicad.env.local import LocalFileSystem
 from replicad.env.random import Random, SystemRandom
-from replicad.env.rate_limit import TaskRateLimiter, ThreadRateLimiter
+from replicad.env.rate_limit import ThreadRateLimiter
 from replicad.env.runner import Lane, Runner, ThreadRunner
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "Runner",
     "SystemClock",
     "SystemRandom",
-    "TaskRateLimiter",
     "ThreadRateLimiter",
     "ThreadRunner",
     "is_no_room",

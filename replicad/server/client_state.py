@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import structlog
-
+from replicad.env.events import get_logger
 from replicad.errors import CorruptionError, InvalidArgument, NotFoundError, ReplicadError
 from replicad.options import KEY_BYTES_MAX
 from replicad.server import refusals
@@ -28,7 +27,7 @@ from replicad.server.transaction import Transaction
 from replicad.server.watches import WatchedKeys
 from replicad.store.batch import WriteBatch
 
-log = structlog.get_logger()
+log = get_logger()
 
 # Why nothing of this client is executed at the moment: bits of `ClientState.stopped`.
 BUSY = 1  # a command is under way elsewhere

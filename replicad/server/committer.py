@@ -12,8 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
+from replicad.env.events import get_logger
 from replicad.server import refusals
 from replicad.server.conditions import Conditions
 from replicad.server.interfaces import Node
@@ -23,7 +22,7 @@ from replicad.server.watches import Watches
 from replicad.server.write_group import WriteGroup
 from replicad.store.database import Database
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Committer:

@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from replicad.env import Clock, SystemClock
+from replicad.env.events import get_logger
 from replicad.server import refusals
 from replicad.server.client_state import ClientState
 from replicad.server.connection import ClientConnection
@@ -24,7 +23,7 @@ from replicad.server.pieces import Pieces
 from replicad.server.server_state import ServerState
 from replicad.store.database import Database
 
-log = structlog.get_logger()
+log = get_logger()
 
 _INSPECT_SECONDS = 1.0
 

@@ -11,10 +11,9 @@ import secrets
 from collections.abc import Callable, Collection
 from typing import Protocol, cast
 
-import structlog
-
 from replicad import kernels
 from replicad.env import Clock
+from replicad.env.events import get_logger
 from replicad.errors import CorruptionError
 from replicad.server.committer import Committer
 from replicad.server.conditions import Conditions
@@ -29,7 +28,7 @@ from replicad.store.batch import WriteBatch
 from replicad.store.database import Database
 from replicad.version import VERSION
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class ConnectedClient(Protocol):

@@ -15,8 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import accumulate
 
-import structlog
-
+from replicad.env.events import get_logger
 from replicad.errors import ReplicadError
 from replicad.server.interfaces import Name, Put
 from replicad.server.refusals import write_refused
@@ -25,7 +24,7 @@ from replicad.server.watches import Watches
 from replicad.store.batch import WriteBatch
 from replicad.store.database import Database
 
-log = structlog.get_logger()
+log = get_logger()
 
 _BATCH_BYTES = 256  # what Python adds to each
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import pytest
@@ -82,19 +81,6 @@ def test_a_node_that_does_not_answer_is_exit_code_3(run: Run, verb: list[str]) -
 def test_errors_that_scripts_tell_apart_have_their_own_exit_codes(error: Exception, code: int) -> None:
     """Errors that units and scripts tell apart have codes of their own."""
     assert exit_code(error) == code
-
-
-def test_start_is_quick() -> None:
-    """The help comes without loading what only the daemons need."""
-    probe = (
-        "import sys; from replicad.cli.main import main; main(['--help']);"
-        "sys.exit(any(name in sys.modules for name in ('uvloop', 'pydantic', 'lmdb', 'rich.progress')))"
-    )
-    begun = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, timeout=30)
-    assert done.returncode == 0, done.stderr
-    # Far above what an idle machine needs: it only catches a start that has become slow by a factor.
-    assert time.monotonic() - begun < 5
 
 
 def test_a_closed_pipe_ends_the_program_quietly(filled: object) -> None:

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from replicad.env import TaskRateLimiter, ThreadRateLimiter
+from replicad.env import ThreadRateLimiter
+from replicad.env.task_rate_limit import TaskRateLimiter
 from tests.support.manual_clock import ManualClock
 
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from replicad.backup.databases import Present, check_replaces
-from replicad.env import Env, FileSystem
+from replicad.backup.restore.foreign import ATTACHMENTS, STAGING, foreign_content
+from replicad.env import Env
 from replicad.errors import ConfigError, CorruptionError, InvalidArgument, NewerFormatError, NotFoundError
 from replicad.options import Options
 from replicad.store.directory.log_place import check_log_is_ours
@@ -23,13 +24,6 @@ from replicad.store.manifest.file import load
 from replicad.store.open.opening import lock_directory
 from replicad.store.wal.segment import HEADER_BYTES, SegmentHeader, is_segment_name
 from replicad.types import DatabaseId
-
-STAGING = "restore"
-ATTACHMENTS = "attachments"
-_OUR_NAMES = frozenset(
-    {"LOCK", STAGING, ATTACHMENTS, "wal", "archive", "bootstrap", "state", "CURRENT", "lost+found"}
-)
-_OUR_BEGINNINGS = ("MANIFEST-", "OPTIONS-")
 
 
 class Destination:
@@ -131,15 +125,3 @@ class Destination:
             return None
         finally:
             file.close()
-
-
-def foreign_content(fs: FileSystem, path: Path) -> str | None:
-    """What is wrong with a directory that has no database, and is not there for one either."""
-    foreign = [name for name in fs.list(path) if not _is_ours(name)]
-    if foreign and not fs.exists(path / "CURRENT"):
-        return f"{path} holds {foreign[0]!r} and no database"
-    return None
-
-
-def _is_ours(name: str) -> bool:
-    return name in _OUR_NAMES or name.startswith(_OUR_BEGINNINGS) or name.endswith((".sst", ".tmp"))

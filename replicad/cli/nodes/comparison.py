@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from replicad.cli.nodes.node import LiveNode, NodeClient, Side
+from replicad.cli.nodes.node import LiveNode, NodeClient
+from replicad.cli.nodes.sides import Side
 from replicad.cli.output import json_bytes, show_bytes
 from replicad.errors import ClosedError, NotFoundError, PeerTimeoutError, ReplyError, UnreachableError
 from replicad.replication.verify.comparison import Comparison, DifferenceKind

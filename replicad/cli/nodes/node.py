@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from replicad.cli.nodes.client import Client
-from replicad.cli.nodes.sides import LiveSide, SnapshotSide
 from replicad.errors import LogGoneError, ReplyError, UnreachableError, UsageError
-from replicad.store.marks import Mark, MarkId
 from replicad.types import FamilyId, Operation, OperationKind, Position
 
 if TYPE_CHECKING:
+    # Only a comparison of nodes needs these at run time: `status` of a running node loads no store.
+    from replicad.cli.nodes.sides import LiveSide, Side
     from replicad.store.database import Database
+    from replicad.store.marks import Mark, MarkId
 
 _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:/\s]*)):(?P<port>\d{1,5})")
 UPDATES_PER_CALL = 512
-
-Side = LiveSide | SnapshotSide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +164,8 @@ class LiveNode:
 
     def side(self, id: MarkId) -> LiveSide:
         """What the node holds for a mark that was written, or will be."""
+        from replicad.cli.nodes.sides import LiveSide
+
         return LiveSide(self.client, id)
 
     def wait_at_most(self, seconds: float) -> None:
@@ -252,6 +253,8 @@ class DirectoryNode:
         return self.database.sequence_at_time(commit_time_us)
 
     def hold(self, mark: Mark) -> tuple[int, Side]:
+        from replicad.cli.nodes.sides import SnapshotSide
+
         self.database.refresh()
         snapshot = self.database.snapshot()
         return int(snapshot.sequence), SnapshotSide(snapshot)

@@ -81,6 +81,9 @@ class SnapshotSide(SnapshotContents):
         self._owned.close()
 
 
+Side = LiveSide | SnapshotSide
+
+
 def _range(start: bytes, row: list[Any]) -> RangeDigest:
     end, size_bytes, digest = row
     return RangeDigest(start, end or None, int(size_bytes), digest)

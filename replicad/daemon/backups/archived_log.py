@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING
 
-from replicad.backup.archive.frames import read_line
-from replicad.backup.archive.joined_log import JoinedLog, LogPiece
-from replicad.backup.archive.log import look_at_log
-from replicad.backup.open_target import open_target
 from replicad.env import Env
 from replicad.types import DatabaseId, EpochRecord, Position
 from replicad.types import Sequence as SequenceNumber
+
+if TYPE_CHECKING:
+    from replicad.backup.archive.joined_log import JoinedLog, LogPiece
 
 
 class TargetLog:
@@ -23,6 +23,11 @@ class TargetLog:
     def frames_after(
         self, database_id: bytes, epochs: Sequence[EpochRecord], start: Position, goal: int, /
     ) -> Generator[bytes, None, None]:
+        # Few nodes ever read an archived log: a node that starts does not wait for these modules.
+        from replicad.backup.archive.frames import read_line
+        from replicad.backup.archive.log import look_at_log
+        from replicad.backup.open_target import open_target
+
         target = open_target(self._where, self._env)
         archived = look_at_log(target, DatabaseId(database_id), epochs)
         pieces = joined(archived.from_base(start, SequenceNumber(goal)), start)

@@ -8,23 +8,23 @@ While the target cannot be reached the log stays here, up to a cap; the status s
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
-
-from replicad.backup.archive.archiver import MARK_SECONDS, LogArchiver
 from replicad.backup.archive.hold import ArchiveHold
-from replicad.backup.archive.options import ArchiveOptions
-from replicad.backup.engine import BackupEngine
 from replicad.daemon.backups.known_targets import KnownTargets
 from replicad.daemon.backups.on_request import NodeBackups
 from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.env import Env
+from replicad.env.events import get_logger
 from replicad.errors import ReplicadError
 from replicad.replication.tasks import in_thread
 from replicad.store.database import Database
 
-log = structlog.get_logger("replicad.daemon")
+if TYPE_CHECKING:
+    from replicad.backup.archive.archiver import LogArchiver
+    from replicad.backup.engine import BackupEngine
+
+log = get_logger("replicad.daemon")
 
 TICK_SECONDS = 1.0
 BACKOFF_SECONDS_MAX = 60.0
@@ -59,6 +59,11 @@ class LogArchiving:
             await asyncio.Event().wait()
             return
 
+        # A node that archives nothing never loads these, and one that does serves clients first.
+        from replicad.backup.archive.archiver import LogArchiver
+        from replicad.backup.archive.options import ArchiveOptions
+        from replicad.backup.engine import BackupEngine
+
         # Until the archiver has looked at the target it is not known how far the log was archived: everything
         # stays here meanwhile.
         options = ArchiveOptions(seconds=self._options.archive_seconds)
@@ -80,6 +85,8 @@ class LogArchiving:
     async def _keep_archiving(
         self, engine: BackupEngine, archiver: LogArchiver, database: Database, backups: NodeBackups
     ) -> None:
+        from replicad.backup.archive.archiver import MARK_SECONDS  # loaded already, by `run`
+
         clock = self._env.clock
         stepped_at = float("-inf")
         while True:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from replicad.backup.identity import TargetId, has_identity, identify
-from replicad.backup.target import Target
 from replicad.env import Env
 from replicad.env.atomic import replace_file
 from replicad.errors import NotFoundError
 from replicad.state.node import DIRECTORY
+
+if TYPE_CHECKING:
+    from replicad.backup.target import Target
 
 FILE = "targets.json"
 
@@ -29,6 +31,9 @@ class KnownTargets:
 
     def confirm(self, target: Target) -> None:
         """Raises NotFoundError unless the target is the one that it was when this node used it first."""
+        # Only a node that uses a target loads it.
+        from replicad.backup.identity import TargetId, has_identity, identify
+
         with self._lock:
             known = self._read()
             id = known.get(target.url)

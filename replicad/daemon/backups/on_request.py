@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
-
-import structlog
+from typing import TYPE_CHECKING, Any
 
 from replicad.backup.address import check_for_node
-from replicad.backup.engine import BackupEngine
-from replicad.backup.info import BackupInfo
-from replicad.backup.progress import Progress
 from replicad.daemon.backups.known_targets import KnownTargets
 from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.env import Env
+from replicad.env.events import get_logger
 from replicad.errors import (
     ClosedError,
     ConfigError,
@@ -26,7 +22,12 @@ from replicad.errors import (
 from replicad.replication.tasks import in_thread
 from replicad.store.database import Database
 
-log = structlog.get_logger("replicad.daemon")
+if TYPE_CHECKING:
+    from replicad.backup.engine import BackupEngine
+    from replicad.backup.info import BackupInfo
+    from replicad.backup.progress import Progress
+
+log = get_logger("replicad.daemon")
 
 
 class NodeBackups:
@@ -58,6 +59,9 @@ class NodeBackups:
 
         Cancelling it, as when the client that asked goes away, stops it.
         """
+        # A node that never makes a backup never loads what makes them.
+        from replicad.backup.engine import BackupEngine
+
         where = self._options.target if target is None else target
         if where is None:
             raise InvalidArgument("name a target, or configure one: [backup] target")
@@ -174,4 +178,6 @@ class NodeBackups:
     def _own_url(self) -> str | None:
         if self._options.target is None:
             return None
+        from replicad.backup.engine import BackupEngine  # as in `create`
+
         return BackupEngine(self._options.target, env=self._env).target.url

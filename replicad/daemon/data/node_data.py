@@ -15,8 +15,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from replicad.daemon.backups.archiving import LogArchiving
 from replicad.daemon.backups.known_targets import KnownTargets
 from replicad.daemon.backups.on_request import NodeBackups
@@ -29,6 +27,7 @@ from replicad.daemon.ports.client_port import ClientPort
 from replicad.daemon.ports.replication_port import ReplicationPort
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
+from replicad.env.events import get_logger
 from replicad.errors import DivergedError
 from replicad.replication.primary.node import PrimaryNode
 from replicad.replication.primary.slots import Slots
@@ -41,7 +40,7 @@ from replicad.store.database import Database, open_database
 from replicad.store.open.rewind import cut_back
 from replicad.types import Position
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 
 class NodeData:

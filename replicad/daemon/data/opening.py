@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
+from replicad.env.events import get_logger
 from replicad.errors import PoisonedError
 from replicad.replication.tasks import Wakeup
 from replicad.store.database import Database
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 
 async def open_store(open_it: Callable[[], Database]) -> Database:

@@ -21,13 +21,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from replicad.daemon.data.quarantine import is_table_of, keep_aside, kept_aside
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.records import NodeRecords
-from replicad.env import Env, TaskRateLimiter
+from replicad.env import Env
+from replicad.env.events import get_logger
+from replicad.env.task_rate_limit import TaskRateLimiter
 from replicad.errors import CorruptionError, InvalidArgument, StoreError
 from replicad.replication.options import VerificationOptions
 from replicad.replication.replica.follower import Follower
@@ -40,7 +40,7 @@ from replicad.state import VerificationRecord as Record
 from replicad.store.database import Database
 from replicad.store.marks import Mark
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 DAMAGED = "DAMAGED the data of this replica cannot be trusted; REPLICAD.STATUS says why"
 DIVERGED = "DIVERGED this replica has another history than the node that it follows; replicad rejoin mends it"

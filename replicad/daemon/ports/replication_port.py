@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import structlog
-
 from replicad.daemon.addresses import Address
+from replicad.env.events import get_logger
 from replicad.replication.wire.connection import TcpConnection
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 DRAIN_SECONDS = 5.0
 SESSIONS_MAX = 256

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import structlog
-
+from replicad.env.events import get_logger
 from replicad.store.commit_clock import ClockState
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 Finding = Literal["right", "ahead", "behind"]
 

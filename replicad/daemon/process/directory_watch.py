@@ -11,14 +11,13 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
 from replicad.daemon.records import NodeRecords
+from replicad.env.events import get_logger
 from replicad.errors import PoisonedError
 from replicad.replication.tasks import in_thread
 from replicad.store.database import Database
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 LOOK_SECONDS = 0.3
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import sys
-from typing import TextIO, cast
-
-import structlog
+import traceback
+from datetime import UTC, datetime
+from typing import Any, TextIO, cast
 
 from replicad.daemon.config import LogConfig
 from replicad.daemon.process.log_stream import LogStream
+from replicad.env.events import Writer, get_logger, write_with
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 DRAIN_SECONDS = 1.0
 """How long the end of the process waits for its last lines to be written."""
@@ -21,8 +23,8 @@ _stream: LogStream | None = None
 
 
 def configure(config: LogConfig) -> None:
-    """Sets structlog up for this process. A thread writes all that goes to standard error: a reader that is
-    stopped or gone, or a full disk, must not hold up the program."""
+    """Says where the events of this process go. A thread writes all that goes to standard error: a reader
+    that is stopped or gone, or a full disk, must not hold up the program."""
     global _stream
 
     if _stream is None:
@@ -31,24 +33,43 @@ def configure(config: LogConfig) -> None:
     # Warnings, asyncio's and libraries' loggers, and tracebacks look for it here.
     sys.stderr = _stream
 
-    console = config.format == "console" or (config.format == "auto" and _stream.isatty())
-    renderer: structlog.typing.Processor
-    if console:
-        renderer = structlog.dev.ConsoleRenderer(colors=_stream.isatty())
+    level = logging.getLevelNamesMapping()[config.level.upper()]
+    if config.format == "console" or (config.format == "auto" and _stream.isatty()):
+        _show_on_console(_stream, level)
     else:
-        renderer = structlog.processors.JSONRenderer(default=str)
+        write_with(_json_lines(_stream, level))
+
+
+def _json_lines(stream: LogStream, least: int) -> Writer:
+    """Writes the events of that level and above as JSON."""
+    levels = logging.getLevelNamesMapping()
+
+    def write(level: str, event: str, fields: dict[str, Any]) -> None:
+        if levels[level.upper()] < least:
+            return
+        error = fields.pop("exc_info", None)
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        line = fields | {"event": event, "level": level, "timestamp": now}
+        if error is not None:
+            line["exception"] = "".join(traceback.format_exception(error)).rstrip("\n")
+        stream.write(json.dumps(line, default=str) + "\n")
+
+    return write
+
+
+def _show_on_console(stream: LogStream, least: int) -> None:
+    import structlog  # it takes long to load, and JSON needs nothing of it
+
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            structlog.dev.ConsoleRenderer(colors=stream.isatty()),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[config.level.upper()]
-        ),
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _stream)),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, stream)),
         cache_logger_on_first_use=True,
     )
 

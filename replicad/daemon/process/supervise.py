@@ -14,7 +14,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
-import structlog
 import uvloop
 
 from replicad.daemon.config import NodeConfig
@@ -22,10 +21,11 @@ from replicad.daemon.process import logs
 from replicad.daemon.process.allocator import share_one_arena
 from replicad.daemon.process.notify import notify
 from replicad.env import Env, raise_descriptor_limit
+from replicad.env.events import get_logger
 from replicad.errors import PoisonedError, ReplicadError
 from replicad.replication.tasks import beside
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 SWITCH_SECONDS = 0.0005
 """How long a busy thread may keep the event loop waiting for the interpreter."""

@@ -19,8 +19,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import structlog
-
 from replicad.daemon.addresses import address_of
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
@@ -29,9 +27,10 @@ from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.daemon.roles.stepping_down import demote, until_saved
 from replicad.daemon.tasks import NodeTasks
+from replicad.env.events import get_logger
 from replicad.replication.policy.roles import Standing
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 
 class Fencing:

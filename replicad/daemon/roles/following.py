@@ -11,8 +11,6 @@ to the event loop.
 
 from __future__ import annotations
 
-import structlog
-
 from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.open_store import OpenStore
@@ -24,6 +22,7 @@ from replicad.daemon.roles.peers import Peers
 from replicad.daemon.roles.resolve import resolve
 from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.daemon.tasks import NodeTasks
+from replicad.env.events import get_logger
 from replicad.errors import ConfigError, ReplicadError, RoleRefused, StoreError
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.agree import History, last_common, would_discard
@@ -33,7 +32,7 @@ from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.introduction import view_of
 from replicad.replication.wire.messages import StandingMessage
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 
 def address_from(host: str, port: int) -> Address:

@@ -10,8 +10,6 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from replicad.daemon.backups.archived_log import TargetLog
 from replicad.daemon.config import NodeConfig
 from replicad.daemon.data.node_data import NodeData
@@ -23,6 +21,7 @@ from replicad.daemon.roles.peers import Peers
 from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.daemon.tasks import NodeTasks
 from replicad.env import Env
+from replicad.env.events import get_logger
 from replicad.errors import StoreError
 from replicad.replication.policy.agree import has_diverged
 from replicad.replication.policy.roles import HighWatermark
@@ -35,7 +34,7 @@ from replicad.state import BootstrapProgress, RoleRecord
 from replicad.store.database import Database
 from replicad.types import Position
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 ROLE_WORDS = {
     LinkState.STREAMING: "connected",

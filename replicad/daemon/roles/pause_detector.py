@@ -16,17 +16,16 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.peers import Peers
 from replicad.daemon.tasks import NodeTasks
 from replicad.env import Clock
+from replicad.env.events import get_logger
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.roles import Standing
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 
 class PauseDetector:

@@ -15,8 +15,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-import structlog
-
 from replicad.daemon.addresses import Address, address_of
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_addresses import OwnAddresses
@@ -24,6 +22,7 @@ from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.peers import Peers
 from replicad.daemon.roles.role_memory import RoleMemory
+from replicad.env.events import get_logger
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.agree import History
 from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX, why_unproven
@@ -41,7 +40,7 @@ from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.introduction import view_of
 from replicad.replication.wire.messages import StandingMessage, newest_epochs
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 CLASHES_MAX = 8
 """The newest that are shown."""

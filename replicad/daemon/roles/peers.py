@@ -14,18 +14,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
 from dataclasses import replace
 
-import structlog
-
 from replicad.daemon.addresses import Address, address_of
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
+from replicad.env.events import get_logger
 from replicad.errors import ReplicadError, StoreError
 from replicad.replication.wire.headers import NodeEntry
 from replicad.replication.wire.introduction import ask, view_of
 from replicad.replication.wire.messages import NODES_MAX, StandingMessage
 from replicad.state import KnownPeer
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 PEERS_MAX = NODES_MAX
 SEEN_AGAIN_US = 60_000_000

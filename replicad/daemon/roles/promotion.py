@@ -15,8 +15,6 @@ primary, although the record still says replica: the store is of a later epoch t
 
 from __future__ import annotations
 
-import structlog
-
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.process.notify import notify
@@ -25,11 +23,12 @@ from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.env import Env
+from replicad.env.events import get_logger
 from replicad.errors import ReplicadError, RoleRefused
 from replicad.replication.policy.roles import Candidate, Standing, may_promote, own_refusal
 from replicad.replication.tasks import in_thread
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 EPOCHS_WARN = 1000
 FORGOTTEN_BY_A_PRIMARY = (

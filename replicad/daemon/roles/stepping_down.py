@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from replicad.daemon.open_store import OpenStore
+from replicad.env.events import get_logger
 from replicad.errors import PoisonedError, StoreError
 from replicad.replication.tasks import in_thread
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 RETRY_SECONDS = 1.0
 

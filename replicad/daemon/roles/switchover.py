@@ -31,8 +31,6 @@ import asyncio
 from collections.abc import Iterable
 from functools import partial
 
-import structlog
-
 from replicad.daemon.addresses import Address, address_of
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
@@ -44,6 +42,7 @@ from replicad.daemon.roles.stepping_down import demote, until_saved
 from replicad.daemon.roles.switchover_steps import reached
 from replicad.daemon.tasks import NodeTasks
 from replicad.env import Clock
+from replicad.env.events import get_logger
 from replicad.errors import ReplicadError, RoleRefused, StoreError
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.roles import Standing
@@ -55,7 +54,7 @@ from replicad.replication.wire.messages import Grant, Handover, Ready, Refuse, S
 from replicad.store.database import Database
 from replicad.types import Position
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 REPEAT_SECONDS_MAX = 0.1
 """Between two grants."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import structlog
+from replicad.env.events import get_logger
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 
 def reached(step: str) -> None:

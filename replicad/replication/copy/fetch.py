@@ -13,9 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import structlog
-
 from replicad.env import Env
+from replicad.env.events import get_logger
 from replicad.errors import ProtocolError, ReplicationError, SessionRefusedError
 from replicad.replication.copy.fetch_plan import FetchPlan, another_helps
 from replicad.replication.copy.staging import FILES_MAX, StagedFile, Staging, check_list
@@ -42,7 +41,7 @@ from replicad.replication.wire.messages import (
 from replicad.state.records import BootstrapProgress
 from replicad.types import Position
 
-log = structlog.get_logger("replicad.replication")
+log = get_logger("replicad.replication")
 
 RAMP_SECONDS = 1.0
 """How long a number of connections is tried before another joins."""

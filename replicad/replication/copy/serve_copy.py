@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from replicad.env import Clock, FileSystem, ReadFile, TaskRateLimiter
+from replicad.env import Clock, FileSystem, ReadFile
+from replicad.env.task_rate_limit import TaskRateLimiter
 from replicad.errors import CorruptionError, PeerTimeoutError, ProtocolError
 from replicad.replication.copy.copies import SourceCopy
 from replicad.replication.copy.transfer import Transfer

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import structlog
-
-from replicad.env import Env, TaskRateLimiter
+from replicad.env import Env
+from replicad.env.events import get_logger
+from replicad.env.task_rate_limit import TaskRateLimiter
 from replicad.errors import (
     DivergedError,
     LogGoneError,
@@ -69,7 +69,7 @@ from replicad.replication.wire.messages import (
 )
 from replicad.store.database import Database
 
-log = structlog.get_logger("replicad.replication")
+log = get_logger("replicad.replication")
 
 COPIES_MAX = 64
 """Copies that a node offers at a time. One more takes the place of the one that was not read for longest."""

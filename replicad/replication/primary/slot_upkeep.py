@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import structlog
-
 from replicad.env import Env
+from replicad.env.events import get_logger
 from replicad.errors import StoreError
 from replicad.replication.policy.slot_states import LogFacts, SlotState, log_bytes_after, state_of
 from replicad.replication.ports import Records
@@ -19,7 +18,7 @@ from replicad.replication.primary.slots import Slots
 from replicad.state.records import Slot
 from replicad.store.database import Database
 
-log = structlog.get_logger("replicad.replication")
+log = get_logger("replicad.replication")
 
 IDLE_STEP_SECONDS = 60
 """How finely the absence of replicas is counted: each step is a write to the node's state."""

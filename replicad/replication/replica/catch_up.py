@@ -10,16 +10,15 @@ primary's position is taken: an archive may hold what the primary lost.
 
 from __future__ import annotations
 
-import structlog
-
 from replicad.env import Clock
+from replicad.env.events import get_logger
 from replicad.errors import PoisonedError
 from replicad.replication.policy.agree import History
 from replicad.replication.ports import LogArchive
 from replicad.replication.tasks import Wakeup, in_thread
 from replicad.store.database import Database
 
-log = structlog.get_logger("replicad.replication")
+log = get_logger("replicad.replication")
 
 CATCH_UPS_MAX = 3
 """So often in a row: a primary that lets its log go faster than this replica reads needs another way."""

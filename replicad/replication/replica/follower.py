@@ -14,9 +14,8 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
 from replicad.env import Env
+from replicad.env.events import get_logger
 from replicad.errors import (
     DivergedError,
     FencedError,
@@ -67,7 +66,7 @@ from replicad.state.records import BootstrapProgress
 from replicad.store.database import Database
 from replicad.types import Epoch, HistoryHash, Position, Sequence
 
-log = structlog.get_logger("replicad.replication")
+log = get_logger("replicad.replication")
 
 NOWHERE = Position(Epoch(0), Sequence(0), HistoryHash(0))
 """What a replica without data says in its heartbeats."""

@@ -17,9 +17,9 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
-from replicad.env import Env, TaskRateLimiter
+from replicad.env import Env
+from replicad.env.events import get_logger
+from replicad.env.task_rate_limit import TaskRateLimiter
 from replicad.errors import CorruptionError, ReplicadError, UpstreamError
 from replicad.replication.options import VerificationOptions
 from replicad.replication.tasks import Wakeup
@@ -30,7 +30,7 @@ from replicad.replication.wire.messages import Verified
 from replicad.store.database import Database
 from replicad.store.marks import Mark, MarkId
 
-log = structlog.get_logger("replicad.replication")
+log = get_logger("replicad.replication")
 
 MARK_SECONDS_MAX = 15.0
 """How long a mark that is wanted may take to come through the log."""

@@ -126,10 +126,10 @@ PROGRAM = """
 import logging, os, sys, warnings
 from replicad.daemon.process import logs
 from replicad.daemon.config import LogConfig
-import structlog
+from replicad.env.events import get_logger
 logs.DRAIN_SECONDS = 0.05
 logs.configure(LogConfig(format="json"))
-structlog.get_logger().warning("event")
+get_logger().warning("event")
 logging.getLogger("asyncio").error("a library")
 warnings.warn("a warning", ResourceWarning)
 print("a traceback", file=sys.stderr)
