@@ -50,7 +50,7 @@ def show_latency(records: Records, seed: int, directory: Path) -> None:
             path = Path(tempfile.mkdtemp(dir=directory))
             engine = kind(path / "db", sizes)
             try:
-                rounds[kind.name].append(_round(engine, records, seed + number))
+                rounds[kind.name].append(measure_round(engine, records, seed + number))
             finally:
                 engine.close()
             shutil.rmtree(path)
@@ -72,7 +72,7 @@ def percentile(ordered: list[int], percent: float) -> int:
     return ordered[max(0, int(rank) - 1)]
 
 
-def _round(engine: Engine, records: Records, seed: int) -> Round:
+def measure_round(engine: Engine, records: Records, seed: int) -> Round:
     half = len(records) // 2
     source = random.Random(seed)
     reads = [source.randrange(half) for _ in range(half)]

@@ -12,6 +12,7 @@ import shutil
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.data import Records
@@ -39,21 +40,21 @@ def measure_shipping(records: Records, batch: int, directory: Path) -> Result:
     work = Path(tempfile.mkdtemp(dir=directory))
     applied: list[float] = []
     written: list[float] = []
-    with _filled_primary(records, batch, work) as (primary, stopped, arguments):
+    with filled_primary(records, batch, work) as (primary, stopped, arguments):
         with contextlib.closing(primary.node()) as node:
             target, wanted = node.digest()
         for number in range(ROUNDS):
             name = f"replica-{number}"
             shutil.copytree(stopped, work / name)
             replica = Daemon(name, "replica", work, arguments, free_ports(1)[0])
-            applied.append(_catch_up(replica, target, wanted))
+            applied.append(catch_up(replica, target, wanted))
             written.append(_write(records, batch, work / f"rocksdict-{number}"))
     shutil.rmtree(work)
     return Result(f"batches of {batch}", statistics.median(applied), statistics.median(written), "/s")
 
 
 @contextlib.contextmanager
-def _filled_primary(records: Records, batch: int, work: Path):  # type: ignore[no-untyped-def]
+def filled_primary(records: Records, batch: int, work: Path) -> Iterator[tuple[Daemon, Path, list[str]]]:
     """(running primary with all records, directory of a replica that knows none of them, its arguments)."""
     client, feed, follower = free_ports(3)
     arguments = ["--primary", f"{HOST}:{feed}"]
@@ -80,7 +81,7 @@ def _filled_primary(records: Records, batch: int, work: Path):  # type: ignore[n
         primary.abandon()
 
 
-def _catch_up(replica: Daemon, target: int, wanted: str) -> float:
+def catch_up(replica: Daemon, target: int, wanted: str) -> float:
     begun, first = time.perf_counter(), 0
     try:
         replica.start()
