@@ -50,8 +50,8 @@ class ReplicationOptions:
     """Log bytes in one FRAMES message; a single frame may be longer."""
     window_bytes: int = 8 * MIB
     """Log bytes that may be on their way without an acknowledgement; one chunk is always admitted."""
-    file_chunk_bytes: int = 512 * KIB
-    copy_window_bytes: int = 1 * MIB
+    file_chunk_bytes: int = MIB
+    copy_window_bytes: int = 8 * MIB
     """What a connection of a bootstrap may have on its way: after a kill at most this much is sent again."""
     copy_connections_max: int = 8
     """Connections join a bootstrap one by one, up to this many, while each makes it faster."""

@@ -68,9 +68,10 @@ class RejoinRun(ReplicaRun):
     def _fetch(self, staging: Staging, index: int, rest: bytes) -> None:
         file = staging.writer(index)
         try:
-            file.take(rest[:200])
-            if not file.finished:
-                file.take(rest[200:])
+            file.append(rest[:200])
+            if rest[200:]:
+                file.append(rest[200:])
+            file.finish()
         finally:
             file.close()
 

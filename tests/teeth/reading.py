@@ -162,14 +162,21 @@ READING = (
         trap=12,
         name="what a cancelled connection wrote does not count",
         file="replicad/replication/copy/fetch.py",
-        old="        try:\n            await in_thread(file.take, message.payload)\n"
-        "        finally:\n"
-        "            # Also when cancelled: what was written counts, or the next connection "
-        "would write it again.\n"
-        "            self._account(connection, work, piece.entry, file, file.offset - "
-        "before)\n",
-        new="        await in_thread(file.take, message.payload)\n"
-        "        self._account(connection, work, piece.entry, file, file.offset - before)\n",
+        old="            if self._account(connection, work, file.offset - before):\n",
+        new="            if asyncio.current_task().cancelling():\n                pass\n"
+        "            elif self._account(connection, work, file.offset - before):\n",
         caught_by=("tests/replication/copy/test_fetch.py::test_what_a_cancelled_connection_wrote_counts",),
+    ),
+    Mutation(
+        trap=12,
+        name="a file that came whole over a connection that broke is not named",
+        file="replicad/replication/copy/fetch.py",
+        old="                finishing.append(asyncio.create_task(self._finish(file, work)))\n",
+        new="                if not asyncio.current_task().cancelling():\n"
+        "                    finishing.append(asyncio.create_task(self._finish(file, work)))\n",
+        caught_by=(
+            "tests/replication/copy/test_fetch.py"
+            "::test_what_came_whole_is_finished_when_the_connection_breaks",
+        ),
     ),
 )

@@ -9,6 +9,7 @@ or of either process, every file goes on where it stood. The present data is not
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from replicad.replication.copy.staging import FILES_MAX, StagedFile, Staging, ch
 from replicad.replication.copy.transfer import Transfer
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import Dial, ReplicaData
-from replicad.replication.tasks import beside, in_thread
+from replicad.replication.tasks import beside, in_thread, to_its_end
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.framing import PAYLOAD_BYTES_MAX
 from replicad.replication.wire.headers import FileEntry
@@ -61,7 +62,7 @@ class _Work:
     open: dict[int, StagedFile]
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     broken: bool = False
-    """A file that came whole could not be finished, and nobody was there to hear why."""
+    """A file that came whole could not be finished, and perhaps nobody was there to hear why."""
 
 
 class Fetcher:
@@ -155,19 +156,31 @@ class Fetcher:
 
     async def _fetch_over(self, connection: Connection, work: _Work) -> None:
         """Returns when nothing is left for this connection, and on the session's own when all is here."""
-        while work.progress.files < work.progress.files_total:
-            while (piece := work.plan.claim(connection)) is not None:
-                connection.send(Fetch(piece.entry, piece.offset, piece.length))
-            if work.plan.expected(connection) is not None:
-                await self._take(connection, work)
-            elif connection is self._connection:
-                # Others have the last files. One of them may break and leave its own to this one.
-                work.changed.clear()
-                await work.changed.wait()
-            else:
-                return
+        # The disk takes a file while the next one arrives; only one, so that a slow disk slows the peer down.
+        finishing: deque[asyncio.Task[None]] = deque()
+        try:
+            while work.progress.files < work.progress.files_total:
+                while (piece := work.plan.claim(connection)) is not None:
+                    connection.send(Fetch(piece.entry, piece.offset, piece.length))
+                wants_more = work.plan.expected(connection) is not None
+                if len(finishing) > wants_more:
+                    await asyncio.shield(finishing[0])
+                    finishing.popleft()
+                elif wants_more:
+                    await self._take(connection, work, finishing)
+                elif connection is self._connection:
+                    # Others have the last files. One of them may break and leave its own to this one.
+                    work.changed.clear()
+                    await work.changed.wait()
+                else:
+                    return
+        finally:
+            # What came whole gets its name, also when the connection broke: nobody asks for it again.
+            await to_its_end(asyncio.gather(*finishing, return_exceptions=True))
 
-    async def _take(self, connection: Connection, work: _Work) -> None:
+    async def _take(self, connection: Connection, work: _Work, finishing: deque[asyncio.Task[None]]) -> None:
+        """Writes what comes next. A file that is whole then is finished by a task, which goes to the end of
+        `finishing`."""
         message = await receive(connection)
         piece = work.plan.expected(connection)
         assert piece is not None
@@ -185,26 +198,33 @@ class Fetcher:
 
         before = file.offset
         try:
-            await in_thread(file.take, message.payload)
+            await in_thread(file.append, message.payload)
         finally:
             # Also when cancelled: what was written counts, or the next connection would write it again.
-            self._account(connection, work, piece.entry, file, file.offset - before)
+            if self._account(connection, work, file.offset - before):
+                del work.open[piece.entry]
+                finishing.append(asyncio.create_task(self._finish(file, work)))
 
-    def _account(self, connection: Connection, work: _Work, index: int, file: StagedFile, size: int) -> None:
+    def _account(self, connection: Connection, work: _Work, size: int) -> bool:
+        """Whether the file is complete now."""
         if not size:
-            return
+            return False
         complete = work.plan.received(connection, size)
-        if complete:
-            del work.open[index]
-            work.broken = not file.finished
         work.transfer.move(size, self._env.clock.monotonic())
-        work.progress = replace(
-            work.progress,
-            files=work.progress.files + file.finished,
-            size_bytes=work.progress.size_bytes + size,
-        )
+        work.progress = replace(work.progress, size_bytes=work.progress.size_bytes + size)
         self._on_progress(work.progress)
-        work.changed.set()
+        return complete
+
+    async def _finish(self, file: StagedFile, work: _Work) -> None:
+        """Verifies, syncs and names a file that came whole."""
+        try:
+            await in_thread(file.finish)
+        finally:
+            # Also when cancelled: nobody asks for this file again, so the others would wait for it for ever.
+            work.broken = work.broken or not file.finished
+            work.progress = replace(work.progress, files=work.progress.files + file.finished)
+            self._on_progress(work.progress)
+            work.changed.set()
 
     # More connections.
 

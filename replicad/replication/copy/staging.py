@@ -187,12 +187,6 @@ class StagedFile:
             self._copy_from(self._path, begun_bytes)
         fs.rename(begun, self._path)
 
-    def take(self, data: bytes) -> None:
-        """Appends, and finishes with the last byte."""
-        self.append(data)
-        if self.offset == self._entry.size:
-            self.finish()
-
     def append(self, data: bytes) -> None:
         """Raises ProtocolError for more bytes than the list says."""
         if self.offset + len(data) > self._entry.size:

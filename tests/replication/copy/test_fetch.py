@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -51,16 +52,16 @@ async def test_what_a_cancelled_connection_wrote_counts(
 ) -> None:
     """A thread that is writing goes on: the connection that takes the file over goes on behind its bytes."""
     fetcher, work, primary, replica = fetching(tmp_path)
-    entered, may_write, take = threading.Event(), threading.Event(), StagedFile.take
+    entered, may_write, append = threading.Event(), threading.Event(), StagedFile.append
 
     def slowly(file: StagedFile, data: bytes) -> None:
         entered.set()
         assert may_write.wait(10)
-        take(file, data)
+        append(file, data)
 
-    monkeypatch.setattr(StagedFile, "take", slowly)
+    monkeypatch.setattr(StagedFile, "append", slowly)
     primary.send(Data(0, 0, CONTENT[:7]))
-    taking = asyncio.create_task(fetcher._take(replica, work))
+    taking = asyncio.create_task(fetcher._take(replica, work, deque()))
     await until(entered.is_set)
     taking.cancel()
     await let_tasks_run()
@@ -71,6 +72,32 @@ async def test_what_a_cancelled_connection_wrote_counts(
     piece = work.plan.claim("another connection")
     assert piece is not None and (piece.entry, piece.offset) == (0, 7) and work.progress.size_bytes == 7
     work.open[0].close()
+
+
+async def test_what_came_whole_is_finished_when_the_connection_breaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody asks for the file again: it is verified and named, and counts, though its last write was
+    cancelled."""
+    fetcher, work, primary, replica = fetching(tmp_path)
+    entered, may_write, append = threading.Event(), threading.Event(), StagedFile.append
+
+    def slowly(file: StagedFile, data: bytes) -> None:
+        entered.set()
+        assert may_write.wait(10)
+        append(file, data)
+
+    monkeypatch.setattr(StagedFile, "append", slowly)
+    primary.send(Data(0, 0, CONTENT))
+    fetching_over = asyncio.create_task(fetcher._fetch_over(replica, work))
+    await until(entered.is_set)
+    fetching_over.cancel()
+    await let_tasks_run()
+    may_write.set()
+    with pytest.raises(asyncio.CancelledError):
+        await fetching_over
+    assert work.progress.files == work.progress.files_total and not work.open and not work.broken
+    assert (work.staging.path / ENTRY.name).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(
@@ -88,5 +115,5 @@ async def test_bytes_that_nobody_asked_for_are_refused(tmp_path: Path, message: 
     fetcher, work, primary, replica = fetching(tmp_path)
     primary.send(message)
     with pytest.raises(ProtocolError):
-        await fetcher._take(replica, work)
+        await fetcher._take(replica, work, deque())
     assert not work.open and work.progress.size_bytes == 0

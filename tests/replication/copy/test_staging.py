@@ -149,7 +149,8 @@ def test_what_is_complete_is_kept_and_the_rest_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in again.path.iterdir()) == ["000001.sst", part]
     file = again.writer(1)
     assert file.offset == 2
-    file.take(b"bbbb")
+    file.append(b"bbbb")
+    file.finish()
     assert file.finished
     receive(again, 2)
     again.finish()
