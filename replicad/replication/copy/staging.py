@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from replicad.env import AppendFile, FileSystem
+from replicad.env.filesystem import Bytes
 from replicad.errors import CorruptionError, DiskFullError, ProtocolError
 from replicad.options import KEY_BYTES_MAX, KIB, MIB
 from replicad.replication.wire.headers import FileEntry
@@ -187,7 +188,7 @@ class StagedFile:
             self._copy_from(self._path, begun_bytes)
         fs.rename(begun, self._path)
 
-    def append(self, data: bytes) -> None:
+    def append(self, data: Bytes) -> None:
         """Raises ProtocolError for more bytes than the list says."""
         if self.offset + len(data) > self._entry.size:
             raise ProtocolError(f"{self._entry.name} is longer than the {self._entry.size} bytes of the list")

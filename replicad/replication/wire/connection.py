@@ -10,15 +10,17 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from replicad.errors import ProtocolError
 from replicad.options import KIB, MIB
-from replicad.replication.wire.framing import MessageDecoder
+from replicad.replication.wire.framing import MessageDecoder, RawMessage
 from replicad.replication.wire.messages import Message, decode, encode
 
 UNREAD_BYTES_MAX = 2 * MIB
 SEND_BUFFER_BYTES = 512 * KIB
+READ_BYTES = 128 * KIB
 LINGER_SECONDS = 5.0
 
 
@@ -60,14 +62,18 @@ class Connection(Protocol):
         ...
 
 
-class TcpConnection(asyncio.Protocol):
-    """The connection that daemons use."""
+class TcpConnection(asyncio.BufferedProtocol):
+    """The connection that daemons use. The event loop reads large payloads into their own memory."""
 
     def __init__(self) -> None:
         self.peer = "?"
         self._transport: asyncio.Transport | None = None
         self._closed_early = False
         self._decoder = MessageDecoder()
+        self._small: memoryview | None = None
+        """Where everything else is read to."""
+        self._rest: memoryview | None = None
+        """Of a large payload: where the event loop reads to now."""
         self._unread: deque[tuple[Message, int]] = deque()
         self._unread_bytes = 0
         self._paused = False
@@ -94,7 +100,27 @@ class TcpConnection(asyncio.Protocol):
         if self._closed_early:
             self.close()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        self._rest = self._decoder.rest() if self._error is None else None
+        if self._rest is not None:
+            return self._rest
+        if self._small is None:
+            self._small = memoryview(bytearray(READ_BYTES))
+        return self._small
+
+    def buffer_updated(self, size: int) -> None:
+        if self._rest is not None:
+            self._rest = None
+            self._arrived(lambda: self._decoder.filled(size))
+        else:
+            assert self._small is not None
+            self.data_received(self._small[:size])
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """For transports that have the bytes already."""
+        self._arrived(lambda: self._decoder.feed(data))
+
+    def _arrived(self, decoded: Callable[[], list[RawMessage]]) -> None:
         self._heard_at = self._loop.time()
 
         # After an error the decoder does not know where the next message begins.
@@ -102,7 +128,7 @@ class TcpConnection(asyncio.Protocol):
             return
 
         try:
-            for raw in self._decoder.feed(data):
+            for raw in decoded():
                 # A KIB for each message itself: any number of empty ones must not be free.
                 size = len(raw.header) + len(raw.payload) + KIB
                 self._unread.append((decode(raw), size))

@@ -8,8 +8,9 @@
     12  u32  payload length
     16  header (a msgpack map), then payload (raw bytes)
 
-Lengths are checked against the limits before anything is kept, and memory grows with what arrived, not with
-what was announced. A decoder cannot be used after an error: it does not know where the next message begins.
+Lengths are checked against the limits before anything is kept. Memory grows with what arrived, not with what
+was announced, but for the `DIRECT_BYTES_MAX` of one payload. A decoder cannot be used after an error: it does
+not know where the next message begins.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import NamedTuple
 
 from replicad.errors import ProtocolError
 from replicad.kernels import crc32c
-from replicad.options import BATCH_BYTES_MAX, KIB
+from replicad.options import BATCH_BYTES_MAX, KIB, MIB
 
 PREFIX = struct.Struct("<IIBBHI")
 PREFIX_BYTES = PREFIX.size
@@ -28,13 +29,45 @@ HEADER_BYTES_MAX = 64 * KIB - 1
 PAYLOAD_BYTES_MAX = BATCH_BYTES_MAX + KIB
 """One frame of the largest batch, and room for its own header."""
 
+DIRECT_BYTES_MIN = 64 * KIB
+DIRECT_BYTES_MAX = MIB
+"""A payload of such a size gets memory of its own when its header is complete. A peer can have a node keep so
+much, and no more, before it sends it."""
+
 
 class RawMessage(NamedTuple):
     """A message whose checksums were right; the header is not decoded yet."""
 
     kind: int
     header: bytes
-    payload: bytes
+    payload: bytes | bytearray
+
+
+class _DirectPayload:
+    """A payload that arrives in memory of its own."""
+
+    __slots__ = ("checksum", "header", "kind", "payload", "size")
+
+    def __init__(self, kind: int, header: bytes, checksum: int, length: int) -> None:
+        self.kind = kind
+        self.header = header
+        self.checksum = checksum
+        self.payload = bytearray(length)
+        self.size = 0
+        """How much of it is here."""
+
+    def rest(self) -> memoryview:
+        return memoryview(self.payload)[self.size :]
+
+    def take(self, data: memoryview) -> None:
+        self.payload[: len(data)] = data
+        self.size = len(data)
+
+
+def _checked(kind: int, header: bytes, payload: bytes | bytearray, checksum: int) -> RawMessage:
+    if crc32c(payload) != checksum:
+        raise ProtocolError(f"message of kind {kind}: the payload's checksum is wrong")
+    return RawMessage(kind, header, payload)
 
 
 def encode_prefix(kind: int, header: bytes, payload: bytes) -> bytes:
@@ -48,31 +81,56 @@ def encode_prefix(kind: int, header: bytes, payload: bytes) -> bytes:
 class MessageDecoder:
     """Feed it what arrived, take the messages that are complete.
 
+    A large payload has memory of its own, which `rest` shows: what reads from a socket reads into it, says so
+    with `filled`, and nothing is copied.
+
     `payload_bytes_max` may be raised while it is in use: nobody sends a payload before the two nodes know
     each other.
     """
 
-    def __init__(self, payload_bytes_max: int = 0) -> None:
+    def __init__(self, payload_bytes_max: int = 0, *, direct_bytes_min: int = DIRECT_BYTES_MIN) -> None:
         self.payload_bytes_max = payload_bytes_max
+        self._direct_bytes_min = direct_bytes_min
+        self._direct: _DirectPayload | None = None
         self._buffer = bytearray()
         self._wanted = PREFIX_BYTES
 
     @property
     def buffered_bytes(self) -> int:
         """Bytes of a message that is not complete yet."""
-        return len(self._buffer)
+        return len(self._buffer) + (0 if self._direct is None else self._direct.size)
 
-    def feed(self, data: bytes) -> list[RawMessage]:
+    def rest(self) -> memoryview | None:
+        """Where the rest of the payload goes that arrives now; None where `feed` is to be called."""
+        return None if self._direct is None else self._direct.rest()
+
+    def filled(self, size: int) -> list[RawMessage]:
+        """As `feed`, of bytes that are in `rest` already."""
+        assert self._direct is not None
+        self._direct.size += size
+        if self._direct.size < len(self._direct.payload):
+            return []
+        direct, self._direct = self._direct, None
+        self._wanted = PREFIX_BYTES
+        return [_checked(direct.kind, direct.header, direct.payload, direct.checksum)]
+
+    def feed(self, data: bytes | memoryview) -> list[RawMessage]:
         """Raises ProtocolError when a length is over its limit or a checksum is wrong."""
+        messages = []
+        if (rest := self.rest()) is not None:
+            first = data[: len(rest)]
+            rest[: len(first)] = first
+            messages += self.filled(len(first))
+            data = data[len(first) :]
+
         buffer = self._buffer
         buffer += data
 
         # A large message comes in many pieces: it is parsed when its header is complete and when its payload
         # is, not for every piece.
         if len(buffer) < self._wanted:
-            return []
+            return messages
 
-        messages = []
         offset, end = 0, len(buffer)
         view = memoryview(buffer)
         try:
@@ -93,15 +151,20 @@ class MessageDecoder:
                 if end >= middle and crc32c(view[body:middle], crc32c(view[offset + 8 : body])) != header_crc:
                     raise ProtocolError(f"message of kind {kind}: the header's checksum is wrong")
 
+                if middle <= end < after and self._direct_bytes_min <= payload_length <= DIRECT_BYTES_MAX:
+                    direct = _DirectPayload(kind, bytes(view[body:middle]), payload_crc, payload_length)
+                    direct.take(view[middle:end])
+                    self._direct = direct
+                    offset = end
+                    break
+
                 if end < after:
                     self._wanted = (after if end >= middle else middle) - offset
                     break
 
-                payload = bytes(view[middle:after])
-                if crc32c(payload) != payload_crc:
-                    raise ProtocolError(f"message of kind {kind}: the payload's checksum is wrong")
-
-                messages.append(RawMessage(kind, bytes(view[body:middle]), payload))
+                messages.append(
+                    _checked(kind, bytes(view[body:middle]), bytes(view[middle:after]), payload_crc)
+                )
                 offset = after
             else:
                 self._wanted = PREFIX_BYTES

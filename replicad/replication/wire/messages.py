@@ -237,7 +237,7 @@ class Data(Message):
 
     entry: int = wire(headers.u32)
     offset: int = wire(headers.u64)
-    payload: bytes
+    payload: bytes | bytearray
 
 
 @message(MessageKind.INSTALLED)
@@ -402,7 +402,9 @@ def decode(raw: RawMessage) -> Message:
             raise ProtocolError(f"{declared.KIND.name}: {name!r} is missing")
 
     if raw.kind in _WITH_PAYLOAD:
-        values["payload"] = raw.payload
+        # Pieces of files are only written and hashed. All else keeps what it gets: it must not change.
+        is_file = declared.KIND is MessageKind.DATA
+        values["payload"] = raw.payload if is_file else bytes(raw.payload)
     elif raw.payload:
         raise ProtocolError(f"{declared.KIND.name}: a payload of {len(raw.payload)} bytes where none belongs")
 
