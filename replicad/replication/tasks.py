@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
@@ -73,10 +74,11 @@ def _first(error: BaseException) -> BaseException:
 
 
 class Wakeup:
-    """An event that any thread sets. Sets that come before the waiter ran again cost nothing."""
+    """An event that any thread sets. Sets that come before the loop's next turn cost nothing."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._event = asyncio.Event()
         self._pending = False
 
@@ -85,7 +87,11 @@ class Wakeup:
         if not self._pending:
             self._pending = True
             try:
-                self._loop.call_soon_threadsafe(self._set)
+                # The loop's own thread need not wake the loop: that would be a system call.
+                if threading.get_ident() == self._thread:
+                    self._loop.call_soon(self._set)
+                else:
+                    self._loop.call_soon_threadsafe(self._set)
             except RuntimeError:  # the loop is closed: nobody waits
                 pass
 

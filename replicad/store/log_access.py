@@ -161,11 +161,12 @@ class LogAccess:
         self._progress.raise_if_ended()
         return UpdateIterator(self._core, Sequence(max(1, sequence)), keeps=self)
 
-    def read_log(self, start: int) -> LogCursor:
-        """Raw durable frames from the one that holds `start`; raises LogGoneError."""
+    def read_log(self, start: int, *, written: bool = False) -> LogCursor:
+        """Raw durable frames from the one that holds `start`; raises LogGoneError. With `written` also those
+        that are not durable yet: a loss of power may take them."""
         self._progress.raise_if_ended()
         check_start(self._core, start)
-        return LogCursor(self._core.catalog, self._core.database_id, Sequence(start))
+        return LogCursor(self._core.catalog, self._core.database_id, Sequence(start), written=written)
 
     def sequence_at_time(self, commit_time_us: int) -> int:
         """The first sequence number of the first durable batch committed at that time or later.

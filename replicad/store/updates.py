@@ -146,9 +146,9 @@ def _updates(chunk: LogChunk) -> list[Update]:
 
 
 def position_at(core: Core, sequence: Sequence) -> Position | None:
-    """The position after the batch that holds `sequence`; None when the log no longer tells."""
+    """The position after the batch that holds `sequence`, durable or not; None when the log does not tell."""
     # Some positions are known without reading a frame.
-    for known in (core.version.flushed, core.progress.durable_position):
+    for known in (core.version.flushed, core.progress.durable_position, core.written):
         if known.sequence == sequence:
             return known
     for segment in core.catalog.segments():
@@ -157,7 +157,7 @@ def position_at(core: Core, sequence: Sequence) -> Position | None:
 
     try:
         check_start(core, sequence)
-        cursor = LogCursor(core.catalog, core.database_id, sequence)
+        cursor = LogCursor(core.catalog, core.database_id, sequence, written=True)
         try:
             chunk = cursor.next(1)
         finally:

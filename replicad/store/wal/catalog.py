@@ -63,18 +63,16 @@ class LogCatalog:
                 raise LogGoneError(sequence, self._first_sequence(sequence))
             return self._segments[at]
 
-    def after(self, segment: Segment) -> Segment | None:
-        """The segment that continues a sealed one; raises LogGoneError when it is gone."""
+    def after(self, segment: Segment, last: Sequence) -> Segment | None:
+        """The segment that continues one that ends with `last`; raises LogGoneError when it is gone."""
         with self._lock:
-            at = bisect_right(
-                self._segments, segment.last_sequence, key=lambda other: other.header.previous.sequence
-            )
+            at = bisect_right(self._segments, last, key=lambda other: other.header.previous.sequence)
             if at == 0:
                 if not self._segments or self._segments[0] is segment:
                     return None
-                raise LogGoneError(segment.last_sequence + 1, self._first_sequence(Sequence(0)))
+                raise LogGoneError(last + 1, self._first_sequence(Sequence(0)))
             following = self._segments[at - 1]
-            continues = following.header.previous.sequence == segment.last_sequence
+            continues = following.header.previous.sequence == last
             return following if continues and following is not segment else None
 
     def open(self, segment: Segment) -> ReadFile:

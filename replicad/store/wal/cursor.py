@@ -1,4 +1,5 @@
-"""Tailing: raw frames from any sequence number on, across rotation and archiving, up to what is durable.
+"""Tailing: raw frames from any sequence number on, across rotation and archiving, up to what is durable or
+what is written.
 
 A cursor belongs to one thread or task at a time. It never skips: what it cannot deliver is an error.
 """
@@ -31,16 +32,20 @@ class _OpenSegment:
 class LogCursor:
     """Raw frames, beginning with the one that holds `start`."""
 
-    def __init__(self, catalog: LogCatalog, database_id: DatabaseId, start: Sequence) -> None:
+    def __init__(
+        self, catalog: LogCatalog, database_id: DatabaseId, start: Sequence, *, written: bool = False
+    ) -> None:
+        """With `written` also frames that are not durable yet, which a loss of power may take."""
         self._catalog = catalog
         self._database_id = database_id
         self._start = start
+        self._written = written
         self._at: _OpenSegment | None = None
         if len(catalog):
             catalog.holding(start)
 
     def next(self, bytes_max: int = MARK_BYTES) -> LogChunk | None:
-        """The next frames, about `bytes_max` bytes and one at least; None when nothing durable follows.
+        """The next frames, about `bytes_max` bytes and one at least; None when nothing follows yet.
 
         Raises LogGoneError when retention was faster, CorruptionError when the log is damaged here.
         """
@@ -48,13 +53,16 @@ class LogCursor:
         if at is None and (at := self._seek()) is None:
             return None
         while True:
-            # In this order: once a segment is sealed its end does not move any more.
-            sealed = at.segment.sealed
-            end, _ = at.segment.end
+            # In this order: once a segment has ended its end does not move any more.
+            ended = self._has_ended(at.segment)
+            end = self._end_of(at.segment)
             if at.walk.offset < end:
                 at.walk.end = end
                 return self._read(at, max(bytes_max, READ_BYTES_MIN))
-            if not sealed or (following := self._catalog.after(at.segment)) is None:
+            if not ended:
+                return None
+            last = at.segment.last_sequence if at.segment.sealed else at.walk.last
+            if (following := self._catalog.after(at.segment, last)) is None:
                 return None
             if following.header.previous.sequence != at.walk.last:
                 raise LogGoneError(at.walk.last + 1, following.first_sequence)
@@ -65,12 +73,18 @@ class LogCursor:
         if at is not None:
             at.file.close()
 
+    def _has_ended(self, segment: Segment) -> bool:
+        return segment.sealed or (self._written and segment.left)
+
+    def _end_of(self, segment: Segment) -> int:
+        return segment.written_bytes if self._written else segment.size_bytes
+
     def _enter(self, segment: Segment) -> _OpenSegment:
         file = self._catalog.open(segment)
         if self._at is not None:
             self._at.file.close()
         last = segment.header.previous.sequence
-        walk = FrameWalk(file.read, segment.end[0], self._database_id, last, HEADER_BYTES)
+        walk = FrameWalk(file.read, self._end_of(segment), self._database_id, last, HEADER_BYTES)
         self._at = _OpenSegment(segment, file, walk)
         return self._at
 
@@ -78,18 +92,25 @@ class LogCursor:
         if not len(self._catalog):
             return None
         segment = self._catalog.holding(self._start)
+        if self._written and segment.file is not None:
+            # Nothing says which number the written frames end with: the walk finds out.
+            at = self._seek_within(segment)
+            if at.walk.last + 1 < self._start and at.walk.offset == at.walk.end:
+                self.close()
+                return None
+            return at
         end, last = segment.end
         if last < self._start and not segment.sealed:
             nothing_before = end == HEADER_BYTES or last + 1 < self._start
             return None if nothing_before else self._seek_within(segment)
-        if last < self._start and self._catalog.after(segment) is None:
+        if last < self._start and self._catalog.after(segment, last) is None:
             return None
         return self._seek_within(segment)
 
     def _seek_within(self, segment: Segment) -> _OpenSegment:
         at = self._enter(segment)
         last, offset = nearest_mark(at.file, segment, self._database_id, self._start)
-        walk = at.walk = FrameWalk(at.file.read, segment.end[0], self._database_id, last, offset)
+        walk = at.walk = FrameWalk(at.file.read, self._end_of(segment), self._database_id, last, offset)
         while walk.last + 1 < self._start:
             if not walk.skip(through=self._start - 1, window_bytes=MARK_BYTES):
                 break

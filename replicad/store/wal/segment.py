@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from replicad import kernels
+from replicad.env import AppendFile
 from replicad.errors import CorruptionError, NewerFormatError
 from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
 
@@ -80,6 +81,9 @@ class Segment:
 
     `end` is replaced as a whole: (bytes, last sequence number) up to which the file is durable, so that a
     reader that never goes beyond it sees whole, durable frames only. `sealed`: nothing will follow `end`.
+
+    `file` is what this process writes it with, until all of it is durable. `left`: nothing will be written to
+    it any more.
     """
 
     path: Path
@@ -88,6 +92,8 @@ class Segment:
     sealed: bool
     archived: bool = False
     archived_at: float | None = None
+    file: AppendFile | None = None
+    left: bool = False
     marks: list[tuple[Sequence, int]] = field(default_factory=list)
     """Sparse index: (last sequence number before, offset), one about every 256 KiB, made as it is needed."""
 
@@ -102,3 +108,9 @@ class Segment:
     @property
     def size_bytes(self) -> int:
         return self.end[0]
+
+    @property
+    def written_bytes(self) -> int:
+        """Up to there are whole frames, durable or not yet."""
+        file = self.file
+        return self.end[0] if file is None else file.size

@@ -4,7 +4,7 @@ Puts and batches are encoded and appended in one call of the kernel (`kernels.Ap
 what is left pending there, and the frames of other nodes.
 
 Everything is guarded by the store's write lock, which is given, except the syncing itself, which one thread
-at a time does. The catalog learns what is durable, so tailing readers never see more.
+at a time does. The catalog learns what is durable, so tailing readers see more only where they ask for it.
 """
 
 from __future__ import annotations
@@ -159,6 +159,7 @@ class LogWriter:
         for file, done, last in sealed:
             done.end = (file.size, last)
             done.sealed = True
+            done.file = None
 
         with self._lock:
             del self._unsynced[: len(sealed)]
@@ -199,6 +200,7 @@ class LogWriter:
             self.catalog.take_back(segment)
             self._unnamed = True
         self._unsynced.append((file, segment, self._before_pending.sequence))
+        segment.left = True
         self._leave_segment()
 
     def rotate_when_full(self) -> bool:
@@ -230,7 +232,7 @@ class LogWriter:
         except OSError as error:
             self.frames.rollback()
             raise as_store_error(error, path) from error
-        segment = Segment(path, header, (HEADER_BYTES, previous.sequence), sealed=False)
+        segment = Segment(path, header, (HEADER_BYTES, previous.sequence), sealed=False, file=file)
         self.live_file, self._segment, self._unnamed = file, segment, True
         self.catalog.add(segment)
         return file
