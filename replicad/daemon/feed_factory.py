@@ -12,6 +12,7 @@ from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.pause_detector import PauseDetector
 from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.peers import Peers
+from replicad.daemon.roles.sent_ahead import SentAheadRecord
 from replicad.env import Env
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.roles import Standing
@@ -39,6 +40,7 @@ class FeedFactory:
         survey: PeerSurvey,
         pauses: PauseDetector,
         fencing: Fencing,
+        ahead: SentAheadRecord,
     ) -> None:
         self._env = env
         self._identity = identity
@@ -52,6 +54,7 @@ class FeedFactory:
         self._survey = survey
         self._pauses = pauses
         self._fencing = fencing
+        self._ahead = ahead
 
     def make(self, store: Database, slots: Slots) -> PrimaryNode:
         age = DurableAge(self._env.clock, store)
@@ -71,17 +74,21 @@ class FeedFactory:
             nodes=self._peers.entries,
             on_higher_epoch=self._fencing.fence,
             may_be_behind=self._survey.may_be_behind,
-            age_seconds=lambda: self._age_seconds(age),
+            age_seconds=lambda written: self._age_seconds(age, written=written),
+            ahead=self._ahead,
         )
 
         feed.answering = self._verification.answering
         return feed
 
-    def _age_seconds(self, age: DurableAge) -> float | None:
-        """How long ago the primary surely had nothing that is not durable here; None: not known."""
+    def _age_seconds(self, age: DurableAge, *, written: bool) -> float | None:
+        """How long ago the primary surely had nothing that is not durable here, or not written; None: not
+        known."""
         # A primary that stood still may not be the primary any more, and cannot say so of itself.
         self._pauses.check()
         follower = self._link.follower
         if self._standing.current is Standing.PRIMARY or self._standing.current is Standing.PAUSED:
-            return age.seconds()
-        return None if follower is None else follower.durable_age_seconds
+            return 0.0 if written else age.seconds()
+        if follower is None:
+            return None
+        return follower.staleness_seconds if written else follower.durable_age_seconds

@@ -6,7 +6,7 @@
     peers, link, survey, pauses    the other nodes, and the one that is followed
     promotion, fencing,            how the node becomes something else
     following, switchover,
-    takeover
+    takeover, ahead, lost_tail
     feeds, sessions, status,       what replicas, other nodes, operators and clients are answered
     served, http, publisher
 
@@ -31,12 +31,14 @@ from replicad.daemon.replication_sessions import ReplicationSessions
 from replicad.daemon.roles.change_lock import ChangeLock
 from replicad.daemon.roles.fencing import Fencing
 from replicad.daemon.roles.following import Following
+from replicad.daemon.roles.lost_tail import LostTail
 from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.pause_detector import PauseDetector
 from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.peers import Peers
 from replicad.daemon.roles.promotion import Promotion
 from replicad.daemon.roles.role_memory import RoleMemory
+from replicad.daemon.roles.sent_ahead import SentAheadRecord
 from replicad.daemon.roles.switchover import Switchover
 from replicad.daemon.roles.takeover import Takeover
 from replicad.daemon.server_node import ServedNode
@@ -75,6 +77,14 @@ class NodeParts:
             lambda: stop.request("SHUTDOWN"),
         )
         self.addresses = OwnAddresses(self.clients)
+
+        self.ahead = SentAheadRecord(
+            config.store.durability,
+            env.boot_id or self.identity.process.hex(),
+            standing=self.standing,
+            store=self.open_store,
+            memory=self.memory,
+        )
 
         # The data.
         self.data = NodeData(
@@ -142,6 +152,7 @@ class NodeParts:
             peers=self.peers,
             survey=self.survey,
             tasks=self.tasks,
+            go_on=lambda: self.lost_tail.go_on(),
         )
 
         # The changes of role.
@@ -200,6 +211,18 @@ class NodeParts:
             lock=self.lock,
         )
 
+        self.lost_tail = LostTail(
+            env,
+            self.identity,
+            config.link,
+            standing=self.standing,
+            store=self.open_store,
+            memory=self.memory,
+            link=self.link,
+            survey=self.survey,
+            lock=self.lock,
+        )
+
         # What others are answered.
         self.feeds = FeedFactory(
             env,
@@ -214,9 +237,14 @@ class NodeParts:
             survey=self.survey,
             pauses=self.pauses,
             fencing=self.fencing,
+            ahead=self.ahead,
         )
         self.sessions = ReplicationSessions(
-            config.link.handshake_seconds, store=self.open_store, survey=self.survey, takeover=self.takeover
+            config.link.handshake_seconds,
+            store=self.open_store,
+            survey=self.survey,
+            takeover=self.takeover,
+            lost_tail=self.lost_tail,
         )
         self.status = NodeStatus(
             env,

@@ -20,9 +20,11 @@ from replicad.daemon.records import NodeRecords, node_state
 from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.errors import ConfigError, PoisonedError, ReplicadError, RoleRefused, StoreError
+from replicad.replication.policy.lost_tail import may_have_lost
 from replicad.replication.policy.roles import Standing, Start, Stored, at_start
-from replicad.store.directory.log_place import check_log_is_ours
+from replicad.store.directory.log_place import check_log_is_ours, wal_dir_of
 from replicad.store.roles import recorded_role
+from replicad.store.wal.doubt import is_doubted
 
 log = get_logger("replicad.daemon")
 
@@ -74,19 +76,25 @@ class NodeProgram:
         fetch it from.
         """
         config, data, memory = self.config, self.parts.data, self.parts.memory
-        begin = self._role_at_start()
+        stored = self._stored()
+        begin = self._role_at_start(stored)
         self._check_start(begin)
+        lost = begin.role == "primary" and self._may_have_lost(stored)
+        if lost and stored is not None:
+            log.warning("role.tail_sought", epoch=stored.epoch)
+            await self.parts.lost_tail.begin(stored.epoch)
 
         # The standing comes before the ports: from the moment that they are bound other nodes can ask.
         if begin.role == "primary":
-            self.parts.standing.begin_as(Standing.DOUBTING if len(self.parts.peers) else Standing.PRIMARY)
+            doubts = lost or len(self.parts.peers)
+            self.parts.standing.begin_as(Standing.DOUBTING if doubts else Standing.PRIMARY)
         elif data.has_data:
             self.parts.standing.begin_as(Standing.FENCED if memory.primary is None else Standing.FOLLOWING)
 
         # The ports come before the data: a node that lacks one ends before it acknowledges a write.
         address = await self._bind()
         if begin.role == "primary":
-            await data.open("owner")
+            await data.open("replica" if lost else "owner")
         elif data.has_data:
             await data.open("replica")
         else:
@@ -105,10 +113,21 @@ class NodeProgram:
         if memory.takes_role and begin.role != memory.verb:
             await self._take_role()
 
-    def _role_at_start(self) -> Start:
+    def _stored(self) -> Stored | None:
+        found = recorded_role(self.env.fs, self.config.data)
+        return None if found is None else Stored(*found)
+
+    def _may_have_lost(self, stored: Stored | None) -> bool:
+        config, env = self.config, self.env
+        return may_have_lost(
+            self.parts.memory.record,
+            stored,
+            boot_id=env.boot_id,
+            doubted=is_doubted(env.fs, wal_dir_of(config.data, config.store)),
+        )
+
+    def _role_at_start(self, stored: Stored | None) -> Start:
         config, memory = self.config, self.parts.memory
-        found = recorded_role(self.env.fs, config.data)
-        stored = None if found is None else Stored(*found)
         # --create makes a new, empty database, whatever a former one in this directory was.
         if config.create and stored is None and memory.verb == "primary":
             return Start("primary")
@@ -238,4 +257,7 @@ class NodeProgram:
             await self.parts.link.save_progress()
             await self.parts.publisher.publish()
         await self.parts.data.close()
+        if store is not None and store.failed is None and not self.parts.lost_tail.is_sought:
+            with contextlib.suppress(StoreError):
+                await self.parts.ahead.forget()
         await self.parts.peers.close()

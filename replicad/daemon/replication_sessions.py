@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from replicad.daemon.open_store import OpenStore
+from replicad.daemon.roles.lost_tail import LostTail
 from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.takeover import Takeover
 from replicad.env.events import get_logger
@@ -22,12 +23,19 @@ log = get_logger("replicad.daemon")
 
 class ReplicationSessions:
     def __init__(
-        self, handshake_seconds: float, *, store: OpenStore, survey: PeerSurvey, takeover: Takeover
+        self,
+        handshake_seconds: float,
+        *,
+        store: OpenStore,
+        survey: PeerSurvey,
+        takeover: Takeover,
+        lost_tail: LostTail,
     ) -> None:
         self._handshake_seconds = handshake_seconds
         self._store = store
         self._survey = survey
         self._takeover = takeover
+        self._lost_tail = lost_tail
 
     async def serve(self, connection: TcpConnection) -> None:
         """Runs one connection to its end."""
@@ -42,6 +50,9 @@ class ReplicationSessions:
                 connection.send(await self._answer(first))
             elif self._store.feed is None:
                 connection.send(Refuse("no-data", "this node has no data yet", True))
+            elif self._lost_tail.is_sought:
+                # A replica may be further than this node, and would take that for another history.
+                connection.send(Refuse("recovering", "this primary looks for log that it lost", True))
             else:
                 await self._store.feed.serve(connection, first)
         except (ReplicadError, OSError, TimeoutError) as error:

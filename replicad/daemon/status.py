@@ -189,7 +189,7 @@ def replicas_document(env: Env, node: PrimaryNode, database: Database) -> list[D
     for view in views.values():
         slot = view.slot
         if slot.node_id not in node.sessions:
-            newest = database.durable_sequence
+            newest = node.newest.sequence
             entries.append(
                 {
                     "node_id": slot.node_id.hex(),
@@ -197,7 +197,7 @@ def replicas_document(env: Env, node: PrimaryNode, database: Database) -> list[D
                     "state": "away",
                     "waits_for": "the replica to connect",
                     "durable_sequence": slot.sequence,
-                    "lag_sequences": newest - slot.sequence,
+                    "lag_sequences": max(0, newest - slot.sequence),
                     "lag_bytes": view.retained_bytes,
                     "lag_seconds": round(node.upkeep.course.seconds_behind(slot.sequence, newest, now), 3),
                     "seen_us": slot.seen_us,
@@ -237,7 +237,7 @@ def _session_document(
 
     # It streams, or it fetches a copy, or it has only said HELLO.
     if sender is not None:
-        newest = database.durable_sequence
+        newest = node.newest.sequence
         unsent = log_bytes_after(database.get_sorted_wal_files(), sender.sent, newest)
         document |= {
             "waits_for": sender.waits_for,

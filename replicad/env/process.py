@@ -1,12 +1,23 @@
-"""What happens to the process as a whole: it forks, it ends."""
+"""The process as a whole: which run of the operating system it belongs to, that it forks, that it ends."""
 
 from __future__ import annotations
 
 import atexit
 import os
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 from replicad.env import apart
+
+
+@cache
+def boot_id() -> str:
+    """Random for each start of the system; "" where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def after_fork_in_child(callback: Callable[[], None]) -> None:

@@ -43,6 +43,10 @@ class ReplicationOptions:
     """A replica refuses reads when its data may be older than this; 0 means no limit. With each node on the
     way from the primary, data of replicas that follow well is up to heartbeat_seconds older."""
 
+    ship: Literal["written", "durable"] = "written"
+    """What this node takes of a primary whose store is "async": log as it is written, or only log that a loss
+    of the primary's power cannot take back."""
+
     catch_up_seconds_max: float = 600.0
     """A replica reads archived log for so long before it asks its primary again."""
 
@@ -100,6 +104,9 @@ class ReplicationOptions:
 
         if self.stale_reads not in ("serve", "refuse"):
             raise InvalidArgument(f'stale_reads is "serve" or "refuse", not {self.stale_reads!r}')
+
+        if self.ship not in ("written", "durable"):
+            raise InvalidArgument(f'ship is "written" or "durable", not {self.ship!r}')
 
         # What a replica knows of its primary is up to a heartbeat old, so a smaller limit would refuse reads
         # of a replica that follows well.

@@ -24,6 +24,26 @@ class LogArchive(Protocol):
         ...
 
 
+class SentAhead(Protocol):
+    """Whether replicas get log that a loss of power could still take from this node."""
+
+    @property
+    def is_allowed(self) -> bool: ...
+
+    async def allow(self) -> None:
+        """Allows it from the return on, where this node is to send such log at all."""
+        ...
+
+
+class DurableOnly:
+    """They do not."""
+
+    is_allowed = False
+
+    async def allow(self) -> None:
+        pass
+
+
 ListFiles = Callable[[Path], Sequence[CopyFile]]
 
 

@@ -93,6 +93,10 @@ class RoleRecord:
     """… and the epoch in which it did: what is known of a lower one counts no more."""
     took_role: int = 0
     """Whether the configuration said at the last start that the role is to be taken: then it was tried."""
+    ahead_epoch: int | None = None
+    """The last epoch in which this node, as its primary, sent log before that was durable …"""
+    ahead_boot: str | None = None
+    """… and the run of the operating system in which it did; both are cleared at a clean stop."""
     primary_node: bytes | None = None
     """The id of the primary of all, which took the writes when this was written."""
 

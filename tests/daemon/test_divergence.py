@@ -12,6 +12,7 @@ import pytest
 
 from replicad.daemon.config import load_replica
 from replicad.daemon.parts import NodeParts
+from replicad.daemon.roles.promotion import STEP
 from replicad.errors import RoleRefused
 from replicad.replication.policy.agree import Code, has_diverged
 from tests.support.nodes.programs import again, primary, replica_of, started, streams
@@ -131,5 +132,5 @@ async def test_a_replica_that_would_discard_rejoins_where_it_may_not_follow(tmp_
         with pytest.raises(RoleRefused, match="rejoin"):
             await a.following.follow(*b.clients.address)
         assert "saved: 1 batches" in await a.following.rejoin(*b.clients.address)
-        await until(lambda: streams(a, b"p") and a.open_store.epoch == 2)
+        await until(lambda: streams(a, b"p") and a.open_store.epoch == 1 + STEP)
         assert a.store is not None and a.store.get(b"k") is None

@@ -13,10 +13,11 @@ from tests.support.waiting import until
 async def test_acknowledged_writes_that_are_not_durable_make_replicas_older(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under "async" no heartbeat says that nothing is after the durable position while something is."""
+    """Under "async" no heartbeat to a replica that wants durable data says that nothing is after the durable
+    position while something is."""
     async with (
         primary(tmp_path / "a", store__durability="async") as node,
-        replica_of(node, tmp_path / "r") as r,
+        replica_of(node, tmp_path / "r", link__ship="durable") as r,
     ):
         await until(lambda: streams(r, b"a"))
         store, feed = node.store, node.open_store.feed

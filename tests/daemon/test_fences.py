@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from replicad.daemon.parts import NodeParts
+from replicad.daemon.roles.promotion import STEP
 from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.connection import dial
 from replicad.replication.wire.introduction import exchange
@@ -53,7 +54,7 @@ async def test_nobody_fences_a_primary_by_a_message(tmp_path: Path) -> None:
         assert node.standing.current is Standing.FENCED
         await until(lambda: node.memory.fenced_by == 2 and not node.lock.is_taken)
         await node.promotion.promote(force=True)
-        assert (node.standing.current, node.open_store.epoch) == (Standing.PRIMARY, 3)
+        assert (node.standing.current, node.open_store.epoch) == (Standing.PRIMARY, 1 + STEP)
     async with again(tmp_path / "p") as node:
         assert node.standing.current.role == "primary"
 
@@ -76,12 +77,12 @@ async def test_nobody_fences_a_primary_as_its_replica(tmp_path: Path) -> None:
 
 
 async def test_a_fence_of_before_that_nothing_true_can_be_above_is_lifted(tmp_path: Path) -> None:
-    """What an older version believed: promoting by force begins the next epoch."""
+    """What an older version believed: promoting by force begins an epoch soon after its own."""
     async with primary(tmp_path / "p") as node:
         node.fencing.fence(LAST)
         await until(lambda: node.memory.fenced_by == LAST and not node.lock.is_taken)
         await node.promotion.promote(force=True)
-        assert (node.standing.current, node.open_store.epoch) == (Standing.PRIMARY, 2)
+        assert (node.standing.current, node.open_store.epoch) == (Standing.PRIMARY, 1 + STEP)
 
 
 @pytest.mark.parametrize("epoch", [2, LAST])

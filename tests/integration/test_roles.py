@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from replicad.cli.main import main
+from replicad.daemon.roles.promotion import STEP
 from replicad.env import Env
 from replicad.state import NodeState
 from tests.support.nodes.daemons import Cluster, Daemon, follows, sequence_of
@@ -63,7 +64,7 @@ def test_a_promoted_replica_takes_over(cluster: Cluster) -> None:
     primary.kill()
     assert main(["promote", f"127.0.0.1:{replica.port}"]) == 0
     assert replica.status()["role"] == "primary"
-    assert replica.status()["epoch"] == 2
+    assert replica.status()["epoch"] == 1 + STEP
     fill(replica, 50, 50)
     replica.kill()
     replica.start()

@@ -94,6 +94,7 @@ class NodeData:
             lambda: open_database(config.data, config.store, env=env, role=role, retention=holds)
         )
         self._store.database_id = store.database_id
+        self.slots.clamp(store.durable_sequence)
         self.discarded = await in_thread(what_was_discarded, env.fs, config.data / DISCARDED)
 
         # Replicas are let in before clients: a write must not be acknowledged while no replica can get it.

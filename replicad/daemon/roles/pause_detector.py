@@ -15,6 +15,7 @@ wins wherever it is heard of. Belongs to the event loop.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.peer_survey import PeerSurvey
@@ -38,13 +39,17 @@ class PauseDetector:
         peers: Peers,
         survey: PeerSurvey,
         tasks: NodeTasks,
+        go_on: Callable[[], Awaitable[None]],
     ) -> None:
+        """`go_on` is called when no other node objects: it makes this one a primary that takes writes, or has
+        the nodes asked again."""
         self._clock = clock
         self._options = options
         self._standing = standing
         self._peers = peers
         self._survey = survey
         self._tasks = tasks
+        self._go_on = go_on
         self._alive_at = clock.awake()
         """When this process was last seen to run."""
         self._pauses = 0
@@ -75,7 +80,7 @@ class PauseDetector:
         while self._standing.current is Standing.DOUBTING:
             pauses, until = self._pauses, self._clock.monotonic() + ask_seconds
             answers = await self._survey.ask(self._peers.addresses())
-            if not answers:
+            if not answers and len(self._peers):
                 # The other nodes may be at other addresses now. One of them may have sent a message while
                 # this node stood still: it is read during this wait.
                 await asyncio.sleep(max(0.0, until - self._clock.monotonic()))
@@ -88,9 +93,9 @@ class PauseDetector:
 
             # `ask` has moved the standing to FENCED if an answer was of a higher epoch.
             if self._standing.current is Standing.DOUBTING:
-                if answers or self._options.when_alone == "serve":
+                if answers or self._options.when_alone == "serve" or not len(self._peers):
                     log.info("role.certain", answers=len(answers))
-                    self._standing.move(Standing.PRIMARY)
+                    await self._go_on()
                 else:
                     log.warning("role.alone", reason=f"{why}, and none of {len(self._peers)} nodes answers")
                     await asyncio.sleep(self._options.meet_seconds)

@@ -31,6 +31,9 @@ from replicad.replication.tasks import in_thread
 log = get_logger("replicad.daemon")
 
 EPOCHS_WARN = 1000
+STEP = 16
+"""A promotion leaves numbers free above the epoch that it ends. The former primary may begin one by itself
+after a loss of power (`lost_tail`), and whatever that one does, the promoted node has the higher epoch."""
 FORGOTTEN_BY_A_PRIMARY = (
     *("primary", "configured", "fenced_by", "granted_epoch"),
     *("primary_sequence", "primary_epoch", "primary_node"),
@@ -90,7 +93,8 @@ class Promotion:
         # Above every epoch that this node or another has heard of: two nodes that began the same epoch would
         # both believe that they are right.
         await link.stop()
-        await self.begin_epoch(max(memory.least_epoch, survey.given_epoch + 1, survey.epoch + 1))
+        above = (memory.least_epoch, survey.given_epoch + 1, survey.epoch + 1, self._store.epoch + STEP)
+        await self.begin_epoch(max(above))
         log.info("role.promotion_done", seconds=round(self._env.clock.monotonic() - began, 4))
         if lost:
             log.error("role.promoted_with_loss", lost=lost)

@@ -29,8 +29,8 @@ from replicad.replication.policy.agree import History, end_of
 from replicad.types import Position
 
 EPOCH_STEP_MAX = 256
-"""Between two epochs that follow each other. A promotion makes one step; numbers are left out where one was
-given away, or where a promotion was above others that it heard of."""
+"""Between two epochs that follow each other. A switchover makes one step; a promotion leaves out numbers that
+the former primary may take, and those of others that it heard of."""
 
 
 def why_unproven(

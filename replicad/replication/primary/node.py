@@ -34,7 +34,7 @@ from replicad.replication.policy.agree import Code, Decision, History, Outcome, 
 from replicad.replication.policy.epoch_proof import why_unproven
 from replicad.replication.policy.slot_states import SLOTS_MAX, to_forget, to_replace
 from replicad.replication.policy.synchronous import Level, parse_rule
-from replicad.replication.ports import ListFiles, Records
+from replicad.replication.ports import DurableOnly, ListFiles, Records, SentAhead
 from replicad.replication.primary.sender import Sender
 from replicad.replication.primary.slot_upkeep import SlotUpkeep
 from replicad.replication.primary.slots import Slots
@@ -48,6 +48,7 @@ from replicad.replication.wire.identify import (
     NODES,
     SOFTWARE,
     VERSIONS,
+    WRITTEN,
     Identity,
     Whereabouts,
     check_hello,
@@ -68,6 +69,7 @@ from replicad.replication.wire.messages import (
     newest_epochs,
 )
 from replicad.store.database import Database
+from replicad.types import Position
 
 log = get_logger("replicad.replication")
 
@@ -89,6 +91,11 @@ class ReplicaSession:
     made_copy: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def takes_written(self) -> bool:
+        """Whether it wants log that is not durable yet."""
+        return WRITTEN in self.hello.features
+
 
 class PrimaryNode:
     """All sessions of a primary. Everything here belongs to the event loop."""
@@ -109,11 +116,14 @@ class PrimaryNode:
         nodes: Callable[[], tuple[NodeEntry, ...]] = tuple,
         on_higher_epoch: Callable[[int], None] = lambda epoch: None,
         may_be_behind: Callable[[], bool] = lambda: False,
-        age_seconds: Callable[[], float | None] = lambda: 0.0,
+        age_seconds: Callable[[bool], float | None] = lambda written: 0.0,
+        ahead: SentAhead | None = None,
     ) -> None:
         """`on_replica` is told who connects, `on_higher_epoch` of a replica in an epoch above this node's.
         `nodes` are those that replicas hear about. `age_seconds`: how long ago the node that takes the writes
-        surely had nothing that is not durable here."""
+        surely had nothing that is not durable here, or not written. `ahead`: whether what is written is sent;
+        by default only what is durable is."""
+        self._ahead = ahead or DurableOnly()
         self._age_seconds = age_seconds
         self._whereabouts = whereabouts
         self._on_replica = on_replica
@@ -179,12 +189,13 @@ class PrimaryNode:
             connection.send(refusal)
             return
 
-        session = ReplicaSession(connection, hello, self._env.clock.monotonic(), self._echo(connection))
+        echo = self._echo(connection, takes_written=WRITTEN in hello.features)
+        session = ReplicaSession(connection, hello, self._env.clock.monotonic(), echo)
         self.sessions[hello.node] = session
         self._on_replica(hello)
 
         try:
-            connection.send(self._welcome(hello))
+            connection.send(self._welcome(session))
             await beside(self._agreed(session), self._keep_alive(connection, session.echo))
         finally:
             # A later session of this node may have taken its place. Then the slot's reader is that one.
@@ -244,14 +255,26 @@ class PrimaryNode:
         server = None if session is None or session.hello.process != join.process else session.server
         if server is None or server.copy.copy_id != join.copy:
             raise ProtocolError("no session of this replica offers that copy")
-        await beside(server.join(connection), self._keep_alive(connection, self._echo(connection)))
+        echo = self._echo(connection, takes_written=False)
+        await beside(server.join(connection), self._keep_alive(connection, echo))
 
-    def _echo(self, connection: Connection) -> Echo:
+    @property
+    def newest(self) -> Position:
+        """Nothing after it is sent to anybody yet."""
+        return self._source.position if self._ahead.is_allowed else self._source.durable_position
+
+    def _sends_written(self, *, takes_written: bool) -> bool:
+        return takes_written and self._ahead.is_allowed
+
+    def _newest_for(self, *, takes_written: bool) -> Position:
+        return self.newest if takes_written else self._source.durable_position
+
+    def _echo(self, connection: Connection, *, takes_written: bool) -> Echo:
         return Echo(
             connection,
             self._env.clock,
-            lambda: self._source.durable_position,
-            self._age_seconds,
+            lambda: self._newest_for(takes_written=takes_written),
+            lambda: self._age_seconds(self._sends_written(takes_written=takes_written)),
             answer_seconds=self._options.heartbeat_seconds / 2,
         )
 
@@ -273,8 +296,8 @@ class PrimaryNode:
                 async with asyncio.timeout(self._options.handshake_seconds):
                     await older.ended.wait()
 
-    def _welcome(self, hello: Hello) -> Welcome:
-        me = self._whereabouts()
+    def _welcome(self, session: ReplicaSession) -> Welcome:
+        me, hello = self._whereabouts(), session.hello
 
         # `check_hello` has refused a replica that has no version in common.
         return Welcome(
@@ -285,7 +308,7 @@ class PrimaryNode:
             common_features(hello),
             SOFTWARE,
             int(self._options.heartbeat_seconds * 1000),
-            self._source.durable_position,
+            self._newest_for(takes_written=session.takes_written),
             newest_epochs(self._source.epochs),
             me.replication,
             me.clients,
@@ -315,7 +338,7 @@ class PrimaryNode:
                 decision.outcome.value,
                 decision.code.value,
                 decision.reason,
-                self._source.durable_position,
+                self._newest_for(takes_written=session.takes_written),
                 decision.fork,
             )
         )
@@ -344,7 +367,8 @@ class PrimaryNode:
         found = None
         if replica is not None and replica.database_id == source.database_id:
             found = source.position_at(replica.position.sequence)
-        me = History(source.database_id, source.durable_position, source.epochs)
+        # A replica may have any frame that was sent, also one that wants only durable log by now.
+        me = History(source.database_id, self.newest, source.epochs)
         unproven = None
         if replica is not None:
             behind = self._may_be_behind()
@@ -372,6 +396,8 @@ class PrimaryNode:
         )
         self.slots.begin_reading(node_id)
         await self._records.put_slot(slot)
+        if session.takes_written:
+            await self._ahead.allow()
 
         sender = Sender(
             self._source,
@@ -381,6 +407,7 @@ class PrimaryNode:
             durable=durable,
             on_ack=lambda ack: self._on_ack(node_id, ack),
             now=self._env.clock.monotonic,
+            sends_written=lambda: self._sends_written(takes_written=session.takes_written),
             echo=session.echo,
             ask_through=self.waits.asked_through,
             answering=None
@@ -507,10 +534,12 @@ class PrimaryNode:
             self._tell_nodes(session, gone)
 
     def is_caught_up(self) -> bool:
-        """Whether every replica that streams has applied all that is durable here."""
-        newest = self._source.durable_sequence
-        senders = (session.sender for session in self.sessions.values())
-        return all(sender is None or sender.ack.applied >= newest for sender in senders)
+        """Whether every replica that streams has applied all that is sent to it."""
+        return all(
+            session.sender is None
+            or session.sender.ack.applied >= self._newest_for(takes_written=session.takes_written).sequence
+            for session in self.sessions.values()
+        )
 
     async def tick(self) -> None:
         """About once a second: limits of slots, copies that nobody uses, slots to the node's state."""
@@ -519,6 +548,10 @@ class PrimaryNode:
                 "slot.forgotten", node=slot.node_id.hex(), name=slot.name, away_seconds=slot.idle_seconds
             )
             self.slots.drop(slot.node_id)
+
+        # A node that began an epoch has to say so before it goes on to send what is not durable.
+        if not self._ahead.is_allowed and any(each.takes_written for each in self.sessions.values()):
+            await self._ahead.allow()
 
         for node_id, reason in await self.upkeep.tick():
             self._end_session(node_id, reason)

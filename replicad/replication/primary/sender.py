@@ -6,7 +6,7 @@
 A chunk is whole frames as they are in the log files, so nothing here costs anything per frame. The window is
 counted in bytes from the sending until the replica applied them; a chunk goes out when the window has any
 room, so one frame longer than the window passes too. The store's notification wakes the loop: an idle stream
-sends a new batch as soon as it is durable.
+sends a new batch as soon as it is durable, or written where that is sent.
 """
 
 from __future__ import annotations
@@ -41,11 +41,13 @@ class Sender:
         durable: int,
         on_ack: Callable[[Ack], None],
         now: Callable[[], float],
+        sends_written: Callable[[], bool] = lambda: False,
         echo: Echo | None = None,
         ask_through: int = 0,
         answering: AnsweringSession | None = None,
     ) -> None:
-        """`ask_through`: up to there the replica is asked to acknowledge at once; `now` is monotonic."""
+        """`ask_through`: up to there the replica is asked to acknowledge at once; `now` is monotonic.
+        `sends_written`: whether what is not durable yet may be sent at this moment."""
         self._source = source
         self._connection = connection
         self._options = options
@@ -56,6 +58,7 @@ class Sender:
         self._wakeup = Wakeup()
         self._on_its_way: deque[tuple[int, int, int]] = deque()
         self._now = now
+        self._sends_written = sends_written
         self._ask_through = ask_through
         self._asked_through = 0
 
@@ -122,14 +125,18 @@ class Sender:
                 continue
 
             # What was just written is read faster than a thread is started. A read further back may wait for
-            # the disk, and must not block the event loop.
+            # the disk, and must not block the event loop. It gets durable log only: while the thread reads,
+            # this node may begin an epoch, whose first frame must be durable before anybody gets it.
+            cursor.written = at_tail and self._sends_written()
             if at_tail:
                 chunk = cursor.next(chunk_bytes)
             else:
                 chunk = await in_thread(cursor.next, chunk_bytes)
 
-            if chunk is None:
+            if chunk is None and not at_tail:
                 at_tail = True
+                continue
+            if chunk is None:
                 self.waits_for = "the next write"
                 await self._wakeup.wait()
                 continue
@@ -146,11 +153,10 @@ class Sender:
             self.sent_bytes += size
             self.sent = chunk.last_sequence
 
-            self._connection.send(
-                LogFrames(
-                    chunk.first_sequence, chunk.last_sequence, self._source.durable_sequence, chunk.frames
-                )
-            )
+            source = self._source
+            newest = source.position.sequence if cursor.written else source.durable_sequence
+            newest = max(newest, chunk.last_sequence)
+            self._connection.send(LogFrames(chunk.first_sequence, chunk.last_sequence, newest, chunk.frames))
 
             self.waits_for = "the network"
             await self._connection.drain()
@@ -179,7 +185,7 @@ class Sender:
         if theirs.sequence > self.sent:
             raise ProtocolError(f"the replica says it is at {theirs} where {self.sent} was sent")
         self._checked = theirs
-        newest = self._source.durable_position
+        newest = self._source.position
         if newest.sequence == theirs.sequence:
             check_same(theirs, newest, peer="replica")
         else:

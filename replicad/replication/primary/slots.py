@@ -79,6 +79,13 @@ class Slots:
                 moved = replace(slot, sequence=sequence, seen_us=now_us, idle_seconds=0, acknowledged=1)
                 self._set(moved)
 
+    def clamp(self, newest: int) -> None:
+        """The log ends at `newest`: a replica that had acknowledged more needs what comes in its place."""
+        with self._lock:
+            for slot in list(self._slots.values()):
+                if slot.sequence > newest:
+                    self._set(replace(slot, sequence=newest))
+
     def drop(self, node_id: bytes) -> bool:
         """Whether there was one. A session that reads for it must be ended by the caller."""
         with self._lock:

@@ -46,6 +46,7 @@ from replicad.replication.wire.identify import (
     FEATURES,
     SOFTWARE,
     VERSIONS,
+    WRITTEN,
     Identity,
     Whereabouts,
     check_welcome,
@@ -110,6 +111,7 @@ class Follower:
         self._dial = dial
         self._options = options
         self._on_change = on_change
+        self._features = tuple(each for each in FEATURES if each != WRITTEN or options.ship == "written")
 
         self.link = Link(since=env.clock.monotonic())
         self.freshness = Freshness()
@@ -309,7 +311,7 @@ class Follower:
                 me.node,
                 me.process,
                 database,
-                FEATURES,
+                self._features,
                 SOFTWARE,
                 me.name,
                 at.replication,

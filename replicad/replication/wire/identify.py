@@ -21,7 +21,9 @@ COPY_ONLY = "copy-only"
 """The client that connects is not a replica: it wants only a copy, and no log is kept for it."""
 NODES = "nodes"
 """The replica is told which other nodes there are."""
-FEATURES: tuple[str, ...] = (VERIFY, NODES)
+WRITTEN = "written"
+"""The replica takes log that is written and not durable yet, where its primary sends such."""
+FEATURES: tuple[str, ...] = (VERIFY, NODES, WRITTEN)
 """What a replica asks for."""
 NAME = r"[A-Za-z0-9_.-]{0,64}"
 """What a node may be called."""

@@ -35,11 +35,12 @@ class LogCursor:
     def __init__(
         self, catalog: LogCatalog, database_id: DatabaseId, start: Sequence, *, written: bool = False
     ) -> None:
-        """With `written` also frames that are not durable yet, which a loss of power may take."""
+        """With `written` also frames that are not durable yet, which a loss of power may take; it may be
+        changed between two calls of `next`."""
         self._catalog = catalog
         self._database_id = database_id
         self._start = start
-        self._written = written
+        self.written = written
         self._at: _OpenSegment | None = None
         if len(catalog):
             catalog.holding(start)
@@ -74,10 +75,10 @@ class LogCursor:
             at.file.close()
 
     def _has_ended(self, segment: Segment) -> bool:
-        return segment.sealed or (self._written and segment.left)
+        return segment.sealed or (self.written and segment.left)
 
     def _end_of(self, segment: Segment) -> int:
-        return segment.written_bytes if self._written else segment.size_bytes
+        return segment.written_bytes if self.written else segment.size_bytes
 
     def _enter(self, segment: Segment) -> _OpenSegment:
         file = self._catalog.open(segment)
@@ -92,7 +93,7 @@ class LogCursor:
         if not len(self._catalog):
             return None
         segment = self._catalog.holding(self._start)
-        if self._written and segment.file is not None:
+        if self.written and segment.file is not None:
             # Nothing says which number the written frames end with: the walk finds out.
             at = self._seek_within(segment)
             if at.walk.last + 1 < self._start and at.walk.offset == at.walk.end:

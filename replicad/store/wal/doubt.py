@@ -23,9 +23,14 @@ def doubt(fs: FileSystem, live: Path) -> None:
         fs.create(live / MARK).close()
 
 
+def is_doubted(fs: FileSystem, live: Path) -> bool:
+    """Whether a sync of this log has failed, so that some of it may be lost without a crash."""
+    return fs.exists(live / MARK)
+
+
 def sync_log(fs: FileSystem, paths: Iterable[Path], live: Path) -> None:
     """Makes the content and names of these segments durable, whatever syncs of them said before."""
-    doubted = fs.exists(live / MARK)
+    doubted = is_doubted(fs, live)
     try:
         for path in paths:
             if doubted:

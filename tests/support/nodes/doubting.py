@@ -103,7 +103,11 @@ class Primary:
             peers=cast(Any, self.peers),
             survey=self.survey,
             tasks=cast(Any, self),
+            go_on=self.go_on,
         )
+
+    async def go_on(self) -> None:
+        self.standing.move(Standing.PRIMARY)
 
     def spawn(self, job: Any) -> None:
         assert self.confirming is None

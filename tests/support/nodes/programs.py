@@ -60,11 +60,11 @@ def again(data: Path) -> contextlib.AbstractAsyncContextManager[NodeParts]:
     return started(load_primary(None, data=data, listen=":0", replication=":0", **PATIENT))
 
 
-def replica_of(node: NodeParts, data: Path) -> contextlib.AbstractAsyncContextManager[NodeParts]:
-    address = node.addresses.replication
-    return started(
-        load_replica(None, data=data, listen=":0", primary=address, link__free_bytes_min=0, **PATIENT)
-    )
+def replica_of(
+    node: NodeParts, data: Path, **flags: Any
+) -> contextlib.AbstractAsyncContextManager[NodeParts]:
+    flags = PATIENT | {"primary": node.addresses.replication, "link__free_bytes_min": 0} | flags
+    return started(load_replica(None, data=data, listen=":0", **flags))
 
 
 def holds(node: NodeParts, name: bytes) -> bool:

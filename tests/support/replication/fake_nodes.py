@@ -94,7 +94,7 @@ class Primary:
             list_files,
             options,
             on_higher_epoch=self.higher_epochs.append,
-            age_seconds=lambda: self.age_seconds,
+            age_seconds=lambda written: self.age_seconds,
         )
         self.node.copies.load()
         self.tasks: list[asyncio.Task[None]] = []
