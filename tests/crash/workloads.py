@@ -294,6 +294,32 @@ def role_change() -> Recording:
     return Recording(script, changes_role=True)
 
 
+def lost_tail() -> Recording:
+    """A primary that lost its last batches opens as a replica, gets some back, and begins an epoch."""
+    lost = Script(options(durability="async"))
+    for number in range(3):
+        lost.put(b"key-%d" % number, BIG[: 1 + number * 400])
+    lost.run()
+    image = lost.fs.image()
+    for number in range(5):
+        lost.put(b"key-%d" % (number % 4), BIG[: 1 + number * 200])
+    lost.run()
+    frames = frames_of(lost.database)
+    script = Script(options(durability="async"), role="replica", image=image, history=lost.history)
+    at = script.shipped = script.database.position.sequence
+    script.apply(frames[at])
+    script.run()
+    script.apply(b"".join(frames[at + 1 : at + 4]))
+    script.history = History(lost.history.states[: at + 5])
+    script.families = content_of(script.database)
+    script.promote()
+    script.put(b"d", BIG)
+    script.run()
+    script.flush()
+    script.put(b"e", b"6")
+    return Recording(script, changes_role=True)
+
+
 def rewind() -> Recording:
     """A closed replica's log is cut back to an earlier position: the one or the other opens."""
     primary, frames, image = _primary()
@@ -338,6 +364,7 @@ WORKLOADS: dict[str, Play] = {
         replica,
         bootstrap,
         role_change,
+        lost_tail,
         rewind,
         backup,
         purge,

@@ -68,22 +68,22 @@ class Faults:
         match kind:
             case "kill":
                 machine.kill()
-                self._start_after(seconds, machine)
+                self.start_after(seconds, machine)
             case "power":
                 machine.lose_power()
-                self._start_after(seconds, machine)
+                self.start_after(seconds, machine)
             case "die" | "die-power":
                 machine.die_soon("kill" if kind == "die" else "power", draw.randint(1, 40))
-                self._start_after(seconds + 2.0, machine)
+                self.start_after(seconds + 2.0, machine)
             case "stop":
                 machine.stop()
-                self._start_after(seconds + 0.5, machine)
+                self.start_after(seconds + 0.5, machine)
             case "wipe":
                 primary = world.primary()
                 if primary is not None and primary is not machine:
                     machine.kill()
                     machine.replace_disk(replica_config(world.scenario, machine.name, primary.host))
-                    self._start_after(seconds, machine)
+                    self.start_after(seconds, machine)
             case "pause":
                 machine.pause()
                 self.after(seconds, machine.go_on)
@@ -91,16 +91,16 @@ class Faults:
                 self._network_changes()
                 network.reset_between(machine.host, other.host)
             case "partition":
-                self._close(seconds, (machine.host, other.host), (other.host, machine.host))
+                self.close(seconds, (machine.host, other.host), (other.host, machine.host))
             case "half-open":
-                self._close(seconds, (machine.host, other.host))
+                self.close(seconds, (machine.host, other.host))
             case "slow":
                 self._network_changes()
                 network.delay_seconds_max = draw.choice((0.001, 0.02, 0.2, 0.6))
             case "clock":
                 machine.clock.wall_offset += draw.uniform(-3600, 3600)
 
-    def _close(self, seconds: float, *directions: tuple[str, str]) -> None:
+    def close(self, seconds: float, *directions: tuple[str, str]) -> None:
         network = self.world.network
 
         def open_again() -> None:
@@ -114,7 +114,7 @@ class Faults:
     def _network_changes(self) -> None:
         self.calm_since = self.world.loop.now
 
-    def _start_after(self, seconds: float, machine: Machine) -> None:
+    def start_after(self, seconds: float, machine: Machine) -> None:
         def start() -> None:
             if not machine.is_running:
                 machine.start()

@@ -35,7 +35,10 @@ class Frame:
 class Ledger:
     frames: dict[Position, Frame] = field(default_factory=dict)
     writers: dict[int, str] = field(default_factory=dict)
-    """Which node writes an epoch."""
+    """Which node writes an epoch: the first that has it durably, for an epoch's first frame is durable there
+    before anybody else gets it. The first epoch begins without such a frame."""
+    sent_ahead: bool = False
+    """Whether frames may be durable elsewhere before they are at the node that wrote them."""
     began: dict[int, float] = field(default_factory=dict)
     """When its first frame was durable."""
     now: Callable[[], float] = lambda: 0.0
@@ -69,7 +72,7 @@ class Ledger:
             raise Violation(f"two histories in one epoch: {node} has {position}, others have {other}")
         self.began.setdefault(position.epoch, self.now())
         writer = self.writers.setdefault(position.epoch, node)
-        if writer != node:
+        if writer != node and not self.sent_ahead:
             raise Violation(f"{node} has {position}, durable, before {writer}, which writes this epoch")
         self.frames[position] = Frame(position, first, data, decode_body(body), node, before)
 

@@ -163,6 +163,7 @@ class NodeProcess:
             clock=machine.clock,
             random=SeededRandom(self._draw.getrandbits(64)),
             runner=runner,
+            boot_id=f"{machine.name} {machine.power_losses}",
         )
         stop = self.stop = StopRequest()
         env.fs.make_directories(machine.config.data / "state")

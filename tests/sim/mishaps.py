@@ -84,6 +84,55 @@ async def taken_back(faults: Faults) -> None:
     await asyncio.sleep(draw.uniform(0.0, 1.0))
 
 
+async def tail_given_back(faults: Faults) -> None:
+    """The primary loses its power while a replica has log that it has not durably, and starts again."""
+    machine = await _ahead_of_its_log(faults)
+    if machine is not None:
+        machine.lose_power()
+        faults.start_after(faults.draw.random(), machine)
+        await asyncio.sleep(3.0)
+
+
+async def tail_lost(faults: Faults) -> None:
+    """The same, and it reaches nobody when it starts; maybe another node was promoted meanwhile."""
+    world, draw = faults.world, faults.draw
+    machine = await _ahead_of_its_log(faults)
+    if machine is None:
+        return
+    machine.lose_power()
+    others = [other for other in world.machines if other is not machine]
+    for other in others:
+        faults.close(3.0, (machine.host, other.host), (other.host, machine.host))
+    if draw.random() < 0.5:
+        await asyncio.sleep(draw.random())
+        faults.promote(draw.choice(others))
+    await asyncio.sleep(draw.random())
+    if not machine.is_running:
+        machine.start()
+    await asyncio.sleep(2.0)
+    if draw.random() < 0.3:
+        machine.lose_power()
+        faults.start_after(draw.random() * 2, machine)
+
+
+async def _ahead_of_its_log(faults: Faults) -> Machine | None:
+    """The primary, at a moment when another node has durably what it has not."""
+    world = faults.world
+    if world.scenario.store.durability != "async":
+        return None
+    for _ in range(POLLS_MAX):
+        await asyncio.sleep(POLL_SECONDS / 4)
+        machine = world.primary()
+        if machine is None or machine.store is None or machine.is_paused:
+            continue
+        here = machine.store.durable_position
+        for other in world.machines:
+            there = None if other.store is None else other.store.durable_position
+            if there is not None and there.epoch == here.epoch and there.sequence > here.sequence:
+                return machine
+    return None
+
+
 async def _fetching(faults: Faults) -> Machine | None:
     """A replica that has data and was just told to fetch it again, at a drawn moment of that."""
     world, draw = faults.world, faults.draw
@@ -112,5 +161,7 @@ MISHAPS: dict[str, Callable[[Faults], Awaitable[None]]] = {
     "repointed": repointed,
     "mistaken": mistaken,
     "taken-back": taken_back,
+    "tail-given-back": tail_given_back,
+    "tail-lost": tail_lost,
 }
 """By the names that scenarios draw."""

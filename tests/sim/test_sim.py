@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
+
+from tests.sim.scenario import Scenario
+from tests.sim.world import play
 
 pytestmark = pytest.mark.long
 
 SEEDS = 24
+TAILS = 6
 
 
 def simulate(*arguments: str) -> str:
@@ -29,6 +34,27 @@ def simulate(*arguments: str) -> str:
 def test_nothing_promised_is_broken() -> None:
     """Whatever befalls a cluster, histories agree, acknowledged writes stay, and all are equal in the end."""
     print(simulate("--runs", str(SEEDS), "--first", "1000"))
+
+
+@pytest.mark.parametrize("mishap", ["tail-given-back", "tail-lost"])
+def test_what_a_primary_lost_with_its_power_is_given_back_or_an_epoch_begins(mishap: str) -> None:
+    """Whoever has more of the epoch gives it back, and nothing is lost that was durable anywhere. Where
+    nobody answers, what the others have more is saved and cut off there."""
+
+    def change(scenario: Scenario) -> Scenario:
+        store = replace(scenario.store, durability="async")
+        link = replace(scenario.link, synchronous="")
+        return replace(scenario, promise="async", faults=(mishap,), store=store, link=link)
+
+    outcomes = [play(seed, keep_trace=True, change=change) for seed in range(TAILS)]
+    for outcome in outcomes:
+        assert outcome.failure is None, f"seed {outcome.seed}: {outcome.failure}"
+    traces = "".join(outcome.trace for outcome in outcomes)
+    assert "role.epoch_after_loss" in traces
+    if mishap == "tail-given-back":
+        assert "role.tail_given_back" in traces
+    else:
+        assert "replication.discarded" in traces
 
 
 def test_a_seed_is_the_same_in_every_process() -> None:

@@ -185,6 +185,11 @@ class NodeLink:
             self._peers.remember_proven(welcome.node, str(memory.primary), welcome.clients)
         memory.primary_clients = welcome.clients
 
+        # This node kept log for that one when it followed: no more.
+        feed = self._store.feed
+        if feed is not None:
+            feed.drop_slot(welcome.node)
+
         # The replicas of this node learn the path when they connect again. This node gets to know the nodes
         # above now: when the next one is gone they cannot be found through it any more.
         path = (welcome.node, *welcome.path)

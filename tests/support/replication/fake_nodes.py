@@ -77,8 +77,22 @@ class FakeData:
         self.store = FakeStore.opened(staging)
 
 
+@dataclass
+class FakeAhead:
+    """Whether a fake primary sends log that is not durable, and what it was asked."""
+
+    may_be_allowed: bool = False
+    is_allowed: bool = False
+    asked: int = 0
+
+    async def allow(self) -> None:
+        self.asked += 1
+        self.is_allowed = self.may_be_allowed
+
+
 class Primary:
     def __init__(self, store: FakeStore, data_dir: Path, options: ReplicationOptions = OPTIONS) -> None:
+        self.ahead = FakeAhead()
         self.store, self.data_dir = store, data_dir
         self.identity = Identity(b"P" * 16, b"p" * 16)
         self.records = FakeRecords()
@@ -95,6 +109,7 @@ class Primary:
             options,
             on_higher_epoch=self.higher_epochs.append,
             age_seconds=lambda written: self.age_seconds,
+            ahead=self.ahead,
         )
         self.node.copies.load()
         self.tasks: list[asyncio.Task[None]] = []
@@ -132,6 +147,7 @@ class Replica:
         node: bytes = b"R" * 16,
         process: bytes = b"r" * 16,
         archive: LogArchive | None = None,
+        options: ReplicationOptions = OPTIONS,
     ) -> None:
         self.data = data
         self.states: list[str] = []
@@ -141,7 +157,7 @@ class Replica:
             data.as_data(),
             data_dir,
             primary.dial,
-            OPTIONS,
+            options,
             lambda: self.states.append(self.follower.link.state),
             archive=archive,
         )

@@ -47,6 +47,7 @@ class FakeCursor:
     def __init__(self, store: FakeStore, start: int) -> None:
         self.store = store
         self.next_sequence = start
+        self.written = False
         self.closed = False
 
     def next(self, bytes_max: int, /) -> FakeChunk | None:
@@ -55,8 +56,9 @@ class FakeCursor:
             raise LogGoneError(self.next_sequence, store.oldest_log_sequence)
         found: list[Frame] = []
         size = 0
+        end = store.position.sequence if self.written else store.durable_sequence
         for frame in store.frames:
-            if frame.after.sequence < self.next_sequence or frame.after.sequence > store.durable_sequence:
+            if frame.after.sequence < self.next_sequence or frame.after.sequence > end:
                 continue
             if found and size + len(frame.data) > bytes_max:
                 break
