@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.teeth.ahead import AHEAD
 from tests.teeth.backups import BACKUPS
 from tests.teeth.breaking import BREAKING
 from tests.teeth.copies import COPIES
@@ -28,6 +29,7 @@ LISTS = (
     RESTORING,
     ROLES,
     NODES,
+    AHEAD,
     HELD,
     WIRE,
     OPERATING,

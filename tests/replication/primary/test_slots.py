@@ -110,3 +110,14 @@ def test_what_changed_is_saved_and_loaded() -> None:
     slots.advance(B, 8, 3)
     slots.saved(B, held)
     assert slots.unsaved() == [(B, Slot(node_id=B, sequence=8, seen_us=3))]
+
+
+def test_no_slot_begins_after_the_end_of_the_log() -> None:
+    """A loss of power took what a replica had acknowledged: it will need what comes in its place."""
+    slots = Slots([], WIDE)
+    slots.hold(A, 90, 0)
+    slots.hold(B, 70, 0)
+    slots.clamp(80)
+    assert [slot.sequence for slot in slots.all()] == [80, 70]
+    assert slots.oldest_needed() == 71
+    assert dict(slots.unsaved()).keys() == {A, B}
