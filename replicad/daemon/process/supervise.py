@@ -21,6 +21,7 @@ from replicad.daemon.process import logs
 from replicad.daemon.process.allocator import share_one_arena
 from replicad.daemon.process.notify import notify
 from replicad.env import Env, raise_descriptor_limit
+from replicad.env.apart import belongs_here
 from replicad.env.events import get_logger
 from replicad.errors import PoisonedError, ReplicadError
 from replicad.replication.tasks import beside
@@ -95,6 +96,10 @@ async def _main(node: Node, role: str, config: NodeConfig) -> None:
         loop.add_signal_handler(number, stop.request, signal.Signals(number).name)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         loop.add_signal_handler(signal.SIGHUP, log.info, "daemon.hangup")
+
+    # No handler of a signal raises in this thread now. What must not be split need not run in another one:
+    # to start a thread for it would cost ten times what a replica's small frame does.
+    belongs_here()
     log.info("daemon.starting", role=role, data=str(config.data))
     await node(config, Env(), stop)
     log.info("daemon.stopped", reason=stop.reason)
