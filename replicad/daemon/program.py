@@ -257,7 +257,7 @@ class NodeProgram:
             await self.parts.link.save_progress()
             await self.parts.publisher.publish()
         await self.parts.data.close()
-        if store is not None and store.failed is None and not self.parts.lost_tail.is_sought:
+        if store is not None and store.failed is None:
             with contextlib.suppress(StoreError):
-                await self.parts.ahead.forget()
+                await self.parts.ahead.forget(store)
         await self.parts.peers.close()

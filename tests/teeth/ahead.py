@@ -38,16 +38,16 @@ AHEAD = (
     Mutation(
         trap=9,
         name="a stop in the middle of the search forgets it",
-        file="replicad/daemon/program.py",
-        old=" and not self.parts.lost_tail.is_sought:\n",
-        new=":\n",
+        file="replicad/daemon/roles/sent_ahead.py",
+        old='        if record.role == "replica" or store.role == "owner":\n',
+        new="        if True:\n",
         caught_by=(f"{PROCESSES}::test_a_search_that_was_cut_short_is_begun_again",),
     ),
     Mutation(
         trap=9,
         name="a clean stop does not clear the record of what was sent",
         file="replicad/daemon/program.py",
-        old="                await self.parts.ahead.forget()\n",
+        old="                await self.parts.ahead.forget(store)\n",
         new="                pass\n",
         caught_by=(f"{RECORD}::test_a_clean_stop_leaves_no_record",),
     ),
@@ -116,6 +116,14 @@ AHEAD = (
         old="self._store.epoch + STEP)",
         new="self._store.epoch + 1)",
         caught_by=("tests/daemon/test_taking_a_role.py::test_a_role_is_taken_when_the_primary_is_dead",),
+    ),
+    Mutation(
+        trap=10,
+        name="a primary that was fenced while it looked for its tail lets no replica in",
+        file="replicad/daemon/roles/lost_tail.py",
+        old="        if self._standing.current is not Standing.DOUBTING:\n            self.is_sought",
+        new="        if self._standing.current is Standing.PRIMARY:\n            self.is_sought",
+        caught_by=(f"{RECORD}::test_a_fence_ends_the_search",),
     ),
     # 11: gaps
     Mutation(

@@ -60,7 +60,9 @@ class LostTail:
         self._survey = survey
         self._lock = lock
         self.is_sought = False
-        """The store is a replica's meanwhile, whatever the node's role is."""
+        """The store is a replica's meanwhile, whatever the node's role is. It ends with the doubt: in a new
+        epoch, or in a fence."""
+        standing.subscribe(self._role_changed)
         self._gave_nothing: set[Address] = set()
 
     async def begin(self, epoch: int) -> None:
@@ -75,6 +77,10 @@ class LostTail:
             self._standing.move(Standing.PRIMARY)
             return
         await self._lock.run_in_turn(self._seek())
+
+    def _role_changed(self) -> None:
+        if self._standing.current is not Standing.DOUBTING:
+            self.is_sought = False
 
     async def _seek(self) -> None:
         store, survey = self._store.database, self._survey
@@ -122,7 +128,6 @@ class LostTail:
             if store.failed is None:  # The nodes are asked again, and then this is tried again.
                 log.error("role.not_saved", reason=str(error))
             return
-        self.is_sought = False
         log.warning("role.epoch_after_loss", epoch=record.epoch, fork=str(record.fork), answers=answers)
 
         # It may have been fenced meanwhile: then the change that follows from that comes next.

@@ -21,6 +21,7 @@ from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.errors import StoreError
 from replicad.replication.policy.roles import Standing
+from replicad.store.database import Database
 
 log = structlog.get_logger("replicad.daemon")
 
@@ -62,8 +63,12 @@ class SentAheadRecord:
                 # Until it is written only durable log is sent.
                 log.warning("state.not_saved", reason=str(error))
 
-    async def forget(self) -> None:
-        """All of the log is durable, and nothing more will be written."""
+    async def forget(self, store: Database) -> None:
+        """All of the log is durable, and nothing more will be written: the store was closed."""
         record = self._memory.record
-        if record is not None and record.ahead_boot is not None:
+        if record is None or record.ahead_boot is None:
+            return
+        # A primary's store that is a replica's has a search before it that has not ended: it could not be
+        # opened as what it is without the record of that.
+        if record.role == "replica" or store.role == "owner":
             await self._memory.save(record.epoch, ahead_epoch=None, ahead_boot=None)

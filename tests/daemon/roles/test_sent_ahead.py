@@ -53,7 +53,11 @@ async def test_a_primary_records_the_epoch_first() -> None:
     assert (node.memory.record.ahead_epoch, node.memory.record.ahead_boot) == (3, "this boot")
     node.database.durable_position = SimpleNamespace(epoch=4)
     assert not node.ahead.is_allowed
-    await node.ahead.forget()
+    node.database.role = "replica"
+    await node.ahead.forget(cast(Any, node.database))
+    assert node.memory.record.ahead_boot == "this boot"
+    node.database.role = "owner"
+    await node.ahead.forget(cast(Any, node.database))
     assert node.memory.record.ahead_boot is None
 
 
@@ -99,6 +103,16 @@ async def test_nobody_follows_a_primary_that_looks_for_its_tail(tmp_path: Path) 
         node.lost_tail.is_sought = False
         assert isinstance(refused, Refuse)
         assert (refused.code, refused.retry) == ("recovering", True)
+
+
+async def test_a_fence_ends_the_search(tmp_path: Path) -> None:
+    """From then on the node is a replica, which may feed others."""
+    async with primary(tmp_path / "p") as node:
+        node.standing.doubt()
+        node.lost_tail.is_sought = True
+        node.fencing.fence(2)
+        assert not node.lost_tail.is_sought
+        await until(lambda: node.memory.fenced_by == 2 and not node.lock.is_taken)
 
 
 async def test_a_clean_stop_leaves_no_record(tmp_path: Path) -> None:
