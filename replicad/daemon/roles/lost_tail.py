@@ -12,8 +12,6 @@ A death before the epoch is durable leaves the search that was there before. Bel
 
 from __future__ import annotations
 
-import structlog
-
 from replicad.daemon.addresses import Address
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
@@ -22,6 +20,7 @@ from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.env import Env
+from replicad.env.events import get_logger
 from replicad.errors import ReplicadError
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.lost_tail import SEARCH, furthest
@@ -33,7 +32,7 @@ from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.introduction import view_of
 from replicad.store.database import Database
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 
 class LostTail:

@@ -14,16 +14,15 @@ A replica needs no record for what it passes on: the numbers are its primary's. 
 
 from __future__ import annotations
 
-import structlog
-
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.role_memory import RoleMemory
+from replicad.env.events import get_logger
 from replicad.errors import StoreError
 from replicad.replication.policy.roles import Standing
 from replicad.store.database import Database
 
-log = structlog.get_logger("replicad.daemon")
+log = get_logger("replicad.daemon")
 
 _REPLICAS = frozenset({Standing.FOLLOWING, Standing.FENCED})
 """Not PROMOTING: the first frame of an epoch must be durable before anybody gets it."""
