@@ -47,11 +47,8 @@ def fetching(tmp_path: Path) -> tuple[Fetcher, _Work, MemoryConnection, MemoryCo
     return fetcher, work, primary, replica
 
 
-async def test_what_a_cancelled_connection_wrote_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A thread that is writing goes on: the connection that takes the file over goes on behind its bytes."""
-    fetcher, work, primary, replica = fetching(tmp_path)
+def hold_writes(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """(set when a thread is about to write to a file, to be set by the test for it to go on)."""
     entered, may_write, append = threading.Event(), threading.Event(), StagedFile.append
 
     def slowly(file: StagedFile, data: bytes) -> None:
@@ -60,6 +57,15 @@ async def test_what_a_cancelled_connection_wrote_counts(
         append(file, data)
 
     monkeypatch.setattr(StagedFile, "append", slowly)
+    return entered, may_write
+
+
+async def test_what_a_cancelled_connection_wrote_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that is writing goes on: the connection that takes the file over goes on behind its bytes."""
+    fetcher, work, primary, replica = fetching(tmp_path)
+    entered, may_write = hold_writes(monkeypatch)
     primary.send(Data(0, 0, CONTENT[:7]))
     taking = asyncio.create_task(fetcher._take(replica, work, deque()))
     await until(entered.is_set)
@@ -80,14 +86,7 @@ async def test_what_came_whole_is_finished_when_the_connection_breaks(
     """Nobody asks for the file again: it is verified and named, and counts, though its last write was
     cancelled."""
     fetcher, work, primary, replica = fetching(tmp_path)
-    entered, may_write, append = threading.Event(), threading.Event(), StagedFile.append
-
-    def slowly(file: StagedFile, data: bytes) -> None:
-        entered.set()
-        assert may_write.wait(10)
-        append(file, data)
-
-    monkeypatch.setattr(StagedFile, "append", slowly)
+    entered, may_write = hold_writes(monkeypatch)
     primary.send(Data(0, 0, CONTENT))
     fetching_over = asyncio.create_task(fetcher._fetch_over(replica, work))
     await until(entered.is_set)
