@@ -44,18 +44,16 @@ from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.framing import PAYLOAD_BYTES_MAX
 from replicad.replication.wire.identify import (
     FEATURES,
-    SOFTWARE,
-    VERSIONS,
     WRITTEN,
     Identity,
     Whereabouts,
     check_welcome,
+    hello_from,
 )
 from replicad.replication.wire.keepalive import keep_alive
 from replicad.replication.wire.messages import (
     Decided,
     Heartbeat,
-    Hello,
     Installed,
     Nodes,
     PositionClaim,
@@ -299,25 +297,12 @@ class Follower:
         store = self._data.store
         database = None if store is None else store.database_id
         me = self._identity
-        at = self._whereabouts()
 
         # Taken before HELLO goes out: the age of what this session says is counted from here until a
         # heartbeat echoes a later time.
         self._asked_at = self._env.clock.awake()
 
-        connection.send(
-            Hello(
-                VERSIONS,
-                me.node,
-                me.process,
-                database,
-                self._features,
-                SOFTWARE,
-                me.name,
-                at.replication,
-                at.clients,
-            )
-        )
+        connection.send(hello_from(me, self._whereabouts(), database, self._features))
 
         try:
             async with asyncio.timeout(self._options.handshake_seconds):

@@ -18,17 +18,15 @@ from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.framing import PAYLOAD_BYTES_MAX
 from replicad.replication.wire.identify import (
     FEATURES,
-    SOFTWARE,
-    VERSIONS,
     Identity,
     Whereabouts,
     check_welcome,
+    hello_from,
 )
 from replicad.replication.wire.keepalive import keep_alive
 from replicad.replication.wire.messages import (
     Decided,
     Heartbeat,
-    Hello,
     Message,
     PositionClaim,
     Refuse,
@@ -75,18 +73,7 @@ async def take_back(
 
 async def _agree(me: Identity, at: Whereabouts, store: Database, connection: Connection) -> int:
     """The sequence number that the other node was at when it decided to stream."""
-    hello = Hello(
-        VERSIONS,
-        me.node,
-        me.process,
-        store.database_id,
-        FEATURES,
-        SOFTWARE,
-        me.name,
-        at.replication,
-        at.clients,
-    )
-    connection.send(hello)
+    connection.send(hello_from(me, at, store.database_id, FEATURES))
     check_welcome(await _received(connection), me)
     connection.allow_payloads(PAYLOAD_BYTES_MAX)
     connection.send(PositionClaim(store.position, store.durable_sequence, newest_epochs(store.epochs)))

@@ -49,6 +49,13 @@ class Whereabouts:
     """From the node that it follows, to the primary; ids. Empty at a primary."""
 
 
+def hello_from(me: Identity, at: Whereabouts, database_id: bytes | None, features: tuple[str, ...]) -> Hello:
+    """What a node says first to the one that it wants log from; None: it has no database yet."""
+    return Hello(
+        VERSIONS, me.node, me.process, database_id, features, SOFTWARE, me.name, at.replication, at.clients
+    )
+
+
 def check_hello(hello: Hello, me: Identity, live: Mapping[bytes, bytes]) -> Refuse | None:
     """Why the primary refuses this replica, or None. `live` maps the node ids of running sessions to their
     process ids: the same process may replace its own session, another may not."""
