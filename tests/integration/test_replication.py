@@ -109,10 +109,10 @@ def test_a_replica_whose_log_is_gone_keeps_its_data_until_the_new_is_there(clust
 
 
 def slow_bootstrap(cluster: Cluster) -> tuple[Daemon, Daemon]:
-    """A primary with 3 MB that do not compress, sent within 1.5 s, and a replica that was not started."""
+    """A primary with 10 MB that do not compress, sent within 5 s, and a replica that was not started."""
     primary = cluster.primary(tables={"link": {"copy_bytes_per_second": 2_000_000}}).start()
     with primary.client() as client:
-        for number in range(300):
+        for number in range(1000):
             client.set(f"random:{number}", random.randbytes(10_000))
     return primary, cluster.replica()
 
@@ -124,6 +124,11 @@ def has_fetched(replica: Daemon, size_bytes: int) -> bool:
     except redis.ConnectionError:
         return False
     return bool(bootstrap and bootstrap["size_bytes"] > size_bytes)
+
+
+def has_fetched_or_ended(replica: Daemon, size_bytes: int) -> bool:
+    """Whether a bootstrap has that much, or was over before anybody saw it: a busy machine looks rarely."""
+    return has_fetched(replica, size_bytes) or replica.serves()
 
 
 def test_sigterm_in_the_middle_of_a_bootstrap(cluster: Cluster) -> None:
@@ -150,10 +155,10 @@ def test_a_bootstrap_survives_kills_of_both(cluster: Cluster) -> None:
     primary, replica = slow_bootstrap(cluster)
     for size_bytes in (1, 200_000, 400_000):
         replica.spawn()
-        eventually(partial(has_fetched, replica, size_bytes))
+        eventually(partial(has_fetched_or_ended, replica, size_bytes))
         replica.kill()
     replica.spawn()
-    eventually(lambda: has_fetched(replica, 600_000))
+    eventually(lambda: has_fetched_or_ended(replica, 600_000))
     primary.kill()
     primary.start()
     eventually(replica.serves)
