@@ -14,9 +14,8 @@ from typing import Any
 
 from replicad.env.events import get_logger
 from replicad.errors import CorruptionError, InvalidArgument, NotFoundError, ReplicadError
-from replicad.options import KEY_BYTES_MAX
 from replicad.server import refusals
-from replicad.server.interfaces import Name, Put, Reader
+from replicad.server.interfaces import Name, Reader
 from replicad.server.parts import part_of
 from replicad.server.refusals import Refused
 from replicad.server.replies import NIL_BULK, error
@@ -61,8 +60,7 @@ class ClientState:
 
         # What it sees and writes.
         self.get = server.store.get
-        self.replies = ReplyQueue(server.committer.holding, server.now)
-        self.held = self.replies.held
+        self.replies = ReplyQueue(server.committer.holding)
         self.family = 0
         self.transaction: Transaction | None = None
         self.direct = True
@@ -87,6 +85,11 @@ class ClientState:
         """Its connection is lost. Read in threads, too."""
 
     # Reading.
+
+    @property
+    def held(self) -> bool:
+        """Whether replies are held back: what the client reads must not be older than what they say."""
+        return self.replies.holds
 
     def read(self, key: bytes) -> bytes | None:
         """The value that this client must see now: after its own writes, its own EXEC included."""
@@ -135,20 +138,21 @@ class ClientState:
 
     def _written(self, key: bytes) -> Any:
         """What the EXEC under way or the open group makes of the key (None: it deletes it), or _MISSING."""
-        name, transaction = self.name_of(key), self.transaction
+        group, transaction = self.server.group, self.transaction
         if transaction is not None:
-            value = transaction.overlay.get(name, _MISSING)
+            value = transaction.overlay.get(self.name_of(key), _MISSING)
             if value is not _MISSING:
                 return value
 
         # What the open group writes may still fail: a reply that shows it must wait for it, and fail with it.
-        value = self.server.group.overlay.get(name, _MISSING)
-        if value is not _MISSING:
-            if transaction is None:
-                self.server.group.depend(self.replies)
-            else:
-                transaction.saw_group = True
-        return value
+        found = group.lookup(key, self.family)
+        if not found:
+            return _MISSING
+        if transaction is None:
+            group.depend(self.replies)
+        else:
+            transaction.saw_group = True
+        return found[0]
 
     @property
     def _reader(self) -> Reader:
@@ -178,17 +182,13 @@ class ClientState:
             transaction.overlay[self.name_of(key)] = value
             return
 
-        # A pair needs no batch object, and most writes are one: the store takes it as it is.
-        if self.annotations or family:
+        # A pair needs no batch object, and most writes are one.
+        if self.annotations:
             batch = self.begin_batch()
             batch.put(key, value, family)
             self._commit(batch)
-        elif len(key) <= KEY_BYTES_MAX:
-            self._commit((key, value))
         else:
-            raise InvalidArgument(f"a key has at most {KEY_BYTES_MAX} bytes")
-
-        self.server.group.overlay[self.name_of(key)] = value
+            self.server.group.put(self.replies, key, value, family)
         if len(value) > LARGE_BYTES:
             self.weigh(len(value))
 
@@ -202,23 +202,22 @@ class ClientState:
         transaction, family = self.transaction, self.family
         self.check_family()
         batch = self.begin_batch() if transaction is None else transaction.open_batch()
-        overlay: dict[Name, bytes | None] = {} if transaction is None else transaction.overlay
 
         for key, value in changes.items():
             if value is None:
                 batch.delete(key, family)
             else:
                 batch.put(key, value, family)
-            overlay[(family, key) if family else key] = value
+            if transaction is not None:
+                transaction.overlay[(family, key) if family else key] = value
             if self.turn_is_over():
                 yield
 
         # Only now: what others read between the pieces must not show half of the batch.
         if transaction is None:
             self._commit(batch)
-            self.server.group.overlay |= overlay
 
-    def _commit(self, batch: WriteBatch | Put) -> None:
+    def _commit(self, batch: WriteBatch) -> None:
         """Adds the batch to the group; this command's reply waits for it."""
         self.server.group.add(self.replies, batch)
         if self.annotations:
@@ -273,7 +272,6 @@ class ClientState:
         """Adds what EXEC wrote to the group; its reply waits for what it wrote and saw."""
         if transaction.batch is not None:
             self._commit(transaction.batch)
-            self.server.group.overlay.update(transaction.overlay)
         elif transaction.saw_group:
             self.server.group.depend(self.replies)
         elif self.server.node.is_writable:

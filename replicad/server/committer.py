@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
+from replicad import kernels
 from replicad.env.events import get_logger
 from replicad.server import refusals
 from replicad.server.conditions import Conditions
 from replicad.server.interfaces import Node
-from replicad.server.reply_queue import HeldReplies, ReplyQueue
+from replicad.server.reply_queue import ReplyQueue
 from replicad.server.stats import ServerStats
 from replicad.server.watches import Watches
 from replicad.server.write_group import WriteGroup
@@ -42,7 +44,7 @@ class Committer:
         now: Callable[[], float],
     ) -> None:
         self.group = WriteGroup(store, watches, self._schedule)
-        self.holding: dict[ReplyQueue, None] = {}
+        self.holding = kernels.HeldQueues(now)
         """The queues that hold something, in the order in which they began to."""
         self.role_changes = 0
         self.stalled = False
@@ -90,7 +92,7 @@ class Committer:
         if not self._node.is_writable:
             self._refuse(refusals.read_only(self._node.primary_address))
             return
-        count = len(self.group.batches)
+        count = self.group.batches
         if self.group.submit():
             self._stats.groups += 1
             self._stats.commits += count
@@ -103,7 +105,7 @@ class Committer:
 
     def refuse_held_writes(self) -> None:
         """Answers writes that wait for the role of the node: they take too much memory."""
-        log.warning("server.writes_refused", batches=len(self.group.batches), size_bytes=self.group.weigh())
+        log.warning("server.writes_refused", batches=self.group.batches, size_bytes=self.group.size_bytes)
         self._refuse(refusals.TOO_MUCH_WAITS)
 
     def role_changed(self) -> None:
@@ -128,8 +130,7 @@ class Committer:
         self._fail_held(refusals.outcome_unknown(self._node.primary_address))
 
     def _fail_held(self, reply: bytes) -> None:
-        for queue in list(self.holding):
-            queue.fail(reply)
+        _tell(self.holding.fail(reply))
 
     # Replies.
 
@@ -180,14 +181,9 @@ class Committer:
         visible = self._acknowledgeable()
         released = self._node.waits.released(visible)
 
-        # Replies of one client go out in their order, so its first one decides. Releasing may run the
-        # client's next commands, which may end other clients: hence the copy of the list.
-        for queue in list(self.holding):
-            if not queue.held:
-                continue
-            first = queue.held[0]
-            if first.sequence <= (released if first.for_replicas else visible):
-                queue.release(visible, released)
+        # What goes out may run the client's next commands, which may end other clients: so all is released
+        # before anybody is told.
+        _tell(self.holding.release(visible, released))
 
         # Writes that wait for replicas are answered after a time even when nothing moves.
         if released < visible and self.holding and self._expiry is None:
@@ -202,25 +198,16 @@ class Committer:
         """Answers writes whose replicas take too long with what is true; comes again while any wait."""
         self._expiry = None
         waits = self._node.waits
-        late = self._late(waits.timeout_seconds)
-        for segment in late:
-            here = self._store.durable_sequence >= segment.sequence
-            segment.fail(refusals.replicas_missing(waits.lacking(segment.sequence), segment.sequence, here))
+        before = self._now() - waits.timeout_seconds
+        late = self.holding.late(self._acknowledgeable(), before)
+        for sequence in late:
+            here = self._store.durable_sequence >= sequence
+            reply = refusals.replicas_missing(waits.lacking(sequence), sequence, here)
+            self.holding.fail_late(sequence, before, reply)
         if self.holding and not self.closing:
             self._expiry = self._loop.call_later(min(1.0, waits.timeout_seconds / 4), self._expire)
         if late:
             self.release()
-
-    def _late(self, timeout_seconds: float) -> list[HeldReplies]:
-        visible, now = self._acknowledgeable(), self._now()
-        return [
-            segment
-            for queue in self.holding
-            for segment in queue.held
-            if segment.for_replicas
-            and 0 < segment.sequence <= visible
-            and now - segment.since > timeout_seconds
-        ]
 
     def _notice_stall(self) -> None:
         """While the store cannot keep up, no socket is read. One that takes no writes, or that refuses them
@@ -231,3 +218,9 @@ class Committer:
             self.stalled = stalled
             log.info("server.stalled" if stalled else "server.resumed", reason=store.stalled or None)
             self.on_stall()
+
+
+def _tell(queues: list[kernels.ReplyQueue]) -> None:
+    """Tells the clients of these queues that they have more to send."""
+    for queue in cast("list[ReplyQueue]", queues):
+        queue.on_release()

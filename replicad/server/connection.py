@@ -122,12 +122,10 @@ class ClientConnection(asyncio.Protocol):
             client.ending = True
 
         # One write for all that is ready: each costs a system call.
-        ready = client.replies.ready
-        while ready:
-            output = ready[0] if len(ready) == 1 else b"".join(ready)
+        while client.replies.ready_bytes:
+            output = client.replies.take()
             self._server.stats.output_bytes += len(output)
             transport.write(output)
-            ready.clear()
             if client.large_bytes and not client.held:
                 client.large_bytes = 0
                 if client.stopped & CHOKED:
@@ -157,7 +155,7 @@ class ClientConnection(asyncio.Protocol):
                 transport.pause_reading()
 
     def _holds_enough(self) -> bool:
-        held = self._execution.held_input_bytes + self._execution.held_reply_bytes
+        held = self._execution.held_input_bytes + self.client.replies.held_bytes
         if held <= _HELD_BYTES_MAX_WHILE_WRITES_WAIT:
             return False
         return held > _HELD_BYTES_MAX or self._server.node.holds_writes()
@@ -181,7 +179,7 @@ class ClientConnection(asyncio.Protocol):
         """
         client, execution = self.client, self._execution
         waiting = client.queued_bytes + client.watched.size_bytes + client.annotation_bytes
-        waiting += execution.backlog_bytes + execution.held_reply_bytes
+        waiting += execution.backlog_bytes + client.replies.held_bytes
         return waiting + self._parser.buffered_bytes + self._transport.get_write_buffer_size()
 
     def overdue(self, now: float) -> str | None:

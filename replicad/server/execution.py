@@ -60,8 +60,7 @@ class Execution:
         self.backlog: deque[Request] = deque()
         self.backlog_bytes = 0  # at most
         self.held_input_bytes = 0
-        self.held_reply_bytes = 0
-        """Of what came, and of what was answered, since something is held; about."""
+        """Of what came since something is held; about."""
         self._client = client
         self._server = client.server
         self._pieces = pieces
@@ -176,8 +175,6 @@ class Execution:
                 executed -= len(left)
                 self._stop_with(left)
 
-        if client.held:
-            self.held_reply_bytes += replied_bytes + _ARGUMENT_BYTES * len(requests)
         server.stats.commands += executed
 
     def _stop_with(self, left: list[Request]) -> None:
@@ -261,7 +258,7 @@ class Execution:
 
     def released(self) -> None:
         """Nothing is held any more."""
-        self.held_input_bytes = self.held_reply_bytes = 0
+        self.held_input_bytes = 0
         if self._when_released is not None:
             begin, self._when_released = self._when_released, None
             begin()

@@ -13,8 +13,6 @@ from typing import Any, Literal, Protocol
 from replicad.errors import CorruptionError
 from replicad.replication.primary.waits import Waits
 
-Put = tuple[bytes, bytes]
-"""A batch that is one put of (key, value) in the default family."""
 Pair = tuple[bytes, bytes]
 Name = bytes | tuple[int, bytes]
 """A key among all families: the key itself in the default one, else (family, key)."""

@@ -150,7 +150,7 @@ class RespServer:
         excess = sum(sizes.values()) - limit
 
         # Writes that wait for the role go first: refusing them ends no connection, and none of them was done.
-        waiting = state.group.weigh() if state.node.holds_writes() else 0
+        waiting = state.group.size_bytes if state.node.holds_writes() else 0
         if waiting and excess + waiting > 0:
             self._committer.refuse_held_writes()
 

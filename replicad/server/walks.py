@@ -19,9 +19,10 @@ def walk(client: ClientState, work: Callable[[Walkable], Result], encode: Callab
     transaction = client.transaction
     if transaction is None:
         return OnSnapshot(work, encode)
-    changes = {**client.server.group.overlay, **transaction.overlay}
-    if client.server.group.overlay:
+    changes = client.server.group.changes()
+    if changes:
         transaction.saw_group = True
+    changes |= transaction.overlay
     return InPieces(_within_exec(client, lambda: work(_Changed(transaction.reader, changes)), encode))
 
 

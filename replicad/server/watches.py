@@ -41,12 +41,15 @@ class Watches:
             if not watching:
                 del self._watching[name]
 
+    def __bool__(self) -> bool:
+        """Whether anybody watches anything."""
+        return bool(self._watching)
+
     def wrote(self, names: Collection[Name]) -> None:
-        """These keys were written; called for every group, so it costs nothing while nobody watches."""
-        if self._watching:
-            for name in self._watching.keys() & names:
-                for watched in self._watching[name]:
-                    watched.is_broken = True
+        """These keys were written."""
+        for name in self._watching.keys() & names:
+            for watched in self._watching[name]:
+                watched.is_broken = True
 
 
 def watched_bytes(name: Name) -> int:

@@ -240,6 +240,10 @@ class Database(LogAccess):
         """
         return self._writer().submit_many(items)
 
+    def submit_group(self, group: kernels.WriteGroup) -> int:
+        """`submit_many` of a server's clients' batches; the last sequence number. The caller settles it."""
+        return self._writer().submit_group(group)
+
     def apply_frames(self, frames: bytes) -> Position:
         """Replicas: appends and applies whole frames of one epoch; the position after them.
 

@@ -235,10 +235,10 @@ def test_little_is_read_of_a_client_whose_writes_wait(start: StartServer) -> Non
     write = encode_request("SET", "k", b"v" * 5000)
     with server.connect() as leaving:
         leaving.send(write)
-        eventually(lambda: server.server.state.group.weigh() > 5000)
+        eventually(lambda: server.server.state.group.size_bytes > 5000)
         leaving.reset()
     eventually(lambda: not server.server.connections)
-    assert server.server.state.group.weigh() > 5000
+    assert server.server.state.group.size_bytes > 5000
     with server.connect() as client:
         client.socket.settimeout(0.2)
         with contextlib.suppress(TimeoutError):

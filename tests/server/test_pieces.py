@@ -14,7 +14,7 @@ from tests.server.conftest import StartServer
 from tests.server.harness import FakeNode, RawClient, RunningServer, encode_request
 from tests.support.waiting import eventually
 
-KEYS = 2000
+KEYS = 10_000
 
 
 class HurryingClock:
@@ -69,7 +69,7 @@ def test_others_are_served_while_keys_are_deleted(hurried: RunningServer) -> Non
         other.read(b":0\r\n")
 
 
-@pytest.mark.parametrize("write", [("SET", "key:1999", "new"), ("MSET", "key:1999", "new", "a", "b")])
+@pytest.mark.parametrize("write", [("SET", "key:9999", "new"), ("MSET", "key:9999", "new", "a", "b")])
 def test_a_write_comes_before_or_after_a_command_in_pieces(
     hurried: RunningServer, write: tuple[str, ...]
 ) -> None:
@@ -80,7 +80,7 @@ def test_a_write_comes_before_or_after_a_command_in_pieces(
         other.command(*write)
         client.read(b":%d\r\n" % (KEYS // 2))
         other.read(b"+OK\r\n")
-        other.command("GET", "key:1999")
+        other.command("GET", "key:9999")
         other.read(b"$3\r\nnew\r\n")
 
 

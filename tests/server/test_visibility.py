@@ -146,7 +146,7 @@ def test_writes_that_waited_when_the_store_failed_are_refused(start: StartServer
             assert client.read_line().startswith(b"-ERR storage failed")
             assert client.read_line().startswith(b"-ERR storage failed")
     assert server.store.appended_sequence == 0
-    assert not server.server.state.group._segments
+    assert not server.server.state.group.batches
 
 
 def test_nothing_is_read_while_the_store_stalls(start: StartServer) -> None:

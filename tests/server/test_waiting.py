@@ -105,8 +105,7 @@ def test_a_refused_write_stays_refused_while_others_wait_for_replicas(start: Sta
         eventually(lambda: server.store.appended_sequence == 1)
         server.store.refuse_with = DiskFullError("no room")
         raw.send(b"SET b 2\r\n")
-        committer = server.server.state.committer
-        eventually(lambda: any(s.sequence == 0 for queue in committer.holding for s in queue.held))
+        eventually(lambda: server.server.state.group.refusals == 1)
         server.store.release_sync()
         assert raw.read_line().startswith(b"-NOREPLICAS ")
         assert raw.read_line().startswith(b"-ERR no room on disk, nothing was written")

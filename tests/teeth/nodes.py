@@ -108,9 +108,8 @@ NODES = (
         trap=9,
         name="a write is answered before its replicas have it",
         file="replicad/server/committer.py",
-        old="            if first.sequence <= (released if first.for_replicas else visible):\n"
-        "                queue.release(visible, released)\n",
-        new="            if first.sequence <= visible:\n                queue.release(visible, visible)\n",
+        old="        _tell(self.holding.release(visible, released))\n",
+        new="        _tell(self.holding.release(visible, visible))\n",
         caught_by=("tests/server/test_waiting.py::test_writes_wait_for_the_replicas_that_the_rule_asks_for",),
     ),
     Mutation(
@@ -248,8 +247,8 @@ NODES = (
         trap=9,
         name="a write is said to stay while the role is in doubt",
         file="replicad/server/committer.py",
-        old="        visible, now = self._acknowledgeable(), self._now()\n",
-        new="        visible, now = self._store.latest_sequence, self._now()\n",
+        old="        late = self.holding.late(self._acknowledgeable(), before)\n",
+        new="        late = self.holding.late(self._store.latest_sequence, before)\n",
         caught_by=("tests/server/test_order.py::test_nothing_is_said_to_stay_while_the_role_is_in_doubt",),
     ),
     Mutation(

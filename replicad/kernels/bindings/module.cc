@@ -68,6 +68,7 @@ NB_MODULE(_kernels, m) {
       "For a child that was forked: the calls that were under way in other threads are none of its own.");
   replicad::bind_memtable(m);
   replicad::bind_log(m);
+  replicad::bind_replies(m);
   replicad::bind_append(m);
   replicad::bind_table(m);
   replicad::bind_read(m);

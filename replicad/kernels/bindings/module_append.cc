@@ -15,6 +15,7 @@
 #include "bindings/module_bytes.h"
 #include "bindings/module_inflight.h"
 #include "log/frame_writer.h"
+#include "resp/write_group.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -178,6 +179,23 @@ class Appender {
     return nb::make_tuple(first, last, due);
   }
 
+  // As Write, of a group of clients, which is empty afterwards but for its queues: the caller settles them.
+  nb::object AppendGroup(WriteGroup& group, uint64_t durable) {
+    uint64_t last;
+    bool due;
+    const InFlight in_flight;
+    {
+      const WriteLock::Held held(lock_);
+      const nb::object file = File();
+      if (file.is_none() || group.UnknownFamily(memtables_)) return nb::none();
+      const std::optional<uint64_t> now_us = NowUs();
+      if (!now_us) return nb::none();
+      last = frames_.AddFrames(group.frames(), *now_us, durable);
+      due = Append(file, last);
+    }
+    return nb::make_tuple(last, due);
+  }
+
   // (whether an append left something undone, what it raised or None, whether the memtables lack it), forgotten by
   // this.
   nb::tuple TakeFailure() {
@@ -303,6 +321,11 @@ void bind_append(nb::module_& m) {
            "a "
            "frame of its own, with one write. With `at` only when that is the last sequence number. `check` is called "
            "before anything is done, under the lock; what it raises comes out.")
+      .def("append_group", &Appender::AppendGroup, "group"_a, "durable_sequence"_a,
+           nb::sig("def append_group(self, group: WriteGroup, durable_sequence: int) -> tuple[int, bool] | None"),
+           "(last sequence number, whether full) of a group of clients' batches, with one write. The group is settled "
+           "by "
+           "the caller, who knows what its clients are told.")
       .def(
           "take_failure", &Appender::TakeFailure,
           nb::sig("def take_failure(self) -> tuple[bool, BaseException | None, bool]"),

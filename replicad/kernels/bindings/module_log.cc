@@ -9,6 +9,7 @@
 #include "log/apply.h"
 #include "log/frame_scan.h"
 #include "log/frame_writer.h"
+#include "resp/write_group.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -122,6 +123,13 @@ void BindFrameWriter(nb::module_& m) {
           "key"_a, "family"_a, "now_us"_a, "durable_sequence"_a)
       .def("add_batch", &FrameWriter::AddBatch, "batch"_a, "now_us"_a, "durable_sequence"_a,
            "One frame of a batch that is not empty; returns its last sequence number.")
+      .def(
+          "add_group",
+          [](FrameWriter& writer, WriteGroup& group, uint64_t now_us, uint64_t durable_sequence) {
+            return writer.AddFrames(group.frames(), now_us, durable_sequence);
+          },
+          "group"_a, "now_us"_a, "durable_sequence"_a,
+          "The frames of a group of clients' batches; returns the last sequence number. Nothing may be pending.")
       .def_prop_ro("pending_bytes", [](const FrameWriter& writer) { return writer.view().size(); })
       .def(
           "pending", [](const FrameWriter& writer) { return ToBytes(writer.view()); },

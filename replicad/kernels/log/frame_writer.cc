@@ -38,11 +38,29 @@ uint64_t FrameWriter::AddBatch(const Batch& batch, uint64_t now_us, uint64_t dur
   return EndFrame(frame, body.size(), batch.counts().operations, now_us, durable);
 }
 
-char* FrameWriter::BeginFrame(size_t body_bytes, uint32_t operation_count) {
-  if (kSequenceMax - last_.sequence < std::max<uint64_t>(1, operation_count)) [[unlikely]] {
-    throw LimitError("the sequence numbers are used up");
+uint64_t FrameWriter::AddFrames(Buffer& frames, uint64_t now_us, uint64_t durable) {
+  RequireNonePending();
+  uint64_t numbers = 0;
+  for (FrameReader reader(frames.view(), 0); reader.Next();) numbers += reader.header().Span();
+  RequireNumbers(numbers);
+  std::swap(pending_, frames);
+  char* at = pending_.data();
+  for (const char* end = at + pending_.size(); at < end;) {
+    const size_t body_bytes = LoadU32(at + frame_offset::kBodyLength);
+    EndFrame(at, body_bytes, LoadU32(at + frame_offset::kOperationCount), now_us, durable);
+    at += kFrameHeaderBytes + body_bytes;
   }
+  return last_.sequence;
+}
+
+char* FrameWriter::BeginFrame(size_t body_bytes, uint32_t operation_count) {
+  RequireNumbers(std::max<uint64_t>(1, operation_count));
   return pending_.Extend(kFrameHeaderBytes + body_bytes);
+}
+
+void FrameWriter::RequireNumbers(uint64_t count) const {
+  if (kSequenceMax - last_.sequence < count) [[unlikely]]
+    throw LimitError("the sequence numbers are used up");
 }
 
 uint64_t FrameWriter::EndFrame(char* frame, size_t body_bytes, uint32_t operation_count, uint64_t now_us,

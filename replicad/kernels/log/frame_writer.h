@@ -21,6 +21,9 @@ class FrameWriter {
   uint64_t AddDelete(uint32_t family, std::string_view key, uint64_t now_us, uint64_t durable);
   // The batch holds at least one operation or annotation; LimitError otherwise.
   uint64_t AddBatch(const Batch& batch, uint64_t now_us, uint64_t durable);
+  // Takes whole frames, whose headers say no more than how long the body is and how many operations are in it, and
+  // leaves an empty buffer. Requires that nothing is pending.
+  uint64_t AddFrames(Buffer& frames, uint64_t now_us, uint64_t durable);
 
   std::string_view view() const { return pending_.view(); }
   const LogPosition& position() const { return last_; }    // pending frames included
@@ -38,6 +41,7 @@ class FrameWriter {
   char* BeginFrame(size_t body_bytes, uint32_t operation_count);
   uint64_t EndFrame(char* frame, size_t body_bytes, uint32_t operation_count, uint64_t now_us, uint64_t durable);
   void RequireNonePending() const;
+  void RequireNumbers(uint64_t count) const;
 
   uint32_t log_seed_;
   uint32_t epoch_;

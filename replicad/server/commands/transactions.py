@@ -85,7 +85,7 @@ def _is_broken(client: ClientState, reader: Reader) -> bool:
     """What was written here breaks a watch by itself; what a replica applied shows by its number only, and so
     does a family that was dropped."""
     watched = client.watched
-    if watched.is_broken or not client.server.group.overlay.keys().isdisjoint(watched.versions):
+    if watched.is_broken or not client.server.group.changes().keys().isdisjoint(watched.versions):
         return True
     return any(_version(reader, name) != version for name, version in watched.versions.items())
 

@@ -136,6 +136,16 @@ class WritePath:
         self._written(last, full, wait=False)
         return last
 
+    def submit_group(self, group: kernels.WriteGroup) -> int:
+        """The same of the batches of a server's clients."""
+        self.gate.admit(wait=False)
+        last, full = self._retried(
+            lambda: self._check_known(group.unknown_family(self._memtables)),
+            lambda: self._appender.append_group(group, self._progress.durable),
+        )
+        self._written(last, full, wait=False)
+        return last
+
     def _append(self, batch: kernels.Batch, conditions: tuple[Condition, ...]) -> tuple[int, int, bool]:
         """(first, last sequence number, whether there is something to make room for)."""
         if not batch.size:
@@ -222,11 +232,13 @@ class WritePath:
     def _check_batches(self, batches: Iterable[kernels.Batch]) -> None:
         """Refuses a batch of a family that is not there, and one that changes the database itself."""
         for batch in batches:
-            unknown = self._memtables.unknown_family(batch)
-            if unknown is not None:
-                raise no_such_family(self.core.version, unknown)
+            self._check_known(self._memtables.unknown_family(batch))
             if batch.has_control:
                 raise InvalidArgument(
                     "column families, epochs and marks are made by create_family, drop_family, promote and "
                     "submit_mark only: leave these operations out of the batch"
                 )
+
+    def _check_known(self, unknown: int | None) -> None:
+        if unknown is not None:
+            raise no_such_family(self.core.version, unknown)

@@ -1,7 +1,7 @@
 """A database in memory that keeps the rules of visibility, for tests of what stands on the store.
 
-Newest and visible state are two plain dicts. A thread makes what was appended durable (and, under "sync",
-visible) soon after, unless `hold_sync` says that the disk is slow.
+It is one memtable of the kernel, which is read at a sequence number. A thread makes what was appended durable
+(and, under "sync", visible) soon after, unless `hold_sync` says that the disk is slow.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from replicad.options import Options
 from replicad.server.parts import part_of
 from replicad.types import Epoch, FamilyId, HistoryHash, Operation, OperationKind, Position
 from replicad.types import Sequence as SequenceNumber
-
-Pairs = dict[bytes, bytes]
 
 
 class FakeBatch:
@@ -57,14 +55,20 @@ class FakeCheckpoint:
 
 
 class FakeReader:
-    def __init__(self, pairs: Callable[[], Pairs], sequence: int = 0) -> None:
-        self._pairs = pairs
-        self.sequence = sequence
+    """The pairs at the sequence number that `at` says."""
+
+    def __init__(self, view: kernels.ReadView, at: Callable[[], int]) -> None:
+        self._view = view
+        self._at = at
         self.closed = False
+
+    @property
+    def sequence(self) -> int:
+        return self._at()
 
     def get(self, key: bytes, *, family: int = 0) -> bytes | None:
         assert family == 0
-        return self._pairs().get(key)
+        return self._view.get(key, self._at())
 
     def contains(self, key: bytes, *, family: int = 0) -> bool:
         return self.get(key, family=family) is not None
@@ -72,8 +76,8 @@ class FakeReader:
     def part(self, key: bytes, first: int, last: int, *, family: int = 0) -> tuple[int, bytes]:
         return part_of(self.get(key, family=family) or b"", first, last)
 
-    def multi_get(self, keys: list[bytes]) -> list[bytes | None]:
-        return [self.get(key) for key in keys]
+    def multi_get(self, keys: list[bytes], *, family: int = 0) -> list[bytes | None]:
+        return [self.get(key, family=family) for key in keys]
 
     def scan(
         self,
@@ -83,8 +87,8 @@ class FakeReader:
         prefix: bytes | None = None,
         family: int = 0,
     ) -> Iterator[tuple[bytes, bytes]]:
-        for key, value in sorted(self._pairs().items()):
-            if key >= (start or b"") and (end is None or key < end) and key.startswith(prefix or b""):
+        for key, value in self._view.scan(start, end, self._at()).page(1 << 62, 1 << 62):
+            if key.startswith(prefix or b""):
                 yield key, value
 
     def close(self) -> None:
@@ -105,16 +109,19 @@ class FakeDatabase:
         self.oldest_log_sequence = 1
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
-        self._newest: Pairs = {}
-        self._visible: Pairs = {}
+        self._memtables = kernels.MemtableSet()
+        self._memtable = kernels.Memtable()
+        self._memtables.set(0, self._memtable)
+        self._view = kernels.ReadView([self._memtable], [], [])
+        self._frames = kernels.FrameWriter(self.database_id, 1, 0, 0)
         self._log: list[FakeUpdate] = []
-        self._durable_updates = 0
         self._appended = Position(Epoch(1), SequenceNumber(0), HistoryHash(0))
         self._durable = self._appended
         self._sync_held = False
         self._sync_wanted = threading.Event()
         self._closed = False
-        self.newest = FakeReader(lambda: self._newest)
+        self.newest = FakeReader(self._view, lambda: self._appended.sequence)
+        self._seen = FakeReader(self._view, lambda: self.latest_sequence)
         self._thread = threading.Thread(target=self._sync_forever, daemon=True)
         self._thread.start()
 
@@ -123,22 +130,20 @@ class FakeDatabase:
     families = {"default": 0}  # noqa: RUF012
 
     def get(self, key: bytes, *, family: int = 0) -> bytes | None:
-        assert family == 0
-        return self._seen().get(key)
+        return self._seen.get(key, family=family)
 
     def contains(self, key: bytes, *, family: int = 0) -> bool:
-        return self.get(key, family=family) is not None
+        return self._seen.contains(key, family=family)
 
     def part(self, key: bytes, first: int, last: int, *, family: int = 0) -> tuple[int, bytes]:
-        return part_of(self.get(key, family=family) or b"", first, last)
+        return self._seen.part(key, first, last, family=family)
 
     def multi_get(self, keys: list[bytes], *, family: int = 0) -> list[bytes | None]:
-        return [self.get(key) for key in keys]
+        return self._seen.multi_get(keys, family=family)
 
     def snapshot(self) -> FakeReader:
-        with self._lock:
-            pairs = dict(self._seen())
-            snapshot = FakeReader(lambda: pairs, self.latest_sequence)
+        sequence = self.latest_sequence
+        snapshot = FakeReader(self._view, lambda: sequence)
         self.snapshots.append(snapshot)
         return snapshot
 
@@ -184,33 +189,41 @@ class FakeDatabase:
     # Writing.
 
     def submit_many(self, items: Sequence[kernels.Batch | tuple[bytes, bytes]]) -> int:
+        def add() -> None:
+            for item in items:
+                batch = _batch_of_one(item) if isinstance(item, tuple) else item
+                self._frames.add_batch(batch, 0, self._durable.sequence)
+
+        return self._append(add, len(items))
+
+    def submit_group(self, group: kernels.WriteGroup) -> int:
+        count = group.batches
+        return self._append(lambda: self._frames.add_group(group, 0, self._durable.sequence), count)
+
+    def _append(self, add: Callable[[], object], count: int) -> int:
+        """The time of an update is 1000 times its number, for tests that look one up."""
         if self.refuse_with is not None:
             raise self.refuse_with
         with self._lock:
-            for item in items:
-                self._append(_batch_of_one(item) if isinstance(item, tuple) else item)
-        self.groups.append(len(items))
+            add()
+            frames = self._frames.pending()
+            for epoch, first, operations, _, chained, begin, end in kernels.list_frames(frames):
+                last = SequenceNumber(first + max(1, operations) - 1)
+                position = Position(Epoch(epoch), last, HistoryHash(chained))
+                batch = FakeBatch(
+                    [
+                        Operation(OperationKind(kind), FamilyId(family), key, value)
+                        for kind, family, key, value in kernels.decode_batch(frames[begin:end])
+                    ]
+                )
+                self._log.append(FakeUpdate(position, first, last * 1000, batch))
+            self._frames.commit(self._memtables)
+            self._appended = self._log[-1].position
+        self.groups.append(count)
         if self.options.durability == "async":
             self._tell()
         self._sync_wanted.set()
         return self.appended_sequence
-
-    def _append(self, batch: kernels.Batch) -> None:
-        operations = [
-            Operation(OperationKind(kind), FamilyId(family), key, value)
-            for kind, family, key, value in kernels.decode_batch(batch.data)
-        ]
-        for kind, _, key, value in operations:
-            if kind is OperationKind.PUT:
-                assert value is not None
-                self._newest[key] = value
-            elif kind is OperationKind.DELETE:
-                self._newest.pop(key, None)
-        before = self._appended
-        last = SequenceNumber(before.sequence + max(1, batch.count))
-        chained = HistoryHash(kernels.xxh64(batch.data, before.history_hash))
-        self._appended = Position(before.epoch, last, chained)
-        self._log.append(FakeUpdate(self._appended, before.sequence + 1, last * 1000, FakeBatch(operations)))
 
     # What tests do to it.
 
@@ -256,16 +269,13 @@ class FakeDatabase:
         return FakeCheckpoint(self._durable)
 
     def stats(self) -> dict[str, Any]:
-        size = sum([len(key) + len(value) for key, value in self._newest.items()])
-        return {"memory": {"active_memtable_bytes": size, "block_cache_capacity_bytes": 0}}
+        memory = {"active_memtable_bytes": self._memtable.data_bytes, "block_cache_capacity_bytes": 0}
+        return {"memory": memory}
 
     def close(self) -> None:
         self._closed = True
         self._sync_wanted.set()
         self._thread.join()
-
-    def _seen(self) -> Pairs:
-        return self._visible if self.options.durability == "sync" else self._newest
 
     def _sync_forever(self) -> None:
         while not self._closed:
@@ -274,14 +284,6 @@ class FakeDatabase:
             if self._sync_held:
                 continue
             with self._lock:
-                for update in self._log[self._durable_updates :]:
-                    for kind, _, key, value in update.batch.operations:
-                        if kind is OperationKind.PUT:
-                            assert value is not None
-                            self._visible[key] = value
-                        elif kind is OperationKind.DELETE:
-                            self._visible.pop(key, None)
-                self._durable_updates = len(self._log)
                 self._durable = self._appended
             self._tell()
 
