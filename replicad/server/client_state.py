@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from replicad import kernels
 from replicad.env.events import get_logger
 from replicad.errors import CorruptionError, InvalidArgument, NotFoundError, ReplicadError
 from replicad.server import refusals
 from replicad.server.interfaces import Name, Reader
 from replicad.server.parts import part_of
 from replicad.server.refusals import Refused
-from replicad.server.replies import NIL_BULK, error
+from replicad.server.replies import NIL_BULK, error, nil
 from replicad.server.reply_queue import ReplyQueue
 from replicad.server.requests import Request
 from replicad.server.server_state import ServerState
@@ -52,15 +53,15 @@ class ClientState:
         self.name = b""
         self.library = b""
         self.library_version = b""
-        self.protocol = 2
         self.nil = NIL_BULK
         self.connected_at = self.last_input_at = server.now()
         self.command_name = "NULL"
-        """Of the last command, or of the one under way."""
+        """Of the last command that Python executed, or of the one under way."""
 
         # What it sees and writes.
         self.get = server.store.get
         self.replies = ReplyQueue(server.committer.holding)
+        self.port = kernels.ClientPort(server.engine, self.replies, server.request_limits)
         self.family = 0
         self.transaction: Transaction | None = None
         self.direct = True
@@ -243,7 +244,7 @@ class ClientState:
 
     def select(self, family: int) -> None:
         """The column family that keys are of from now on."""
-        self.family = family
+        self.family = self.port.family = family
         self._settle_direct()
 
     def check_family(self) -> None:
@@ -313,6 +314,20 @@ class ClientState:
         self.ending = True
 
     @property
+    def may_be_direct(self) -> bool:
+        """Whether its next simple commands are any client's: nothing queues or annotates them."""
+        return self.queued is None and not self.annotations
+
+    def speak(self, protocol: int) -> None:
+        """The version of the protocol from now on: 2 or 3."""
+        self.port.is_resp3 = protocol == 3
+        self.nil = nil(protocol)
+
+    @property
+    def protocol(self) -> int:
+        return 3 if self.port.is_resp3 else 2
+
+    @property
     def is_busy(self) -> bool:
         """Whether a command is under way in a thread, or waits for something."""
         return bool(self.stopped & BUSY)
@@ -332,7 +347,7 @@ class ClientState:
             "flags": "x" if self.queued is not None else "N",
             "db": self.family,
             "multi": -1 if self.queued is None else len(self.queued),
-            "cmd": self.command_name,
+            "cmd": self.port.command_name or self.command_name,
             "resp": self.protocol,
             "lib-name": self.library.decode(),
             "lib-ver": self.library_version.decode(),

@@ -1,10 +1,14 @@
-"""One socket: bytes in, to the parser and on to the client's execution; replies that are ready, out.
+"""One socket: bytes in, to the kernel's port and on to the client's execution; replies that are ready, out.
 
-    transport -> RequestParser -> Execution -> ReplyQueue.ready -> transport
+    transport -> kernels.ClientPort -> ReplyQueue -> transport
+                     └> Execution ─────┘
 
-Replies that are ready are written once for each chunk read. What a client may take of memory is bounded here:
-no more is read while it does not take its output, while what came would only wait, and while the store cannot
-keep up. While a command is under way a little is read, so that the client's end is noticed.
+The port executes simple commands by itself. From the first other one on it hands all over, until `Execution`
+has nothing left of the client. Replies that are ready are written once for each chunk read.
+
+What a client may take of memory is bounded here: no more is read while it does not take its output, while
+what came would only wait, and while the store cannot keep up. While a command is under way a little is read,
+so that the client's end is noticed.
 """
 
 from __future__ import annotations
@@ -13,16 +17,19 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+from replicad import kernels
 from replicad.server import replies
 from replicad.server.client_state import BUSY, CHOKED, UNREAD, ClientState
 from replicad.server.execution import Execution
 from replicad.server.pieces import Pieces
-from replicad.server.requests import RequestParser
+from replicad.server.requests import with_words
 from replicad.server.server_state import ServerState
 
 _HELD_BYTES_MAX = 4 << 20
 _HELD_BYTES_MAX_WHILE_WRITES_WAIT = 64 << 10
 _BACKLOG_BYTES_MAX = 64 << 10
+_TURN_BYTES = 64 << 10
+"""Of input: after this much the loop goes to the others, also where libuv would read on in the same round."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -44,7 +51,10 @@ class ClientConnection(asyncio.Protocol):
         self._admit = admit
         self._forget = forget
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self._parser = RequestParser(server.options)
+        self._port = client.port
+        self._pieces = pieces
+        self._error: str | None = None
+        """What is wrong with the client's bytes: it is out of step for good, and nothing more is read."""
         self._execution = Execution(client, pieces, settle=self.settle, is_closing=self._is_closing)
         client.replies.on_release = self._replies_released
         self._is_reading = True
@@ -75,17 +85,40 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         client, server = self.client, self._server
-        if client.ending or self._parser.error is not None:
+        if client.ending or self._error is not None:
             return
         client.last_input_at = server.now()
         server.stats.input_bytes += len(data)
-        requests = self._parser.feed(data)
+        if client.held:
+            self._execution.held_input_bytes += len(data)
+        self._feed(data)
 
         # Memory is looked at by what came in: a clock would be too late for a client that sends quickly.
         if server.stats.input_bytes > server.relieve_at:
             server.relieve()
-        self._execution.take(requests, len(data))
         self.settle()
+
+    def _feed(self, data: bytes) -> None:
+        """Executes what these bytes complete, or what the turn before left."""
+        port, execution = self._port, self._execution
+        found = port.feed(data, self._taken())
+        if found is not None:
+            requests, self._error = with_words(found)
+            execution.take(requests, len(data))
+        self._error = self._error or port.error
+
+        # A client that fills every chunk would otherwise be read again before the others have their turn.
+        if port.more or len(data) >= _TURN_BYTES:
+            execution.yield_turn()
+
+    def _taken(self) -> int:
+        """Which commands the kernel may execute by itself now."""
+        node = self._server.node
+        if self._pieces.under_way:
+            return kernels.TAKES_NOTHING
+        if node.is_writable:
+            return kernels.TAKES_ALL
+        return kernels.TAKES_READS if node.reads_refused is None else kernels.TAKES_NOTHING
 
     def eof_received(self) -> bool:
         """A client that closed its side still gets the replies to what it sent."""
@@ -112,13 +145,18 @@ class ClientConnection(asyncio.Protocol):
 
     def settle(self) -> None:
         """Writes what is ready, closes when everything is said, and reads on or not."""
-        client, execution, transport = self.client, self._execution, self._transport
+        client, execution, transport, port = self.client, self._execution, self._transport, self._port
         if execution.is_executing or transport.is_closing():
             return
 
+        # What the last turn left is executed before more is read.
+        port.direct = client.may_be_direct and not (execution.backlog or client.stopped)
+        if port.more and port.direct and not self._holds_enough():
+            self._feed(b"")
+
         # The error of the protocol is the last word, so it comes after the replies to all requests before it.
-        if self._parser.error is not None and not (client.ending or execution.backlog or client.stopped):
-            client.replies.append(replies.error(f"ERR Protocol error: {self._parser.error}"))
+        if self._error is not None and not (client.ending or execution.backlog or client.stopped):
+            client.replies.append(replies.error(f"ERR Protocol error: {self._error}"))
             client.ending = True
 
         # One write for all that is ready: each costs a system call.
@@ -133,7 +171,7 @@ class ClientConnection(asyncio.Protocol):
                     execution.yield_turn()
 
         # A client that ended gets what it asked for before its connection closes.
-        if client.ending and not (client.held or execution.backlog or client.is_busy):
+        if client.ending and not (client.held or execution.backlog or port.more or client.is_busy):
             transport.close()
             return
 
@@ -142,9 +180,10 @@ class ClientConnection(asyncio.Protocol):
         reading = not (
             client.ending
             or client.stopped & ~BUSY
+            or port.more
             or execution.backlog_bytes > _BACKLOG_BYTES_MAX
             or self._server.committer.stalled
-            or (client.held and self._holds_enough())
+            or self._holds_enough()
         )
         if reading is not self._is_reading:
             self._is_reading = reading
@@ -155,6 +194,8 @@ class ClientConnection(asyncio.Protocol):
                 transport.pause_reading()
 
     def _holds_enough(self) -> bool:
+        if not self.client.held:
+            return False
         held = self._execution.held_input_bytes + self.client.replies.held_bytes
         if held <= _HELD_BYTES_MAX_WHILE_WRITES_WAIT:
             return False
@@ -180,7 +221,7 @@ class ClientConnection(asyncio.Protocol):
         client, execution = self.client, self._execution
         waiting = client.queued_bytes + client.watched.size_bytes + client.annotation_bytes
         waiting += execution.backlog_bytes + client.replies.held_bytes
-        return waiting + self._parser.buffered_bytes + self._transport.get_write_buffer_size()
+        return waiting + self._port.buffered_bytes + self._transport.get_write_buffer_size()
 
     def overdue(self, now: float) -> str | None:
         """Why this client should be closed by now, if it should."""
@@ -194,7 +235,7 @@ class ClientConnection(asyncio.Protocol):
                 return "does not read its replies"
         elif (
             self._is_reading
-            and self._parser.unfinished
+            and self._port.unfinished
             and now - max(self.client.last_input_at, self._reads_since) > options.input_seconds_max
         ):
             return "does not finish its request"

@@ -37,8 +37,6 @@ from replicad.server.requests import Request
 TURN_COMMANDS = 2048
 TURN_SECONDS = 0.01
 """Whatever the commands do: read large values, look up many keys, write long replies."""
-_TURN_BYTES = 64 << 10
-"""Of input: after this much the loop goes to the others, also where libuv would read on in the same round."""
 _ERROR = ord("-")
 _ARGUMENT_BYTES = 64  # what Python adds to each
 _NOT_FOR_BROWSERS = frozenset([b"POST", b"HOST:"])
@@ -72,8 +70,6 @@ class Execution:
     def take(self, requests: list[Request], size: int) -> None:
         """Executes what came in `size` bytes, or keeps it. The caller settles afterwards."""
         client, backlog = self._client, self.backlog
-        if client.held:
-            self.held_input_bytes += size
 
         # What came before is executed before: a request never overtakes those in the backlog.
         if backlog or client.stopped:
@@ -84,9 +80,6 @@ class Execution:
             backlog.extend(requests)
             self._pump()
 
-        # A client that fills every chunk would otherwise be read again before the others have their turn.
-        if size >= _TURN_BYTES:
-            self.yield_turn()
         if backlog:
             self.backlog_bytes += size + _ARGUMENT_BYTES * sum(map(len, requests))
 
@@ -175,7 +168,7 @@ class Execution:
                 executed -= len(left)
                 self._stop_with(left)
 
-        server.stats.commands += executed
+        server.stats.counts.commands += executed
 
     def _stop_with(self, left: list[Request]) -> None:
         """The command that was executed last stops the turn; these are left of it."""

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from replicad.options import BATCH_BYTES_MAX, GIB, KIB, MIB, VALUE_BYTES_MAX, check_numbers
 
+KEYS_AT_ONCE = 1000
+"""More are looked up in a thread, so that others are served meanwhile."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServerOptions:

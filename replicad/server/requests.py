@@ -9,7 +9,6 @@ The kernel finds requests and lines, whatever pieces the bytes come in; the word
 from __future__ import annotations
 
 import re
-from typing import cast
 
 from replicad import kernels
 from replicad.server.options import ServerOptions
@@ -29,12 +28,7 @@ class RequestParser:
 
     def __init__(self, options: ServerOptions) -> None:
         self.error: MalformedRequest | None = None
-        self._parser = kernels.RequestParser(
-            arguments_max=options.arguments_max,
-            bulk_bytes_max=options.bulk_bytes_max,
-            request_bytes_max=options.request_bytes_max,
-            inline_bytes_max=options.inline_bytes_max,
-        )
+        self._parser = kernels.RequestParser(limits_of(options))
 
     @property
     def unfinished(self) -> bool:
@@ -49,25 +43,32 @@ class RequestParser:
         """The requests that `data` completes; those before an error are returned, then `error` is set."""
         if self.error is not None:
             return []
-        found = self._parser.feed(data)
-        if self._parser.lines:
-            return self._with_words(found)
-        if self._parser.error is not None:
-            self.error = MalformedRequest(self._parser.error)
-        return cast("list[Request]", found)
-
-    def _with_words(self, found: list[Request | bytes]) -> list[Request]:
-        requests: list[Request] = []
-        for item in found:
-            words = split_words(item) if isinstance(item, bytes) else item
-            if words is None:
-                self.error = MalformedRequest("unbalanced quotes in request")
-                return requests
-            if words:
-                requests.append(words)
-        if self._parser.error is not None:
-            self.error = MalformedRequest(self._parser.error)
+        requests, error = with_words(self._parser.feed(data))
+        error = error or self._parser.error
+        if error is not None:
+            self.error = MalformedRequest(error)
         return requests
+
+
+def limits_of(options: ServerOptions) -> kernels.RequestLimits:
+    return kernels.RequestLimits(
+        arguments_max=options.arguments_max,
+        bulk_bytes_max=options.bulk_bytes_max,
+        request_bytes_max=options.request_bytes_max,
+        inline_bytes_max=options.inline_bytes_max,
+    )
+
+
+def with_words(found: list[Request | bytes]) -> tuple[list[Request], str | None]:
+    """What the kernel found, with the words of inline commands; and what is wrong with the one after them."""
+    requests: list[Request] = []
+    for item in found:
+        words = split_words(item) if isinstance(item, bytes) else item
+        if words is None:
+            return requests, "unbalanced quotes in request"
+        if words:
+            requests.append(words)
+    return requests, None
 
 
 _WORD_PART = re.compile(

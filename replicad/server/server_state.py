@@ -20,7 +20,9 @@ from replicad.server.conditions import Conditions
 from replicad.server.cursors import Cursors
 from replicad.server.interfaces import Node
 from replicad.server.key_count import KeyCount
-from replicad.server.options import ServerOptions
+from replicad.server.options import KEYS_AT_ONCE, ServerOptions
+from replicad.server.requests import limits_of
+from replicad.server.simple_commands import add_simple_commands
 from replicad.server.stats import ServerStats
 from replicad.server.watches import Watches
 from replicad.server.workers import Workers
@@ -81,6 +83,17 @@ class ServerState:
             store, node, watches=self.watches, conditions=self.conditions, stats=self.stats, now=self.now
         )
         self.group = self.committer.group
+        self.engine = kernels.Engine(
+            store.reads(),
+            self.group,
+            self.stats.counts,
+            lambda: self.now(),
+            reply_bytes_max=options.reply_bytes_max,
+            string_bytes_max=options.bulk_bytes_max,
+            keys_max=KEYS_AT_ONCE,
+        )
+        add_simple_commands(self.engine)
+        self.request_limits = limits_of(options)
         self.workers = Workers(self.loop, options.threads_max)
         self.cursors = Cursors()
         self.building = asyncio.Lock()

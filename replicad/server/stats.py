@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+
+from replicad import kernels
 
 
 @dataclass(slots=True)
 class ServerStats:
     connections: int = 0
     rejected: int = 0
-    commands: int = 0
     input_bytes: int = 0
     output_bytes: int = 0
     error_replies: int = 0
-    hits: int = 0
-    misses: int = 0
     commits: int = 0
     groups: int = 0
     closed_for_limits: int = 0
@@ -24,14 +23,20 @@ class ServerStats:
     sampled_commands: int = 0
     sampled_rate: int = 0
 
+    counts: kernels.CommandCounts = field(default_factory=kernels.CommandCounts)
+    """Of commands, hits and misses: the kernel counts those that it executes, Python adds its own."""
+
     def reset(self) -> None:
-        for field in fields(self):
-            setattr(self, field.name, 0)
+        for each in fields(self):
+            if each.name != "counts":
+                setattr(self, each.name, 0)
+        self.counts.commands = self.counts.hits = self.counts.misses = 0
 
     def commands_per_second(self, now: float) -> int:
         """Since the last look that is at least a second ago."""
         passed = now - self.sampled_at
+        commands = self.counts.commands
         if passed >= 1.0:
-            self.sampled_rate = max(0, round((self.commands - self.sampled_commands) / passed))
-            self.sampled_at, self.sampled_commands = now, self.commands
+            self.sampled_rate = max(0, round((commands - self.sampled_commands) / passed))
+            self.sampled_at, self.sampled_commands = now, commands
         return self.sampled_rate

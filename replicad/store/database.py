@@ -28,7 +28,7 @@ from replicad.store.open.opening import open_for_writing
 from replicad.store.open.presence import what_is_gone
 from replicad.store.open.read_only import open_beside_writer
 from replicad.store.open.starting import start_writing
-from replicad.store.reading import Newest, Pair, Snapshot, families_at, scan, view_of
+from replicad.store.reading import Newest, Pair, Snapshot, families_at, scan, view_if_there, view_of
 from replicad.store.roles import demote, promote
 from replicad.store.write.commit import Commit
 from replicad.store.write.conditions import Condition
@@ -314,6 +314,10 @@ class Database(LogAccess):
         if self._core.family_options is not options:
             self._apart(writes.core.write_options)
         return sequence
+
+    def reads(self) -> kernels.ReadSource:
+        """For a kernel that reads by itself, on the thread of its caller."""
+        return kernels.ReadSource(self._core, self._progress, partial(view_if_there, self._core))
 
     def submit_create_family(self, name: str) -> tuple[FamilyId, int]:
         """`create_family` that waits for nothing: (id, number to compare with `latest_sequence`)."""

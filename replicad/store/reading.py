@@ -46,6 +46,14 @@ def view_at(core: Core, family: int, sequence: int) -> kernels.ReadView:
     return known.view
 
 
+def view_if_there(core: Core, family: int, sequence: int) -> kernels.ReadView | None:
+    """`view_at`, or None when there was no such family."""
+    try:
+        return view_at(core, family, sequence)
+    except NotFoundError:
+        return None
+
+
 def no_such_family(version: Version, family: int) -> NotFoundError:
     known = version.families.get(FamilyId(family))
     was_there = 0 < family < version.next_family and (known is None or known.dropped is not None)

@@ -135,10 +135,10 @@ def test_verify_waits_until_nodes_stand_at_one_sequence_number(
     for number in range(1, 5):
         write(ahead, number)
     write(behind, 1)
-    asked = behind.server.state.stats.commands
+    asked = behind.server.state.stats.counts.commands
 
     def catch_up() -> None:
-        eventually(lambda: behind.server.state.stats.commands > asked)
+        eventually(lambda: behind.server.state.stats.counts.commands > asked)
         for number in range(2, 5):
             write(behind, number)
 

@@ -78,7 +78,7 @@ def test_a_throttle_is_changed_while_a_bootstrap_runs(cluster: Cluster) -> None:
 
 def test_connections_join_while_they_help(cluster: Cluster) -> None:
     """A long bootstrap is tried with a second connection; both sides show how many there are."""
-    primary, replica, proxy = joining(cluster, 4_000_000, {**SLOW, "copy_bytes_per_second": 500_000})
+    primary, replica, proxy = joining(cluster, 8_000_000, {**SLOW, "copy_bytes_per_second": 500_000})
     try:
         replica.spawn()
         eventually(lambda: (primary.status()["replicas"] or [{}])[0].get("connections") == 2)

@@ -78,19 +78,19 @@ def test_a_client_that_does_not_read_is_closed(start: StartServer) -> None:
         except BlockingIOError:
             pass
         eventually(lambda: server.server.state.stats.closed_for_limits == 1)
-    assert server.server.state.stats.commands < 200
+    assert server.server.state.stats.counts.commands < 200
 
 
 def test_replies_to_one_chunk_of_input_are_not_made_all_at_once(start: StartServer) -> None:
     """A few bytes ask for much each: what the client does not take yet is not executed yet."""
     server = start(output_bytes_max=1_000_000)
     redis.Redis(port=server.port).set("k", b"v" * 10_000)
-    before = server.server.state.stats.commands
+    before = server.server.state.stats.counts.commands
     with server.connect() as client:
         client.send(encode_request("GET", "k") * 9000)
-        eventually(lambda: server.server.state.stats.commands > before)
+        eventually(lambda: server.server.state.stats.counts.commands > before)
         client.command("ECHO", "end")
-        assert server.server.state.stats.commands - before < 6000
+        assert server.server.state.stats.counts.commands - before < 6000
         client.read((b"$10000\r\n" + b"v" * 10_000 + b"\r\n") * 9000 + b"$3\r\nend\r\n")
 
 
@@ -292,7 +292,7 @@ def test_a_client_that_sends_much_leaves_others_their_turns(
     executed: list[int] = []
 
     def look() -> None:
-        executed.append(server.server.state.stats.commands)
+        executed.append(server.server.state.stats.counts.commands)
         if executed[-1] <= count:
             server.server.state.loop.call_soon(look)
 

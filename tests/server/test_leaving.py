@@ -117,7 +117,7 @@ def test_walks_of_clients_that_left_do_not_go_on(start: StartServer) -> None:
     for raw in leaving:
         raw.command("KEYS", "nothing*")
     assert walking.wait(10)
-    eventually(lambda: server.server.state.stats.commands == 20)
+    eventually(lambda: server.server.state.stats.counts.commands == 20)
     with server.redis() as other:
         assert other.execute_command("REPLICAD.POSITION").startswith(b"1:1:")
     for raw in leaving:

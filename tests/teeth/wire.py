@@ -6,6 +6,7 @@ from tests.teeth.mutation import Mutation
 
 STREAM = "tests/replication/test_stream.py::"
 STAGING = "tests/replication/copy/test_staging.py::"
+SIMPLE = "tests/server/test_simple_commands.py::"
 
 WIRE = (
     # 16: hostile input
@@ -157,9 +158,9 @@ WIRE = (
     Mutation(
         trap=16,
         name="a client is read on before others have a turn",
-        file="replicad/server/execution.py",
-        old="        if size >= _TURN_BYTES:\n            self.yield_turn()\n",
-        new="",
+        file="replicad/server/connection.py",
+        old="        if port.more or len(data) >= _TURN_BYTES:\n            execution.yield_turn()\n",
+        new="        if port.more:\n            execution.yield_turn()\n",
         caught_by=("tests/server/test_hostile.py::test_a_client_that_sends_much_leaves_others_their_turns",),
     ),
     # 24: pieces
@@ -167,18 +168,60 @@ WIRE = (
         trap=24,
         name="a request ends where a piece of bytes does",
         file="replicad/server/requests.py",
-        old="        found = self._parser.feed(data)\n",
+        old="        requests, error = with_words(self._parser.feed(data))\n",
         new="        if self._parser.unfinished and data.startswith(b'$'):\n"
         "            data = b'*1\\r\\n' + data\n"
-        "        found = self._parser.feed(data)\n",
+        "        requests, error = with_words(self._parser.feed(data))\n",
         caught_by=("tests/server/test_requests.py::test_every_cut_gives_the_same_requests",),
     ),
     Mutation(
         trap=24,
         name="an error in the words of a line is passed over",
         file="replicad/server/requests.py",
-        old="                return requests\n            if words:\n",
-        new="                continue\n            if words:\n",
+        old='            return requests, "unbalanced quotes in request"\n',
+        new="            continue\n",
         caught_by=("tests/server/test_requests.py::test_every_cut_gives_the_same_requests",),
+    ),
+    # 24: what the kernel executes by itself
+    Mutation(
+        trap=24,
+        name="a simple command overtakes one that Python has",
+        file="replicad/server/connection.py",
+        old="        port.direct = client.may_be_direct and not (execution.backlog or client.stopped)\n",
+        new="        port.direct = client.may_be_direct and not execution.backlog\n",
+        caught_by=(f"{SIMPLE}test_nothing_overtakes_a_command_under_way",),
+    ),
+    Mutation(
+        trap=24,
+        name="the kernel writes where no writes are taken",
+        file="replicad/server/connection.py",
+        old="        if node.is_writable:\n            return kernels.TAKES_ALL\n",
+        new="        if True:\n            return kernels.TAKES_ALL\n",
+        caught_by=(f"{SIMPLE}test_a_node_that_takes_no_writes_reads_in_the_kernel",),
+    ),
+    Mutation(
+        trap=24,
+        name="the kernel comes in between the pieces of a command",
+        file="replicad/server/connection.py",
+        old="        if self._pieces.under_way:\n            return kernels.TAKES_NOTHING\n",
+        new="",
+        caught_by=("tests/server/test_pieces.py::test_nothing_comes_in_between_the_commands_of_a_long_exec",),
+    ),
+    Mutation(
+        trap=24,
+        name="a write of the kernel leaves its annotations behind",
+        file="replicad/server/client_state.py",
+        old="        return self.queued is None and not self.annotations\n",
+        new="        return self.queued is None\n",
+        caught_by=(f"{SIMPLE}test_annotations_are_not_forgotten",),
+    ),
+    Mutation(
+        trap=24,
+        name="what the last turn left is never executed",
+        file="replicad/server/connection.py",
+        old="        if port.more and port.direct and not self._holds_enough():\n",
+        new="        if False:\n",
+        caught_by=("tests/server/test_hostile.py::test_a_client_that_sends_much_leaves_others_their_turns",),
+        hangs=True,
     ),
 )

@@ -74,8 +74,8 @@ class TransactionStream:
                             self.asked_again += 1
                             self.acknowledged = number
                             continue
-                    _transact(client, number)
-                    self.acknowledged = number
+                    if _transact(client, number):
+                        self.acknowledged = number
                 except UnreachableError:
                     if client is not None:
                         client.close()
@@ -98,8 +98,9 @@ class TransactionStream:
                 time.sleep(0.01)
 
 
-def _transact(client: Client, number: int) -> None:
-    """MULTI … EXEC; raises UnreachableError when the answer is lost."""
+def _transact(client: Client, number: int) -> bool:
+    """MULTI … EXEC: False when the primary, which has just come back, writes nothing yet. Raises
+    UnreachableError when the answer is lost."""
     replies = client.pipeline(
         [
             ("MULTI",),
@@ -111,6 +112,9 @@ def _transact(client: Client, number: int) -> None:
     )
     *_, executed = replies
     if isinstance(executed, ReplyError):
+        if str(executed).startswith("TRYAGAIN "):
+            return False
         raise executed
     if executed is None or executed[-1] != number:
         raise DemoError(f"transaction {number} made the counter {executed and executed[-1]}")
+    return True

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <string_view>
@@ -25,6 +26,21 @@ class Buffer {
     return added;
   }
 
+  // Room for this many bytes in all, and no more than that.
+  void Reserve(size_t size) {
+    if (size > capacity_) Resize(size);
+  }
+
+  // Forgets the first bytes. Of a buffer that was large most of the memory goes, too.
+  void RemovePrefix(size_t size) {
+    size_ -= size;
+    if (size_ > 0) std::memmove(bytes_.get(), bytes_.get() + size, size_);
+    if (capacity_ <= kKeptAfterPrefixMax || size_ > capacity_ / 4) return;
+    if (size_ > 0) return Resize(size_);
+    bytes_.reset();
+    capacity_ = 0;
+  }
+
   // Memory is kept for the next use, but not that of an exceptional size.
   void Clear() {
     size_ = 0;
@@ -39,8 +55,11 @@ class Buffer {
   };
   static constexpr size_t kKeptBytesMax = size_t{8} << 20;
 
-  void Grow(size_t size) {
-    const size_t capacity = std::max({size_ + size, capacity_ + capacity_ / 2, size_t{256}});
+  static constexpr size_t kKeptAfterPrefixMax = size_t{64} << 10;
+
+  void Grow(size_t size) { Resize(std::max({size_ + size, capacity_ + capacity_ / 2, size_t{256}})); }
+
+  void Resize(size_t capacity) {
     auto* bytes = static_cast<char*>(std::realloc(bytes_.get(), capacity));
     if (bytes == nullptr) throw std::bad_alloc();
     static_cast<void>(bytes_.release());

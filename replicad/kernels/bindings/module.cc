@@ -74,4 +74,5 @@ NB_MODULE(_kernels, m) {
   replicad::bind_read(m);
   replicad::bind_merge(m);
   replicad::bind_request(m);
+  replicad::bind_engine(m);
 }

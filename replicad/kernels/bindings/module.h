@@ -13,5 +13,6 @@ void bind_read(nanobind::module_& m);     // read views, scans
 void bind_merge(nanobind::module_& m);    // flush and compaction
 void bind_request(nanobind::module_& m);  // requests of clients
 void bind_replies(nanobind::module_& m);  // queues of replies, write groups
+void bind_engine(nanobind::module_& m);   // simple commands
 
 }  // namespace replicad

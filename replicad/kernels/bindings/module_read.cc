@@ -12,6 +12,7 @@
 #include "bindings/module_bytes.h"
 #include "read/read_view.h"
 #include "read/scan.h"
+#include "resp/numbers.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -30,12 +31,7 @@ nb::tuple Part(const ReadView& view, const nb::bytes& key, int64_t first, int64_
   const InFlight in_flight;
   const LookupResult found = view.Get(View(key), sequence);
   const std::string_view value = found.present() ? found.value : std::string_view();
-  const int64_t length = static_cast<int64_t>(value.size());
-  const auto place = [length](int64_t at) { return at < 0 ? std::max<int64_t>(0, at + length) : at; };
-  const int64_t begin = place(first);
-  const int64_t end = std::min(place(last), length - 1);
-  if ((last < first && first < 0) || begin > end) return nb::make_tuple(length, nb::bytes("", 0));
-  return nb::make_tuple(length, ToBytes(value.substr(begin, end - begin + 1)));
+  return nb::make_tuple(value.size(), ToBytes(PartOf(value, first, last)));
 }
 
 nb::list MultiGet(const ReadView& view, const nb::list& keys, uint64_t sequence) {

@@ -3,10 +3,9 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/vector.h>
 
-#include <memory>
-
 #include "bindings/module.h"
 #include "bindings/module_bytes.h"
+#include "bindings/module_callable.h"
 #include "log/frame_writer.h"
 #include "resp/reply_queue.h"
 #include "resp/write_group.h"
@@ -16,23 +15,6 @@ using namespace nb::literals;
 
 namespace replicad {
 namespace {
-
-// A Python callable that the kernels keep, for one that the garbage collector has to see.
-class Callable {
- public:
-  explicit Callable(nb::object function) : function_(std::make_shared<Kept>(std::move(function))) {}
-
-  nb::object Call() const {
-    PyObject* result = PyObject_CallNoArgs(function_->ptr());
-    if (result == nullptr) throw nb::python_error();
-    return nb::steal(result);
-  }
-  void operator()() const { Call(); }
-  PyObject* ptr() const { return function_->ptr(); }
-
- private:
-  std::shared_ptr<Kept> function_;
-};
 
 int TraverseGroup(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));

@@ -7,8 +7,9 @@
 
 #include "bindings/module.h"
 #include "bindings/module_bytes.h"
+#include "bindings/module_requests.h"
 #include "log/batch.h"
-#include "resp/request_parser.h"
+#include "resp/request_input.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -19,41 +20,34 @@ namespace {
 // Requests as lists of bytes, inline lines as bytes, in the order in which they came.
 class PyRequestParser {
  public:
-  PyRequestParser(uint64_t arguments_max, uint64_t bulk_bytes_max, uint64_t request_bytes_max,
-                  uint64_t inline_bytes_max)
-      : parser_({arguments_max, bulk_bytes_max, request_bytes_max, inline_bytes_max}) {}
+  explicit PyRequestParser(const RequestLimits& limits) : input_(limits) {}
 
   nb::list Feed(const BytesLike& data) {
-    ready_ = nb::list();
+    nb::list found;
     lines_ = 0;
-    if (!error_) {
-      try {
-        parser_.Feed(data.view(), *this);
-      } catch (const MalformedRequest& error) {
-        error_ = error.what();
-      }
+    if (error_) return found;
+    try {
+      input_.Feed(data.view(), [&](RequestParser::Found kind, const Request& request, std::string_view line) {
+        if (kind == RequestParser::Found::kLine) {
+          found.append(ToBytes(line));
+          ++lines_;
+        } else if (request.size() > 0) {
+          found.append(ToList(request));
+        }
+        return true;
+      });
+    } catch (const MalformedRequest& error) {
+      error_ = error.what();
     }
-    return std::move(ready_);
-  }
-
-  void Argument(std::string_view value) {
-    if (!arguments_.is_valid()) arguments_ = nb::list();
-    arguments_.append(ToBytes(value));
-  }
-  void Request() { ready_.append(std::move(arguments_)); }
-  void Inline(std::string_view line) {
-    ready_.append(ToBytes(line));
-    ++lines_;
+    return found;
   }
 
   const std::optional<std::string>& error() const { return error_; }
   size_t lines() const { return lines_; }
-  const RequestParser& parser() const { return parser_; }
+  const RequestInput& input() const { return input_; }
 
  private:
-  RequestParser parser_;
-  nb::list ready_;
-  nb::list arguments_ = nb::steal<nb::list>(nullptr);  // of the request under way
+  RequestInput input_;
   size_t lines_ = 0;
   std::optional<std::string> error_;
 };
@@ -102,9 +96,11 @@ nb::object EncodeOperations(const BytesLike& body, uint64_t bytes_max, const nb:
 }  // namespace
 
 void bind_request(nb::module_& m) {
-  nb::class_<PyRequestParser>(m, "RequestParser", "The requests of one connection, whatever pieces its bytes come in.")
+  nb::class_<RequestLimits>(m, "RequestLimits", "What a request may take, in bytes or arguments.")
       .def(nb::init<uint64_t, uint64_t, uint64_t, uint64_t>(), nb::kw_only(), "arguments_max"_a, "bulk_bytes_max"_a,
-           "request_bytes_max"_a, "inline_bytes_max"_a)
+           "request_bytes_max"_a, "inline_bytes_max"_a);
+  nb::class_<PyRequestParser>(m, "RequestParser", "The requests of one connection, whatever pieces its bytes come in.")
+      .def(nb::init<const RequestLimits&>(), "limits"_a)
       .def(
           "feed", &PyRequestParser::Feed, "data"_a,
           nb::sig("def feed(self, data: bytes | bytearray | memoryview) -> list[list[bytes] | bytes]"),
@@ -114,10 +110,10 @@ void bind_request(nb::module_& m) {
                    "What is wrong with the bytes, safe to send back; None when nothing is.")
       .def_prop_ro("lines", &PyRequestParser::lines, "How many inline commands the last feed gave.")
       .def_prop_ro(
-          "unfinished", [](const PyRequestParser& parser) { return parser.parser().unfinished(); },
+          "unfinished", [](const PyRequestParser& parser) { return parser.input().unfinished(); },
           "Part of a request came, and the rest has not.")
       .def_prop_ro(
-          "buffered_bytes", [](const PyRequestParser& parser) { return parser.parser().buffered_bytes(); },
+          "buffered_bytes", [](const PyRequestParser& parser) { return parser.input().buffered_bytes(); },
           "What came of an unfinished request.");
   m.def("encode_operations", &EncodeOperations, "body"_a, "bytes_max"_a, "null"_a,
         nb::sig(

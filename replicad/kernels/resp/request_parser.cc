@@ -7,6 +7,10 @@ namespace replicad {
 namespace {
 
 constexpr size_t kHeaderBytesMax = 32;
+// A connection does not keep the room of one request with many arguments.
+constexpr size_t kKeptArgumentsMax = 1024;
+// Places in a request fit 32 bits: it ends well before that.
+constexpr uint64_t kPlaceMax = UINT32_MAX - kHeaderBytesMax;
 
 // Whether a header's line ends within its limit of bytes; false when that has not come yet.
 bool HeaderEnd(std::string_view bytes, size_t at, const char* too_long, size_t* end) {
@@ -41,40 +45,78 @@ std::string Shown(char byte) { return byte > 0x20 && byte < 0x7F ? std::string(1
 
 }  // namespace
 
-bool RequestParser::RequestHeader(std::string_view bytes, size_t at, size_t* end) {
-  if (!HeaderEnd(bytes, at, "too big mbulk count string", end)) return false;
-  const auto count = Number(bytes.substr(at + 1, *end - at - 1));
+RequestParser::Found RequestParser::Read(std::string_view bytes) {
+  // A byte that decides what comes has to be there.
+  if (at_ == 0 && !bytes.empty()) {
+    size_t end;
+    if (bytes[0] != '*') {
+      if (!Line(bytes, &end)) return Found::kNothing;
+      end_ = end + 1;
+      return Found::kLine;
+    }
+    if (!RequestHeader(bytes, &end)) return Found::kNothing;
+    at_ = end + 2;
+  }
+  while (arguments_left_ > 0) {
+    size_t end;
+    if (!in_bulk_) {
+      if (at_ == bytes.size() || !BulkHeader(bytes, &end)) return Found::kNothing;
+      at_ = end + 2;
+    }
+    // Room for the value and CRLF; `bytes` is never so long that this could overflow.
+    if (bytes.size() - at_ < bulk_bytes_ + 2) return Found::kNothing;
+    end = at_ + bulk_bytes_;
+    if (bytes[end] != '\r' || bytes[end + 1] != '\n') throw MalformedRequest("expected CRLF after bulk");
+    arguments_.push_back({static_cast<uint32_t>(at_), static_cast<uint32_t>(bulk_bytes_)});
+    in_bulk_ = false;
+    at_ = end + 2;
+    --arguments_left_;
+  }
+  end_ = at_;
+  return at_ > 0 ? Found::kRequest : Found::kNothing;
+}
+
+size_t RequestParser::Consume() {
+  at_ = 0;
+  arguments_.clear();
+  if (arguments_.capacity() > kKeptArgumentsMax) arguments_.shrink_to_fit();
+  return end_;
+}
+
+bool RequestParser::RequestHeader(std::string_view bytes, size_t* end) {
+  if (!HeaderEnd(bytes, 0, "too big mbulk count string", end)) return false;
+  const auto count = Number(bytes.substr(1, *end - 1));
   if (!count || (*count > 0 && static_cast<uint64_t>(*count) > limits_.arguments_max)) {
     throw MalformedRequest("invalid multibulk length");
   }
   arguments_left_ = *count > 0 ? static_cast<uint64_t>(*count) : 0;  // An empty array asks for nothing.
   request_bytes_ = 0;
-  whole_bytes_ = 0;
   return true;
 }
 
-bool RequestParser::BulkHeader(std::string_view bytes, size_t at, size_t* end) {
-  if (bytes[at] != '$') throw MalformedRequest("expected '$', got '" + Shown(bytes[at]) + "'");
-  if (!HeaderEnd(bytes, at, "too big bulk count string", end)) return false;
-  const auto length = Number(bytes.substr(at + 1, *end - at - 1));
+bool RequestParser::BulkHeader(std::string_view bytes, size_t* end) {
+  if (bytes[at_] != '$') throw MalformedRequest("expected '$', got '" + Shown(bytes[at_]) + "'");
+  if (!HeaderEnd(bytes, at_, "too big bulk count string", end)) return false;
+  const auto length = Number(bytes.substr(at_ + 1, *end - at_ - 1));
   if (!length || *length < 0 || static_cast<uint64_t>(*length) > limits_.bulk_bytes_max) {
     throw MalformedRequest("invalid bulk length");
   }
   bulk_bytes_ = static_cast<uint64_t>(*length);
   request_bytes_ += bulk_bytes_;
-  if (request_bytes_ > limits_.request_bytes_max) throw MalformedRequest("too big request");
+  if (request_bytes_ > limits_.request_bytes_max || at_ + bulk_bytes_ > kPlaceMax)
+    throw MalformedRequest("too big request");
   in_bulk_ = true;
   return true;
 }
 
-bool RequestParser::Line(std::string_view bytes, size_t at, size_t* end) const {
-  const std::string_view line = bytes.substr(at, limits_.inline_bytes_max);
+bool RequestParser::Line(std::string_view bytes, size_t* end) const {
+  const std::string_view line = bytes.substr(0, limits_.inline_bytes_max);
   const size_t found = line.find('\n');
   if (found == std::string_view::npos) {
     if (line.size() == limits_.inline_bytes_max) throw MalformedRequest("too big inline request");
     return false;
   }
-  *end = at + found;
+  *end = found;
   return true;
 }
 

@@ -66,7 +66,7 @@ def reset(client: ClientState, request: Request) -> bytes:
     client.select(0)
     client.replies.wait_for_replicas(True)
     client.name = b""
-    _speak(client, 2)
+    client.speak(2)
     return b"+RESET\r\n"
 
 
@@ -101,7 +101,7 @@ def hello(client: ClientState, request: Request) -> bytes:
             return replies.error(b"ERR Syntax error in HELLO option '%b'" % request[position][:64])
     if name is not None:
         client.name = name
-    _speak(client, version)
+    client.speak(version)
 
     server = client.server
     return replies.encode(
@@ -116,11 +116,6 @@ def hello(client: ClientState, request: Request) -> bytes:
         },
         version,
     )
-
-
-def _speak(client: ClientState, protocol: int) -> None:
-    client.protocol = protocol
-    client.nil = replies.nil(protocol)
 
 
 def _checked_name(name: bytes) -> bytes:

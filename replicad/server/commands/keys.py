@@ -16,6 +16,7 @@ from replicad.server.cursors import locate
 from replicad.server.glob import compile_glob, literal_prefix
 from replicad.server.interfaces import Walkable
 from replicad.server.later import InPieces, OnSnapshot, Reply, Work
+from replicad.server.options import KEYS_AT_ONCE
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 from replicad.server.walks import walk
@@ -27,8 +28,6 @@ _ALL_KEYS = (1, -1, 1)
 _SCAN_COUNT = 10
 _SCAN_BYTES_MAX = 4 << 20
 _SCAN_OPTIONS_MAX = 12
-KEYS_AT_ONCE = 1000
-"""More are looked up in a thread, so that others are served meanwhile."""
 _KEY_BYTES = 64
 """What Python adds to a key, about."""
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from replicad.server import refusals, replies
 from replicad.server.client_state import ClientState
 from replicad.server.commands.arguments import parse_integer
-from replicad.server.commands.keys import KEYS_AT_ONCE
 from replicad.server.commands.table import Group
 from replicad.server.interfaces import Walkable
 from replicad.server.later import InPieces, Reply, Work
+from replicad.server.options import KEYS_AT_ONCE
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 from replicad.server.walks import walk
@@ -28,9 +28,9 @@ _SET_OPTIONS_MAX = 8
 def get(client: ClientState, request: Request) -> bytes:
     value = client.get(request[1]) if client.direct and not client.held else client.read(request[1])
     if value is None:
-        client.server.stats.misses += 1
+        client.server.stats.counts.misses += 1
         return client.nil
-    client.server.stats.hits += 1
+    client.server.stats.counts.hits += 1
     if len(value) > _SHOWN_BYTES_MAX:
         client.weigh(len(value))
     return b"$%d\r\n%b\r\n" % (len(value), value)

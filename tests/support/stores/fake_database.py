@@ -112,16 +112,16 @@ class FakeDatabase:
         self._memtables = kernels.MemtableSet()
         self._memtable = kernels.Memtable()
         self._memtables.set(0, self._memtable)
-        self._view = kernels.ReadView([self._memtable], [], [])
+        self.view = kernels.ReadView([self._memtable], [], [])
         self._frames = kernels.FrameWriter(self.database_id, 1, 0, 0)
         self._log: list[FakeUpdate] = []
         self._appended = Position(Epoch(1), SequenceNumber(0), HistoryHash(0))
         self._durable = self._appended
         self._sync_held = False
         self._sync_wanted = threading.Event()
-        self._closed = False
-        self.newest = FakeReader(self._view, lambda: self._appended.sequence)
-        self._seen = FakeReader(self._view, lambda: self.latest_sequence)
+        self.closed = False
+        self.newest = FakeReader(self.view, lambda: self._appended.sequence)
+        self._seen = FakeReader(self.view, lambda: self.latest_sequence)
         self._thread = threading.Thread(target=self._sync_forever, daemon=True)
         self._thread.start()
 
@@ -141,9 +141,17 @@ class FakeDatabase:
     def multi_get(self, keys: list[bytes], *, family: int = 0) -> list[bytes | None]:
         return self._seen.multi_get(keys, family=family)
 
+    def reads(self) -> kernels.ReadSource:
+        return kernels.ReadSource(self, self, lambda family, sequence: None)
+
+    @property
+    def version(self) -> FakeDatabase:
+        """With `view`: what the kernel asks of a version."""
+        return self
+
     def snapshot(self) -> FakeReader:
         sequence = self.latest_sequence
-        snapshot = FakeReader(self._view, lambda: sequence)
+        snapshot = FakeReader(self.view, lambda: sequence)
         self.snapshots.append(snapshot)
         return snapshot
 
@@ -155,6 +163,14 @@ class FakeDatabase:
         return view.sequence, digest.hexdigest()
 
     # Where it stands.
+
+    @property
+    def visible(self) -> int:
+        return self.latest_sequence
+
+    @property
+    def appended(self) -> int:
+        return self.appended_sequence
 
     @property
     def latest_sequence(self) -> int:
@@ -273,12 +289,12 @@ class FakeDatabase:
         return {"memory": memory}
 
     def close(self) -> None:
-        self._closed = True
+        self.closed = True
         self._sync_wanted.set()
         self._thread.join()
 
     def _sync_forever(self) -> None:
-        while not self._closed:
+        while not self.closed:
             self._sync_wanted.wait()
             self._sync_wanted.clear()
             if self._sync_held:

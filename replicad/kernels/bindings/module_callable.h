@@ -1,0 +1,30 @@
+// Callable: a Python callable that a kernel keeps. Part of the bindings.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <memory>
+
+#include "bindings/module_inflight.h"
+
+namespace replicad {
+
+// Copies share it. A class of Python that owns one shows ptr() to the garbage collector where it may be in a
+// cycle.
+class Callable {
+ public:
+  explicit Callable(nanobind::object function) : function_(std::make_shared<Kept>(std::move(function))) {}
+
+  nanobind::object Call() const {
+    PyObject* result = PyObject_CallNoArgs(function_->ptr());
+    if (result == nullptr) throw nanobind::python_error();
+    return nanobind::steal(result);
+  }
+  void operator()() const { Call(); }
+  PyObject* ptr() const { return function_->ptr(); }
+
+ private:
+  std::shared_ptr<Kept> function_;
+};
+
+}  // namespace replicad

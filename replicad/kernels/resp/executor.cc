@@ -1,0 +1,383 @@
+#include "resp/executor.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include "base/errors.h"
+#include "resp/numbers.h"
+
+namespace replicad {
+namespace {
+
+// More keys than these are deleted in Python, which gives others their turns meanwhile.
+constexpr size_t kDeletedMax = 64;
+// As large as what is written at once.
+constexpr size_t kWrittenBytesMax = size_t{4} << 20;
+
+constexpr std::string_view kOk = "+OK\r\n";
+constexpr std::string_view kPong = "+PONG\r\n";
+
+void AppendNumber(std::string& to, char kind, int64_t number) {
+  char digits[24];
+  const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+  to += kind;
+  to.append(digits, end).append("\r\n");
+}
+
+void AppendBulk(std::string& to, std::string_view value) {
+  AppendNumber(to, '$', static_cast<int64_t>(value.size()));
+  to.append(value).append("\r\n");
+}
+
+std::string_view Nil(const ClientView& client) { return client.is_resp3 ? "_\r\n" : "$-1\r\n"; }
+
+void AnswerNumber(ClientView& client, int64_t number) {
+  AppendNumber(client.replies.bytes(), ':', number);
+  client.replies.Close();
+}
+
+void AnswerBulk(ClientView& client, std::string_view value) {
+  AppendBulk(client.replies.bytes(), value);
+  client.replies.Close();
+}
+
+void AnswerValue(ClientView& client, const std::optional<std::string_view>& value) {
+  if (value) return AnswerBulk(client, *value);
+  client.replies.Append(Nil(client));
+}
+
+bool Fits(std::string_view key, std::string_view value) {
+  return key.size() <= kKeyBytesMax && value.size() <= kValueBytesMax;
+}
+
+bool IsWord(std::string_view argument, std::string_view word) {
+  return argument.size() == word.size() &&
+         std::equal(word.begin(), word.end(), argument.begin(),
+                    [](char letter, char given) { return letter == (given & ~0x20) && (given & 0x40); });
+}
+
+struct SetOptions {
+  bool only_absent = false, only_present = false, shows_old = false;
+};
+
+// Nothing when an option is not known, or excludes another: Python says what is wrong. KEEPTTL asks for what is so
+// anyway, for nothing expires.
+std::optional<SetOptions> ReadSetOptions(const Request& request) {
+  SetOptions options;
+  for (size_t i = 3; i < request.size(); ++i) {
+    if (IsWord(request[i], "NX")) {
+      options.only_absent = true;
+    } else if (IsWord(request[i], "XX")) {
+      options.only_present = true;
+    } else if (IsWord(request[i], "GET")) {
+      options.shows_old = true;
+    } else if (!IsWord(request[i], "KEEPTTL")) {
+      return std::nullopt;
+    }
+  }
+  if (options.only_absent && options.only_present) return std::nullopt;
+  return options;
+}
+
+}  // namespace
+
+bool Executor::Execute(const SimpleCommand& command, const Request& request, ClientView& client) {
+  if (request.size() < command.arguments_min || request.size() > command.arguments_max) return false;
+  if (taken_ == Taken::kNothing) return false;
+  const bool reads = command.operation <= Operator::kPart;
+  if (!reads && taken_ != Taken::kAll) return false;
+  try {
+    if (!(reads ? Read(command.operation, request, client) : Write(command.operation, request, client))) return false;
+  } catch (const LimitError&) {
+    return false;
+  }
+  ++counts_.commands;
+  return true;
+}
+
+bool Executor::Read(Operator operation, const Request& request, ClientView& client) {
+  switch (operation) {
+    case Operator::kPing:
+      if (request.size() == 1) {
+        client.replies.Append(kPong);
+      } else {
+        AnswerBulk(client, request[1]);
+      }
+      return true;
+    case Operator::kEcho:
+      AnswerBulk(client, request[1]);
+      return true;
+    case Operator::kGet:
+      return Get(request, client);
+    case Operator::kMultiGet:
+      return MultiGet(request, client);
+    case Operator::kExists:
+      return Exists(request, client);
+    case Operator::kLength: {
+      Found found;
+      if (!Look(request[1], client, &found)) return false;
+      HoldFor(found, client);
+      AnswerNumber(client, static_cast<int64_t>(found.value.size()));
+      return true;
+    }
+    default:
+      return Part(request, client);
+  }
+}
+
+bool Executor::Write(Operator operation, const Request& request, ClientView& client) {
+  if (!Writable(client)) return false;
+  switch (operation) {
+    case Operator::kSet:
+      return Set(request, client);
+    case Operator::kSetAbsent:
+      return SetAbsent(request, client);
+    case Operator::kMultiSet:
+      return MultiSet(request, client);
+    case Operator::kDelete:
+      return Delete(request, client);
+    case Operator::kAppend:
+      return Append(request, client);
+    case Operator::kAdd:
+      return Add(request[1], 1, client);
+    case Operator::kSubtract:
+      return Add(request[1], -1, client);
+    default: {
+      const std::optional<int64_t> change = ParseInteger(request[2]);
+      if (!change || *change == INT64_MIN) return false;
+      return Add(request[1], operation == Operator::kAddBy ? *change : -*change, client);
+    }
+  }
+}
+
+bool Executor::Get(const Request& request, ClientView& client) {
+  Found found;
+  if (!Look(request[1], client, &found)) return false;
+  HoldFor(found, client);
+  ++(found.present ? counts_.hits : counts_.misses);
+  AnswerValue(client, found.present ? std::optional(found.value) : std::nullopt);
+  return true;
+}
+
+bool Executor::MultiGet(const Request& request, ClientView& client) {
+  if (request.size() > limits_.keys_max || !Place()) return false;
+  struct Value {
+    size_t begin = 0, size = 0;
+    bool present = false;
+  };
+  const size_t count = request.size() - 1;
+  std::vector<Value> values(count);
+  made_.clear();
+  const auto keep = [&](size_t i, std::string_view value) {
+    values[i] = {made_.size(), value.size(), true};
+    made_ += value;
+  };
+
+  if (client.replies.holds()) {
+    // What these show is held back: the newest decides for all of them.
+    bool in_group = false;
+    for (size_t i = 0; i < count; ++i) {
+      Found found;
+      if (!LookNewest(request[i + 1], client, &found)) return false;
+      in_group |= found.in_group;
+      if (found.present) keep(i, found.value);
+      if (made_.size() > limits_.reply_bytes_max) return false;
+    }
+    if (in_group) group_.Depend(client.replies);
+    client.replies.Hold(point_.appended, point_.visible);
+  } else {
+    keys_.clear();
+    for (size_t i = 0; i < count; ++i) keys_.push_back(request[i + 1]);
+    const auto family = client.family == 0 ? point_.view : source_.Family(client.family, point_.visible);
+    if (family == nullptr) return false;
+    family->MultiGet(keys_, point_.visible, [&](size_t i, const LookupResult& found) {
+      if (found.present() && made_.size() <= limits_.reply_bytes_max) keep(i, found.value);
+    });
+    if (made_.size() > limits_.reply_bytes_max) return false;
+  }
+
+  std::string& reply = client.replies.bytes();
+  AppendNumber(reply, '*', static_cast<int64_t>(count));
+  for (const Value& value : values) {
+    if (value.present) {
+      AppendBulk(reply, std::string_view(made_).substr(value.begin, value.size));
+    } else {
+      reply += Nil(client);
+    }
+  }
+  client.replies.Close();
+  return true;
+}
+
+bool Executor::Exists(const Request& request, ClientView& client) {
+  if (request.size() > limits_.keys_max) return false;
+  int64_t count = 0;
+  bool in_group = false;
+  for (size_t i = 1; i < request.size(); ++i) {
+    Found found;
+    if (!Look(request[i], client, &found)) return false;
+    in_group |= found.in_group;
+    count += found.present ? 1 : 0;
+  }
+  if (in_group) group_.Depend(client.replies);
+  if (client.replies.holds()) client.replies.Hold(point_.appended, point_.visible);
+  AnswerNumber(client, count);
+  return true;
+}
+
+bool Executor::Part(const Request& request, ClientView& client) {
+  const std::optional<int64_t> first = ParseInteger(request[2]);
+  const std::optional<int64_t> last = ParseInteger(request[3]);
+  Found found;
+  if (!first || !last || !Look(request[1], client, &found)) return false;
+  HoldFor(found, client);
+  AnswerBulk(client, PartOf(found.value, *first, *last));
+  return true;
+}
+
+bool Executor::Set(const Request& request, ClientView& client) {
+  const std::string_view key = request[1], value = request[2];
+  if (!Fits(key, value)) return false;
+  if (request.size() == 3) {
+    group_.Put(client.replies, client.family, key, value);
+    client.replies.Append(kOk);
+    return true;
+  }
+
+  const std::optional<SetOptions> options = ReadSetOptions(request);
+  if (!options) return false;
+  Found found;
+  const bool depends = options->only_absent || options->only_present || options->shows_old;
+  if (depends && !LookNewest(key, client, &found)) return false;
+  // The old value may stand in the group's bytes, which move when it grows.
+  made_ = options->shows_old ? found.value : std::string_view();
+  const std::optional<std::string_view> old = found.present ? std::optional<std::string_view>(made_) : std::nullopt;
+  if (depends) HoldFor(found, client);
+  const bool writes = !(options->only_absent && found.present) && !(options->only_present && !found.present);
+  if (writes) group_.Put(client.replies, client.family, key, value);
+  if (options->shows_old) {
+    AnswerValue(client, old);
+  } else {
+    client.replies.Append(writes ? kOk : Nil(client));
+  }
+  return true;
+}
+
+bool Executor::SetAbsent(const Request& request, ClientView& client) {
+  Found found;
+  if (!Fits(request[1], request[2]) || !LookNewest(request[1], client, &found)) return false;
+  HoldFor(found, client);
+  if (!found.present) group_.Put(client.replies, client.family, request[1], request[2]);
+  AnswerNumber(client, found.present ? 0 : 1);
+  return true;
+}
+
+bool Executor::MultiSet(const Request& request, ClientView& client) {
+  if (request.size() % 2 == 0) return false;
+  keys_.clear();
+  size_t bytes = 0;
+  for (size_t i = 1; i < request.size(); ++i) {
+    keys_.push_back(request[i]);
+    bytes += request[i].size();
+  }
+  if (bytes > kWrittenBytesMax) return false;
+  group_.PutAll(client.replies, client.family, keys_);
+  client.replies.Append(kOk);
+  return true;
+}
+
+bool Executor::Delete(const Request& request, ClientView& client) {
+  if (request.size() > kDeletedMax) return false;
+  keys_.clear();
+  bool in_group = false;
+  for (size_t i = 1; i < request.size(); ++i) {
+    Found found;
+    if (request[i].size() > kKeyBytesMax || !LookNewest(request[i], client, &found)) return false;
+    in_group |= found.in_group;
+    const bool is_new = std::find(keys_.begin(), keys_.end(), request[i]) == keys_.end();
+    if (found.present && is_new) keys_.push_back(request[i]);
+  }
+  if (in_group) group_.Depend(client.replies);
+  client.replies.Hold(point_.appended, point_.visible);
+  if (!keys_.empty()) group_.DeleteAll(client.replies, client.family, keys_);
+  AnswerNumber(client, static_cast<int64_t>(keys_.size()));
+  return true;
+}
+
+bool Executor::Add(std::string_view key, int64_t change, ClientView& client) {
+  Found found;
+  if (key.size() > kKeyBytesMax || !LookNewest(key, client, &found)) return false;
+  const std::optional<int64_t> old = found.present ? ParseInteger(found.value) : std::optional<int64_t>(0);
+  int64_t number;
+  if (!old || __builtin_add_overflow(*old, change, &number)) return false;
+  HoldFor(found, client);
+  char digits[24];
+  const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+  group_.Put(client.replies, client.family, key, {digits, static_cast<size_t>(end - digits)});
+  AnswerNumber(client, number);
+  return true;
+}
+
+bool Executor::Append(const Request& request, ClientView& client) {
+  Found found;
+  if (!LookNewest(request[1], client, &found)) return false;
+  if (found.value.size() + request[2].size() > limits_.string_bytes_max) return false;
+  made_ = found.value;
+  made_ += request[2];
+  if (!Fits(request[1], made_)) return false;
+  HoldFor(found, client);
+  group_.Put(client.replies, client.family, request[1], made_);
+  AnswerNumber(client, static_cast<int64_t>(made_.size()));
+  return true;
+}
+
+bool Executor::Place() {
+  if (!is_placed_) {
+    point_ = source_.Now();
+    is_placed_ = true;
+  }
+  return point_.view != nullptr;
+}
+
+bool Executor::Look(std::string_view key, const ClientView& client, Found* found) {
+  if (client.replies.holds()) return LookNewest(key, client, found);
+  return Place() && LookAt(key, client.family, point_.visible, found);
+}
+
+bool Executor::LookNewest(std::string_view key, const ClientView& client, Found* found) {
+  if (!Place()) return false;
+  found->newest = true;
+  if (const std::optional<Operation> operation = group_.Find(client.family, key)) {
+    found->in_group = true;
+    found->present = operation->tag == Tag::kPut;
+    if (found->present) found->value = operation->value;
+    return true;
+  }
+  return LookAt(key, client.family, point_.appended, found);
+}
+
+bool Executor::LookAt(std::string_view key, uint32_t family, uint64_t sequence, Found* found) {
+  const auto view = family == 0 ? point_.view : source_.Family(family, sequence);
+  if (view == nullptr) return false;
+  found->result = view->Get(key, sequence);
+  found->present = found->result.present();
+  if (found->present) found->value = found->result.value;
+  return true;
+}
+
+void Executor::HoldFor(const Found& found, ClientView& client) {
+  if (found.in_group) {
+    // What the open group writes may still fail: a reply that shows it waits for it, and fails with it.
+    group_.Depend(client.replies);
+  } else if (found.newest) {
+    client.replies.Hold(point_.appended, point_.visible);
+  }
+}
+
+bool Executor::Writable(const ClientView& client) {
+  if (client.family == 0) return true;
+  return Place() && source_.Family(client.family, point_.appended) != nullptr;
+}
+
+}  // namespace replicad

@@ -1,0 +1,120 @@
+// Executor: executes the simple commands of clients, so that no Python runs for them.
+//
+//     request --> Executor --reads--> ReadSource        --writes--> WriteGroup        --reply--> ReplyQueue
+//
+// What it does not do itself (an error, an option that is not known, a value that is too large) is left to others: it
+// returns false then, and nothing was changed. So each command has its errors in one place, which is in Python.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "read/read_view.h"
+#include "resp/reply_queue.h"
+#include "resp/request_parser.h"
+#include "resp/simple_commands.h"
+#include "resp/write_group.h"
+
+namespace replicad {
+
+// One moment of the store: what readers see there.
+struct ReadPoint {
+  std::shared_ptr<const ReadView> view;  // of the default family; null when nothing can be read
+  uint64_t visible = 0;
+  uint64_t appended = 0;
+};
+
+// Where the store stands. Its functions may run Python code.
+class ReadSource {
+ public:
+  virtual ~ReadSource() = default;
+  virtual ReadPoint Now() = 0;
+  // The view of a family that there was at this sequence number; null when there was none.
+  virtual std::shared_ptr<const ReadView> Family(uint32_t family, uint64_t sequence) = 0;
+};
+
+// What a client may have executed at the moment.
+enum class Taken : uint8_t { kNothing, kReads, kAll };
+
+struct CommandCounts {
+  uint64_t commands = 0, hits = 0, misses = 0;
+};
+
+struct ExecutorLimits {
+  uint64_t reply_bytes_max;
+  uint64_t string_bytes_max;  // of what APPEND makes
+  uint64_t keys_max;          // of one command that looks keys up
+};
+
+// What a command knows of its client.
+struct ClientView {
+  ReplyQueue& replies;
+  uint32_t family = 0;
+  bool is_resp3 = false;
+};
+
+class Executor {
+ public:
+  Executor(ReadSource& source, WriteGroup& group, CommandCounts& counts, const ExecutorLimits& limits)
+      : source_(source), group_(group), counts_(counts), limits_(limits) {}
+
+  // Begins a run of commands, all of which came before this: what they read is not older than this moment.
+  void Begin(Taken taken) {
+    taken_ = taken;
+    is_placed_ = false;
+  }
+  // Lets go of what the run read from.
+  void End() { point_ = {}; }
+
+  // Whether it was done. An exception from a read comes out, and nothing was changed.
+  bool Execute(const SimpleCommand& command, const Request& request, ClientView& client);
+
+ private:
+  struct Found {
+    std::string_view value;
+    bool present = false;
+    bool in_group = false;  // the open group writes it
+    bool newest = false;    // perhaps not visible yet
+    LookupResult result;    // holds the value
+  };
+
+  bool Read(Operator operation, const Request& request, ClientView& client);
+  bool Write(Operator operation, const Request& request, ClientView& client);
+  bool Get(const Request& request, ClientView& client);
+  bool MultiGet(const Request& request, ClientView& client);
+  bool Exists(const Request& request, ClientView& client);
+  bool Part(const Request& request, ClientView& client);
+  bool Set(const Request& request, ClientView& client);
+  bool SetAbsent(const Request& request, ClientView& client);
+  bool MultiSet(const Request& request, ClientView& client);
+  bool Delete(const Request& request, ClientView& client);
+  bool Add(std::string_view key, int64_t change, ClientView& client);
+  bool Append(const Request& request, ClientView& client);
+
+  // Where reads of this run see the store; false when nothing can be read.
+  bool Place();
+  // What the client must see now: after its own writes when replies to them are held. False: there is no such family.
+  bool Look(std::string_view key, const ClientView& client, Found* found);
+  // What the next write would replace.
+  bool LookNewest(std::string_view key, const ClientView& client, Found* found);
+  bool LookAt(std::string_view key, uint32_t family, uint64_t sequence, Found* found);
+  // Holds the next reply back until what was found is true for others, too.
+  void HoldFor(const Found& found, ClientView& client);
+  // Whether the family that the client writes to is there.
+  bool Writable(const ClientView& client);
+
+  ReadSource& source_;
+  WriteGroup& group_;
+  CommandCounts& counts_;
+  const ExecutorLimits limits_;
+  Taken taken_ = Taken::kNothing;
+  bool is_placed_ = false;
+  ReadPoint point_;
+  std::vector<std::string_view> keys_;
+  std::string made_;
+};
+
+}  // namespace replicad

@@ -1,0 +1,79 @@
+// RequestInput: what came of one connection and was not consumed yet, and the requests in it.
+#pragma once
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "resp/request_parser.h"
+
+namespace replicad {
+
+class RequestInput {
+ public:
+  explicit RequestInput(const RequestLimits& limits) : parser_(limits) {}
+
+  // Visits the whole requests, in order, as visit(found, Request, line), until one returns false: that one and what
+  // comes after it stay, for the next call. Throws MalformedRequest after what came before was visited.
+  //
+  // Bytes are copied only when they have to stay.
+  template <typename Visit>
+  void Feed(std::string_view data, Visit visit) {
+    const bool is_new = kept_.empty();
+    if (!is_new) Keep(data);
+    size_t taken = 0;
+    try {
+      Walk(is_new ? data : kept_.view(), &taken, visit);
+    } catch (...) {
+      Settle(is_new, data, taken);
+      throw;
+    }
+    Settle(is_new, data, taken);
+  }
+
+  // Part of a request came, or requests that wait for their turn.
+  bool unfinished() const { return !kept_.empty(); }
+  size_t buffered_bytes() const { return kept_.size(); }
+  // The last visit returned false: there is something to do without more input.
+  bool stopped() const { return stopped_; }
+
+ private:
+  void Settle(bool is_new, std::string_view data, size_t taken) {
+    if (!is_new) {
+      kept_.RemovePrefix(taken);
+    } else if (taken < data.size()) {
+      Keep(data.substr(taken));
+    }
+  }
+
+  void Keep(std::string_view data) {
+    if (data.empty()) return;
+    // The buffer grows as bytes come, and not as lengths are declared; but not beyond what belongs to the request.
+    const size_t size = kept_.size() + data.size();
+    kept_.Reserve(std::max(size, std::min(2 * size, parser_.needed())));
+    PutBytes(kept_.Extend(data.size()), data);
+  }
+
+  template <typename Visit>
+  void Walk(std::string_view bytes, size_t* taken, Visit visit) {
+    stopped_ = false;
+    while (*taken < bytes.size()) {
+      const std::string_view rest = bytes.substr(*taken);
+      const auto found = parser_.Read(rest);
+      if (found == RequestParser::Found::kNothing) return;
+      const bool is_line = found == RequestParser::Found::kLine;
+      if (!visit(found, parser_.what(rest), is_line ? parser_.line(rest) : std::string_view())) {
+        stopped_ = true;
+        return;
+      }
+      *taken += parser_.Consume();
+    }
+  }
+
+  RequestParser parser_;
+  Buffer kept_;
+  bool stopped_ = false;
+};
+
+}  // namespace replicad
