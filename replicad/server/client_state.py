@@ -54,7 +54,7 @@ class ClientState:
         self.library = b""
         self.library_version = b""
         self.nil = NIL_BULK
-        self.connected_at = self.last_input_at = server.now()
+        self.connected_at = server.now()
         self.command_name = "NULL"
         """Of the last command that Python executed, or of the one under way."""
 
@@ -62,6 +62,7 @@ class ClientState:
         self.get = server.store.get
         self.replies = ReplyQueue(server.committer.holding)
         self.port = kernels.ClientPort(server.engine, self.replies, server.request_limits)
+        self.port.last_input_at = self.connected_at
         self.family = 0
         self.transaction: Transaction | None = None
         self.direct = True
@@ -343,7 +344,7 @@ class ClientState:
             "laddr": "{}:{}".format(*self.server.address),
             "name": self.name.decode(),
             "age": int(now - self.connected_at),
-            "idle": int(now - self.last_input_at),
+            "idle": int(now - self.port.last_input_at),
             "flags": "x" if self.queued is not None else "N",
             "db": self.family,
             "multi": -1 if self.queued is None else len(self.queued),

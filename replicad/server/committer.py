@@ -51,6 +51,8 @@ class Committer:
         """The store cannot keep up: no socket is read."""
         self.on_stall: Callable[[], None] = lambda: None
         """Called when `stalled` changed."""
+        self.on_released: Callable[[], None] = lambda: None
+        """Called when replies may have become ready that the kernel sends."""
         self.closing = False
         """The server ends: writes that the node holds are refused instead of waiting."""
         self._store = store
@@ -163,6 +165,7 @@ class Committer:
             while self._release_again:
                 self._release_again = False
                 self._release_all()
+                self.on_released()
         finally:
             self._releasing = False
 

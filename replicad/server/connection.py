@@ -1,7 +1,7 @@
-"""One socket: bytes in, to the kernel's port and on to the client's execution; replies that are ready, out.
+"""One client: bytes in, to the kernel's port and on to the client's execution; replies that are ready, out.
 
-    transport -> kernels.ClientPort -> ReplyQueue -> transport
-                     └> Execution ─────┘
+    wire -> kernels.ClientPort -> ReplyQueue -> wire
+                └> Execution ─────┘
 
 The port executes simple commands by itself. From the first other one on it hands all over, until `Execution`
 has nothing left of the client. Replies that are ready are written once for each chunk read.
@@ -13,17 +13,15 @@ so that the client's end is noticed.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import cast
 
-from replicad import kernels
 from replicad.server import replies
 from replicad.server.client_state import BUSY, CHOKED, UNREAD, ClientState
 from replicad.server.execution import Execution
 from replicad.server.pieces import Pieces
 from replicad.server.requests import with_words
 from replicad.server.server_state import ServerState
+from replicad.server.wires import NoWire, Wire
 
 _HELD_BYTES_MAX = 4 << 20
 _HELD_BYTES_MAX_WHILE_WRITES_WAIT = 64 << 10
@@ -32,27 +30,29 @@ _TURN_BYTES = 64 << 10
 """Of input: after this much the loop goes to the others, also where libuv would read on in the same round."""
 
 
-class ClientConnection(asyncio.Protocol):
-    """The protocol object of one socket.
+class ClientConnection:
+    """What is between a client's wire and its execution.
 
-    `admit` takes the connection in, or returns the refusal; `forget` is called when it is lost.
+    `admit` takes the connection in, or returns the refusal; `forget` is called when it is lost. `taken` says
+    which commands the kernel may execute now.
     """
 
     def __init__(
         self,
         server: ServerState,
         pieces: Pieces,
+        taken: Callable[[], int],
         admit: Callable[[ClientConnection], bytes | None],
         forget: Callable[[ClientConnection], None],
     ) -> None:
         self.client = client = ClientState(server)
         self.aborted = False
         self._server = server
+        self._taken = taken
         self._admit = admit
         self._forget = forget
-        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._wire: Wire = NoWire()
         self._port = client.port
-        self._pieces = pieces
         self._error: str | None = None
         """What is wrong with the client's bytes: it is out of step for good, and nothing more is read."""
         self._execution = Execution(client, pieces, settle=self.settle, is_closing=self._is_closing)
@@ -62,81 +62,76 @@ class ClientConnection(asyncio.Protocol):
         self._output_mark = (0, 0.0)
         """What waited for the client when that last changed, and when that was."""
 
-    # What the transport says.
+    # What the wire says.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
-        self.client.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
-        self._transport.set_write_buffer_limits(high=self._server.options.output_bytes_max)
+    def begin(self, wire: Wire) -> None:
+        self._wire = wire
+        self.client.peer = wire.peer
         refusal = self._admit(self)
         if refusal is not None:
+            self.client.replies.append(refusal)
             self.client.ending = True
-            self._transport.write(refusal)
-            self._transport.close()
+        self.settle()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def lost(self) -> None:
+        """The connection is over: nobody hears any more."""
         client = self.client
         client.gone = client.ending = True
         self._execution.close()
         client.replies.drop()
         client.unwatch()
         self._forget(self)
+        # The wire knows this object, so this one lets go of it: its buffers are freed at once then, and not
+        # when the garbage collector comes by.
+        self._wire = NoWire()
 
-    def data_received(self, data: bytes) -> None:
-        client, server = self.client, self._server
-        if client.ending or self._error is not None:
+    def feed(self, data: bytes) -> None:
+        """These bytes came."""
+        server = self._server
+        if self.client.ending or self._error is not None:
             return
-        client.last_input_at = server.now()
-        server.stats.input_bytes += len(data)
-        if client.held:
-            self._execution.held_input_bytes += len(data)
-        self._feed(data)
+        self._port.last_input_at = server.now()
+        self._take(self._port.feed(data, self._taken()))
+
+        # A client that fills every chunk would otherwise be read again before the others have their turn.
+        if len(data) >= _TURN_BYTES:
+            self._execution.yield_turn()
 
         # Memory is looked at by what came in: a clock would be too late for a client that sends quickly.
-        if server.stats.input_bytes > server.relieve_at:
+        if server.stats.counts.input_bytes > server.relieve_at:
             server.relieve()
         self.settle()
 
-    def _feed(self, data: bytes) -> None:
-        """Executes what these bytes complete, or what the turn before left."""
-        port, execution = self._port, self._execution
-        found = port.feed(data, self._taken())
+    def fed(self, found: list[list[bytes] | bytes] | None) -> None:
+        """The port was fed already; `found` is what it left for Python."""
+        if not self.client.ending and self._error is None:
+            self._take(found)
+        self.settle()
+
+    def _take(self, found: list[list[bytes] | bytes] | None) -> None:
+        port = self._port
         if found is not None:
             requests, self._error = with_words(found)
-            execution.take(requests, len(data))
+            self._execution.take(requests)
         self._error = self._error or port.error
+        if port.more:
+            self._execution.yield_turn()
 
-        # A client that fills every chunk would otherwise be read again before the others have their turn.
-        if port.more or len(data) >= _TURN_BYTES:
-            execution.yield_turn()
-
-    def _taken(self) -> int:
-        """Which commands the kernel may execute by itself now."""
-        node = self._server.node
-        if self._pieces.under_way:
-            return kernels.TAKES_NOTHING
-        if node.is_writable:
-            return kernels.TAKES_ALL
-        return kernels.TAKES_READS if node.reads_refused is None else kernels.TAKES_NOTHING
-
-    def eof_received(self) -> bool:
-        """A client that closed its side still gets the replies to what it sent."""
-        self.end()
-        return True
-
-    def pause_writing(self) -> None:
+    def full(self) -> None:
+        """Much waits for the client, which does not take it."""
         self.client.stopped |= UNREAD
-        self._output_mark = (self._transport.get_write_buffer_size(), self._server.now())
+        self._output_mark = (self._wire.unsent_bytes, self._server.now())
+        self.settle()
 
-    def resume_writing(self) -> None:
+    def drained(self) -> None:
+        """It took most of that."""
         self.client.stopped &= ~UNREAD
         self._execution.yield_turn()
 
     # Output and flow.
 
     def _is_closing(self) -> bool:
-        return self._transport.is_closing()
+        return self._wire.is_closing
 
     def _replies_released(self) -> None:
         if not self.client.held:
@@ -144,35 +139,33 @@ class ClientConnection(asyncio.Protocol):
         self.settle()
 
     def settle(self) -> None:
-        """Writes what is ready, closes when everything is said, and reads on or not."""
-        client, execution, transport, port = self.client, self._execution, self._transport, self._port
-        if execution.is_executing or transport.is_closing():
+        """Sends what is ready, closes when everything is said, and reads on or not."""
+        client, execution, wire, port = self.client, self._execution, self._wire, self._port
+        if execution.is_executing or wire.is_closing:
             return
 
         # What the last turn left is executed before more is read.
         port.direct = client.may_be_direct and not (execution.backlog or client.stopped)
         if port.more and port.direct and not self._holds_enough():
-            self._feed(b"")
+            self._take(port.feed(b"", self._taken()))
 
         # The error of the protocol is the last word, so it comes after the replies to all requests before it.
         if self._error is not None and not (client.ending or execution.backlog or client.stopped):
             client.replies.append(replies.error(f"ERR Protocol error: {self._error}"))
             client.ending = True
 
-        # One write for all that is ready: each costs a system call.
-        while client.replies.ready_bytes:
-            output = client.replies.take()
-            self._server.stats.output_bytes += len(output)
-            transport.write(output)
-            if client.large_bytes and not client.held:
-                client.large_bytes = 0
-                if client.stopped & CHOKED:
-                    client.stopped &= ~CHOKED
-                    execution.yield_turn()
+        if client.replies.ready_bytes:
+            wire.send()
+        if client.large_bytes and not client.held:
+            client.large_bytes = 0
+            if client.stopped & CHOKED:
+                client.stopped &= ~CHOKED
+                execution.yield_turn()
 
         # A client that ended gets what it asked for before its connection closes.
         if client.ending and not (client.held or execution.backlog or port.more or client.is_busy):
-            transport.close()
+            port.quiet = False
+            wire.close()
             return
 
         # Reading stops where what came would only wait here. While a command is under way it goes on within
@@ -188,15 +181,13 @@ class ClientConnection(asyncio.Protocol):
         if reading is not self._is_reading:
             self._is_reading = reading
             self._reads_since = self._server.now()
-            if reading:
-                transport.resume_reading()
-            else:
-                transport.pause_reading()
+            wire.read(reading)
+        port.quiet = port.direct and reading
 
     def _holds_enough(self) -> bool:
         if not self.client.held:
             return False
-        held = self._execution.held_input_bytes + self.client.replies.held_bytes
+        held = self._port.held_input_bytes + self.client.replies.held_bytes
         if held <= _HELD_BYTES_MAX_WHILE_WRITES_WAIT:
             return False
         return held > _HELD_BYTES_MAX or self._server.node.holds_writes()
@@ -211,7 +202,7 @@ class ClientConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         self.aborted = True
-        self._transport.abort()
+        self._wire.abort()
 
     @property
     def buffered_bytes(self) -> int:
@@ -221,13 +212,13 @@ class ClientConnection(asyncio.Protocol):
         client, execution = self.client, self._execution
         waiting = client.queued_bytes + client.watched.size_bytes + client.annotation_bytes
         waiting += execution.backlog_bytes + client.replies.held_bytes
-        return waiting + self._port.buffered_bytes + self._transport.get_write_buffer_size()
+        return waiting + self._port.buffered_bytes + self._wire.unsent_bytes
 
     def overdue(self, now: float) -> str | None:
         """Why this client should be closed by now, if it should."""
         options = self._server.options
-        size = self._transport.get_write_buffer_size()
-        if self.client.stopped & UNREAD or (size and self._transport.is_closing()):
+        size = self._wire.unsent_bytes
+        if self.client.stopped & UNREAD or (size and self._wire.is_closing):
             waiting, since = self._output_mark
             if size != waiting:
                 self._output_mark = (size, now)
@@ -236,7 +227,7 @@ class ClientConnection(asyncio.Protocol):
         elif (
             self._is_reading
             and self._port.unfinished
-            and now - max(self.client.last_input_at, self._reads_since) > options.input_seconds_max
+            and now - max(self._port.last_input_at, self._reads_since) > options.input_seconds_max
         ):
             return "does not finish its request"
         return None

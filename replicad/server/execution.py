@@ -57,8 +57,6 @@ class Execution:
         """Until the end of a turn what it releases only becomes ready: it is sent in one piece."""
         self.backlog: deque[Request] = deque()
         self.backlog_bytes = 0  # at most
-        self.held_input_bytes = 0
-        """Of what came since something is held; about."""
         self._client = client
         self._server = client.server
         self._pieces = pieces
@@ -67,8 +65,8 @@ class Execution:
         self._work: asyncio.Future[Any] | None = None  # the command under way elsewhere
         self._when_released: Callable[[], None] | None = None
 
-    def take(self, requests: list[Request], size: int) -> None:
-        """Executes what came in `size` bytes, or keeps it. The caller settles afterwards."""
+    def take(self, requests: list[Request]) -> None:
+        """Executes what came, or keeps it. The caller settles afterwards."""
         client, backlog = self._client, self.backlog
 
         # What came before is executed before: a request never overtakes those in the backlog.
@@ -81,7 +79,9 @@ class Execution:
             self._pump()
 
         if backlog:
-            self.backlog_bytes += size + _ARGUMENT_BYTES * sum(map(len, requests))
+            self.backlog_bytes += sum(
+                [sum(map(len, request)) + _ARGUMENT_BYTES * len(request) for request in requests]
+            )
 
     def yield_turn(self) -> None:
         """Executes and reads no more in this round of the loop."""
@@ -251,7 +251,6 @@ class Execution:
 
     def released(self) -> None:
         """Nothing is held any more."""
-        self.held_input_bytes = 0
         if self._when_released is not None:
             begin, self._when_released = self._when_released, None
             begin()

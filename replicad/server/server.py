@@ -1,6 +1,6 @@
 """The client port: listens, takes clients in, closes those that take too much, and ends.
 
-    RespServer --> ClientConnection --> Execution --> commands --> ClientState --> WriteGroup --> ReplyQueue
+    RespServer --> Wire --> ClientConnection --> Execution --> commands --> ClientState --> WriteGroup
 
 Arrows go one way: what stands on the left knows what stands on the right, and is called back from there
 through callables that it handed over. One listener and any number of connections are on one event loop, which
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from replicad import kernels
 from replicad.env import Clock, SystemClock
 from replicad.env.events import get_logger
 from replicad.server import refusals
@@ -20,7 +21,9 @@ from replicad.server.connection import ClientConnection
 from replicad.server.interfaces import Node
 from replicad.server.options import ServerOptions
 from replicad.server.pieces import Pieces
+from replicad.server.rounds import Rounds
 from replicad.server.server_state import ServerState
+from replicad.server.wires import Door, StreamWire
 from replicad.store.database import Database
 
 log = get_logger()
@@ -56,6 +59,7 @@ class RespServer:
             shutdown=shutdown,
         )
         self.pieces = Pieces(self.state)
+        self._rounds = Rounds(self.state, self._taken)
         self._committer = self.state.committer
         self._committer.on_stall = self._settle_all
         self._listener: asyncio.Server | None = None
@@ -65,9 +69,8 @@ class RespServer:
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listens; returns the address, which names the port when `port` is 0."""
         state = self.state
-        self._listener = await state.loop.create_server(
-            lambda: ClientConnection(state, self.pieces, self._admit, self._forget), host, port, backlog=1024
-        )
+        serve = self._door if self._rounds.start() else self._stream
+        self._listener = await state.loop.create_server(serve, host, port, backlog=1024)
         state.address = self._listener.sockets[0].getsockname()[:2]
         self._inspection = state.loop.call_later(_INSPECT_SECONDS, self._inspect)
         self._committer.start()
@@ -92,6 +95,7 @@ class RespServer:
                 connection.abort()
             if self._inspection is not None:
                 self._inspection.cancel()
+            self._rounds.close()
             self._committer.close()
             await self.state.workers.close()
 
@@ -100,6 +104,25 @@ class RespServer:
         self._committer.role_changed()
 
     # Connections.
+
+    def _connection(self) -> ClientConnection:
+        return ClientConnection(self.state, self.pieces, self._taken, self._admit, self._forget)
+
+    def _stream(self) -> asyncio.Protocol:
+        state = self.state
+        return StreamWire(self._connection(), state.options.output_bytes_max, state.stats.counts)
+
+    def _door(self) -> asyncio.Protocol:
+        return Door(lambda fd, peername: self._rounds.take_over(fd, peername, self._connection()))
+
+    def _taken(self) -> int:
+        """Which commands the kernel may execute by itself now."""
+        node = self.state.node
+        if self.pieces.under_way:
+            return kernels.TAKES_NOTHING
+        if node.is_writable:
+            return kernels.TAKES_ALL
+        return kernels.TAKES_READS if node.reads_refused is None else kernels.TAKES_NOTHING
 
     def _admit(self, connection: ClientConnection) -> bytes | None:
         """Takes a new connection in, or returns the refusal."""
@@ -143,7 +166,7 @@ class RespServer:
         """
         state = self.state
         limit = state.options.buffered_bytes_max
-        state.relieve_at = state.stats.input_bytes + limit // 4
+        state.relieve_at = state.stats.counts.input_bytes + limit // 4
 
         # Sizes are taken once: closing a client gives its memory back only later.
         sizes = {each: each.buffered_bytes for each in self.connections.values() if not each.aborted}

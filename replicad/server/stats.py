@@ -11,8 +11,6 @@ from replicad import kernels
 class ServerStats:
     connections: int = 0
     rejected: int = 0
-    input_bytes: int = 0
-    output_bytes: int = 0
     error_replies: int = 0
     commits: int = 0
     groups: int = 0
@@ -24,13 +22,13 @@ class ServerStats:
     sampled_rate: int = 0
 
     counts: kernels.CommandCounts = field(default_factory=kernels.CommandCounts)
-    """Of commands, hits and misses: the kernel counts those that it executes, Python adds its own."""
+    """Commands, hits and misses, bytes received and sent: the kernel counts its own, Python adds to them."""
 
     def reset(self) -> None:
         for each in fields(self):
             if each.name != "counts":
                 setattr(self, each.name, 0)
-        self.counts.commands = self.counts.hits = self.counts.misses = 0
+        self.counts.reset()
 
     def commands_per_second(self, now: float) -> int:
         """Since the last look that is at least a second ago."""

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from replicad.options import Options
+from replicad.server.rounds import Rounds
 from replicad.store.database import open_database
 from tests.server.harness import FakeNode, RunningServer
 from tests.support.stores.fake_database import FakeDatabase
@@ -49,3 +50,11 @@ def server(request: pytest.FixtureRequest, start: StartServer, tmp_path: Path) -
 def client(request: pytest.FixtureRequest, server: RunningServer) -> Iterator[redis.Redis]:
     with redis.Redis(port=server.port, protocol=request.param, socket_timeout=10) as connected:
         yield connected
+
+
+@pytest.fixture(params=["sockets", "streams"])
+def both_wires(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clients' sockets are the kernel's, and transports of the event loop: limits, turns, slow readers
+    and ends of connections hold in both."""
+    if request.param == "streams":
+        monkeypatch.setattr(Rounds, "start", lambda rounds: False)

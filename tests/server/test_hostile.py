@@ -17,6 +17,8 @@ from tests.server.conftest import StartServer
 from tests.server.harness import RunningServer, encode_request
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("both_wires")
+
 SEED = 20
 
 
@@ -243,7 +245,7 @@ def test_little_is_read_of_a_client_whose_writes_wait(start: StartServer) -> Non
         client.socket.settimeout(0.2)
         with contextlib.suppress(TimeoutError):
             client.send(write * 5000)
-        assert server.server.state.stats.input_bytes < 1_000_000
+        assert server.server.state.stats.counts.input_bytes < 1_000_000
     server.node.doubting = False
     server.call(server.server.role_changed)
 
@@ -257,7 +259,7 @@ def test_writes_that_wait_have_a_limit_together(start: StartServer) -> None:
         for client in clients:
             client.send(encode_request("SET", "k", b"v" * 50_000))
         clients[0].read(refusals.TOO_MUCH_WAITS)
-        eventually(lambda: server.server.state.stats.input_bytes > 5_000_000)
+        eventually(lambda: server.server.state.stats.counts.input_bytes > 5_000_000)
         server.node.doubting = False
         server.call(server.server.role_changed)
         clients[-1].read(b"+OK\r\n")

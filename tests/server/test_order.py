@@ -15,6 +15,8 @@ from tests.server.conftest import StartServer
 from tests.server.harness import FakeNode, RunningServer, encode_request
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("both_wires")
+
 
 @pytest.fixture(params=["sync", "async"])
 def real(request: pytest.FixtureRequest, start: StartServer, tmp_path: Path) -> RunningServer:
@@ -65,11 +67,11 @@ def test_what_is_released_may_lead_to_more_that_is(
         a, b, c = real.server.connections.values()
 
         def together() -> None:
-            a.data_received(large[-10:] + b"SET x 1\r\nDBSIZE\r\n")
-            b.data_received(b"SET y 1\r\n")
-            c.data_received(b"MULTI\r\nSET z 1\r\nEXEC\r\n")
+            a.feed(large[-10:] + b"SET x 1\r\nDBSIZE\r\n")
+            b.feed(b"SET y 1\r\n")
+            c.feed(b"MULTI\r\nSET z 1\r\nEXEC\r\n")
 
-        real.call(lambda: a.data_received(large[:-10]))
+        real.call(lambda: a.feed(large[:-10]))
         real.call(together)
         real.call(node.waits.changed)
         first.read(b"+OK\r\n+OK\r\n")

@@ -184,7 +184,9 @@ def test_many_watched_keys_are_looked_up_in_pieces(hurried: RunningServer) -> No
 
 
 @pytest.mark.parametrize(
-    "command", [("ECHO", "OK"), ("SET", "k", "v", "XX"), ("INCR", "none")], ids=lambda it: it[0]
+    "command",
+    [("ECHO", "OK"), ("SET", "k", "v", "XX"), ("INCR", "none"), ("TYPE", "k")],
+    ids=lambda it: it[0],
 )
 def test_a_turn_ends_when_its_time_is_over(start: StartServer, command: tuple[str, ...]) -> None:
     """Commands that take long leave others their turns, and are all done, in order. The clock is looked at
@@ -203,8 +205,13 @@ def test_a_turn_ends_when_its_time_is_over(start: StartServer, command: tuple[st
         server.call(look)
         client.send(encode_request(*command) * count)
         for number in range(count):
-            line = {"ECHO": b"$2\r\n", "SET": b"$-1\r\n", "INCR": b":%d\r\n" % (number + 1)}[command[0]]
-            client.read(line + (b"OK\r\n" if command[0] == "ECHO" else b""))
+            replies = {
+                "ECHO": b"$2\r\nOK\r\n",
+                "SET": b"$-1\r\n",
+                "INCR": b":%d\r\n" % (number + 1),
+                "TYPE": b"+none\r\n",
+            }
+            client.read(replies[command[0]])
         eventually(lambda: turns[-1] >= count)
     assert len(set(turns)) > 25
 

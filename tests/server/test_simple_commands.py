@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from replicad import kernels
 from replicad.options import KEY_BYTES_MAX, Options
-from replicad.server import connection
+from replicad.server import server_state
 from replicad.server.commands import COMMANDS
 from replicad.server.simple_commands import SIMPLE_COMMANDS
 from replicad.store.database import open_database
 from tests.server.conftest import StartServer
 from tests.server.harness import FakeNode, RawClient, RunningServer, encode_request
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("both_wires")
 
 Words = tuple[bytes, ...]
 
@@ -109,24 +110,10 @@ def twins(
     for name in ("kernel", "python"):
         store = open_database(tmp_path / name, Options(durability=request.param))
         store.create_family("one")
+        if name == "python":
+            monkeypatch.setattr(server_state, "add_simple_commands", lambda engine: None)
         servers.append(start(store))
-    python = servers[1].server
-    monkeypatch.setattr(
-        connection.ClientConnection,
-        "_taken",
-        _taken_but_by(python, connection.ClientConnection._taken),
-    )
     return servers[0], servers[1]
-
-
-def _taken_but_by(
-    server: object, taken: Callable[[connection.ClientConnection], int]
-) -> Callable[[connection.ClientConnection], int]:
-    def nothing_there(client: connection.ClientConnection) -> int:
-        is_there = client._server is server.state  # type: ignore[attr-defined]
-        return kernels.TAKES_NOTHING if is_there else taken(client)
-
-    return nothing_there
 
 
 def test_the_kernel_answers_as_python_does(twins: tuple[RunningServer, RunningServer]) -> None:

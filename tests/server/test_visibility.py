@@ -10,6 +10,8 @@ from tests.server.conftest import StartServer
 from tests.server.harness import FakeNode
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("both_wires")
+
 
 def test_a_write_is_acknowledged_when_it_is_durable(start: StartServer) -> None:
     """While the sync is under way the writer waits, and others see the old state."""

@@ -149,8 +149,8 @@ WIRE = (
         trap=16,
         name="what a command releases ends its client's turn",
         file="replicad/server/connection.py",
-        old="        if execution.is_executing or transport.is_closing():\n",
-        new="        if transport.is_closing():\n",
+        old="        if execution.is_executing or wire.is_closing:\n",
+        new="        if wire.is_closing:\n",
         caught_by=(
             "tests/server/test_order.py::test_the_end_of_input_in_the_middle_of_a_turn_loses_no_reply",
         ),
@@ -159,8 +159,8 @@ WIRE = (
         trap=16,
         name="a client is read on before others have a turn",
         file="replicad/server/connection.py",
-        old="        if port.more or len(data) >= _TURN_BYTES:\n            execution.yield_turn()\n",
-        new="        if port.more:\n            execution.yield_turn()\n",
+        old="        if port.more:\n            self._execution.yield_turn()\n",
+        new="        if port.more:\n            self.settle()\n",
         caught_by=("tests/server/test_hostile.py::test_a_client_that_sends_much_leaves_others_their_turns",),
     ),
     # 24: pieces
@@ -194,7 +194,7 @@ WIRE = (
     Mutation(
         trap=24,
         name="the kernel writes where no writes are taken",
-        file="replicad/server/connection.py",
+        file="replicad/server/server.py",
         old="        if node.is_writable:\n            return kernels.TAKES_ALL\n",
         new="        if True:\n            return kernels.TAKES_ALL\n",
         caught_by=(f"{SIMPLE}test_a_node_that_takes_no_writes_reads_in_the_kernel",),
@@ -202,8 +202,8 @@ WIRE = (
     Mutation(
         trap=24,
         name="the kernel comes in between the pieces of a command",
-        file="replicad/server/connection.py",
-        old="        if self._pieces.under_way:\n            return kernels.TAKES_NOTHING\n",
+        file="replicad/server/server.py",
+        old="        if self.pieces.under_way:\n            return kernels.TAKES_NOTHING\n",
         new="",
         caught_by=("tests/server/test_pieces.py::test_nothing_comes_in_between_the_commands_of_a_long_exec",),
     ),

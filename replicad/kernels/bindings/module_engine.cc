@@ -4,12 +4,14 @@
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
+#include <nanobind/stl/vector.h>
 
 #include "bindings/module.h"
 #include "bindings/module_bytes.h"
 #include "bindings/module_callable.h"
 #include "bindings/module_requests.h"
 #include "resp/client_port.h"
+#include "resp/client_sockets.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -56,14 +58,11 @@ class PyReadSource : public ReadSource {
 
 // Requests go to Python as lists of bytes, inline lines as bytes.
 struct Handed {
-  nb::object requests;  // null while there are none
-  size_t lines = 0;
+  nb::object requests = nb::steal(nullptr);  // null while there are none
 
+  bool has_any() const { return requests.is_valid(); }
   void Take(const Request& request) { Add(ToList(request)); }
-  void TakeLine(std::string_view line) {
-    Add(ToBytes(line));
-    ++lines;
-  }
+  void TakeLine(std::string_view line) { Add(ToBytes(line)); }
   // What a command raised is for Python, which does it again and explains it to the client. Only what is not meant for
   // clients comes out: an interrupt, and that there is no memory.
   static void Failed() {
@@ -88,7 +87,43 @@ nb::object Feed(ClientPort& port, const BytesLike& data, int taken) {
   const InFlight in_flight;
   Handed handed;
   port.Feed(data.view(), static_cast<Taken>(taken), handed);
-  return handed.requests.is_valid() ? handed.requests : nb::none();
+  return handed.has_any() ? handed.requests : nb::none();
+}
+
+nb::list Receive(ClientSockets& sockets, int taken, double seconds, uint64_t input_bytes_max) {
+  const InFlight in_flight;
+  nb::list told;
+  const auto tell = [&](ClientSocket& socket, const Handed& handed) {
+    told.append(nb::make_tuple(nb::find(socket), handed.has_any() ? handed.requests : nb::none()));
+  };
+  sockets.Receive<Handed>(static_cast<Taken>(taken), seconds, input_bytes_max, tell);
+  return told;
+}
+
+void BindSockets(nb::module_& m) {
+  nb::class_<ClientSockets>(m, "ClientSockets", "Reads, executes and answers for all clear-text clients of a server.")
+      .def(nb::init<Engine&, CommandCounts&, size_t>(), "engine"_a, "counts"_a, "unsent_bytes_max"_a,
+           nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>())
+      .def("fileno", &ClientSockets::fd, "Readable while `receive` has something to do.")
+      .def("receive", &Receive, "taken"_a, "seconds"_a, "input_bytes_max"_a,
+           nb::sig("def receive(self, taken: int, seconds: float, input_bytes_max: int) -> "
+                   "list[tuple[ClientSocket, list[list[bytes] | bytes] | None]]"),
+           "Receives once from each socket that is ready, and executes what came: for about that long, and until more "
+           "bytes than these were counted of all input. The sockets for which Python has something to do, with the "
+           "requests that it has to execute.")
+      .def("send", &ClientSockets::Send, nb::rv_policy::reference, nb::sig("def send(self) -> list[ClientSocket]"),
+           "Sends what became ready since the last call; the sockets of which much had to stay.");
+  nb::class_<ClientSocket>(m, "ClientSocket", "One client's socket, which does not block; closed at its end.")
+      .def(nb::init<ClientSockets&, int, ClientPort&>(), "sockets"_a, "fd"_a, "port"_a, nb::keep_alive<1, 2>(),
+           nb::keep_alive<1, 4>(), "Takes over the descriptor, and reads nothing until it is told to.")
+      .def("read", &ClientSocket::Read, "wanted"_a)
+      .def("send", &ClientSocket::Send, "Sends what is ready, as far as the system takes it; the rest follows.")
+      .def("close_now", &ClientSocket::Close)
+      .def_rw("drains", &ClientSocket::drains, "Whether Python is told when all was sent.")
+      .def_prop_ro("is_open", &ClientSocket::is_open)
+      .def_prop_ro("ended", &ClientSocket::ended, "The client sends nothing more.")
+      .def_prop_ro("failed", &ClientSocket::failed, "The connection is lost.")
+      .def_prop_ro("is_full", &ClientSocket::is_full, "Much waits for the client, and has not been sent yet.");
 }
 
 void AddCommand(Engine& engine, const std::string& name, Operator operation, uint32_t least, uint32_t most) {
@@ -121,9 +156,12 @@ void bind_engine(nb::module_& m) {
   BindOperators(m);
   nb::class_<CommandCounts>(m, "CommandCounts", "What the kernels count of commands; Python adds its own.")
       .def(nb::init<>())
+      .def("reset", [](CommandCounts& counts) { counts = {}; })
       .def_rw("commands", &CommandCounts::commands)
       .def_rw("hits", &CommandCounts::hits)
-      .def_rw("misses", &CommandCounts::misses);
+      .def_rw("misses", &CommandCounts::misses)
+      .def_rw("input_bytes", &CommandCounts::input_bytes)
+      .def_rw("output_bytes", &CommandCounts::output_bytes);
   nb::class_<PyReadSource>(m, "ReadSource", "Where a store stands: what readers see at any moment.")
       .def(nb::init<nb::object, nb::object, nb::object>(), "core"_a, "progress"_a, "family_view"_a,
            nb::sig("def __init__(self, core: object, progress: object, "
@@ -154,6 +192,9 @@ void bind_engine(nb::module_& m) {
            "Executes what these bytes complete, one turn at most; the requests from the first on that Python has to "
            "execute (an inline command as its line), or None. `taken` is one of TAKES_….")
       .def_rw("direct", &ClientPort::direct, "Whether requests are executed here: Python has none that came before.")
+      .def_rw("quiet", &ClientPort::quiet, "Whether nobody has to be told when replies become ready.")
+      .def_rw("last_input_at", &ClientPort::last_input_at, "By the server's clock; who feeds it sets it.")
+      .def_ro("held_input_bytes", &ClientPort::held_input_bytes, "Of what came since replies are held; about.")
       .def_prop_rw(
           "family", [](ClientPort& port) { return port.view().family; },
           [](ClientPort& port, uint32_t family) { port.view().family = family; })
@@ -170,6 +211,7 @@ void bind_engine(nb::module_& m) {
           "unfinished", [](const ClientPort& port) { return port.input().unfinished(); },
           "Part of a request came, and the rest has not.")
       .def_prop_ro("buffered_bytes", [](const ClientPort& port) { return port.input().buffered_bytes(); });
+  BindSockets(m);
   m.attr("TAKES_NOTHING") = static_cast<int>(Taken::kNothing);
   m.attr("TAKES_READS") = static_cast<int>(Taken::kReads);
   m.attr("TAKES_ALL") = static_cast<int>(Taken::kAll);

@@ -68,9 +68,19 @@ class ClientPort {
     } catch (const MalformedRequest& error) {
       error_ = error.what();
     }
+    held_input_bytes = view_.replies.holds() ? held_input_bytes + data.size() : 0;
   }
 
   bool direct = true;
+  // Nobody has to be told when replies become ready.
+  bool quiet = false;
+  double last_input_at = 0;
+  // Of what came since replies are held; about.
+  size_t held_input_bytes = 0;
+  // Something is left to do without more input, or too much is held to read on at once.
+  bool needs_attention() const {
+    return input_.stopped() || error_ || held_input_bytes + view_.replies.held_bytes() > kHeldBytesMax;
+  }
   ClientView& view() { return view_; }
   const RequestInput& input() const { return input_; }
   const std::optional<std::string>& error() const { return error_; }
@@ -84,6 +94,7 @@ class ClientPort {
   static constexpr size_t kTurnReplyBytes = size_t{1} << 20;
   static constexpr double kTurnSeconds = 0.01;
   static constexpr size_t kLookAfter = 32;
+  static constexpr size_t kHeldBytesMax = size_t{64} << 10;
 
   class Run {
    public:

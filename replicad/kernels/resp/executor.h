@@ -41,6 +41,7 @@ enum class Taken : uint8_t { kNothing, kReads, kAll };
 
 struct CommandCounts {
   uint64_t commands = 0, hits = 0, misses = 0;
+  uint64_t input_bytes = 0, output_bytes = 0;
 };
 
 struct ExecutorLimits {

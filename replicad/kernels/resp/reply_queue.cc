@@ -15,7 +15,9 @@ constexpr size_t kKeptBytesMax = size_t{64} << 10;
 std::vector<ReplyQueue*> HeldQueues::Release(uint64_t visible, uint64_t released) {
   std::vector<ReplyQueue*> ready;
   std::erase_if(queues_, [&](ReplyQueue* queue) {
-    if (queue->Release(visible, released)) ready.push_back(queue);
+    if (queue->Release(visible, released) && (queue->outlet == nullptr || !queue->outlet->SendSoon())) {
+      ready.push_back(queue);
+    }
     return !queue->holds();
   });
   return ready;
@@ -53,7 +55,8 @@ void HeldQueues::Remove(ReplyQueue* queue) { std::erase(queues_, queue); }
 
 void ReplyQueue::Sent(size_t size) {
   sent_ += size;
-  if (sent_ < bytes_.size() && sent_ < kKeptBytesMax) return;
+  // What is left moves when it is less than what moved before it, so a long queue is not moved again and again.
+  if (sent_ < bytes_.size() && sent_ < std::max(kKeptBytesMax, bytes_.size() / 2)) return;
   bytes_.erase(0, sent_);
   for (Segment& segment : segments_) segment.begin -= sent_;
   for (HeldReply& reply : held_) reply.end -= sent_;

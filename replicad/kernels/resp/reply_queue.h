@@ -19,6 +19,14 @@ namespace replicad {
 class ReplyQueue;
 class WriteGroup;
 
+// What sends a client's replies by itself when they become ready.
+class Outlet {
+ public:
+  virtual ~Outlet() = default;
+  // False when somebody else has to be told first.
+  virtual bool SendSoon() = 0;
+};
+
 // All queues of a server that hold something, in the order in which they began to.
 class HeldQueues {
  public:
@@ -26,7 +34,7 @@ class HeldQueues {
   explicit HeldQueues(std::function<double()> now) : now_(std::move(now)) {}
 
   // What is visible becomes ready; what waits for replicas, too, is, when it is `released`. Returns the queues of which
-  // something became ready.
+  // something became ready, but for those that their outlets send.
   std::vector<ReplyQueue*> Release(uint64_t visible, uint64_t released);
   // Answers with `reply` all that is held and reached the store: nobody can vouch for it any more.
   std::vector<ReplyQueue*> FailAll(std::string_view reply);
@@ -83,6 +91,9 @@ class ReplyQueue {
 
   // The client is gone: nobody takes what is held.
   void Drop();
+
+  // Null when somebody else sends.
+  Outlet* outlet = nullptr;
 
   // Sequence number of the client's last write, once it is in the log.
   uint64_t last_write() const { return last_write_; }

@@ -1,0 +1,72 @@
+"""The rounds of the clients whose sockets are the kernel's: receive and execute, commit, answer.
+
+    epoll ready --> receive (the kernel: all ready sockets) --> what is Python's --> submit the group --> send
+
+One round is one group of writes and one pass of replies, whatever the number of clients. Replies that become
+ready between two rounds (the disk synced, a replica acknowledged) are sent by `flush`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import cast
+
+from replicad import kernels
+from replicad.server.server_state import ServerState
+from replicad.server.wires import SocketWire, WireListener
+
+ROUND_SECONDS = 0.003
+"""Then other work of the loop has its turn."""
+
+
+class Rounds:
+    def __init__(self, server: ServerState, taken: Callable[[], int]) -> None:
+        """`taken` says which commands the kernel may execute now."""
+        self._server = server
+        self._taken = taken
+        self._sockets = kernels.ClientSockets(
+            server.engine, server.stats.counts, server.options.output_bytes_max
+        )
+        self._is_watched = False
+
+    def start(self) -> bool:
+        """False where the event loop watches no descriptors: then there are transports only."""
+        try:
+            self._server.loop.add_reader(self._sockets.fileno(), self._go_round)
+        except NotImplementedError:
+            return False
+        self._is_watched = True
+        self._server.committer.on_released = self.flush
+        return True
+
+    def close(self) -> None:
+        if self._is_watched:
+            self._is_watched = False
+            self._server.loop.remove_reader(self._sockets.fileno())
+
+    def take_over(self, fd: int, peername: object, connection: WireListener) -> None:
+        """Serves a client at a copy of this descriptor. Raises OSError."""
+        own = os.dup(fd)
+        try:
+            SocketWire(self._sockets, own, peername, connection)
+        except BaseException:
+            os.close(own)
+            raise
+
+    def flush(self) -> None:
+        """Sends the replies that became ready."""
+        for wire in self._sockets.send():
+            cast(SocketWire, wire).look()
+
+    def _go_round(self) -> None:
+        server = self._server
+        for wire, found in self._sockets.receive(self._taken(), ROUND_SECONDS, server.relieve_at):
+            cast(SocketWire, wire).act(found)
+        if server.group.batches:
+            server.committer.submit()
+        self.flush()
+
+        # Memory is looked at by what came in: a clock would be too late for clients that send quickly.
+        if server.stats.counts.input_bytes > server.relieve_at:
+            server.relieve()
