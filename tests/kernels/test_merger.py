@@ -90,7 +90,7 @@ def test_blocks_may_be_fed_ahead() -> None:
         merger.feed(number, encode_block(block))
     merger.finish(number)
     assert merger.run(1 << 30) == kernels.MERGE_TABLE_END
-    read = [entry for block in merger.take_blocks() for entry in kernels.decode_block(block)]
+    read = [entry for block, _ in merger.take_blocks() for entry in kernels.decode_block(block)]
     assert read == entries
 
 
@@ -155,7 +155,7 @@ def test_misuse_is_an_assertion() -> None:
         merger.add_run()
     with pytest.raises(AssertionError):
         merger.finish_table()
-    [block] = merger.take_blocks()
+    [(block, _)] = merger.take_blocks()
     merger.block_written(0, len(block))
     assert merger.finish_table().entries == 1
     assert merger.run() == kernels.MERGE_DONE
@@ -175,7 +175,7 @@ def test_a_table_ends_at_the_next_boundary_when_asked() -> None:
     ends = []
     offset = 0
     while (status := merger.run(1)) != kernels.MERGE_DONE:
-        for raw in merger.take_blocks():
+        for raw, _ in merger.take_blocks():
             merger.block_written(offset, len(raw))
             offset += len(raw)
         if status == kernels.MERGE_TABLE_END:
@@ -183,3 +183,28 @@ def test_a_table_ends_at_the_next_boundary_when_asked() -> None:
         elif merger.table_raw_bytes >= 400:
             merger.request_cut_at_boundary()
     assert ends == [b"010", b"030", b"070", b"099"]
+
+
+def test_a_block_is_incompressible_when_all_it_holds_was() -> None:
+    """One entry from a block that became smaller, or from a memtable, is reason to try again."""
+    entries = [Entry(b"%02d" % i, 1, PUT, b"v" * 600) for i in range(8)]
+    fresh = kernels.Memtable()
+    fresh.seal()
+    merger = new_merger()
+    merger.add_memtable(fresh)
+    known, tried = merger.add_run(), merger.add_run()
+    for number, incompressible, some in ((known, True, entries[:4]), (tried, False, entries[4:])):
+        for entry in some:
+            merger.feed(number, encode_block([entry]), incompressible)
+        merger.finish(number)
+    assert merger.run(1 << 30) == kernels.MERGE_TABLE_END
+    assert [flag for _, flag in merger.take_blocks()] == [True] * 4 + [False] * 4
+
+    # Short entries of both kinds share a block.
+    merger = new_merger()
+    for incompressible, key in ((True, b"a"), (False, b"b")):
+        number = merger.add_run()
+        merger.feed(number, encode_block([Entry(key, 1, PUT, b"v")]), incompressible)
+        merger.finish(number)
+    merger.run()
+    assert [flag for _, flag in merger.take_blocks()] == [False]

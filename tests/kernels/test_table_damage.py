@@ -86,7 +86,7 @@ def test_merges_of_any_blocks_end_well(first: bytes, second: bytes, history: lis
         merger.add_memtable(memtable)
     with contextlib.suppress(CorruptionError):
         merger.run(1 << 20)
-        for block in merger.take_blocks():
+        for block, _ in merger.take_blocks():
             kernels.decode_block(block)
 
 

@@ -76,7 +76,7 @@ class _Blocks:
         """The raw block, or None when it is damaged."""
         sealed = self._data[handle.offset : handle.offset + handle.length + TRAILER_BYTES]
         try:
-            return open_block(sealed, self._table_id, handle)
+            return bytes(open_block(sealed, self._table_id, handle)[0])
         except CorruptionError as error:
             self.damaged(
                 Damage.of(

@@ -34,7 +34,9 @@ class PyMerger {
     NotBegun().AddMemtable(std::move(memtable));
   }
   uint32_t AddRun() { return NotBegun().AddRun(); }
-  void Feed(uint32_t input, const BytesLike& raw_block) { Open(input).Feed(input, std::string(raw_block.view())); }
+  void Feed(uint32_t input, const BytesLike& raw_block, bool incompressible) {
+    Open(input).Feed(input, std::string(raw_block.view()), incompressible);
+  }
   void Finish(uint32_t input) { Open(input).Finish(input); }
 
   int Run(size_t output_bytes) {
@@ -50,7 +52,7 @@ class PyMerger {
   nb::list TakeBlocks() {
     const auto blocks = Idle().builder().TakeBlocks();
     nb::list taken;
-    for (const std::string& block : blocks) taken.append(ToBytes(block));
+    for (const BuiltBlock& block : blocks) taken.append(nb::make_tuple(ToBytes(block.raw), block.incompressible));
     return taken;
   }
   void BlockWritten(uint64_t offset, uint32_t length) {
@@ -143,15 +145,17 @@ void bind_merge(nb::module_& m) {
            "lies below the output, so deletions may go. boundaries: user keys after which a table ends well.")
       .def("add_memtable", &PyMerger::AddMemtable, "memtable"_a, "A sealed memtable as an input.")
       .def("add_run", &PyMerger::AddRun, "A run of blocks as an input; returns its number.")
-      .def("feed", &PyMerger::Feed, "input"_a, "raw_block"_a,
-           "The next raw data block of a run. Several may be fed ahead of their use.")
+      .def("feed", &PyMerger::Feed, "input"_a, "raw_block"_a, "incompressible"_a = false,
+           "The next raw data block of a run. Several may be fed ahead of their use. incompressible: it was stored as "
+           "it\n"
+           "it is because compression did not make it smaller.")
       .def("finish", &PyMerger::Finish, "input"_a, "The run has no more blocks.")
       .def("run", &PyMerger::Run, "output_bytes"_a = 256 << 10,
            "Merges, without the GIL, until output_bytes of blocks are ready or something else is to be done; returns\n"
            "one of the MERGE_ constants. Blocks may be ready whatever it returns.")
       .def_prop_ro("needed_input", &PyMerger::NeededInput, "After MERGE_NEED_INPUT: the run to feed or finish.")
-      .def("take_blocks", &PyMerger::TakeBlocks, nb::sig("def take_blocks(self) -> list[bytes]"),
-           "The raw data blocks that are ready, in order.")
+      .def("take_blocks", &PyMerger::TakeBlocks, nb::sig("def take_blocks(self) -> list[tuple[bytes, bool]]"),
+           "(raw data block, whether all its entries come from incompressible blocks) of each that is ready, in order.")
       .def("block_written", &PyMerger::BlockWritten, "offset"_a, "length"_a,
            "Where the next of the taken blocks is in the file: offset and length of its payload, without the trailer.")
       .def_prop_ro(

@@ -145,7 +145,7 @@ void BindTable(nb::module_& m) {
       .def("__init__", &InitTable, "number"_a, "smallest"_a, "largest"_a, "cache"_a, "load"_a, "fetch"_a,
            nb::sig("def __init__(self, number: int, smallest: bytes, largest: bytes, cache: BlockCache, "
                    "load: collections.abc.Callable[[], TableContents], "
-                   "fetch: collections.abc.Callable[[int, int, int], bytes]) -> None"),
+                   "fetch: collections.abc.Callable[[int, int, int], bytes | bytearray | memoryview]) -> None"),
            "load() returns the contents, fetch(offset, length, raw_length) a verified, decompressed block; what they\n"
            "raise comes out of the call that needed it.")
       .def_prop_ro("number", &Table::number)

@@ -19,7 +19,8 @@ struct EntrySource {
   std::string_view key;
   uint64_t trailer = 0;
   std::string_view value;
-  BlockRef block;  // holds the bytes of value, if a cached block does
+  BlockRef block;               // holds the bytes of value, if a cached block does
+  bool incompressible = false;  // in a merge: compression did not make the entry's block smaller
 };
 
 enum class Direction { kForward, kReverse };

@@ -42,7 +42,8 @@ class Merger::RunSource final : public EntrySource {
   // At the first entry of the next block; false when there is none.
   bool OpenNext() {
     if (blocks.empty()) return false;
-    current_ = std::move(blocks.front());
+    current_ = std::move(blocks.front().raw);
+    incompressible = blocks.front().incompressible;
     blocks.pop_front();
     reader_.Open(BlockView::Parse(current_));
     Take();
@@ -50,7 +51,7 @@ class Merger::RunSource final : public EntrySource {
   }
 
   const uint32_t number;
-  std::deque<std::string> blocks;
+  std::deque<BuiltBlock> blocks;
   bool finished = false;  // no more are fed
 
  private:
@@ -79,7 +80,9 @@ uint32_t Merger::AddRun() {
   return runs_.back()->number;
 }
 
-void Merger::Feed(uint32_t run, std::string raw_block) { runs_[run]->blocks.push_back(std::move(raw_block)); }
+void Merger::Feed(uint32_t run, std::string raw_block, bool incompressible) {
+  runs_[run]->blocks.push_back({std::move(raw_block), incompressible});
+}
 
 void Merger::Finish(uint32_t run) { runs_[run]->finished = true; }
 
@@ -111,7 +114,7 @@ MergeStatus Merger::Run(size_t output_bytes) {
       trailer_ = UINT64_MAX;
     }
     if (Keeps(entry.trailer)) {
-      builder_.Add(entry.key, entry.trailer, entry.value);
+      builder_.Add(entry.key, entry.trailer, entry.value, entry.incompressible);
       ++entries_out_;
     }
     trailer_ = entry.trailer;

@@ -48,7 +48,8 @@ class Merger {
   void AddMemtable(std::shared_ptr<const Memtable> memtable);
   uint32_t AddRun();  // its number, counted from 0
 
-  void Feed(uint32_t run, std::string raw_block);
+  // incompressible: the block was stored as it is because compression did not make it smaller.
+  void Feed(uint32_t run, std::string raw_block, bool incompressible = false);
   void Finish(uint32_t run);
   bool fed_to_the_end(uint32_t run) const;
   uint32_t run_count() const { return static_cast<uint32_t>(runs_.size()); }

@@ -9,7 +9,7 @@
 
 namespace replicad {
 
-void TableBuilder::Add(std::string_view key, uint64_t trailer, std::string_view value) {
+void TableBuilder::Add(std::string_view key, uint64_t trailer, std::string_view value, bool incompressible) {
   const uint64_t sequence = TrailerSequence(trailer);
   if (empty()) {
     summary_.smallest = key;
@@ -28,19 +28,20 @@ void TableBuilder::Add(std::string_view key, uint64_t trailer, std::string_view 
   summary_.first_sequence = std::min(summary_.first_sequence, sequence);
   summary_.last_sequence = std::max(summary_.last_sequence, sequence);
   block_.Add(key, trailer, value);
+  block_incompressible_ &= incompressible;
   if (block_.bytes() >= block_bytes_) EndBlock();
 }
 
 void TableBuilder::EndBlock() {
   if (block_.empty()) return;
-  ready_.push_back(block_.Finish());
-  const size_t bytes = ready_.back().size();
+  ready_.push_back({block_.Finish(), std::exchange(block_incompressible_, true)});
+  const size_t bytes = ready_.back().raw.size();
   ready_bytes_ += bytes;
   raw_bytes_ += bytes;
   raw_lengths_.push_back(static_cast<uint32_t>(bytes));
 }
 
-std::vector<std::string> TableBuilder::TakeBlocks() {
+std::vector<BuiltBlock> TableBuilder::TakeBlocks() {
   taken_ += ready_.size();
   ready_bytes_ = 0;
   return std::exchange(ready_, {});

@@ -27,12 +27,18 @@ struct TableSummary {
   uint64_t raw_value_bytes = 0;
 };
 
+// A finished data block.
+struct BuiltBlock {
+  std::string raw;
+  bool incompressible = false;  // all its entries come from blocks that compression did not make smaller
+};
+
 class TableBuilder {
  public:
   TableBuilder(size_t block_bytes, uint32_t bits_per_key) : block_bytes_(block_bytes), bits_per_key_(bits_per_key) {}
 
   // Entries come in order. A block ends with the entry that makes it block_bytes long or longer.
-  void Add(std::string_view key, uint64_t trailer, std::string_view value);
+  void Add(std::string_view key, uint64_t trailer, std::string_view value, bool incompressible = false);
   void EndBlock();  // what was added so far becomes a block; nothing if that is none
 
   bool empty() const { return summary_.entries == 0; }
@@ -40,7 +46,7 @@ class TableBuilder {
   uint64_t raw_bytes() const { return raw_bytes_ + (block_.empty() ? 0 : block_.bytes()); }  // data blocks so far
 
   size_t ready_bytes() const { return ready_bytes_; }
-  std::vector<std::string> TakeBlocks();  // the finished ones, in order, since the last call
+  std::vector<BuiltBlock> TakeBlocks();  // the finished ones, in order, since the last call
   // Once for each block that was taken, in order. False when there is no such block.
   bool BlockWritten(uint64_t offset, uint32_t length);
   bool all_written() const { return written_ == raw_lengths_.size(); }
@@ -53,8 +59,9 @@ class TableBuilder {
   const uint32_t bits_per_key_;
 
   BlockBuilder block_;
+  bool block_incompressible_ = true;  // so far
   std::string last_key_;
-  std::vector<std::string> ready_;
+  std::vector<BuiltBlock> ready_;
   size_t ready_bytes_ = 0;
   size_t taken_ = 0;  // blocks of this table
   size_t written_ = 0;

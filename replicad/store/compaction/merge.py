@@ -16,8 +16,10 @@ from pathlib import Path
 
 from replicad import kernels
 from replicad.env import Env
+from replicad.env.filesystem import Bytes
 from replicad.errors import CorruptionError
-from replicad.store.table.file import OpenTable
+from replicad.store.table.file import OpenTable, read_properties
+from replicad.store.table.format import COMPRESSION, RAW
 from replicad.store.table.meta import TableMeta, table_name
 from replicad.store.table.writer import TableWriter
 from replicad.types import FamilyId, FileNumber, Sequence
@@ -82,7 +84,8 @@ class Merge:
         )
 
         self._inputs: list[list[OpenTable]] = []
-        self._runs: list[Iterator[bytes]] = []
+        self._runs: list[Iterator[tuple[Bytes, bool]]] = []
+        """Of each input its blocks, and whether LZ4 is known not to make them smaller."""
         self._run_bytes = RUN_BYTES_MAX
         self._entries = 0
         """Of all inputs, as memtables and table metadata count them: what the kernel must have read in the
@@ -177,15 +180,19 @@ class Merge:
         # Each input is in memory twice for a moment: as it was read, and as it was fed to the kernel.
         share = INPUT_BYTES // (2 * max(1, len(self._inputs)))
         self._run_bytes = min(max(share, RUN_BYTES_MIN), RUN_BYTES_MAX)
-        self._runs = [
-            chain.from_iterable(table.blocks(self._run_bytes) for table in tables) for tables in self._inputs
-        ]
+        self._runs = [chain.from_iterable(map(self._blocks, tables)) for tables in self._inputs]
+
+    def _blocks(self, table: OpenTable) -> Iterator[tuple[Bytes, bool]]:
+        # A block of a table that was written with "none" may well become smaller now.
+        tried = self._order.compress and read_properties(table).get(COMPRESSION) == "lz4"
+        for raw, kind in table.blocks(self._run_bytes):
+            yield raw, tried and kind is RAW
 
     def _feed(self, run: int) -> None:
         """Gives the kernel the next blocks of a run, or tells it that there are none."""
         fed = 0
-        for block in self._runs[run]:
-            self._merger.feed(run, block)
+        for block, incompressible in self._runs[run]:
+            self._merger.feed(run, block, incompressible)
             fed += len(block)
             if fed >= self._run_bytes:
                 return
@@ -206,6 +213,6 @@ class Merge:
         return writer.finish(summary, order.family, order.level, created_us, several_versions=seen_between)
 
     def _write_blocks(self, writer: TableWriter) -> None:
-        for raw in self._merger.take_blocks():
-            handle = writer.add_block(raw)
+        for raw, incompressible in self._merger.take_blocks():
+            handle = writer.add_block(raw, incompressible=incompressible)
             self._merger.block_written(handle.offset, handle.length)

@@ -13,11 +13,13 @@ from typing import Any
 
 from replicad import kernels
 from replicad.env import FileSystem, ReadFile
+from replicad.env.filesystem import Bytes
 from replicad.errors import CorruptionError, NewerFormatError
 from replicad.store.table.format import (
     FOOTER_BYTES,
     TRAILER_BYTES,
     BlockHandle,
+    BlockType,
     decode_footer,
     decode_properties,
     open_block,
@@ -33,16 +35,20 @@ class BlockReader:
         self.table_id = table_id
         self._size_bytes = size_bytes
 
-    def fetch(self, offset: int, length: int, raw_length: int) -> bytes:
+    def fetch(self, offset: int, length: int, raw_length: int) -> Bytes:
         """The raw block; raises CorruptionError naming file and offset."""
         try:
             sealed = self._read(offset, length + TRAILER_BYTES)
-            return open_block(sealed, self.table_id, BlockHandle(offset, length, raw_length))
+            raw, _ = open_block(sealed, self.table_id, BlockHandle(offset, length, raw_length))
+            return raw
         except CorruptionError as error:
             raise error.located(self.file.path) from None
 
-    def fetch_all(self, handles: list[tuple[int, int, int]], piece_bytes: int) -> Iterator[bytes]:
-        """Raw blocks one after another, in pieces of about that size; for merges, which bypass the cache."""
+    def fetch_all(
+        self, handles: list[tuple[int, int, int]], piece_bytes: int
+    ) -> Iterator[tuple[Bytes, BlockType]]:
+        """Raw blocks one after another, and how each is stored, read in pieces of about that size; for
+        merges, which bypass the cache."""
         at = 0
         while at < len(handles):
             # Blocks follow each other without gaps, so those of one piece are one read.
@@ -52,12 +58,12 @@ class BlockReader:
                 upto += 1
 
             last = handles[upto - 1]
-            piece = self._read(begin, last[0] + last[1] + TRAILER_BYTES - begin)
+            piece = memoryview(self._read(begin, last[0] + last[1] + TRAILER_BYTES - begin))
 
-            for offset, length, raw_length in handles[at:upto]:
-                sealed = piece[offset - begin : offset - begin + length + TRAILER_BYTES]
+            for handle in map(BlockHandle._make, handles[at:upto]):
+                sealed = piece[handle.offset - begin : handle.offset - begin + handle.length + TRAILER_BYTES]
                 try:
-                    yield open_block(sealed, self.table_id, BlockHandle(offset, length, raw_length))
+                    yield open_block(sealed, self.table_id, handle)
                 except CorruptionError as error:
                     raise error.located(self.file.path) from None
             at = upto
@@ -76,7 +82,8 @@ class OpenTable:
         self.reader = reader
         self.table = table
 
-    def blocks(self, piece_bytes: int = 64 * 1024) -> Iterator[bytes]:
+    def blocks(self, piece_bytes: int = 64 * 1024) -> Iterator[tuple[Bytes, BlockType]]:
+        """Each raw block, and how it is stored."""
         return self.reader.fetch_all(self.table.block_handles, piece_bytes)
 
 

@@ -7,14 +7,14 @@ block = payload, type u8, crc32c u32 of (table id, u64 offset of the block, payl
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import lz4.block
 import msgpack
 
 from replicad import kernels
+from replicad.env.filesystem import Bytes
 from replicad.errors import CorruptionError, NewerFormatError
 
 MAGIC = b"RPLCDSST"
@@ -36,8 +36,11 @@ class BlockType(IntEnum):
     LZ4 = 1
 
 
-@dataclass(frozen=True, slots=True)
-class BlockHandle:
+# Looking a member up in its class costs more than the checksum of a block: here it is done for each block.
+RAW, LZ4 = BlockType.RAW, BlockType.LZ4
+
+
+class BlockHandle(NamedTuple):
     """Where a block's payload lies, how long it is there, and how long it becomes."""
 
     offset: int
@@ -45,20 +48,26 @@ class BlockHandle:
     raw_length: int
 
 
-def seal_block(raw: bytes, table_id: bytes, offset: int, compress: bool) -> tuple[bytes, BlockHandle]:
-    """Payload and trailer of a block that begins at `offset`; kept raw where LZ4 does not make it smaller."""
-    payload, kind = raw, BlockType.RAW
-    if compress:
-        packed = lz4.block.compress(raw, store_size=False)
-        if len(packed) < len(raw) - len(raw) // 16:
-            payload, kind = packed, BlockType.LZ4
-    type_byte = b"\1" if kind == BlockType.LZ4 else b"\0"
+def compress_block(raw: bytes) -> tuple[bytes, BlockType]:
+    """What to store of a block, and how: as it is where LZ4 does not make it smaller."""
+    packed = lz4.block.compress(raw, store_size=False)
+    if len(packed) < len(raw) - len(raw) // 16:
+        return packed, LZ4
+    return raw, RAW
+
+
+def block_trailer(payload: bytes, kind: BlockType, table_id: bytes, offset: int) -> bytes:
+    """Goes behind the payload of a block that begins at `offset`."""
+    type_byte = b"\1" if kind is LZ4 else b"\0"
     checksum = kernels.crc32c(type_byte, kernels.crc32c(payload, _seed(table_id, offset)))
-    return payload + type_byte + checksum.to_bytes(4, "little"), BlockHandle(offset, len(payload), len(raw))
+    return type_byte + checksum.to_bytes(4, "little")
 
 
-def open_block(sealed: bytes, table_id: bytes, handle: BlockHandle) -> bytes:
-    """The raw block out of what lies at `handle`, trailer included; raises CorruptionError."""
+def open_block(sealed: bytes | memoryview, table_id: bytes, handle: BlockHandle) -> tuple[Bytes, BlockType]:
+    """The raw block out of what lies at `handle`, trailer included; raises CorruptionError.
+
+    Where the block is stored as it is, the raw block is a view of `sealed`.
+    """
     length = handle.length
     if len(sealed) != length + TRAILER_BYTES:
         raise CorruptionError(
@@ -67,13 +76,15 @@ def open_block(sealed: bytes, table_id: bytes, handle: BlockHandle) -> bytes:
 
     # The seed is the table and the offset: a block that stands in another place fails as well.
     kind, checksum = _TRAILER.unpack_from(sealed, length)
-    actual = kernels.crc32c(sealed[: length + 1], _seed(table_id, handle.offset))
+    view = memoryview(sealed)
+    actual = kernels.crc32c(view[: length + 1], _seed(table_id, handle.offset))
     if actual != checksum:
         raise CorruptionError("block checksum", offset=handle.offset, expected=checksum, got=actual)
 
-    if kind == BlockType.RAW:
-        raw = sealed[:length]
-    elif kind == BlockType.LZ4:
+    raw: Bytes
+    if kind == RAW:
+        raw = view[:length]
+    elif kind == LZ4:
         # No room is made for a length that LZ4 cannot reach.
         if handle.raw_length > length * _LZ4_RATIO_MAX:
             raise CorruptionError(
@@ -83,7 +94,7 @@ def open_block(sealed: bytes, table_id: bytes, handle: BlockHandle) -> bytes:
                 got=f"at most {length * _LZ4_RATIO_MAX}",
             )
         try:
-            raw = lz4.block.decompress(memoryview(sealed)[:length], uncompressed_size=handle.raw_length)
+            raw = lz4.block.decompress(view[:length], uncompressed_size=handle.raw_length)
         except (lz4.block.LZ4BlockError, ValueError, OverflowError) as error:
             raise CorruptionError(f"a block does not decompress: {error}", offset=handle.offset) from None
     else:
@@ -91,7 +102,7 @@ def open_block(sealed: bytes, table_id: bytes, handle: BlockHandle) -> bytes:
 
     if len(raw) != handle.raw_length:
         raise CorruptionError("block length", offset=handle.offset, expected=handle.raw_length, got=len(raw))
-    return bytes(raw)
+    return raw, LZ4 if kind else RAW
 
 
 def _seed(table_id: bytes, offset: int) -> int:
@@ -138,11 +149,15 @@ SEVERAL_VERSIONS = "several_versions"
 """The property of a table that may hold more than one version of a key."""
 
 
+COMPRESSION = "compression"
+"""The property of a table whose blocks were stored as they are only where this made none smaller."""
+
+
 def encode_properties(properties: dict[str, Any]) -> bytes:
     return bytes(msgpack.packb(properties, use_bin_type=True))
 
 
-def decode_properties(data: bytes) -> dict[str, Any]:
+def decode_properties(data: Bytes) -> dict[str, Any]:
     try:
         properties = msgpack.unpackb(data, raw=False, max_map_len=64, max_array_len=64, max_str_len=256)
     except (ValueError, msgpack.UnpackException) as error:

@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (;;) {
       const MergeStatus status = merger.Run(256);
       Require(status != MergeStatus::kNeedInput, "a run that is fed to its end wants more");
-      for (const std::string& block : merger.builder().TakeBlocks()) {
+      for (const auto& [block, incompressible] : merger.builder().TakeBlocks()) {
         VisitBlock(block, [&](std::string_view key, uint64_t trailer, std::string_view) {
           Require(entries == 0 || last_key < key || (last_key == key && last_trailer > trailer),
                   "entries come out of order");

@@ -9,7 +9,8 @@ import pytest
 from replicad.env.filesystem import FileStamp
 from replicad.errors import CorruptionError
 from replicad.store.table.file import BlockReader
-from replicad.store.table.format import BlockHandle, open_block, seal_block
+from replicad.store.table.format import BlockHandle, BlockType, open_block
+from tests.support.stores.sealed_blocks import seal_block
 
 TABLE_ID = b"t" * 16
 
@@ -47,7 +48,7 @@ def test_a_block_that_claims_to_decompress_to_gigabytes_is_refused() -> None:
     """LZ4 gives at most 255 bytes for one: a handle that wants more is corrupt, and costs nothing."""
     sealed, handle = seal_block(b"a" * 10_000, TABLE_ID, 0, compress=True)
     assert handle.length < 100
-    assert open_block(sealed, TABLE_ID, handle) == b"a" * 10_000
+    assert open_block(sealed, TABLE_ID, handle) == (b"a" * 10_000, BlockType.LZ4)
     claimed = BlockHandle(0, handle.length, 0xFFFF_FFFF)
     with pytest.raises(CorruptionError, match="does not decompress to its length"):
         open_block(sealed, TABLE_ID, claimed)

@@ -47,7 +47,7 @@ def drain(
     waiting = {number: list(fed) for number, fed in (inputs or {}).items()}
     while True:
         status = merger.run(output_bytes)
-        for raw in merger.take_blocks():
+        for raw, _ in merger.take_blocks():
             blocks[offset] = raw
             merger.block_written(offset, len(raw))
             offset += len(raw) + BLOCK_TRAILER_BYTES

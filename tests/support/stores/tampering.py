@@ -49,7 +49,7 @@ def tamper(directory: Path, options: Options, changes: Mapping[int, Change]) -> 
 
 def _entries(directory: Path, meta: TableMeta) -> list[Entry]:
     table = open_table(LocalFileSystem(), directory, meta, kernels.BlockCache(0))
-    return [Entry(*entry) for block in table.blocks() for entry in kernels.decode_block(block)]
+    return [Entry(*entry) for block, _ in table.blocks() for entry in kernels.decode_block(block)]
 
 
 def _changed(entries: list[Entry], change: Change) -> list[Entry]:
