@@ -7,8 +7,8 @@
     promotion, fencing,            how the node becomes something else
     following, switchover,
     takeover, ahead, lost_tail
-    feeds, sessions, status,       what replicas, other nodes, operators and clients are answered
-    served, http, publisher
+    feeds, sessions, loop_lag,     what replicas, other nodes, operators and clients are answered
+    status, served, http, publisher
 
 Each part gets what it uses when it is made. An earlier part reaches a later one through a callable.
 """
@@ -24,6 +24,7 @@ from replicad.daemon.own_addresses import OwnAddresses
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.ports.client_port import ClientPort
 from replicad.daemon.ports.http_port import HttpPort
+from replicad.daemon.process.loop_lag import LoopLag
 from replicad.daemon.process.notify import notify
 from replicad.daemon.process.supervise import StopRequest
 from replicad.daemon.records import NodeRecords
@@ -246,6 +247,7 @@ class NodeParts:
             takeover=self.takeover,
             lost_tail=self.lost_tail,
         )
+        self.loop_lag = LoopLag(env.clock)
         self.status = NodeStatus(
             env,
             self.identity,
@@ -258,6 +260,7 @@ class NodeParts:
             survey=self.survey,
             verification=self.verification,
             addresses=self.addresses,
+            loop_lag=self.loop_lag,
         )
         self.served = ServedNode(
             config.link,

@@ -48,6 +48,7 @@ async def _node(config: PrimaryConfig | ReplicaConfig, env: Env, stop: StopReque
             await until_stopped(
                 stop,
                 *node.jobs(),
+                node.parts.loop_lag.run(),
                 watch(config.data, records, lambda: node.parts.store),
             )
         finally:

@@ -14,6 +14,7 @@ from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_addresses import OwnAddresses
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.process import logs
+from replicad.daemon.process.loop_lag import LoopLag
 from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.peers import Peers
@@ -50,6 +51,7 @@ class NodeStatus:
         survey: PeerSurvey,
         verification: DataVerification,
         addresses: OwnAddresses,
+        loop_lag: LoopLag,
     ) -> None:
         self._env = env
         self._identity = identity
@@ -62,6 +64,7 @@ class NodeStatus:
         self._survey = survey
         self._verification = verification
         self._addresses = addresses
+        self._loop_lag = loop_lag
 
     def document(self) -> Document:
         store, feed, follower = self._store.database, self._store.feed, self._link.follower
@@ -98,6 +101,7 @@ class NodeStatus:
             "fenced_by_epoch": self._memory.fenced_by,
             "clash": self._survey.clashes,
             "log_lines_dropped": logs.lines_dropped(),
+            "event_loop": self._loop_lag.document(),
             "discarded": {"batches": discarded.batches, "files": list(discarded.files)},
             "peers": [
                 {

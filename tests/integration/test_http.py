@@ -52,6 +52,7 @@ def test_nodes_answer_for_themselves(tmp_path: Path) -> None:
         eventually(lambda: fetch(web2, "/replica?lag=0")[0] == 200)
         assert fetch(web, "/primary")[0] == 200 and fetch(web2, "/primary")[0] == 503
         assert json.loads(fetch(web, "/status")[1])["role"] == "primary"
+        eventually(lambda: json.loads(fetch(web, "/status")[1])["event_loop"]["lag_max_seconds"] > 0)
         eventually(lambda: "replicad_replicas_applied_sequence{" in fetch(web, "/metrics")[1])
         second.start()
         eventually(lambda: len(second.status()["path"]) == 2)

@@ -25,9 +25,18 @@ from replicad.store.database import Database
 if TYPE_CHECKING:
     from replicad.backup.engine import BackupEngine
     from replicad.backup.info import BackupInfo
+    from replicad.backup.options import BackupEngineOptions
     from replicad.backup.progress import Progress
 
 log = get_logger("replicad.daemon")
+
+
+def load_engine(target: str, options: BackupEngineOptions, env: Env) -> BackupEngine:
+    """In a thread: a node that never makes a backup never loads what makes them, and loading it would keep
+    the event loop for a tenth of a second, or for seconds where the target has a library of its own."""
+    from replicad.backup.engine import BackupEngine
+
+    return BackupEngine(target, options, env=env)
 
 
 class NodeBackups:
@@ -59,9 +68,6 @@ class NodeBackups:
 
         Cancelling it, as when the client that asked goes away, stops it.
         """
-        # A node that never makes a backup never loads what makes them.
-        from replicad.backup.engine import BackupEngine
-
         where = self._options.target if target is None else target
         if where is None:
             raise InvalidArgument("name a target, or configure one: [backup] target")
@@ -73,18 +79,31 @@ class NodeBackups:
             raise InvalidArgument("this node has no data yet")
 
         # The node makes a backup for its log by itself. No operator is refused because of that one.
-        while self._engine is not None and self._for_log:
+        while not self._idle.is_set() and self._for_log:
             await self._idle.wait()
-        if self._engine is not None:
+        if not self._idle.is_set():
             raise InvalidArgument(
                 "a backup is being made; REPLICAD.STATUS shows it, REPLICAD.BACKUP STOP ends it"
             )
 
         # From here to `finally` no other backup begins: there is no await between the look and this.
         self._for_log, self._stopped = for_log, False
-        engine = self._engine = BackupEngine(where, self._options.engine_options(), env=self._env)
         self._progress = None
         self._idle.clear()
+        try:
+            self._engine = await in_thread(load_engine, where, self._options.engine_options(), self._env)
+            if self._stopped:
+                raise StoppedError("the backup was stopped")
+            return await self._reported(self._engine, database, flush, metadata)
+        finally:
+            if self._engine is not None:
+                self._engine.close()
+            self._engine = self._progress = None
+            self._idle.set()
+
+    async def _reported(
+        self, engine: BackupEngine, database: Database, flush: bool, metadata: bytes
+    ) -> dict[str, Any]:
         log.info("backup.started", target=engine.target.url)
         try:
             return await self._make(engine, database, flush, metadata)
@@ -93,10 +112,6 @@ class NodeBackups:
             self._last = {"target": engine.target.url, "error": reason, "at_us": self._env.clock.wall_us()}
             log.warning("backup.failed", target=engine.target.url, reason=reason)
             raise
-        finally:
-            engine.close()
-            self._engine = self._progress = None
-            self._idle.set()
 
     async def _make(
         self, engine: BackupEngine, database: Database, flush: bool, metadata: bytes
@@ -142,12 +157,13 @@ class NodeBackups:
 
     def stop(self) -> bool:
         """Whether there was one to stop."""
-        if self._engine is None:
+        if self._idle.is_set():
             return False
         # The thread may not have begun to copy: `stop_backup` would find nothing to stop then, and the backup
         # would be made all the same. An engine that is closed begins nothing.
         self._stopped = True
-        self._engine.close()
+        if self._engine is not None:
+            self._engine.close()
         return True
 
     async def end(self) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from replicad import BackupEngine, InvalidArgument, NotFoundError, StoppedError, TargetError
 from replicad.backup.target import Target
+from replicad.daemon.backups import on_request
 from replicad.daemon.backups.known_targets import KnownTargets
-from replicad.daemon.backups.on_request import NodeBackups
+from replicad.daemon.backups.on_request import NodeBackups, load_engine
 from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.env import Env
 from replicad.store.database import open_database
@@ -90,6 +92,32 @@ async def test_a_stop_holds_though_the_copying_has_not_begun(tmp_path: Path, how
             await making
         with BackupEngine(tmp_path / "backups") as engine:
             assert engine.get_backup_info() == []
+
+
+async def test_what_makes_backups_is_loaded_in_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop goes on meanwhile, and a stop that comes then holds."""
+    may_go_on = threading.Event()
+
+    def slow(*arguments: Any) -> BackupEngine:
+        may_go_on.wait()
+        return load_engine(*arguments)
+
+    monkeypatch.setattr(on_request, "load_engine", slow)
+    with open_database(tmp_path / "a", small_options()) as database:
+        options = NodeBackupOptions(target=str(tmp_path / "backups"))
+        node = NodeBackups(Env(), options, KnownTargets(Env(), tmp_path / "node"))
+        making = asyncio.ensure_future(node.create(database, None, flush=False, metadata=b""))
+        await asyncio.sleep(0)
+        with pytest.raises(InvalidArgument, match="a backup is being made"):
+            await node.create(database, None, flush=False, metadata=b"")
+        assert node.stop()
+        may_go_on.set()
+        with pytest.raises(StoppedError):
+            await making
+        assert not node.stop()
+        assert (await node.create(database, None, flush=False, metadata=b""))["id"] == 1
 
 
 class _SlowToConfirm(KnownTargets):
