@@ -28,7 +28,7 @@ LOCKED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all check lint coverage lock types format bench bench-daemons bench-large crash faults rot sim torture bombs teeth fuzz asan ubsan tsan nightly install clean
+.PHONY: help setup demo test test-all check lint coverage lock types format bench bench-daemons bench-plots bench-large crash faults rot sim torture bombs teeth fuzz asan ubsan tsan nightly install clean
 
 ##@ Begin here
 
@@ -87,6 +87,9 @@ bench: $(BENCH_INSTALLED)  ## compare with rocksdict, as ratios (BENCH_FLAGS='--
 
 bench-daemons: $(BENCH_INSTALLED)  ## the daemons beside Redis, rsync and RocksDB (DAEMONS_FLAGS="--only SET* --sizes full")
 	$(BIN)/python -m bench.daemons $(DAEMONS_FLAGS)
+
+bench-plots: $(BENCH_INSTALLED)  ## draw how cost grows, into bench/results (PLOTS_FLAGS=--quick takes two minutes)
+	$(BIN)/python -m bench.plots $(PLOTS_FLAGS)
 
 bench-large: $(BENCH_INSTALLED)  ## the table, opening and memory at 10^7 records: takes long, and 10 GB of memory
 	$(BIN)/python -m bench --records 10000000 --sections table opening memory $(BENCH_FLAGS)
