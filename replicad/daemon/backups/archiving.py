@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from replicad.backup.archive.hold import ArchiveHold
 from replicad.daemon.backups.known_targets import KnownTargets
-from replicad.daemon.backups.on_request import NodeBackups
+from replicad.daemon.backups.on_request import NodeBackups, load_engine
 from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.env import Env
 from replicad.env.events import get_logger
@@ -59,17 +59,11 @@ class LogArchiving:
             await asyncio.Event().wait()
             return
 
-        # A node that archives nothing never loads these, and one that does serves clients first.
-        from replicad.backup.archive.archiver import LogArchiver
-        from replicad.backup.archive.options import ArchiveOptions
-        from replicad.backup.engine import BackupEngine
-
         # Until the archiver has looked at the target it is not known how far the log was archived: everything
         # stays here meanwhile.
-        options = ArchiveOptions(seconds=self._options.archive_seconds)
-        engine = BackupEngine(self._options.target, env=self._env)
         self.hold.needed = 1
-        self._archiver = LogArchiver(engine.target, database, options, self.hold, self._known.confirm)
+        engine = await in_thread(load_engine, self._options.target, None, self._env)
+        self._archiver = await in_thread(self._load_archiver, engine, database)
 
         # The database is closed when this has ended, so the backup that reads it ends first.
         try:
@@ -81,6 +75,14 @@ class LogArchiving:
             self._archiver.close()
             self._archiver = None
             engine.close()
+
+    def _load_archiver(self, engine: BackupEngine, database: Database) -> LogArchiver:
+        """In a thread, as `load_engine`."""
+        from replicad.backup.archive.archiver import LogArchiver
+        from replicad.backup.archive.options import ArchiveOptions
+
+        options = ArchiveOptions(seconds=self._options.archive_seconds)
+        return LogArchiver(engine.target, database, options, self.hold, self._known.confirm)
 
     async def _keep_archiving(
         self, engine: BackupEngine, archiver: LogArchiver, database: Database, backups: NodeBackups

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = get_logger("replicad.daemon")
 
 
-def load_engine(target: str, options: BackupEngineOptions, env: Env) -> BackupEngine:
+def load_engine(target: str, options: BackupEngineOptions | None, env: Env) -> BackupEngine:
     """In a thread: a node that never makes a backup never loads what makes them, and loading it would keep
     the event loop for a tenth of a second, or for seconds where the target has a library of its own."""
     from replicad.backup.engine import BackupEngine
