@@ -14,7 +14,7 @@ from typing import Any
 from replicad.env import Clock
 
 TICK_SECONDS = 0.02
-"""To wake an idle node so often costs up to half a percent of a processor; a busy one hardly notices."""
+"""To wake an idle node so often costs about half a percent of a processor."""
 WINDOW_TICKS = 3000
 BUCKET_SECONDS_MIN = 0.00025
 BUCKETS_PER_DOUBLING = 4

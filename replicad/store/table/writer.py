@@ -26,7 +26,7 @@ from replicad.types import FamilyId, FileNumber, Sequence
 
 WRITE_BYTES = 128 * 1024
 """Each write but the last has this length, and so begins at a multiple of it: the page cache then takes large
-pages. A write at another place costs the system up to a half more."""
+pages. A write at another place costs the system about a third more."""
 
 
 class TableWriter:
