@@ -54,6 +54,11 @@ class AppendFile(Protocol):
     size: int
     """Bytes appended so far, whole appends only."""
 
+    @property
+    def descriptor(self) -> int | None:
+        """The open file, where fdatasync of it is all that `sync` does; else None."""
+        ...
+
     def write(self, data: Bytes, /) -> int:
         """One write of the system at the end: takes some of `data` and returns how much, or raises OSError.
 

@@ -6,6 +6,7 @@ simulation runs the jobs itself.
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 import time
@@ -14,6 +15,7 @@ from typing import Protocol, TypeVar
 
 from replicad.env import apart
 from replicad.env.bells import Bells
+from replicad.env.doorbell import Doorbell
 
 T = TypeVar("T")
 
@@ -36,6 +38,11 @@ class Runner(Protocol):
 
     def bells(self) -> Bells:
         """What threads wait with for something that the jobs of a lane do."""
+        ...
+
+    def doorbell(self, loop: asyncio.AbstractEventLoop, heard: Callable[[], None], /) -> Doorbell | None:
+        """How a thread that works for `loop` without the interpreter wakes it. None: no thread does, and what
+        one would do is a lane's job."""
         ...
 
     def apart(self, job: Callable[[], T], /) -> T:
@@ -90,6 +97,9 @@ class ThreadRunner:
 
     def bells(self) -> Bells:
         return Bells()
+
+    def doorbell(self, loop: asyncio.AbstractEventLoop, heard: Callable[[], None], /) -> Doorbell | None:
+        return Doorbell(loop, heard)
 
     def apart(self, job: Callable[[], T], /) -> T:
         return apart.apart(job)

@@ -10,6 +10,7 @@ may change between a write and its reply. The loop's thread owns everything here
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import cast
 
@@ -61,6 +62,7 @@ class Committer:
         self._stats = stats
         self._now = now
         self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
         self._woken = False
         self._releasing = False
         self._release_again = False
@@ -140,8 +142,9 @@ class Committer:
         """Has what waits for the store looked at soon. Called in any thread, often."""
         if not self._woken:
             self._woken = True
+            on_loop = threading.get_ident() == self._loop_thread
             try:
-                self._loop.call_soon_threadsafe(self._wake)
+                (self._loop.call_soon if on_loop else self._loop.call_soon_threadsafe)(self._wake)
             except RuntimeError:
                 self._woken = False  # the loop ended
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -243,6 +244,14 @@ class Database(LogAccess):
     def submit_group(self, group: kernels.WriteGroup) -> int:
         """`submit_many` of a server's clients' batches; the last sequence number. The caller settles it."""
         return self._writer().submit_group(group)
+
+    def sync_for_loop(self) -> None:
+        """Called on the thread of an event loop which submits most writes: under "sync" their syncs begin and
+        end there, without a turn of another Python thread.
+
+        That thread must not block for a commit that it submitted: `put` and `write` may, `Commit.wait` not.
+        """
+        self._writer().syncer.use_loop(asyncio.get_running_loop())
 
     def apply_frames(self, frames: bytes) -> Position:
         """Replicas: appends and applies whole frames of one epoch; the position after them.

@@ -10,10 +10,12 @@ other the interpreter.
 
 from __future__ import annotations
 
+import asyncio
 import queue
 
 from replicad.env import Env
 from replicad.errors import PoisonedError
+from replicad.store.loop_syncs import LoopSyncs
 from replicad.store.progress import LogProgress
 from replicad.store.wal.writer import LogWriter
 from replicad.types import Sequence
@@ -33,25 +35,39 @@ class Syncer:
         self._paced_from = -PACE_SECONDS
         self._hurry: queue.SimpleQueue[None] = queue.SimpleQueue()
         """Ends the pause between two syncs."""
+        self._loop_syncs: LoopSyncs | None = None
+
+    def use_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On its thread: what is written there is synced for the loop. Threads that wait are served as
+        before."""
+        if self._loop_syncs is None:
+            self._loop_syncs = LoopSyncs(self._log, self._progress, self._env, loop, self._ask_lane)
 
     def sync_through(self, sequence: Sequence) -> None:
         """Returns when `sequence` is durable; raises PoisonedError when it never will be."""
         progress = self._progress
         while progress.durable < sequence:
             progress.raise_if_ended()
-            self.request()
+            self._ask_lane()
             self._hurry.put(None)
             if not progress.wait(lambda: progress.durable >= sequence, ASK_AGAIN_SECONDS):
                 self.requested = False
 
     def request(self) -> None:
         """Everything written so far shall become durable, soon."""
+        loop_syncs = self._loop_syncs
+        if loop_syncs is None or not self._progress.visible_when_durable or not loop_syncs.take():
+            self._ask_lane()
+
+    def _ask_lane(self) -> None:
         if not self.requested:
             self._submit()
 
     def close(self) -> None:
         self._hurry.put(None)
         self._lane.close()
+        if self._loop_syncs is not None:
+            self._loop_syncs.close()
 
     def _submit(self) -> None:
         try:
@@ -68,10 +84,16 @@ class Syncer:
             self._paced_from = self._env.clock.monotonic()
         self.requested = False
         target = progress.appended
+        loop_syncs = self._loop_syncs
         try:
+            if loop_syncs is not None:
+                loop_syncs.pause()
             while progress.durable < target and not progress.ended:
                 progress.advance_durable(self._log.sync())
         except OSError as error:
             progress.fail(PoisonedError(f"the log could not be synced: {error}; restart to recover"))
         except Exception as error:
             progress.fail(error)
+        finally:
+            if loop_syncs is not None:
+                loop_syncs.go_on()

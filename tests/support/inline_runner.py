@@ -6,6 +6,7 @@ deadlock, and an assertion.
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import random
 from collections import deque
@@ -51,6 +52,9 @@ class InlineRunner:
 
     def bells(self) -> Bells:
         return _RunningBells(self)
+
+    def doorbell(self, loop: asyncio.AbstractEventLoop, heard: Callable[[], None], /) -> None:
+        return None
 
     def apart(self, job: Callable[[], T], /) -> T:
         return job()

@@ -23,6 +23,7 @@ async def open_store(open_it: Callable[[], Database]) -> Database:
         await asyncio.to_thread((await opening).close)
         raise
 
+    database.sync_for_loop()
     for note in database.notes:
         log.warning("store.recovered", note=note)
     log.info(

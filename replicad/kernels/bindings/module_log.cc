@@ -6,9 +6,11 @@
 #include "base/xxh64.h"
 #include "bindings/module.h"
 #include "bindings/module_bytes.h"
+#include "bindings/module_inflight.h"
 #include "log/apply.h"
 #include "log/frame_scan.h"
 #include "log/frame_writer.h"
+#include "log/sync_thread.h"
 #include "resp/write_group.h"
 
 namespace nb = nanobind;
@@ -25,6 +27,41 @@ uint32_t Checksum(const BytesLike& data, uint32_t value) {
 uint64_t Hash(const BytesLike& data, uint64_t seed) {
   const auto view = data.view();
   return WithoutGilIf(view.size() > kReleaseGilBytes, [&] { return Xxh64(view, seed); });
+}
+
+void BindSyncThread(nb::module_& m) {
+  nb::class_<SyncThread>(m, "SyncThread",
+                         "Makes a file durable in a thread that is lent to it, without the interpreter; one sync at a "
+                         "time, and none after one that failed.")
+      .def(nb::init<int>(), "bell"_a, "`bell` is an eventfd, rung after each sync.")
+      .def("begin", &SyncThread::Begin, "descriptor"_a,
+           "Whether it began: not while another one runs, nor after a failure. The file stays open until it has ended.")
+      .def_prop_ro("running", &SyncThread::running)
+      .def_prop_ro("error", &SyncThread::error, "The errno of the sync that failed; 0 when none did.")
+      .def(
+          "wait",
+          [](SyncThread& thread) {
+            const InFlight in_flight;
+            nb::gil_scoped_release released;
+            thread.Wait();
+          },
+          "Returns when no sync runs.")
+      .def(
+          "serve",
+          [](SyncThread& thread) {
+            const InFlight in_flight;
+            nb::gil_scoped_release released;
+            thread.Serve();
+          },
+          "Lends the calling thread; returns after `close`.")
+      .def(
+          "close",
+          [](SyncThread& thread) {
+            const InFlight in_flight;
+            nb::gil_scoped_release released;
+            thread.Close();
+          },
+          "`serve` returns, after the sync that runs.");
 }
 
 // (kind, family, key, value), the layout of replicad.types.Operation; `leading` elements go before.
@@ -299,6 +336,7 @@ void bind_log(nb::module_& m) {
   BindFrameWriter(m);
   BindFrameHeader(m);
   BindFrameScan(m);
+  BindSyncThread(m);
   m.def("list_frames", &ListFrames, "data"_a,
         nb::sig("def list_frames(data: bytes | bytearray | memoryview) -> "
                 "list[tuple[int, int, int, int, int, int, int]]"),

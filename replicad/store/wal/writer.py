@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from replicad import kernels
 from replicad.env import AppendFile, Env, is_no_room
@@ -23,6 +23,17 @@ from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
 
 WORTH_A_SEGMENT_BYTES = 1 << 20
 """Less than this is read in a millisecond or two; many small flushes shall not make many small segments."""
+
+
+class ToSync(NamedTuple):
+    """What makes everything durable through `target`."""
+
+    target: Position
+    sealed: list[tuple[AppendFile, Segment, Sequence]]
+    live: AppendFile | None
+    segment: Segment | None
+    """That of `live`."""
+    live_size: int
 
 
 class LogWriter:
@@ -133,16 +144,13 @@ class LogWriter:
         """
         # Under the lock it is only noted what to sync: writers do not wait for the disk.
         with self._lock:
-            target = self.written
-            sealed = list(self._unsynced)
-            live, segment = self.live_file, self._segment
-            live_size = live.size if live is not None else 0
+            noted = self._note()
             unnamed, self._unnamed = self._unnamed, False
         try:
-            for file, _, _ in sealed:
+            for file, _, _ in noted.sealed:
                 file.sync()
-            if live is not None:
-                live.sync()
+            if noted.live is not None:
+                noted.live.sync()
 
             # A crash may take the name of a new segment away, and all its frames with it.
             if unnamed:
@@ -151,23 +159,42 @@ class LogWriter:
             with self._lock:
                 self._unnamed = self._unnamed or unnamed
             if isinstance(error, OSError):
-                # The kernel may hold the pages as clean now, and a later sync would say that all is well.
-                doubt(self._fs, self.catalog.live)
+                self.doubt()
             raise
+        self.synced(noted)
+        return noted.target
 
-        # Tailing readers see the new ends only now that they are durable.
-        for file, done, last in sealed:
+    def one_to_sync(self) -> ToSync | None:
+        """What is written now, if to make it durable the live file is all that has to be synced."""
+        with self._lock:
+            if self._unsynced or self._unnamed or self.live_file is None:
+                return None
+            return self._note()
+
+    def _note(self) -> ToSync:
+        """Under the lock."""
+        live_size = self.live_file.size if self.live_file is not None else 0
+        return ToSync(self.written, list(self._unsynced), self.live_file, self._segment, live_size)
+
+    def synced(self, noted: ToSync) -> None:
+        """Tailing readers see the new ends only now that they are durable."""
+        for file, done, last in noted.sealed:
             done.end = (file.size, last)
             done.sealed = True
             done.file = None
 
-        with self._lock:
-            del self._unsynced[: len(sealed)]
-        for file, _, _ in sealed:
-            file.close()
-        if segment is not None:
-            segment.end = (live_size, target.sequence)
-        return target
+        if noted.sealed:
+            with self._lock:
+                del self._unsynced[: len(noted.sealed)]
+            for file, _, _ in noted.sealed:
+                file.close()
+        if noted.segment is not None:
+            noted.segment.end = (noted.live_size, noted.target.sequence)
+
+    def doubt(self) -> None:
+        """After a sync that failed: the kernel may hold the pages as clean now, and a later sync would say
+        that all is well."""
+        doubt(self._fs, self.catalog.live)
 
     def extent(self) -> list[tuple[Segment, int]]:
         """Every segment with the bytes of it that are written now. Under the lock."""

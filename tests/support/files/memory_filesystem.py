@@ -295,6 +295,8 @@ class MemoryFileSystem:
 
 
 class MemoryAppendFile:
+    descriptor = None
+
     def __init__(self, fs: MemoryFileSystem, path: Path, inode: Inode) -> None:
         self.path = path
         self.size = 0
