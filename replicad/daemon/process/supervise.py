@@ -11,6 +11,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -97,9 +98,11 @@ async def _main(node: Node, role: str, config: NodeConfig) -> None:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         loop.add_signal_handler(signal.SIGHUP, log.info, "daemon.hangup")
 
-    # No handler of a signal raises in this thread now. What must not be split need not run in another one:
-    # to start a thread for it would cost ten times what a replica's small frame does.
+    # No handler of a signal raises in this thread now, nor ever in those of the executor. What must not be
+    # split need not run in another one: to start a thread for it would cost ten times what a replica's small
+    # frame does.
     belongs_here()
+    loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="replicad", initializer=belongs_here))
     log.info("daemon.starting", role=role, data=str(config.data))
     await node(config, Env(), stop)
     log.info("daemon.stopped", reason=stop.reason)

@@ -6,37 +6,46 @@ namespace {
 // Enough to cover the way to memory, few enough for the processor to have them all under way.
 constexpr int kPrefetchedOperations = 4;
 
-// Runs ahead of the insertions of a body, so that the leaves they search are there by then. The memory that the first
-// insertion needs is its caller's affair: a body of one operation is not walked twice.
+// Runs ahead of the insertions, from frame to frame, so that the leaves they search are there by then. The memory that
+// the first insertion needs is its caller's affair: a single operation is not looked at twice.
 class Lookahead {
  public:
-  Lookahead(std::string_view body, uint64_t base, MemtableSet& memtables) : reader_(body, base), memtables_(memtables) {
+  Lookahead(std::string_view frames, size_t offset, MemtableSet& memtables)
+      : frames_(frames, offset), memtables_(memtables) {
     Operation first;
-    more_ = reader_.Next(&first);
+    more_ = Read(&first);
     for (int i = 1; i < kPrefetchedOperations; ++i) Next();
   }
 
   void Next() {
     if (!more_) return;
     Operation operation;
-    more_ = reader_.Next(&operation);
+    more_ = Read(&operation);
     if (!more_ || operation.IsAnnotation() || operation.IsControl()) return;
     if (const Memtable* memtable = memtables_.Find(operation.family)) memtable->Prefetch(operation.key);
   }
 
  private:
-  BatchReader reader_;
+  bool Read(Operation* operation) {
+    while (!body_.Next(operation)) {
+      if (!frames_.Next()) return false;
+      body_ = BatchReader(frames_.body(), frames_.body_start());
+    }
+    return true;
+  }
+
+  FrameReader frames_;
+  BatchReader body_{{}};
   MemtableSet& memtables_;
   bool more_;
 };
 
-}  // namespace
-
-void ApplyBody(std::string_view body, uint64_t base, uint64_t first_sequence, MemtableSet& memtables,
+// Inserts the puts and deletes of one body, numbered from `first_sequence`. Operations of families that are not in the
+// set are skipped: those were dropped. Appends control operations to `controls` unless it is null.
+void ApplyBody(const FrameReader& frame, MemtableSet& memtables, Lookahead& ahead,
                std::vector<NumberedOperation>* controls) {
-  uint64_t sequence = first_sequence;
-  BatchReader reader(body, base);
-  Lookahead ahead(body, base, memtables);
+  uint64_t sequence = frame.header().first_sequence;
+  BatchReader reader(frame.body(), frame.body_start());
   for (Operation operation; reader.Next(&operation);) {
     ahead.Next();
     if (operation.IsAnnotation()) continue;
@@ -50,11 +59,18 @@ void ApplyBody(std::string_view body, uint64_t base, uint64_t first_sequence, Me
   }
 }
 
+}  // namespace
+
+void ApplyFrames(std::string_view frames, MemtableSet& memtables) {
+  FrameReader reader(frames, 0);
+  for (Lookahead ahead(frames, 0, memtables); reader.Next();) ApplyBody(reader, memtables, ahead, nullptr);
+}
+
 size_t ApplyFrames(std::string_view frames, size_t offset, MemtableSet& memtables,
                    std::vector<NumberedOperation>* controls) {
   FrameReader reader(frames, offset);
-  while (controls->empty() && reader.Next()) {
-    ApplyBody(reader.body(), reader.body_start(), reader.header().first_sequence, memtables, controls);
+  for (Lookahead ahead(frames, offset, memtables); controls->empty() && reader.Next();) {
+    ApplyBody(reader, memtables, ahead, controls);
   }
   return reader.offset();
 }

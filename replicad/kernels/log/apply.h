@@ -14,11 +14,8 @@ struct NumberedOperation {
   Operation operation;
 };
 
-// Inserts the puts and deletes of one body, numbered from `first_sequence`. Operations of families that are not in the
-// set are skipped: those were dropped. Appends control operations to `controls` unless it is null. `base` is where
-// the body begins, for errors.
-void ApplyBody(std::string_view body, uint64_t base, uint64_t first_sequence, MemtableSet& memtables,
-               std::vector<NumberedOperation>* controls);
+// Applies frames whose control operations were acted on already, or that hold none.
+void ApplyFrames(std::string_view frames, MemtableSet& memtables);
 
 // Applies frames from `offset` on and stops after the first one that holds a control operation, so that the caller acts
 // on it before what follows. Returns the offset to go on from. The frames were scanned before.

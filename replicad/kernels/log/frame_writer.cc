@@ -87,9 +87,7 @@ uint64_t FrameWriter::EndFrame(char* frame, size_t body_bytes, uint32_t operatio
 }
 
 void FrameWriter::Commit(MemtableSet& memtables) {
-  for (FrameReader reader(pending_.view(), 0); reader.Next();) {
-    ApplyBody(reader.body(), reader.body_start(), reader.header().first_sequence, memtables, nullptr);
-  }
+  ApplyFrames(pending_.view(), memtables);
   pending_.Clear();
   written_ = last_;
 }

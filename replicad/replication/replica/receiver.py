@@ -27,7 +27,8 @@ from replicad.replication.wire.history_check import HistoryCheck
 from replicad.replication.wire.messages import Ack, Answer, Ask, Heartbeat, LogFrames, Message, Nodes, Refuse
 from replicad.store.database import Database
 
-INLINE_BYTES_MAX = 32 * KIB
+INLINE_BYTES_MAX = 256 * KIB
+"""One or two milliseconds of small frames."""
 ACK_BYTES = 1 * MIB
 """After this many bytes an acknowledgement goes out before its time: it opens the primary's window."""
 
