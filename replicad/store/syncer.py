@@ -48,8 +48,7 @@ class Syncer:
         progress = self._progress
         while progress.durable < sequence:
             progress.raise_if_ended()
-            self._ask_lane()
-            self._hurry.put(None)
+            self.hurry()
             if not progress.wait(lambda: progress.durable >= sequence, ASK_AGAIN_SECONDS):
                 self.requested = False
 
@@ -58,6 +57,11 @@ class Syncer:
         loop_syncs = self._loop_syncs
         if loop_syncs is None or not self._progress.visible_when_durable or not loop_syncs.take():
             self._ask_lane()
+
+    def hurry(self) -> None:
+        """As `request`, and without a pause before it: somebody waits."""
+        self._ask_lane()
+        self._hurry.put(None)
 
     def _ask_lane(self) -> None:
         if not self.requested:

@@ -114,6 +114,22 @@ async def test_durable_is_acknowledged_apart_from_applied() -> None:
         await until(lambda: running.sender.ack == Ack(1, 1, 1))
 
 
+async def test_what_somebody_waits_for_is_synced_at_once() -> None:
+    """Without ASK the store syncs when it suits; with it the store hurries, also for what comes later."""
+    primary, replica = FakeStore(), FakeStore(auto_sync=False)
+    async with stream(primary, replica) as running:
+        primary.write(b"1")
+        await until(lambda: running.sender.ack == Ack(1, 1, 0))
+        assert not replica.hurried
+        running.sender.ask(2)
+        await until(lambda: replica.hurried)
+        replica.sync()
+        await until(lambda: running.sender.ack == Ack(1, 1, 1))
+        replica.hurried = False
+        primary.write(b"2")
+        await until(lambda: replica.hurried)
+
+
 async def test_a_stalled_replica_stops_the_primary_at_its_window() -> None:
     """While the replica's store stalls, no more than the window and one chunk is on its way."""
     primary, replica = FakeStore(), FakeStore(stalled="level 0 is full")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 import replicad
 from replicad import WriteBatch
-from replicad.env import Env
+from replicad.env import Env, ThreadRunner
 from replicad.store.database import open_database
 from tests.support.files.faulty_filesystem import FaultyFileSystem, Gate, io_error, no_space
 from tests.support.files.memory_filesystem import MemoryFileSystem
@@ -56,6 +57,23 @@ def test_async_ships_only_what_is_durable(tmp_path: Path) -> None:
     assert database.wait_durable(1, 10)
     chunk = database.read_log(1).next()
     assert chunk is not None and chunk.last_sequence == 1
+    database.close()
+
+
+class PatientRunner(ThreadRunner):
+    """Between two syncs passes as much time as it takes until somebody hurries."""
+
+    def rest(self, seconds: float, bell: queue.SimpleQueue[None], /) -> None:
+        bell.get(timeout=60)
+
+
+def test_a_sync_that_somebody_waits_for_is_not_paced(tmp_path: Path) -> None:
+    """Under "async" syncs take their time, unless the store is told to hurry."""
+    database = open_database(tmp_path / "db", small_options(), env=Env(runner=PatientRunner()))
+    for number in range(1, 4):
+        database.put(b"k", b"v")
+        database.hurry_sync()
+        assert database.wait_durable(number, 20)
     database.close()
 
 

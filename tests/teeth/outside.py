@@ -47,7 +47,7 @@ OUTSIDE = (
         trap=18,
         name="the thread that waits syncs by itself",
         file="replicad/store/syncer.py",
-        old="            self._ask_lane()\n            self._hurry.put(None)\n",
+        old="            self.hurry()\n",
         new="            progress.advance_durable(self._log.sync())\n            continue\n",
         caught_by=(f"{ENDS}test_who_waits_for_a_sync_is_interrupted_and_the_sync_is_not",),
     ),

@@ -4,7 +4,7 @@
                                                                     └─ the store's sync, later ──> ACK durable
 
 Acknowledgements are collected for a few milliseconds, unless somebody waits for them (ASK) or much came since
-the last one.
+the last one. What somebody waits for is synced at once, too.
 
 The store checks that the first frame follows its position and continues its history hash. Small chunks are
 applied in line, since a thread would cost more than they do; large ones in a thread. While the store stalls
@@ -183,6 +183,9 @@ class Receiver:
 
     def _send_ack(self) -> None:
         durable = min(int(self._store.durable_sequence), int(self._applied))
+        if durable < min(self._asked_through, self._applied):
+            self._store.hurry_sync()
+
         ack = Ack(self._received, self._applied, durable)
         last = self._acknowledged
         if ack == last:

@@ -97,6 +97,7 @@ class FakeStore:
         self.durable_position = self.position
         self.cursors: list[FakeCursor] = []
         self.applied_sizes: list[int] = []
+        self.hurried = False
 
     def as_database(self) -> Database:
         """For what takes the class itself: what replication uses of a database is here."""
@@ -201,6 +202,9 @@ class FakeStore:
             )
         self.notify()
         return self.position
+
+    def hurry_sync(self) -> None:
+        self.hurried = True
 
     def create_base_copy(self, path: Path, /) -> Position:
         path.mkdir(parents=True)
