@@ -185,6 +185,8 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{file}: arrays or tables are nested too deeply") from None
 
 
 def _part(kind: type[Part], name: str, table: Any) -> Part:

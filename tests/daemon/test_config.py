@@ -99,6 +99,7 @@ def test_flags_are_enough(tmp_path: Path) -> None:
         ('data = "/d"\nlisten = "0.0.0.0:6380"', "listen: 0.0.0.0:6380 is refused"),
         ('data = "/d"\nlisten = 6380', "listen: '6380' is not HOST:PORT"),
         ("data = ", "node.toml"),
+        ("data = " + "[" * 5000, "nested too deeply"),
         ('data = "/d"\n[link]\nheartbeat_seconds = true', "link.heartbeat_seconds is not true"),
         ('data = "/d"\n[store.families.a]\nbloom_bits_per_key = true', "store.families.a.bloom_bits_per_key"),
         ('data = "/d"\n[store]\nfamilies = 3', "store.families"),

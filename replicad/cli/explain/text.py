@@ -11,6 +11,6 @@ def explain_options(data: bytes) -> Explanation:
     explained = Explanation("OPTIONS", len(data))
     try:
         explained.header = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         explained.damage = Damage(0, f"not TOML: {error}")
     return explained

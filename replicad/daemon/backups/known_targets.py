@@ -50,7 +50,7 @@ class KnownTargets:
             found = json.loads(self._env.fs.read_file(self._path))
         except FileNotFoundError:
             return {}
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or not all(isinstance(id, str) for id in found.values()):
             raise NotFoundError(

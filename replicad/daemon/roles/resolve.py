@@ -28,7 +28,7 @@ async def resolve(address: Address, seconds: float) -> Address:
                 document = json.loads(await reader.readline())
             finally:
                 writer.close()
-    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+    except (OSError, TimeoutError, ValueError, RecursionError, asyncio.IncompleteReadError):
         return address
 
     found = address_of(str(document.get("replication", ""))) if isinstance(document, dict) else None

@@ -63,6 +63,12 @@ struct Handed {
   bool has_any() const { return requests.is_valid(); }
   void Take(const Request& request) { Add(ToList(request)); }
   void TakeLine(std::string_view line) { Add(ToBytes(line)); }
+  void TakeGet(std::string_view key) {
+    nb::list request;
+    request.append(ToBytes("GET"));
+    request.append(ToBytes(key));
+    Add(request);
+  }
   // What a command raised is for Python, which does it again and explains it to the client. Only what is not meant for
   // clients comes out: an interrupt, and that there is no memory.
   static void Failed() {

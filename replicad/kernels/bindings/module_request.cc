@@ -27,7 +27,7 @@ class PyRequestParser {
     lines_ = 0;
     if (error_) return found;
     try {
-      input_.Feed(data.view(), [&](RequestParser::Found kind, const Request& request, std::string_view line) {
+      const auto visit = [&](RequestParser::Found kind, const Request& request, std::string_view line) {
         if (kind == RequestParser::Found::kLine) {
           found.append(ToBytes(line));
           ++lines_;
@@ -35,7 +35,8 @@ class PyRequestParser {
           found.append(ToList(request));
         }
         return true;
-      });
+      };
+      input_.Feed(data.view(), visit, [] {});
     } catch (const MalformedRequest& error) {
       error_ = error.what();
     }

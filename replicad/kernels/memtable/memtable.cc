@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <new>
 #include <stdexcept>
 #include <utility>
@@ -123,6 +124,13 @@ struct Memtable::Node {
     const auto [first, last] = AtEdge() ? std::pair(records[0], records[count - 1]) : std::pair(low, high);
     const auto common = static_cast<uint32_t>(CommonPrefix(first->key(), last->key()));
     if (common < skip || common >= skip + kSkipStepBytes) Skip(common);
+  }
+
+  // What Rank searches.
+  void PrefetchSlots() const {
+    const auto* at = reinterpret_cast<const char*>(this);
+    for (size_t offset = 0; offset < offsetof(Node, records); offset += kCacheLineBytes)
+      __builtin_prefetch(at + offset);
   }
 
   bool AtEdge() const { return low == nullptr || high == nullptr; }
@@ -274,6 +282,32 @@ const Memtable::Record* Memtable::Get(std::string_view key, uint64_t sequence) c
   }
   const Record* record = leaf->records[index];
   return record->key() == key ? record : nullptr;
+}
+
+void Memtable::GetTogether(std::span<const std::string_view> keys, uint64_t sequence, const Record** records) const {
+  const uint64_t trailer = SeekTrailer(sequence);
+  const Node* nodes[kTogetherMax];
+  std::fill_n(nodes, keys.size(), root_);
+  for (int level = 0; level < inner_levels_; ++level) {
+    for (size_t i = 0; i < keys.size(); ++i) {
+      const auto* inner = static_cast<const Inner*>(nodes[i]);
+      nodes[i] = inner->children[inner->Rank<true>({keys[i], trailer})];
+      nodes[i]->PrefetchSlots();
+    }
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const auto* leaf = static_cast<const Leaf*>(nodes[i]);
+    int index = leaf->Rank<false>({keys[i], trailer});
+    if (index == leaf->count) {
+      leaf = leaf->next;
+      index = 0;
+    }
+    records[i] = leaf == nullptr ? nullptr : leaf->records[index];
+    if (records[i] != nullptr) __builtin_prefetch(records[i]);
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (records[i] != nullptr && records[i]->key() != keys[i]) records[i] = nullptr;
+  }
 }
 
 std::shared_ptr<Memtable> Memtable::WithoutAfter(uint64_t sequence) const {

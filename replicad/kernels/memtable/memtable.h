@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "base/arena.h"
@@ -46,6 +47,11 @@ class Memtable {
 
   // The newest version of `key` at or below `sequence`, a deletion included; null when there is none.
   const Record* Get(std::string_view key, uint64_t sequence) const;
+
+  // The same for several keys, kTogetherMax at most: records[i] is that of keys[i]. Their ways through the tree are
+  // gone side by side, so that the memory that one waits for comes while the others are worked on.
+  static constexpr size_t kTogetherMax = 32;
+  void GetTogether(std::span<const std::string_view> keys, uint64_t sequence, const Record** records) const;
 
   // A copy with only the entries at or below `sequence`.
   std::shared_ptr<Memtable> WithoutAfter(uint64_t sequence) const;

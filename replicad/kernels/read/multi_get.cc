@@ -7,7 +7,7 @@
 namespace replicad {
 namespace {
 
-constexpr size_t kGroup = 32;
+constexpr size_t kGroup = Memtable::kTogetherMax;
 
 struct Probe {
   Probe(const LookupKey& key, size_t position) : key(key), position(position) {}
@@ -64,16 +64,39 @@ void SearchRun(const TableRun& run, std::vector<Probe>& probes,
 
 }  // namespace
 
+void ReadView::FindInMemtables(std::span<const std::string_view> keys, uint64_t sequence,
+                               const Memtable::Record** records) const {
+  std::fill_n(records, keys.size(), nullptr);
+  std::string_view missing[kGroup];
+  size_t places[kGroup];
+  const Memtable::Record* found[kGroup];
+  for (const auto& memtable : memtables_) {
+    if (memtable->empty()) continue;
+    size_t count = 0;
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (records[i] != nullptr) continue;
+      missing[count] = keys[i];
+      places[count++] = i;
+    }
+    if (count == 0) return;
+    memtable->GetTogether({missing, count}, sequence, found);
+    for (size_t i = 0; i < count; ++i) records[places[i]] = found[i];
+  }
+}
+
 void ReadView::MultiGet(const std::vector<std::string_view>& keys, uint64_t sequence,
                         const std::function<void(size_t, const LookupResult&)>& visit) const {
   std::vector<Probe> probes;
+  const Memtable::Record* records[kGroup];
   for (size_t begin = 0; begin < keys.size(); begin += kGroup) {
+    const size_t count = std::min(kGroup, keys.size() - begin);
+    FindInMemtables({keys.data() + begin, count}, sequence, records);
     probes.clear();
-    for (size_t i = begin; i < std::min(begin + kGroup, keys.size()); ++i) {
-      if (const auto* record = FindInMemtables(keys[i], sequence)) {
-        visit(i, {record->trailer, record->value(), BlockRef()});
+    for (size_t i = 0; i < count; ++i) {
+      if (const auto* record = records[i]) {
+        visit(begin + i, {record->trailer, record->value(), BlockRef()});
       } else {
-        probes.emplace_back(LookupKey(keys[i], sequence), i);
+        probes.emplace_back(LookupKey(keys[begin + i], sequence), begin + i);
       }
     }
     for (const TableRun& run : runs_) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -39,6 +40,9 @@ class ReadView {
 
  private:
   const Memtable::Record* FindInMemtables(std::string_view key, uint64_t sequence) const;
+  // Of Memtable::kTogetherMax keys at most.
+  void FindInMemtables(std::span<const std::string_view> keys, uint64_t sequence,
+                       const Memtable::Record** records) const;
 
   const std::vector<std::shared_ptr<Memtable>> memtables_;
   std::vector<TableRun> runs_;

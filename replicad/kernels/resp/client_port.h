@@ -35,8 +35,8 @@ class ClientPort {
       : engine_(engine), input_(limits), view_{replies} {}
 
   // Executes what these bytes complete, or what was left, as far as one turn goes. `hand` gets the rest: hand.Take of
-  // a request, hand.TakeLine of an inline command, hand.Failed while an exception of a command is handled, which
-  // throws it again when it is not for the client.
+  // a request, hand.TakeGet of a GET, by its key, hand.TakeLine of an inline command, hand.Failed while an exception of
+  // a command is handled, which throws it again when it is not for the client.
   template <typename Hand>
   void Feed(std::string_view data, Taken taken, Hand& hand) {
     if (error_) return;
@@ -52,19 +52,21 @@ class ClientPort {
       return engine_.now() > *ends_at;
     };
     try {
-      input_.Feed(data, [&](RequestParser::Found found, const Request& request, std::string_view line) {
-        if (found == RequestParser::Found::kLine) {
-          direct = false;
-          hand.TakeLine(line);
-          return true;
-        }
-        if (request.size() == 0) return true;
+      const auto visit = [&](RequestParser::Found found, const Request& request, std::string_view line) {
+        if (found == RequestParser::Found::kRequest && request.size() == 0) return true;
         if (direct && is_over()) return false;
-        if (direct && Execute(request, hand)) return true;
+        if (direct && found == RequestParser::Found::kRequest && Execute(request, hand)) return true;
+        AnswerDeferred(hand);
         direct = false;
-        hand.Take(request);
+        last_ = nullptr;
+        if (found == RequestParser::Found::kLine) {
+          hand.TakeLine(line);
+        } else {
+          hand.Take(request);
+        }
         return true;
-      });
+      };
+      input_.Feed(data, visit, [&] { AnswerDeferred(hand); });
     } catch (const MalformedRequest& error) {
       error_ = error.what();
     }
@@ -94,6 +96,7 @@ class ClientPort {
   static constexpr size_t kTurnReplyBytes = size_t{1} << 20;
   static constexpr double kTurnSeconds = 0.01;
   static constexpr size_t kLookAfter = 32;
+  static constexpr size_t kDeferredMax = 64;
   static constexpr size_t kHeldBytesMax = size_t{64} << 10;
 
   class Run {
@@ -104,6 +107,10 @@ class ClientPort {
       port.engine_.executor.Begin(taken);
     }
     ~Run() {
+      // An interrupt came in between: what was consumed has no answer, so the client is out of step.
+      std::vector<std::string_view>& lost = port_.engine_.executor.deferred();
+      if (!lost.empty()) port_.error_ = "interrupted";
+      lost.clear();
       port_.engine_.executor.End();
       port_.is_running_ = false;
     }
@@ -112,17 +119,43 @@ class ClientPort {
     ClientPort& port_;
   };
 
+  // Whether it is done, or will be before anything that comes after it.
   template <typename Hand>
   bool Execute(const Request& request, Hand& hand) {
-    last_ = engine_.commands.Find(request[0]);
-    bool done = false;
+    const SimpleCommand* command = engine_.commands.Find(request[0]);
+    if (command == nullptr) return false;
+    Executor& executor = engine_.executor;
+    const bool kept = executor.Defer(*command, request, view_);
+    if (!kept || executor.deferred().size() >= kDeferredMax) AnswerDeferred(hand);
+    if (!direct) return kept;
+    if (!kept) {
+      try {
+        if (!executor.Execute(*command, request, view_)) return false;
+      } catch (...) {
+        hand.Failed();
+        return false;
+      }
+    }
+    last_ = command;
+    return true;
+  }
+
+  // Answers the GETs that were kept; what stays of them is handed on.
+  template <typename Hand>
+  void AnswerDeferred(Hand& hand) {
+    std::vector<std::string_view>& keys = engine_.executor.deferred();
+    if (keys.empty()) return;
     try {
-      done = last_ != nullptr && engine_.executor.Execute(*last_, request, view_);
+      engine_.executor.AnswerDeferred(kTurnReplyBytes, view_);
     } catch (...) {
       hand.Failed();
     }
-    if (!done) last_ = nullptr;
-    return done;
+    for (const std::string_view key : keys) hand.TakeGet(key);
+    if (!keys.empty()) {
+      direct = false;
+      last_ = nullptr;
+    }
+    keys.clear();
   }
 
   Engine& engine_;

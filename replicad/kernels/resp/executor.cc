@@ -96,6 +96,42 @@ bool Executor::Execute(const SimpleCommand& command, const Request& request, Cli
   return true;
 }
 
+bool Executor::Defer(const SimpleCommand& command, const Request& request, const ClientView& client) {
+  const bool is_plain = command.operation == Operator::kGet && request.size() == 2 && client.family == 0;
+  if (!is_plain || taken_ == Taken::kNothing || client.replies.holds()) return false;
+  deferred_.push_back(request[1]);
+  return true;
+}
+
+void Executor::AnswerDeferred(size_t bytes_max, ClientView& client) {
+  if (deferred_.empty() || !Place()) return;
+  made_.clear();
+  values_.assign(deferred_.size(), {});
+  point_.view->MultiGet(deferred_, point_.visible, [&](size_t i, const LookupResult& found) {
+    if (made_.size() > bytes_max) {
+      values_[i].left = true;
+    } else if (found.present()) {
+      values_[i] = {made_.size(), found.value.size(), true, false};
+      made_ += found.value;
+    }
+  });
+
+  size_t answered = 0;
+  std::string& reply = client.replies.bytes();
+  for (; answered < values_.size() && !values_[answered].left; ++answered) {
+    const Value& value = values_[answered];
+    ++(value.present ? counts_.hits : counts_.misses);
+    if (value.present) {
+      AppendBulk(reply, std::string_view(made_).substr(value.begin, value.size));
+    } else {
+      reply += Nil(client);
+    }
+    client.replies.Close();
+  }
+  counts_.commands += answered;
+  deferred_.erase(deferred_.begin(), deferred_.begin() + static_cast<ptrdiff_t>(answered));
+}
+
 bool Executor::Read(Operator operation, const Request& request, ClientView& client) {
   switch (operation) {
     case Operator::kPing:
@@ -162,15 +198,11 @@ bool Executor::Get(const Request& request, ClientView& client) {
 
 bool Executor::MultiGet(const Request& request, ClientView& client) {
   if (request.size() > limits_.keys_max || !Place()) return false;
-  struct Value {
-    size_t begin = 0, size = 0;
-    bool present = false;
-  };
   const size_t count = request.size() - 1;
-  std::vector<Value> values(count);
+  values_.assign(count, {});
   made_.clear();
   const auto keep = [&](size_t i, std::string_view value) {
-    values[i] = {made_.size(), value.size(), true};
+    values_[i] = {made_.size(), value.size(), true, false};
     made_ += value;
   };
 
@@ -199,7 +231,7 @@ bool Executor::MultiGet(const Request& request, ClientView& client) {
 
   std::string& reply = client.replies.bytes();
   AppendNumber(reply, '*', static_cast<int64_t>(count));
-  for (const Value& value : values) {
+  for (const Value& value : values_) {
     if (value.present) {
       AppendBulk(reply, std::string_view(made_).substr(value.begin, value.size));
     } else {

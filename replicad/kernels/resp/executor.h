@@ -68,12 +68,25 @@ class Executor {
     is_placed_ = false;
   }
   // Lets go of what the run read from.
-  void End() { point_ = {}; }
+  void End() {
+    point_ = {};
+    if (made_.capacity() > kKeptBytesMax) made_ = std::string();
+  }
+
+  // GETs that follow each other are looked up together: whether this one was kept for that. Its key must stay where it
+  // is. Nothing is kept while replies of the client are held.
+  bool Defer(const SimpleCommand& command, const Request& request, const ClientView& client);
+  // Answers the GETs that were kept, in their order. Those that stay in deferred() are for others: after an exception
+  // of a read all, else the ones behind `bytes_max` of values.
+  void AnswerDeferred(size_t bytes_max, ClientView& client);
+  std::vector<std::string_view>& deferred() { return deferred_; }
 
   // Whether it was done. An exception from a read comes out, and nothing was changed.
   bool Execute(const SimpleCommand& command, const Request& request, ClientView& client);
 
  private:
+  static constexpr size_t kKeptBytesMax = size_t{1} << 20;
+
   struct Found {
     std::string_view value;
     bool present = false;
@@ -115,6 +128,12 @@ class Executor {
   bool is_placed_ = false;
   ReadPoint point_;
   std::vector<std::string_view> keys_;
+  std::vector<std::string_view> deferred_;
+  struct Value {
+    size_t begin = 0, size = 0;  // in made_
+    bool present = false, left = false;
+  };
+  std::vector<Value> values_;
   std::string made_;
 };
 

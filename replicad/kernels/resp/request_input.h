@@ -17,14 +17,21 @@ class RequestInput {
   // Visits the whole requests, in order, as visit(found, Request, line), until one returns false: that one and what
   // comes after it stay, for the next call. Throws MalformedRequest after what came before was visited.
   //
-  // Bytes are copied only when they have to stay.
-  template <typename Visit>
-  void Feed(std::string_view data, Visit visit) {
+  // Bytes are copied only when they have to stay; until `finish` was called, after the last visit, those that were
+  // visited stay where they are.
+  template <typename Visit, typename Finish>
+  void Feed(std::string_view data, Visit visit, Finish finish) {
     const bool is_new = kept_.empty();
     if (!is_new) Keep(data);
     size_t taken = 0;
     try {
-      Walk(is_new ? data : kept_.view(), &taken, visit);
+      try {
+        Walk(is_new ? data : kept_.view(), &taken, visit);
+      } catch (const MalformedRequest&) {
+        finish();
+        throw;
+      }
+      finish();
     } catch (...) {
       Settle(is_new, data, taken);
       throw;
