@@ -12,6 +12,7 @@ from replicad.options import KEY_BYTES_MAX, Options
 from replicad.server import server_state
 from replicad.server.commands import COMMANDS
 from replicad.server.simple_commands import SIMPLE_COMMANDS
+from replicad.server.wires import SocketWire
 from replicad.store.database import open_database
 from tests.server.conftest import StartServer
 from tests.server.harness import FakeNode, RawClient, RunningServer, encode_request
@@ -172,6 +173,24 @@ def test_the_kernel_executes_them(start: StartServer) -> None:
         assert (one.command_name, one.port.command_name) == ("NULL", "get")
         client.command("CLIENT", "LIST")
         assert b" cmd=client" in client.read_line() + client.read_line()
+
+
+def test_python_hears_of_no_client_that_does_nothing_else(
+    start: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not when its requests come, and not when its replies may go, however much it sends by and by."""
+    acted: list[object] = []
+    act = SocketWire.act
+    monkeypatch.setattr(SocketWire, "act", lambda wire, found: (acted.append(found), act(wire, found)))
+    server = start(durability="async")
+    with server.connect() as client:
+        for _ in range(100):
+            client.command("SET", "k", "v" * 5000)
+            client.read(b"+OK\r\n")
+            client.command("GET", "k")
+            client.read(b"$5000\r\n" + b"v" * 5000 + b"\r\n")
+    assert not [found for found in acted if found]
+    assert len(acted) <= 1, "its end"
 
 
 def test_nothing_overtakes_a_command_under_way(start: StartServer) -> None:

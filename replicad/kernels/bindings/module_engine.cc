@@ -117,6 +117,7 @@ void BindSockets(nb::module_& m) {
            "Receives once from each socket that is ready, and executes what came: for about that long, and until more "
            "bytes than these were counted of all input. The sockets for which Python has something to do, with the "
            "requests that it has to execute.")
+      .def_prop_ro("served", &ClientSockets::served, "How many sockets the last `receive` served.")
       .def("send", &ClientSockets::Send, nb::rv_policy::reference, nb::sig("def send(self) -> list[ClientSocket]"),
            "Sends what became ready since the last call; the sockets of which much had to stay.");
   nb::class_<ClientSocket>(m, "ClientSocket", "One client's socket, which does not block; closed at its end.")

@@ -41,6 +41,7 @@ class ClientPort {
   void Feed(std::string_view data, Taken taken, Hand& hand) {
     if (error_) return;
     const Run run(*this, taken);
+    held_input_bytes = view_.replies.holds() ? held_input_bytes + data.size() : 0;
     size_t executed = 0;
     std::optional<double> ends_at;
     const size_t replies_end = view_.replies.bytes().size() + kTurnReplyBytes;
@@ -70,7 +71,6 @@ class ClientPort {
     } catch (const MalformedRequest& error) {
       error_ = error.what();
     }
-    held_input_bytes = view_.replies.holds() ? held_input_bytes + data.size() : 0;
   }
 
   bool direct = true;

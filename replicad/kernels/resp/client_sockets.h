@@ -76,11 +76,16 @@ class ClientSockets {
   // something for Python to do gets a call of tell(socket, hand); its `Hand` took the requests that are Python's.
   template <typename Hand, typename Tell>
   void Receive(Taken taken, double seconds, uint64_t input_bytes_max, Tell tell);
+  // How many sockets the last call served.
+  size_t served() const { return served_; }
   // Sends what became ready since the last call; the sockets of which much had to stay.
   std::vector<ClientSocket*> Send();
 
  private:
   friend class ClientSocket;
+
+  // Sockets are served between two looks at the clock.
+  static constexpr size_t kLookAfter = 8;
 
   // What recv gave.
   enum class Received { kBytes, kNothing, kEnd, kFailure };
@@ -94,13 +99,14 @@ class ClientSockets {
   const size_t unsent_bytes_max_;
   int epoll_;
   std::array<epoll_event, 256> events_;
-  size_t next_event_ = 0, events_count_ = 0;
+  size_t next_event_ = 0, events_count_ = 0, served_ = 0;
   std::vector<ClientSocket*> dirty_;
   std::vector<char> scratch_;
 };
 
 template <typename Hand, typename Tell>
 void ClientSockets::Receive(Taken taken, double seconds, uint64_t input_bytes_max, Tell tell) {
+  served_ = 0;
   if (!has_more() && !Wait()) return;
   const double begun = engine_.now();
   while (has_more()) {
@@ -137,7 +143,8 @@ void ClientSockets::Receive(Taken taken, double seconds, uint64_t input_bytes_ma
       }
     }
     if (tells) tell(*socket, hand);
-    if (counts_.input_bytes > input_bytes_max || engine_.now() - begun > seconds) return;
+    const bool looks = ++served_ % kLookAfter == 0;
+    if (counts_.input_bytes > input_bytes_max || (looks && engine_.now() - begun > seconds)) return;
   }
 }
 
