@@ -316,8 +316,9 @@ class ClientState:
 
     @property
     def may_be_direct(self) -> bool:
-        """Whether its next simple commands are any client's: nothing queues or annotates them."""
-        return self.queued is None and not self.annotations
+        """Whether its next simple commands are any client's: nothing queues or annotates them, and no EXEC
+        depends on what it watches."""
+        return self.queued is None and not self.annotations and not self.watched.versions
 
     def speak(self, protocol: int) -> None:
         """The version of the protocol from now on: 2 or 3."""

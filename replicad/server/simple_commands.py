@@ -1,8 +1,9 @@
 """Which commands the kernel executes itself, for how many arguments, and what it does for each.
 
 Everything else goes to Python, and so does whatever the kernel finds wrong with one of these: each has a
-handler under `commands`, too, which also serves it within EXEC. To add a command here, give the kernel an
-operator (`kernels/resp/executor.cc`) that answers byte for byte as the handler does.
+handler under `commands`, too. A transaction is the kernel's when it comes at once, from MULTI to EXEC, and
+all of its commands are. To add a command here, give the kernel an operator (`kernels/resp/executor.cc`) that
+answers byte for byte as the handler does.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ SIMPLE_COMMANDS = {
     "incrby": (Operator.ADD_BY, 3, 3),
     "decrby": (Operator.SUBTRACT_BY, 3, 3),
     "append": (Operator.APPEND, 3, 3),
+    "multi": (Operator.BEGIN, 1, 1),
+    "exec": (Operator.COMMIT, 1, 1),
 }
 """By name: the kernel's operator, and the least and greatest length of a request, its name counted."""
 

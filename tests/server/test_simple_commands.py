@@ -87,6 +87,13 @@ def a_command(rng: random.Random) -> Words:
     return tuple(words)
 
 
+def a_transaction(rng: random.Random) -> list[Words]:
+    """As clients send it at once; now and then it is broken, or watches."""
+    before = [(b"WATCH", rng.choice(KEYS))] if rng.random() < 0.1 else []
+    commands = [a_command(rng) for _ in range(rng.randrange(6))]
+    return [*before, (b"MULTI",), *commands, (b"EXEC",)]
+
+
 def all_replies(client: RawClient, stream: bytes, sizes: Iterator[int]) -> bytes:
     """What the stream is answered with, sent in pieces of these sizes."""
     for cut in sizes:
@@ -123,7 +130,8 @@ def test_the_kernel_answers_as_python_does(twins: tuple[RunningServer, RunningSe
     print("seed", seed)
     rng = random.Random(seed)
     for _ in range(60):
-        stream = b"".join([encode_request(*a_command(rng)) for _ in range(60)])
+        sent = [a_transaction(rng) if rng.random() < 0.2 else [a_command(rng)] for _ in range(60)]
+        stream = b"".join([encode_request(*words) for each in sent for words in each])
         stream += encode_request(b"DISCARD") + encode_request(*END)
         step = rng.choice([1 << 20, 1000, 100, 7])
         answers = []
@@ -148,10 +156,17 @@ def test_every_cut_gives_the_same_replies(twins: tuple[RunningServer, RunningSer
             (b"INCR", b"n"),
             (b"MGET", b"k", b"n"),
             (b"DEL", b"k", b"n"),
+            (b"MULTI",),
+            (b"SET", b"k", b"v"),
+            (b"INCR", b"n"),
+            (b"GET", b"n"),
+            (b"EXEC",),
+            (b"DEL", b"k", b"n"),
             END,
         ]
     )
-    expected = b"+OK\r\n$1\r\nv\r\n+string\r\n:1\r\n*2\r\n$1\r\nv\r\n$1\r\n1\r\n:2\r\n$7\r\nthe end\r\n"
+    expected = b"+OK\r\n$1\r\nv\r\n+string\r\n:1\r\n*2\r\n$1\r\nv\r\n$1\r\n1\r\n:2\r\n"
+    expected += b"+OK\r\n" + b"+QUEUED\r\n" * 3 + b"*3\r\n+OK\r\n:1\r\n$1\r\n1\r\n:2\r\n$7\r\nthe end\r\n"
     with twins[0].connect() as client:
         for cut in range(1, len(stream)):
             assert all_replies(client, stream, iter([cut, len(stream)])) == expected
@@ -181,7 +196,12 @@ def test_python_hears_of_no_client_that_does_nothing_else(
     """Not when its requests come, and not when its replies may go, however much it sends by and by."""
     acted: list[object] = []
     act = SocketWire.act
-    monkeypatch.setattr(SocketWire, "act", lambda wire, found: (acted.append(found), act(wire, found)))
+
+    def noted(wire: SocketWire, found: list[list[bytes] | bytes] | None) -> None:
+        acted.append(found)
+        act(wire, found)
+
+    monkeypatch.setattr(SocketWire, "act", noted)
     server = start(durability="async")
     with server.connect() as client:
         for _ in range(100):

@@ -211,8 +211,8 @@ WIRE = (
         trap=24,
         name="a write of the kernel leaves its annotations behind",
         file="replicad/server/client_state.py",
-        old="        return self.queued is None and not self.annotations\n",
-        new="        return self.queued is None\n",
+        old="        return self.queued is None and not self.annotations and not self.watched.versions\n",
+        new="        return self.queued is None and not self.watched.versions\n",
         caught_by=(f"{SIMPLE}test_annotations_are_not_forgotten",),
     ),
     Mutation(

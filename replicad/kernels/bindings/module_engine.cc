@@ -63,12 +63,8 @@ struct Handed {
   bool has_any() const { return requests.is_valid(); }
   void Take(const Request& request) { Add(ToList(request)); }
   void TakeLine(std::string_view line) { Add(ToBytes(line)); }
-  void TakeGet(std::string_view key) {
-    nb::list request;
-    request.append(ToBytes("GET"));
-    request.append(ToBytes(key));
-    Add(request);
-  }
+  void TakeGet(std::string_view key) { TakeWords({"GET", key}); }
+  void TakeMulti() { TakeWords({"MULTI"}); }
   // What a command raised is for Python, which does it again and explains it to the client. Only what is not meant for
   // clients comes out: an interrupt, and that there is no memory.
   static void Failed() {
@@ -83,6 +79,11 @@ struct Handed {
   }
 
  private:
+  void TakeWords(std::initializer_list<std::string_view> words) {
+    nb::list request;
+    for (const std::string_view word : words) request.append(ToBytes(word));
+    Add(request);
+  }
   void Add(const nb::object& request) {
     if (!requests.is_valid()) requests = nb::list();
     if (PyList_Append(requests.ptr(), request.ptr()) != 0) throw nb::python_error();
@@ -154,7 +155,9 @@ void BindOperators(nb::module_& m) {
       .value("SUBTRACT", Operator::kSubtract)
       .value("ADD_BY", Operator::kAddBy)
       .value("SUBTRACT_BY", Operator::kSubtractBy)
-      .value("APPEND", Operator::kAppend);
+      .value("APPEND", Operator::kAppend)
+      .value("BEGIN", Operator::kBegin)
+      .value("COMMIT", Operator::kCommit);
 }
 
 }  // namespace

@@ -35,8 +35,8 @@ class ClientPort {
       : engine_(engine), input_(limits), view_{replies} {}
 
   // Executes what these bytes complete, or what was left, as far as one turn goes. `hand` gets the rest: hand.Take of
-  // a request, hand.TakeGet of a GET, by its key, hand.TakeLine of an inline command, hand.Failed while an exception of
-  // a command is handled, which throws it again when it is not for the client.
+  // a request, hand.TakeGet of a GET, by its key, hand.TakeMulti of MULTI, hand.TakeLine of an inline command,
+  // hand.Failed while an exception of a command is handled, which throws it again when it is not for the client.
   template <typename Hand>
   void Feed(std::string_view data, Taken taken, Hand& hand) {
     if (error_) return;
@@ -55,11 +55,9 @@ class ClientPort {
     try {
       const auto visit = [&](RequestParser::Found found, const Request& request, std::string_view line) {
         if (found == RequestParser::Found::kRequest && request.size() == 0) return true;
-        if (direct && is_over()) return false;
+        if (direct && !in_transaction_ && is_over()) return false;
         if (direct && found == RequestParser::Found::kRequest && Execute(request, hand)) return true;
-        AnswerDeferred(hand);
-        direct = false;
-        last_ = nullptr;
+        HandOver(hand);
         if (found == RequestParser::Found::kLine) {
           hand.TakeLine(line);
         } else {
@@ -67,7 +65,11 @@ class ClientPort {
         }
         return true;
       };
-      input_.Feed(data, visit, [&] { AnswerDeferred(hand); });
+      input_.Feed(data, visit, [&] {
+        // A transaction whose end has not come goes on in Python.
+        AnswerDeferred(hand);
+        if (in_transaction_) HandOver(hand);
+      });
     } catch (const MalformedRequest& error) {
       error_ = error.what();
     }
@@ -97,6 +99,8 @@ class ClientPort {
   static constexpr double kTurnSeconds = 0.01;
   static constexpr size_t kLookAfter = 32;
   static constexpr size_t kDeferredMax = 64;
+  // A transaction of more commands is Python's, which gives others their turns meanwhile.
+  static constexpr size_t kQueuedMax = 128;
   static constexpr size_t kHeldBytesMax = size_t{64} << 10;
 
   class Run {
@@ -109,7 +113,7 @@ class ClientPort {
     ~Run() {
       // An interrupt came in between: what was consumed has no answer, so the client is out of step.
       std::vector<std::string_view>& lost = port_.engine_.executor.deferred();
-      if (!lost.empty()) port_.error_ = "interrupted";
+      if (!lost.empty() || port_.in_transaction_) port_.error_ = "interrupted";
       lost.clear();
       port_.engine_.executor.End();
       port_.is_running_ = false;
@@ -123,21 +127,61 @@ class ClientPort {
   template <typename Hand>
   bool Execute(const Request& request, Hand& hand) {
     const SimpleCommand* command = engine_.commands.Find(request[0]);
-    if (command == nullptr) return false;
+    if (command == nullptr || request.size() < command->arguments_min || request.size() > command->arguments_max) {
+      return false;
+    }
+    if (in_transaction_ || command->operation >= Operator::kBegin) return AddToTransaction(*command, request, hand);
     Executor& executor = engine_.executor;
     const bool kept = executor.Defer(*command, request, view_);
     if (!kept || executor.deferred().size() >= kDeferredMax) AnswerDeferred(hand);
     if (!direct) return kept;
-    if (!kept) {
-      try {
-        if (!executor.Execute(*command, request, view_)) return false;
-      } catch (...) {
-        hand.Failed();
-        return false;
-      }
-    }
+    if (!kept && !Try(hand, [&] { return executor.Execute(*command, request, view_); })) return false;
     last_ = command;
     return true;
+  }
+
+  // MULTI, what follows it, and EXEC, which executes all of it: nothing is answered before.
+  template <typename Hand>
+  bool AddToTransaction(const SimpleCommand& command, const Request& request, Hand& hand) {
+    if (command.operation == Operator::kBegin && !in_transaction_) {
+      AnswerDeferred(hand);
+      if (!direct) return false;
+      in_transaction_ = true;
+      return true;
+    }
+    if (command.operation == Operator::kCommit && in_transaction_) {
+      if (!Try(hand, [&] { return engine_.executor.ExecuteTogether(queue_, view_); })) return false;
+      in_transaction_ = false;
+      queue_.Clear();
+      last_ = &command;
+      return true;
+    }
+    if (command.operation >= Operator::kBegin || queue_.size() >= kQueuedMax) return false;
+    queue_.Add(command, request);
+    return true;
+  }
+
+  template <typename Hand, typename Work>
+  static bool Try(Hand& hand, Work work) {
+    try {
+      return work();
+    } catch (...) {
+      hand.Failed();
+      return false;
+    }
+  }
+
+  // From here on all is Python's, what was kept first.
+  template <typename Hand>
+  void HandOver(Hand& hand) {
+    AnswerDeferred(hand);
+    direct = false;
+    last_ = nullptr;
+    if (!in_transaction_) return;
+    in_transaction_ = false;
+    hand.TakeMulti();
+    for (size_t i = 0; i < queue_.size(); ++i) hand.Take(queue_.request(i));
+    queue_.Clear();
   }
 
   // Answers the GETs that were kept; what stays of them is handed on.
@@ -145,11 +189,10 @@ class ClientPort {
   void AnswerDeferred(Hand& hand) {
     std::vector<std::string_view>& keys = engine_.executor.deferred();
     if (keys.empty()) return;
-    try {
+    Try(hand, [&] {
       engine_.executor.AnswerDeferred(kTurnReplyBytes, view_);
-    } catch (...) {
-      hand.Failed();
-    }
+      return true;
+    });
     for (const std::string_view key : keys) hand.TakeGet(key);
     if (!keys.empty()) {
       direct = false;
@@ -164,6 +207,10 @@ class ClientPort {
   std::optional<std::string> error_;
   const SimpleCommand* last_ = nullptr;
   bool is_running_ = false;
+
+  // A transaction that has begun in this run.
+  bool in_transaction_ = false;
+  Queue queue_;
 };
 
 }  // namespace replicad

@@ -16,6 +16,7 @@ constexpr size_t kDeletedMax = 64;
 constexpr size_t kWrittenBytesMax = size_t{4} << 20;
 
 constexpr std::string_view kOk = "+OK\r\n";
+constexpr std::string_view kQueued = "+QUEUED\r\n";
 constexpr std::string_view kPong = "+PONG\r\n";
 
 void AppendNumber(std::string& to, char kind, int64_t number) {
@@ -33,18 +34,18 @@ void AppendBulk(std::string& to, std::string_view value) {
 std::string_view Nil(const ClientView& client) { return client.is_resp3 ? "_\r\n" : "$-1\r\n"; }
 
 void AnswerNumber(ClientView& client, int64_t number) {
-  AppendNumber(client.replies.bytes(), ':', number);
-  client.replies.Close();
+  AppendNumber(client.out(), ':', number);
+  client.Close();
 }
 
 void AnswerBulk(ClientView& client, std::string_view value) {
-  AppendBulk(client.replies.bytes(), value);
-  client.replies.Close();
+  AppendBulk(client.out(), value);
+  client.Close();
 }
 
 void AnswerValue(ClientView& client, const std::optional<std::string_view>& value) {
   if (value) return AnswerBulk(client, *value);
-  client.replies.Append(Nil(client));
+  client.Append(Nil(client));
 }
 
 bool Fits(std::string_view key, std::string_view value) {
@@ -84,7 +85,7 @@ std::optional<SetOptions> ReadSetOptions(const Request& request) {
 
 bool Executor::Execute(const SimpleCommand& command, const Request& request, ClientView& client) {
   if (request.size() < command.arguments_min || request.size() > command.arguments_max) return false;
-  if (taken_ == Taken::kNothing) return false;
+  if (taken_ == Taken::kNothing || command.operation >= Operator::kBegin) return false;
   const bool reads = command.operation <= Operator::kPart;
   if (!reads && taken_ != Taken::kAll) return false;
   try {
@@ -132,11 +133,49 @@ void Executor::AnswerDeferred(size_t bytes_max, ClientView& client) {
   deferred_.erase(deferred_.begin(), deferred_.begin() + static_cast<ptrdiff_t>(answered));
 }
 
+bool Executor::ExecuteTogether(const Queue& queue, ClientView& client) {
+  if (taken_ != Taken::kAll || !Place()) return false;
+  const CommandCounts before = counts_;
+  Transaction transaction;
+  client.transaction = &transaction;
+  bool done = true;
+  try {
+    for (size_t i = 0; i < queue.size(); ++i) {
+      done = Execute(queue.command(i), queue.request(i), client) &&
+             transaction.replies.size() <= limits_.reply_bytes_max && transaction.size_bytes() <= kWrittenBytesMax;
+      if (!done) break;
+    }
+    if (done) group_.Prepare();
+  } catch (...) {
+    client.transaction = nullptr;
+    counts_ = before;
+    throw;
+  }
+  client.transaction = nullptr;
+  if (!done) {
+    counts_ = before;
+    return false;
+  }
+
+  // Nothing can fail any more. Only the reply of EXEC says what was written.
+  client.Append(kOk);
+  for (size_t i = 0; i < queue.size(); ++i) client.Append(kQueued);
+  if (!transaction.changes().empty()) {
+    group_.AddAll(client.replies, client.family, transaction.changes());
+  } else {
+    HoldForAll(transaction.saw_group, client);
+  }
+  AppendNumber(client.out(), '*', static_cast<int64_t>(queue.size()));
+  client.Append(transaction.replies);
+  counts_.commands += 2;
+  return true;
+}
+
 bool Executor::Read(Operator operation, const Request& request, ClientView& client) {
   switch (operation) {
     case Operator::kPing:
       if (request.size() == 1) {
-        client.replies.Append(kPong);
+        client.Append(kPong);
       } else {
         AnswerBulk(client, request[1]);
       }
@@ -206,7 +245,7 @@ bool Executor::MultiGet(const Request& request, ClientView& client) {
     made_ += value;
   };
 
-  if (client.replies.holds()) {
+  if (client.sees_newest()) {
     // What these show is held back: the newest decides for all of them.
     bool in_group = false;
     for (size_t i = 0; i < count; ++i) {
@@ -216,8 +255,7 @@ bool Executor::MultiGet(const Request& request, ClientView& client) {
       if (found.present) keep(i, found.value);
       if (made_.size() > limits_.reply_bytes_max) return false;
     }
-    if (in_group) group_.Depend(client.replies);
-    client.replies.Hold(point_.appended, point_.visible);
+    HoldForAll(in_group, client);
   } else {
     keys_.clear();
     for (size_t i = 0; i < count; ++i) keys_.push_back(request[i + 1]);
@@ -229,7 +267,7 @@ bool Executor::MultiGet(const Request& request, ClientView& client) {
     if (made_.size() > limits_.reply_bytes_max) return false;
   }
 
-  std::string& reply = client.replies.bytes();
+  std::string& reply = client.out();
   AppendNumber(reply, '*', static_cast<int64_t>(count));
   for (const Value& value : values_) {
     if (value.present) {
@@ -238,7 +276,7 @@ bool Executor::MultiGet(const Request& request, ClientView& client) {
       reply += Nil(client);
     }
   }
-  client.replies.Close();
+  client.Close();
   return true;
 }
 
@@ -252,8 +290,7 @@ bool Executor::Exists(const Request& request, ClientView& client) {
     in_group |= found.in_group;
     count += found.present ? 1 : 0;
   }
-  if (in_group) group_.Depend(client.replies);
-  if (client.replies.holds()) client.replies.Hold(point_.appended, point_.visible);
+  if (client.sees_newest()) HoldForAll(in_group, client);
   AnswerNumber(client, count);
   return true;
 }
@@ -272,8 +309,8 @@ bool Executor::Set(const Request& request, ClientView& client) {
   const std::string_view key = request[1], value = request[2];
   if (!Fits(key, value)) return false;
   if (request.size() == 3) {
-    group_.Put(client.replies, client.family, key, value);
-    client.replies.Append(kOk);
+    Put(key, value, client);
+    client.Append(kOk);
     return true;
   }
 
@@ -287,11 +324,11 @@ bool Executor::Set(const Request& request, ClientView& client) {
   const std::optional<std::string_view> old = found.present ? std::optional<std::string_view>(made_) : std::nullopt;
   if (depends) HoldFor(found, client);
   const bool writes = !(options->only_absent && found.present) && !(options->only_present && !found.present);
-  if (writes) group_.Put(client.replies, client.family, key, value);
+  if (writes) Put(key, value, client);
   if (options->shows_old) {
     AnswerValue(client, old);
   } else {
-    client.replies.Append(writes ? kOk : Nil(client));
+    client.Append(writes ? kOk : Nil(client));
   }
   return true;
 }
@@ -300,7 +337,7 @@ bool Executor::SetAbsent(const Request& request, ClientView& client) {
   Found found;
   if (!Fits(request[1], request[2]) || !LookNewest(request[1], client, &found)) return false;
   HoldFor(found, client);
-  if (!found.present) group_.Put(client.replies, client.family, request[1], request[2]);
+  if (!found.present) Put(request[1], request[2], client);
   AnswerNumber(client, found.present ? 0 : 1);
   return true;
 }
@@ -314,8 +351,8 @@ bool Executor::MultiSet(const Request& request, ClientView& client) {
     bytes += request[i].size();
   }
   if (bytes > kWrittenBytesMax) return false;
-  group_.PutAll(client.replies, client.family, keys_);
-  client.replies.Append(kOk);
+  PutAll(keys_, client);
+  client.Append(kOk);
   return true;
 }
 
@@ -330,9 +367,8 @@ bool Executor::Delete(const Request& request, ClientView& client) {
     const bool is_new = std::find(keys_.begin(), keys_.end(), request[i]) == keys_.end();
     if (found.present && is_new) keys_.push_back(request[i]);
   }
-  if (in_group) group_.Depend(client.replies);
-  client.replies.Hold(point_.appended, point_.visible);
-  if (!keys_.empty()) group_.DeleteAll(client.replies, client.family, keys_);
+  HoldForAll(in_group, client);
+  if (!keys_.empty()) DeleteAll(keys_, client);
   AnswerNumber(client, static_cast<int64_t>(keys_.size()));
   return true;
 }
@@ -346,7 +382,7 @@ bool Executor::Add(std::string_view key, int64_t change, ClientView& client) {
   HoldFor(found, client);
   char digits[24];
   const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
-  group_.Put(client.replies, client.family, key, {digits, static_cast<size_t>(end - digits)});
+  PutMade(key, {digits, static_cast<size_t>(end - digits)}, client);
   AnswerNumber(client, number);
   return true;
 }
@@ -359,7 +395,7 @@ bool Executor::Append(const Request& request, ClientView& client) {
   made_ += request[2];
   if (!Fits(request[1], made_)) return false;
   HoldFor(found, client);
-  group_.Put(client.replies, client.family, request[1], made_);
+  PutMade(request[1], made_, client);
   AnswerNumber(client, static_cast<int64_t>(made_.size()));
   return true;
 }
@@ -373,13 +409,20 @@ bool Executor::Place() {
 }
 
 bool Executor::Look(std::string_view key, const ClientView& client, Found* found) {
-  if (client.replies.holds()) return LookNewest(key, client, found);
+  if (client.sees_newest()) return LookNewest(key, client, found);
   return Place() && LookAt(key, client.family, point_.visible, found);
 }
 
 bool Executor::LookNewest(std::string_view key, const ClientView& client, Found* found) {
   if (!Place()) return false;
   found->newest = true;
+  if (client.transaction != nullptr) {
+    if (const Transaction::Change* change = client.transaction->Find(key)) {
+      found->present = !change->deletes;
+      found->value = change->value;
+      return true;
+    }
+  }
   if (const std::optional<Operation> operation = group_.Find(client.family, key)) {
     found->in_group = true;
     found->present = operation->tag == Tag::kPut;
@@ -399,12 +442,39 @@ bool Executor::LookAt(std::string_view key, uint32_t family, uint64_t sequence, 
 }
 
 void Executor::HoldFor(const Found& found, ClientView& client) {
-  if (found.in_group) {
-    // What the open group writes may still fail: a reply that shows it waits for it, and fails with it.
-    group_.Depend(client.replies);
-  } else if (found.newest) {
-    client.replies.Hold(point_.appended, point_.visible);
+  if (found.newest) HoldForAll(found.in_group, client);
+}
+
+void Executor::HoldForAll(bool any_in_group, ClientView& client) {
+  if (client.transaction != nullptr) {
+    client.transaction->saw_group |= any_in_group;  // The whole EXEC waits.
+    return;
   }
+  // What the open group writes may still fail: a reply that shows it waits for it, and fails with it.
+  if (any_in_group) group_.Depend(client.replies);
+  client.replies.Hold(point_.appended, point_.visible);
+}
+
+void Executor::Put(std::string_view key, std::string_view value, ClientView& client) {
+  if (client.transaction != nullptr) return client.transaction->Put(key, value);
+  group_.Put(client.replies, client.family, key, value);
+}
+
+void Executor::PutMade(std::string_view key, std::string_view value, ClientView& client) {
+  Put(key, client.transaction == nullptr ? value : client.transaction->Keep(value), client);
+}
+
+void Executor::PutAll(const std::vector<std::string_view>& keys_and_values, ClientView& client) {
+  if (client.transaction == nullptr) return group_.PutAll(client.replies, client.family, keys_and_values);
+  for (size_t i = 0; i < keys_and_values.size(); i += 2) {
+    if (!Fits(keys_and_values[i], keys_and_values[i + 1])) throw LimitError("a key or a value is too long");
+    client.transaction->Put(keys_and_values[i], keys_and_values[i + 1]);
+  }
+}
+
+void Executor::DeleteAll(const std::vector<std::string_view>& keys, ClientView& client) {
+  if (client.transaction == nullptr) return group_.DeleteAll(client.replies, client.family, keys);
+  for (const std::string_view key : keys) client.transaction->Delete(key);
 }
 
 bool Executor::Writable(const ClientView& client) {

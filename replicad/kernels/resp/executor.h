@@ -16,6 +16,7 @@
 #include "resp/reply_queue.h"
 #include "resp/request_parser.h"
 #include "resp/simple_commands.h"
+#include "resp/transaction.h"
 #include "resp/write_group.h"
 
 namespace replicad {
@@ -55,6 +56,47 @@ struct ClientView {
   ReplyQueue& replies;
   uint32_t family = 0;
   bool is_resp3 = false;
+  Transaction* transaction = nullptr;  // of an EXEC under way
+
+  // Where the next reply is written, which Close ends.
+  std::string& out() { return transaction != nullptr ? transaction->replies : replies.bytes(); }
+  void Close() {
+    if (transaction == nullptr) replies.Close();
+  }
+  void Append(std::string_view reply) {
+    out() += reply;
+    Close();
+  }
+  // Whether it must see what is not visible yet: its own writes are there.
+  bool sees_newest() const { return transaction != nullptr || replies.holds(); }
+};
+
+// Commands of a transaction, until its EXEC comes. Their bytes must stay where they are.
+class Queue {
+ public:
+  void Add(const SimpleCommand& command, const Request& request) {
+    commands_.push_back({&command, request.bytes(), arguments_.size(), request.size()});
+    arguments_.insert(arguments_.end(), request.begin(), request.end());
+  }
+  size_t size() const { return commands_.size(); }
+  const SimpleCommand& command(size_t i) const { return *commands_[i].command; }
+  Request request(size_t i) const {
+    return {commands_[i].bytes, arguments_.data() + commands_[i].first, commands_[i].size};
+  }
+  void Clear() {
+    commands_.clear();
+    arguments_.clear();
+  }
+
+ private:
+  struct Queued {
+    const SimpleCommand* command;
+    const char* bytes;
+    size_t first, size;  // in arguments_
+  };
+
+  std::vector<Queued> commands_;
+  std::vector<Request::Range> arguments_;
 };
 
 class Executor {
@@ -83,6 +125,8 @@ class Executor {
 
   // Whether it was done. An exception from a read comes out, and nothing was changed.
   bool Execute(const SimpleCommand& command, const Request& request, ClientView& client);
+  // The same of a whole transaction: MULTI, these commands, EXEC. All of it is done, or nothing.
+  bool ExecuteTogether(const Queue& queue, ClientView& client);
 
  private:
   static constexpr size_t kKeptBytesMax = size_t{1} << 20;
@@ -117,6 +161,13 @@ class Executor {
   bool LookAt(std::string_view key, uint32_t family, uint64_t sequence, Found* found);
   // Holds the next reply back until what was found is true for others, too.
   void HoldFor(const Found& found, ClientView& client);
+  // The same for what was found of several keys, in the newest state.
+  void HoldForAll(bool any_in_group, ClientView& client);
+  // Into the transaction, or a batch of their own.
+  void Put(std::string_view key, std::string_view value, ClientView& client);
+  void PutMade(std::string_view key, std::string_view value, ClientView& client);  // of a value that does not stay
+  void PutAll(const std::vector<std::string_view>& keys_and_values, ClientView& client);
+  void DeleteAll(const std::vector<std::string_view>& keys, ClientView& client);
   // Whether the family that the client writes to is there.
   bool Writable(const ClientView& client);
 

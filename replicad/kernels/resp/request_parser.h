@@ -36,14 +36,18 @@ class Request {
     uint32_t begin, size;
   };
 
-  Request(std::string_view bytes, const std::vector<Range>& arguments) : bytes_(bytes), arguments_(arguments) {}
+  Request(const char* bytes, const Range* arguments, size_t size) : bytes_(bytes), arguments_(arguments), size_(size) {}
 
-  size_t size() const { return arguments_.size(); }
-  std::string_view operator[](size_t i) const { return {bytes_.data() + arguments_[i].begin, arguments_[i].size}; }
+  size_t size() const { return size_; }
+  const char* bytes() const { return bytes_; }
+  const Range* begin() const { return arguments_; }
+  const Range* end() const { return arguments_ + size_; }
+  std::string_view operator[](size_t i) const { return {bytes_ + arguments_[i].begin, arguments_[i].size}; }
 
  private:
-  std::string_view bytes_;
-  const std::vector<Range>& arguments_;
+  const char* bytes_;
+  const Range* arguments_;
+  size_t size_;
 };
 
 class RequestParser {
@@ -55,7 +59,7 @@ class RequestParser {
   // Reads on in the request under way: `bytes` are those from its first on, as many as there are by now. When it is
   // whole, what() gives it, and Consume() goes on to the next. An empty array is a request without arguments.
   Found Read(std::string_view bytes);
-  Request what(std::string_view bytes) const { return {bytes, arguments_}; }
+  Request what(std::string_view bytes) const { return {bytes.data(), arguments_.data(), arguments_.size()}; }
   // Of a line, without its LF.
   std::string_view line(std::string_view bytes) const { return bytes.substr(0, end_ - 1); }
   // How many bytes the whole request takes. Begins the next one.

@@ -26,6 +26,8 @@ enum class Operator : uint8_t {
   kAddBy,
   kSubtractBy,
   kAppend,
+  kBegin,  // of a transaction
+  kCommit,
 };
 
 struct SimpleCommand {

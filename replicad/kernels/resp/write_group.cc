@@ -46,10 +46,22 @@ void WriteGroup::Add(ReplyQueue& queue, const Batch& batch) {
   PutBytes(Begin(queue, batch.data().size(), counts.operations, counts.family_max), batch.data());
 }
 
+void WriteGroup::AddAll(ReplyQueue& queue, uint32_t family, const std::vector<Transaction::Change>& changes) {
+  size_t body_bytes = 0;
+  for (const auto& change : changes) {
+    body_bytes +=
+        change.deletes ? DeleteOperationSize(family, change.key) : PutOperationSize(family, change.key, change.value);
+  }
+  char* to = Begin(queue, body_bytes, static_cast<uint32_t>(changes.size()), family);
+  for (const auto& change : changes) {
+    to = change.deletes ? PutDeleteOperation(to, family, change.key)
+                        : PutPutOperation(to, family, change.key, change.value);
+  }
+}
+
 char* WriteGroup::Begin(ReplyQueue& queue, size_t body_bytes, uint32_t operations, uint32_t family) {
   if (body_bytes > kBodyBytesMax) throw LimitError("a batch has at most 128 MiB");
-  // Before anything is changed: it may raise.
-  if (batches_ == 0) begun_();
+  Prepare();
   char* frame = frames_.Extend(kFrameHeaderBytes + body_bytes);
   StoreU32(frame + frame_offset::kBodyLength, static_cast<uint32_t>(body_bytes));
   StoreU32(frame + frame_offset::kOperationCount, operations);

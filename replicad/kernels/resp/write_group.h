@@ -16,6 +16,7 @@
 #include "memtable/memtable_set.h"
 #include "resp/overlay.h"
 #include "resp/reply_queue.h"
+#include "resp/transaction.h"
 
 namespace replicad {
 
@@ -31,6 +32,12 @@ class WriteGroup {
   void PutAll(ReplyQueue& queue, uint32_t family, const std::vector<std::string_view>& keys_and_values);
   void DeleteAll(ReplyQueue& queue, uint32_t family, const std::vector<std::string_view>& keys);
   void Add(ReplyQueue& queue, const Batch& batch);
+  void AddAll(ReplyQueue& queue, uint32_t family, const std::vector<Transaction::Change>& changes);
+
+  // As before the first batch: what it raises comes before anything is changed.
+  void Prepare() {
+    if (batches_ == 0) begun_();
+  }
 
   // The next reply of the queue shows what the group writes: it waits for it, and fails with it.
   void Depend(ReplyQueue& queue);
