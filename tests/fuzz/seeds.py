@@ -55,6 +55,7 @@ def all_seeds() -> dict[str, Seeds]:
             for name, raw in indexes.items()
         },
         "resp": _resp(),
+        "requests": {**_resp(), **_executed()},
         "wire": {
             "session": b"\x07" + b"".join(wire.values()),
             **{name: b"\xff" + data for name, data in wire.items()},
@@ -106,6 +107,21 @@ def _resp() -> Seeds:
         "declared-of-other-types": b"\xff>1000000000\r\n~1000000000\r\n*2\r\n$1\r\naXY%1000000000\r\n",
         "other-types": b"\xff*1\r\n:5\r\n%1\r\n+a\r\n-b\r\n~2\r\n#t\r\n,1.5\r\n_\r\n",
     }
+
+
+def _executed() -> Seeds:
+    """What the kernel executes by itself, the last of it in a transaction."""
+    lines = """
+    PING|GET k|GET none|MGET k none|EXISTS k k|STRLEN k|GETRANGE k 0 -1|SET k 7|SET n 1 NX GET|SETNX n 2
+    MSET a 1 b 2|DEL a none|INCR k|DECRBY k 3|APPEND k xyz|GET k
+    MULTI|SET k 1|INCR k|GET k|EXEC|MULTI|TYPE k|EXEC
+    """
+    requests = [line.split() for line in lines.replace("\n", "|").split("|") if line.strip()]
+    stream = b"".join(
+        b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word.encode()) for word in words)
+        for words in requests
+    )
+    return {"executed": b"\xff" + stream, "executed-in-pieces": b"\x09" + stream}
 
 
 _POSITION = Position(Epoch(2), Sequence(300), HistoryHash(0xFEED))
