@@ -1,7 +1,8 @@
 """The C++ kernels: codecs, memtable, read view and merge.
 
-A kernel opens no file, starts no thread, logs nothing and reads no clock. `CorruptionError` says that
-bytes are not what was written, `InvalidArgument` that an argument is outside the limits of a format.
+A kernel opens no file, starts no thread, logs nothing and reads no clock; `ClientSockets` receives and sends.
+`CorruptionError` says that bytes are not what was written, `InvalidArgument` that an argument is outside the
+limits of a format.
 """
 
 from replicad.env.process import after_fork_in_child, at_exit
