@@ -6,16 +6,19 @@ simulation runs the jobs itself.
 
 from __future__ import annotations
 
-import asyncio
 import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from replicad.env import apart
 from replicad.env.bells import Bells
-from replicad.env.doorbell import Doorbell
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from replicad.env.doorbell import Doorbell
 
 T = TypeVar("T")
 
@@ -99,6 +102,8 @@ class ThreadRunner:
         return Bells()
 
     def doorbell(self, loop: asyncio.AbstractEventLoop, heard: Callable[[], None], /) -> Doorbell | None:
+        from replicad.env.doorbell import Doorbell  # A short command needs no asyncio.
+
         return Doorbell(loop, heard)
 
     def apart(self, job: Callable[[], T], /) -> T:

@@ -246,6 +246,7 @@ def test_another_process_reads_the_state(cluster: Cluster, primary: Daemon) -> N
     follows(replica, primary)
     (slot,) = NodeState.read(primary.data).slots
     assert slot.node_id.hex() == replica.status()["node_id"]
+    eventually(lambda: replica.status()["durable_sequence"] == sequence_of(primary))
     position = replica.status()["durable_position"]
     assert replica.terminate() == 0
     shown = NodeState.read(replica.data).shown

@@ -13,6 +13,14 @@ namespace {
 
 constexpr uint64_t kFirst = 100;
 
+// The body as the only frame; nothing but what a reader of scanned frames looks at is in its header.
+std::string Framed(std::string_view body) {
+  std::string frame(kFrameHeaderBytes, '\0');
+  StoreU32(frame.data() + frame_offset::kBodyLength, static_cast<uint32_t>(body.size()));
+  StoreU64(frame.data() + frame_offset::kFirstSequence, kFirst);
+  return frame.append(body);
+}
+
 // By key, then newest first.
 struct Order {
   bool operator()(const std::pair<std::string, uint64_t>& a, const std::pair<std::string, uint64_t>& b) const {
@@ -30,11 +38,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   memtables.Set(0, std::make_shared<Memtable>());
   memtables.Set(1, std::make_shared<Memtable>());
   std::vector<NumberedOperation> controls;
+  const std::string frames = Framed(body);
   if (!Accepts(size, [&] { ValidateBatch(body); })) {
-    Accepts(size, [&] { ApplyBody(body, 0, kFirst, memtables, &controls); });
+    Accepts(frames.size(), [&] { ApplyFrames(frames, 0, memtables, &controls); });
     return 0;
   }
-  ApplyBody(body, 0, kFirst, memtables, &controls);
+  ApplyFrames(frames, 0, memtables, &controls);
   Model models[2];
   uint64_t sequence = kFirst;
   BatchReader reader(body);
