@@ -29,11 +29,12 @@ def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
         left, looked_at = left - min(now - looked_at, STEP_SECONDS_MAX), now
 
 
-async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """The same in an event loop, which goes on meanwhile."""
+async def until(condition: Callable[[], object], seconds: float = 20.0, *, pause: float = 0.002) -> None:
+    """The same in an event loop, which goes on meanwhile. With a `pause` of 0 every round of the loop is seen,
+    for what may be over soon."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(pause)
 
 
 async def let_tasks_run() -> None:

@@ -56,9 +56,10 @@ class RequestInput {
 
   void Keep(std::string_view data) {
     if (data.empty()) return;
-    // The buffer grows as bytes come, and not as lengths are declared; but not beyond what belongs to the request.
+    // The buffer grows as bytes come, and not as lengths are declared, and by little: many clients may be in the middle
+    // of a large value. It does not grow beyond what belongs to the request.
     const size_t size = kept_.size() + data.size();
-    kept_.Reserve(std::max(size, std::min(2 * size, parser_.needed())));
+    kept_.Reserve(std::max(size, std::min(size + size / 4, parser_.needed())));
     PutBytes(kept_.Extend(data.size()), data);
   }
 
