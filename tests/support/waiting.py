@@ -30,8 +30,8 @@ def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
 
 
 async def until(condition: Callable[[], object], seconds: float = 20.0, *, pause: float = 0.002) -> None:
-    """The same in an event loop, which goes on meanwhile. With a `pause` of 0 every round of the loop is seen,
-    for what may be over soon."""
+    """The same in an event loop, which goes on meanwhile. With a `pause` of 0 it looks in every round of the
+    loop: for what may be over soon."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(pause)
