@@ -132,6 +132,7 @@ class Committer:
     def _disown_held(self) -> None:
         """Another node is primary: what was written here and not acknowledged may be lost or not."""
         self._fail_held(refusals.outcome_unknown(self._node.primary_address))
+        self.on_released()
 
     def _fail_held(self, reply: bytes) -> None:
         _tell(self.holding.fail(reply))

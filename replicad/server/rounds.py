@@ -29,6 +29,7 @@ class Rounds:
         self._sockets = kernels.ClientSockets(
             server.engine, server.stats.counts, server.options.output_bytes_max
         )
+        self._relieve_at_unsent = server.options.buffered_bytes_max // 4
         self._is_watched = False
 
     def start(self) -> bool:
@@ -50,10 +51,11 @@ class Rounds:
         """Serves a client at a copy of this descriptor. Raises OSError."""
         own = os.dup(fd)
         try:
-            SocketWire(self._sockets, own, peername, connection)
+            wire = SocketWire(self._sockets, own, peername, connection)
         except BaseException:
             os.close(own)
             raise
+        wire.begin()
 
     def flush(self) -> None:
         """Sends the replies that became ready."""
@@ -62,9 +64,10 @@ class Rounds:
 
     def _go_rounds(self) -> None:
         # Clients that answer quickly are there again: a few more rounds spare the loop's own way around.
+        ends_at = self._server.now() + ROUND_SECONDS
         for _ in range(ROUNDS):
             self._go_round()
-            if not self._sockets.served:
+            if not self._sockets.served or self._server.now() > ends_at:
                 break
 
     def _go_round(self) -> None:
@@ -75,6 +78,11 @@ class Rounds:
             server.committer.submit()
         self.flush()
 
-        # Memory is looked at by what came in: a clock would be too late for clients that send quickly.
-        if server.stats.counts.input_bytes > server.relieve_at:
+        # Memory is looked at by what came in, and by what has to stay because clients do not take it: a clock
+        # would be too late for those that are quick.
+        unsent = self._sockets.unsent_bytes
+        if server.stats.counts.input_bytes > server.relieve_at or unsent > self._relieve_at_unsent:
             server.relieve()
+            self._relieve_at_unsent = unsent + server.options.buffered_bytes_max // 4
+        elif unsent < self._relieve_at_unsent // 2:
+            self._relieve_at_unsent = unsent + server.options.buffered_bytes_max // 4

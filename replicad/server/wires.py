@@ -182,8 +182,11 @@ class SocketWire(kernels.ClientSocket):
         self._connection = connection
         self._loop = asyncio.get_running_loop()
         self._was_full = self._was_ended = False
+
+    def begin(self) -> None:
+        """Reads from now on, unless the connection is refused."""
         self.read(True)
-        connection.begin(self)
+        self._connection.begin(self)
 
     def act(self, found: list[list[bytes] | bytes] | None) -> None:
         """Does what the kernel cannot, after it received or sent; `found` is what Python has to execute."""
@@ -198,17 +201,18 @@ class SocketWire(kernels.ClientSocket):
         if self.ended and not self._was_ended:
             self._was_ended = True
             connection.end()
-        if self.is_closing and not self.unsent_bytes:
-            self._lose()
 
     def look(self) -> None:
-        """Tells when much waits for the client, and when most of it is gone."""
+        """Tells when much waits for the client, and when most of it is gone; ends when all was to be sent and
+        is."""
         if self.is_full is not self._was_full:
             self._was_full = self.is_full
             if self._was_full:
                 self._connection.full()
             else:
                 self._connection.drained()
+        if self.drains and not self.unsent_bytes:
+            self._lose()
 
     @property
     def unsent_bytes(self) -> int:

@@ -55,7 +55,7 @@ class Buffer {
   };
   static constexpr size_t kKeptBytesMax = size_t{8} << 20;
 
-  static constexpr size_t kKeptAfterPrefixMax = size_t{64} << 10;
+  static constexpr size_t kKeptAfterPrefixMax = size_t{16} << 10;
 
   void Grow(size_t size) { Resize(std::max({size_ + size, capacity_ + capacity_ / 2, size_t{256}})); }
 

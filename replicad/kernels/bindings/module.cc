@@ -2,8 +2,10 @@
 // Python exceptions of theirs.
 #include "bindings/module.h"
 
+#include <cerrno>
 #include <chrono>
 #include <exception>
+#include <system_error>
 #include <thread>
 
 #include "base/errors.h"
@@ -33,6 +35,9 @@ void Translate(const std::exception_ptr& thrown, void*) {
     SetError("ClosedError", error.what(), nullptr);
   } catch (const replicad::Busy& error) {
     SetError("StoreError", error.what(), nullptr);
+  } catch (const std::system_error& error) {
+    errno = error.code().value();
+    PyErr_SetFromErrno(PyExc_OSError);
   }
 }
 

@@ -118,9 +118,11 @@ void BindSockets(nb::module_& m) {
            "Receives once from each socket that is ready, and executes what came: for about that long, and until more "
            "bytes than these were counted of all input. The sockets for which Python has something to do, with the "
            "requests that it has to execute.")
+      .def_prop_ro("unsent_bytes", &ClientSockets::unsent_bytes, "What all clients together have not taken yet.")
       .def_prop_ro("served", &ClientSockets::served, "How many sockets the last `receive` served.")
       .def("send", &ClientSockets::Send, nb::rv_policy::reference, nb::sig("def send(self) -> list[ClientSocket]"),
-           "Sends what became ready since the last call; the sockets of which much had to stay.");
+           "Sends what became ready since the last call; the sockets of which much had to stay, or does no more, or "
+           "that somebody waits for until all is sent.");
   nb::class_<ClientSocket>(m, "ClientSocket", "One client's socket, which does not block; closed at its end.")
       .def(nb::init<ClientSockets&, int, ClientPort&>(), "sockets"_a, "fd"_a, "port"_a, nb::keep_alive<1, 2>(),
            nb::keep_alive<1, 4>(), "Takes over the descriptor, and reads nothing until it is told to.")

@@ -47,7 +47,7 @@ class ClientPort {
     const size_t replies_end = view_.replies.bytes().size() + kTurnReplyBytes;
     const auto is_over = [&] {
       if (view_.replies.bytes().size() > replies_end) return true;
-      if (executed == kTurnCommands) return true;
+      if (executed == kTurnCommands || engine_.executor.has_seen_much()) return true;
       if (++executed % kLookAfter != 0) return false;
       if (!ends_at) ends_at = engine_.now() + kTurnSeconds;
       return engine_.now() > *ends_at;

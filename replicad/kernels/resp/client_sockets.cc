@@ -56,11 +56,17 @@ void ClientSocket::Send() {
   }
   // A queue that is full stays so until most of it was sent.
   const size_t unsent = full ? replies().ready().size() : 0;
+  CountUnsent(unsent);
   is_full_ = unsent > (is_full_ ? sockets_.unsent_bytes_max_ / 4 : sockets_.unsent_bytes_max_);
   if (full != waits_to_send_) {
     waits_to_send_ = full;
     Watch();
   }
+}
+
+void ClientSocket::CountUnsent(size_t unsent) {
+  sockets_.unsent_bytes_ += unsent - unsent_;
+  unsent_ = unsent;
 }
 
 bool ClientSocket::SendSoon() {
@@ -74,6 +80,7 @@ bool ClientSocket::SendSoon() {
 void ClientSocket::Close() {
   if (fd_ < 0) return;
   replies().outlet = nullptr;
+  CountUnsent(0);
   sockets_.Forget(this);
   close(fd_);
   fd_ = -1;
@@ -91,16 +98,16 @@ ClientSockets::ClientSockets(Engine& engine, CommandCounts& counts, size_t unsen
 ClientSockets::~ClientSockets() { close(epoll_); }
 
 std::vector<ClientSocket*> ClientSockets::Send() {
-  std::vector<ClientSocket*> full;
+  std::vector<ClientSocket*> told;
   for (ClientSocket* socket : dirty_) {
     if (socket == nullptr) continue;
     const bool was_full = socket->is_full_;
     socket->is_dirty_ = false;
     socket->Send();
-    if (socket->is_full_ && !was_full) full.push_back(socket);
+    if (socket->is_full_ != was_full || socket->is_drained()) told.push_back(socket);
   }
   dirty_.clear();
-  return full;
+  return told;
 }
 
 bool ClientSockets::Wait() {

@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <string_view>
 #include <vector>
 
@@ -44,6 +45,7 @@ class ClientSocket : public Outlet {
   bool is_full() const { return is_full_; }
   // Somebody waits until all is sent.
   bool drains = false;
+  bool is_drained() { return drains && replies().ready().empty(); }
 
   ClientPort& port() { return port_; }
   ReplyQueue& replies() { return port_.view().replies; }
@@ -52,6 +54,7 @@ class ClientSocket : public Outlet {
   friend class ClientSockets;
 
   void Watch();
+  void CountUnsent(size_t unsent);
 
   ClientSockets& sockets_;
   ClientPort& port_;
@@ -60,6 +63,7 @@ class ClientSocket : public Outlet {
   bool waits_to_send_ = false;  // the system took less than there was
   bool is_dirty_ = false;       // in ClientSockets::dirty_
   bool ended_ = false, failed_ = false, is_full_ = false;
+  size_t unsent_ = 0;  // as it is counted in ClientSockets::unsent_bytes_
 };
 
 class ClientSockets {
@@ -78,8 +82,11 @@ class ClientSockets {
   void Receive(Taken taken, double seconds, uint64_t input_bytes_max, Tell tell);
   // How many sockets the last call served.
   size_t served() const { return served_; }
-  // Sends what became ready since the last call; the sockets of which much had to stay.
+  // Sends what became ready since the last call; the sockets of which much had to stay, or does no more, or that
+  // somebody waits for until all is sent.
   std::vector<ClientSocket*> Send();
+  // What all clients together have not taken yet.
+  size_t unsent_bytes() const { return unsent_bytes_; }
 
  private:
   friend class ClientSocket;
@@ -100,6 +107,7 @@ class ClientSockets {
   int epoll_;
   std::array<epoll_event, 256> events_;
   size_t next_event_ = 0, events_count_ = 0, served_ = 0;
+  size_t unsent_bytes_ = 0;
   std::vector<ClientSocket*> dirty_;
   std::vector<char> scratch_;
 };
@@ -118,7 +126,7 @@ void ClientSockets::Receive(Taken taken, double seconds, uint64_t input_bytes_ma
     if (ready.events & EPOLLOUT) {
       const bool was_full = socket->is_full_;
       socket->Send();
-      tells = was_full != socket->is_full_ || (socket->drains && socket->replies().ready().empty());
+      tells = was_full != socket->is_full_ || socket->is_drained();
     }
     // An error, or the end of both directions, is found by receiving, also while nobody wants to read.
     if (ready.events & (EPOLLIN | EPOLLERR | EPOLLHUP)) {
@@ -127,14 +135,21 @@ void ClientSockets::Receive(Taken taken, double seconds, uint64_t input_bytes_ma
         case Received::kBytes:
           counts_.input_bytes += bytes.size();
           socket->port_.last_input_at = begun;
-          socket->port_.Feed(bytes, taken, hand);
+          try {
+            socket->port_.Feed(bytes, taken, hand);
+          } catch (const std::bad_alloc&) {
+            // One client's loss: what the others handed over in this call must reach Python.
+            socket->failed_ = tells = true;
+            break;
+          }
           socket->SendSoon();
           tells |= hand.has_any() || socket->port_.needs_attention();
           break;
         case Received::kNothing:
           break;
         case Received::kEnd:
-          socket->ended_ = tells = true;
+          // After the end of a client recv says nothing else, also when the connection was reset since.
+          (ready.events & (EPOLLERR | EPOLLHUP) ? socket->failed_ : socket->ended_) = tells = true;
           socket->Read(false);
           break;
         case Received::kFailure:
@@ -143,7 +158,8 @@ void ClientSockets::Receive(Taken taken, double seconds, uint64_t input_bytes_ma
       }
     }
     if (tells) tell(*socket, hand);
-    const bool looks = ++served_ % kLookAfter == 0;
+    // A socket whose turn was over may have taken long.
+    const bool looks = ++served_ % kLookAfter == 0 || tells;
     if (counts_.input_bytes > input_bytes_max || (looks && engine_.now() - begun > seconds)) return;
   }
 }

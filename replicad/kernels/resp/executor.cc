@@ -108,7 +108,7 @@ void Executor::AnswerDeferred(size_t bytes_max, ClientView& client) {
   if (deferred_.empty() || !Place()) return;
   made_.clear();
   values_.assign(deferred_.size(), {});
-  point_.view->MultiGet(deferred_, point_.visible, [&](size_t i, const LookupResult& found) {
+  const size_t looked = LookTogether(*point_.view, deferred_, [&](size_t i, const LookupResult& found) {
     if (made_.size() > bytes_max) {
       values_[i].left = true;
     } else if (found.present()) {
@@ -119,7 +119,7 @@ void Executor::AnswerDeferred(size_t bytes_max, ClientView& client) {
 
   size_t answered = 0;
   std::string& reply = client.replies.bytes();
-  for (; answered < values_.size() && !values_[answered].left; ++answered) {
+  for (; answered < looked && !values_[answered].left; ++answered) {
     const Value& value = values_[answered];
     ++(value.present ? counts_.hits : counts_.misses);
     if (value.present) {
@@ -142,7 +142,8 @@ bool Executor::ExecuteTogether(const Queue& queue, ClientView& client) {
   try {
     for (size_t i = 0; i < queue.size(); ++i) {
       done = Execute(queue.command(i), queue.request(i), client) &&
-             transaction.replies.size() <= limits_.reply_bytes_max && transaction.size_bytes() <= kWrittenBytesMax;
+             transaction.replies.size() <= limits_.reply_bytes_max && transaction.size_bytes() <= kWrittenBytesMax &&
+             !(has_seen_much() && i + 1 < queue.size());
       if (!done) break;
     }
     if (done) group_.Prepare();
@@ -250,7 +251,7 @@ bool Executor::MultiGet(const Request& request, ClientView& client) {
     bool in_group = false;
     for (size_t i = 0; i < count; ++i) {
       Found found;
-      if (!LookNewest(request[i + 1], client, &found)) return false;
+      if ((has_seen_much() && i > 0) || !LookNewest(request[i + 1], client, &found)) return false;
       in_group |= found.in_group;
       if (found.present) keep(i, found.value);
       if (made_.size() > limits_.reply_bytes_max) return false;
@@ -261,10 +262,10 @@ bool Executor::MultiGet(const Request& request, ClientView& client) {
     for (size_t i = 0; i < count; ++i) keys_.push_back(request[i + 1]);
     const auto family = client.family == 0 ? point_.view : source_.Family(client.family, point_.visible);
     if (family == nullptr) return false;
-    family->MultiGet(keys_, point_.visible, [&](size_t i, const LookupResult& found) {
+    const size_t looked = LookTogether(*family, keys_, [&](size_t i, const LookupResult& found) {
       if (found.present() && made_.size() <= limits_.reply_bytes_max) keep(i, found.value);
     });
-    if (made_.size() > limits_.reply_bytes_max) return false;
+    if (looked < count || made_.size() > limits_.reply_bytes_max) return false;
   }
 
   std::string& reply = client.out();
@@ -286,7 +287,7 @@ bool Executor::Exists(const Request& request, ClientView& client) {
   bool in_group = false;
   for (size_t i = 1; i < request.size(); ++i) {
     Found found;
-    if (!Look(request[i], client, &found)) return false;
+    if ((has_seen_much() && i > 1) || !Look(request[i], client, &found)) return false;
     in_group |= found.in_group;
     count += found.present ? 1 : 0;
   }
@@ -362,7 +363,8 @@ bool Executor::Delete(const Request& request, ClientView& client) {
   bool in_group = false;
   for (size_t i = 1; i < request.size(); ++i) {
     Found found;
-    if (request[i].size() > kKeyBytesMax || !LookNewest(request[i], client, &found)) return false;
+    if ((has_seen_much() && i > 1) || request[i].size() > kKeyBytesMax) return false;
+    if (!LookNewest(request[i], client, &found)) return false;
     in_group |= found.in_group;
     const bool is_new = std::find(keys_.begin(), keys_.end(), request[i]) == keys_.end();
     if (found.present && is_new) keys_.push_back(request[i]);
@@ -438,7 +440,24 @@ bool Executor::LookAt(std::string_view key, uint32_t family, uint64_t sequence, 
   found->result = view->Get(key, sequence);
   found->present = found->result.present();
   if (found->present) found->value = found->result.value;
+  seen_bytes_ += found->value.size();
   return true;
+}
+
+template <typename Visit>
+size_t Executor::LookTogether(const ReadView& view, const std::vector<std::string_view>& keys, Visit visit) {
+  const size_t enough = seen_bytes_ + kSeenBytesMax;
+  size_t looked = 0;
+  for (size_t step = 4; looked < keys.size() && seen_bytes_ <= enough; step = std::min<size_t>(4 * step, 256)) {
+    const size_t count = std::min(step, keys.size() - looked);
+    some_.assign(keys.begin() + static_cast<ptrdiff_t>(looked), keys.begin() + static_cast<ptrdiff_t>(looked + count));
+    view.MultiGet(some_, point_.visible, [&](size_t i, const LookupResult& found) {
+      if (found.present()) seen_bytes_ += found.value.size();
+      visit(looked + i, found);
+    });
+    looked += count;
+  }
+  return looked;
 }
 
 void Executor::HoldFor(const Found& found, ClientView& client) {

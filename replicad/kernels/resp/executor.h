@@ -86,6 +86,8 @@ class Queue {
   void Clear() {
     commands_.clear();
     arguments_.clear();
+    // A client that waits does not keep the room of one large transaction.
+    if (arguments_.capacity() > kKeptArgumentsMax) arguments_.shrink_to_fit();
   }
 
  private:
@@ -94,6 +96,8 @@ class Queue {
     const char* bytes;
     size_t first, size;  // in arguments_
   };
+
+  static constexpr size_t kKeptArgumentsMax = 128;
 
   std::vector<Queued> commands_;
   std::vector<Request::Range> arguments_;
@@ -108,12 +112,16 @@ class Executor {
   void Begin(Taken taken) {
     taken_ = taken;
     is_placed_ = false;
+    seen_bytes_ = 0;
   }
   // Lets go of what the run read from.
   void End() {
     point_ = {};
     if (made_.capacity() > kKeptBytesMax) made_ = std::string();
   }
+
+  // Whether the values that this run looked at were large: then others have their turn.
+  bool has_seen_much() const { return seen_bytes_ > kSeenBytesMax; }
 
   // GETs that follow each other are looked up together: whether this one was kept for that. Its key must stay where it
   // is. Nothing is kept while replies of the client are held.
@@ -130,6 +138,8 @@ class Executor {
 
  private:
   static constexpr size_t kKeptBytesMax = size_t{1} << 20;
+  // Of values that are looked at without a pause: large ones take milliseconds each, also when they are not shown.
+  static constexpr size_t kSeenBytesMax = size_t{1} << 20;
 
   struct Found {
     std::string_view value;
@@ -159,6 +169,9 @@ class Executor {
   // What the next write would replace.
   bool LookNewest(std::string_view key, const ClientView& client, Found* found);
   bool LookAt(std::string_view key, uint32_t family, uint64_t sequence, Found* found);
+  // Looks keys up side by side, a few first, until much was seen; how many.
+  template <typename Visit>
+  size_t LookTogether(const ReadView& view, const std::vector<std::string_view>& keys, Visit visit);
   // Holds the next reply back until what was found is true for others, too.
   void HoldFor(const Found& found, ClientView& client);
   // The same for what was found of several keys, in the newest state.
@@ -178,6 +191,8 @@ class Executor {
   Taken taken_ = Taken::kNothing;
   bool is_placed_ = false;
   ReadPoint point_;
+  size_t seen_bytes_ = 0;
+  std::vector<std::string_view> some_;
   std::vector<std::string_view> keys_;
   std::vector<std::string_view> deferred_;
   struct Value {

@@ -7,8 +7,10 @@
 namespace replicad {
 namespace {
 
-// A client does not keep the room of one large reply.
-constexpr size_t kKeptBytesMax = size_t{64} << 10;
+// What was sent stays in front of what was not up to this size.
+constexpr size_t kSentBytesMax = size_t{64} << 10;
+// A client that waits does not keep the room of one large reply.
+constexpr size_t kKeptBytesMax = size_t{16} << 10;
 
 }  // namespace
 
@@ -56,7 +58,7 @@ void HeldQueues::Remove(ReplyQueue* queue) { std::erase(queues_, queue); }
 void ReplyQueue::Sent(size_t size) {
   sent_ += size;
   // What is left moves when it is less than what moved before it, so a long queue is not moved again and again.
-  if (sent_ < bytes_.size() && sent_ < std::max(kKeptBytesMax, bytes_.size() / 2)) return;
+  if (sent_ < bytes_.size() && sent_ < std::max(kSentBytesMax, bytes_.size() / 2)) return;
   bytes_.erase(0, sent_);
   for (Segment& segment : segments_) segment.begin -= sent_;
   for (HeldReply& reply : held_) reply.end -= sent_;
