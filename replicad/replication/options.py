@@ -55,8 +55,9 @@ class ReplicationOptions:
     window_bytes: int = 8 * MIB
     """Log bytes that may be on their way without an acknowledgement; one chunk is always admitted."""
     file_chunk_bytes: int = MIB
-    copy_window_bytes: int = 8 * MIB
-    """What a connection of a bootstrap may have on its way: after a kill at most this much is sent again."""
+    copy_window_bytes: int = 64 * MIB
+    """What all connections of a bootstrap may have on its way together, and each at least one piece: after a
+    kill at most this much is sent again. Most links need less (`copy/copy_window.py`)."""
     copy_connections_max: int = 8
     """Connections join a bootstrap one by one, up to this many, while each makes it faster."""
     copy_bytes_per_second: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.teeth.mutation import Mutation
 
 TESTS = "tests/server/test_pieces.py::"
+WINDOW = "tests/replication/copy/test_copy_window.py::"
 
 PIECES = (
     # 25: turns
@@ -85,5 +86,40 @@ PIECES = (
         caught_by=(
             "tests/replication/copy/test_staging.py::test_lists_that_would_fill_a_directory_or_memory_are_refused",
         ),
+    ),
+    Mutation(
+        trap=28,
+        name="the window of a copy grows by the time of requests that wait behind others",
+        file="replicad/replication/copy/copy_window.py",
+        old="            return 0\n",
+        new="            self.delay_seconds, self._measured_at = None, now\n",
+        caught_by=(f"{WINDOW}test_a_window_fills_its_link_and_not_much_more",),
+    ),
+    Mutation(
+        trap=28,
+        name="the window of a copy does not grow with its link",
+        file="replicad/replication/copy/copy_window.py",
+        old="round(2 * bytes_per_second * delay_seconds)",
+        new="round(bytes_per_second * delay_seconds)",
+        caught_by=(
+            f"{WINDOW}test_a_window_doubles_with_each_delay",
+            "tests/replication/copy/test_fetch.py::test_a_window_grows_with_what_comes_in_a_delay",
+        ),
+    ),
+    Mutation(
+        trap=28,
+        name="the window of a copy has no bound",
+        file="replicad/replication/copy/copy_window.py",
+        old="    return min(max(least, round(2 * bytes_per_second * delay_seconds)), most)\n",
+        new="    return max(least, round(2 * bytes_per_second * delay_seconds))\n",
+        caught_by=(f"{WINDOW}test_a_window_is_twice_what_the_link_holds",),
+    ),
+    Mutation(
+        trap=28,
+        name="connections that join a bootstrap exceed the bound of its windows",
+        file="replicad/replication/copy/copy_window.py",
+        old="            and windows.under_way_bytes + piece <= windows.bytes_max\n",
+        new="",
+        caught_by=(f"{WINDOW}test_connections_share_the_bound",),
     ),
 )

@@ -17,6 +17,7 @@ from pathlib import Path
 from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.errors import ProtocolError, ReplicationError, SessionRefusedError
+from replicad.replication.copy.copy_window import CopyWindows
 from replicad.replication.copy.fetch_plan import FetchPlan, another_helps
 from replicad.replication.copy.staging import FILES_MAX, StagedFile, Staging, check_list
 from replicad.replication.copy.transfer import Transfer
@@ -57,6 +58,7 @@ class _Work:
     staging: Staging
     entries: list[FileEntry]
     plan: FetchPlan
+    windows: CopyWindows
     transfer: Transfer
     progress: BootstrapProgress
     open: dict[int, StagedFile]
@@ -140,17 +142,13 @@ class Fetcher:
             started_us=self._env.clock.wall_us(),
         )
 
-        # Two pieces fit into the window: while one is written, the next is on its way.
-        plan = FetchPlan(
-            {index: entries[index].size for index in here},
-            here,
-            piece_bytes=options.copy_window_bytes // 2,
-            window_bytes=options.copy_window_bytes,
-        )
+        windows = CopyWindows(options.copy_window_bytes)
+        sizes = {index: entries[index].size for index in here}
+        plan = FetchPlan(sizes, here, piece_bytes=windows.piece_bytes)
 
         self.transfer = Transfer(absent, now)
         self._on_progress(progress)
-        return _Work(staging, entries, plan, self.transfer, progress, {})
+        return _Work(staging, entries, plan, windows, self.transfer, progress, {})
 
     # One connection.
 
@@ -160,8 +158,7 @@ class Fetcher:
         finishing: deque[asyncio.Task[None]] = deque()
         try:
             while work.progress.files < work.progress.files_total:
-                while (piece := work.plan.claim(connection)) is not None:
-                    connection.send(Fetch(piece.entry, piece.offset, piece.length))
+                self._ask(connection, work)
                 wants_more = work.plan.expected(connection) is not None
                 if len(finishing) > wants_more:
                     await asyncio.shield(finishing[0])
@@ -175,8 +172,17 @@ class Fetcher:
                 else:
                     return
         finally:
+            work.windows.release(connection)
+
             # What came whole gets its name, also when the connection broke: nobody asks for it again.
             await to_its_end(asyncio.gather(*finishing, return_exceptions=True))
+
+    def _ask(self, connection: Connection, work: _Work) -> None:
+        """For as many pieces as the connection's window admits."""
+        window, now = work.windows.of(connection), self._env.clock.monotonic()
+        while window.admits(now) and (piece := work.plan.claim(connection)) is not None:
+            connection.send(Fetch(piece.entry, piece.offset, piece.length))
+            window.asked(piece.length, now)
 
     async def _take(self, connection: Connection, work: _Work, finishing: deque[asyncio.Task[None]]) -> None:
         """Writes what comes next. A file that is whole then is finished by a task, which goes to the end of
@@ -192,6 +198,9 @@ class Fetcher:
             raise ProtocolError(f"not the bytes of {entry.name} from {piece.offset} on")
         if not 0 < len(message.payload) <= piece.length:
             raise ProtocolError(f"{len(message.payload)} bytes of {entry.name} where {piece.length} belong")
+
+        work.windows.of(connection).received(len(message.payload), self._env.clock.monotonic())
+
         file = work.open.get(piece.entry)
         if file is None:
             file = work.open[piece.entry] = await in_thread(work.staging.writer, piece.entry)

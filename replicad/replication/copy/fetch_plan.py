@@ -5,8 +5,7 @@
        └──────release───────────────┘   (the connection broke: the file goes on where it stands)
 
 A file arrives in order over one connection at a time, so its length on disk says how far it is. Files are
-asked for in pieces, and a connection has at most `window_bytes` of them on their way: that is what a kill of
-either side can make it ask for twice.
+asked for in pieces; `copy_window` says how many of them may be under way.
 """
 
 from __future__ import annotations
@@ -28,23 +27,16 @@ class FileRange:
 class FetchPlan:
     """`sizes` are those of the files to fetch, by index; `here` says how much of one is here already."""
 
-    def __init__(
-        self, sizes: Mapping[int, int], here: Mapping[int, int], *, piece_bytes: int, window_bytes: int
-    ) -> None:
+    def __init__(self, sizes: Mapping[int, int], here: Mapping[int, int], *, piece_bytes: int) -> None:
         self._sizes = dict(sizes)
-        self._piece_bytes = min(piece_bytes, window_bytes)
-        self._window_bytes = window_bytes
+        self._piece_bytes = piece_bytes
         self._received = {entry: here.get(entry, 0) for entry in sizes}
         self._missing = deque(sizes)
         self._current: dict[object, tuple[int, int]] = {}
         self._asked: dict[object, deque[FileRange]] = {}
 
     def claim(self, connection: object) -> FileRange | None:
-        """What this connection asks for now; None when its window is full or nothing is left for it."""
-        asked = self._asked.setdefault(connection, deque())
-        on_its_way = sum(piece.length for piece in asked)
-        if on_its_way and on_its_way + self._piece_bytes > self._window_bytes:
-            return None
+        """What this connection asks for next; None when nothing is left for it."""
         entry, offset = self._current.get(connection, (-1, 0))
         if entry < 0 or offset == self._sizes[entry]:
             if not self._missing:
@@ -53,7 +45,7 @@ class FetchPlan:
             offset = self._received[entry]
         piece = FileRange(entry, offset, min(self._piece_bytes, self._sizes[entry] - offset))
         self._current[connection] = (entry, offset + piece.length)
-        asked.append(piece)
+        self._asked.setdefault(connection, deque()).append(piece)
         return piece
 
     def expected(self, connection: object) -> FileRange | None:

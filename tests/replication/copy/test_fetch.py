@@ -10,13 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from replicad.env import Env
+from replicad.env import Clock, Env
+from replicad.env.clock import SystemClock
 from replicad.errors import ProtocolError
+from replicad.options import MIB
 from replicad.replication.copy.fetch import Fetcher, _Work
 from replicad.replication.copy.staging import StagedFile, Staging
+from replicad.replication.options import ReplicationOptions
 from replicad.replication.wire.headers import FileEntry
 from replicad.replication.wire.identify import Identity
-from replicad.replication.wire.messages import Copy, Data, Message
+from replicad.replication.wire.messages import Copy, Data, Fetch, Message
+from tests.support.manual_clock import ManualClock
 from tests.support.replication.fake_nodes import OPTIONS, FakeData
 from tests.support.replication.fake_store import ZERO
 from tests.support.replication.memory_connection import MemoryConnection, pair
@@ -26,24 +30,29 @@ CONTENT = b"content of the only file"
 ENTRY = FileEntry("000001.sst", len(CONTENT), hashlib.sha256(CONTENT).digest())
 
 
-def fetching(tmp_path: Path) -> tuple[Fetcher, _Work, MemoryConnection, MemoryConnection]:
-    """A bootstrap of one file, all of which was asked for over the session's connection; both its ends."""
+def fetching(
+    tmp_path: Path,
+    entry: FileEntry = ENTRY,
+    clock: Clock | None = None,
+    options: ReplicationOptions = OPTIONS,
+) -> tuple[Fetcher, _Work, MemoryConnection, MemoryConnection]:
+    """A bootstrap of one file, which was asked for over the session's connection; both its ends."""
     primary, replica = pair()
     for end in (primary, replica):
         end.allow_payloads(1 << 20)
-    env = Env()
+    env = Env(clock=clock or SystemClock())
 
     async def nobody() -> MemoryConnection:
         raise ConnectionRefusedError("nothing listens")
 
     fetcher = Fetcher(
-        env, replica, Identity(b"R" * 16, b"r" * 16), nobody, FakeData().as_data(), tmp_path, OPTIONS,
+        env, replica, Identity(b"R" * 16, b"r" * 16), nobody, FakeData().as_data(), tmp_path, options,
         lambda: ZERO, lambda progress: None,
     )  # fmt: skip
-    staging = Staging(env.fs, tmp_path, [ENTRY])
+    staging = Staging(env.fs, tmp_path, [entry])
     here = staging.prepare({}, 0)
-    work = fetcher._begin(Copy(b"c" * 16, ZERO, 1, ENTRY.size), [ENTRY], staging, here, ENTRY.size)
-    assert work.plan.claim(replica) is not None
+    work = fetcher._begin(Copy(b"c" * 16, ZERO, 1, entry.size), [entry], staging, here, entry.size)
+    fetcher._ask(replica, work)
     return fetcher, work, primary, replica
 
 
@@ -116,3 +125,22 @@ async def test_bytes_that_nobody_asked_for_are_refused(tmp_path: Path, message: 
     with pytest.raises(ProtocolError):
         await fetcher._take(replica, work, deque())
     assert not work.open and work.progress.size_bytes == 0
+
+
+async def test_a_window_grows_with_what_comes_in_a_delay(tmp_path: Path) -> None:
+    """All that was asked for comes a tenth of a second later: each time twice as much is asked for, up to the
+    bound."""
+    clock, entry = ManualClock(), FileEntry("000001.sst", 100 * MIB, b"s" * 32)
+    fetcher, work, primary, replica = fetching(tmp_path, entry, clock, ReplicationOptions())
+    answered, windows, nothing = 0, [], bytes(MIB)
+    while len(windows) < 4:
+        asked = [message for message in replica.sent if isinstance(message, Fetch)]
+        windows.append(sum(fetch.length for fetch in asked[answered:]))
+        clock.now += 0.1
+        for fetch in asked[answered:] if len(windows) < 4 else ():
+            primary.send(Data(fetch.entry, fetch.offset, nothing))
+            await fetcher._take(replica, work, deque())
+            fetcher._ask(replica, work)
+        answered = len(asked)
+    assert windows == [8 * MIB, 8 * MIB, 16 * MIB, 32 * MIB]
+    work.open[0].close()
