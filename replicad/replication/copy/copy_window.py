@@ -27,7 +27,7 @@ PIECE_BYTES = MIB
 PIECES_MIN = 2
 """While one is written, the next is on its way."""
 PIECES_MAX = 1024
-"""Requests of one connection, however small their files are. The peer goes on reading while it keeps these."""
+"""Requests of one connection, however small their files are: the peer goes on reading while it has these."""
 START_BYTES = 8 * MIB
 """The window before anything is measured."""
 RATE_SECONDS = 1.0

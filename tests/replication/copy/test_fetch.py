@@ -132,7 +132,8 @@ async def test_a_window_grows_with_what_comes_in_a_delay(tmp_path: Path) -> None
     bound."""
     clock, entry = ManualClock(), FileEntry("000001.sst", 100 * MIB, b"s" * 32)
     fetcher, work, primary, replica = fetching(tmp_path, entry, clock, ReplicationOptions())
-    answered, windows, nothing = 0, [], bytes(MIB)
+    answered, nothing = 0, bytes(MIB)
+    windows: list[int] = []
     while len(windows) < 4:
         asked = [message for message in replica.sent if isinstance(message, Fetch)]
         windows.append(sum(fetch.length for fetch in asked[answered:]))
