@@ -54,6 +54,9 @@ def interrupt(cluster: Cluster, size_bytes: int, kills: int, tables: Tables) -> 
         eventually(lambda: _done(replica), 600)
         sent = proxy.from_target_bytes
         assert replica.status()["last_bootstrap"]["size_bytes"] == total, "it was one copy all along"
+
+        # What the last kill of the primary left may have been enough, so it may not be back yet.
+        eventually(primary.serves, 60)
         follows(replica, primary, 60)
         return float(sent / total)
     finally:
