@@ -22,7 +22,7 @@ namespace replicad {
 struct Engine {
   Engine(ReadSource& source, WriteGroup& group, CommandCounts& counts, const ExecutorLimits& limits,
          std::function<double()> now)
-      : executor(source, group, counts, limits), now(std::move(now)) {}
+      : executor(source, group, counts, limits, now), now(std::move(now)) {}
 
   CommandTable commands;
   Executor executor;

@@ -441,14 +441,25 @@ bool Executor::LookAt(std::string_view key, uint32_t family, uint64_t sequence, 
   found->present = found->result.present();
   if (found->present) found->value = found->result.value;
   seen_bytes_ += found->value.size();
+  CountLooks(1);
   return true;
+}
+
+void Executor::CountLooks(size_t count) {
+  looks_ += count;
+  if (looks_ < kLookAfter) return;
+  looks_ = 0;
+  const double now = now_();
+  if (!ends_at_) ends_at_ = now + kTurnSeconds;
+  is_late_ |= now > *ends_at_;
 }
 
 template <typename Visit>
 size_t Executor::LookTogether(const ReadView& view, const std::vector<std::string_view>& keys, Visit visit) {
   const size_t enough = seen_bytes_ + kSeenBytesMax;
   size_t looked = 0;
-  for (size_t step = 4; looked < keys.size() && seen_bytes_ <= enough; step = std::min<size_t>(4 * step, 256)) {
+  for (size_t step = 4; looked < keys.size() && seen_bytes_ <= enough && (looked == 0 || !is_late_);
+       step = std::min<size_t>(4 * step, 64)) {
     const size_t count = std::min(step, keys.size() - looked);
     some_.assign(keys.begin() + static_cast<ptrdiff_t>(looked), keys.begin() + static_cast<ptrdiff_t>(looked + count));
     view.MultiGet(some_, point_.visible, [&](size_t i, const LookupResult& found) {
@@ -456,6 +467,7 @@ size_t Executor::LookTogether(const ReadView& view, const std::vector<std::strin
       visit(looked + i, found);
     });
     looked += count;
+    CountLooks(count);
   }
   return looked;
 }

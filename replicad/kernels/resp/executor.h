@@ -7,7 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -105,14 +107,17 @@ class Queue {
 
 class Executor {
  public:
-  Executor(ReadSource& source, WriteGroup& group, CommandCounts& counts, const ExecutorLimits& limits)
-      : source_(source), group_(group), counts_(counts), limits_(limits) {}
+  Executor(ReadSource& source, WriteGroup& group, CommandCounts& counts, const ExecutorLimits& limits,
+           std::function<double()> now)
+      : source_(source), group_(group), counts_(counts), limits_(limits), now_(std::move(now)) {}
 
   // Begins a run of commands, all of which came before this: what they read is not older than this moment.
   void Begin(Taken taken) {
     taken_ = taken;
     is_placed_ = false;
-    seen_bytes_ = 0;
+    seen_bytes_ = looks_ = 0;
+    ends_at_.reset();
+    is_late_ = false;
   }
   // Lets go of what the run read from.
   void End() {
@@ -120,8 +125,8 @@ class Executor {
     if (made_.capacity() > kKeptBytesMax) made_ = std::string();
   }
 
-  // Whether the values that this run looked at were large: then others have their turn.
-  bool has_seen_much() const { return seen_bytes_ > kSeenBytesMax; }
+  // Whether the values that this run looked at were large, or took long to read: then others have their turn.
+  bool has_seen_much() const { return is_late_ || seen_bytes_ > kSeenBytesMax; }
 
   // GETs that follow each other are looked up together: whether this one was kept for that. Its key must stay where it
   // is. Nothing is kept while replies of the client are held.
@@ -140,6 +145,9 @@ class Executor {
   static constexpr size_t kKeptBytesMax = size_t{1} << 20;
   // Of values that are looked at without a pause: large ones take milliseconds each, also when they are not shown.
   static constexpr size_t kSeenBytesMax = size_t{1} << 20;
+  // The clock is looked at after this many keys: each may be a read of the disk.
+  static constexpr size_t kLookAfter = 16;
+  static constexpr double kTurnSeconds = 0.01;
 
   struct Found {
     std::string_view value;
@@ -172,6 +180,7 @@ class Executor {
   // Looks keys up side by side, a few first, until much was seen; how many.
   template <typename Visit>
   size_t LookTogether(const ReadView& view, const std::vector<std::string_view>& keys, Visit visit);
+  void CountLooks(size_t count);
   // Holds the next reply back until what was found is true for others, too.
   void HoldFor(const Found& found, ClientView& client);
   // The same for what was found of several keys, in the newest state.
@@ -188,10 +197,13 @@ class Executor {
   WriteGroup& group_;
   CommandCounts& counts_;
   const ExecutorLimits limits_;
+  const std::function<double()> now_;
   Taken taken_ = Taken::kNothing;
   bool is_placed_ = false;
   ReadPoint point_;
-  size_t seen_bytes_ = 0;
+  size_t seen_bytes_ = 0, looks_ = 0;
+  std::optional<double> ends_at_;
+  bool is_late_ = false;
   std::vector<std::string_view> some_;
   std::vector<std::string_view> keys_;
   std::vector<std::string_view> deferred_;
