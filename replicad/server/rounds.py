@@ -13,8 +13,11 @@ from collections.abc import Callable
 from typing import cast
 
 from replicad import kernels
+from replicad.env.events import get_logger
 from replicad.server.server_state import ServerState
 from replicad.server.wires import SocketWire, WireListener
+
+log = get_logger()
 
 ROUND_SECONDS = 0.003
 ROUNDS = 4
@@ -70,10 +73,18 @@ class Rounds:
             if not self._sockets.served or self._server.now() > ends_at:
                 break
 
+    def _act(self, wire: SocketWire, found: list[list[bytes] | bytes] | None) -> None:
+        """One client's failure is its own: what the others of this round sent is executed."""
+        try:
+            wire.act(found)
+        except Exception as error:
+            log.error("server.client_failed", client=wire.peer, exc_info=error)
+            wire.abort()
+
     def _go_round(self) -> None:
         server = self._server
         for wire, found in self._sockets.receive(self._taken(), ROUND_SECONDS, server.relieve_at):
-            cast(SocketWire, wire).act(found)
+            self._act(cast(SocketWire, wire), found)
         if server.group.batches:
             server.committer.submit()
         self.flush()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from replicad.options import Options
+from replicad.server.wires import SocketWire
 from replicad.store.batch import WriteBatch
 from replicad.store.database import open_database
 from tests.server.conftest import StartServer
@@ -75,6 +76,26 @@ def test_a_client_that_quits_is_closed_when_the_end_of_a_round_sends_its_rest(st
         client.taken += len(piece)  # type: ignore[attr-defined]
     assert client.taken == 4 * LARGE + len(b"$8388608\r\n\r\n+OK\r\n")  # type: ignore[attr-defined]
     client.close()
+
+
+def test_a_client_that_fails_takes_no_other_with_it(
+    start: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong with one of a round closes that one; the others are served."""
+    server = start()
+    act = SocketWire.act
+
+    def fails_for_one(wire: SocketWire, found: list[list[bytes] | bytes] | None) -> None:
+        if found == [[b"TYPE", b"bad"]]:
+            raise RuntimeError("broken on purpose")
+        act(wire, found)
+
+    monkeypatch.setattr(SocketWire, "act", fails_for_one)
+    with server.connect() as bad, server.connect() as good:
+        bad.command("TYPE", "bad")
+        good.command("TYPE", "good")
+        good.read(b"+none\r\n")
+        assert bad.read_to_end() == b""
 
 
 @pytest.mark.parametrize("command", ["exists", "mget", "exec", "del"])
