@@ -12,6 +12,7 @@
 
 #include "base/errors.h"
 #include "bindings/module.h"
+#include "bindings/module_attribute.h"
 #include "bindings/module_bytes.h"
 #include "bindings/module_inflight.h"
 #include "log/frame_writer.h"
@@ -22,34 +23,6 @@ using namespace nb::literals;
 
 namespace replicad {
 namespace {
-
-nb::object Called(nb::handle function) {
-  PyObject* result = PyObject_CallNoArgs(function.ptr());
-  if (result == nullptr) throw nb::python_error();
-  return nb::steal(result);
-}
-
-// An attribute of a Python object, by a name that was made once.
-class Name {
- public:
-  explicit Name(const char* name) : name_(nb::steal(PyUnicode_InternFromString(name))) {}
-
-  nb::object Of(nb::handle object) const {
-    PyObject* value = PyObject_GetAttr(object.ptr(), name_.ptr());
-    if (value == nullptr) throw nb::python_error();
-    return nb::steal(value);
-  }
-
-  bool IsTrueOf(nb::handle object) const { return Of(object).is(Py_True); }
-
-  void Set(nb::handle object, uint64_t value) const {
-    const nb::object number = nb::steal(PyLong_FromUnsignedLongLong(value));
-    if (!number.is_valid() || PyObject_SetAttr(object.ptr(), name_.ptr(), number.ptr()) != 0) throw nb::python_error();
-  }
-
- private:
-  nb::object name_;
-};
 
 // The store's write lock: a Python RLock, since Python code takes it, too.
 class WriteLock {

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "bindings/module_attribute.h"
 #include "bindings/module_inflight.h"
 
 namespace replicad {
@@ -15,11 +16,7 @@ class Callable {
  public:
   explicit Callable(nanobind::object function) : function_(std::make_shared<Kept>(std::move(function))) {}
 
-  nanobind::object Call() const {
-    PyObject* result = PyObject_CallNoArgs(function_->ptr());
-    if (result == nullptr) throw nanobind::python_error();
-    return nanobind::steal(result);
-  }
+  nanobind::object Call() const { return Called(function_->get()); }
   void operator()() const { Call(); }
   PyObject* ptr() const { return function_->ptr(); }
 

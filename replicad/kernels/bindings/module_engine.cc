@@ -7,6 +7,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "bindings/module.h"
+#include "bindings/module_attribute.h"
 #include "bindings/module_bytes.h"
 #include "bindings/module_callable.h"
 #include "bindings/module_requests.h"
@@ -29,12 +30,12 @@ class PyReadSource : public ReadSource {
       : core_(std::move(core)), progress_(std::move(progress)), family_view_(std::move(family_view)) {}
 
   ReadPoint Now() override {
-    const nb::object version = Of(core_, version_);
+    const nb::object version = version_.Of(core_);
     ReadPoint point;
-    point.view = nb::cast<std::shared_ptr<ReadView>>(Of(version, view_));
-    point.visible = nb::cast<uint64_t>(Of(progress_, visible_));
-    point.appended = nb::cast<uint64_t>(Of(progress_, appended_));
-    if (Of(progress_, closed_).is(Py_True)) point.view = nullptr;
+    point.view = nb::cast<std::shared_ptr<ReadView>>(view_.Of(version));
+    point.visible = nb::cast<uint64_t>(visible_.Of(progress_));
+    point.appended = nb::cast<uint64_t>(appended_.Of(progress_));
+    if (closed_.IsTrueOf(progress_)) point.view = nullptr;
     return point;
   }
 
@@ -44,16 +45,8 @@ class PyReadSource : public ReadSource {
   }
 
  private:
-  static nb::object Of(const nb::object& object, const nb::object& name) {
-    PyObject* value = PyObject_GetAttr(object.ptr(), name.ptr());
-    if (value == nullptr) throw nb::python_error();
-    return nb::steal(value);
-  }
-  static nb::object Name(const char* name) { return nb::steal(PyUnicode_InternFromString(name)); }
-
   nb::object core_, progress_, family_view_;
-  const nb::object version_ = Name("version"), view_ = Name("view"), visible_ = Name("visible"),
-                   appended_ = Name("appended"), closed_ = Name("closed");
+  const Name version_{"version"}, view_{"view"}, visible_{"visible"}, appended_{"appended"}, closed_{"closed"};
 };
 
 // Requests go to Python as lists of bytes, inline lines as bytes.

@@ -24,13 +24,11 @@ class PyRequestParser {
 
   nb::list Feed(const BytesLike& data) {
     nb::list found;
-    lines_ = 0;
     if (error_) return found;
     try {
       const auto visit = [&](RequestParser::Found kind, const Request& request, std::string_view line) {
         if (kind == RequestParser::Found::kLine) {
           found.append(ToBytes(line));
-          ++lines_;
         } else if (request.size() > 0) {
           found.append(ToList(request));
         }
@@ -44,12 +42,10 @@ class PyRequestParser {
   }
 
   const std::optional<std::string>& error() const { return error_; }
-  size_t lines() const { return lines_; }
   const RequestInput& input() const { return input_; }
 
  private:
   RequestInput input_;
-  size_t lines_ = 0;
   std::optional<std::string> error_;
 };
 
@@ -109,7 +105,6 @@ void bind_request(nb::module_& m) {
           "set afterwards these came before it, and nothing more is read.")
       .def_prop_ro("error", &PyRequestParser::error,
                    "What is wrong with the bytes, safe to send back; None when nothing is.")
-      .def_prop_ro("lines", &PyRequestParser::lines, "How many inline commands the last feed gave.")
       .def_prop_ro(
           "unfinished", [](const PyRequestParser& parser) { return parser.input().unfinished(); },
           "Part of a request came, and the rest has not.")

@@ -122,15 +122,16 @@ void Executor::AnswerDeferred(size_t bytes_max, ClientView& client) {
   for (; answered < looked && !values_[answered].left; ++answered) {
     const Value& value = values_[answered];
     ++(value.present ? counts_.hits : counts_.misses);
-    if (value.present) {
-      AppendBulk(reply, std::string_view(made_).substr(value.begin, value.size));
-    } else {
-      reply += Nil(client);
-    }
+    AppendMade(reply, value, client);
     client.replies.Close();
   }
   counts_.commands += answered;
   deferred_.erase(deferred_.begin(), deferred_.begin() + static_cast<ptrdiff_t>(answered));
+}
+
+void Executor::AppendMade(std::string& to, const Value& value, const ClientView& client) const {
+  if (value.present) return AppendBulk(to, std::string_view(made_).substr(value.begin, value.size));
+  to += Nil(client);
 }
 
 bool Executor::ExecuteTogether(const Queue& queue, ClientView& client) {
@@ -270,13 +271,7 @@ bool Executor::MultiGet(const Request& request, ClientView& client) {
 
   std::string& reply = client.out();
   AppendNumber(reply, '*', static_cast<int64_t>(count));
-  for (const Value& value : values_) {
-    if (value.present) {
-      AppendBulk(reply, std::string_view(made_).substr(value.begin, value.size));
-    } else {
-      reply += Nil(client);
-    }
-  }
+  for (const Value& value : values_) AppendMade(reply, value, client);
   client.Close();
   return true;
 }

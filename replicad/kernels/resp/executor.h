@@ -157,6 +157,13 @@ class Executor {
     LookupResult result;    // holds the value
   };
 
+  struct Value {
+    size_t begin = 0, size = 0;  // in made_
+    bool present = false, left = false;
+  };
+
+  void AppendMade(std::string& to, const Value& value, const ClientView& client) const;
+
   bool Read(Operator operation, const Request& request, ClientView& client);
   bool Write(Operator operation, const Request& request, ClientView& client);
   bool Get(const Request& request, ClientView& client);
@@ -207,10 +214,6 @@ class Executor {
   std::vector<std::string_view> some_;
   std::vector<std::string_view> keys_;
   std::vector<std::string_view> deferred_;
-  struct Value {
-    size_t begin = 0, size = 0;  // in made_
-    bool present = false, left = false;
-  };
   std::vector<Value> values_;
   std::string made_;
 };

@@ -67,7 +67,6 @@ class RequestParser {
 
   // At least this many bytes belong to the request under way.
   size_t needed() const { return in_bulk_ ? at_ + bulk_bytes_ + 2 : at_ + 1; }
-  bool begun() const { return at_ > 0; }
 
  private:
   // Each: where the line at `at_` ends; false when its end has not come.
