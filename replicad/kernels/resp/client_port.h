@@ -43,14 +43,12 @@ class ClientPort {
     const Run run(*this, taken);
     held_input_bytes = view_.replies.holds() ? held_input_bytes + data.size() : 0;
     size_t executed = 0;
-    std::optional<double> ends_at;
     const size_t replies_end = view_.replies.bytes().size() + kTurnReplyBytes;
     const auto is_over = [&] {
-      if (view_.replies.bytes().size() > replies_end) return true;
-      if (executed == kTurnCommands || engine_.executor.has_seen_much()) return true;
-      if (++executed % kLookAfter != 0) return false;
-      if (!ends_at) ends_at = engine_.now() + kTurnSeconds;
-      return engine_.now() > *ends_at;
+      if (view_.replies.bytes().size() > replies_end || executed == kTurnCommands) return true;
+      ++executed;
+      engine_.executor.CountWork(1);
+      return engine_.executor.turn_is_over();
     };
     try {
       const auto visit = [&](RequestParser::Found found, const Request& request, std::string_view line) {
@@ -92,12 +90,10 @@ class ClientPort {
   std::string_view command_name() const { return last_ != nullptr ? last_->name : std::string_view(); }
 
  private:
-  // A turn is over after this many commands, this much of replies, or this long: then others have theirs. The clock is
-  // looked at seldom.
+  // A turn is over after this many commands or this much of replies, or when the executor says so: then others have
+  // theirs.
   static constexpr size_t kTurnCommands = 2048;
   static constexpr size_t kTurnReplyBytes = size_t{1} << 20;
-  static constexpr double kTurnSeconds = 0.01;
-  static constexpr size_t kLookAfter = 32;
   static constexpr size_t kDeferredMax = 64;
   // A transaction of more commands is Python's, which gives others their turns meanwhile.
   static constexpr size_t kQueuedMax = 128;

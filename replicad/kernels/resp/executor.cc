@@ -144,7 +144,7 @@ bool Executor::ExecuteTogether(const Queue& queue, ClientView& client) {
     for (size_t i = 0; i < queue.size(); ++i) {
       done = Execute(queue.command(i), queue.request(i), client) &&
              transaction.replies.size() <= limits_.reply_bytes_max && transaction.size_bytes() <= kWrittenBytesMax &&
-             !(has_seen_much() && i + 1 < queue.size());
+             !(turn_is_over() && i + 1 < queue.size());
       if (!done) break;
     }
     if (done) group_.Prepare();
@@ -252,7 +252,7 @@ bool Executor::MultiGet(const Request& request, ClientView& client) {
     bool in_group = false;
     for (size_t i = 0; i < count; ++i) {
       Found found;
-      if ((has_seen_much() && i > 0) || !LookNewest(request[i + 1], client, &found)) return false;
+      if ((turn_is_over() && i > 0) || !LookNewest(request[i + 1], client, &found)) return false;
       in_group |= found.in_group;
       if (found.present) keep(i, found.value);
       if (made_.size() > limits_.reply_bytes_max) return false;
@@ -282,7 +282,7 @@ bool Executor::Exists(const Request& request, ClientView& client) {
   bool in_group = false;
   for (size_t i = 1; i < request.size(); ++i) {
     Found found;
-    if ((has_seen_much() && i > 1) || !Look(request[i], client, &found)) return false;
+    if ((turn_is_over() && i > 1) || !Look(request[i], client, &found)) return false;
     in_group |= found.in_group;
     count += found.present ? 1 : 0;
   }
@@ -358,7 +358,7 @@ bool Executor::Delete(const Request& request, ClientView& client) {
   bool in_group = false;
   for (size_t i = 1; i < request.size(); ++i) {
     Found found;
-    if ((has_seen_much() && i > 1) || request[i].size() > kKeyBytesMax) return false;
+    if ((turn_is_over() && i > 1) || request[i].size() > kKeyBytesMax) return false;
     if (!LookNewest(request[i], client, &found)) return false;
     in_group |= found.in_group;
     const bool is_new = std::find(keys_.begin(), keys_.end(), request[i]) == keys_.end();
@@ -436,14 +436,14 @@ bool Executor::LookAt(std::string_view key, uint32_t family, uint64_t sequence, 
   found->present = found->result.present();
   if (found->present) found->value = found->result.value;
   seen_bytes_ += found->value.size();
-  CountLooks(1);
+  CountWork(1);
   return true;
 }
 
-void Executor::CountLooks(size_t count) {
-  looks_ += count;
-  if (looks_ < kLookAfter) return;
-  looks_ = 0;
+void Executor::CountWork(size_t count) {
+  work_ += count;
+  if (work_ < kLookAfter) return;
+  work_ = 0;
   const double now = now_();
   if (!ends_at_) ends_at_ = now + kTurnSeconds;
   is_late_ |= now > *ends_at_;
@@ -462,7 +462,7 @@ size_t Executor::LookTogether(const ReadView& view, const std::vector<std::strin
       visit(looked + i, found);
     });
     looked += count;
-    CountLooks(count);
+    CountWork(count);
   }
   return looked;
 }

@@ -115,7 +115,7 @@ class Executor {
   void Begin(Taken taken) {
     taken_ = taken;
     is_placed_ = false;
-    seen_bytes_ = looks_ = 0;
+    seen_bytes_ = work_ = 0;
     ends_at_.reset();
     is_late_ = false;
   }
@@ -125,8 +125,10 @@ class Executor {
     if (made_.capacity() > kKeptBytesMax) made_ = std::string();
   }
 
-  // Whether the values that this run looked at were large, or took long to read: then others have their turn.
-  bool has_seen_much() const { return is_late_ || seen_bytes_ > kSeenBytesMax; }
+  // Counts commands and lookups of this run: after some of them the clock is looked at.
+  void CountWork(size_t count);
+  // Whether the run took long, or the values that it looked at were large: then others have their turn.
+  bool turn_is_over() const { return is_late_ || seen_bytes_ > kSeenBytesMax; }
 
   // GETs that follow each other are looked up together: whether this one was kept for that. Its key must stay where it
   // is. Nothing is kept while replies of the client are held.
@@ -145,7 +147,7 @@ class Executor {
   static constexpr size_t kKeptBytesMax = size_t{1} << 20;
   // Of values that are looked at without a pause: large ones take milliseconds each, also when they are not shown.
   static constexpr size_t kSeenBytesMax = size_t{1} << 20;
-  // The clock is looked at after this many keys: each may be a read of the disk.
+  // The clock is looked at after this much work: each lookup may be a read of the disk.
   static constexpr size_t kLookAfter = 16;
   static constexpr double kTurnSeconds = 0.01;
 
@@ -187,7 +189,6 @@ class Executor {
   // Looks keys up side by side, a few first, until much was seen; how many.
   template <typename Visit>
   size_t LookTogether(const ReadView& view, const std::vector<std::string_view>& keys, Visit visit);
-  void CountLooks(size_t count);
   // Holds the next reply back until what was found is true for others, too.
   void HoldFor(const Found& found, ClientView& client);
   // The same for what was found of several keys, in the newest state.
@@ -208,7 +209,7 @@ class Executor {
   Taken taken_ = Taken::kNothing;
   bool is_placed_ = false;
   ReadPoint point_;
-  size_t seen_bytes_ = 0, looks_ = 0;
+  size_t seen_bytes_ = 0, work_ = 0;
   std::optional<double> ends_at_;
   bool is_late_ = false;
   std::vector<std::string_view> some_;
