@@ -88,7 +88,7 @@ class Core:
         self.progress = LogProgress(
             state.flushed,
             visible_when_durable=options.durability == "sync" and role == "owner",
-            bells=env.runner.bells(),
+            new_bells=env.runner.bells,
         )
         self.snapshots = SnapshotRegistry(self.progress)
         self.leases = Leases(env.clock)

@@ -119,8 +119,7 @@ class LogAccess:
         return self._progress.subscribe(listener)
 
     def wait_durable(self, sequence: int, timeout: float | None = None) -> bool:
-        progress = self._progress
-        return progress.wait(lambda: progress.durable >= sequence, timeout)
+        return self._progress.wait_durable(Sequence(sequence), timeout)
 
     def stats(self) -> dict[str, Any]:
         """Levels, bytes, memory, stalls, debt, amplification, leases and retention, as nested plain values.

@@ -24,7 +24,7 @@ class LogProgress:
     """Nothing that a writer calls here takes a lock which an interrupted thread could keep."""
 
     def __init__(
-        self, recovered: Position, *, visible_when_durable: bool, bells: Bells | None = None
+        self, recovered: Position, *, visible_when_durable: bool, new_bells: Callable[[], Bells] = Bells
     ) -> None:
         self.appended: int = recovered.sequence
         """Set by the kernel's Appender, as `visible` under "async"."""
@@ -40,7 +40,9 @@ class LogProgress:
         """This process is a child of the one that opened the database."""
 
         self.visible_when_durable = visible_when_durable
-        self.changed = bells or Bells()
+        self.changed = new_bells()
+        self.synced = new_bells()
+        """Rung for what becomes durable: who waits for that is not woken by each write."""
 
         self._watching = threading.RLock()
         """Guards what follows. Reentrant: a finalizer may write, wherever memory is allocated, and report it
@@ -79,6 +81,7 @@ class LogProgress:
                 self.visible = position.sequence
             self.durable_position = position
             self.durable = position.sequence
+        self.synced.ring()
         self.moved()
 
     def fail(self, failure: BaseException) -> None:
@@ -86,11 +89,13 @@ class LogProgress:
         if self.failure is None:
             self.failure = failure
             self.ended = True
+        self.synced.ring()
         self.moved()
 
     def close(self) -> None:
         self.closed = True
         self.ended = True
+        self.synced.ring()
         self.moved()
 
     def moved(self) -> None:
@@ -116,14 +121,20 @@ class LogProgress:
 
     def wait(self, condition: Callable[[], bool], timeout: float | None = None) -> bool:
         """Blocks until the condition holds (True) or the time is over (False); raises if the store ended."""
-        self.changed.wait_for(lambda: condition() or self.ended, timeout)
+        return self._wait(self.changed, condition, timeout)
+
+    def wait_visible(self, sequence: Sequence, timeout: float | None = None) -> bool:
+        return self.visible >= sequence or self.wait(lambda: self.visible >= sequence, timeout)
+
+    def wait_durable(self, sequence: Sequence, timeout: float | None = None) -> bool:
+        return self.durable >= sequence or self._wait(self.synced, lambda: self.durable >= sequence, timeout)
+
+    def _wait(self, bells: Bells, condition: Callable[[], bool], timeout: float | None) -> bool:
+        bells.wait_for(lambda: condition() or self.ended, timeout)
         if condition():
             return True
         self.raise_if_ended()
         return False
-
-    def wait_visible(self, sequence: Sequence, timeout: float | None = None) -> bool:
-        return self.visible >= sequence or self.wait(lambda: self.visible >= sequence, timeout)
 
     def visible_future(self, sequence: Sequence) -> asyncio.Future[None]:
         """A future of the running loop, done when `sequence` is visible or the store ended."""

@@ -49,7 +49,7 @@ class Syncer:
         while progress.durable < sequence:
             progress.raise_if_ended()
             self.hurry()
-            if not progress.wait(lambda: progress.durable >= sequence, ASK_AGAIN_SECONDS):
+            if not progress.wait_durable(sequence, ASK_AGAIN_SECONDS):
                 self.requested = False
 
     def request(self) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass
-from functools import partial
 
 from replicad import kernels
 from replicad.errors import InvalidArgument, LogGoneError, StoreError
 from replicad.store.batch import WriteBatch, batch_from
 from replicad.store.core import Core
-from replicad.store.progress import LogProgress
 from replicad.store.wal.cursor import LogCursor
 from replicad.store.wal.frames import LogChunk
 from replicad.types import Epoch, HistoryHash, Position, Sequence
@@ -90,7 +88,7 @@ class UpdateIterator:
             update = next(self, None)
             if update is not None:
                 return update
-            if not progress.wait(partial(_is_beyond, progress, durable), timeout):
+            if not progress.wait_durable(Sequence(durable + 1), timeout):
                 return None
 
     def close(self) -> None:
@@ -122,10 +120,6 @@ class UpdateIterator:
             cursor.close()
             raise
         self._cursor = cursor
-
-
-def _is_beyond(progress: LogProgress, sequence: int) -> bool:
-    return progress.durable > sequence
 
 
 def _position_after(epoch: int, first: int, count: int, history_hash: int) -> Position:

@@ -189,7 +189,7 @@ def _table(data: bytes) -> None:
             pass
     for key in (known.smallest, b"key-020", known.largest):
         view.get(key, 2**56 - 1)
-    for block, _ in table.blocks():
+    for block in table.blocks():
         kernels.decode_block(block)
 
 

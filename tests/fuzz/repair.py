@@ -102,7 +102,7 @@ def table(data: bytes) -> bytes:
     try:
         handle = table_format.BlockHandle(*index)
         sealed = bytes(made[handle.offset : handle.offset + handle.length + table_format.TRAILER_BYTES])
-        raw, _ = table_format.open_block(sealed, table_id, handle)
+        raw, _ = kernels.open_block(sealed, table_id, *handle)
         for _, offset, length, _ in kernels.decode_index(raw):
             _seal(made, table_id, offset, length)
     except CorruptionError:

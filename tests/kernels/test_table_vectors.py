@@ -121,7 +121,7 @@ def test_a_whole_table_reads_as_written_to_all_three_readers(vector: dict[str, A
         raw_bytes=0,
     )
     opened = open_table(Env.local().fs, VECTORS, meta, kernels.BlockCache(1 << 20))
-    read = [entry for block, _ in opened.blocks() for entry in kernels.decode_block(block)]
+    read = [entry for block in opened.blocks() for entry in kernels.decode_block(block)]
     assert read == entries
     view = kernels.ReadView([], [], [[opened.table]])
     for entry in entries:

@@ -107,7 +107,7 @@ def test_a_table_waits_until_its_log_is_durable(tmp_path: Path) -> None:
     flushing.start()
     core = database._core
     # The caller waits for the flush, and the flush for the log.
-    eventually(lambda: len(core.progress.changed.waiting) >= 2 or core.version.flushed.sequence > 0)
+    eventually(lambda: core.progress.synced.waiting or core.version.flushed.sequence > 0)
     assert core.version.flushed.sequence == 0
     gate.open.set()
     flushing.join()

@@ -154,20 +154,4 @@ COPIES = (
         new="    if False:\n",
         caught_by=("tests/store/table/test_identity.py::test_a_table_under_the_name_of_another_is_damage",),
     ),
-    Mutation(
-        trap=7,
-        name="a block's checksum says nothing of its table",
-        file="replicad/store/table/format.py",
-        old='    return kernels.crc32c(table_id + offset.to_bytes(8, "little"))\n',
-        new='    return kernels.crc32c(offset.to_bytes(8, "little"))\n',
-        caught_by=("tests/store/table/test_identity.py::test_a_block_in_another_place_is_damage",),
-    ),
-    Mutation(
-        trap=7,
-        name="a block's checksum says nothing of its place",
-        file="replicad/store/table/format.py",
-        old='    return kernels.crc32c(table_id + offset.to_bytes(8, "little"))\n',
-        new="    return kernels.crc32c(table_id)\n",
-        caught_by=("tests/store/table/test_identity.py::test_a_block_in_another_place_is_damage",),
-    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.teeth.ahead import AHEAD
 from tests.teeth.backups import BACKUPS
 from tests.teeth.breaking import BREAKING
+from tests.teeth.compiled import COMPILED
 from tests.teeth.copies import COPIES
 from tests.teeth.disk import DISK
 from tests.teeth.held import HELD
@@ -37,6 +38,7 @@ LISTS = (
     OUTSIDE,
     PIECES,
     BREAKING,
+    COMPILED,
 )
 MUTATIONS: tuple[Mutation, ...] = tuple(
     sorted((mutation for each in LISTS for mutation in each), key=lambda mutation: mutation.trap)

@@ -67,6 +67,10 @@ class Mutation:
             raise Stale(f"{self.name}: {self.file} has its old text {count} times; write the mutation anew")
         return text.replace(self.old, self.new)
 
+    @property
+    def is_compiled(self) -> bool:
+        return self.file.endswith(".cc")
+
     def apply(self, tree: Path) -> None:
         """Changes the file in a copy of the repository."""
         path = tree / self.file

@@ -20,6 +20,7 @@ SLICE = (
     "retention takes log that somebody holds",
     "a full disk stops the store",
     "a slot's cap is ignored",
+    "a block's checksum says nothing of its place",
     "any file name is taken",
 )
 

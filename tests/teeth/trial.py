@@ -19,6 +19,7 @@ from pathlib import Path
 
 from replicad.kernels import _kernels
 from tests.teeth.mutation import Mutation
+from tests.teeth.native import rebuild
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KERNELS = Path(_kernels.__file__)
@@ -55,7 +56,11 @@ def try_out(mutation: Mutation) -> Verdict:
     seconds_max = HANGING_SECONDS_MAX if mutation.hangs else SECONDS_MAX
     with tempfile.TemporaryDirectory(prefix="teeth-") as directory:
         tree = copy_tree(Path(directory))
+        if mutation.is_compiled:
+            shutil.copy2(REPOSITORY / mutation.file, tree / mutation.file)
         mutation.apply(tree)
+        if mutation.is_compiled:
+            rebuild(REPOSITORY, tree, mutation.file)
         code, output = run_tests(tree, mutation.caught_by, seconds_max)
     if code is None:
         return Verdict(mutation, "out of time" if mutation.hangs else None, "it ran out of time")

@@ -114,9 +114,9 @@ WIRE = (
     Mutation(
         trap=16,
         name="a block decompresses to what its index claims",
-        file="replicad/store/table/format.py",
-        old="        if handle.raw_length > length * _LZ4_RATIO_MAX:\n",
-        new="        if False:\n",
+        file="replicad/kernels/table/sealed_block.cc",
+        old="  if (handle.raw_length > reachable) {\n",
+        new="  if (false) {\n",
         caught_by=(
             "tests/store/table/test_declared_sizes.py::test_a_block_that_claims_to_decompress_to_gigabytes_is_refused",
         ),

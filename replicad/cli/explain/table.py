@@ -15,7 +15,6 @@ from replicad.store.table.format import (
     BlockHandle,
     decode_footer,
     decode_properties,
-    open_block,
 )
 from replicad.types import OperationKind
 
@@ -76,7 +75,7 @@ class _Blocks:
         """The raw block, or None when it is damaged."""
         sealed = self._data[handle.offset : handle.offset + handle.length + TRAILER_BYTES]
         try:
-            return bytes(open_block(sealed, self._table_id, handle)[0])
+            return kernels.open_block(sealed, self._table_id, *handle)[0]
         except CorruptionError as error:
             self.damaged(
                 Damage.of(

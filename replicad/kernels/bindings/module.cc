@@ -75,6 +75,7 @@ NB_MODULE(_kernels, m) {
   replicad::bind_log(m);
   replicad::bind_replies(m);
   replicad::bind_append(m);
+  replicad::bind_sealed(m);
   replicad::bind_table(m);
   replicad::bind_read(m);
   replicad::bind_merge(m);

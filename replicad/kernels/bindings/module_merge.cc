@@ -8,6 +8,7 @@
 
 #include "bindings/module.h"
 #include "bindings/module_bytes.h"
+#include "bindings/module_sealed.h"
 #include "merge/merger.h"
 
 namespace nb = nanobind;
@@ -37,6 +38,11 @@ class PyMerger {
   void Feed(uint32_t input, const BytesLike& raw_block, bool incompressible) {
     Open(input).Feed(input, std::string(raw_block.view()), incompressible);
   }
+  void FeedOpened(uint32_t input, OpenedBlocks& opened, bool tried) {
+    Merger& merger = Open(input);
+    for (OpenedBlock& block : opened.blocks) merger.Feed(input, std::move(block.raw), tried && !block.compressed);
+    opened.blocks.clear();
+  }
   void Finish(uint32_t input) { Open(input).Finish(input); }
 
   int Run(size_t output_bytes) {
@@ -57,6 +63,28 @@ class PyMerger {
   }
   void BlockWritten(uint64_t offset, uint32_t length) {
     Require(Idle().builder().BlockWritten(offset, length), "no block was taken that is not written yet");
+  }
+  // Blocks that are ready are sealed, and what fills the buffer goes there.
+  bool Seal(PySealer& owner, nb::bytearray buffer) {
+    const BytesLike held = [&] {
+      BytesLike bytes;
+      if (!bytes.Hold(buffer.ptr())) throw nb::type_error("a bytearray is needed");
+      return bytes;
+    }();
+    TableBuilder& builder = Idle().builder();
+    const PySealer::Use use(owner);
+    BlockSealer& sealer = use.sealer;
+    const size_t room = held.view().size();
+    if (builder.ready_bytes() == 0 && sealer.waiting() < room) return false;
+    return Alone([&] {
+      for (const BuiltBlock& block : builder.TakeBlocks()) {
+        const BlockHandle handle = sealer.SealData(block.raw, block.incompressible);
+        builder.BlockWritten(handle.offset, handle.length);
+      }
+      if (sealer.waiting() < room) return false;
+      sealer.Take(static_cast<char*>(buffer.data()), room);
+      return true;
+    });
   }
   void RequestCut() { Idle().RequestCut(); }
   void RequestCutAtBoundary() { Idle().RequestCutAtBoundary(); }
@@ -149,6 +177,9 @@ void bind_merge(nb::module_& m) {
            "The next raw data block of a run. Several may be fed ahead of their use. incompressible: it was stored as "
            "it\n"
            "it is because compression did not make it smaller.")
+      .def("feed_opened", &PyMerger::FeedOpened, "input"_a, "blocks"_a, "tried"_a,
+           "The next blocks of a run, which are moved out of `blocks`. tried: compression was tried on those that are\n"
+           "stored as they are.")
       .def("finish", &PyMerger::Finish, "input"_a, "The run has no more blocks.")
       .def("run", &PyMerger::Run, "output_bytes"_a = 256 << 10,
            "Merges, without the GIL, until output_bytes of blocks are ready or something else is to be done; returns\n"
@@ -156,6 +187,10 @@ void bind_merge(nb::module_& m) {
       .def_prop_ro("needed_input", &PyMerger::NeededInput, "After MERGE_NEED_INPUT: the run to feed or finish.")
       .def("take_blocks", &PyMerger::TakeBlocks, nb::sig("def take_blocks(self) -> list[tuple[bytes, bool]]"),
            "(raw data block, whether all its entries come from incompressible blocks) of each that is ready, in order.")
+      .def(
+          "seal", &PyMerger::Seal, "sealer"_a, "buffer"_a,
+          "Seals the blocks that are ready, without the GIL. True when `buffer` was filled with the next bytes of the\n"
+          "table: they are to be written, and seal to be called again.")
       .def("block_written", &PyMerger::BlockWritten, "offset"_a, "length"_a,
            "Where the next of the taken blocks is in the file: offset and length of its payload, without the trailer.")
       .def_prop_ro(

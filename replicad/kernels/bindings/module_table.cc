@@ -11,11 +11,13 @@
 #include "base/errors.h"
 #include "bindings/module.h"
 #include "bindings/module_bytes.h"
+#include "bindings/module_sealed.h"
 #include "read/read_view.h"
 #include "read/scan.h"
 #include "table/block.h"
 #include "table/bloom.h"
 #include "table/table.h"
+#include "table/table_piece.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -158,6 +160,33 @@ void BindTable(nb::module_& m) {
           "Reads index and filter now, if nothing has yet.")
       .def_prop_ro("memory_bytes", &Table::memory_bytes,
                    "What index, filter and slots take, when they are here; not the cached blocks.")
+      .def_prop_ro(
+          "block_count", [](Table& table) { return table.index().block_count(); }, "Data blocks.")
+      .def(
+          "piece",
+          [](Table& table, uint32_t first, uint64_t piece_bytes) {
+            if (first >= table.index().block_count()) throw nb::index_error("no such block");
+            const TablePiece piece = PieceFrom(table.index(), first, piece_bytes);
+            return nb::make_tuple(piece.end, piece.offset, piece.length);
+          },
+          "first"_a, "piece_bytes"_a, nb::sig("def piece(self, first: int, piece_bytes: int) -> tuple[int, int, int]"),
+          "The data blocks from number `first` on that lie within piece_bytes, one at least: (number behind the last, "
+          "offset\n"
+          "in the file, length with the trailers).")
+      .def(
+          "open_piece",
+          [](Table& table, uint32_t first, uint32_t end, const BytesLike& sealed, const nb::bytes& table_id) {
+            const TableIndex& index = table.index();
+            if (first > end || end > index.block_count()) throw nb::index_error("no such blocks");
+            return WithoutGilIf(sealed.view().size() > kReleaseGilBytes, [&] {
+              return std::make_shared<OpenedBlocks>(OpenPiece(index, first, end, sealed.view(), View(table_id)));
+            });
+          },
+          "first"_a, "end"_a, "sealed"_a, "table_id"_a,
+          nb::sig("def open_piece(self, first: int, end: int, sealed: bytes | bytearray | memoryview, table_id: bytes) "
+                  "-> OpenedBlocks"),
+          "The raw data blocks first to end out of what lies there; raises CorruptionError with the offset in the "
+          "file.")
       .def_prop_ro(
           "block_handles",
           [](Table& table) {

@@ -3,8 +3,9 @@
 A flush is a merge of memtables, a compaction one of tables. The kernel decides which entries stay; this file
 reads, writes, cuts the output into tables, and proves afterwards that no entry was passed over.
 
-The kernel merges with the interpreter's lock released. Reading, compressing, digesting and writing are calls
-that release it too, so that a merge takes little from the threads that serve.
+The kernel merges, opens blocks and seals them with the interpreter's lock released; reading, digesting and
+writing release it too. Each time a merge takes the lock again, a thread that serves may have to wait for it:
+so whatever is done in Python is done for many blocks at once.
 """
 
 from __future__ import annotations
@@ -16,26 +17,25 @@ from pathlib import Path
 
 from replicad import kernels
 from replicad.env import Env
-from replicad.env.filesystem import Bytes
 from replicad.errors import CorruptionError
 from replicad.store.table.file import OpenTable, read_properties
-from replicad.store.table.format import COMPRESSION, RAW
+from replicad.store.table.format import COMPRESSION
 from replicad.store.table.meta import TableMeta, table_name
 from replicad.store.table.writer import TableWriter
 from replicad.types import FamilyId, FileNumber, Sequence
 
-STEP_BYTES = 256 * 1024
-"""How much output the kernel makes before the blocks are compressed and written."""
+STEP_BYTES = 512 * 1024
+"""How much output the kernel makes before the blocks are sealed and written."""
 STEPS_A_TABLE = 4
 """At least: a table's size is looked at after each step, so that fewer would make tables of very different
 sizes."""
-INPUT_BYTES = 1024 * 1024
+INPUT_BYTES = 4 * 1024 * 1024
 """About how much all runs together hold in memory. No memory budget counts it, so that it is little."""
 ALIGNED_PART = 0.6
 """From this part of its size on, a table ends where one of the next level does: it overlaps one less of them
 then."""
 RUN_BYTES_MIN = 32 * 1024
-RUN_BYTES_MAX = 128 * 1024
+RUN_BYTES_MAX = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +84,8 @@ class Merge:
         )
 
         self._inputs: list[list[OpenTable]] = []
-        self._runs: list[Iterator[tuple[Bytes, bool]]] = []
-        """Of each input its blocks, and whether LZ4 is known not to make them smaller."""
+        self._runs: list[Iterator[tuple[kernels.OpenedBlocks, bool]]] = []
+        """Of each input its blocks, piece by piece, and whether LZ4 was tried on those stored as they are."""
         self._run_bytes = RUN_BYTES_MAX
         self._entries = 0
         """Of all inputs, as memtables and table metadata count them: what the kernel must have read in the
@@ -125,7 +125,7 @@ class Merge:
                 # none.
                 if writer is None:
                     writer = self._start_table()
-                self._write_blocks(writer)
+                writer.add_blocks(self._merger)
 
                 # The kernel ends a table only between two keys, because versions of one key in two tables
                 # would be an overlap within the level. So it is asked to end it, and says when it has.
@@ -180,23 +180,21 @@ class Merge:
         # Each input is in memory twice for a moment: as it was read, and as it was fed to the kernel.
         share = INPUT_BYTES // (2 * max(1, len(self._inputs)))
         self._run_bytes = min(max(share, RUN_BYTES_MIN), RUN_BYTES_MAX)
-        self._runs = [chain.from_iterable(map(self._blocks, tables)) for tables in self._inputs]
+        self._runs = [chain.from_iterable(map(self._pieces, tables)) for tables in self._inputs]
 
-    def _blocks(self, table: OpenTable) -> Iterator[tuple[Bytes, bool]]:
+    def _pieces(self, table: OpenTable) -> Iterator[tuple[kernels.OpenedBlocks, bool]]:
         # A block of a table that was written with "none" may well become smaller now.
         tried = self._order.compress and read_properties(table).get(COMPRESSION) == "lz4"
-        for raw, kind in table.blocks(self._run_bytes):
-            yield raw, tried and kind is RAW
+        for piece in table.pieces(self._run_bytes):
+            yield piece, tried
 
     def _feed(self, run: int) -> None:
         """Gives the kernel the next blocks of a run, or tells it that there are none."""
-        fed = 0
-        for block, incompressible in self._runs[run]:
-            self._merger.feed(run, block, incompressible)
-            fed += len(block)
-            if fed >= self._run_bytes:
-                return
-        self._merger.finish(run)
+        piece, tried = next(self._runs[run], (None, False))
+        if piece is None:
+            self._merger.finish(run)
+        else:
+            self._merger.feed_opened(run, piece, tried)
 
     def _start_table(self) -> TableWriter:
         number = self._new_number()
@@ -211,8 +209,3 @@ class Merge:
         first, last = summary.first_sequence, summary.last_sequence
         seen_between = any(first <= snapshot < last for snapshot in order.snapshots)
         return writer.finish(summary, order.family, order.level, created_us, several_versions=seen_between)
-
-    def _write_blocks(self, writer: TableWriter) -> None:
-        for raw, incompressible in self._merger.take_blocks():
-            handle = writer.add_block(raw, incompressible=incompressible)
-            self._merger.block_written(handle.offset, handle.length)

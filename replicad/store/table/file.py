@@ -19,10 +19,8 @@ from replicad.store.table.format import (
     FOOTER_BYTES,
     TRAILER_BYTES,
     BlockHandle,
-    BlockType,
     decode_footer,
     decode_properties,
-    open_block,
 )
 from replicad.store.table.meta import TableMeta
 
@@ -39,34 +37,22 @@ class BlockReader:
         """The raw block; raises CorruptionError naming file and offset."""
         try:
             sealed = self._read(offset, length + TRAILER_BYTES)
-            raw, _ = open_block(sealed, self.table_id, BlockHandle(offset, length, raw_length))
+            raw, _ = kernels.open_block(sealed, self.table_id, offset, length, raw_length)
             return raw
         except CorruptionError as error:
             raise error.located(self.file.path) from None
 
-    def fetch_all(
-        self, handles: list[tuple[int, int, int]], piece_bytes: int
-    ) -> Iterator[tuple[Bytes, BlockType]]:
-        """Raw blocks one after another, and how each is stored, read in pieces of about that size; for
-        merges, which bypass the cache."""
-        at = 0
-        while at < len(handles):
-            # Blocks follow each other without gaps, so those of one piece are one read.
-            begin = handles[at][0]
-            upto = at + 1
-            while upto < len(handles) and handles[upto][0] + handles[upto][1] - begin <= piece_bytes:
-                upto += 1
-
-            last = handles[upto - 1]
-            piece = memoryview(self._read(begin, last[0] + last[1] + TRAILER_BYTES - begin))
-
-            for handle in map(BlockHandle._make, handles[at:upto]):
-                sealed = piece[handle.offset - begin : handle.offset - begin + handle.length + TRAILER_BYTES]
-                try:
-                    yield open_block(sealed, self.table_id, handle)
-                except CorruptionError as error:
-                    raise error.located(self.file.path) from None
-            at = upto
+    def pieces(self, table: kernels.Table, piece_bytes: int) -> Iterator[kernels.OpenedBlocks]:
+        """All data blocks, read in pieces of about that size; for merges, which bypass the cache."""
+        first = 0
+        while first < table.block_count:
+            end, offset, length = table.piece(first, piece_bytes)
+            sealed = self._read(offset, length)
+            try:
+                yield table.open_piece(first, end, sealed, self.table_id)
+            except CorruptionError as error:
+                raise error.located(self.file.path) from None
+            first = end
 
     def _read(self, offset: int, length: int) -> bytes:
         """No more than the file has, whatever an index claims."""
@@ -82,9 +68,15 @@ class OpenTable:
         self.reader = reader
         self.table = table
 
-    def blocks(self, piece_bytes: int = 64 * 1024) -> Iterator[tuple[Bytes, BlockType]]:
-        """Each raw block, and how it is stored."""
-        return self.reader.fetch_all(self.table.block_handles, piece_bytes)
+    def pieces(self, piece_bytes: int = 64 * 1024) -> Iterator[kernels.OpenedBlocks]:
+        """All data blocks, a piece of about that size at a time."""
+        return self.reader.pieces(self.table, piece_bytes)
+
+    def blocks(self) -> Iterator[bytes]:
+        """Each raw data block."""
+        for piece in self.pieces():
+            for raw, _ in piece.tolist():
+                yield raw
 
 
 def open_table(fs: FileSystem, directory: Path, meta: TableMeta, cache: kernels.BlockCache) -> OpenTable:

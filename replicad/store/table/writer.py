@@ -8,23 +8,17 @@ from pathlib import Path
 from replicad import kernels
 from replicad.env import FileSystem
 from replicad.env.filesystem import Bytes
-from replicad.store.table.compression import CompressionTries
 from replicad.store.table.format import (
     COMPRESSION,
-    LZ4,
-    RAW,
     SEVERAL_VERSIONS,
     BlockHandle,
-    BlockType,
-    block_trailer,
-    compress_block,
     encode_footer,
     encode_properties,
 )
 from replicad.store.table.meta import TableMeta
 from replicad.types import FamilyId, FileNumber, Sequence
 
-WRITE_BYTES = 128 * 1024
+WRITE_BYTES = 512 * 1024
 """Each write but the last has this length, and so begins at a multiple of it: the page cache then takes large
 pages. A write at another place costs the system about a third more."""
 
@@ -36,23 +30,23 @@ class TableWriter:
         self, fs: FileSystem, path: Path, number: FileNumber, table_id: bytes, *, compress: bool
     ) -> None:
         self.path = path
-        self.offset = 0
         self._number = number
         self._table_id = table_id
         self._compress = compress
         self._file = fs.create(path)
         self._sha256 = hashlib.sha256()
-        self._tries = CompressionTries()
-        self._buffer = memoryview(bytearray(WRITE_BYTES))
-        self._filled = 0
+        self._sealer = kernels.BlockSealer(table_id, compress)
+        self._buffer = bytearray(WRITE_BYTES)
 
-    def add_block(self, raw: bytes, *, incompressible: bool = False) -> BlockHandle:
-        """`incompressible`: all it holds was stored as it is where LZ4 was tried before."""
-        if not self._compress or not self._tries.wanted(known=incompressible):
-            return self._seal(raw, raw, RAW)
-        payload, kind = compress_block(raw)
-        self._tries.tried(known=incompressible, smaller=kind is LZ4)
-        return self._seal(raw, payload, kind)
+    @property
+    def offset(self) -> int:
+        """How long the table is so far, with what is not written yet."""
+        return self._sealer.offset
+
+    def add_blocks(self, merger: kernels.Merger) -> None:
+        """The data blocks that the merger has ready."""
+        while merger.seal(self._sealer, self._buffer):
+            self._append(self._buffer)
 
     def finish(
         self,
@@ -65,10 +59,9 @@ class TableWriter:
     ) -> TableMeta:
         """Writes filter, index, properties and footer, and syncs; returns what the manifest must know."""
         raw_bytes = summary.raw_key_bytes + summary.raw_value_bytes
-        filter_handle = self._seal(summary.filter, summary.filter, RAW)
-        index = summary.index
-        stored = compress_block(index) if self._compress else (index, RAW)
-        index_handle = self._seal(index, *stored)
+        sealer = self._sealer
+        filter_handle = BlockHandle(*sealer.add(summary.filter, try_lz4=False))
+        index_handle = BlockHandle(*sealer.add(summary.index, try_lz4=True))
 
         properties = {
             "family": family,
@@ -87,12 +80,12 @@ class TableWriter:
         if self._compress:
             properties[COMPRESSION] = "lz4"
 
-        encoded = encode_properties(properties)
-        properties_handle = self._seal(encoded, encoded, RAW)
-        self._put(encode_footer(self._table_id, filter_handle, index_handle, properties_handle))
+        properties_handle = BlockHandle(*sealer.add(encode_properties(properties), try_lz4=False))
+        footer = encode_footer(self._table_id, filter_handle, index_handle, properties_handle)
+        size_bytes = sealer.offset + len(footer)
+        self._append(sealer.take() + footer)
 
         # The manifest names the table next: by then its content has to be durable.
-        self._drain()
         self._file.sync()
         self._file.close()
 
@@ -101,7 +94,7 @@ class TableWriter:
             table_id=self._table_id,
             family=family,
             level=level,
-            size_bytes=self.offset,
+            size_bytes=size_bytes,
             sha256=self._sha256.digest(),
             smallest=summary.smallest,
             largest=summary.largest,
@@ -115,26 +108,6 @@ class TableWriter:
     def abandon(self) -> None:
         self._file.close()
 
-    def _seal(self, raw: bytes, payload: bytes, kind: BlockType) -> BlockHandle:
-        handle = BlockHandle(self.offset, len(payload), len(raw))
-        self._put(payload)
-        self._put(block_trailer(payload, kind, self._table_id, handle.offset))
-        return handle
-
-    def _put(self, data: Bytes) -> None:
-        self.offset += len(data)
-        while self._filled + len(data) >= WRITE_BYTES:
-            room = WRITE_BYTES - self._filled
-            self._buffer[self._filled :] = data[:room]
-            self._filled = WRITE_BYTES
-            self._drain()
-            data = memoryview(data)[room:]
-        end = self._filled + len(data)
-        self._buffer[self._filled : end] = data
-        self._filled = end
-
-    def _drain(self) -> None:
-        written = self._buffer[: self._filled]
-        self._file.append(written)
-        self._sha256.update(written)
-        self._filled = 0
+    def _append(self, data: Bytes) -> None:
+        self._file.append(data)
+        self._sha256.update(data)

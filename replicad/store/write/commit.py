@@ -37,8 +37,7 @@ class Commit:
         return self._progress.wait_visible(self.sequence, timeout)
 
     def wait_durable(self, timeout: float | None = None) -> bool:
-        progress = self._progress
-        return progress.wait(lambda: progress.durable >= self.sequence, timeout)
+        return self._progress.wait_durable(self.sequence, timeout)
 
     def __await__(self) -> Generator[Any, None, None]:
         if not self.visible:

@@ -76,6 +76,21 @@ def build_tables(
     bottom: bool = False,
 ) -> list[BuiltTable]:
     """The merger's tables of these entries; it keeps all versions unless `snapshots` are given."""
+    merger = merger_of(
+        entries, block_bytes=block_bytes, bits_per_key=bits_per_key, snapshots=snapshots, bottom=bottom
+    )
+    return drain(merger, table_bytes=table_bytes, output_bytes=1)
+
+
+def merger_of(
+    entries: Iterable[Entry],
+    *,
+    block_bytes: int,
+    bits_per_key: int = 10,
+    snapshots: Sequence[int] | None = None,
+    bottom: bool = False,
+) -> kernels.Merger:
+    """A merger that was fed these entries; it keeps all versions unless `snapshots` are given."""
     ordered = sorted(entries, key=entry_order)
     if snapshots is None:
         snapshots = sorted({entry.sequence for entry in ordered})
@@ -83,8 +98,10 @@ def build_tables(
         snapshots=list(snapshots), bottom=bottom, block_bytes=block_bytes, bits_per_key=bits_per_key
     )
     number = merger.add_run()
-    fed = [encode_block(block) for block in split_blocks(ordered, 1024)]
-    return drain(merger, {number: fed}, table_bytes=table_bytes, output_bytes=1)
+    for block in split_blocks(ordered, 1024):
+        merger.feed(number, encode_block(block))
+    merger.finish(number)
+    return merger
 
 
 def build_memtables(entries: Sequence[Entry], sealed_after: Sequence[int] = ()) -> list[kernels.Memtable]:

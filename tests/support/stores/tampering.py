@@ -18,7 +18,7 @@ from replicad.store.table.meta import TableMeta, table_name
 from replicad.store.table.writer import TableWriter
 from replicad.types import FileNumber
 from tests.support.oracle.block import PUT, Entry
-from tests.support.stores.tables import build_tables
+from tests.support.stores.tables import merger_of
 
 Change = Mapping[bytes, bytes | None]
 """Another value for a key, or None to leave the key out."""
@@ -49,7 +49,7 @@ def tamper(directory: Path, options: Options, changes: Mapping[int, Change]) -> 
 
 def _entries(directory: Path, meta: TableMeta) -> list[Entry]:
     table = open_table(LocalFileSystem(), directory, meta, kernels.BlockCache(0))
-    return [Entry(*entry) for block, _ in table.blocks() for entry in kernels.decode_block(block)]
+    return [Entry(*entry) for block in table.blocks() for entry in kernels.decode_block(block)]
 
 
 def _changed(entries: list[Entry], change: Change) -> list[Entry]:
@@ -68,13 +68,13 @@ def _changed(entries: list[Entry], change: Change) -> list[Entry]:
 
 
 def _write(directory: Path, meta: TableMeta, entries: list[Entry]) -> TableMeta:
-    (built,) = build_tables(entries, block_bytes=1024)
+    merger = merger_of(entries, block_bytes=1024)
+    assert merger.run(1 << 60) == kernels.MERGE_TABLE_END
     writer = TableWriter(
         LocalFileSystem(), directory / table_name(meta.number), meta.number, meta.table_id, compress=False
     )
-    for raw in built.blocks.values():
-        writer.add_block(raw)
-    return writer.finish(built.summary, meta.family, meta.level, 0)
+    writer.add_blocks(merger)
+    return writer.finish(merger.finish_table(), meta.family, meta.level, 0)
 
 
 def flip_byte(directory: Path) -> Path:
