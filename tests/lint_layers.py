@@ -1,6 +1,6 @@
 """Holds the order of the layers: an import goes down the list only, and some doors have one owner.
 
-    cli > daemon > server > (the public names) > replication | backup > store | state > kernels > env
+    cli > daemon > server > (the public names) > replication | backup > store | state > kernels > net > env
         > options > types > errors > version
 
 A part may import itself and what stands below it; `|` parts those that may not import each other. `make lint`
@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("replication", "backup"),
     ("store", "state"),
     ("kernels",),
+    ("net",),
     ("env",),
     ("options",),
     ("types",),

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from replicad.cli import backup, streams
+from replicad.cli import backup, certificates, streams
 from replicad.cli.exits import ERROR, INTERRUPTED, OK, SUMMARY, USAGE, exit_code
 from replicad.cli.output import print_error
 from replicad.cli.verbs import (
@@ -92,6 +92,7 @@ for _module in (
     updates,
     checkpoint,
     backup,
+    certificates,
     inspect,
     demo,
     bench,

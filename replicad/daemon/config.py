@@ -12,6 +12,10 @@ http = "127.0.0.1:6382"                # health, status and metrics; without it 
 [roles]      the fields of replicad.replication.options.RoleOptions
 [verification]  the fields of replicad.replication.options.VerificationOptions
 [clients]    the fields of replicad.server.options.ServerOptions
+insecure = false                       # true: other machines are reached without TLS and users
+announce = "db1.example.com"           # under which others reach this node, if not by its addresses
+
+[tls]        the fields of replicad.net.options.TlsOptions
 [backup]     the fields of replicad.daemon.backups.options.NodeBackupOptions
 [log]        format = "auto" | "json" | "console", level = "debug" | "info" | "warning" | "error"
 """
@@ -26,6 +30,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -36,9 +41,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.errors import ConfigError
+from replicad.net.addresses import Address, parse_address
+from replicad.net.options import TlsOptions
 from replicad.options import FamilyOptions, Options
 from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
 from replicad.replication.wire.identify import NAME
@@ -56,6 +62,16 @@ def _address(value: object) -> Address:
         raise PydanticCustomError("address", "{reason}", {"reason": str(error)}) from None
 
 
+def _host(text: str) -> str:
+    try:
+        address = parse_address(f"[{text}]:1" if ":" in text else f"{text}:1")
+    except ConfigError:
+        address = None
+    if address is None or address.is_any:
+        raise PydanticCustomError("address", "{reason}", {"reason": f"{text!r} is not a host to connect to"})
+    return address.host
+
+
 AddressText = Annotated[Address, BeforeValidator(_address)]
 
 _PARTS: dict[str, type[Any]] = {
@@ -65,6 +81,7 @@ _PARTS: dict[str, type[Any]] = {
     "verification": VerificationOptions,
     "clients": ServerOptions,
     "backup": NodeBackupOptions,
+    "tls": TlsOptions,
 }
 
 
@@ -98,6 +115,11 @@ class NodeConfig(BaseModel):
     clients: ServerOptions = ServerOptions()
     backup: NodeBackupOptions = NodeBackupOptions()
     log: LogConfig = LogConfig()
+    tls: TlsOptions = TlsOptions()
+    insecure: bool = False
+    """Lets the node use addresses of other machines without TLS and without users."""
+    announce: Annotated[str, AfterValidator(_host)] | None = None
+    """The host under which others reach this node."""
     take_role: bool = False
     """Says so once: see `replication.roles.takes_role`."""
     take_role_now: bool = False

@@ -48,6 +48,7 @@ from replicad.daemon.status import NodeStatus
 from replicad.daemon.tasks import NodeTasks
 from replicad.env import Env
 from replicad.env.events import get_logger
+from replicad.net.doors import Doors
 from replicad.replication.wire.identify import Identity
 from replicad.store.database import Database
 
@@ -65,6 +66,7 @@ class NodeParts:
         self.records = records
         self.identity = Identity(records.state.node_id, env.random.bytes(16), config.name)
         self.tasks = NodeTasks()
+        self.doors = Doors(config.tls, insecure=config.insecure)
 
         # What several parts share; each has one owner, named in its module.
         self.standing = OwnStanding()
@@ -76,8 +78,9 @@ class NodeParts:
             config.clients,
             env.clock,
             lambda: stop.request("SHUTDOWN"),
+            self.doors.clients,
         )
-        self.addresses = OwnAddresses(self.clients)
+        self.addresses = OwnAddresses(self.clients, config.announce)
 
         self.ahead = SentAheadRecord(
             config.store.durability,
@@ -98,6 +101,7 @@ class NodeParts:
             lambda store, slots: self.feeds.make(store, slots),
             self._opened,
             self.tasks.fail,
+            self.doors.replication,
         )
         self.verification = DataVerification(
             env,
@@ -115,6 +119,7 @@ class NodeParts:
             records,
             self.identity.node,
             lambda: self.survey.introduce(),
+            door=self.doors.replication,
             kept_seconds=config.link.slot_idle_seconds_max,
             changed=self.open_store.tell_nodes,
         )
@@ -130,6 +135,7 @@ class NodeParts:
             peers=self.peers,
             addresses=self.addresses,
             tasks=self.tasks,
+            door=self.doors.replication,
             changed=lambda: self.publisher.nudge(),
             learn_nodes=lambda: self.survey.ask_transitively(),
         )
@@ -179,6 +185,7 @@ class NodeParts:
             survey=self.survey,
             lock=self.lock,
             tasks=self.tasks,
+            doors=self.doors,
         )
         self.promotion = Promotion(
             env,
@@ -200,6 +207,7 @@ class NodeParts:
             following=self.following,
             lock=self.lock,
             tasks=self.tasks,
+            door=self.doors.replication,
         )
         self.takeover = Takeover(
             config.roles,
@@ -222,6 +230,7 @@ class NodeParts:
             link=self.link,
             survey=self.survey,
             lock=self.lock,
+            door=self.doors.replication,
         )
 
         # What others are answered.
@@ -246,6 +255,7 @@ class NodeParts:
             survey=self.survey,
             takeover=self.takeover,
             lost_tail=self.lost_tail,
+            door=self.doors.replication,
         )
         self.loop_lag = LoopLag(env.clock)
         self.status = NodeStatus(
@@ -277,7 +287,7 @@ class NodeParts:
             backups=self.data.backups,
             status=self.status,
         )
-        self.http = HttpPort(self.status.document)
+        self.http = HttpPort(self.status.document, self.doors.http)
         self.publisher = StatePublisher(
             env.clock,
             records,

@@ -8,7 +8,6 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from replicad.daemon.addresses import Address
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
 from replicad.daemon.parts import NodeParts
 from replicad.daemon.process.clock_watch import ClockWatch
@@ -20,6 +19,7 @@ from replicad.daemon.records import NodeRecords, node_state
 from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.errors import ConfigError, PoisonedError, ReplicadError, RoleRefused, StoreError
+from replicad.net.addresses import Address
 from replicad.replication.policy.lost_tail import may_have_lost
 from replicad.replication.policy.roles import Standing, Start, Stored, at_start
 from replicad.store.directory.log_place import check_log_is_ours, wal_dir_of

@@ -15,8 +15,11 @@ from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.takeover import Takeover
 from replicad.env.events import get_logger
 from replicad.errors import ReplicadError, RoleRefused
+from replicad.net.certificates import refusal_of_name, refusal_of_node
+from replicad.net.doors import Door
 from replicad.replication.wire.connection import TcpConnection
-from replicad.replication.wire.messages import Grant, Handover, Message, Refuse, StandingMessage
+from replicad.replication.wire.identify import COPY_ONLY
+from replicad.replication.wire.messages import Grant, Handover, Hello, Message, Refuse, StandingMessage
 
 log = get_logger("replicad.daemon")
 
@@ -30,12 +33,14 @@ class ReplicationSessions:
         survey: PeerSurvey,
         takeover: Takeover,
         lost_tail: LostTail,
+        door: Door,
     ) -> None:
         self._handshake_seconds = handshake_seconds
         self._store = store
         self._survey = survey
         self._takeover = takeover
         self._lost_tail = lost_tail
+        self._door = door
 
     async def serve(self, connection: TcpConnection) -> None:
         """Runs one connection to its end."""
@@ -43,7 +48,10 @@ class ReplicationSessions:
             async with asyncio.timeout(self._handshake_seconds):
                 first = await connection.receive()
 
-            if isinstance(first, StandingMessage):
+            if (reason := self._refusal_of(connection, first)) is not None:
+                log.warning("replication.refused", peer=connection.peer, code="certificate", reason=reason)
+                connection.send(Refuse("certificate", reason, False))
+            elif isinstance(first, StandingMessage):
                 self._survey.heard_unasked(first)
                 connection.send(self._survey.introduce())
             elif isinstance(first, Handover | Grant):
@@ -63,6 +71,17 @@ class ReplicationSessions:
             )
         finally:
             connection.close()
+
+    def _refusal_of(self, connection: TcpConnection, first: Message) -> str | None:
+        """Why this node is not talked with, by its certificate."""
+        if not self._door.is_tls:
+            return None
+        certificate = connection.certificate
+        if (reason := refusal_of_node(certificate, None, self._door.allow)) is not None:
+            return reason
+        if not isinstance(first, Hello) or COPY_ONLY in first.features:
+            return None
+        return refusal_of_name(certificate, first.name)
 
     async def _answer(self, message: Handover | Grant) -> Message:
         if isinstance(message, Handover):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from replicad.daemon.addresses import address_of
 from replicad.daemon.backups.on_request import NodeBackups
 from replicad.daemon.data.verification import DataVerification
 from replicad.daemon.open_store import OpenStore
@@ -19,6 +18,7 @@ from replicad.daemon.roles.switchover import Switchover
 from replicad.daemon.status import NodeStatus, replica_views
 from replicad.env.events import get_logger
 from replicad.errors import CorruptionError
+from replicad.net.addresses import address_of
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.synchronous import parse_rule
 from replicad.replication.primary.waits import Waits

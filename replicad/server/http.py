@@ -14,7 +14,6 @@ The four checks are pure functions of the status document; their answers say why
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
@@ -25,6 +24,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from replicad.net.addresses import Address
+from replicad.net.doors import CLEAR, Door, Listener
 from replicad.server.http_limits import Limits
 
 Document = dict[str, Any]
@@ -96,12 +97,12 @@ class HttpServer:
     def __init__(self, status: Callable[[], Document]) -> None:
         self._status = status
         self._runner: web.AppRunner | None = None
-        self._listener: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._limits: Limits | None = None
         self._registry = CollectorRegistry()
         self._registry.register(_Numbers(status))
 
-    async def start(self, host: str, port: int) -> tuple[str, int]:
+    async def start(self, address: Address, door: Door = CLEAR) -> Address:
         """The address that it listens on; OSError when it is taken."""
         application = web.Application(middlewares=[self._note_request])
         application.add_routes(
@@ -121,10 +122,8 @@ class HttpServer:
         if server is None:
             raise RuntimeError("aiohttp's runner was set up and has no server")
         self._limits = limits = Limits(server)
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(limits.connection, host, port, backlog=128)
-        address = self._listener.sockets[0].getsockname()
-        return address[0], address[1]
+        self._listener, bound = await door.listen(limits.connection, address)
+        return bound
 
     async def close(self) -> None:
         listener, self._listener = self._listener, None

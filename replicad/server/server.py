@@ -15,6 +15,8 @@ from collections.abc import Callable
 from replicad import kernels
 from replicad.env import Clock, SystemClock
 from replicad.env.events import get_logger
+from replicad.net.addresses import Address
+from replicad.net.doors import CLEAR, Door, Listener
 from replicad.server import refusals
 from replicad.server.client_state import ClientState
 from replicad.server.connection import ClientConnection
@@ -23,7 +25,7 @@ from replicad.server.options import ServerOptions
 from replicad.server.pieces import Pieces
 from replicad.server.rounds import Rounds
 from replicad.server.server_state import ServerState
-from replicad.server.wires import Door, StreamWire
+from replicad.server.wires import SocketIntake, StreamWire
 from replicad.store.database import Database
 
 log = get_logger()
@@ -62,16 +64,16 @@ class RespServer:
         self._rounds = Rounds(self.state, self._taken)
         self._committer = self.state.committer
         self._committer.on_stall = self._settle_all
-        self._listener: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._inspection: asyncio.TimerHandle | None = None
         self._next_id = 1
 
-    async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listens; returns the address, which names the port when `port` is 0."""
+    async def start(self, address: Address, door: Door = CLEAR) -> Address:
+        """Listens; returns the address, which names the port when that of `address` is 0."""
         state = self.state
-        serve = self._door if self._rounds.start() else self._stream
-        self._listener = await state.loop.create_server(serve, host, port, backlog=1024)
-        state.address = self._listener.sockets[0].getsockname()[:2]
+        # Only the transports of the event loop speak TLS.
+        serve = self._intake if not door.is_tls and self._rounds.start() else self._stream
+        self._listener, state.address = await door.listen(serve, address, backlog=1024)
         self._inspection = state.loop.call_later(_INSPECT_SECONDS, self._inspect)
         self._committer.start()
         log.info("server.listening", host=state.address[0], port=state.address[1])
@@ -112,8 +114,8 @@ class RespServer:
         state = self.state
         return StreamWire(self._connection(), state.options.output_bytes_max, state.stats.counts)
 
-    def _door(self) -> asyncio.Protocol:
-        return Door(lambda fd, peername: self._rounds.take_over(fd, peername, self._connection()))
+    def _intake(self) -> asyncio.Protocol:
+        return SocketIntake(lambda fd, peername: self._rounds.take_over(fd, peername, self._connection()))
 
     def _taken(self) -> int:
         """Which commands the kernel may execute by itself now."""

@@ -15,6 +15,7 @@ from replicad import kernels
 from replicad.env import Clock
 from replicad.env.events import get_logger
 from replicad.errors import CorruptionError
+from replicad.net.addresses import Address
 from replicad.server.committer import Committer
 from replicad.server.conditions import Conditions
 from replicad.server.cursors import Cursors
@@ -72,7 +73,7 @@ class ServerState:
         # What INFO says about the server itself.
         self.version = VERSION
         self.durability = store.options.durability
-        self.address: tuple[str, int] = ("", 0)
+        self.address = Address("", 0)
         self.started_at = self.now()
         self.run_id = secrets.token_hex(20)
 

@@ -17,6 +17,7 @@ from typing import Protocol, cast
 
 from replicad import kernels
 from replicad.env.events import get_logger
+from replicad.net.doors import is_tls
 from replicad.server.client_state import ClientState
 
 log = get_logger()
@@ -85,7 +86,7 @@ class NoWire:
         pass
 
 
-class Door(asyncio.Protocol):
+class SocketIntake(asyncio.Protocol):
     """Lets a client in whose socket is to be the kernel's: the event loop accepts it and then lets go of it.
 
     `take_over` gets a descriptor, which it copies, and the peer's name; it may raise OSError.
@@ -128,9 +129,10 @@ class StreamWire(asyncio.Protocol):
         self._connection.feed(data)
 
     def eof_received(self) -> bool:
-        """A client that closed its side still gets the replies to what it sent."""
+        """A client that closed its side still gets the replies to what it sent; not over TLS, where the end
+        of one side is that of the other, too."""
         self._connection.end()
-        return True
+        return not is_tls(self._transport)
 
     def pause_writing(self) -> None:
         self._connection.full()

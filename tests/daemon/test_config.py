@@ -11,10 +11,10 @@ import pytest
 
 from replicad.backup.archive.options import ArchiveOptions
 from replicad.backup.options import BackupEngineOptions
-from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.daemon.config import load_primary, load_replica
 from replicad.errors import ConfigError, InvalidArgument
+from replicad.net.addresses import Address, parse_address
 from replicad.options import FamilyOptions, Options
 from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
 from replicad.server import ServerOptions

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import replicad.daemon.data.node_data
-from replicad.daemon.addresses import address_of
 from replicad.errors import RoleRefused
+from replicad.net.addresses import address_of
 from replicad.replication.wire.identify import VERSIONS
 from replicad.replication.wire.introduction import exchange
 from replicad.replication.wire.messages import Hello, Message, Refuse

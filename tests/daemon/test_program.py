@@ -90,9 +90,7 @@ async def test_nobody_is_let_in_before_the_data_is_open(
     opened, seen = NodeData.open, []
 
     async def looking(data: NodeData, role: Role) -> Database:
-        listener = data.replicas._listener
-        assert listener is not None
-        for port in (listener.sockets[0].getsockname()[1], data.clients.address.port):
+        for port in (data.replicas.address.port, data.clients.address.port):
             assert port
             with socket.socket() as asker:
                 seen.append(asker.connect_ex(("127.0.0.1", port)))

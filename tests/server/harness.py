@@ -14,6 +14,7 @@ import redis
 import uvloop
 
 from replicad.errors import CorruptionError, RoleRefused
+from replicad.net.addresses import Address
 from replicad.replication.policy.synchronous import parse_rule
 from replicad.replication.primary.waits import Acknowledged, Waits
 from replicad.server import ReplicaView, RespServer, ServerOptions
@@ -129,7 +130,7 @@ class RunningServer:
 
         self._stop = stop
         self.server = RespServer(self.store, self.node, shutdown=self._count_shutdown, options=self._options)
-        _, self.port = await self.server.start("127.0.0.1", 0)
+        _, self.port = await self.server.start(Address("127.0.0.1", 0))
         self._ready.set()
         await stopped.wait()
         await self.server.close(drain_seconds=2.0)

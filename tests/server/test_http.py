@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from replicad.net.addresses import Address
 from replicad.server.http import HttpServer, is_alive, is_primary, is_ready, is_replica, numbers
 from replicad.server.http_limits import Limits
 from tests.support.waiting import until
@@ -91,7 +92,7 @@ def test_numbers_are_named_by_their_path() -> None:
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
     server = HttpServer(lambda: PRIMARY)
-    _, port = await server.start("127.0.0.1", 0)
+    _, port = await server.start(Address("127.0.0.1", 0))
     yield port
     await server.close()
 

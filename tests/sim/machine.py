@@ -18,13 +18,13 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Any, cast
 
-from replicad.daemon.addresses import Address
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
 from replicad.daemon.parts import NodeParts
 from replicad.daemon.process.supervise import StopRequest, until_stopped
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
+from replicad.net.addresses import Address
 from replicad.replication.primary.node import PrimaryNode
 from replicad.replication.primary.slots import Slots
 from replicad.replication.replica.link_state import Link

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from replicad.daemon.addresses import Address
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
+from replicad.net.addresses import Address
 from replicad.options import KIB, Options
 from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
 from tests.sim.mishaps import MISHAPS

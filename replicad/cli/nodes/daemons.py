@@ -13,8 +13,8 @@ from replicad.errors import UsageError
 
 def address(text: str | None) -> str | None:
     """Of a flag: checked here, so that what is wrong with it is told under the flag's name."""
-    from replicad.daemon.addresses import parse_address
     from replicad.errors import ConfigError
+    from replicad.net.addresses import parse_address
 
     try:
         if text is not None:

@@ -29,6 +29,7 @@ from replicad.daemon.records import NodeRecords
 from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.errors import DivergedError
+from replicad.net.doors import Door
 from replicad.replication.primary.node import PrimaryNode
 from replicad.replication.primary.slots import Slots
 from replicad.replication.tasks import in_thread
@@ -57,10 +58,11 @@ class NodeData:
         make_feed: Callable[[Database, Slots], PrimaryNode],
         opened: Callable[[Database], None],
         failed: Callable[[BaseException], None],
+        door: Door,
     ) -> None:
         """`serve` runs a connection of the replication port to its end. `make_feed` makes what serves
         replicas from a database. `opened` is called with each database that is served from now on, `failed`
-        with the error that stopped one."""
+        with the error that stopped one. `door` is that of the replication port."""
         self._config = config
         self._env = env
         self._make_feed = make_feed
@@ -70,7 +72,7 @@ class NodeData:
 
         # The ports outlive every store: clients and replicas find them again after an exchange.
         self.clients = clients
-        self.replicas = ReplicationPort(serve, self._is_caught_up)
+        self.replicas = ReplicationPort(serve, self._is_caught_up, door)
         self.slots = Slots(records.state.view().slots, config.link.slot_limits)
         known = KnownTargets(env, config.data)
         self.backups = NodeBackups(env, config.backup, known)

@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from replicad.daemon.addresses import Address
 from replicad.daemon.ports.loading import LoadingServer
 from replicad.env import Clock
+from replicad.net.addresses import Address
+from replicad.net.doors import CLEAR, Door, Listener
 from replicad.server import Node, RespServer, ServerOptions
 from replicad.store.database import Database
 
@@ -33,6 +34,7 @@ class ClientPort:
         options: ServerOptions,
         clock: Clock,
         shutdown: Callable[[], None],
+        door: Door = CLEAR,
     ) -> None:
         """`node` gives the node that the server asks; it is called when the first client may come."""
         self.address = address
@@ -40,15 +42,14 @@ class ClientPort:
         self._options = options
         self._clock = clock
         self._shutdown = shutdown
+        self._door = door
         self._server: RespServer | LoadingServer | None = None
         self._draining: RespServer | None = None
-        self._reserved: asyncio.Server | None = None
+        self._reserved: Listener | None = None
 
     async def reserve(self) -> None:
         """Takes the address, and lets nobody in; OSError if another process has it."""
-        loop = asyncio.get_running_loop()
-        self._reserved = await loop.create_server(_Nobody, *self.address, start_serving=False)
-        self.address = Address(*self._reserved.sockets[0].getsockname()[:2])
+        self._reserved, self.address = await self._door.listen(_Nobody, self.address, accept=False)
 
     def _release(self) -> None:
         """Gives the address free: the server that is started next listens there."""
@@ -62,14 +63,14 @@ class ClientPort:
         server = RespServer(
             database, self._node(), shutdown=self._shutdown, options=self._options, clock=self._clock
         )
-        self.address = Address(*await server.start(*self.address))
+        self.address = await server.start(self.address, self._door)
         self._server = server
 
     async def say_loading(self) -> None:
         """Tells clients that there is no data; returns when no client uses the database any more."""
         await self.close()
         server = LoadingServer(self._node().status)
-        self.address = await server.start(self.address)
+        self.address = await server.start(self.address, self._door)
         self._server = server
 
     @property

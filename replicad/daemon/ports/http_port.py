@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from replicad.daemon.addresses import Address
+from replicad.net.addresses import Address
+from replicad.net.doors import CLEAR, Door
 
 
 class HttpPort:
     """Does nothing until it is started, and loads the HTTP library only then."""
 
-    def __init__(self, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, status: Callable[[], dict[str, Any]], door: Door = CLEAR) -> None:
         self._status = status
+        self._door = door
         self._close: Callable[[], Any] | None = None
 
     async def start(self, address: Address) -> Address:
@@ -20,7 +22,7 @@ class HttpPort:
 
         server = HttpServer(self._status)
         self._close = server.close
-        return Address(*await server.start(*address))
+        return await server.start(address, self._door)
 
     async def close(self) -> None:
         if self._close is not None:

@@ -11,7 +11,8 @@ import json
 from collections.abc import Callable
 from typing import Any, cast
 
-from replicad.daemon.addresses import Address
+from replicad.net.addresses import Address
+from replicad.net.doors import CLEAR, Door, Listener
 from replicad.options import KIB, MIB
 from replicad.server import ServerOptions, replies
 from replicad.server.requests import RequestParser
@@ -34,13 +35,12 @@ class LoadingServer:
     def __init__(self, status: Callable[[], dict[str, Any]]) -> None:
         self.status = status
         self.clients: set[asyncio.Transport] = set()
-        self._listener: asyncio.Server | None = None
+        self._listener: Listener | None = None
 
-    async def start(self, address: Address) -> Address:
+    async def start(self, address: Address, door: Door = CLEAR) -> Address:
         """Listens; the address names the port when 0 was asked for."""
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(lambda: _Client(self), address.host, address.port)
-        return Address(*self._listener.sockets[0].getsockname()[:2])
+        self._listener, bound = await door.listen(lambda: _Client(self), address)
+        return bound
 
     async def close(self) -> None:
         if self._listener is not None:

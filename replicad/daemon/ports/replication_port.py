@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from replicad.daemon.addresses import Address
 from replicad.env.events import get_logger
+from replicad.net.addresses import Address
+from replicad.net.doors import CLEAR, Door, Listener
 from replicad.replication.wire.connection import TcpConnection
 
 log = get_logger("replicad.daemon")
@@ -23,25 +24,26 @@ class ReplicationPort:
         self,
         serve: Callable[[TcpConnection], Coroutine[Any, Any, None]],
         is_caught_up: Callable[[], bool],
+        door: Door = CLEAR,
     ) -> None:
         self._serve = serve
         self._is_caught_up = is_caught_up
-        self._listener: asyncio.Server | None = None
+        self.address = Address("", 0)
+        """Where it listens, once it does."""
+        self._door = door
+        self._listener: Listener | None = None
         self._sessions: set[asyncio.Task[None]] = set()
 
     async def start(self, address: Address, *, accept: bool = True) -> Address:
         """Takes the address; OSError if another process has it. Without `accept` nobody is let in before the
         method `accept` is called."""
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(
-            self._accept, address.host, address.port, start_serving=accept
-        )
-        return Address(*self._listener.sockets[0].getsockname()[:2])
+        self._listener, self.address = await self._door.listen(self._accept, address, accept=accept)
+        return self.address
 
     async def accept(self) -> None:
         """Lets connections in from now on; does nothing if it does already, or has no address."""
-        if self._listener is not None and not self._listener.is_serving():
-            await self._listener.start_serving()
+        if self._listener is not None:
+            await self._listener.accept()
 
     async def close(self) -> None:
         """Lets nobody in any more, and waits a few seconds until replicas have all that is durable."""

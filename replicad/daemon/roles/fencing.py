@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from replicad.daemon.addresses import address_of
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.change_lock import ChangeLock
@@ -28,6 +27,7 @@ from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.daemon.roles.stepping_down import demote, until_saved
 from replicad.daemon.tasks import NodeTasks
 from replicad.env.events import get_logger
+from replicad.net.addresses import address_of
 from replicad.replication.policy.roles import Standing
 
 log = get_logger("replicad.daemon")

@@ -11,7 +11,6 @@ to the event loop.
 
 from __future__ import annotations
 
-from replicad.daemon.addresses import Address, parse_address
 from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
@@ -24,6 +23,8 @@ from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.daemon.tasks import NodeTasks
 from replicad.env.events import get_logger
 from replicad.errors import ConfigError, ReplicadError, RoleRefused, StoreError
+from replicad.net.addresses import Address, parse_address
+from replicad.net.doors import Doors
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.agree import History, last_common, would_discard
 from replicad.replication.policy.roles import Standing, Verdict, View, closes_loop, judge
@@ -58,6 +59,7 @@ class Following:
         survey: PeerSurvey,
         lock: ChangeLock,
         tasks: NodeTasks,
+        doors: Doors,
     ) -> None:
         self._identity = identity
         self._options = options
@@ -70,6 +72,7 @@ class Following:
         self._survey = survey
         self._lock = lock
         self._tasks = tasks
+        self._doors = doors
 
     # Because an operator says so.
 
@@ -138,8 +141,10 @@ class Following:
 
     async def _ask(self, address: Address) -> tuple[Address, StandingMessage]:
         """The replication address of the node at this address, and what it says of itself."""
+        if (refusal := self._doors.replication.refusal_of(address)) is not None:
+            raise RoleRefused(refusal)
         seconds = self._options.ask_seconds
-        found = await resolve(address, seconds)
+        found = await resolve(address, seconds, self._doors.clients)
         answer = await self._peers.ask(found, seconds)
         if answer is None:
             raise RoleRefused(f"nobody answers at {found}, or it is this node")

@@ -12,7 +12,6 @@ A death before the epoch is durable leaves the search that was there before. Bel
 
 from __future__ import annotations
 
-from replicad.daemon.addresses import Address
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.change_lock import ChangeLock
@@ -22,6 +21,8 @@ from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.errors import ReplicadError
+from replicad.net.addresses import Address
+from replicad.net.doors import Door
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.lost_tail import SEARCH, furthest
 from replicad.replication.policy.roles import Standing
@@ -48,6 +49,7 @@ class LostTail:
         link: NodeLink,
         survey: PeerSurvey,
         lock: ChangeLock,
+        door: Door,
     ) -> None:
         self._env = env
         self._identity = identity
@@ -58,6 +60,7 @@ class LostTail:
         self._link = link
         self._survey = survey
         self._lock = lock
+        self._door = door
         self.is_sought = False
         """The store is a replica's meanwhile, whatever the node's role is. It ends with the doubt: in a new
         epoch, or in a fence."""
@@ -107,7 +110,7 @@ class LostTail:
                 self._identity,
                 self._link.whereabouts(),
                 store,
-                lambda: dial(*where),
+                lambda: dial(*where, self._door),
                 self._options,
             )
         except (ReplicadError, OSError) as error:

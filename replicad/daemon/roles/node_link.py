@@ -23,6 +23,7 @@ from replicad.daemon.tasks import NodeTasks
 from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.errors import StoreError
+from replicad.net.doors import Door
 from replicad.replication.policy.agree import has_diverged
 from replicad.replication.policy.roles import HighWatermark
 from replicad.replication.replica.follower import Follower
@@ -70,6 +71,7 @@ class NodeLink:
         peers: Peers,
         addresses: OwnAddresses,
         tasks: NodeTasks,
+        door: Door,
         changed: Callable[[], None],
         learn_nodes: Callable[[], Coroutine[Any, Any, object]],
     ) -> None:
@@ -93,6 +95,7 @@ class NodeLink:
         self._peers = peers
         self._addresses = addresses
         self._tasks = tasks
+        self._door = door
         self._on_change = changed
         self._learn_nodes = learn_nodes
         self._saved: BootstrapProgress | None = view.bootstrap
@@ -108,7 +111,7 @@ class NodeLink:
             self._identity,
             self,
             self._config.data,
-            lambda: dial(*primary),
+            lambda: dial(*primary, self._door),
             self._config.link,
             self._changed,
             whereabouts=self.whereabouts,

@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from replicad.daemon.addresses import Address, address_of
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_addresses import OwnAddresses
 from replicad.daemon.own_standing import OwnStanding
@@ -23,6 +22,7 @@ from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.peers import Peers
 from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.env.events import get_logger
+from replicad.net.addresses import Address, address_of
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.agree import History
 from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX, why_unproven

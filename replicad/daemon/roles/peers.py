@@ -14,11 +14,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
 from dataclasses import replace
 
-from replicad.daemon.addresses import Address, address_of
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.errors import ReplicadError, StoreError
+from replicad.net.addresses import Address, address_of
+from replicad.net.doors import CLEAR, Door
 from replicad.replication.wire.headers import NodeEntry
 from replicad.replication.wire.introduction import ask, view_of
 from replicad.replication.wire.messages import NODES_MAX, StandingMessage
@@ -48,6 +49,7 @@ class Peers:
         me: bytes,
         introduce: Callable[[], StandingMessage],
         *,
+        door: Door = CLEAR,
         kept_seconds: float = 0.0,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -58,6 +60,7 @@ class Peers:
         self._records = records
         self._me = me
         self._introduce = introduce
+        self._door = door
         self._kept_seconds = kept_seconds
         self._changed = changed
         self._known = {peer.node_id: peer for peer in records.state.view().peers}
@@ -167,7 +170,7 @@ class Peers:
     async def ask(self, address: Address, seconds: float) -> StandingMessage | None:
         """Who answers there, if it is another node and says what this version knows."""
         try:
-            answer = await ask(*address, self._introduce(), seconds=seconds)
+            answer = await ask(*address, self._introduce(), seconds=seconds, door=self._door)
             view_of(answer)
         except (OSError, ReplicadError) as error:
             log.debug("peer.silent", address=str(address), reason=str(error))

@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 
-from replicad.daemon.addresses import Address, address_of
+from replicad.net.addresses import Address, address_of
+from replicad.net.doors import Door, open_stream
 
 REPLY_BYTES_MAX = 1 << 20
 
 
-async def resolve(address: Address, seconds: float) -> Address:
+async def resolve(address: Address, seconds: float, door: Door) -> Address:
     """The replication address; the given address if no client port answers there."""
     try:
         async with asyncio.timeout(seconds):
-            reader, writer = await asyncio.open_connection(*address, limit=REPLY_BYTES_MAX)
+            reader, writer = await open_stream(door, address, REPLY_BYTES_MAX)
             try:
                 writer.write(b"*1\r\n$15\r\nREPLICAD.STATUS\r\n")
                 head = await reader.readline()

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-from replicad.daemon.addresses import Address, address_of
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
 from replicad.daemon.records import NodeRecords
+from replicad.net.addresses import Address, address_of
 from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX
 from replicad.replication.policy.roles import takes_role
 from replicad.state import RoleRecord

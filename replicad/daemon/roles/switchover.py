@@ -31,7 +31,6 @@ import asyncio
 from collections.abc import Iterable
 from functools import partial
 
-from replicad.daemon.addresses import Address, address_of
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.change_lock import ChangeLock
@@ -44,6 +43,8 @@ from replicad.daemon.tasks import NodeTasks
 from replicad.env import Clock
 from replicad.env.events import get_logger
 from replicad.errors import ReplicadError, RoleRefused, StoreError
+from replicad.net.addresses import Address, address_of
+from replicad.net.doors import Door
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.roles import Standing
 from replicad.replication.primary.node import ReplicaSession
@@ -102,6 +103,7 @@ class Switchover:
         following: Following,
         lock: ChangeLock,
         tasks: NodeTasks,
+        door: Door,
     ) -> None:
         self._identity = identity
         self._clock = clock
@@ -113,6 +115,7 @@ class Switchover:
         self._following = following
         self._lock = lock
         self._tasks = tasks
+        self._door = door
         self._cancelled: asyncio.Event | None = None
         """Of the attempt that is under way."""
 
@@ -199,7 +202,7 @@ class Switchover:
         reached("durable")
 
         handover = Handover(self._identity.node, store.database_id, position, int(left() * 1000))
-        asking = asyncio.ensure_future(exchange(*address, handover, seconds=left()))
+        asking = asyncio.ensure_future(exchange(*address, handover, seconds=left(), door=self._door))
         cancelling = asyncio.ensure_future(cancelled.wait())
         try:
             await asyncio.wait([asking, cancelling], return_when=asyncio.FIRST_COMPLETED)
@@ -290,7 +293,9 @@ class Switchover:
             return "the data of this node is being exchanged"
         grant = Grant(self._identity.node, store.database_id, store.durable_position, epoch)
         try:
-            answer = await exchange(*address, grant, seconds=self._options.switchover_seconds)
+            answer = await exchange(
+                *address, grant, seconds=self._options.switchover_seconds, door=self._door
+            )
             if isinstance(answer, StandingMessage) and view_of(answer).epoch >= epoch:
                 reached("taken")
                 return answer

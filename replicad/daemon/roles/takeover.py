@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 
-from replicad.daemon.addresses import address_of
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.change_lock import ChangeLock
@@ -22,6 +21,7 @@ from replicad.daemon.roles.promotion import Promotion
 from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.daemon.roles.switchover_steps import reached
 from replicad.errors import RoleRefused
+from replicad.net.addresses import address_of
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX
 from replicad.replication.policy.roles import Standing

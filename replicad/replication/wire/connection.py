@@ -14,6 +14,9 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from replicad.errors import ProtocolError
+from replicad.net.addresses import Address
+from replicad.net.certificates import Certificate
+from replicad.net.doors import CLEAR, Door, peer_certificate
 from replicad.options import KIB, MIB
 from replicad.replication.wire.framing import MessageDecoder, RawMessage
 from replicad.replication.wire.messages import Message, decode, encode
@@ -28,6 +31,8 @@ class Connection(Protocol):
     """An ordered, reliable stream of messages to one peer."""
 
     peer: str
+    certificate: Certificate | None
+    """The peer's; None without TLS."""
 
     async def receive(self) -> Message:
         """The next message. Raises ProtocolError for other bytes, ConnectionError when the peer is gone."""
@@ -67,6 +72,7 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     def __init__(self) -> None:
         self.peer = "?"
+        self.certificate: Certificate | None = None
         self._transport: asyncio.Transport | None = None
         self._closed_early = False
         self._decoder = MessageDecoder()
@@ -96,6 +102,7 @@ class TcpConnection(asyncio.BufferedProtocol):
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         address = transport.get_extra_info("peername")
         self.peer = f"{address[0]}:{address[1]}" if address else "?"
+        self.certificate = peer_certificate(transport)
         self._heard_at = self._loop.time()
         if self._closed_early:
             self.close()
@@ -244,11 +251,6 @@ def _wake(waiter: asyncio.Future[None] | None) -> None:
         waiter.set_result(None)
 
 
-async def dial(host: str, port: int) -> TcpConnection:
-    """Connects; raises OSError, and ConnectionError when the connection reached its own socket."""
-    loop = asyncio.get_running_loop()
-    transport, connection = await loop.create_connection(TcpConnection, host, port)
-    if transport.get_extra_info("sockname") == transport.get_extra_info("peername"):
-        transport.abort()
-        raise ConnectionRefusedError(f"nothing listens at {host}:{port} (the connection reached itself)")
-    return connection
+async def dial(host: str, port: int, door: Door = CLEAR) -> TcpConnection:
+    """Connects; raises OSError, as `Door.dial` does."""
+    return await door.dial(TcpConnection, Address(host, port))

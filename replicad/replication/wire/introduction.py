@@ -12,19 +12,20 @@ from __future__ import annotations
 import asyncio
 
 from replicad.errors import PeerTimeoutError, ProtocolError
+from replicad.net.doors import CLEAR, Door
 from replicad.replication.policy.roles import Standing, View
 from replicad.replication.wire.connection import dial
 from replicad.replication.wire.messages import Message, StandingMessage
 
 
-async def exchange(host: str, port: int, message: Message, *, seconds: float) -> Message:
+async def exchange(host: str, port: int, message: Message, *, seconds: float, door: Door = CLEAR) -> Message:
     """Sends one message to the node at a replication address, and returns its answer.
 
     Raises OSError, PeerTimeoutError or ProtocolError.
     """
     try:
         async with asyncio.timeout(seconds):
-            connection = await dial(host, port)
+            connection = await dial(host, port, door)
             try:
                 connection.send(message)
                 return await connection.receive()
@@ -34,9 +35,11 @@ async def exchange(host: str, port: int, message: Message, *, seconds: float) ->
         raise PeerTimeoutError(f"{host}:{port} did not answer within {seconds:g} s") from None
 
 
-async def ask(host: str, port: int, mine: StandingMessage, *, seconds: float) -> StandingMessage:
+async def ask(
+    host: str, port: int, mine: StandingMessage, *, seconds: float, door: Door = CLEAR
+) -> StandingMessage:
     """Who the node at a replication address is; it hears who we are."""
-    answer = await exchange(host, port, mine, seconds=seconds)
+    answer = await exchange(host, port, mine, seconds=seconds, door=door)
     if not isinstance(answer, StandingMessage):
         raise ProtocolError(f"{answer.KIND.name} came where STANDING belongs")
     return answer

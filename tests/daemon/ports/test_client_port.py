@@ -7,9 +7,9 @@ from typing import cast
 
 import pytest
 
-from replicad.daemon.addresses import Address
 from replicad.daemon.ports.client_port import ClientPort
 from replicad.env import SystemClock
+from replicad.net.addresses import Address
 from replicad.server import ServerOptions
 from replicad.server.server import RespServer
 from replicad.store.database import Database

@@ -7,8 +7,8 @@ import json
 import tracemalloc
 from unittest.mock import Mock
 
-from replicad.daemon.addresses import Address
 from replicad.daemon.ports.loading import LIMITS, LoadingServer, _Client
+from replicad.net.addresses import Address
 
 STATUS = {"role": "replica", "position": None}
 

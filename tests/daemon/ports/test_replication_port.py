@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 import replicad.daemon.ports.replication_port
-from replicad.daemon.addresses import Address
 from replicad.daemon.ports.replication_port import ReplicationPort
+from replicad.net.addresses import Address
 from replicad.replication.wire.connection import TcpConnection
 
 

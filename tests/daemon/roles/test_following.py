@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from replicad.daemon.addresses import Address
 from replicad.daemon.roles.promotion import STEP
 from replicad.errors import DiskFullError, RoleRefused
+from replicad.net.addresses import Address
 from replicad.replication.policy.roles import Standing
 from replicad.types import Epoch, EpochRecord
 from tests.support.nodes.programs import primary, replica_of, streams

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import replicad.daemon.roles.peers
-from replicad.daemon.addresses import address_of
 from replicad.daemon.roles.peers import PEERS_MAX
+from replicad.net.addresses import address_of
 from replicad.replication.policy.roles import Standing
 from tests.support.nodes.programs import primary, replica_of, streams
 from tests.support.waiting import until

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from replicad.daemon.addresses import Address
 from replicad.daemon.roles.node_link import high_watermark_in
 from replicad.daemon.roles.promotion import STEP
 from replicad.errors import RoleRefused
+from replicad.net.addresses import Address
 from replicad.replication.policy.roles import HighWatermark, Standing, SurveyResult
 from tests.support.nodes.programs import primary, replica_of, streams
 from tests.support.waiting import until

@@ -10,9 +10,10 @@ import pytest
 
 import replicad.daemon.roles.stepping_down
 import replicad.daemon.roles.switchover
-from replicad.daemon.addresses import Address
 from replicad.daemon.roles.promotion import STEP
 from replicad.errors import DiskFullError, RoleRefused
+from replicad.net.addresses import Address
+from replicad.net.doors import Door
 from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.introduction import exchange
 from tests.support.nodes.programs import primary, replica_of, streams
@@ -27,8 +28,8 @@ async def test_a_grant_that_is_answered_after_a_promotion_by_force_changes_nothi
     node stays primary, and remembers to be it."""
     sent, arrives = asyncio.Event(), asyncio.Event()
 
-    async def late(host: str, port: int, message: Any, *, seconds: float) -> Any:
-        answer = await exchange(host, port, message, seconds=seconds)
+    async def late(host: str, port: int, message: Any, *, seconds: float, door: Door) -> Any:
+        answer = await exchange(host, port, message, seconds=seconds, door=door)
         sent.set()
         await arrives.wait()
         return answer
@@ -100,7 +101,7 @@ async def test_a_switchover_can_be_aborted_whoever_else_asked_for_one(
 ) -> None:
     """A second one that was refused, or an asker that went away, does not hide the one that is under way."""
 
-    async def silent(host: str, port: int, message: Any, *, seconds: float) -> Any:
+    async def silent(host: str, port: int, message: Any, *, seconds: float, door: Door) -> Any:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(replicad.daemon.roles.switchover, "exchange", silent)

@@ -6,11 +6,11 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
-from replicad.daemon.addresses import Address
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.pause_detector import PauseDetector
 from replicad.daemon.roles.peer_survey import PeerSurvey
+from replicad.net.addresses import Address
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.identify import Identity

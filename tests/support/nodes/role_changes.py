@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from replicad.daemon.addresses import Address, address_of
 from replicad.daemon.parts import NodeParts
+from replicad.net.addresses import Address, address_of
 from replicad.replication.policy.roles import Standing
 
 

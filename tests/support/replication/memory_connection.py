@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from replicad.net.certificates import Certificate
 from replicad.replication.wire.framing import MessageDecoder
 from replicad.replication.wire.messages import Message, decode, encode
 
@@ -18,6 +19,7 @@ class MemoryConnection:
     other: MemoryConnection | None = None
     meddle: Callable[[bytes], bytes | None] = field(default=lambda data: data)
     silent_for: float = 0.0
+    certificate: Certificate | None = None
 
     def __post_init__(self) -> None:
         self.inbox: asyncio.Queue[Message | Exception] = asyncio.Queue()
