@@ -15,6 +15,7 @@ http = "127.0.0.1:6382"                # health, status and metrics; without it 
 insecure = false                       # true: other machines are reached without TLS and users
 announce = "db1.example.com"           # under which others reach this node, if not by its addresses
 
+[users.NAME] the fields of replicad.server.access.users.UserOptions
 [tls]        the fields of replicad.net.options.TlsOptions
 [backup]     the fields of replicad.daemon.backups.options.NodeBackupOptions
 [log]        format = "auto" | "json" | "console", level = "debug" | "info" | "warning" | "error"
@@ -42,6 +43,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from replicad.daemon.backups.options import NodeBackupOptions
+from replicad.daemon.exposure import Exposed, check_announce, check_exposure
 from replicad.errors import ConfigError
 from replicad.net.addresses import Address, parse_address
 from replicad.net.options import TlsOptions
@@ -49,6 +51,7 @@ from replicad.options import FamilyOptions, Options
 from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
 from replicad.replication.wire.identify import NAME
 from replicad.server import ServerOptions
+from replicad.server.access.users import UserOptions
 
 Part = TypeVar("Part")
 
@@ -116,6 +119,7 @@ class NodeConfig(BaseModel):
     backup: NodeBackupOptions = NodeBackupOptions()
     log: LogConfig = LogConfig()
     tls: TlsOptions = TlsOptions()
+    users: dict[Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_.-]{1,64}$")], UserOptions] = {}
     insecure: bool = False
     """Lets the node use addresses of other machines without TLS and without users."""
     announce: Annotated[str, AfterValidator(_host)] | None = None
@@ -126,6 +130,25 @@ class NodeConfig(BaseModel):
     """The flag; no file has it."""
     create: bool = False
     """A primary makes a database where there is a directory without one; no file has it."""
+
+    @model_validator(mode="after")
+    def _check_exposure(self) -> Self:
+        exposed = self._exposed()
+        check_exposure(exposed, has_users=bool(self.users), insecure=self.insecure)
+        check_announce(exposed, self.announce)
+        return self
+
+    def _exposed(self) -> list[Exposed]:
+        tls, replication = self.tls, getattr(self, "replication", None)
+        between_nodes = tls.material("replication") is not None
+        exposed = [Exposed("listen", self.listen, tls.material("clients") is not None, True)]
+        if replication is not None:
+            exposed.append(Exposed("replication", replication, between_nodes, False))
+        if (primary := getattr(self, "primary", None)) is not None:
+            exposed.append(Exposed("primary", primary, between_nodes, False, listens=False))
+        if self.http is not None:
+            exposed.append(Exposed("http", self.http, tls.material("http") is not None, True))
+        return exposed
 
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:

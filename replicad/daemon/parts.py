@@ -50,6 +50,8 @@ from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.net.doors import Doors
 from replicad.replication.wire.identify import Identity
+from replicad.server.access.login import Login
+from replicad.server.access.users import Users
 from replicad.store.database import Database
 
 log = get_logger("replicad.daemon")
@@ -72,6 +74,7 @@ class NodeParts:
         self.standing = OwnStanding()
         self.open_store = OpenStore()
         self.memory = RoleMemory(config, records)
+        self.login = Login(Users(config.users), by_certificate=config.tls.certificate_users)
         self.clients = ClientPort(
             config.listen,
             lambda: self.served,
@@ -79,6 +82,7 @@ class NodeParts:
             env.clock,
             lambda: stop.request("SHUTDOWN"),
             self.doors.clients,
+            self.login,
         )
         self.addresses = OwnAddresses(self.clients, config.announce)
 

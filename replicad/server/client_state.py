@@ -16,6 +16,8 @@ from replicad import kernels
 from replicad.env.events import get_logger
 from replicad.errors import CorruptionError, InvalidArgument, NotFoundError, ReplicadError
 from replicad.server import refusals
+from replicad.server.access.roles import ALL, Rights, Role
+from replicad.server.access.users import User
 from replicad.server.interfaces import Name, Reader
 from replicad.server.parts import part_of
 from replicad.server.refusals import Refused
@@ -42,6 +44,11 @@ LARGE_BYTES = 16 * 1024
 """From here on a value counts: `ClientState.weigh`."""
 LARGE_BYTES_MAX = 8 << 20
 """Of large values that are on their way at once."""
+REFUSALS_BEFORE_LOGIN_MAX = 20
+LIMITS_BEFORE_LOGIN = kernels.RequestLimits(
+    arguments_max=16, bulk_bytes_max=16 * 1024, request_bytes_max=32 * 1024, inline_bytes_max=4 * 1024
+)
+"""Of a request: who is not known yet may make the server keep that much."""
 _MISSING: Any = object()
 
 
@@ -52,6 +59,12 @@ class ClientState:
         self.id = 0
         self.name = b""
         self.library = b""
+        self.user = self.first_user = server.login.users.anonymous
+        self.rights: Rights = ALL
+        """What the user may do in the family that is selected."""
+        self.is_limited = False
+        """Whether there is anything that it may not."""
+        self._refused_before_login = 0
         self.library_version = b""
         self.nil = NIL_BULK
         self.connected_at = server.now()
@@ -64,6 +77,7 @@ class ClientState:
         self.port = kernels.ClientPort(server.engine, self.replies, server.request_limits)
         self.port.last_input_at = self.connected_at
         self.family = 0
+        self._settle_rights()
         self.transaction: Transaction | None = None
         self.direct = True
         """No EXEC is under way and the family is the default one: if nothing is held either, reads may show
@@ -241,12 +255,58 @@ class ClientState:
         self.replies.hold_written(sequence)
         self.server.committer.store_moved()
 
+    # Who it is.
+
+    def come_as(self, user: User) -> None:
+        """Before its first request: also who it is after RESET."""
+        self.first_user = user
+        self.log_in(user)
+
+    def log_in(self, user: User) -> None:
+        self.user = user
+        self._settle_rights()
+
+    def _settle_rights(self) -> None:
+        family = None
+        if self.user.families is not None:
+            named = {number: name for name, number in self.server.store.families.items()}
+            family = named.get(self.family)
+        rights = self.rights = self.user.rights_in(family)
+        self.is_limited = rights != ALL
+
+        # The kernel executes what the user may do, and leaves to Python what is refused.
+        port = self.port
+        if Role.WRITE in rights:
+            port.granted = kernels.TAKES_ALL
+        else:
+            port.granted = kernels.TAKES_READS if Role.READ in rights else kernels.TAKES_NOTHING
+        is_known = bool(rights)
+        if port.one_by_one == is_known:
+            port.one_by_one = not is_known
+            port.set_limits(self.server.request_limits if is_known else LIMITS_BEFORE_LOGIN)
+
+    def forbid(self, command: str) -> bytes:
+        """The refusal of a command. Who does nothing but collect them before it logs in is sent away."""
+        if self.user.rights:
+            self.server.login.refused_commands += 1
+            return refusals.not_permitted(self.user.name, command)
+        self._refused_before_login += 1
+        if self._refused_before_login >= REFUSALS_BEFORE_LOGIN_MAX:
+            self.quit()
+        return refusals.NOT_LOGGED_IN
+
+    @property
+    def host(self) -> str:
+        return self.peer.rpartition(":")[0]
+
     # Families.
 
     def select(self, family: int) -> None:
         """The column family that keys are of from now on."""
         self.family = self.port.family = family
         self._settle_direct()
+        if self.user.families is not None:
+            self._settle_rights()
 
     def check_family(self) -> None:
         """Refuses to write to a family that was dropped since it was selected: its group would fail."""
@@ -348,6 +408,7 @@ class ClientState:
             "idle": int(now - self.port.last_input_at),
             "flags": "x" if self.queued is not None else "N",
             "db": self.family,
+            "user": self.user.name,
             "multi": -1 if self.queued is None else len(self.queued),
             "cmd": self.port.command_name or self.command_name,
             "resp": self.protocol,

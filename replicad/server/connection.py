@@ -23,6 +23,8 @@ from replicad.server.requests import with_words
 from replicad.server.server_state import ServerState
 from replicad.server.wires import NoWire, Wire
 
+LOGIN_SECONDS_MAX = 30.0
+"""From the connection to AUTH, where nobody may do anything before."""
 _HELD_BYTES_MAX = 4 << 20
 _HELD_BYTES_MAX_WHILE_WRITES_WAIT = 64 << 10
 _BACKLOG_BYTES_MAX = 64 << 10
@@ -67,6 +69,8 @@ class ClientConnection:
     def begin(self, wire: Wire) -> None:
         self._wire = wire
         self.client.peer = wire.peer
+        if wire.certificate is not None:
+            self.client.come_as(self._server.login.who_comes(wire.certificate))
         refusal = self._admit(self)
         if refusal is not None:
             self.client.replies.append(refusal)
@@ -216,6 +220,8 @@ class ClientConnection:
 
     def overdue(self, now: float) -> str | None:
         """Why this client should be closed by now, if it should."""
+        if not self.client.rights and now - self.client.connected_at > LOGIN_SECONDS_MAX:
+            return "did not log in"
         options = self._server.options
         size = self._wire.unsent_bytes
         if self.client.stopped & UNREAD or (size and self._wire.is_closing):

@@ -28,7 +28,7 @@ from replicad.server.client_state import (
 )
 from replicad.server.commands import choose_table
 from replicad.server.commands.container import Check
-from replicad.server.commands.table import LOOK_AFTER, Command, Entry, find_entry
+from replicad.server.commands.table import LOOK_AFTER, Command, Entry, find_entry, forbidden
 from replicad.server.later import AsTask, InPieces, InThread, Later, LookUp, OnSnapshot, Pause, Work
 from replicad.server.pieces import Pieces, UnderWay
 from replicad.server.refusals import Refused
@@ -137,7 +137,10 @@ class Execution:
                 handler, least, most, part, command = entry
                 unlooked += part
                 client.command_name = command.name
-                if not least <= len(request) <= most:
+                if client.is_limited and (refusal := forbidden(command, client, request)) is not None:
+                    client.queue_broken = True
+                    reply = refusal
+                elif not least <= len(request) <= most:
                     reply = self._wrong_arity(command)
                 elif client.queued is not None and not command.immediate:
                     reply = self._enqueue(entry, request)

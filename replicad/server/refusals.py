@@ -40,6 +40,12 @@ NO_PASSWORD = error(
     "ERR AUTH <password> called without any password configured for the default user. "
     "Are you sure your configuration is correct?"
 )
+NOT_LOGGED_IN = error("NOAUTH Authentication required.")
+HELLO_NOT_LOGGED_IN = error(
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH "
+    "<user> <pass> option can be used to authenticate the client and select the RESP protocol version at the "
+    "same time"
+)
 WRONG_PASSWORD = error("WRONGPASS invalid username-password pair or user is disabled.")
 BAD_TIMEOUT = error("ERR timeout is not an integer or out of range")
 NEGATIVE_TIMEOUT = error("ERR timeout is negative")
@@ -97,6 +103,10 @@ def unknown_command(request: list[bytes]) -> bytes:
 
 def unknown_subcommand(command: str, name: bytes) -> bytes:
     return error(b"ERR unknown subcommand '%b'. Try %b HELP." % (name[:128], command.upper().encode()))
+
+
+def not_permitted(user: str, command: str) -> bytes:
+    return error(f"NOPERM User {user} has no permissions to run the '{command}' command")
 
 
 def not_in_transaction(name: str) -> bytes:

@@ -18,6 +18,8 @@ from replicad.env.events import get_logger
 from replicad.net.addresses import Address
 from replicad.net.doors import CLEAR, Door, Listener
 from replicad.server import refusals
+from replicad.server.access.login import Login
+from replicad.server.access.users import Users
 from replicad.server.client_state import ClientState
 from replicad.server.connection import ClientConnection
 from replicad.server.interfaces import Node
@@ -48,6 +50,7 @@ class RespServer:
         shutdown: Callable[[], None],
         options: ServerOptions | None = None,
         clock: Clock | None = None,
+        login: Login | None = None,
     ) -> None:
         self.connections: dict[ClientState, ClientConnection] = {}
         """In the order in which they came, which is the order in which they are served."""
@@ -56,6 +59,7 @@ class RespServer:
             node,
             options or ServerOptions(),
             clock or SystemClock(),
+            login=login or Login(Users({})),
             clients=self.connections.keys(),
             relieve=self._relieve,
             shutdown=shutdown,
@@ -104,6 +108,13 @@ class RespServer:
     def role_changed(self) -> None:
         """Answers waiting and later writes by the node's new role."""
         self._committer.role_changed()
+
+    def users_changed(self) -> None:
+        """Ends the connections of users that are no more, or are others now."""
+        users = self.state.login.users
+        for connection in list(self.connections.values()):
+            if not users.still_has(connection.client.user):
+                self._close_for(connection, f"user {connection.client.user.name} was changed or removed")
 
     # Connections.
 

@@ -16,6 +16,7 @@ from replicad.env import Clock
 from replicad.env.events import get_logger
 from replicad.errors import CorruptionError
 from replicad.net.addresses import Address
+from replicad.server.access.login import Login
 from replicad.server.committer import Committer
 from replicad.server.conditions import Conditions
 from replicad.server.cursors import Cursors
@@ -53,6 +54,7 @@ class ServerState:
         options: ServerOptions,
         clock: Clock,
         *,
+        login: Login,
         clients: Collection[ConnectedClient],
         relieve: Callable[[], None],
         shutdown: Callable[[], None],
@@ -62,6 +64,7 @@ class ServerState:
         self.store = store
         self.node = node
         self.options = options
+        self.login = login
         self.clients = clients
         self.relieve = relieve
         self.relieve_at = options.buffered_bytes_max // 4

@@ -17,10 +17,15 @@ from typing import Protocol, cast
 
 from replicad import kernels
 from replicad.env.events import get_logger
-from replicad.net.doors import is_tls
+from replicad.net.certificates import Certificate
+from replicad.net.doors import is_tls, peer_certificate
 from replicad.server.client_state import ClientState
 
 log = get_logger()
+
+
+TLS_BYTES = 256 * 1024
+"""What TLS reads a connection's bytes into; counted as long as the connection is there."""
 
 
 class WireListener(Protocol):
@@ -42,6 +47,9 @@ class Wire(Protocol):
 
     @property
     def peer(self) -> str: ...
+
+    @property
+    def certificate(self) -> Certificate | None: ...
 
     @property
     def unsent_bytes(self) -> int: ...
@@ -70,6 +78,7 @@ class NoWire:
     """That of a connection that is not there yet, or no more."""
 
     peer = ""
+    certificate: Certificate | None = None
     unsent_bytes = 0
     is_closing = True
 
@@ -115,6 +124,7 @@ class StreamWire(asyncio.Protocol):
         self._counts = counts
         self._transport = cast(asyncio.Transport, None)
         self.peer = ""
+        self.certificate: Certificate | None = None
 
     # What the transport says.
 
@@ -122,6 +132,8 @@ class StreamWire(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._output_bytes_max)
         self.peer = _shown(transport.get_extra_info("peername"))
+        self.certificate = peer_certificate(transport)
+        self._tls_bytes = TLS_BYTES if is_tls(transport) else 0
         self._connection.begin(self)
 
     def data_received(self, data: bytes) -> None:
@@ -147,7 +159,7 @@ class StreamWire(asyncio.Protocol):
 
     @property
     def unsent_bytes(self) -> int:
-        return self._transport.get_write_buffer_size()
+        return self._transport.get_write_buffer_size() + self._tls_bytes
 
     @property
     def is_closing(self) -> bool:
@@ -180,6 +192,7 @@ class SocketWire(kernels.ClientSocket):
         """Takes over the descriptor."""
         super().__init__(sockets, fd, connection.client.port)
         self.peer = _shown(peername)
+        self.certificate: Certificate | None = None
         self.is_closing = False
         self._connection = connection
         self._loop = asyncio.get_running_loop()

@@ -81,7 +81,7 @@ def test_a_bad_configuration_ends_with_78(cluster: Cluster) -> None:
     primary.configure({})
     primary.spawn()
     assert primary.wait() == 78
-    assert "no authentication yet" in primary.tail()
+    assert "replication: 0.0.0.0:6381 is refused" in primary.tail()
     assert not primary.data.exists()
 
 

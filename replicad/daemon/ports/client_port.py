@@ -14,6 +14,8 @@ from replicad.env import Clock
 from replicad.net.addresses import Address
 from replicad.net.doors import CLEAR, Door, Listener
 from replicad.server import Node, RespServer, ServerOptions
+from replicad.server.access.login import Login
+from replicad.server.access.users import Users
 from replicad.store.database import Database
 
 DRAIN_SECONDS = 5.0
@@ -35,6 +37,7 @@ class ClientPort:
         clock: Clock,
         shutdown: Callable[[], None],
         door: Door = CLEAR,
+        login: Login | None = None,
     ) -> None:
         """`node` gives the node that the server asks; it is called when the first client may come."""
         self.address = address
@@ -43,6 +46,7 @@ class ClientPort:
         self._clock = clock
         self._shutdown = shutdown
         self._door = door
+        self._login = login or Login(Users({}))
         self._server: RespServer | LoadingServer | None = None
         self._draining: RespServer | None = None
         self._reserved: Listener | None = None
@@ -61,7 +65,12 @@ class ClientPort:
         """Serves this database to clients from now on."""
         await self.close()
         server = RespServer(
-            database, self._node(), shutdown=self._shutdown, options=self._options, clock=self._clock
+            database,
+            self._node(),
+            shutdown=self._shutdown,
+            options=self._options,
+            clock=self._clock,
+            login=self._login,
         )
         self.address = await server.start(self.address, self._door)
         self._server = server
@@ -69,7 +78,7 @@ class ClientPort:
     async def say_loading(self) -> None:
         """Tells clients that there is no data; returns when no client uses the database any more."""
         await self.close()
-        server = LoadingServer(self._node().status)
+        server = LoadingServer(self._node().status, self._login)
         self.address = await server.start(self.address, self._door)
         self._server = server
 

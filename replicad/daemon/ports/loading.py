@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
 from replicad.net.addresses import Address
-from replicad.net.doors import CLEAR, Door, Listener
+from replicad.net.doors import CLEAR, Door, Listener, peer_certificate
 from replicad.options import KIB, MIB
-from replicad.server import ServerOptions, replies
+from replicad.server import ServerOptions, refusals, replies
+from replicad.server.access.login import Login
+from replicad.server.access.users import DEFAULT, User, Users
 from replicad.server.requests import RequestParser
 
 VERSION = b"7.2.0"
@@ -30,10 +33,11 @@ LOADING = b"-LOADING this replica has no data yet; REPLICAD.STATUS says how far 
 
 
 class LoadingServer:
-    """Answers REPLICAD.STATUS, HELLO, CLIENT and QUIT, and says LOADING to the rest."""
+    """Answers AUTH, REPLICAD.STATUS, HELLO, CLIENT and QUIT, and says LOADING to the rest."""
 
-    def __init__(self, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, status: Callable[[], dict[str, Any]], login: Login | None = None) -> None:
         self.status = status
+        self.login = login or Login(Users({}))
         self.clients: set[asyncio.Transport] = set()
         self._listener: Listener | None = None
 
@@ -48,7 +52,9 @@ class LoadingServer:
         for transport in list(self.clients):
             transport.close()
 
-    def reply(self, command: list[bytes]) -> bytes:
+    def reply(self, command: list[bytes], user: User) -> bytes:
+        if not user.rights:
+            return refusals.NOT_LOGGED_IN
         match command[0].upper():
             case b"REPLICAD.STATUS":
                 return _bulk(json.dumps(self.status()).encode())
@@ -79,30 +85,75 @@ class _Client(asyncio.Protocol):
     def __init__(self, server: LoadingServer) -> None:
         self._server = server
         self._parser = RequestParser(LIMITS)
+        self._user = server.login.users.anonymous
+        self._asked: deque[list[bytes]] = deque()
+        self._logging_in: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._server.clients.add(self._transport)
+        self._user = self._server.login.who_comes(peer_certificate(transport))
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.clients.discard(self._transport)
+        if self._logging_in is not None:
+            self._logging_in.cancel()
 
     def data_received(self, data: bytes) -> None:
         transport = self._transport
         if transport.is_closing():
             return
 
-        # A client that sends much and reads nothing would fill the memory with answers.
-        for command in self._parser.feed(data):
+        self._asked.extend(self._parser.feed(data))
+        self._answer()
+
+    def _answer(self) -> None:
+        """All that was asked, up to an AUTH whose answer takes a while."""
+        transport = self._transport
+        while self._asked and self._logging_in is None and not transport.is_closing():
+            command = self._asked.popleft()
             if command[0].upper() == b"QUIT":
                 transport.write(b"+OK\r\n")
                 transport.close()
-                return
-            transport.write(self._server.reply(command))
+            elif (secret := self._login_in(command)) is not None:
+                self._logging_in = asyncio.get_running_loop().create_task(self._log_in(command, *secret))
+                transport.pause_reading()
+            else:
+                transport.write(self._server.reply(command, self._user))
+
+            # A client that sends much and reads nothing would fill the memory with answers.
             if transport.get_write_buffer_size() > LIMITS.output_bytes_max:
                 transport.abort()
                 return
 
-        if self._parser.error is not None:
+        if self._parser.error is not None and not self._asked:
             transport.write(replies.error(f"ERR Protocol error: {self._parser.error}"))
             transport.close()
+
+    async def _log_in(self, command: list[bytes], name: str, secret: bytes) -> None:
+        login = self._server.login
+        host = str((self._transport.get_extra_info("peername") or ("",))[0])
+        user = login.quickly(name, secret) or await login.slowly(name, secret, host)
+        if user is None:
+            self._transport.write(refusals.WRONG_PASSWORD)
+        else:
+            self._user = user
+            is_hello = command[0].upper() == b"HELLO"
+            self._transport.write(self._server.reply(command, user) if is_hello else replies.OK)
+        self._logging_in = None
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._answer()
+
+    def _login_in(self, command: list[bytes]) -> tuple[str, bytes] | None:
+        """User and secret of AUTH, or of HELLO with AUTH, where there are users."""
+        if self._server.login.users.is_open:
+            return None
+        match [command[0].upper(), *command[1:]]:
+            case [b"AUTH", secret]:
+                return DEFAULT, secret
+            case [b"AUTH", name, secret]:
+                return name.decode("utf-8", "replace"), secret
+            case [b"HELLO", _, option, name, secret, *_] if option.upper() == b"AUTH":
+                return name.decode("utf-8", "replace"), secret
+        return None

@@ -39,6 +39,7 @@ class RequestInput {
     Settle(is_new, data, taken);
   }
 
+  void set_limits(const RequestLimits& limits) { parser_.set_limits(limits); }
   // Part of a request came, or requests that wait for their turn.
   bool unfinished() const { return !kept_.empty(); }
   size_t buffered_bytes() const { return kept_.size(); }

@@ -65,6 +65,9 @@ class RequestParser {
   // How many bytes the whole request takes. Begins the next one.
   size_t Consume();
 
+  // For what is read from now on.
+  void set_limits(const RequestLimits& limits) { limits_ = limits; }
+
   // At least this many bytes belong to the request under way.
   size_t needed() const { return in_bulk_ ? at_ + bulk_bytes_ + 2 : at_ + 1; }
 
@@ -74,7 +77,7 @@ class RequestParser {
   bool BulkHeader(std::string_view bytes, size_t* end);
   bool Line(std::string_view bytes, size_t* end) const;
 
-  const RequestLimits limits_;
+  RequestLimits limits_;
   std::vector<Request::Range> arguments_;
   size_t at_ = 0;   // how far the request was read
   size_t end_ = 0;  // of what was found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from replicad.server.commands.acl import acl
 from replicad.server.commands.connection import connection
 from replicad.server.commands.copies import copies
 from replicad.server.commands.families import families
@@ -27,6 +28,7 @@ _GROUPS = (
     keys,
     transactions,
     connection,
+    acl,
     node,
     introspection,
     waiting,

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
+from replicad.env.events import get_logger
 from replicad.server import refusals, replies
+from replicad.server.access.users import DEFAULT
 from replicad.server.client_state import ClientState
 from replicad.server.commands.arguments import parse_count, parse_integer
 from replicad.server.commands.container import ANY, Container, Subcommand
 from replicad.server.commands.table import Group
 from replicad.server.info import REDIS_VERSION
+from replicad.server.later import AsTask, Reply
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 from replicad.server.server_state import ConnectedClient
 
 connection = Group("connection")
+log = get_logger()
 
 _NAME = re.compile(rb"[!-~]{0,256}")
 
@@ -41,16 +46,40 @@ def select(client: ClientState, request: Request) -> bytes:
     return replies.OK
 
 
-@connection.command("auth", -2, "Accepts the default user: it has no password.", usage="[username] password")
-def auth(client: ClientState, request: Request) -> bytes:
+@connection.command("auth", -2, "Logs in.", usage="[username] password", immediate=True)
+def auth(client: ClientState, request: Request) -> Reply:
+    users = client.server.login.users
     if len(request) == 2:
-        return refusals.NO_PASSWORD
-    return (_authenticated(request[1]) or replies.OK) if len(request) == 3 else refusals.SYNTAX
+        if users.is_open or users.default is users.anonymous:
+            return refusals.NO_PASSWORD
+        return _log_in(client, DEFAULT.encode(), request[1], lambda: replies.OK)
+    if len(request) != 3:
+        return refusals.SYNTAX
+    return _log_in(client, request[1], request[2], lambda: replies.OK)
 
 
-def _authenticated(user: bytes) -> bytes | None:
-    """The default user has no password, so that any is right, as in Redis; there is no other user."""
-    return None if user == b"default" else refusals.WRONG_PASSWORD
+def _log_in(client: ClientState, name: bytes, secret: bytes, then: Callable[[], bytes]) -> Reply:
+    """`then` makes the reply once the client is logged in; a wrong secret is answered by its refusal."""
+    login = client.server.login
+    user_name = name.decode("utf-8", "replace")
+    if user_name == DEFAULT and login.users.default is login.users.anonymous:
+        # It has no password, so that any is right, as in Redis.
+        client.log_in(login.users.default)
+        return then()
+    user = login.quickly(user_name, secret)
+    if user is not None:
+        client.log_in(user)
+        return then()
+
+    async def slowly() -> bytes:
+        user = await login.slowly(user_name, secret, client.host)
+        if user is None:
+            log.warning("server.login_refused", client=client.peer, user=user_name[:64])
+            return refusals.WRONG_PASSWORD
+        client.log_in(user)
+        return then()
+
+    return AsTask(slowly)
 
 
 @connection.command("quit", -1, "Ends the connection.", immediate=True)
@@ -66,6 +95,7 @@ def reset(client: ClientState, request: Request) -> bytes:
     client.select(0)
     client.replies.wait_for_replicas(True)
     client.name = b""
+    client.log_in(client.first_user)
     client.speak(2)
     return b"+RESET\r\n"
 
@@ -76,8 +106,9 @@ def reset(client: ClientState, request: Request) -> bytes:
     "Agrees on the protocol's version.",
     usage="[protover [AUTH username password] [SETNAME clientname]]",
 )
-def hello(client: ClientState, request: Request) -> bytes:
+def hello(client: ClientState, request: Request) -> Reply:
     version, name = client.protocol, None
+    credentials: tuple[bytes, bytes] | None = None
     if len(request) > 1:
         try:
             version = parse_integer(request[1])
@@ -91,18 +122,26 @@ def hello(client: ClientState, request: Request) -> bytes:
     while position < len(request):
         option, left = request[position].upper(), len(request) - position - 1
         if option == b"AUTH" and left >= 2:
-            if (refusal := _authenticated(request[position + 1])) is not None:
-                return refusal
+            credentials = request[position + 1], request[position + 2]
             position += 3
         elif option == b"SETNAME" and left >= 1:
             name = _checked_name(request[position + 1])
             position += 2
         else:
             return replies.error(b"ERR Syntax error in HELLO option '%b'" % request[position][:64])
-    if name is not None:
-        client.name = name
-    client.speak(version)
 
+    def greet() -> bytes:
+        if not client.rights:
+            return refusals.HELLO_NOT_LOGGED_IN
+        if name is not None:
+            client.name = name
+        client.speak(version)
+        return _greeting(client, version)
+
+    return greet() if credentials is None else _log_in(client, *credentials, greet)
+
+
+def _greeting(client: ClientState, version: int) -> bytes:
     server = client.server
     return replies.encode(
         {

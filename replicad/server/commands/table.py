@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from replicad.server import refusals, replies
+from replicad.server.access.permissions import SUBCOMMANDS, role_of
+from replicad.server.access.roles import Role
 from replicad.server.client_state import ClientState
 from replicad.server.commands.container import Check, Container
 from replicad.server.interfaces import Node
@@ -61,6 +63,11 @@ class Command:
     def reads(self) -> bool:
         """Whether it shows keys or values."""
         return not self.writes and (bool(self.keys[0]) or self.name in _READS_WITHOUT_KEYS)
+
+    @property
+    def role(self) -> Role | None:
+        """What a user needs for it; None where not even AUTH comes before."""
+        return role_of(self.name, writes=self.writes, reads=self.reads)
 
     @property
     def waits_for_pieces(self) -> bool:
@@ -170,6 +177,16 @@ def refusal_now(command: Command, node: Node) -> bytes | None:
     if command.reads and (reason := node.reads_refused) is not None:
         return replies.error(reason)
     return None
+
+
+def forbidden(command: Command, client: ClientState, request: Request) -> bytes | None:
+    """What a client hears whose user may not have this executed."""
+    needed = command.role
+    if command.container is not None and len(request) > 1:
+        needed = SUBCOMMANDS.get((command.name, request[1].upper()), needed)
+    if needed is None or needed in client.rights:
+        return None
+    return client.forbid(command.name)
 
 
 def find_entry(table: Table, name: bytes) -> Entry | None:

@@ -9,7 +9,7 @@ from contextlib import closing, nullcontext
 from replicad.errors import InvalidArgument, NotFoundError
 from replicad.server import refusals, replies
 from replicad.server.client_state import ClientState
-from replicad.server.commands.table import Command, Group, find_command, refusal_now
+from replicad.server.commands.table import Command, Group, find_command, forbidden, refusal_now
 from replicad.server.interfaces import Name, Reader
 from replicad.server.later import InPieces, Reply, Work
 from replicad.server.requests import Request
@@ -99,7 +99,9 @@ def _execute(client: ClientState, queue: Queue, transaction: Transaction) -> Wor
     try:
         for command, request in queue:
             try:
-                reply = command.handler(client, request)
+                # SELECT may have led to a family that this user may not use.
+                refusal = forbidden(command, client, request) if client.is_limited else None
+                reply = command.handler(client, request) if refusal is None else refusal
                 # A long command goes on in pieces here, too: others are served between them.
                 if isinstance(reply, InPieces):
                     reply = yield from reply.work

@@ -54,7 +54,9 @@ def test_no_header_makes_room_for_what_it_declares() -> None:
     """Whatever the type, what a client announces takes no memory."""
     tracemalloc.start()
     client = _Client(LoadingServer(lambda: STATUS))
-    client.connection_made(Mock(is_closing=lambda: False, get_write_buffer_size=lambda: 0))
+    client.connection_made(
+        Mock(get_extra_info=lambda _: None, is_closing=lambda: False, get_write_buffer_size=lambda: 0)
+    )
     for kind in range(256):
         client.data_received(b"%c50000000\r\n" % kind)
     _, peak = tracemalloc.get_traced_memory()
@@ -64,7 +66,11 @@ def test_no_header_makes_room_for_what_it_declares() -> None:
 
 async def test_a_client_that_does_not_read_is_closed() -> None:
     """Answers that nobody takes do not pile up."""
-    transport = Mock(is_closing=lambda: False, get_write_buffer_size=lambda: LIMITS.output_bytes_max + 1)
+    transport = Mock(
+        get_extra_info=lambda _: None,
+        is_closing=lambda: False,
+        get_write_buffer_size=lambda: LIMITS.output_bytes_max + 1,
+    )
     client = _Client(LoadingServer(lambda: STATUS))
     client.connection_made(transport)
     client.data_received(command(b"REPLICAD.STATUS") * 10)

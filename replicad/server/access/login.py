@@ -1,0 +1,87 @@
+"""Finds out who logs in: at once where that is quick, in a thread where scrypt is needed.
+
+A wrong user and a wrong secret look the same, and take the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from replicad.net.certificates import Certificate
+from replicad.server.access.attempts import FailedAttempts
+from replicad.server.access.secrets import Password, nobodys_password
+from replicad.server.access.users import User, Users
+
+THREADS_MAX = 2
+"""Each verification takes 32 MiB and a processor for some 50 ms."""
+WAITING_MAX = 64
+SECRET_BYTES_MAX = 1024
+
+
+class Login:
+    """Belongs to the event loop."""
+
+    def __init__(self, users: Users, *, by_certificate: bool = False) -> None:
+        self.users = users
+        self.by_certificate = by_certificate
+        """Whether a client's certificate logs it in."""
+        self.refused_logins = 0
+        self.refused_commands = 0
+        self._attempts = FailedAttempts()
+        self._nobody: Password | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._waiting = 0
+
+    def who_comes(self, certificate: Certificate | None) -> User:
+        """Who a connection is before AUTH."""
+        user = None
+        if certificate is not None and self.by_certificate:
+            user = self.users.of_certificate(certificate.names)
+        return user or self.users.anonymous
+
+    def quickly(self, name: str, secret: bytes) -> User | None:
+        """Who it is, where no slow look is needed; None: not known, or not yet."""
+        user = self.users.by_name.get(name)
+        if user is None or user.secret is None or len(secret) > SECRET_BYTES_MAX:
+            return None
+        if isinstance(user.secret, Password):
+            return user if user.secret.was_right(secret) else None
+        return user if user.secret.is_right(secret) else None
+
+    async def slowly(self, name: str, secret: bytes, host: str) -> User | None:
+        """Who it is, or None after as long as this address has to wait by now."""
+        user = self.users.by_name.get(name)
+        if self._waiting >= WAITING_MAX or len(secret) > SECRET_BYTES_MAX:
+            found = False
+        else:
+            self._waiting += 1
+            try:
+                found = await self._verify(user, secret)
+            finally:
+                self._waiting -= 1
+        if found and user is not None and self.users.still_has(user):
+            self._attempts.succeeded(host)
+            return user
+        self.refused_logins += 1
+        await asyncio.sleep(self._attempts.failed(host, asyncio.get_running_loop().time()))
+        return None
+
+    async def _verify(self, user: User | None, secret: bytes) -> bool:
+        # Without any password among the users nothing is slow, and there is no time to hide in.
+        if not any(isinstance(each.secret, Password) for each in self.users.by_name.values()):
+            return False
+        password = user.secret if user is not None and isinstance(user.secret, Password) else None
+        loop = asyncio.get_running_loop()
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="login")
+        if password is None:
+            if self._nobody is None:
+                self._nobody = await loop.run_in_executor(self._threads, nobodys_password)
+            await loop.run_in_executor(self._threads, self._nobody.is_right, secret)
+            return False
+        return await loop.run_in_executor(self._threads, password.is_right, secret)
+
+    def close(self) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
