@@ -7,6 +7,7 @@ and the short verbs start at once.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,6 +30,7 @@ from replicad.cli.verbs import (
     status,
     switchover,
     updates,
+    users,
     verify,
 )
 from replicad.env import raise_descriptor_limit
@@ -55,7 +57,8 @@ def _show_version(wanted: bool) -> None:
 
     One primary owns the writes; replicas hold the same data, sequence number for sequence number, and serve
     reads. Any Redis client talks to both. NODE is the client address of a running node (HOST:PORT, or :PORT
-    for this machine), or the path of a data directory.
+    for this machine; rediss://USER@HOST:PORT, unix:/PATH), or the path of a data directory. The options of
+    this page come before the verb; ~/.config/replicad/client.toml keeps them.
     """,
     epilog=f"""\
 \b
@@ -74,8 +77,20 @@ def replicad(
         bool,
         typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
     ] = False,
+    tls: Annotated[bool | None, typer.Option("--tls/--no-tls", help="Speak TLS with the nodes.")] = None,
+    ca: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The CA that vouches for the nodes; implies --tls.")
+    ] = None,
+    cert: Annotated[Path | None, typer.Option(metavar="FILE", help="A certificate to show them.")] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its key.")] = None,
+    user: Annotated[str | None, typer.Option(metavar="NAME", help="The user to log in as.")] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its password or token, on the first line.")
+    ] = None,
 ) -> None:
-    pass  # The options are all there is to it.
+    from replicad.cli.nodes.access import Access, say
+
+    say(Access(tls=tls, ca_file=ca, cert_file=cert, key_file=key, user=user, password_file=password_file))
 
 
 for _module in (
@@ -93,6 +108,7 @@ for _module in (
     checkpoint,
     backup,
     certificates,
+    users,
     inspect,
     demo,
     bench,

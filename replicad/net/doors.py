@@ -11,8 +11,6 @@ operator said `insecure`. Belongs to the event loop.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import ssl
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar, cast
@@ -21,6 +19,7 @@ from replicad.env.events import get_logger
 from replicad.errors import ConfigError
 from replicad.net.addresses import Address
 from replicad.net.certificates import Certificate, read_certificate, refusal_of_node
+from replicad.net.handshakes import Handshakes
 from replicad.net.options import Material, TlsOptions
 from replicad.net.tls import HANDSHAKE_SECONDS, SHUTDOWN_SECONDS, Contexts, make_contexts
 from replicad.net.tls_errors import explain
@@ -32,50 +31,20 @@ Factory = Callable[[], asyncio.BaseProtocol]
 
 
 class Listener:
-    """A listening socket, whose TLS can be exchanged under it."""
+    """A listening socket."""
 
-    def __init__(self, factory: Factory, backlog: int) -> None:
-        self._factory = factory
-        self._backlog = backlog
-        self._server: asyncio.Server | None = None
-
-    async def open(self, address: Address, contexts: Contexts | None, *, accept: bool) -> Address:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            self._factory,
-            address.host,
-            address.port,
-            backlog=self._backlog,
-            start_serving=accept,
-            **_tls_of_server(contexts),
-        )
-        return Address(*self._server.sockets[0].getsockname()[:2])
-
-    async def renew(self, contexts: Contexts) -> None:
-        """From now on connections get these; those that wait to be accepted, too."""
-        former = self._server
-        if former is None:
-            return
-        loop = asyncio.get_running_loop()
-        listening = socket.socket(fileno=os.dup(former.sockets[0].fileno()))
-        self._server = await loop.create_server(
-            self._factory,
-            sock=listening,
-            backlog=self._backlog,
-            start_serving=former.is_serving(),
-            **_tls_of_server(contexts),
-        )
-        former.close()
+    def __init__(self, server: asyncio.Server, handshakes: Handshakes | None) -> None:
+        self.handshakes = handshakes
+        """None without TLS."""
+        self._server = server
 
     async def accept(self) -> None:
-        """Lets connections in from now on; does nothing if it does already, or is closed."""
-        if self._server is not None and not self._server.is_serving():
+        """Lets connections in from now on; does nothing if it does already."""
+        if not self._server.is_serving():
             await self._server.start_serving()
 
     def close(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
+        self._server.close()
 
 
 class Door:
@@ -90,7 +59,6 @@ class Door:
         self.contexts = None if material is None else make_contexts(material)
         self.allow = allow
         self._insecure = insecure
-        self._listeners: list[Listener] = []
 
     @property
     def is_tls(self) -> bool:
@@ -107,10 +75,14 @@ class Door:
     ) -> tuple[Listener, Address]:
         """Takes the address; OSError if another process has it. Without `accept` nobody is let in before the
         listener's method `accept` is called."""
-        listener = Listener(factory, backlog)
-        bound = await listener.open(address, self.contexts, accept=accept)
-        self._listeners.append(listener)
-        return listener, bound
+        loop = asyncio.get_running_loop()
+        handshakes = None
+        if self.contexts is not None:
+            handshakes = Handshakes(self.name, lambda: cast(Contexts, self.contexts), factory)
+        server = await loop.create_server(
+            handshakes or factory, address.host, address.port, backlog=backlog, start_serving=accept
+        )
+        return Listener(server, handshakes), Address(*server.sockets[0].getsockname()[:2])
 
     async def dial(self, make: Callable[[], _Protocol], address: Address) -> _Protocol:
         """Connects; raises OSError, and ConnectionError with the reason when TLS does not come about, the
@@ -135,11 +107,9 @@ class Door:
             raise ConnectionRefusedError(f"{address}: {refusal}")
         return protocol
 
-    async def use(self, material: Material, contexts: Contexts) -> None:
+    def use(self, material: Material, contexts: Contexts) -> None:
         """For connections from now on."""
         self.material, self.contexts = material, contexts
-        for listener in self._listeners:
-            await listener.renew(contexts)
 
 
 class Doors:
@@ -157,7 +127,7 @@ class Doors:
     def all(self) -> tuple[Door, ...]:
         return self.clients, self.replication, self.http
 
-    async def renew(self, options: TlsOptions) -> list[str]:
+    def renew(self, options: TlsOptions) -> list[str]:
         """Uses the files as they are now; the ports whose certificates changed. Raises ConfigError, and
         changes nothing, when one of them is wrong."""
         made: list[tuple[Door, Material, Contexts]] = []
@@ -171,7 +141,7 @@ class Doors:
                 made.append((door, material, make_contexts(material)))
         self.replication.allow = options.allow
         for door, material, contexts in made:
-            await door.use(material, contexts)
+            door.use(material, contexts)
         return [door.name for door, _, _ in made]
 
 
@@ -204,10 +174,6 @@ def peer_certificate(transport: asyncio.BaseTransport) -> Certificate | None:
 
 def is_tls(transport: asyncio.BaseTransport) -> bool:
     return transport.get_extra_info("sslcontext") is not None
-
-
-def _tls_of_server(contexts: Contexts | None) -> dict[str, Any]:
-    return {} if contexts is None else {"ssl": contexts.server, **_TIMES}
 
 
 def _tls_of_client(contexts: Contexts | None) -> dict[str, Any]:

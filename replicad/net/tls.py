@@ -71,7 +71,9 @@ def _cause(error: ssl.SSLError) -> str:
         case "BAD_DECRYPT" | "BAD_PASSWORD_READ":
             return "the key has a password: a daemon cannot ask for it"
         case "NO_CERTIFICATE_OR_CRL_FOUND" | "NO_START_LINE":
-            return "there is no certificate, or no key, in the form of PEM"
+            return "there is no certificate in the form of PEM"
+    if "PEM lib" in str(error):
+        return "there is no certificate, or no key, in the form of PEM"
     return (error.reason or str(error)).lower().replace("_", " ")
 
 

@@ -109,9 +109,9 @@ def _source(directory: Path | None, remote: str | None, workers: int) -> Any:
     """A copy that nobody opens is read where it is; the directory of a node is opened in its role."""
     if remote is not None:
         from replicad.cli.backup.remote import RemoteSource
-        from replicad.cli.nodes.node import parse_address
+        from replicad.cli.nodes.access import parse_target
 
-        yield RemoteSource(*parse_address(remote), workers)
+        yield RemoteSource(parse_target(remote), workers)
         return
     assert directory is not None
     from replicad.cli.nodes.offline import open_as_it_is
@@ -135,7 +135,8 @@ def _source(directory: Path | None, remote: str | None, workers: int) -> Any:
 def _by_node(address: str, target: str | None, *, flush: bool, metadata: str) -> dict[str, Any]:
     import json
 
-    from replicad.cli.nodes.node import LiveNode, parse_address
+    from replicad.cli.nodes import access
+    from replicad.cli.nodes.node import LiveNode
 
     arguments: list[bytes | str] = []
     if target is not None:
@@ -148,7 +149,7 @@ def _by_node(address: str, target: str | None, *, flush: bool, metadata: str) ->
         arguments.append("FLUSH")
     if metadata:
         arguments += ["METADATA", metadata.encode("utf-8", "surrogateescape")]
-    with contextlib.closing(LiveNode(*parse_address(address))) as live:
+    with contextlib.closing(LiveNode.at(access.parse_target(address))) as live:
         live.client.set_timeout(None)
         document: dict[str, Any] = json.loads(live.client.call("REPLICAD.BACKUP", "CREATE", *arguments))
     return document

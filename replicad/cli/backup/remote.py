@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from replicad.backup.source import LogTail, Readable
+from replicad.cli.nodes.access import Target
 from replicad.cli.nodes.client import reason_of
+from replicad.cli.nodes.tls import replication_door
 from replicad.env import Env
 from replicad.env.filesystem import ReadFile
 from replicad.env.read_only import ReadOnlyFileSystem
@@ -33,14 +35,15 @@ Result = TypeVar("Result")
 class RemoteSource:
     """Satisfies the backup's `Source`. Its position is that of a flush; its options file has the defaults."""
 
-    def __init__(self, host: str, port: int, connections_max: int) -> None:
+    def __init__(self, target: Target, connections_max: int) -> None:
         """Raises UnreachableError, and what replication raises."""
-        self._where = f"{host}:{port}"
+        self._where = target.shown
+        self._door = replication_door(target.access)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="replicad-remote", daemon=True)
         self._thread.start()
         try:
-            self._client = self._ask(self._connect(host, port, connections_max))
+            self._client = self._ask(self._connect(target.host, target.port, connections_max))
             self.state = load(_Fetched(self._small_files()), Path("/"), of_copy=True)
         except BaseException as error:
             self._end()
@@ -80,7 +83,9 @@ class RemoteSource:
         return self._ask(self._client.read(entry, offset, length))
 
     async def _connect(self, host: str, port: int, connections_max: int) -> CopyClient:
-        client = CopyClient(Env(), lambda: dial(host, port), ReplicationOptions(), connections_max)
+        client = CopyClient(
+            Env(), lambda: dial(host, port, self._door), ReplicationOptions(), connections_max
+        )
         try:
             await client.open()
         except BaseException:

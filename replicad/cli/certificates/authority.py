@@ -28,7 +28,7 @@ EARLIER = datetime.timedelta(hours=1)
 """A certificate is valid from then on: clocks differ."""
 
 
-def make_authority(directory: Path, common_name: str, days: int) -> None:
+def make_authority(directory: Path, common_name: str, days: float) -> None:
     """DIR/ca.crt and DIR/ca.key; raises UsageError where there is one."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if (directory / "ca.key").exists():
@@ -45,7 +45,7 @@ def make_authority(directory: Path, common_name: str, days: int) -> None:
     _write(directory, CA_NAME, key, certificate)
 
 
-def make_node(directory: Path, name: str, hosts: Iterable[str], days: int) -> None:
+def make_node(directory: Path, name: str, hosts: Iterable[str], days: float) -> None:
     """DIR/NAME.crt and DIR/NAME.key, signed by the CA there, in place of those before."""
     ca_key, ca = _read_authority(directory)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -74,7 +74,7 @@ def make_node(directory: Path, name: str, hosts: Iterable[str], days: int) -> No
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: float
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import hiredis
 
+from replicad.cli.nodes.access import Access, Target
 from replicad.errors import ReplyError, UnreachableError
 
 CHUNK_BYTES = 1 << 18
@@ -28,14 +29,23 @@ Argument = bytes | str | int
 class Client:
     """A connection to the client port of a node."""
 
-    def __init__(self, host: str, port: int, *, timeout_seconds: float | None = 10.0) -> None:
-        """Connects. `timeout_seconds` bounds the connecting and each wait for a reply."""
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        access: Access | None = None,
+        timeout_seconds: float | None = 10.0,
+    ) -> None:
+        """Connects, and logs in. `timeout_seconds` bounds the connecting and each wait for a reply. A host
+        that begins with / is a Unix socket."""
+        self.address = Target(host, port).shown
+        self._access = access or Access()
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
+        self._was_answered = False
         try:
-            self._socket = socket.create_connection((host, port), timeout=timeout_seconds)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.peer: Hashable = self._socket.getpeername()
+            self._socket = _connected(host, port, timeout_seconds)
+            self.peer: Hashable = host if host.startswith("/") else self._socket.getpeername()
             reached_itself = self._socket.getsockname() == self.peer
         except OSError as error:
             raise UnreachableError(f"{self.address}: {reason_of(error)}") from None
@@ -43,6 +53,24 @@ class Client:
             # A free port in the ephemeral range can connect to itself.
             self._socket.close()
             raise UnreachableError(f"{self.address}: connection refused")
+        try:
+            if self._access.wants_tls:
+                from replicad.cli.nodes.tls import wrap
+
+                self._socket = wrap(self._socket, self._access, host, self.address)
+            self._log_in()
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _log_in(self) -> None:
+        access = self._access
+        if access.password_file is None:
+            return
+        from replicad.net.secrets import read_secret
+
+        secret = read_secret(access.password_file)
+        self.call("AUTH", *(() if access.user is None else (access.user,)), secret)
 
     def __enter__(self) -> Client:
         return self
@@ -67,7 +95,10 @@ class Client:
         self._send(_pack(arguments))
         reply = self._reply()
         if isinstance(reply, hiredis.HiredisError):
-            raise ReplyError(str(reply))
+            text = str(reply)
+            if text.startswith("NOAUTH"):
+                text += " (--user, --password-file, or client.toml)"
+            raise ReplyError(text)
         return reply
 
     def pipeline(self, commands: Iterable[tuple[Argument, ...]]) -> Iterator[Any]:
@@ -86,6 +117,12 @@ class Client:
                 yield from self._exchange(group)
                 group, size = [], 0
         yield from self._exchange(group)
+
+    def _end(self) -> str:
+        """Why the node closed the connection, as far as that can be seen from here."""
+        if self._was_answered or self._access.wants_tls:
+            return "the node closed the connection"
+        return "closed the connection without an answer: does it speak TLS (--tls), or is it no client port?"
 
     def _exchange(self, group: list[bytes]) -> Iterator[Any]:
         if not group:
@@ -106,13 +143,29 @@ class Client:
             while (reply := self._reader.gets()) is _NOTHING:
                 data = self._socket.recv(CHUNK_BYTES)
                 if not data:
-                    raise UnreachableError(f"{self.address}: the node closed the connection")
+                    raise UnreachableError(f"{self.address}: {self._end()}")
                 self._reader.feed(data)
+                self._was_answered = True
         except OSError as error:
             raise UnreachableError(f"{self.address}: {reason_of(error)}") from None
         except hiredis.ProtocolError as error:
             raise ReplyError(f"{self.address} does not speak RESP: {error}") from None
         return reply
+
+
+def _connected(host: str, port: int, timeout_seconds: float | None) -> socket.socket:
+    if host.startswith("/"):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(timeout_seconds)
+        try:
+            connection.connect(host)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+    connection = socket.create_connection((host, port), timeout=timeout_seconds)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
 
 
 def _pack(arguments: tuple[Argument, ...]) -> bytes:

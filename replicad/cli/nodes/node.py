@@ -6,13 +6,13 @@ Both answer the same questions. A directory is opened read-only, so its daemon m
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from replicad.cli.nodes.access import Access, Target, is_target, parse_target
 from replicad.cli.nodes.client import Client
 from replicad.errors import LogGoneError, ReplyError, UnreachableError, UsageError
 from replicad.types import FamilyId, Operation, OperationKind, Position
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from replicad.store.database import Database
     from replicad.store.marks import Mark, MarkId
 
-_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:/\s]*)):(?P<port>\d{1,5})")
 UPDATES_PER_CALL = 512
 
 
@@ -78,30 +77,29 @@ class NodeClient(Protocol):
     def close(self) -> None: ...
 
 
-def parse_address(text: str) -> tuple[str, int]:
-    """HOST:PORT, [IPV6]:PORT or :PORT (loopback); raises UsageError."""
-    match = _ADDRESS.fullmatch(text)
-    if match is None or int(match["port"]) > 65535:
-        raise UsageError(f"{text!r} is not HOST:PORT")
-    return match["six"] or match["host"] or "127.0.0.1", int(match["port"])
-
-
 def open_node(text: str) -> NodeClient:
     """The node that the argument names; raises UsageError or UnreachableError."""
     if text and Path(text).is_dir():
         return DirectoryNode(Path(text))
-    if _ADDRESS.fullmatch(text) is None:
+    if not is_target(text):
         raise UsageError(f"{text!r} is neither HOST:PORT nor an existing data directory")
-    return LiveNode(*parse_address(text))
+    return LiveNode.at(parse_target(text))
 
 
 class LiveNode:
     """A running node, through its client port."""
 
-    def __init__(self, host: str, port: int, *, timeout_seconds: float = 30.0) -> None:
+    @classmethod
+    def at(cls, target: Target, *, timeout_seconds: float = 30.0) -> LiveNode:
+        return cls(target.host, target.port, access=target.access, timeout_seconds=timeout_seconds)
+
+    def __init__(
+        self, host: str, port: int, *, access: Access | None = None, timeout_seconds: float = 30.0
+    ) -> None:
         self._address = host, port
+        self._access = access
         self._timeout_seconds = timeout_seconds
-        self.client = Client(host, port, timeout_seconds=timeout_seconds)
+        self.client = Client(host, port, access=access, timeout_seconds=timeout_seconds)
         self.name = self.client.address
         self.key: Hashable = self.client.peer
 
@@ -175,7 +173,7 @@ class LiveNode:
 
     def reconnect(self) -> None:
         self.client.close()
-        self.client = Client(*self._address, timeout_seconds=self._timeout_seconds)
+        self.client = Client(*self._address, access=self._access, timeout_seconds=self._timeout_seconds)
 
 
 def _raise_if_gone(error: ReplyError, sequence: int | None) -> None:

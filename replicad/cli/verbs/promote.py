@@ -32,11 +32,11 @@ def promote(
         ),
     ] = False,
 ) -> None:
+    from replicad.cli.nodes.access import parse_target
     from replicad.cli.nodes.client import Client
-    from replicad.cli.nodes.node import parse_address
 
-    host, port = parse_address(node)
-    with Client(host, port, timeout_seconds=60.0) as client:
+    target = parse_target(node)
+    with Client(target.host, target.port, access=target.access, timeout_seconds=60.0) as client:
         reply = client.call("REPLICAD.PROMOTE", *(["FORCE"] if force else []))
         status = client.call("REPLICAD.POSITION").decode()
     print(f"{client.address} is the primary, at {status}")

@@ -34,11 +34,14 @@ def rejoin(
         ),
     ] = None,
 ) -> None:
+    from replicad.cli.nodes.access import parse_target
     from replicad.cli.nodes.client import Client
-    from replicad.cli.nodes.node import parse_address
 
-    host, port = parse_address(node)
-    arguments: list[str | int] = [] if primary is None else [*parse_address(primary)]
-    with Client(host, port, timeout_seconds=600.0) as client:
+    target = parse_target(node)
+    arguments: list[str | int] = []
+    if primary is not None:
+        followed = parse_target(primary)
+        arguments = [followed.host, followed.port]
+    with Client(target.host, target.port, access=target.access, timeout_seconds=600.0) as client:
         reply = client.call("REPLICAD.REJOIN", *arguments)
     print(f"{client.address} fetches its data anew; {reply.decode()}")

@@ -39,11 +39,13 @@ def switchover(
         float | None, typer.Option(metavar="SECONDS", min=0.001, help="Give up after this long.")
     ] = None,
 ) -> None:
+    from replicad.cli.nodes.access import parse_target
     from replicad.cli.nodes.client import Client
-    from replicad.cli.nodes.node import parse_address
 
-    host, port = parse_address(node)
-    with Client(host, port, timeout_seconds=(timeout or 60.0) + 30.0) as client:
+    target = parse_target(node)
+    with Client(
+        target.host, target.port, access=target.access, timeout_seconds=(timeout or 60.0) + 30.0
+    ) as client:
         arguments: list[str | int] = []
         if to is not None:
             arguments += ["TO", f"127.0.0.1{to}" if to.startswith(":") else to]

@@ -1,0 +1,56 @@
+"""`replicad users`: the secrets of users, for the configuration."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="users",
+    help="""Make secrets for users.
+
+    Programs get a token, people a password. The configuration of the nodes has only what a secret is checked
+    with, never the secret itself.
+    """,
+    epilog="""\
+\b
+Examples:
+  replicad users token app                  prints a token, once, and the lines for the configuration
+  replicad users hash > alice.password      asks for a password; `password_file` names the file""",
+    no_args_is_help=True,
+)
+
+
+def register(app_of_all: typer.Typer) -> None:
+    app_of_all.add_typer(app)
+
+
+@app.command()
+def token(name: Annotated[str, typer.Argument(metavar="NAME", help="The user.")]) -> None:
+    """Make a random token: on stderr what the configuration needs, on stdout the token, for a file."""
+    from replicad.server.access.secrets import new_token, token_sha256
+
+    made = new_token()
+    print(f'[users.{name}]\nroles = ["read"]\ntoken_sha256 = "{token_sha256(made)}"\n', file=sys.stderr)
+    print(made)
+
+
+@app.command("hash")
+def hash_() -> None:
+    """Ask for a password, twice at a terminal, and print the line for a password_file."""
+    import getpass
+
+    from replicad.errors import UsageError
+    from replicad.server.access.secrets import hash_password
+
+    if sys.stdin.isatty():
+        password = getpass.getpass("Password: ")
+        if getpass.getpass("Again: ") != password:
+            raise UsageError("these are two passwords")
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    if len(password) < 8:
+        raise UsageError("a password has at least 8 characters")
+    print(hash_password(password))

@@ -1,0 +1,107 @@
+"""TLS at a port: the event loop accepts a connection and lets go of it; the handshake comes next, and then
+the protocol that the port is for.
+
+So a handshake that fails is known with its address and its reason, and each gets the contexts of its day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from typing import cast
+
+from replicad.env.events import get_logger
+from replicad.net.tls import HANDSHAKE_SECONDS, SHUTDOWN_SECONDS, Contexts
+from replicad.net.tls_errors import explain
+
+log = get_logger("replicad.net")
+
+UNDER_WAY_MAX = 256
+"""Handshakes at once at one port: each takes memory and a processor before anybody is known."""
+
+
+class Handshakes:
+    """Of one port. `contexts` gives those to use now."""
+
+    def __init__(
+        self, port: str, contexts: Callable[[], Contexts], factory: Callable[[], asyncio.BaseProtocol]
+    ) -> None:
+        self.refused = 0
+        self._port = port
+        self._contexts = contexts
+        self._factory = factory
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def __call__(self) -> asyncio.BaseProtocol:
+        """The protocol of a connection that comes."""
+        return _Arrived(self)
+
+    def begin(self, accepted: _Accepted) -> None:
+        if len(self._under_way) >= UNDER_WAY_MAX:
+            self._refuse(accepted, "too many handshakes are under way")
+            return
+        task = asyncio.get_running_loop().create_task(self._shake(accepted))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _shake(self, accepted: _Accepted) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: _Secured(self._factory),
+                accepted,
+                ssl=self._contexts().server,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                ssl_shutdown_timeout=SHUTDOWN_SECONDS,
+            )
+        except ConnectionResetError:
+            # Who comes and goes without a word looked whether the port is open.
+            log.debug("net.went_away", port=self._port)
+        except ConnectionAbortedError:
+            self._refuse(accepted, "no handshake in time")
+        except OSError as error:
+            self._refuse(accepted, explain(error))
+
+    def _refuse(self, accepted: _Accepted, reason: str) -> None:
+        self.refused += 1
+        log.warning("net.tls_refused", port=self._port, peer=_peer_of(accepted), reason=reason)
+        accepted.close()
+
+
+class _Arrived(asyncio.Protocol):
+    def __init__(self, handshakes: Handshakes) -> None:
+        self._handshakes = handshakes
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        try:
+            accepted = _Accepted(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        except OSError as error:
+            log.warning("net.not_taken", reason=str(error))
+        else:
+            accepted.came_from = transport.get_extra_info("peername")
+            accepted.setblocking(False)
+            self._handshakes.begin(accepted)
+        finally:
+            cast(asyncio.Transport, transport).abort()
+
+
+class _Accepted(socket.socket):
+    came_from: object = None
+
+
+def _peer_of(accepted: _Accepted) -> str:
+    address = accepted.came_from
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "unix"
+
+
+class _Secured(asyncio.Protocol):
+    """Gives way to the real protocol when the handshake is done: one that fails makes none."""
+
+    def __init__(self, factory: Callable[[], asyncio.BaseProtocol]) -> None:
+        self._factory = factory
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        protocol = self._factory()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
