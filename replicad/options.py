@@ -6,10 +6,11 @@ Sizes are bytes and times are seconds, as the last word of each name says.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields, replace
+import re
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from replicad.errors import InvalidArgument
 
@@ -37,65 +38,104 @@ def check_number(name: str, value: object, *, least: float | None = None, whole:
     raise InvalidArgument(f"{name} must be a {kind} number {bound}, not {value!r}")
 
 
-def check_numbers(
-    options: Any, *, may_be_zero: Collection[str] = (), least: Mapping[str, float] | None = None
-) -> None:
-    """`check_number` of each field whose default is a number, a whole one where that is; above 0 unless it is
-    said here."""
-    bounds = dict.fromkeys(may_be_zero, 0) | dict(least or {})
+def number_type(one: Field[Any]) -> type[int] | type[float] | None:
+    """What kind of number a field of options takes; None for anything else."""
+    if found := re.search(r"\b(int|float)\b", str(one.type)):
+        return int if found[0] == "int" else float
+    return None
+
+
+def check_numbers(options: Any) -> None:
+    """`check_number` of each field that is a number, if it is set: above 0, unless the class has another
+    bound for it in `LEAST`."""
+    bounds: Mapping[str, float] = getattr(options, "LEAST", {})
     for one in fields(options):
-        if isinstance(one.default, int | float) and not isinstance(one.default, bool):
-            whole = isinstance(one.default, int)
-            check_number(one.name, getattr(options, one.name), least=bounds.get(one.name), whole=whole)
+        kind, value = number_type(one), getattr(options, one.name)
+        if kind is not None and not (value is None and one.default is None):
+            check_number(one.name, value, least=bounds.get(one.name), whole=kind is int)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a database behaves on this node. Nothing here is replicated.
-
-    `durability`: "sync" acknowledges a write after its fdatasync, "async" after its write(), with the
-    fdatasync following in the background.
-    """
+    """How a database behaves on this node. Nothing here is replicated."""
 
     durability: Literal["sync", "async"] = "sync"
+    """"sync" answers a write after its fdatasync, "async" after its write(), with the fdatasync following in
+    the background."""
     wal_dir: Path | None = None
+    """A separate directory for the log. The directory of another database, such as a copy's original, is
+    refused."""
     create_if_missing: bool = True
+    """Make a database where there is none."""
     compression: Literal["lz4", "none"] = "lz4"
+    """Of the blocks of tables."""
 
     # Memory.
     memtable_bytes: int = 64 * MIB
+    """How much is collected in a memtable before it becomes a table."""
     memtables_max: int = 3
+    """How many memtables may wait to be written before writes wait."""
     block_cache_bytes: int = 256 * MIB
     """Blocks of tables, and the indexes and filters of those that were read, which stay."""
 
     # Tables.
     block_bytes: int = 16 * KIB
+    """How much of a table is read and compressed at once."""
     bloom_bits_per_key: int = 10
+    """Of the filters of tables; 0 makes no filters."""
     table_bytes: int = 64 * MIB
+    """How large a compaction makes tables. A replica fetches a copy of at most 1,000,000 files."""
     level0_compaction_tables: int = 4
+    """When level 0 has this many tables, they are merged into the next level."""
     level0_stall_tables: int = 20
+    """When level 0 has this many tables, writes wait; more than level0_compaction_tables."""
     level_base_bytes: int = 256 * MIB
+    """The size of level 1."""
     level_multiplier: int = 10
+    """How much larger each level is than the one before."""
 
     # Disk.
     disk_reserve_bytes: int = 128 * MIB
-    """While less than this is free where the tables are, writes are refused: flush, manifest and archive
-    need room to keep what was acknowledged. Looked at after each flush and each segment; 0 keeps none."""
+    """While less than this is free where the tables are, writes are refused. Flush, manifest and archive need
+    room to keep what was acknowledged. Looked at after each flush and each segment; 0 keeps none."""
 
     # Log.
     segment_bytes: int = 64 * MIB
+    """The size of one file of the log."""
     log_retention_bytes: int = 1 * GIB
+    """How much archived log is kept though nobody needs it."""
     log_retention_seconds: float | None = None
+    """Archived log older than this is removed earlier."""
     log_disk_floor_bytes: int = 256 * MIB
     """While less than this is free, archived log that nobody holds goes before its size or age would ask."""
 
     # Time.
     clock_jump_seconds_max: float = 600.0
-    """A wall clock that goes further ahead than this of the time that passed is not believed: commits get
-    the time before plus what passed, until it comes back or the database is opened again. 0 believes all."""
+    """A wall clock that gets further ahead of the elapsed time than this is not believed. Commits get the
+    time before plus what passed, until it comes back or the database is opened again. 0 believes any
+    clock."""
 
     families: Mapping[str, FamilyOptions] | None = field(default=None, hash=False)
     """By name, the column families whose tables are written otherwise. None: as at the last opening."""
+
+    LEAST: ClassVar[Mapping[str, float]] = {
+        "memtable_bytes": 64 * KIB,
+        "memtables_max": 2,
+        "block_cache_bytes": 0,
+        "block_bytes": 512,
+        "bloom_bits_per_key": 0,
+        "table_bytes": 16 * KIB,
+        "level0_compaction_tables": 2,
+        "level_base_bytes": 16 * KIB,
+        "level_multiplier": 2,
+        "segment_bytes": 4 * KIB,
+        "log_retention_bytes": 0,
+        "log_disk_floor_bytes": 0,
+        "disk_reserve_bytes": 0,
+        "clock_jump_seconds_max": 0,
+        "log_retention_seconds": 0,
+    }
+    """The least values; without one here a number must be above 0."""
 
     def __post_init__(self) -> None:
         if self.durability not in ("sync", "async"):
@@ -106,27 +146,9 @@ class Options:
             object.__setattr__(self, "wal_dir", Path(self.wal_dir))
         if self.families is not None:
             object.__setattr__(self, "families", _families(self.families))
-        least = {
-            "memtable_bytes": 64 * KIB,
-            "memtables_max": 2,
-            "block_cache_bytes": 0,
-            "block_bytes": 512,
-            "bloom_bits_per_key": 0,
-            "table_bytes": 16 * KIB,
-            "level0_compaction_tables": 2,
-            "level_base_bytes": 16 * KIB,
-            "level_multiplier": 2,
-            "segment_bytes": 4 * KIB,
-            "log_retention_bytes": 0,
-            "log_disk_floor_bytes": 0,
-            "disk_reserve_bytes": 0,
-            "clock_jump_seconds_max": 0,
-        }
-        check_numbers(self, least=least)
+        check_numbers(self)
         if self.level0_stall_tables <= self.level0_compaction_tables:
             raise InvalidArgument("level0_stall_tables must be more than level0_compaction_tables")
-        if self.log_retention_seconds is not None:
-            check_number("log_retention_seconds", self.log_retention_seconds, least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,9 +158,14 @@ class FamilyOptions:
     Local to this node: neither the log nor the manifest holds them, but the options file does.
     """
 
+    LEAST: ClassVar[Mapping[str, float]] = Options.LEAST
+
     block_bytes: int | None = None
+    """How much of a table is read and compressed at once, where it is not as in [store]."""
     bloom_bits_per_key: int | None = None
+    """Of the filters of tables, where it is not as in [store]; 0 makes no filters."""
     compression: Literal["lz4", "none"] | None = None
+    """Of the blocks of tables, where it is not as in [store]."""
 
     def __post_init__(self) -> None:
         self.over(Options())

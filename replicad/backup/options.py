@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from replicad.options import KIB, MIB, check_number, check_numbers
+from replicad.options import KIB, MIB, check_numbers
 
 METADATA_BYTES_MAX = 1 * MIB
 DAY_SECONDS = 24 * 3600.0
@@ -35,8 +37,7 @@ class BackupEngineOptions:
     grace_seconds: float = DAY_SECONDS
     """A create that has not been heard of for this long is over, for a collection of garbage."""
 
+    LEAST: ClassVar[Mapping[str, float]] = {"chunk_bytes": 4 * KIB, "grace_seconds": 0}
+
     def __post_init__(self) -> None:
-        check_numbers(self, may_be_zero=("grace_seconds",), least={"chunk_bytes": 4 * KIB})
-        for name in ("read_bytes_per_second", "write_bytes_per_second"):
-            if getattr(self, name) is not None:
-                check_number(name, getattr(self, name))
+        check_numbers(self)

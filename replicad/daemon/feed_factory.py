@@ -56,6 +56,10 @@ class FeedFactory:
         self._fencing = fencing
         self._ahead = ahead
 
+    def reconfigure(self, options: ReplicationOptions) -> None:
+        """For the feeds that are made from now on."""
+        self._options = options
+
     def make(self, store: Database, slots: Slots) -> PrimaryNode:
         age = DurableAge(self._env.clock, store)
 

@@ -9,13 +9,16 @@
     takeover, ahead, lost_tail
     feeds, sessions, loop_lag,     what replicas, other nodes, operators and clients are answered
     status, served, http, publisher
+    reload                         the configuration, read again
 
 Each part gets what it uses when it is made. An earlier part reaches a later one through a callable.
 """
 
 from __future__ import annotations
 
-from replicad.daemon.config import PrimaryConfig, ReplicaConfig
+from collections.abc import Callable
+
+from replicad.daemon.config import NodeConfig, PrimaryConfig, ReplicaConfig
 from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.data.verification import DataVerification
 from replicad.daemon.feed_factory import FeedFactory
@@ -24,10 +27,12 @@ from replicad.daemon.own_addresses import OwnAddresses
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.ports.client_port import ClientPort
 from replicad.daemon.ports.http_port import HttpPort
+from replicad.daemon.process import logs
 from replicad.daemon.process.loop_lag import LoopLag
 from replicad.daemon.process.notify import notify
 from replicad.daemon.process.supervise import StopRequest
 from replicad.daemon.records import NodeRecords
+from replicad.daemon.reload import Read, Reload
 from replicad.daemon.replication_sessions import ReplicationSessions
 from replicad.daemon.roles.change_lock import ChangeLock
 from replicad.daemon.roles.fencing import Fencing
@@ -42,6 +47,7 @@ from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.daemon.roles.sent_ahead import SentAheadRecord
 from replicad.daemon.roles.switchover import Switchover
 from replicad.daemon.roles.takeover import Takeover
+from replicad.daemon.secret_files import SecretFiles
 from replicad.daemon.server_node import ServedNode
 from replicad.daemon.state_publisher import StatePublisher
 from replicad.daemon.status import NodeStatus
@@ -61,14 +67,22 @@ class NodeParts:
     """Belongs to the event loop."""
 
     def __init__(
-        self, config: PrimaryConfig | ReplicaConfig, env: Env, records: NodeRecords, stop: StopRequest
+        self,
+        config: PrimaryConfig | ReplicaConfig,
+        env: Env,
+        records: NodeRecords,
+        stop: StopRequest,
+        read: Read | None = None,
     ) -> None:
         self.config = config
+        self.reload = Reload(config, read)
         self.env = env
         self.records = records
         self.identity = Identity(records.state.node_id, env.random.bytes(16), config.name)
         self.tasks = NodeTasks()
         self.doors = Doors(config.tls, insecure=config.insecure)
+        self.is_ready = False
+        """Whether the service manager knows that the node serves its data."""
 
         # What several parts share; each has one owner, named in its module.
         self.standing = OwnStanding()
@@ -290,6 +304,7 @@ class NodeParts:
             verification=self.verification,
             backups=self.data.backups,
             status=self.status,
+            reload=self.reload.reload,
         )
         self.http = HttpPort(self.status.document, self.doors.http)
         self.publisher = StatePublisher(
@@ -303,6 +318,35 @@ class NodeParts:
         # Clients before the record: nobody may be answered as by the former standing once it has moved.
         self.standing.subscribe(self.clients.role_changed)
         self.standing.subscribe(self.publisher.nudge)
+        self._register_for_reload()
+        self.secret_files = SecretFiles(
+            lambda: self.reload.config,
+            lambda config: self.doors.prepare(config.tls),
+            self._prepare_users,
+        )
+
+    def _register_for_reload(self) -> None:
+        """What takes over keys that change at run time: see `config/run_time.py`."""
+        register = self.reload.register
+        register(lambda config: self.doors.prepare(config.tls))
+        register(self._prepare_users)
+        register(lambda config: lambda: logs.reconfigure(config.log))
+        register(lambda config: lambda: self.clients.reconfigure(config.clients))
+        register(lambda config: lambda: self.verification.reconfigure(config.verification))
+        register(lambda config: lambda: self.data.reconfigure(config))
+        register(lambda config: lambda: self.feeds.reconfigure(config.link))
+        register(lambda config: lambda: self.served.reconfigure(config.link))
+        register(lambda config: lambda: self.link.reconfigure(config))
+
+    def _prepare_users(self, config: NodeConfig) -> Callable[[], None]:
+        users = Users(config.users)
+
+        def swap() -> None:
+            self.login.users = users
+            self.login.by_certificate = config.tls.certificate_users
+            self.clients.users_changed()
+
+        return swap
 
     @property
     def store(self) -> Database | None:
@@ -314,4 +358,5 @@ class NodeParts:
         self.verification.opened(store)
         self.publisher.nudge()
         log.info("daemon.ready", standing=self.standing.current.value, clients=self.addresses.clients)
+        self.is_ready = True
         notify("READY=1", f"STATUS={self.standing.role} at {store.durable_position}")

@@ -8,15 +8,22 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from replicad.daemon.config import PrimaryConfig, ReplicaConfig
+from replicad.daemon.config import NodeConfig, PrimaryConfig, ReplicaConfig, Sources, load
 from replicad.daemon.parts import NodeParts
 from replicad.daemon.process.clock_watch import ClockWatch
 from replicad.daemon.process.directory_watch import look, watch
 from replicad.daemon.process.new_directory import check_gone, check_new
 from replicad.daemon.process.notify import notify
-from replicad.daemon.process.supervise import StopRequest, run_node, until_stopped
+from replicad.daemon.process.supervise import (
+    StopRequest,
+    on_hangup,
+    run_node,
+    until_stopped,
+    within_descriptors,
+)
 from replicad.daemon.records import NodeRecords, node_state
-from replicad.env import Env
+from replicad.daemon.reload import Read
+from replicad.env import Env, raise_descriptor_limit
 from replicad.env.events import get_logger
 from replicad.errors import ConfigError, PoisonedError, ReplicadError, RoleRefused, StoreError
 from replicad.net.addresses import Address
@@ -33,16 +40,23 @@ EXTEND_SECONDS = 60
 """How much time the service manager is asked for, again and again, while the data is fetched or opened."""
 
 
-def run(config: PrimaryConfig | ReplicaConfig) -> None:
-    """Runs a node until it is told to stop; raises what ended it otherwise."""
-    run_node(_node, "replica" if isinstance(config, ReplicaConfig) else "primary", config)
+def run(config: PrimaryConfig | ReplicaConfig, sources: Sources) -> None:
+    """Runs a node until it is told to stop; raises what ended it otherwise. `sources` is where its
+    configuration was read, and is read again."""
+
+    def read() -> NodeConfig:
+        return within_descriptors(load(type(config), sources).config, raise_descriptor_limit())
+
+    node = partial(_node, read)
+    run_node(node, "replica" if isinstance(config, ReplicaConfig) else "primary", config)
 
 
-async def _node(config: PrimaryConfig | ReplicaConfig, env: Env, stop: StopRequest) -> None:
+async def _node(read: Read, config: PrimaryConfig | ReplicaConfig, env: Env, stop: StopRequest) -> None:
     if isinstance(config, PrimaryConfig):
         check_new(env.fs, config.data, create=config.create)
     async with node_state(env, config.data) as records:
-        node = NodeProgram(config, env, records, stop)
+        node = NodeProgram(config, env, records, stop, read)
+        on_hangup(node.hang_up)
         try:
             await node.start()
             await until_stopped(
@@ -59,12 +73,17 @@ class NodeProgram:
     """Belongs to the event loop."""
 
     def __init__(
-        self, config: PrimaryConfig | ReplicaConfig, env: Env, records: NodeRecords, stop: StopRequest
+        self,
+        config: PrimaryConfig | ReplicaConfig,
+        env: Env,
+        records: NodeRecords,
+        stop: StopRequest,
+        read: Read | None = None,
     ) -> None:
         self.config = config
         self.env = env
         self.records = records
-        self.parts = NodeParts(config, env, records, stop)
+        self.parts = NodeParts(config, env, records, stop, read)
         self._clock_watch = ClockWatch()
 
     # The start.
@@ -204,6 +223,7 @@ class NodeProgram:
             self.parts.survey.run(),
             self.parts.pauses.run(),
             self.parts.verification.run(),
+            self.parts.secret_files.run(),
         ]
 
     async def keep(self) -> None:
@@ -230,6 +250,22 @@ class NodeProgram:
                 self._clock_watch.look(self.parts.store.clock_state, self.config.store.clock_jump_seconds_max)
             above = self.parts.link.path if self.parts.link.is_linked else ()
             self.parts.peers.review({*above, *self.parts.open_store.sessions})
+
+    def hang_up(self) -> None:
+        """SIGHUP: the configuration is to be read again."""
+        self.parts.tasks.spawn(self._read_again())
+
+    async def _read_again(self) -> None:
+        """Keeps the service manager informed, which counts a reload as done when the node is ready again."""
+        notify("RELOADING=1", f"MONOTONIC_USEC={int(self.env.clock.monotonic() * 1_000_000)}")
+        try:
+            found = await self.parts.reload.reload()
+            changed, left = len(found["changed"]), len(found["needs_restart"])
+            keys = "key" if changed == 1 else "keys"
+            status = f"configuration read again: {changed} {keys} changed, {left} need a restart"
+        except ConfigError as error:
+            status = f"the old configuration stays: {error}"
+        notify(*(["READY=1"] if self.parts.is_ready else []), f"STATUS={status}")
 
     async def _tried(self, job: Coroutine[Any, Any, None]) -> None:
         """What a full disk or too few file descriptors prevent now, the next tick does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from replicad.daemon.backups.on_request import NodeBackups
@@ -20,7 +21,7 @@ from replicad.env.events import get_logger
 from replicad.errors import CorruptionError
 from replicad.net.addresses import address_of
 from replicad.replication.options import ReplicationOptions
-from replicad.replication.policy.synchronous import parse_rule
+from replicad.replication.policy.synchronous import Level, parse_rule
 from replicad.replication.primary.waits import Waits
 from replicad.replication.replica.freshness import why_refused, why_stale
 from replicad.replication.replica.link_state import LinkState
@@ -48,6 +49,7 @@ class ServedNode:
         verification: DataVerification,
         backups: NodeBackups,
         status: NodeStatus,
+        reload: Callable[[], Awaitable[dict[str, Any]]],
     ) -> None:
         self._options = options
         self._standing = standing
@@ -62,9 +64,21 @@ class ServedNode:
         self._verification = verification
         self._backups = backups
         self._status = status
+        self._reload = reload
         # While the data is exchanged no replica is connected. A write that waits for replicas must wait then,
         # and not be answered as if none had been asked for.
         self._no_waits = Waits(lambda: [], lambda _: None, rule=parse_rule(options.synchronous))
+
+    def reconfigure(self, options: ReplicationOptions) -> None:
+        """Takes over when reads are refused, and what writes wait for."""
+        self._options = options
+        self._no_waits.reconfigure(
+            parse_rule(options.synchronous),
+            Level(options.synchronous_level),
+            options.synchronous_seconds_max,
+        )
+        if self._store.feed is not None:
+            self._store.feed.reconfigure(options)
 
     # Its role.
 
@@ -155,6 +169,11 @@ class ServedNode:
         dropped = feed.drop_slot(node_id)
         feed.tell_nodes((node_id,))
         return dropped or known
+
+    # Its configuration.
+
+    async def reload(self) -> dict[str, Any]:
+        return await self._reload()
 
     # Its data.
 

@@ -127,9 +127,9 @@ class Doors:
     def all(self) -> tuple[Door, ...]:
         return self.clients, self.replication, self.http
 
-    def renew(self, options: TlsOptions) -> list[str]:
-        """Uses the files as they are now; the ports whose certificates changed. Raises ConfigError, and
-        changes nothing, when one of them is wrong."""
+    def prepare(self, options: TlsOptions) -> Callable[[], None]:
+        """Reads the files as they are now; what is returned has new connections use them. Raises ConfigError,
+        and changes nothing, when one of them is wrong."""
         made: list[tuple[Door, Material, Contexts]] = []
         for door in self.all:
             material = options.material(door.name)
@@ -139,10 +139,13 @@ class Doors:
                 )
             if material is not None:
                 made.append((door, material, make_contexts(material)))
-        self.replication.allow = options.allow
-        for door, material, contexts in made:
-            door.use(material, contexts)
-        return [door.name for door, _, _ in made]
+
+        def swap() -> None:
+            self.replication.allow = options.allow
+            for door, material, contexts in made:
+                door.use(material, contexts)
+
+        return swap
 
 
 async def open_stream(

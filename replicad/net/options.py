@@ -13,40 +13,46 @@ Asked = Literal["none", "optional", "required"]
 
 @dataclass(frozen=True, kw_only=True)
 class PortTls:
-    """What one port has of its own; what it has not comes from `[tls]`.
-
-    `enabled = false` leaves a port in clear text. `certificates` asks clients for certificates that `ca_file`
-    vouches for; the replication port always requires them.
-    """
+    """What one port has of its own; what it has not comes from `[tls]`."""
 
     enabled: bool = True
+    """False leaves this port in clear text."""
     cert_file: Path | None = None
+    """Instead of that of [tls]."""
     key_file: Path | None = None
+    """Instead of that of [tls]."""
     ca_file: Path | None = None
+    """Instead of that of [tls]."""
     certificates: Asked | None = None
+    """Whether clients are asked for certificates; the replication port always requires them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TlsOptions:
-    """TLS for all ports, once `cert_file` and `key_file` are there.
-
-    `allow` names the nodes that may connect to the replication port, and that this node connects to: each has
-    its name in its certificate, as DNS:NAME or URI:replicad://NAME. Without it the certificate of the node
-    that is connected to has to be for its host, and any node with a certificate may connect.
-    `certificate_users` logs a client in as the user whom its certificate names. The files are looked at every
-    `reload_seconds`.
-    """
+    """TLS for all ports, once `cert_file` and `key_file` are there."""
 
     cert_file: Path | None = None
+    """The certificate of this node, with those between it and the CA, as PEM."""
     key_file: Path | None = None
+    """Its private key, as PEM, which nobody else may read."""
     ca_file: Path | None = None
+    """The CA that vouches for the other nodes, and for the certificates of clients."""
     certificates: Asked = "none"
+    """Whether clients are asked for certificates; the replication port always requires them."""
     certificate_users: bool = False
+    """Whether a client's certificate logs it in, as the user whom it names."""
     allow: tuple[str, ...] = ()
+    """The names of the nodes that this one talks with, each in its certificate as DNS:NAME or
+    URI:replicad://NAME. Without it any node with a certificate may connect, and the one that is connected to
+    has one for its host."""
     reload_seconds: float = 60.0
+    """How often the files are looked at for changes."""
     clients: PortTls = field(default_factory=PortTls)
+    """For the port of Redis clients."""
     replication: PortTls = field(default_factory=PortTls)
+    """For the port of replicas, and for connections to it."""
     http: PortTls = field(default_factory=PortTls)
+    """For the HTTP port."""
 
     def __post_init__(self) -> None:
         if self.reload_seconds <= 0:

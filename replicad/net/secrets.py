@@ -33,7 +33,7 @@ def read_secret(file: Path) -> str:
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{file}: this is no text") from None
+        raise ConfigError(f"{file}: this is not text") from None
     line = text.partition("\n")[0].strip()
     if not line:
         raise ConfigError(f"{file}: the first line is empty; the secret belongs there")

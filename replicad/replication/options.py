@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from replicad.errors import InvalidArgument
 from replicad.options import GIB, KIB, MIB, check_numbers
@@ -16,45 +17,52 @@ class ReplicationOptions:
     """Both sides of a session use these; the primary tells its heartbeat interval to the replica."""
 
     heartbeat_seconds: float = 1.0
+    """How often each side says that it is there."""
     idle_seconds: float = 10.0
-    """Without a byte from the peer for this long, the session ends."""
+    """Without a byte from the peer for this long, the session ends; at least twice heartbeat_seconds."""
     connect_seconds: float = 5.0
+    """How long a connection may take."""
     handshake_seconds: float = 10.0
+    """How long both sides may take to agree."""
 
     backoff_seconds_min: float = 0.1
+    """The first pause before a replica connects again."""
     backoff_seconds_max: float = 5.0
+    """The longest of these pauses."""
     stopped_retry_seconds: float = 15.0
     """How often a replica that was stopped with an explanation asks again."""
 
     send_seconds: float = 10.0
     """When the peer takes nothing of what waits for it for this long, the session ends."""
     ack_seconds: float = 0.005
-    """A replica collects acknowledgements for so long, unless somebody waits for them."""
+    """A replica collects acknowledgements for this long, unless a write waits for them."""
 
     synchronous: str = ""
-    """Which replicas a write waits for: "any 2", "first 1 of (a, b)"; empty is none."""
+    """Which replicas a write waits for: "any 2", "first 1 of (a, b)"; empty: for none."""
     synchronous_level: Literal["received", "applied", "durable"] = "durable"
+    """What these replicas must have done."""
     synchronous_seconds_max: float = 10.0
-    """A write whose replicas did not answer for so long is answered with an error that says where it is."""
+    """After this long a write is answered with an error that says where it is."""
 
     stale_reads: Literal["serve", "refuse"] = "serve"
-    """What a replica does with reads while it does not stream, a bootstrap included."""
+    """Serve or refuse reads on a replica while it does not stream, a bootstrap included."""
     max_staleness_seconds: float = 0.0
     """A replica refuses reads when its data may be older than this; 0 means no limit. With each node on the
     way from the primary, data of replicas that follow well is up to heartbeat_seconds older."""
 
     ship: Literal["written", "durable"] = "written"
-    """What this node takes of a primary whose store is "async": log as it is written, or only log that a loss
-    of the primary's power cannot take back."""
+    """Of an "async" primary, take log as it is written, or only log that a loss of the primary's power cannot
+    take back."""
 
     catch_up_seconds_max: float = 600.0
-    """A replica reads archived log for so long before it asks its primary again."""
+    """How long a replica reads archived log before it asks its primary again."""
 
     chunk_bytes: int = 256 * KIB
     """Log bytes in one FRAMES message; a single frame may be longer."""
     window_bytes: int = 8 * MIB
     """Log bytes that may be on their way without an acknowledgement; one chunk is always admitted."""
     file_chunk_bytes: int = MIB
+    """How much of a file is in one message of a bootstrap."""
     copy_window_bytes: int = 64 * MIB
     """What all connections of a bootstrap may have on its way together, and each at least one piece: after a
     kill at most this much is sent again. Most links need less (`copy/copy_window.py`)."""
@@ -65,13 +73,26 @@ class ReplicationOptions:
     limit."""
 
     slot_log_bytes_max: int = 4 * GIB
-    """A slot that would keep more log than this lets go of it."""
+    """A slot that would keep more log than this releases its log."""
     slot_idle_seconds_max: float = 7 * 86400.0
-    """So does one whose replica was away for this long, counted while the node ran; 0 is never."""
+    """So does a slot whose replica was away for this long, counted while the node ran; 0: never."""
     copy_keep_seconds: float = 3600.0
     """A bootstrap copy that nobody has read from for this long is removed."""
     free_bytes_min: int = 64 * MIB
     """A bootstrap leaves at least this much room on the replica's disk."""
+
+    LEAST: ClassVar[Mapping[str, float]] = {
+        "heartbeat_seconds": 0.001,
+        "ack_seconds": 0,
+        "max_staleness_seconds": 0,
+        "catch_up_seconds_max": 0,
+        "copy_window_bytes": 2,
+        "copy_bytes_per_second": 0,
+        "slot_log_bytes_max": 0,
+        "slot_idle_seconds_max": 0,
+        "copy_keep_seconds": 0,
+        "free_bytes_min": 0,
+    }
 
     @property
     def slot_limits(self) -> SlotLimits:
@@ -80,20 +101,7 @@ class ReplicationOptions:
         )
 
     def __post_init__(self) -> None:
-        check_numbers(
-            self,
-            may_be_zero=(
-                "ack_seconds",
-                "max_staleness_seconds",
-                "catch_up_seconds_max",
-                "copy_bytes_per_second",
-                "slot_log_bytes_max",
-                "slot_idle_seconds_max",
-                "copy_keep_seconds",
-                "free_bytes_min",
-            ),
-            least={"heartbeat_seconds": 0.001, "copy_window_bytes": 2},
-        )
+        check_numbers(self)
 
         # What cannot work is refused at the start, not at the first write or the first read that meets it.
         try:
@@ -127,16 +135,20 @@ class VerificationOptions:
     """
 
     interval_seconds: float = 86400.0
-    """Between two passes; 0: none in the background."""
+    """From one pass to the next; 0: no passes in the background."""
     bytes_per_second: int = 8 * MIB
-    """What a pass reads on each side; on the side that is asked, for all replicas together."""
+    """How much a pass reads on each side; on the side that is asked, for all replicas together."""
     section_seconds: float = 300.0
+    """How long a pass holds one snapshot."""
     differences_max: int = 10
     """A pass ends when it has found this many keys that differ."""
     on_divergence: Literal["refuse", "serve"] = "refuse"
-    """Whether a node whose data differs, or is damaged, refuses reads until it is mended."""
+    """Refuse or serve reads on a replica whose data differs, is damaged, or has another history than its
+    primary."""
     repair: Literal["automatic", "ordered"] = "automatic"
-    """Whether a replica whose data differs, or is damaged, bootstraps again by itself, or when told to."""
+    """Fetch such data again without being asked, or ("ordered") only after `replicad verify --repair`."""
+
+    LEAST: ClassVar[Mapping[str, float]] = {"interval_seconds": 0}
 
     def __post_init__(self) -> None:
         for name, values in (
@@ -147,7 +159,7 @@ class VerificationOptions:
                 raise InvalidArgument(
                     f'{name} is "{values[0]}" or "{values[1]}", not {getattr(self, name)!r}'
                 )
-        check_numbers(self, may_be_zero=("interval_seconds",))
+        check_numbers(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,17 +167,18 @@ class RoleOptions:
     """How a node changes its role, and what it does when it is not sure of it."""
 
     stood_still_seconds: float = 1.0
-    """A primary that finds that it did not run for so long asks the nodes it knows for their epoch before it
-    acknowledges anything again; one that starts asks likewise."""
+    """A primary that did not run for this long asks the nodes it knows for their epoch before it acknowledges
+    anything. One that starts asks likewise."""
     ask_seconds: float = 1.0
     """How long a node that is asked may take to answer."""
     when_alone: Literal["serve", "wait"] = "serve"
-    """What a primary does that asked nodes of which none answered: go on, or wait until one answers."""
+    """What a primary does when no other node answers it: go on, or wait until one answers. One that may have
+    lost writes begins a new epoch, or waits."""
     meet_seconds: float = 1.0
-    """How often a primary tells nodes that are not connected who it is, and a replica without a link looks
+    """How often nodes without a link look for each other. A primary tells them who it is, and a replica looks
     for a primary."""
     switchover_seconds: float = 10.0
-    """After so long a switchover is given up, and writes go on where they were."""
+    """A switchover is given up after this long, and writes go on where they were."""
 
     def __post_init__(self) -> None:
         if self.when_alone not in ("serve", "wait"):

@@ -140,6 +140,11 @@ class Node(Protocol):
         """The error, with its code, that reads get while this node's data is too old to be shown."""
         ...
 
+    async def reload(self) -> dict[str, Any]:
+        """Reads the configuration again; which keys were taken over and which need a restart, ready for JSON.
+        Raises ConfigError; then all is as before."""
+        ...
+
     async def backup(self, target: str | None, *, flush: bool, metadata: bytes) -> dict[str, Any]:
         """Makes a backup, at the configured target by default; what it is, ready for JSON.
 

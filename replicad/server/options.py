@@ -12,26 +12,31 @@ KEYS_AT_ONCE = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class ServerOptions:
-    """What one client, and all clients together, may take.
-
-    `request_bytes_max` bounds a whole command, and the commands queued by one MULTI; `reply_bytes_max` one
-    reply. While more than `output_bytes_max` waits for a client, its commands are not executed and no more
-    is read from it. It is closed when it takes nothing of that for `output_seconds_max`, or when its
-    unfinished command does not grow for `input_seconds_max`. When all clients together take more than
-    `buffered_bytes_max`, writes that wait for a change of roles are refused, then the largest is closed.
-    """
+    """What one client, and all clients together, may take."""
 
     clients_max: int = 10_000
+    """Connections; at most half of the file descriptors that the system allows (`ulimit -n`)."""
     arguments_max: int = 1_048_576
+    """Of one command."""
     bulk_bytes_max: int = VALUE_BYTES_MAX
+    """Of one argument."""
     request_bytes_max: int = BATCH_BYTES_MAX + MIB
+    """Of a whole command, and of the commands that one MULTI queues."""
     inline_bytes_max: int = 64 * KIB
+    """Of a command that is written as a line."""
     reply_bytes_max: int = 256 * MIB
+    """Of one reply. One that a thread builds has at most `buffered_bytes_max / threads_max`."""
     output_bytes_max: int = 64 * MIB
+    """While more output than this waits for a client, its commands wait, and no more is read from it."""
     buffered_bytes_max: int = GIB
+    """For all clients together. Beyond it, writes that wait for a change of roles are refused, then the
+    client with the most is closed."""
     output_seconds_max: float = 60.0
+    """A client that takes nothing of its output for this long is closed."""
     input_seconds_max: float = 60.0
+    """So is a client whose unfinished command does not grow for this long."""
     threads_max: int = 4
+    """Threads for commands that take long."""
 
     @property
     def built_bytes_max(self) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from replicad import kernels
 from replicad.env import Clock, SystemClock
@@ -115,6 +116,18 @@ class RespServer:
         for connection in list(self.connections.values()):
             if not users.still_has(connection.client.user):
                 self._close_for(connection, f"user {connection.client.user.name} was changed or removed")
+
+    def reconfigure(self, options: ServerOptions) -> None:
+        """Takes over how many clients there may be, how much they buffer together, and how long they may
+        stand still. The other limits are those that it was made with."""
+        self.state.options = replace(
+            self.state.options,
+            clients_max=options.clients_max,
+            buffered_bytes_max=options.buffered_bytes_max,
+            output_seconds_max=options.output_seconds_max,
+            input_seconds_max=options.input_seconds_max,
+        )
+        self._relieve()
 
     # Connections.
 

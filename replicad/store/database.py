@@ -6,6 +6,7 @@ import asyncio
 import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -475,6 +476,19 @@ class Database(LogAccess):
     def review_retention(self) -> None:
         """A holder of log needs less of it now: what nobody needs any more goes, in the background."""
         self._open_for_copies().background.request_retention()
+
+    def change_retention(self, options: Options) -> None:
+        """Takes over how much archived log is kept and how much disk stays free, and nothing else of these
+        options; what may go by them goes in the background."""
+        core = self._core
+        core.options = replace(
+            core.options,
+            disk_reserve_bytes=options.disk_reserve_bytes,
+            log_retention_bytes=options.log_retention_bytes,
+            log_retention_seconds=options.log_retention_seconds,
+            log_disk_floor_bytes=options.log_disk_floor_bytes,
+        )
+        self.review_retention()
 
     def create_checkpoint(
         self,

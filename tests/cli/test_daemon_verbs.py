@@ -66,3 +66,16 @@ def test_a_bad_configuration_is_one_line_that_names_the_key(
     assert reason in err
     assert err.count("\n") == 1
     assert not (tmp_path / "d").exists()
+
+
+def test_a_bad_variable_is_one_line_that_names_it(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment is a layer of the configuration, also where there is no file."""
+    monkeypatch.setenv("REPLICAD_DATA", str(tmp_path / "d"))
+    monkeypatch.setenv("REPLICAD_LISTEN", "nonsense")
+    code, out, err = run("primary")
+    assert (code, out) == (BAD_CONFIGURATION, "")
+    assert "REPLICAD_LISTEN: listen = \"nonsense\": 'nonsense' is not HOST:PORT" in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())

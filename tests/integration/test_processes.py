@@ -234,11 +234,25 @@ def test_a_primary_starts_where_it_was_told_to(cluster: Cluster) -> None:
     assert node.ask("GET", "k") == b"v"
 
 
-def test_a_hangup_ends_no_node(primary: Daemon) -> None:
-    """It is noted, and the node serves on."""
+def test_a_hangup_has_the_configuration_read_again(
+    primary: Daemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ends no node, and one that is wrong changes nothing; `replicad reload` does the same and answers."""
     assert primary.process is not None
+    primary.configure({"clients": {"clients_max": 77}})
     primary.process.send_signal(signal.SIGHUP)
-    primary.logged("daemon.hangup")
+    primary.logged("config.reloaded")
+    with primary.client() as client:
+        assert client.config_get("maxclients") == {"maxclients": "77"}
+
+    primary.configure({"clients": {"clients_max": 78, "threads_max": 5}})
+    assert main(["reload", f":{primary.port}"]) == 0
+    assert capsys.readouterr().out == "clients.clients_max changed\nclients.threads_max needs a restart\n"
+    primary.config.write_text("lisen = 1\n")
+    assert main(["reload", f":{primary.port}"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"the old configuration stays: {primary.config}:1: lisen is not a key" in said.err
     assert primary.ask("SET", "k", "v")
     assert primary.terminate() == 0
 

@@ -188,14 +188,14 @@ def test_certificates_are_exchanged_under_load(run: Run, ours: Authority, other:
         good = options.key_file.read_bytes()
         options.key_file.write_bytes(other.node("a")[1].read_bytes())
         with pytest.raises(ConfigError, match="the key is not the certificate's"):
-            doors.renew(options)
+            doors.prepare(options)
         options.key_file.write_bytes(good)
         assert await _ask(b.replication, address, b"before") == b"before"
 
         # Another name under the same files.
         for made, known in zip(ours.node("c"), ours.node("a"), strict=True):
             known.write_bytes(made.read_bytes())
-        assert doors.renew(options) == ["clients", "replication", "http"]
+        doors.prepare(options)()
         with pytest.raises(ConnectionRefusedError, match=r"is for 127\.0\.0\.1, c"):
             await _ask(Doors(ours.options("b", allow=("a",))).replication, address, b"x")
         assert await _ask(b.replication, address, b"after") == b"after"
@@ -211,7 +211,7 @@ def test_certificates_are_exchanged_under_load(run: Run, ours: Authority, other:
 def test_a_port_does_not_change_from_clear_text_to_tls(ours: Authority) -> None:
     doors = Doors(ours.options("a", http=PortTls(enabled=False)))
     with pytest.raises(ConfigError, match="port for http cannot begin or cease"):
-        doors.renew(ours.options("a"))
+        doors.prepare(ours.options("a"))
 
 
 def test_handshakes_that_do_not_come_to_an_end_are_bounded(

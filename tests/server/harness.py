@@ -13,7 +13,7 @@ from typing import Any, Literal
 import redis
 import uvloop
 
-from replicad.errors import CorruptionError, RoleRefused
+from replicad.errors import ConfigError, CorruptionError, RoleRefused
 from replicad.net.addresses import Address
 from replicad.replication.policy.synchronous import parse_rule
 from replicad.replication.primary.waits import Acknowledged, Waits
@@ -80,6 +80,15 @@ class FakeNode:
         self.waits = Waits(
             lambda: self.acknowledged, lambda through: None, rule=parse_rule(self.rule), timeout_seconds=0.3
         )
+
+    reloads: list[dict[str, Any] | ConfigError] = field(default_factory=list)
+    """What the next ones lead to."""
+
+    async def reload(self) -> dict[str, Any]:
+        found = self.reloads.pop(0)
+        if isinstance(found, ConfigError):
+            raise found
+        return found
 
     backups: list[tuple[str | None, bool, bytes]] = field(default_factory=list)
 

@@ -255,8 +255,8 @@ NODES = (
         trap=9,
         name="a node that drains does not hear that it was fenced",
         file="replicad/daemon/ports/client_port.py",
-        old="        for server in (self._server, self._draining):\n",
-        new="        for server in (self._server,):\n",
+        old="        both = (self._server, self._draining)\n",
+        new="        both = (self._server,)\n",
         caught_by=("tests/daemon/ports/test_client_port.py",),
     ),
 )

@@ -124,10 +124,31 @@ WIRE = (
     Mutation(
         trap=16,
         name="unknown keys of the configuration are ignored",
-        file="replicad/daemon/config.py",
-        old="        if key not in known:\n",
-        new="        if False:\n",
-        caught_by=("tests/daemon/test_config.py::test_what_is_wrong_is_named",),
+        file="replicad/daemon/config/load.py",
+        old="        if reason := refusal_of_path(setting, keys):\n",
+        new="        if refusal_of_path(setting, keys):\n            continue\n        if reason := None:\n",
+        caught_by=("tests/daemon/config/test_load.py::test_what_is_wrong_is_named",),
+    ),
+    Mutation(
+        trap=16,
+        name="a reload swaps parts before all of them are prepared",
+        file="replicad/daemon/reload.py",
+        old="                swaps = [prepare(changes.running) for prepare in self._parts]\n",
+        new="                swaps = []\n"
+        "                for prepare in self._parts:\n"
+        "                    prepare(changes.running)()\n",
+        caught_by=("tests/daemon/test_reload.py::test_a_part_that_refuses_keeps_all_others_from_changing",),
+    ),
+    Mutation(
+        trap=16,
+        name="a rule that comes while writes wait is not asked of replicas",
+        file="replicad/replication/primary/waits.py",
+        old="            self._ask(EVERYTHING)\n        self.changed()\n",
+        new="            pass\n        self.changed()\n",
+        caught_by=(
+            "tests/replication/primary/test_waits.py::"
+            "test_a_rule_that_changes_counts_for_the_writes_that_wait",
+        ),
     ),
     Mutation(
         trap=16,

@@ -15,7 +15,7 @@ class ArchiveHold:
     def __init__(self, bytes_max: int) -> None:
         self.needed: int = 1
         """The first sequence number that is not archived for good; all log, until somebody knows."""
-        self._bytes_max = bytes_max
+        self.bytes_max = bytes_max
         self._released = False
 
     @property
@@ -29,4 +29,4 @@ class ArchiveHold:
     def enforce(self, files: list[HeldSegment], newest: int, flushed: int, short_bytes: int, /) -> None:
         """Judges anew, with the log as it is now."""
         held = sum(file.size_bytes for file in files if self.needed <= file.last_sequence <= flushed)
-        self._released = held > self._bytes_max or (short_bytes > 0 and held > 0)
+        self._released = held > self.bytes_max or (short_bytes > 0 and held > 0)

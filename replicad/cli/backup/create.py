@@ -109,9 +109,9 @@ def _source(directory: Path | None, remote: str | None, workers: int) -> Any:
     """A copy that nobody opens is read where it is; the directory of a node is opened in its role."""
     if remote is not None:
         from replicad.cli.backup.remote import RemoteSource
-        from replicad.cli.nodes.access import parse_target
+        from replicad.cli.nodes.access import parse_node_address
 
-        yield RemoteSource(parse_target(remote), workers)
+        yield RemoteSource(parse_node_address(remote), workers)
         return
     assert directory is not None
     from replicad.cli.nodes.offline import open_as_it_is
@@ -149,7 +149,7 @@ def _by_node(address: str, target: str | None, *, flush: bool, metadata: str) ->
         arguments.append("FLUSH")
     if metadata:
         arguments += ["METADATA", metadata.encode("utf-8", "surrogateescape")]
-    with contextlib.closing(LiveNode.at(access.parse_target(address))) as live:
+    with contextlib.closing(LiveNode.at(access.parse_node_address(address))) as live:
         live.client.set_timeout(None)
         document: dict[str, Any] = json.loads(live.client.call("REPLICAD.BACKUP", "CREATE", *arguments))
     return document

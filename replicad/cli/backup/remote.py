@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from replicad.backup.source import LogTail, Readable
-from replicad.cli.nodes.access import Target
+from replicad.cli.nodes.access import NodeAddress
 from replicad.cli.nodes.client import reason_of
 from replicad.cli.nodes.tls import replication_door
 from replicad.env import Env
@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 class RemoteSource:
     """Satisfies the backup's `Source`. Its position is that of a flush; its options file has the defaults."""
 
-    def __init__(self, target: Target, connections_max: int) -> None:
+    def __init__(self, target: NodeAddress, connections_max: int) -> None:
         """Raises UnreachableError, and what replication raises."""
         self._where = target.shown
         self._door = replication_door(target.access)

@@ -48,7 +48,7 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Target:
+class NodeAddress:
     """A client port, or with a path as its host and 0 as its port, a Unix socket."""
 
     host: str
@@ -71,17 +71,17 @@ def say(flags: Access) -> None:
     _flags = flags
 
 
-def is_target(text: str) -> bool:
+def is_node_address(text: str) -> bool:
     """Whether it names a node by its address, and no directory."""
     return _ADDRESS.fullmatch(text) is not None or text.startswith(("redis://", "rediss://", "unix:"))
 
 
-def parse_target(text: str) -> Target:
+def parse_node_address(text: str) -> NodeAddress:
     """HOST:PORT, [IPV6]:PORT, :PORT (this machine), redis://, rediss:// or unix:PATH; raises UsageError, and
     ConfigError for a client.toml that is wrong."""
     host, port, own = _parse(text)
-    target = Target(host, port)
-    return Target(host, port, own.over(_flags).over(_configured(target.shown)))
+    target = NodeAddress(host, port)
+    return NodeAddress(host, port, own.over(_flags).over(_configured(target.shown)))
 
 
 def _parse(text: str) -> tuple[str, int, Access]:
@@ -105,11 +105,11 @@ def _parse_url(text: str) -> tuple[str, int, Access]:
         url = urlsplit(text)
         host, port = url.hostname, url.port
     except ValueError as error:
-        raise UsageError(f"{text!r} is no URL of a node: {error}") from None
+        raise UsageError(f"{text!r} is not the URL of a node: {error}") from None
     if url.password is not None:
         raise UsageError("a password does not belong into a URL, where everybody sees it: --password-file")
     if not host or url.path.strip("/") or url.query:
-        raise UsageError(f"{text!r} is no URL of a node: rediss://USER@HOST:PORT")
+        raise UsageError(f"{text!r} is not the URL of a node: rediss://USER@HOST:PORT")
     user = unquote(url.username) if url.username else None
     return host, port or DEFAULT_PORT, Access(tls=url.scheme == "rediss", user=user)
 

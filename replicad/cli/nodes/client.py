@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import hiredis
 
-from replicad.cli.nodes.access import Access, Target
+from replicad.cli.nodes.access import Access, NodeAddress
 from replicad.errors import ReplyError, UnreachableError
 
 CHUNK_BYTES = 1 << 18
@@ -39,7 +39,7 @@ class Client:
     ) -> None:
         """Connects, and logs in. `timeout_seconds` bounds the connecting and each wait for a reply. A host
         that begins with / is a Unix socket."""
-        self.address = Target(host, port).shown
+        self.address = NodeAddress(host, port).shown
         self._access = access or Access()
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._was_answered = False

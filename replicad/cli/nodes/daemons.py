@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -34,9 +35,9 @@ def _one_of(*choices: str) -> Callable[[str | None], str | None]:
 
 
 def require(config: Path | None, **flags: object) -> None:
-    """Raises UsageError for a flag that is needed where no file says the same."""
+    """Raises UsageError for a flag that is needed where no file and no variable says the same."""
     for name, value in flags.items():
-        if config is None and value is None:
+        if config is None and value is None and f"REPLICAD_{name.upper()}" not in os.environ:
             raise UsageError(f"--{name} is missing; give it, or --config FILE")
 
 
@@ -105,7 +106,8 @@ SIGNALS = """\
 \b
 SIGTERM and Ctrl-C end it cleanly: clients and replicas are drained, the log is synced, and it exits with 0.
 It exits with 74 when a sync failed (start it again: it recovers what is really there), with 65 when its data
-is damaged, and with 78 when the configuration cannot be used. SIGHUP is noted and changes nothing."""
+is damaged, and with 78 when the configuration cannot be used. SIGHUP has the configuration read again, as
+`replicad reload` does."""
 
 
 def run_daemon(run: Callable[[], None]) -> int:

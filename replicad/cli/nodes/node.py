@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from replicad.cli.nodes.access import Access, Target, is_target, parse_target
+from replicad.cli.nodes.access import Access, NodeAddress, is_node_address, parse_node_address
 from replicad.cli.nodes.client import Client
 from replicad.errors import LogGoneError, ReplyError, UnreachableError, UsageError
 from replicad.types import FamilyId, Operation, OperationKind, Position
@@ -81,16 +81,16 @@ def open_node(text: str) -> NodeClient:
     """The node that the argument names; raises UsageError or UnreachableError."""
     if text and Path(text).is_dir():
         return DirectoryNode(Path(text))
-    if not is_target(text):
+    if not is_node_address(text):
         raise UsageError(f"{text!r} is neither HOST:PORT nor an existing data directory")
-    return LiveNode.at(parse_target(text))
+    return LiveNode.at(parse_node_address(text))
 
 
 class LiveNode:
     """A running node, through its client port."""
 
     @classmethod
-    def at(cls, target: Target, *, timeout_seconds: float = 30.0) -> LiveNode:
+    def at(cls, target: NodeAddress, *, timeout_seconds: float = 30.0) -> LiveNode:
         return cls(target.host, target.port, access=target.access, timeout_seconds=timeout_seconds)
 
     def __init__(

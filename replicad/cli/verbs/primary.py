@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -55,19 +56,20 @@ def primary(
     take_role: TakeRoleOption = False,
     create: CreateOption = False,
 ) -> int:
-    from replicad.daemon.config import load_primary
+    from replicad.daemon.config import PrimaryConfig, Sources, load
     from replicad.daemon.program import run
 
     require(config, data=data)
-    config_of_node = load_primary(
-        config,
-        data=data,
-        listen=listen,
-        http=http,
-        replication=replication,
-        store__durability=durability,
-        log__format=log,
-        take_role_now=take_role or None,
-        create=create or None,
-    )
-    return run_daemon(lambda: run(config_of_node))
+    flags = {
+        "data": data,
+        "listen": listen,
+        "http": http,
+        "replication": replication,
+        "store__durability": durability,
+        "log__format": log,
+        "take_role_now": take_role or None,
+        "create": create or None,
+    }
+    sources = Sources(file=config, environment=os.environ, flags=flags)
+    loaded = load(PrimaryConfig, sources)
+    return run_daemon(lambda: run(loaded.config, sources))

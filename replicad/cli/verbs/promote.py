@@ -32,10 +32,10 @@ def promote(
         ),
     ] = False,
 ) -> None:
-    from replicad.cli.nodes.access import parse_target
+    from replicad.cli.nodes.access import parse_node_address
     from replicad.cli.nodes.client import Client
 
-    target = parse_target(node)
+    target = parse_node_address(node)
     with Client(target.host, target.port, access=target.access, timeout_seconds=60.0) as client:
         reply = client.call("REPLICAD.PROMOTE", *(["FORCE"] if force else []))
         status = client.call("REPLICAD.POSITION").decode()

@@ -34,13 +34,13 @@ def rejoin(
         ),
     ] = None,
 ) -> None:
-    from replicad.cli.nodes.access import parse_target
+    from replicad.cli.nodes.access import parse_node_address
     from replicad.cli.nodes.client import Client
 
-    target = parse_target(node)
+    target = parse_node_address(node)
     arguments: list[str | int] = []
     if primary is not None:
-        followed = parse_target(primary)
+        followed = parse_node_address(primary)
         arguments = [followed.host, followed.port]
     with Client(target.host, target.port, access=target.access, timeout_seconds=600.0) as client:
         reply = client.call("REPLICAD.REJOIN", *arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -59,19 +60,20 @@ def replica(
     log: LogFormatOption = None,
     take_role: TakeRoleOption = False,
 ) -> int:
-    from replicad.daemon.config import load_replica
+    from replicad.daemon.config import ReplicaConfig, Sources, load
     from replicad.daemon.program import run
 
     require(config, data=data, primary=primary)
-    config_of_node = load_replica(
-        config,
-        data=data,
-        primary=primary,
-        listen=listen,
-        replication=replication,
-        http=http,
-        store__durability=durability,
-        log__format=log,
-        take_role_now=take_role or None,
-    )
-    return run_daemon(lambda: run(config_of_node))
+    flags = {
+        "data": data,
+        "primary": primary,
+        "listen": listen,
+        "replication": replication,
+        "http": http,
+        "store__durability": durability,
+        "log__format": log,
+        "take_role_now": take_role or None,
+    }
+    sources = Sources(file=config, environment=os.environ, flags=flags)
+    loaded = load(ReplicaConfig, sources)
+    return run_daemon(lambda: run(loaded.config, sources))

@@ -39,10 +39,10 @@ def switchover(
         float | None, typer.Option(metavar="SECONDS", min=0.001, help="Give up after this long.")
     ] = None,
 ) -> None:
-    from replicad.cli.nodes.access import parse_target
+    from replicad.cli.nodes.access import parse_node_address
     from replicad.cli.nodes.client import Client
 
-    target = parse_target(node)
+    target = parse_node_address(node)
     with Client(
         target.host, target.port, access=target.access, timeout_seconds=(timeout or 60.0) + 30.0
     ) as client:

@@ -17,7 +17,7 @@ from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.errors import ReplicadError
-from replicad.replication.tasks import in_thread
+from replicad.replication.tasks import beside, in_thread
 from replicad.store.database import Database
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class LogArchiving:
         self._known = known
         self._options = options
         self.hold = ArchiveHold(options.archive_hold_bytes_max) if options.archive_log else None
+        self._again = asyncio.Event()
         self._archiver: LogArchiver | None = None
         self._error: str | None = None
         self._failures = 0
@@ -52,12 +53,29 @@ class LogArchiving:
         self._base_at = float("-inf")
         self._base_gap: tuple[int, int] | None = None
 
+    def reconfigure(self, options: NodeBackupOptions) -> None:
+        """Another target or another pace begins the archiving anew. Whether log is archived at all needs a
+        restart: the store was opened with the hold, or without."""
+        before, self._options = self._options, options
+        if self.hold is not None:
+            self.hold.bytes_max = options.archive_hold_bytes_max
+        if (before.target, before.archive_seconds) != (options.target, options.archive_seconds):
+            self._again.set()
+
     async def run(self, database: Database, backups: NodeBackups) -> None:
         """Never returns; does nothing unless it is configured. Makes a backup, with `backups`, when nothing
         that is archived could be restored."""
-        if self.hold is None or self._options.target is None:
+        if self.hold is None:
             await asyncio.Event().wait()
-            return
+        while True:
+            self._again.clear()
+            await beside(self._again.wait(), self._archive(database, backups))
+
+    async def _archive(self, database: Database, backups: NodeBackups) -> None:
+        """Never returns; archives to the target that is configured at its beginning."""
+        assert self.hold is not None and self._options.target is not None
+        self._failures, self._error, self._restorable = 0, None, None
+        self._marked_at, self._base_at, self._purged_at = float("-inf"), float("-inf"), None
 
         # Until the archiver has looked at the target it is not known how far the log was archived: everything
         # stays here meanwhile.

@@ -54,6 +54,10 @@ class NodeBackups:
         self._idle = asyncio.Event()
         self._idle.set()
 
+    def reconfigure(self, options: NodeBackupOptions) -> None:
+        """For the backups that are begun from now on."""
+        self._options = options
+
     async def create(
         self,
         database: Database | None,

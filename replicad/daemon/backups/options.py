@@ -10,12 +10,14 @@ keep_log_seconds = 2_592_000           # every moment since then can still be re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from replicad.backup.address import check_for_node
 from replicad.backup.options import BackupEngineOptions
 from replicad.errors import ConfigError, InvalidArgument
-from replicad.options import GIB, check_number, check_numbers
+from replicad.options import GIB, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,21 +25,31 @@ class NodeBackupOptions:
     """Sizes in bytes, times in seconds, rates in bytes a second; None means no limit."""
 
     target: str | None = None
+    """Where the node writes backups for which no target is named: a directory or a URL."""
     keep: int | None = None
+    """How many backups stay there: after each new one, older ones are deleted."""
     max_background_operations: int = 4
+    """How many files are copied at once."""
     read_bytes_per_second: float | None = None
+    """Limit for reading from the database."""
     write_bytes_per_second: float | None = None
+    """Limit for writing to the target."""
 
     catch_up_from: str | None = None
-    """A target whose archived log this node reads, as a replica that was away for too long, before it fetches
-    a new copy."""
+    """A replica whose log is gone reads archived log at this target before it fetches a copy."""
 
     archive_log: bool = False
+    """Copy the log to the target as it grows."""
     archive_seconds: float = 1.0
+    """How old the newest durable batch may get before it is copied."""
     archive_hold_bytes_max: int = 4 * GIB
-    """Log that is not archived yet stays on the node, but no more than this because of it."""
+    """How much log that waits to be archived stays on the node because of it."""
     keep_log_seconds: float | None = None
+    """Any moment within this time can be restored."""
     keep_log_backups: int | None = None
+    """Any moment since this many backups ago can be restored."""
+
+    LEAST: ClassVar[Mapping[str, float]] = {"archive_hold_bytes_max": 0}
 
     def __post_init__(self) -> None:
         if self.archive_log and self.target is None:
@@ -48,10 +60,7 @@ class NodeBackupOptions:
                     check_for_node(where)
                 except ConfigError as error:
                     raise InvalidArgument(f"{name}: {error}") from None
-        check_numbers(self, may_be_zero=("archive_hold_bytes_max",))
-        for name in ("keep", "keep_log_backups", "keep_log_seconds"):
-            if getattr(self, name) is not None:
-                check_number(name, getattr(self, name), whole=name != "keep_log_seconds")
+        check_numbers(self)
         self.engine_options()
 
     def engine_options(self) -> BackupEngineOptions:

@@ -85,6 +85,16 @@ class NodeData:
     def has_data(self) -> bool:
         return self._env.fs.exists(self._config.data / "CURRENT")
 
+    def reconfigure(self, config: NodeConfig) -> None:
+        """Takes over retention, limits of slots and backups, for the open store and those that come."""
+        self._config = config
+        self.slots.limits = config.link.slot_limits
+        self.backups.reconfigure(config.backup)
+        self.archiving.reconfigure(config.backup)
+        store = self._store.database
+        if store is not None and not store.closed and store.failed is None:
+            store.change_retention(config.store)
+
     async def open(self, role: Role) -> Database:
         """Opens the data, or makes it for an owner, and serves it."""
         config, env = self._config, self._env

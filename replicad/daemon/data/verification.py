@@ -82,11 +82,9 @@ class DataVerification:
         self.record = records.state.view().verification or Record()
         self.upstream = Upstream()
         """Asks over the current link."""
+        self._answering_rate = TaskRateLimiter(env.clock, options.bytes_per_second)
         self.answering = Answering(
-            self._marks,
-            self._write_mark,
-            TaskRateLimiter(env.clock, options.bytes_per_second).take,
-            self.found_corruption,
+            self._marks, self._write_mark, self._answering_rate.take, self.found_corruption
         )
         """What the sessions of replicas have to be given."""
         # A restart must not begin the passes anew, so the time of the last one is remembered.
@@ -98,6 +96,12 @@ class DataVerification:
             self._judge,
             last_at_us=self.record.at_us or None,
         )
+
+    def reconfigure(self, options: VerificationOptions) -> None:
+        """Counts at once, also for what was found before."""
+        self._options = options
+        self._answering_rate.set_rate(options.bytes_per_second)
+        self.verifier.reconfigure(options)
 
     async def run(self) -> None:
         """Never returns: passes while a node is followed, and saves what they find."""

@@ -82,16 +82,31 @@ class ClientPort:
         self.address = await server.start(self.address, self._door)
         self._server = server
 
+    def reconfigure(self, options: ServerOptions) -> None:
+        """Takes over the limits that change at run time, for clients that are connected, too."""
+        self._options = options
+        if isinstance(self._server, RespServer):
+            self._server.reconfigure(options)
+
     @property
     def is_serving(self) -> bool:
         return isinstance(self._server, RespServer)
 
+    def users_changed(self) -> None:
+        """Ends the connections of users that are no more, or are others now."""
+        for server in self._resp_servers():
+            server.users_changed()
+
     def role_changed(self) -> None:
         """Answers waiting and later writes by the node's new role."""
         # A server that drains still has writes that wait: they must not be acknowledged by the former role.
-        for server in (self._server, self._draining):
-            if isinstance(server, RespServer):
-                server.role_changed()
+        for server in self._resp_servers():
+            server.role_changed()
+
+    def _resp_servers(self) -> list[RespServer]:
+        """The one that serves, and one that drains."""
+        both = (self._server, self._draining)
+        return [server for server in both if isinstance(server, RespServer)]
 
     async def close(self) -> None:
         """Finishes the replies under way."""

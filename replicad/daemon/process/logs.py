@@ -40,6 +40,12 @@ def configure(config: LogConfig) -> None:
         write_with(_json_lines(_stream, level))
 
 
+def reconfigure(config: LogConfig) -> None:
+    """Takes over the level, in a process whose events `configure` directs."""
+    if _stream is not None:
+        configure(config)
+
+
 def _json_lines(stream: LogStream, least: int) -> Writer:
     """Writes the events of that level and above as JSON."""
     levels = logging.getLevelNamesMapping()
@@ -70,7 +76,8 @@ def _show_on_console(stream: LogStream, least: int) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.WriteLoggerFactory(cast(TextIO, stream)),
-        cache_logger_on_first_use=True,
+        # A logger that is kept would keep its level, too, which a reload may change.
+        cache_logger_on_first_use=False,
     )
 
 

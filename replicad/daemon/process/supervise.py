@@ -1,8 +1,8 @@
 """From a process to a running node and back: event loop, signals, exit.
 
 SIGTERM and SIGINT ask a node to stop. A second one does not hurry it; the service manager has SIGKILL for
-that. SIGHUP is only logged: a closed terminal does not end a node, and there is no configuration to read
-again. In all other cases an exception ends a node, and the command line turns it into an exit code.
+that. SIGHUP has the configuration read again; a closed terminal sends it, too, and does not end a node. In
+all other cases an exception ends a node, and the command line turns it into an exit code.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ async def _main(node: Node, role: str, config: NodeConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.request, signal.Signals(number).name)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
-        loop.add_signal_handler(signal.SIGHUP, log.info, "daemon.hangup")
+    # Before there is a node that could read anything again, it must not end the process either.
+    on_hangup(lambda: None)
 
     # No handler of a signal raises in this thread now, nor ever in those of the executor. What must not be
     # split need not run in another one: to start a thread for it would cost ten times what a replica's small
@@ -106,6 +106,17 @@ async def _main(node: Node, role: str, config: NodeConfig) -> None:
     log.info("daemon.starting", role=role, data=str(config.data))
     await node(config, Env(), stop)
     log.info("daemon.stopped", reason=stop.reason)
+
+
+def on_hangup(handle: Callable[[], None]) -> None:
+    """Has SIGHUP logged and handled, on the event loop that runs; not under nohup."""
+
+    def hang_up() -> None:
+        log.info("daemon.hangup")
+        handle()
+
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up)
 
 
 async def until_stopped(stop: StopRequest, *tasks: Coroutine[Any, Any, Any]) -> None:

@@ -101,6 +101,12 @@ class NodeLink:
         self._saved: BootstrapProgress | None = view.bootstrap
         self._following: asyncio.Task[None] | None = None
 
+    def reconfigure(self, config: NodeConfig) -> None:
+        """Takes over when reads are refused, and for the next start what is read before a copy is fetched."""
+        self._config = config
+        if self.follower is not None:
+            self.follower.reconfigure(config.link)
+
     def start(self, *, discard: bool = False) -> None:
         """Follows the node that the memory names. `discard`: first of all a copy replaces all data."""
         primary, where = self._memory.primary, self._config.backup.catch_up_from

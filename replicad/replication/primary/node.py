@@ -528,6 +528,19 @@ class PrimaryNode:
 
     # What the daemon calls.
 
+    def reconfigure(self, options: ReplicationOptions) -> None:
+        """Takes over what changes at run time. A limit of copies that `REPLICAD.THROTTLE` set stays unless
+        the configured one is another one now."""
+        before, self._options = self._options, options
+        if options.copy_bytes_per_second != before.copy_bytes_per_second:
+            self.copy_bytes_per_second = options.copy_bytes_per_second
+        self.slots.limits = options.slot_limits
+        self.waits.reconfigure(
+            parse_rule(options.synchronous),
+            Level(options.synchronous_level),
+            options.synchronous_seconds_max,
+        )
+
     def tell_nodes(self, gone: tuple[bytes, ...] = ()) -> None:
         """Tells every replica that streams which other nodes there are, and which are to be forgotten."""
         for session in self.sessions.values():

@@ -39,6 +39,12 @@ class Slots:
     def limits(self) -> SlotLimits:
         return self._limits
 
+    @limits.setter
+    def limits(self, limits: SlotLimits) -> None:
+        """Counts from the next look at the slots on, which comes within a second or so."""
+        with self._lock:
+            self._limits = limits
+
     def oldest_needed(self) -> int | None:
         """The first sequence number whose log must stay, or None when nobody needs any."""
         return self._oldest

@@ -39,6 +39,15 @@ class Waits:
         """In the order in which they came."""
         self._listeners: list[Callable[[], None]] = []
 
+    def reconfigure(self, rule: Rule | None, level: Level, timeout_seconds: float) -> None:
+        """Writes that wait now go by the new rule. What was satisfied stays so: it was true when it was
+        said."""
+        self.rule, self.level, self.timeout_seconds = rule, level, timeout_seconds
+        if rule is not None:
+            # Replicas collect acknowledgements while nobody waits for them.
+            self._ask(EVERYTHING)
+        self.changed()
+
     def changed(self) -> None:
         """An acknowledgement came, or a replica came or went."""
         if self.rule is not None:

@@ -204,6 +204,10 @@ class Follower:
             return None
         return why_stale(self.link.state, self.staleness_seconds, self._options)
 
+    def reconfigure(self, options: ReplicationOptions) -> None:
+        """Takes over when reads are refused."""
+        self._options = options
+
     async def run(self) -> None:
         """Runs until it is cancelled or the store failed."""
         while True:

@@ -75,16 +75,25 @@ class Verifier:
         self._options = options
         self._on_result = on_result
         self._rate = TaskRateLimiter(env.clock, options.bytes_per_second)
-        self._requested = asyncio.Event()
+        self._requested = False
+        self._woken = asyncio.Event()
         self._verified: Database | None = None
         self._due_at = self._first_due(last_at_us)
         self.comparison: Comparison | None = None
         """The pass that is under way."""
         self.waits_for = "the next pass"
 
+    def reconfigure(self, options: VerificationOptions) -> None:
+        """Counts at once. The next pass is due when it was, or sooner by a shorter interval."""
+        self._options = options
+        self._rate.set_rate(options.bytes_per_second)
+        self._due_at = min(self._due_at, self._env.clock.monotonic() + options.interval_seconds)
+        self._woken.set()
+
     def request(self) -> None:
         """Begins a pass at once, when none is under way."""
-        self._requested.set()
+        self._requested = True
+        self._woken.set()
 
     async def run(self) -> None:
         """Never returns; what keeps a pass from going on is shown, and tried again."""
@@ -104,13 +113,16 @@ class Verifier:
 
     async def _until_due(self) -> None:
         self.waits_for = "the next pass"
-        delay = None
-        if self._options.interval_seconds:
-            delay = max(self._due_at - self._env.clock.monotonic(), 0.0)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(delay):
-                await self._requested.wait()
-        self._requested.clear()
+            while not self._requested:
+                # Woken without a request: the interval is another one.
+                self._woken.clear()
+                delay = None
+                if self._options.interval_seconds:
+                    delay = max(self._due_at - self._env.clock.monotonic(), 0.0)
+                async with asyncio.timeout(delay):
+                    await self._woken.wait()
+        self._requested = False
 
     async def _pass(self) -> Result:
         began = self._env.clock.monotonic()

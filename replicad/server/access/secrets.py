@@ -120,9 +120,7 @@ class _Scrypt:
 def _parse(line: str) -> _Scrypt:
     match = _SCRYPT.fullmatch(line)
     if match is None:
-        raise ConfigError(
-            "this is no line that `replicad users hash` makes; passwords are not stored as they are"
-        )
+        raise ConfigError("this is not a line of `replicad users hash`; passwords are not stored as they are")
     log_n, block, parallel = map(int, match.group(1, 2, 3))
     try:
         salt, digest = (base64.b64decode(text, validate=True) for text in match.group(4, 5))

@@ -11,23 +11,24 @@ from replicad.net.secrets import read_secret
 from replicad.server.access.roles import ALL, NONE, OF_ALL_DATA, OF_FAMILIES, Rights, Role, rights_of
 from replicad.server.access.secrets import Password, Secret, Token
 
+USER_NAME = r"[A-Za-z0-9_.-]{1,64}"
 DEFAULT = "default"
 """Who a connection is before AUTH."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UserOptions:
-    """One user: `[users.NAME]`.
-
-    The secret is a token (`token_sha256`, from `replicad users token`) or a password (`password_file`, whose
-    first line is from `replicad users hash`); without one the user comes by certificate only, and `default`
-    without anything. `families` limits what is read and written to these column families.
-    """
+    """One user. Without a secret the user comes by certificate only, and `default` without anything."""
 
     roles: tuple[Role, ...]
+    """What the user may do: "monitor" < "read" < "write"; "replicate" and "backup", which read all data;
+    "admin"."""
     token_sha256: str | None = None
+    """The SHA-256 of a random token: `replicad users token` makes both."""
     password_file: Path | None = None
+    """A file whose first line `replicad users hash` made of a password."""
     families: tuple[str, ...] | None = None
+    """Limits what is read and written to these column families."""
 
     def __post_init__(self) -> None:
         if self.token_sha256 is not None and self.password_file is not None:

@@ -1,14 +1,17 @@
-"""Commands on the node: INFO, ROLE, CONFIG, SHUTDOWN."""
+"""Commands on the node: INFO, ROLE, CONFIG, REPLICAD.RELOAD, SHUTDOWN."""
 
 from __future__ import annotations
 
+import json
+
+from replicad.errors import ConfigError
 from replicad.server import refusals, replies
 from replicad.server.client_state import ClientState
 from replicad.server.commands.container import ANY, Container, Subcommand
 from replicad.server.commands.table import Group
 from replicad.server.glob import compile_glob
 from replicad.server.info import render_info
-from replicad.server.later import Reply
+from replicad.server.later import AsTask, Reply
 from replicad.server.requests import Request
 
 node = Group("server")
@@ -76,6 +79,20 @@ def config(client: ClientState, request: Request) -> bytes:
         return replies.mapping(found, client.protocol)
     client.server.stats.reset()
     return replies.OK
+
+
+@node.command(
+    "replicad.reload", 1, "Reads the configuration again, and takes over what it can.", blocking=True
+)
+def reload(client: ClientState, request: Request) -> Reply:
+    async def run() -> bytes:
+        try:
+            found = await client.server.node.reload()
+        except ConfigError as error:
+            return replies.error(f"ERR the old configuration stays: {error}")
+        return replies.bulk(json.dumps(found).encode())
+
+    return AsTask(run)
 
 
 @node.command("shutdown", -1, "Stops the node cleanly.", usage="[NOSAVE|SAVE] [NOW] [FORCE]", blocking=True)

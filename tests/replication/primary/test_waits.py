@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from replicad.replication.primary.waits import Waits
+from replicad.replication.policy.synchronous import Level, parse_rule
+from replicad.replication.primary.waits import EVERYTHING, Waits
 from replicad.replication.wire.messages import Ack
 from tests.support.waiting import until
 
@@ -25,3 +26,24 @@ async def test_a_wait_leaves_nothing_behind() -> None:
     waits.changed()
     assert await begun[1] == ["r"]
     assert not waits._waiters
+
+
+async def test_a_rule_that_changes_counts_for_the_writes_that_wait() -> None:
+    """A new rule has connected replicas asked at once. Without one nothing waits. What was satisfied stays
+    so."""
+    acknowledged = [("a", "", Ack(9, 9, 5)), ("b", "", Ack(3, 3, 3))]
+    asked: list[int] = []
+    moved: list[bool] = []
+    waits = Waits(lambda: acknowledged, asked.append)
+    waits.subscribe(lambda: moved.append(True))
+    assert waits.released(9) == 9
+
+    waits.reconfigure(parse_rule("any 1"), Level.DURABLE, 1.0)
+    assert (waits.released(9), asked, moved) == (5, [EVERYTHING], [True])
+    waits.reconfigure(parse_rule("any 1"), Level.APPLIED, 2.0)
+    assert (waits.released(9), waits.timeout_seconds, waits.describe()) == (9, 2.0, "any 1 applied")
+    acknowledged[0] = ("a", "", Ack(7, 7, 7))
+    waits.reconfigure(parse_rule("any 2"), Level.APPLIED, 2.0)
+    assert (waits.released(8), waits.released(12)) == (8, 9)
+    waits.reconfigure(None, Level.DURABLE, 2.0)
+    assert (waits.released(12), len(moved)) == (12, 4)

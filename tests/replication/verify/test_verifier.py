@@ -7,6 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,34 @@ async def test_a_pass_in_sections(tmp_path: Path) -> None:
         await nodes.cut()
         nodes.primary.close()
         nodes.replica.close()
+
+
+async def test_a_shorter_interval_counts_for_the_pass_that_is_due(nodes: Nodes) -> None:
+    """One that waits for its time is woken; without an interval it would wait until it is asked."""
+    nodes.open()
+    nodes.connect()
+    results: list[Result] = []
+    options = VerificationOptions(interval_seconds=0, bytes_per_second=1 << 30)
+    verifier = Verifier(
+        Env(),
+        nodes.upstream,
+        lambda: nodes.replica,
+        options,
+        results.append,
+        last_at_us=Env().clock.wall_us(),
+    )
+    running = asyncio.create_task(verifier.run())
+    try:
+        verifier.reconfigure(replace(options, interval_seconds=86400.0))
+        verifier.reconfigure(replace(options, interval_seconds=0.01))
+        await until(lambda: results)
+        verifier.reconfigure(replace(options, interval_seconds=0))
+        verifier.request()
+        passes = len(results)
+        await until(lambda: len(results) > passes)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_pass_goes_on_over_another_session(nodes: Nodes) -> None:

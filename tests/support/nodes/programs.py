@@ -16,6 +16,7 @@ from replicad.daemon.parts import NodeParts
 from replicad.daemon.process.supervise import StopRequest
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.records import node_state
+from replicad.daemon.reload import Read
 from replicad.env import Env
 
 PATIENT = {"roles__stood_still_seconds": 60.0, "roles__ask_seconds": 20.0}
@@ -23,9 +24,10 @@ PATIENT = {"roles__stood_still_seconds": 60.0, "roles__ask_seconds": 20.0}
 
 
 @contextlib.asynccontextmanager
-async def started_program(config: Any) -> AsyncIterator[NodeProgram]:
+async def started_program(config: Any, read: Read | None = None) -> AsyncIterator[NodeProgram]:
+    """`read` reads its configuration again."""
     async with node_state(Env(), config.data) as records:
-        program = NodeProgram(config, Env(), records, StopRequest())
+        program = NodeProgram(config, Env(), records, StopRequest(), read)
         try:
             await program.start()
             yield program

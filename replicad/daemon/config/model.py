@@ -1,0 +1,189 @@
+"""What a configuration holds: the keys before the first section, and a class of options for each section.
+
+data = "/var/lib/replicad/primary"
+name = "paris-1"                       # what status and `synchronous` call this node
+listen = "127.0.0.1:6380"              # Redis clients
+replication = "127.0.0.1:6381"         # where replicas connect; of a replica, a port that the system chooses
+primary = "127.0.0.1:6381"             # a replica: the replication address of the node that it follows
+http = "127.0.0.1:6382"                # health, status and metrics; without it nothing listens
+
+[store]      the fields of replicad.options.Options; [store.families.NAME] those of FamilyOptions
+[link]       the fields of replicad.replication.options.ReplicationOptions
+[roles]      the fields of replicad.replication.options.RoleOptions
+[verification]  the fields of replicad.replication.options.VerificationOptions
+[clients]    the fields of replicad.server.options.ServerOptions
+[backup]     the fields of replicad.daemon.backups.options.NodeBackupOptions
+[tls]        the fields of replicad.net.options.TlsOptions, with tables for each port
+[users.NAME] the fields of replicad.server.access.users.UserOptions
+[log]        the fields of LogConfig
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from replicad.daemon.backups.options import NodeBackupOptions
+from replicad.daemon.exposure import Exposed, check_announce, check_exposure
+from replicad.errors import ConfigError
+from replicad.net.addresses import Address, parse_address
+from replicad.net.options import TlsOptions
+from replicad.options import Options
+from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
+from replicad.replication.wire.identify import NAME
+from replicad.server import ServerOptions
+from replicad.server.access.users import USER_NAME, UserOptions
+
+
+def _address(value: object) -> Address:
+    if isinstance(value, Address):
+        return value
+    try:
+        return parse_address(str(value))
+    except ConfigError as error:
+        raise PydanticCustomError("address", "{reason}", {"reason": str(error)}) from None
+
+
+def _host(text: str) -> str:
+    try:
+        address = parse_address(f"[{text}]:1" if ":" in text else f"{text}:1")
+    except ConfigError:
+        address = None
+    if address is None or address.is_any:
+        raise PydanticCustomError("address", "{reason}", {"reason": f"{text!r} is not a host to connect to"})
+    return address.host
+
+
+AddressText = Annotated[Address, BeforeValidator(_address)]
+
+FLAGS_ONLY = frozenset({"take_role_now", "create"})
+"""What is said of one start; no key of a file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogConfig:
+    """How events are written to standard error; "auto" is console on a terminal and JSON elsewhere."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    """How events are written to standard error: "auto" is "console" on a terminal and "json" elsewhere."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is less important than this is not written."""
+
+
+class NodeConfig(BaseModel):
+    """What every node has."""
+
+    # One process uses one of the kinds of node: only that one is built.
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
+
+    data: Path
+    """The data directory, made when it is missing. Required, here or with --data."""
+    name: Annotated[str, StringConstraints(pattern=f"^{NAME}$")] = ""
+    """The name of this node in status and `synchronous`."""
+    listen: AddressText = Address("127.0.0.1", 6380)
+    """Where Redis clients connect."""
+    http: AddressText | None = None
+    """Health, status and metrics; without it nothing listens."""
+    store: Options = Options()
+    """How the database behaves on this node; the same options as `replicad.Options`."""
+    link: ReplicationOptions = ReplicationOptions()
+    """Replication, on both sides."""
+    roles: RoleOptions = RoleOptions()
+    """How a node changes its role, and what it does when it is not sure of it."""
+    verification: VerificationOptions = VerificationOptions()
+    """How a replica compares its data with that of the node it follows."""
+    clients: ServerOptions = ServerOptions()
+    """What one client, and all clients together, may take."""
+    backup: NodeBackupOptions = NodeBackupOptions()
+    """Where backups go, what is kept, and whether the log is archived."""
+    insecure: bool = False
+    """Let other machines in, and connect to them, in clear text and without users: for a network that nobody
+    else is on."""
+    announce: Annotated[str, AfterValidator(_host)] | None = None
+    """The host under which others reach this node, where that is not the one it listens at."""
+    tls: TlsOptions = TlsOptions()
+    """Certificates, for all ports or for one: the files are read again when they change."""
+    users: Mapping[str, UserOptions] = {}
+    """Who may do what at the client port and over HTTP. Without any user everybody may do everything."""
+    log: LogConfig = LogConfig()
+    """What is written to standard error, by a thread of its own."""
+    take_role: bool = False
+    """Take the role that the verb says, by the rules of `promote` and `REPLICAOF`. Tried once, at the first
+    start with this key; --take-role does it for one start."""
+    take_role_now: bool = False
+    """The flag; no file has it."""
+    create: bool = False
+    """A primary makes a database where there is a directory without one; no file has it."""
+
+    @model_validator(mode="after")
+    def _check_users(self) -> Self:
+        for name in self.users:
+            if re.fullmatch(USER_NAME, name) is None:
+                raise ConfigError(f"users.{name} is not the name of a user: {USER_NAME}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_exposure(self) -> Self:
+        exposed = self._exposed()
+        check_exposure(exposed, has_users=bool(self.users), insecure=self.insecure)
+        check_announce(exposed, self.announce)
+        return self
+
+    def _exposed(self) -> list[Exposed]:
+        tls, replication = self.tls, getattr(self, "replication", None)
+        between_nodes = tls.material("replication") is not None
+        exposed = [Exposed("listen", self.listen, tls.material("clients") is not None, True)]
+        if replication is not None:
+            exposed.append(Exposed("replication", replication, between_nodes, False))
+        if (primary := getattr(self, "primary", None)) is not None:
+            exposed.append(Exposed("primary", primary, between_nodes, False, listens=False))
+        if self.http is not None:
+            exposed.append(Exposed("http", self.http, tls.material("http") is not None, True))
+        return exposed
+
+    @model_validator(mode="after")
+    def _check_addresses(self) -> Self:
+        addresses = {name: getattr(self, name, None) for name in ("listen", "replication", "http")}
+        taken: dict[Address, str] = {}
+        for name, address in addresses.items():
+            if address is None or address.port == 0:
+                continue
+            if address in taken:
+                raise ConfigError(f"{name} is {address}, as {taken[address]} is: each needs its own port")
+            taken[address] = name
+        return self
+
+
+class PrimaryConfig(NodeConfig):
+    """Of a node that begins as a primary."""
+
+    replication: AddressText = Address("127.0.0.1", 6381)
+    """Where replicas connect."""
+
+
+class ReplicaConfig(NodeConfig):
+    """Of a node that begins as a replica."""
+
+    primary: AddressText
+    """The replication address of the node that it follows. Required for a replica."""
+    replication: AddressText = Address("127.0.0.1", 0)
+    """Where replicas connect; of a replica, port 0 is one that the system chooses."""
+
+    @model_validator(mode="after")
+    def _check_primary(self) -> Self:
+        if self.primary.port == 0:
+            raise ConfigError(f"primary is {self.primary}: nothing is reached at port 0")
+        return self
