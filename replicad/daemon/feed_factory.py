@@ -19,6 +19,7 @@ from replicad.replication.policy.roles import Standing
 from replicad.replication.primary.durable_age import DurableAge
 from replicad.replication.primary.node import PrimaryNode
 from replicad.replication.primary.slots import Slots
+from replicad.replication.traffic import Traffic
 from replicad.replication.wire.identify import Identity
 from replicad.store.copies.checkpoint import list_files
 from replicad.store.database import Database
@@ -41,6 +42,7 @@ class FeedFactory:
         pauses: PauseDetector,
         fencing: Fencing,
         ahead: SentAheadRecord,
+        traffic: Traffic,
     ) -> None:
         self._env = env
         self._identity = identity
@@ -55,6 +57,7 @@ class FeedFactory:
         self._pauses = pauses
         self._fencing = fencing
         self._ahead = ahead
+        self._traffic = traffic
 
     def reconfigure(self, options: ReplicationOptions) -> None:
         """For the feeds that are made from now on."""
@@ -80,6 +83,7 @@ class FeedFactory:
             may_be_behind=self._survey.may_be_behind,
             age_seconds=lambda written: self._age_seconds(age, written=written),
             ahead=self._ahead,
+            traffic=self._traffic,
         )
 
         feed.answering = self._verification.answering

@@ -17,11 +17,13 @@ Each part gets what it uses when it is made. An earlier part reaches a later one
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from replicad.daemon.config import NodeConfig, PrimaryConfig, ReplicaConfig
 from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.data.verification import DataVerification
 from replicad.daemon.feed_factory import FeedFactory
+from replicad.daemon.metrics.timings import NodeTimings
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_addresses import OwnAddresses
 from replicad.daemon.own_standing import OwnStanding
@@ -55,6 +57,7 @@ from replicad.daemon.tasks import NodeTasks
 from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.net.doors import Doors
+from replicad.replication.traffic import Traffic
 from replicad.replication.wire.identify import Identity
 from replicad.server.access.login import Login
 from replicad.server.access.users import Users
@@ -83,6 +86,7 @@ class NodeParts:
         self.doors = Doors(config.tls, insecure=config.insecure)
         self.is_ready = False
         """Whether the service manager knows that the node serves its data."""
+        self.traffic = Traffic()
 
         # What several parts share; each has one owner, named in its module.
         self.standing = OwnStanding()
@@ -156,6 +160,7 @@ class NodeParts:
             door=self.doors.replication,
             changed=lambda: self.publisher.nudge(),
             learn_nodes=lambda: self.survey.ask_transitively(),
+            traffic=self.traffic,
         )
         self.survey = PeerSurvey(
             self.identity,
@@ -266,6 +271,7 @@ class NodeParts:
             pauses=self.pauses,
             fencing=self.fencing,
             ahead=self.ahead,
+            traffic=self.traffic,
         )
         self.sessions = ReplicationSessions(
             config.link.handshake_seconds,
@@ -274,6 +280,7 @@ class NodeParts:
             takeover=self.takeover,
             lost_tail=self.lost_tail,
             door=self.doors.replication,
+            traffic=self.traffic,
         )
         self.loop_lag = LoopLag(env.clock)
         self.status = NodeStatus(
@@ -289,6 +296,9 @@ class NodeParts:
             verification=self.verification,
             addresses=self.addresses,
             loop_lag=self.loop_lag,
+            clients=self.clients,
+            traffic=self.traffic,
+            refused_http=lambda: self.http.refused,
         )
         self.served = ServedNode(
             config.link,
@@ -306,7 +316,8 @@ class NodeParts:
             status=self.status,
             reload=self.reload.reload,
         )
-        self.http = HttpPort(self.status.document, self.doors.http)
+        self.timings = NodeTimings(clients=self.clients, store=self.open_store, loop_lag=self.loop_lag)
+        self.http = HttpPort(self.status.document, self.load_registry, self.doors.http)
         self.publisher = StatePublisher(
             env.clock,
             records,
@@ -347,6 +358,12 @@ class NodeParts:
             self.clients.users_changed()
 
         return swap
+
+    def load_registry(self) -> Any:
+        """The metrics; a node without HTTP never loads what they are made with."""
+        from replicad.daemon.metrics.registry import registry_of
+
+        return registry_of(self.status.document, self.timings)
 
     @property
     def store(self) -> Database | None:

@@ -17,6 +17,7 @@ from replicad.env.events import get_logger
 from replicad.errors import ReplicadError, RoleRefused
 from replicad.net.certificates import refusal_of_name, refusal_of_node
 from replicad.net.doors import Door
+from replicad.replication.traffic import Traffic
 from replicad.replication.wire.connection import TcpConnection
 from replicad.replication.wire.identify import COPY_ONLY
 from replicad.replication.wire.messages import Grant, Handover, Hello, Message, Refuse, StandingMessage
@@ -34,6 +35,7 @@ class ReplicationSessions:
         takeover: Takeover,
         lost_tail: LostTail,
         door: Door,
+        traffic: Traffic,
     ) -> None:
         self._handshake_seconds = handshake_seconds
         self._store = store
@@ -41,6 +43,7 @@ class ReplicationSessions:
         self._takeover = takeover
         self._lost_tail = lost_tail
         self._door = door
+        self._traffic = traffic
 
     async def serve(self, connection: TcpConnection) -> None:
         """Runs one connection to its end."""
@@ -50,6 +53,7 @@ class ReplicationSessions:
 
             if (reason := self._refusal_of(connection, first)) is not None:
                 log.warning("replication.refused", peer=connection.peer, code="certificate", reason=reason)
+                self._traffic.refused["certificate"] += 1
                 connection.send(Refuse("certificate", reason, False))
             elif isinstance(first, StandingMessage):
                 self._survey.heard_unasked(first)
@@ -64,6 +68,7 @@ class ReplicationSessions:
             else:
                 await self._store.feed.serve(connection, first)
         except (ReplicadError, OSError, TimeoutError) as error:
+            self._traffic.refused["error"] += 1
             # The peer is told, so that its log says what was wrong as well.
             connection.send(Refuse("error", f"{type(error).__name__}: {error}"[:1000], True))
             log.info(

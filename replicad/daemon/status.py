@@ -6,6 +6,7 @@ Bytes, seconds and microseconds are in the last word of a name.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from replicad.daemon.data.node_data import NodeData
@@ -13,6 +14,7 @@ from replicad.daemon.data.verification import DataVerification
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_addresses import OwnAddresses
 from replicad.daemon.own_standing import OwnStanding
+from replicad.daemon.ports.client_port import ClientPort
 from replicad.daemon.process import logs
 from replicad.daemon.process.loop_lag import LoopLag
 from replicad.daemon.roles.node_link import NodeLink
@@ -26,10 +28,12 @@ from replicad.replication.primary.node import PrimaryNode, ReplicaSession
 from replicad.replication.primary.sender import Sender
 from replicad.replication.primary.slot_upkeep import SlotView
 from replicad.replication.replica.follower import Follower
+from replicad.replication.traffic import Traffic
 from replicad.replication.wire.identify import Identity
 from replicad.server import ReplicaView
 from replicad.state import BootstrapProgress
 from replicad.store.database import Database
+from replicad.store.holds.log_holds import HeldSegment
 
 Document = dict[str, Any]
 
@@ -52,6 +56,9 @@ class NodeStatus:
         verification: DataVerification,
         addresses: OwnAddresses,
         loop_lag: LoopLag,
+        clients: ClientPort,
+        traffic: Traffic,
+        refused_http: Callable[[], dict[str, int]],
     ) -> None:
         self._env = env
         self._identity = identity
@@ -65,6 +72,9 @@ class NodeStatus:
         self._verification = verification
         self._addresses = addresses
         self._loop_lag = loop_lag
+        self._clients = clients
+        self._traffic = traffic
+        self._refused_http = refused_http
 
     def document(self) -> Document:
         store, feed, follower = self._store.database, self._store.feed, self._link.follower
@@ -76,6 +86,15 @@ class NodeStatus:
         document["verification"] = self._verification.document()
         document["backup"] = self._data.backups.document()
         document["log_archive"] = self._data.archiving.document()
+
+        server = self._clients.server
+        document["clients"] = None if server is None else server.document()
+        document["traffic"] = self._traffic.document()
+        document["refused_input"] = {
+            "clients": {} if server is None else server.refused_input(),
+            "replication": dict(self._traffic.refused),
+            "http": self._refused_http(),
+        }
 
         # Neither depends on the role: a replica serves other replicas, and a fenced node may have a link.
         if feed is not None and store is not None:
@@ -201,15 +220,23 @@ def replicas_document(env: Env, node: PrimaryNode, database: Database) -> list[D
                     "state": "away",
                     "waits_for": "the replica to connect",
                     "durable_sequence": slot.sequence,
-                    "lag_sequences": max(0, newest - slot.sequence),
-                    "lag_bytes": view.retained_bytes,
-                    "lag_seconds": round(node.upkeep.course.seconds_behind(slot.sequence, newest, now), 3),
+                    **(lag := _away_lag(node, view, newest, now)),
+                    "stages": {"durable": {"sequence": slot.sequence, **lag}},
                     "seen_us": slot.seen_us,
                     "away_seconds": slot.idle_seconds,
                     **slot_document(view),
                 }
             )
     return entries
+
+
+def _away_lag(node: PrimaryNode, view: SlotView, newest: int, now: float) -> Document:
+    sequence = view.slot.sequence
+    return {
+        "lag_sequences": max(0, newest - sequence),
+        "lag_bytes": view.retained_bytes,
+        "lag_seconds": round(node.upkeep.course.seconds_behind(sequence, newest, now), 3),
+    }
 
 
 def slot_document(view: SlotView | None) -> Document:
@@ -242,9 +269,11 @@ def _session_document(
     # It streams, or it fetches a copy, or it has only said HELLO.
     if sender is not None:
         newest = node.newest.sequence
-        unsent = log_bytes_after(database.get_sorted_wal_files(), sender.sent, newest)
+        files = database.get_sorted_wal_files()
+        unsent = log_bytes_after(files, sender.sent, newest)
         document |= {
             "waits_for": sender.waits_for,
+            "stages": _stages(node, sender, files, newest, now),
             "sent_sequence": sender.sent,
             "received_sequence": sender.ack.received,
             "applied_sequence": sender.ack.applied,
@@ -269,6 +298,23 @@ def _session_document(
         if server.transfer is not None:
             document |= transfer_document(server.transfer, now)
     return document
+
+
+def _stages(
+    node: PrimaryNode, sender: Sender, files: Sequence[HeldSegment], newest: int, now: float
+) -> Document:
+    """How far the replica is behind, stage by stage."""
+    ack, growth = sender.ack, node.upkeep.course
+    reached = {"sent": sender.sent, "received": ack.received, "applied": ack.applied, "durable": ack.durable}
+    return {
+        stage: {
+            "sequence": sequence,
+            "lag_sequences": max(0, newest - sequence),
+            "lag_bytes": log_bytes_after(files, sequence, newest),
+            "lag_seconds": round(growth.seconds_behind(sequence, newest, now), 3),
+        }
+        for stage, sequence in reached.items()
+    }
 
 
 def transfer_document(transfer: Transfer, now: float) -> Document:

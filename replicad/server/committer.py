@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import cast
 
@@ -54,6 +55,8 @@ class Committer:
         """Called when `stalled` changed."""
         self.on_released: Callable[[], None] = lambda: None
         """Called when replies may have become ready that the kernel sends."""
+        self.wrote: Callable[[float, int], None] = lambda seconds, commands: None
+        """Called with what the commands of a group took until all could see them, and how many they were."""
         self.closing = False
         """The server ends: writes that the node holds are refused instead of waiting."""
         self._store = store
@@ -63,6 +66,11 @@ class Committer:
         self._now = now
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
+        self._commits: deque[tuple[int, float, float, int]] = deque()
+        """Groups that are not visible yet: the last sequence number, when the group was handed to the store,
+        when the first of its commands came, and how many commands these are."""
+        self._commands = 0
+        self._commands_since = 0.0
         self._woken = False
         self._releasing = False
         self._release_again = False
@@ -96,14 +104,28 @@ class Committer:
         if not self._node.is_writable:
             self._refuse(refusals.read_only(self._node.primary_address))
             return
-        count = self.group.batches
+        count, refusals_before, begun = self.group.batches, self.group.refusals, self._now()
         if self.group.submit():
+            if self.group.refusals == refusals_before:
+                since = self._commands_since if self._commands else begun
+                self._commits.append((self._store.appended_sequence, begun, since, self._commands))
+            self._commands = 0
             self._stats.groups += 1
             self._stats.commits += count
             self.release()
             self._notice_stall()
 
+    def note_writes(self, since: float, commands: int) -> None:
+        """This many commands, the first of which came then, have written to the open group."""
+        if not self.group.batches:
+            self.wrote(self._now() - since, commands)  # nothing of it has to be committed
+        elif not self._commands:
+            self._commands, self._commands_since = commands, since
+        else:
+            self._commands += commands
+
     def _refuse(self, reply: bytes) -> None:
+        self._commands = 0
         self.group.refuse(reply)
         self.release()
 
@@ -174,6 +196,8 @@ class Committer:
             self._releasing = False
 
     def _release_all(self) -> None:
+        if self._commits and self._commits[0][0] <= self._store.latest_sequence:
+            self._note_commits()
         if not self.holding:
             return
 
@@ -195,6 +219,14 @@ class Committer:
         # Writes that wait for replicas are answered after a time even when nothing moves.
         if released < visible and self.holding and self._expiry is None:
             self._expire()
+
+    def _note_commits(self) -> None:
+        now, visible, commits = self._now(), self._store.latest_sequence, self._commits
+        while commits and commits[0][0] <= visible:
+            _, begun, since, commands = commits.popleft()
+            self._stats.commit_durations.add(now - begun)
+            if commands:
+                self.wrote(now - since, commands)
 
     def _acknowledgeable(self) -> int:
         """Up to which sequence number replies may go out: none while the node does not know whether it is

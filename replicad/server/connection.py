@@ -94,8 +94,14 @@ class ClientConnection:
         server = self._server
         if self.client.ending or self._error is not None:
             return
-        self._port.last_input_at = server.now()
-        self._take(self._port.feed(data, self._taken()))
+        begun = self._port.last_input_at = server.now()
+        handed, usage = self._port.feed(data, self._taken()), server.usage
+        seconds = server.now() - begun
+        usage.kernel_seconds += seconds
+        usage.add_reads(seconds)
+        if writes := usage.take_writes():
+            server.committer.note_writes(begun, writes)
+        self._take(handed)
 
         # A client that fills every chunk would otherwise be read again before the others have their turn.
         if len(data) >= _TURN_BYTES:
@@ -155,6 +161,7 @@ class ClientConnection:
 
         # The error of the protocol is the last word, so it comes after the replies to all requests before it.
         if self._error is not None and not (client.ending or execution.backlog or client.stopped):
+            self._server.stats.malformed += 1
             client.replies.append(replies.error(f"ERR Protocol error: {self._error}"))
             client.ending = True
 

@@ -28,7 +28,7 @@ from replicad.server.client_state import (
 )
 from replicad.server.commands import choose_table
 from replicad.server.commands.container import Check
-from replicad.server.commands.table import LOOK_AFTER, Command, Entry, find_entry, forbidden
+from replicad.server.commands.table import COMMANDS, LOOK_AFTER, Command, Entry, find_entry, forbidden
 from replicad.server.later import AsTask, InPieces, InThread, Later, LookUp, OnSnapshot, Pause, Work
 from replicad.server.pieces import Pieces, UnderWay
 from replicad.server.refusals import Refused
@@ -64,6 +64,8 @@ class Execution:
         self._is_closing = is_closing
         self._work: asyncio.Future[Any] | None = None  # the command under way elsewhere
         self._when_released: Callable[[], None] | None = None
+        self._later_since = 0.0
+        """When the command under way was begun."""
 
     def take(self, requests: list[Request]) -> None:
         """Executes what came, or keeps it. The caller settles afterwards."""
@@ -120,7 +122,10 @@ class Execution:
         client, server = self._client, self._server
         queue = client.replies
         now = server.now
-        ends_at = client.turn_ends_at = now() + TURN_SECONDS
+        looked_at = begun = now()
+        ends_at = client.turn_ends_at = begun + TURN_SECONDS
+        usage = server.usage
+        usages, wrote = usage.by_name, 0
         table = choose_table(server.node)
         find = table.get
         rest = iter(requests)
@@ -133,6 +138,7 @@ class Execution:
             if entry is None:
                 reply: bytes | None = self._not_a_command(request)
                 unlooked += 1
+                usage.note_error(reply or b"")
             else:
                 handler, least, most, part, command = entry
                 unlooked += part
@@ -140,16 +146,25 @@ class Execution:
                 if client.is_limited and (refusal := forbidden(command, client, request)) is not None:
                     client.queue_broken = True
                     reply = refusal
+                    usage.rejected(command.name, reply)
                 elif not least <= len(request) <= most:
                     reply = self._wrong_arity(command)
+                    usage.rejected(command.name, reply)
                 elif client.queued is not None and not command.immediate:
                     reply = self._enqueue(entry, request)
+                    if reply[0] == _ERROR:
+                        usage.rejected(command.name, reply)
                 else:
+                    usages[command.name].calls += 1
                     try:
                         answer = handler(client, request)
                         reply = answer if isinstance(answer, bytes) else self._begin(answer)
                     except Exception as error:
                         reply = client.explain(error)
+                    if reply is not None:
+                        wrote += command.writes
+                        if reply[0] == _ERROR:
+                            self._note_error(entry, reply)
 
             if reply is not None:
                 if reply[0] == _ERROR:
@@ -164,7 +179,12 @@ class Execution:
             # A turn that is over leaves the rest to the backlog, as does a command that stops its client.
             if unlooked >= LOOK_AFTER:
                 unlooked = 0
-                if now() > ends_at:
+                at = now()
+                if entry is not None and reply is not None:
+                    # What comes later is measured when it comes.
+                    usage.took(command.name, command.timed_as, at - looked_at)
+                looked_at = at
+                if at > ends_at:
                     self.yield_turn()
             if client.stopped:
                 left = list(rest)
@@ -172,6 +192,13 @@ class Execution:
                 self._stop_with(left)
 
         server.stats.counts.commands += executed
+        if wrote:
+            server.committer.note_writes(begun, wrote)
+
+    def _note_error(self, entry: Entry, reply: bytes) -> None:
+        handler, *_, command = entry
+        usage = self._server.usage
+        (usage.failed if handler is command.handler else usage.rejected)(command.name, reply)
 
     def _stop_with(self, left: list[Request]) -> None:
         """The command that was executed last stops the turn; these are left of it."""
@@ -226,6 +253,7 @@ class Execution:
 
         None is a command without a reply."""
         workers = self._server.workers
+        self._later_since = self._server.now()
         match later:
             case InPieces(work):
                 return self._begin_in_pieces(work)
@@ -290,10 +318,22 @@ class Execution:
         client.stopped &= ~BUSY
         if self._is_closing():
             return
+        self._note_end(reply)
         client.weigh(len(reply))
         client.replies.append(reply)
         self._pump()
         self._settle()
+
+    def _note_end(self, reply: bytes) -> None:
+        """Counts the command that came later: its error, and its time unless it had to wait for something."""
+        server, command = self._server, COMMANDS[self._client.command_name]
+        if command.writes:
+            server.committer.note_writes(self._later_since, 1)
+        if not command.blocking:
+            server.usage.took(command.name, command.timed_as, server.now() - self._later_since)
+        if reply[:1] == b"-":
+            server.stats.error_replies += 1
+            server.usage.failed(command.name, reply)
 
     def give_up(self) -> None:
         """Ends the wait of a command on the loop. What runs in a thread comes to an end by itself."""
@@ -340,6 +380,7 @@ class Execution:
 
     def _finish_pieces(self, reply: bytes) -> None:
         """The command that went on in pieces is done. The next one comes after those who waited for it."""
+        self._note_end(reply)
         self._client.replies.append(reply)
         self._client.stopped &= ~BUSY
         self.yield_turn()

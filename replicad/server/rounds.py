@@ -67,11 +67,16 @@ class Rounds:
 
     def _go_rounds(self) -> None:
         # Clients that answer quickly are there again: a few more rounds spare the loop's own way around.
-        ends_at = self._server.now() + ROUND_SECONDS
+        now, usage = self._server.now, self._server.usage
+        begun = now()
+        ends_at = begun + ROUND_SECONDS
         for _ in range(ROUNDS):
-            self._go_round()
-            if not self._sockets.served or self._server.now() > ends_at:
+            self._go_round(begun)
+            ended = now()
+            usage.add_reads(ended - begun)
+            if not self._sockets.served or ended > ends_at:
                 break
+            begun = ended
 
     def _act(self, wire: SocketWire, found: list[list[bytes] | bytes] | None) -> None:
         """One client's failure is its own: what the others of this round sent is executed."""
@@ -81,9 +86,13 @@ class Rounds:
             log.error("server.client_failed", client=wire.peer, exc_info=error)
             wire.abort()
 
-    def _go_round(self) -> None:
+    def _go_round(self, begun: float) -> None:
         server = self._server
-        for wire, found in self._sockets.receive(self._taken(), ROUND_SECONDS, server.relieve_at):
+        handed = self._sockets.receive(self._taken(), ROUND_SECONDS, server.relieve_at)
+        server.usage.kernel_seconds += server.now() - begun
+        if writes := server.usage.take_writes():
+            server.committer.note_writes(begun, writes)
+        for wire, found in handed:
             self._act(cast(SocketWire, wire), found)
         if server.group.batches:
             server.committer.submit()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from replicad import kernels
 from replicad.env import Clock, SystemClock
@@ -128,6 +129,33 @@ class RespServer:
             input_seconds_max=options.input_seconds_max,
         )
         self._relieve()
+
+    def document(self) -> dict[str, Any]:
+        """Clients and what they asked for, for the status document. Counts are since this data is served."""
+        state = self.state
+        stats = state.stats
+        return {
+            "connected": len(self.connections),
+            "connected_max": state.options.clients_max,
+            "waiting_for_commit": len(self._committer.holding),
+            "buffered_bytes": sum(each.buffered_bytes for each in self.connections.values()),
+            "connections": stats.connections,
+            "closed_for_limits": stats.closed_for_limits,
+            "commands": stats.counts.commands,
+            "error_replies": stats.error_replies,
+            "internal_errors": stats.errors,
+            "hits": stats.counts.hits,
+            "misses": stats.counts.misses,
+            "input_bytes": stats.counts.input_bytes,
+            "output_bytes": stats.counts.output_bytes,
+            "commits": stats.commits,
+            "groups": stats.groups,
+        }
+
+    def refused_input(self) -> dict[str, int]:
+        """What clients sent in vain, by kind."""
+        stats = self.state.stats
+        return {"malformed": stats.malformed, "connections": stats.rejected, "size": stats.closed_for_limits}
 
     # Connections.
 

@@ -17,6 +17,7 @@ from replicad.env.events import get_logger
 from replicad.errors import CorruptionError
 from replicad.net.addresses import Address
 from replicad.server.access.login import Login
+from replicad.server.command_usage import CommandUsages
 from replicad.server.committer import Committer
 from replicad.server.conditions import Conditions
 from replicad.server.cursors import Cursors
@@ -97,6 +98,8 @@ class ServerState:
             keys_max=KEYS_AT_ONCE,
         )
         add_simple_commands(self.engine)
+        self.usage = CommandUsages(self.stats.counts, self.engine.calls)
+        self.committer.wrote = self.usage.by_group["write"].add
         self.request_limits = limits_of(options)
         self.workers = Workers(self.loop, options.threads_max)
         self.cursors = Cursors()
@@ -105,6 +108,10 @@ class ServerState:
         self.new_batch: Callable[[], WriteBatch] = cast(Callable[[], WriteBatch], kernels.Batch)
         self._key_counts: dict[int, KeyCount] = {}
         self._shutdown = shutdown
+
+    def reset_counts(self) -> None:
+        self.stats.reset()
+        self.usage.reset()
 
     def key_count(self, family: int) -> KeyCount:
         counter = self._key_counts.get(family)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from replicad import kernels
+from replicad.env.durations import Durations
 
 
 @dataclass(slots=True)
@@ -16,18 +17,23 @@ class ServerStats:
     groups: int = 0
     closed_for_limits: int = 0
     errors: int = 0
+    malformed: int = 0
+    """Clients that were closed because what they sent is not RESP."""
 
     sampled_at: float = 0.0
     sampled_commands: int = 0
     sampled_rate: int = 0
+
+    commit_durations: Durations = field(default_factory=Durations)
 
     counts: kernels.CommandCounts = field(default_factory=kernels.CommandCounts)
     """Commands, hits and misses, bytes received and sent: the kernel counts its own, Python adds to them."""
 
     def reset(self) -> None:
         for each in fields(self):
-            if each.name != "counts":
+            if isinstance(getattr(self, each.name), int | float):
                 setattr(self, each.name, 0)
+        self.commit_durations = Durations()
         self.counts.reset()
 
     def commands_per_second(self, now: float) -> int:

@@ -32,6 +32,7 @@ from replicad.store.open.read_only import open_beside_writer
 from replicad.store.open.starting import start_writing
 from replicad.store.reading import Newest, Pair, Snapshot, families_at, scan, view_if_there, view_of
 from replicad.store.roles import demote, promote
+from replicad.store.writable_core import Timings
 from replicad.store.write.commit import Commit
 from replicad.store.write.conditions import Condition
 from replicad.store.write.write_path import WritePath
@@ -257,6 +258,11 @@ class Database(LogAccess):
     def hurry_sync(self) -> None:
         """Somebody waits for what is written to be durable here: the next sync begins at once."""
         self._writer().syncer.hurry()
+
+    @property
+    def timings(self) -> Timings:
+        """How long syncs of the log and pieces of foreign frames took."""
+        return self._writer().core.timings
 
     def apply_frames(self, frames: bytes) -> Position:
         """Replicas: appends and applies whole frames of one epoch; the position after them.

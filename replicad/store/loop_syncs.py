@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from replicad import kernels
 from replicad.env import Env
+from replicad.env.durations import Durations
 from replicad.store.progress import LogProgress
 from replicad.store.wal.writer import LogWriter, ToSync
 
@@ -33,10 +34,14 @@ class LoopSyncs:
         env: Env,
         loop: asyncio.AbstractEventLoop,
         ask_lane: Callable[[], None],
+        durations: Durations,
     ) -> None:
         self._log = log
         self._progress = progress
         self._ask_lane = ask_lane
+        self._now = env.clock.monotonic
+        self._durations = durations
+        self._begun_at = 0.0
         self._loop_thread = threading.get_ident()
         self._lock = threading.RLock()
         """Guards what follows. Reentrant: a finalizer may write, wherever memory is allocated."""
@@ -64,6 +69,7 @@ class LoopSyncs:
             noted = self._log.one_to_sync()
             if noted is None or noted.live is None or noted.live.descriptor is None:
                 return False
+            self._begun_at = self._now()
             if not self._thread.begin(noted.live.descriptor):
                 return False
             self._under_way = noted
@@ -85,6 +91,7 @@ class LoopSyncs:
 
     def _settle(self, noted: ToSync) -> None:
         self._under_way = None
+        self._durations.add(self._now() - self._begun_at)
         self._log.synced(noted)
         self._progress.advance_durable(noted.target)
 

@@ -14,6 +14,7 @@ import asyncio
 import queue
 
 from replicad.env import Env
+from replicad.env.durations import Durations
 from replicad.errors import PoisonedError
 from replicad.store.loop_syncs import LoopSyncs
 from replicad.store.progress import LogProgress
@@ -26,10 +27,12 @@ ASK_AGAIN_SECONDS = 1.0
 
 
 class Syncer:
-    def __init__(self, log: LogWriter, progress: LogProgress, env: Env) -> None:
+    def __init__(self, log: LogWriter, progress: LogProgress, env: Env, durations: Durations) -> None:
         self._log = log
         self._progress = progress
         self._env = env
+        self._durations = durations
+        """Of the syncs; the lane adds to them while those for the loop pause."""
         self._lane = env.runner.lane("log-sync")
         self.requested = False
         self._paced_from = -PACE_SECONDS
@@ -41,7 +44,9 @@ class Syncer:
         """On its thread: what is written there is synced for the loop. Threads that wait are served as
         before."""
         if self._loop_syncs is None:
-            self._loop_syncs = LoopSyncs(self._log, self._progress, self._env, loop, self._ask_lane)
+            self._loop_syncs = LoopSyncs(
+                self._log, self._progress, self._env, loop, self._ask_lane, self._durations
+            )
 
     def sync_through(self, sequence: Sequence) -> None:
         """Returns when `sequence` is durable; raises PoisonedError when it never will be."""
@@ -93,7 +98,9 @@ class Syncer:
             if loop_syncs is not None:
                 loop_syncs.pause()
             while progress.durable < target and not progress.ended:
+                begun = self._env.clock.monotonic()
                 progress.advance_durable(self._log.sync())
+                self._durations.add(self._env.clock.monotonic() - begun)
         except OSError as error:
             progress.fail(PoisonedError(f"the log could not be synced: {error}; restart to recover"))
         except Exception as error:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from replicad.env import DirectoryLock, Env, is_no_room
+from replicad.env.durations import Durations
 from replicad.errors import CorruptionError, DiskFullError
 from replicad.options import FamilyOptions, Options
 from replicad.store.core import Core, Role
@@ -50,6 +51,18 @@ class Counters:
     compaction_bytes_written: int = 0
     stalls: int = 0
     stalled_seconds: float = 0.0
+
+
+class Timings:
+    """How long it took, each time, since opening."""
+
+    __slots__ = ("apply", "sync")
+
+    def __init__(self) -> None:
+        self.sync = Durations()
+        """From the beginning of a sync of the log until the store knows of its end."""
+        self.apply = Durations()
+        """Frames of another node: checked, appended and inserted, a piece at once."""
 
 
 class NumberSource:
@@ -92,6 +105,7 @@ class WritableCore(Core):
         "pressure",
         "refused",
         "stalled",
+        "timings",
         "unknown_options",
         "unlinked_later",
         "write_lock",
@@ -132,6 +146,7 @@ class WritableCore(Core):
         self.marks = Marks(self.leases)
 
         self.counters = Counters()
+        self.timings = Timings()
         self.unknown_options: dict[str, Any] = {}
         """What the options file says and this version does not know."""
 

@@ -53,7 +53,7 @@ def test_nodes_answer_for_themselves(tmp_path: Path) -> None:
         assert fetch(web, "/primary")[0] == 200 and fetch(web2, "/primary")[0] == 503
         assert json.loads(fetch(web, "/status")[1])["role"] == "primary"
         eventually(lambda: json.loads(fetch(web, "/status")[1])["event_loop"]["lag_max_seconds"] > 0)
-        eventually(lambda: "replicad_replicas_applied_sequence{" in fetch(web, "/metrics")[1])
+        eventually(lambda: "replicad_replica_sequence{" in fetch(web, "/metrics")[1])
         second.start()
         eventually(lambda: len(second.status()["path"]) == 2)
-        eventually(lambda: "replicad_replicas_applied_sequence{" in fetch(web2, "/metrics")[1])
+        eventually(lambda: "replicad_replica_sequence{" in fetch(web2, "/metrics")[1])

@@ -123,7 +123,7 @@ OPERATING = (
     Mutation(
         trap=9,
         name="a replica of unknown age is fresh",
-        file="replicad/server/http.py",
+        file="replicad/server/health.py",
         old="(staleness is None or staleness > staleness_max)",
         new="(staleness or 0) > staleness_max",
         caught_by=("tests/server/test_http.py::test_a_replica_is_asked_how_old_its_data_is",),

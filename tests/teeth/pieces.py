@@ -13,7 +13,7 @@ PIECES = (
         trap=25,
         name="a turn ends by the number of commands only",
         file="replicad/server/execution.py",
-        old="                if now() > ends_at:\n",
+        old="                if at > ends_at:\n",
         new="                if False:\n",
         caught_by=(f"{TESTS}test_a_turn_ends_when_its_time_is_over",),
     ),

@@ -48,6 +48,8 @@ class LogArchiving:
         self._purged_at: float | None = None
         self._marked_at = float("-inf")
         self._restorable: bool | None = None
+        self._complete_at: float | None = None
+        """When the last step began that left nothing durable unarchived."""
         """Whether there is a backup that the archived log continues; None until that was looked at."""
         self._base_task: asyncio.Task[None] | None = None
         self._base_at = float("-inf")
@@ -117,6 +119,8 @@ class LogArchiving:
                     while await in_thread(archiver.step):
                         self._works()
                     self._works()
+                    # What was durable then is archived.
+                    self._complete_at = stepped_at
 
                     if self.hold is not None and self.hold.oldest_needed() != held:
                         # On a node that takes no writes nothing else looks which log may go now.
@@ -218,4 +222,6 @@ class LogArchiving:
                 "last_error": self._error,
             }
         document["restorable"] = self._restorable
+        if self._complete_at is not None:
+            document["age_seconds"] = round(self._env.clock.monotonic() - self._complete_at, 3)
         return document | ({} if self._archiver is None else self._archiver.document())

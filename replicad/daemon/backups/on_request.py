@@ -49,6 +49,8 @@ class NodeBackups:
         self._engine: BackupEngine | None = None
         self._progress: Progress | None = None
         self._last: dict[str, Any] | None = None
+        self._made_at: float | None = None
+        """When the last one that went well began: it holds nothing that is newer."""
         self._for_log = False
         self._stopped = False
         self._idle = asyncio.Event()
@@ -128,6 +130,7 @@ class NodeBackups:
             self._known.confirm(engine.target)
             return info
 
+        begun = self._env.clock.monotonic()
         making = asyncio.ensure_future(in_thread(create))
         try:
             info = await asyncio.shield(making)
@@ -145,6 +148,7 @@ class NodeBackups:
                 raise
             # Damage at the target says nothing about this node's own data.
             raise TargetError(str(error)) from error
+        self._made_at = begun
         document = self._last = {"target": engine.target.url, **info.as_dict()}
         log.info(
             "backup.made", **{name: document[name] for name in ("target", "id", "position", "copied_bytes")}
@@ -190,7 +194,9 @@ class NodeBackups:
                     "rate_bytes": round(now.bytes_per_second),
                     "eta_seconds": None if now.seconds_left is None else round(now.seconds_left, 1),
                 }
-        return {"making": making, "last": self._last}
+        made_at, clock = self._made_at, self._env.clock
+        age_seconds = None if made_at is None else round(clock.monotonic() - made_at, 3)
+        return {"making": making, "last": self._last, "age_seconds": age_seconds}
 
     def _note(self, progress: Progress) -> None:
         self._progress = progress

@@ -90,7 +90,12 @@ class ClientPort:
 
     @property
     def is_serving(self) -> bool:
-        return isinstance(self._server, RespServer)
+        return self.server is not None
+
+    @property
+    def server(self) -> RespServer | None:
+        """What serves the data; None while there is none."""
+        return self._server if isinstance(self._server, RespServer) else None
 
     def users_changed(self) -> None:
         """Ends the connections of users that are no more, or are others now."""

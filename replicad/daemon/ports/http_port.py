@@ -12,15 +12,20 @@ from replicad.net.doors import CLEAR, Door
 class HttpPort:
     """Does nothing until it is started, and loads the HTTP library only then."""
 
-    def __init__(self, status: Callable[[], dict[str, Any]], door: Door = CLEAR) -> None:
-        self._status = status
+    def __init__(
+        self, status: Callable[[], dict[str, Any]], load_registry: Callable[[], Any], door: Door = CLEAR
+    ) -> None:
         self._door = door
+        self._status = status
+        self._load_registry = load_registry
+        self.refused: dict[str, int] = {}
+        """Connections and requests that it refused, by kind."""
         self._close: Callable[[], Any] | None = None
 
     async def start(self, address: Address) -> Address:
         from replicad.server.http import HttpServer
 
-        server = HttpServer(self._status)
+        server = HttpServer(self._status, self._load_registry())
         self._close = server.close
         return await server.start(address, self._door)
 

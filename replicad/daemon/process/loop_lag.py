@@ -12,6 +12,7 @@ from bisect import bisect_left
 from typing import Any
 
 from replicad.env import Clock
+from replicad.env.durations import Durations
 
 TICK_SECONDS = 0.02
 """To wake an idle node so often costs about half a percent of a processor."""
@@ -52,6 +53,8 @@ class LoopLag:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.durations = Durations()
+        """Of all ticks since the start."""
         self._window, self._window_before = LagWindow(), LagWindow()
 
     async def run(self) -> None:
@@ -65,9 +68,10 @@ class LoopLag:
         if self._window.ticks >= WINDOW_TICKS:
             self._window, self._window_before = LagWindow(), self._window
         self._window.add(late_seconds)
+        self.durations.add(late_seconds)
 
     def document(self) -> dict[str, Any]:
-        """The part of the status document, whose numbers are the metrics `replicad_event_loop_…`."""
+        """The part of the status document."""
         windows = [self._window_before, self._window]
         return {
             "lag_p50_seconds": quantile_seconds(windows, 0.5),

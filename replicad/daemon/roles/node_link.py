@@ -28,6 +28,7 @@ from replicad.replication.policy.agree import has_diverged
 from replicad.replication.policy.roles import HighWatermark
 from replicad.replication.replica.follower import Follower
 from replicad.replication.replica.link_state import LinkState
+from replicad.replication.traffic import Traffic
 from replicad.replication.wire.connection import dial
 from replicad.replication.wire.identify import Identity, Whereabouts
 from replicad.replication.wire.messages import Welcome
@@ -74,6 +75,7 @@ class NodeLink:
         door: Door,
         changed: Callable[[], None],
         learn_nodes: Callable[[], Coroutine[Any, Any, object]],
+        traffic: Traffic,
     ) -> None:
         """`changed` is called when the state of the link changed; `learn_nodes` asks the nodes above this one
         who else there is."""
@@ -98,6 +100,7 @@ class NodeLink:
         self._door = door
         self._on_change = changed
         self._learn_nodes = learn_nodes
+        self._traffic = traffic
         self._saved: BootstrapProgress | None = view.bootstrap
         self._following: asyncio.Task[None] | None = None
 
@@ -125,6 +128,7 @@ class NodeLink:
             on_nodes=lambda message: self._peers.hear_of(message.nodes, message.gone),
             archive=None if where is None else TargetLog(self._env, where),
             discard=discard,
+            traffic=self._traffic,
         )
 
         # Before it runs: data that is doubted is fetched anew instead of being followed further.

@@ -133,6 +133,12 @@ void AddCommand(Engine& engine, const std::string& name, Operator operation, uin
   engine.commands.Add({name, operation, least, most});
 }
 
+nb::dict Calls(const Engine& engine) {
+  nb::dict calls;
+  engine.commands.ForEach([&](const SimpleCommand& command) { calls[command.name.c_str()] = command.calls; });
+  return calls;
+}
+
 void BindOperators(nb::module_& m) {
   nb::enum_<Operator>(m, "Operator", "What the kernels do for a simple command.")
       .value("PING", Operator::kPing)
@@ -165,6 +171,8 @@ void bind_engine(nb::module_& m) {
       .def_rw("commands", &CommandCounts::commands)
       .def_rw("hits", &CommandCounts::hits)
       .def_rw("misses", &CommandCounts::misses)
+      .def_ro("reads", &CommandCounts::reads, "Commands of the kernel that read keys.")
+      .def_ro("writes", &CommandCounts::writes, "Commands of the kernel that write.")
       .def_rw("input_bytes", &CommandCounts::input_bytes)
       .def_rw("output_bytes", &CommandCounts::output_bytes);
   nb::class_<PyReadSource>(m, "ReadSource", "Where a store stands: what readers see at any moment.")
@@ -187,7 +195,9 @@ void bind_engine(nb::module_& m) {
                   "now: collections.abc.Callable[[], float], *, reply_bytes_max: int, string_bytes_max: int, "
                   "keys_max: int) -> None"))
       .def("add", &AddCommand, "name"_a, "operation"_a, "least"_a, "most"_a,
-           "Has a command executed here when its request has that many arguments, its name counted.");
+           "Has a command executed here when its request has that many arguments, its name counted.")
+      .def("calls", &Calls, nb::sig("def calls(self) -> dict[str, int]"),
+           "How often each command was executed here, by its name.");
   nb::class_<ClientPort>(m, "ClientPort", "The requests of one client; the simple ones are executed here.")
       .def(nb::init<Engine&, ReplyQueue&, const RequestLimits&>(), "engine"_a, "replies"_a, "limits"_a,
            nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>())

@@ -152,12 +152,15 @@ class ClientPort {
       AnswerDeferred(hand);
       if (!direct) return false;
       in_transaction_ = true;
+      begin_ = &command;
       return true;
     }
     if (command.operation == Operator::kCommit && in_transaction_) {
       if (!Try(hand, [&] { return engine_.executor.ExecuteTogether(queue_, view_); })) return false;
       in_transaction_ = false;
       queue_.Clear();
+      begin_->calls += 1;
+      command.calls += 1;
       last_ = &command;
       return true;
     }
@@ -215,6 +218,7 @@ class ClientPort {
 
   // A transaction that has begun in this run.
   bool in_transaction_ = false;
+  const SimpleCommand* begin_ = nullptr;
   Queue queue_;
 };
 

@@ -93,14 +93,23 @@ bool Executor::Execute(const SimpleCommand& command, const Request& request, Cli
   } catch (const LimitError&) {
     return false;
   }
-  ++counts_.commands;
+  Count(command, 1);
+  // What a transaction executes is counted when all of it is done.
+  if (client.transaction == nullptr) command.calls += 1;
   return true;
+}
+
+void Executor::Count(const SimpleCommand& command, size_t times) {
+  counts_.commands += times;
+  if (command.operation > Operator::kEcho)
+    (command.operation <= Operator::kPart ? counts_.reads : counts_.writes) += times;
 }
 
 bool Executor::Defer(const SimpleCommand& command, const Request& request, const ClientView& client) {
   const bool is_plain = command.operation == Operator::kGet && request.size() == 2 && client.family == 0;
   if (!is_plain || taken_ == Taken::kNothing || client.replies.holds()) return false;
   deferred_.push_back(request[1]);
+  deferred_command_ = &command;
   return true;
 }
 
@@ -125,7 +134,8 @@ void Executor::AnswerDeferred(size_t bytes_max, ClientView& client) {
     AppendMade(reply, value, client);
     client.replies.Close();
   }
-  counts_.commands += answered;
+  Count(*deferred_command_, answered);
+  deferred_command_->calls += answered;
   deferred_.erase(deferred_.begin(), deferred_.begin() + static_cast<ptrdiff_t>(answered));
 }
 
@@ -170,6 +180,7 @@ bool Executor::ExecuteTogether(const Queue& queue, ClientView& client) {
   AppendNumber(client.out(), '*', static_cast<int64_t>(queue.size()));
   client.Append(transaction.replies);
   counts_.commands += 2;
+  for (size_t i = 0; i < queue.size(); ++i) queue.command(i).calls += 1;
   return true;
 }
 
@@ -271,7 +282,10 @@ bool Executor::MultiGet(const Request& request, ClientView& client) {
 
   std::string& reply = client.out();
   AppendNumber(reply, '*', static_cast<int64_t>(count));
-  for (const Value& value : values_) AppendMade(reply, value, client);
+  for (const Value& value : values_) {
+    ++(value.present ? counts_.hits : counts_.misses);
+    AppendMade(reply, value, client);
+  }
   client.Close();
   return true;
 }

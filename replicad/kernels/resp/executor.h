@@ -44,6 +44,7 @@ enum class Taken : uint8_t { kNothing, kReads, kAll };
 
 struct CommandCounts {
   uint64_t commands = 0, hits = 0, misses = 0;
+  uint64_t reads = 0, writes = 0;  // of keys, by commands of the kernel
   uint64_t input_bytes = 0, output_bytes = 0;
 };
 
@@ -166,6 +167,7 @@ class Executor {
 
   void AppendMade(std::string& to, const Value& value, const ClientView& client) const;
 
+  void Count(const SimpleCommand& command, size_t times);
   bool Read(Operator operation, const Request& request, ClientView& client);
   bool Write(Operator operation, const Request& request, ClientView& client);
   bool Get(const Request& request, ClientView& client);
@@ -215,6 +217,7 @@ class Executor {
   std::vector<std::string_view> some_;
   std::vector<std::string_view> keys_;
   std::vector<std::string_view> deferred_;
+  const SimpleCommand* deferred_command_ = nullptr;
   std::vector<Value> values_;
   std::string made_;
 };

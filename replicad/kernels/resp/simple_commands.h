@@ -35,6 +35,7 @@ struct SimpleCommand {
   Operator operation;
   // Of a request, the name counted.
   uint32_t arguments_min, arguments_max;
+  mutable uint64_t calls = 0;  // that were done
 };
 
 // By name, in any mixture of cases.
@@ -44,6 +45,13 @@ class CommandTable {
 
   // Names have at most kNameBytesMax letters, and nothing but letters; throws LimitError. A few dozen at most.
   void Add(SimpleCommand command);
+
+  template <typename Visit>
+  void ForEach(Visit visit) const {
+    for (const std::optional<SimpleCommand>& command : places_) {
+      if (command) visit(*command);
+    }
+  }
 
   const SimpleCommand* Find(std::string_view name) const {
     if (name.empty() || name.size() > kNameBytesMax) return nullptr;

@@ -24,6 +24,7 @@ from replicad.replication.copy.transfer import Transfer
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import Dial, ReplicaData
 from replicad.replication.tasks import beside, in_thread, to_its_end
+from replicad.replication.traffic import Traffic
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.framing import PAYLOAD_BYTES_MAX
 from replicad.replication.wire.headers import FileEntry
@@ -81,6 +82,8 @@ class Fetcher:
         options: ReplicationOptions,
         position: Callable[[], Position],
         on_progress: Callable[[BootstrapProgress], None],
+        *,
+        traffic: Traffic | None = None,
     ) -> None:
         """`position` is what heartbeats of further connections say of this node."""
         self._env = env
@@ -92,6 +95,7 @@ class Fetcher:
         self._options = options
         self._position = position
         self._on_progress = on_progress
+        self._traffic = traffic or Traffic()
         self.waits_for = ""
         self.connections = 1
         self.transfer: Transfer | None = None
@@ -200,6 +204,7 @@ class Fetcher:
             raise ProtocolError(f"{len(message.payload)} bytes of {entry.name} where {piece.length} belong")
 
         work.windows.of(connection).received(len(message.payload), self._env.clock.monotonic())
+        self._traffic.copy_received_bytes += len(message.payload)
 
         file = work.open.get(piece.entry)
         if file is None:

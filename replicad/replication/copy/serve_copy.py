@@ -12,6 +12,7 @@ from replicad.replication.copy.copies import SourceCopy
 from replicad.replication.copy.transfer import Transfer
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.tasks import in_thread
+from replicad.replication.traffic import Traffic
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.messages import Data, Fetch, Heartbeat, Installed, WantedFiles
 
@@ -26,12 +27,14 @@ class CopyServer:
         clock: Clock,
         throttle: TaskRateLimiter,
         options: ReplicationOptions,
+        traffic: Traffic,
     ) -> None:
         self.copy = copy
         self._fs = fs
         self._clock = clock
         self._throttle = throttle
         self._options = options
+        self._traffic = traffic
         self.connections: dict[Connection, None] = {}
         self.transfer: Transfer | None = None
         """Of what the replica said that it lacks; None before it did."""
@@ -108,6 +111,7 @@ class CopyServer:
     def _sent(self, size: int) -> None:
         now = self._clock.monotonic()
         self.copy.sent_bytes += size
+        self._traffic.copy_sent_bytes += size
         self.copy.used_at = now
         if self.transfer is not None:
             self.transfer.move(size, now)

@@ -40,6 +40,7 @@ from replicad.replication.primary.slot_upkeep import SlotUpkeep
 from replicad.replication.primary.slots import Slots
 from replicad.replication.primary.waits import Acknowledged, Waits
 from replicad.replication.tasks import beside, in_thread
+from replicad.replication.traffic import Traffic
 from replicad.replication.verify.answering import Answering, AnsweringSession
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.headers import NodeEntry
@@ -118,12 +119,14 @@ class PrimaryNode:
         may_be_behind: Callable[[], bool] = lambda: False,
         age_seconds: Callable[[bool], float | None] = lambda written: 0.0,
         ahead: SentAhead | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         """`on_replica` is told who connects, `on_higher_epoch` of a replica in an epoch above this node's.
         `nodes` are those that replicas hear about. `age_seconds`: how long ago the node that takes the writes
         surely had nothing that is not durable here, or not written. `ahead`: whether what is written is sent;
         by default only what is durable is."""
         self._ahead = ahead or DurableOnly()
+        self.traffic = traffic or Traffic()
         self._age_seconds = age_seconds
         self._whereabouts = whereabouts
         self._on_replica = on_replica
@@ -160,6 +163,7 @@ class PrimaryNode:
             await self._serve(connection, first)
         except TooManySessionsError as error:
             connection.send(Refuse("busy", str(error), True))
+            self.traffic.refused["busy"] += 1
             log.warning("replication.refused", peer=connection.peer, code="busy", reason=str(error))
         except (ReplicadError, OSError) as error:
             connection.send(Refuse("error", f"{type(error).__name__}: {error}"[:1000], True))
@@ -185,6 +189,7 @@ class PrimaryNode:
         live = {node_id: session.hello.process for node_id, session in self.sessions.items()}
         refusal = check_hello(hello, self._identity, live)
         if refusal is not None:
+            self.traffic.refused[refusal.code] += 1
             log.warning("replication.refused", peer=connection.peer, code=refusal.code, reason=refusal.reason)
             connection.send(refusal)
             return
@@ -349,7 +354,7 @@ class PrimaryNode:
         elif decision.outcome is Outcome.BOOTSTRAP and COPY_ONLY in session.hello.features:
             await self._copy_out(session)
         elif decision.outcome is Outcome.BOOTSTRAP:
-            await self._bootstrap(session)
+            await self._bootstrap(session, decision.code)
         else:
             self._stopped(session, decision, replica)
 
@@ -413,8 +418,10 @@ class PrimaryNode:
             answering=None
             if self.answering is None
             else AnsweringSession(self.answering, session.connection),
+            traffic=self.traffic,
         )
 
+        self.traffic.streams += 1
         session.sender = sender
         session.state = "streaming"
 
@@ -434,7 +441,7 @@ class PrimaryNode:
             session.connection.send(Refuse(Code.DIVERGED.value, str(error), False))
             raise
 
-    async def _bootstrap(self, session: ReplicaSession) -> None:
+    async def _bootstrap(self, session: ReplicaSession, why: Code) -> None:
         session.state = "copying"
         node_id = session.hello.node
         await self._make_room(node_id)
@@ -447,6 +454,7 @@ class PrimaryNode:
             slot = self.slots.hold(node_id, self._source.durable_sequence, self._env.clock.wall_us())
             await self._records.put_slot(slot)
             copy = await in_thread(self.copies.make, node_id)
+            self.traffic.full_copies[why.value] += 1
         copy.in_use = True  # from here on nobody else's takes its place
 
         # The slot moves to the copy's own position: the replica streams from there once it has the copy.
@@ -456,7 +464,9 @@ class PrimaryNode:
         self.slots.begin_reading(node_id)
         await self._records.put_slot(slot)
 
-        session.server = CopyServer(copy, self._env.fs, self._env.clock, self._copy_rate, self._options)
+        session.server = CopyServer(
+            copy, self._env.fs, self._env.clock, self._copy_rate, self._options, self.traffic
+        )
         session.state = "bootstrapping"
         log.info(
             "bootstrap.serving",
@@ -478,9 +488,10 @@ class PrimaryNode:
         session.state = "copying"
         await self._make_room_for_copy()
         copy = await in_thread(self.copies.make, session.hello.node)
+        self.traffic.full_copies["copy-only"] += 1
         copy.in_use = True
         server = session.server = CopyServer(
-            copy, self._env.fs, self._env.clock, self._copy_rate, self._options
+            copy, self._env.fs, self._env.clock, self._copy_rate, self._options, self.traffic
         )
         log.info("copy.serving", peer=session.connection.peer, position=str(copy.position))
         try:

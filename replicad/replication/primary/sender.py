@@ -18,6 +18,7 @@ from collections.abc import Callable
 from replicad.errors import ProtocolError
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.tasks import Wakeup, beside, in_thread
+from replicad.replication.traffic import Traffic
 from replicad.replication.verify.answering import AnsweringSession
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.history_check import check_same
@@ -45,6 +46,7 @@ class Sender:
         echo: Echo | None = None,
         ask_through: int = 0,
         answering: AnsweringSession | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         """`ask_through`: up to there the replica is asked to acknowledge at once; `now` is monotonic.
         `sends_written`: whether what is not durable yet may be sent at this moment."""
@@ -54,6 +56,7 @@ class Sender:
         self._on_ack = on_ack
         self._echo = echo
         self.answering = answering
+        self._traffic = traffic or Traffic()
 
         self._wakeup = Wakeup()
         self._on_its_way: deque[tuple[int, int, int]] = deque()
@@ -151,6 +154,8 @@ class Sender:
             self._window_batches += chunk.batches
             self._sent_batches += chunk.batches
             self.sent_bytes += size
+            self._traffic.stream_sent_bytes += size
+            self._traffic.stream_sent_batches += chunk.batches
             self.sent = chunk.last_sequence
 
             source = self._source

@@ -39,6 +39,7 @@ from replicad.replication.replica.freshness import Freshness, fresh_at, lag_sequ
 from replicad.replication.replica.link_state import Link, LinkState
 from replicad.replication.replica.receiver import Receiver
 from replicad.replication.tasks import beside, to_its_end
+from replicad.replication.traffic import Traffic
 from replicad.replication.verify.upstream import Upstream
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.framing import PAYLOAD_BYTES_MAX
@@ -89,12 +90,14 @@ class Follower:
         on_nodes: Callable[[Nodes], None] = lambda nodes: None,
         archive: LogArchive | None = None,
         discard: bool = False,
+        traffic: Traffic | None = None,
     ) -> None:
         """`on_change` is called after the link's state or the bootstrap's progress changed; `on_welcome` when
         somebody was found to follow, `on_nodes` when that one says which other nodes there are; `archive` is
         looked into before a new copy is fetched. With `discard` all data that is here is replaced by a copy
         first."""
         self._discard = discard
+        self._traffic = traffic or Traffic()
         self._archive = archive
         self._catch_ups = 0
         self._whereabouts = whereabouts
@@ -436,6 +439,7 @@ class Follower:
             on_primary=self._heard_of_primary,
             upstream=self.upstream,
             on_nodes=self._on_nodes,
+            traffic=self._traffic,
         )
 
         self._activity = receiver
@@ -463,6 +467,7 @@ class Follower:
             self._options,
             self._position,
             self._on_progress,
+            traffic=self._traffic,
         )
 
         self._activity = fetcher

@@ -21,6 +21,7 @@ from replicad.errors import GapError, ProtocolError, SessionRefusedError
 from replicad.options import KIB, MIB
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.tasks import Wakeup, beside, in_thread
+from replicad.replication.traffic import Traffic
 from replicad.replication.verify.upstream import Upstream
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.history_check import HistoryCheck
@@ -45,10 +46,12 @@ class Receiver:
         on_primary: Callable[[int, Heartbeat | None], None],
         upstream: Upstream | None = None,
         on_nodes: Callable[[Nodes], None] = lambda nodes: None,
+        traffic: Traffic | None = None,
     ) -> None:
         """`on_primary` is told the primary's durable sequence number, and the heartbeat if one said it;
         `on_nodes` which other nodes there are."""
         self._on_nodes = on_nodes
+        self._traffic = traffic or Traffic()
         self._store = store
         self._connection = connection
         self._options = options
@@ -142,6 +145,7 @@ class Receiver:
 
         frames = batch[0].payload if len(batch) == 1 else b"".join(message.payload for message in batch)
         self.received_bytes += len(frames)
+        self._traffic.stream_received_bytes += len(frames)
         self._unacknowledged_bytes += len(frames)
         self._on_primary(batch[-1].primary, None)
 

@@ -77,7 +77,7 @@ def config(client: ClientState, request: Request) -> bytes:
             if any(matches is None or matches(name) for matches in matchers)
         }
         return replies.mapping(found, client.protocol)
-    client.server.stats.reset()
+    client.server.reset_counts()
     return replies.OK
 
 

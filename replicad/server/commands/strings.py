@@ -90,19 +90,30 @@ def _shown(client: ClientState, value: bytes | None) -> bytes:
 def mget(client: ClientState, request: Request) -> Reply:
     keys, nil, options = request[1:], client.nil, client.server.options
     if len(keys) < KEYS_AT_ONCE:
-        reply = _values(client.read_many, keys, nil, options.reply_bytes_max, client.turn_is_over)
-        if reply is not None:
-            client.weigh(len(reply))
-            return reply
+        found = _values(client.read_many, keys, nil, options.reply_bytes_max, client.turn_is_over)
+        if found is not None:
+            client.weigh(len(found[0]))
+            return _counted(client, found)
     family = client.family
 
-    def read(state: Walkable) -> bytes:
+    def read(state: Walkable) -> _Values:
         def some(chosen: list[bytes]) -> list[bytes | None]:
             return state.multi_get(chosen, family=family)
 
-        return _values(some, keys, nil, options.built_bytes_max, lambda: client.gone) or b""
+        return _values(some, keys, nil, options.built_bytes_max, lambda: client.gone) or (b"", 0, 0)
 
-    return walk(client, read, lambda reply: reply)
+    return walk(client, read, lambda found: _counted(client, found))
+
+
+_Values = tuple[bytes, int, int]
+"""The reply, how many keys were there, and how many were not."""
+
+
+def _counted(client: ClientState, found: _Values) -> bytes:
+    reply, hits, misses = found
+    client.server.stats.counts.hits += hits
+    client.server.stats.counts.misses += misses
+    return reply
 
 
 def _values(
@@ -111,8 +122,8 @@ def _values(
     nil: bytes,
     limit_bytes: int,
     is_over: Callable[[], bool],
-) -> bytes | None:
-    """The reply; None when it was over before."""
+) -> _Values | None:
+    """None when it was over before."""
     parts: list[bytes] = []
     size = largest = position = 0
     step = 1
@@ -125,12 +136,13 @@ def _values(
                 largest = max(largest, len(value))
                 parts.append(b"$%d\r\n%b\r\n" % (len(value), value))
         if size > limit_bytes:
-            return refusals.REPLY_TOO_LARGE
+            return refusals.REPLY_TOO_LARGE, 0, 0
         position += step
         step = max(1, min(256, _SHOWN_BYTES_MAX * 64 // (largest + 1)))
         if position < len(keys) and is_over():
             return None
-    return b"*%d\r\n%b" % (len(parts), b"".join(parts))
+    misses = parts.count(nil)
+    return b"*%d\r\n%b" % (len(parts), b"".join(parts)), len(parts) - misses, misses
 
 
 def _check_pairs(request: Request) -> bytes | None:

@@ -58,11 +58,13 @@ class Command:
     keys: tuple[int, int, int]
     usage: str
     container: Container | None
+    timed_as: str
+    """The group of the metrics that its time counts for."""
 
     @property
     def reads(self) -> bool:
         """Whether it shows keys or values."""
-        return not self.writes and (bool(self.keys[0]) or self.name in _READS_WITHOUT_KEYS)
+        return reads_keys(self.name, self.keys, writes=self.writes)
 
     @property
     def role(self) -> Role | None:
@@ -88,6 +90,10 @@ class Command:
         return flags
 
 
+def reads_keys(name: str, keys: tuple[int, int, int], *, writes: bool) -> bool:
+    return not writes and (bool(keys[0]) or name in _READS_WITHOUT_KEYS)
+
+
 class Group:
     """The commands of one module, as its decorated functions declare them."""
 
@@ -111,6 +117,8 @@ class Group:
         usage: str = "",
         container: Container | None = None,
     ) -> Callable[[Handler], Handler]:
+        reads = reads_keys(name, keys, writes=writes)
+
         def declare(handler: Handler) -> Handler:
             self.commands.append(
                 Command(
@@ -128,6 +136,7 @@ class Group:
                     keys=keys,
                     usage=usage,
                     container=container,
+                    timed_as="write" if writes else "read" if reads else self.name,
                 )
             )
             return handler

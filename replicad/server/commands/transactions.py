@@ -98,6 +98,8 @@ def _execute(client: ClientState, queue: Queue, transaction: Transaction) -> Wor
     client.begin_transaction(transaction)
     try:
         for command, request in queue:
+            usage = client.server.usage.by_name[command.name]
+            usage.calls += 1
             try:
                 # SELECT may have led to a family that this user may not use.
                 refusal = forbidden(command, client, request) if client.is_limited else None
@@ -110,6 +112,9 @@ def _execute(client: ClientState, queue: Queue, transaction: Transaction) -> Wor
             except Exception as error:
                 reply = client.explain(error, command.name)
             assert isinstance(reply, bytes), f"{command.name} has no reply inside EXEC"
+
+            if reply[:1] == b"-":
+                client.server.usage.failed(command.name, reply)
 
             # Nothing is written when the replies are too large to send: the batch is dropped with them.
             parts.append(reply)

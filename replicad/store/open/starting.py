@@ -20,7 +20,7 @@ def start_writing(core: WritableCore) -> WritePath:
     with ExitStack() as undo:
         undo.callback(core.lock.release)
         undo.callback(core.manifest.abandon)
-        syncer = Syncer(core.log, core.progress, core.env)
+        syncer = Syncer(core.log, core.progress, core.env, core.timings.sync)
         undo.callback(syncer.close)
         flush_lane = runner.lane("flush")
         undo.callback(flush_lane.close)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 
 import pytest
 
 from replicad.daemon.process.loop_lag import WINDOW_TICKS, LoopLag
 from replicad.env.clock import SystemClock
-from replicad.server.http import numbers
-from tests.support.nodes.programs import primary
 from tests.support.waiting import until
 
 
@@ -60,13 +57,3 @@ def _block(seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         pass
-
-
-async def test_the_lag_is_in_the_metrics(tmp_path: Path) -> None:
-    """The numbers of a node's document have the names that the documentation gives."""
-    async with primary(tmp_path / "p") as node:
-        node.loop_lag.ticked(0.5)
-        found = {name: value for name, _, value in numbers(node.status.document())}
-    assert (
-        found["replicad_event_loop_lag_p999_seconds"] == found["replicad_event_loop_lag_max_seconds"] == 0.5
-    )

@@ -1,0 +1,109 @@
+"""What a node exports to Prometheus."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from replicad.daemon.metrics.catalogue import METRICS, samples
+from replicad.daemon.parts import NodeParts
+from tests.support.nodes.programs import primary, replica_of, streams
+from tests.support.waiting import until
+
+Found = dict[tuple[str, ...], float]
+
+
+def scrape(node: NodeParts) -> str:
+    return generate_latest(node.load_registry()).decode()
+
+
+def exported(node: NodeParts) -> Found:
+    """Values by the name of the sample and its labels' values."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(scrape(node))
+        for sample in family.samples
+    }
+
+
+def test_names_follow_prometheus() -> None:
+    """Counters, and only they, end in _total; units are base units, and last; every metric has its help."""
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+    for metric in METRICS:
+        assert re.fullmatch(r"replicad_[a-z_]+", metric.name), metric.name
+        assert metric.name.endswith("_total") == (metric.kind == "counter"), metric.name
+        assert metric.kind != "histogram" or metric.name.endswith("_seconds"), metric.name
+        assert not re.search("_(ms|us|millis|mb|kib|percent)(_|$)", metric.name), metric.name
+        assert metric.help.endswith(".") and len(metric.help) > 10, metric.name
+
+
+def test_a_node_without_data_is_scraped() -> None:
+    """What is not known has no sample."""
+    found = [sample.metric.name for sample in samples({"role": "replica", "standing": "following"})]
+    assert "replicad_build_info" in found and "replicad_applied_sequence" not in found
+
+
+@pytest.mark.parametrize(
+    ("document", "name", "labels", "value"),
+    [
+        ({"store": None, "failure": "sync"}, "replicad_store_failed", (), 1),
+        ({"standing": "fenced"}, "replicad_node_standing", ("fenced",), 1),
+        ({"standing": "fenced"}, "replicad_node_standing", ("primary",), 0),
+        ({"fenced_by_epoch": 7}, "replicad_node_fenced", (), 1),
+        ({"link": {"state": "streaming"}}, "replicad_link_state", ("streaming",), 1),
+        ({"link": {"state": "down", "lag_seconds": 2.5}}, "replicad_link_lag_seconds", (), 2.5),
+        ({"replicas": [{"node_id": "ab", "slot": "lost"}]}, "replicad_slot_state", ("ab", "lost"), 1),
+        ({"replicas": [{"node_id": "ab", "state": "away"}]}, "replicad_replica_streams", ("ab",), 0),
+        ({"refused_input": {"http": {"host": 3}}}, "replicad_refused_input_total", ("http", "host"), 3),
+        ({"backup": {"last": {"error": "full"}}}, "replicad_backup_failed", (), 1),
+        ({"backup": {"making": {"size_bytes": 5}}}, "replicad_backup_done_bytes", (), 5),
+        ({"log_archive": {"state": "failing", "gap": [1, 2]}}, "replicad_archive_gap", (), 1),
+        ({"verification": {"sound": False}}, "replicad_verification_sound", (), 0),
+        ({"bootstrap": {"size_bytes": 5}, "link": {"state": "x"}}, "replicad_bootstrap_fetched_bytes", (), 5),
+        ({"traffic": {"full_copies": {"log-gone": 2}}}, "replicad_full_copies_total", ("log-gone",), 2),
+    ],
+)
+def test_values_come_from_the_document(
+    document: dict[str, object], name: str, labels: tuple[str, ...], value: float
+) -> None:
+    """Each in its own unit, with its labels."""
+    document = {"role": "primary", "position": None} | document
+    if document.get("store", 0) is None:
+        del document["store"]
+    found = {(each.metric.name, each.labels): each.value for each in samples(document)}
+    assert found[name, labels] == value
+
+
+async def test_a_primary_and_its_replica_export_what_they_do(tmp_path: Path) -> None:
+    """The primary shows its replica by stage and what it sent; the replica shows its link and what it got."""
+    async with primary(tmp_path / "p") as node, replica_of(node, tmp_path / "r") as replica:
+        await until(lambda: streams(replica, b"p"))
+        assert node.store is not None
+        node.store.put(b"more", b"data")
+        await until(lambda: replica.store is not None and replica.store.get(b"more") == b"data")
+        name = replica.identity.node.hex()
+        await until(lambda: exported(node)["replicad_replica_lag_sequences", name, "durable"] == 0)
+        found = exported(node)
+        assert found["replicad_replica_streams", name] == 1
+        assert found["replicad_slot_state", name, "reserved"] == 1
+        assert found["replicad_slot_safe_bytes", name] > 0
+        assert found["replicad_full_copies_total", "empty-replica"] == 1
+        assert found["replicad_streams_total",] == 1
+        assert found["replicad_stream_sent_batches_total",] == 1
+        assert found["replicad_copy_sent_bytes_total",] > 0
+        assert found["replicad_log_sync_seconds_count",] >= 2
+        assert found["replicad_node_takes_writes",] == 1
+        assert found["process_resident_memory_bytes",] > 0
+
+        there = exported(replica)
+        assert there["replicad_link_state", "streaming"] == 1
+        assert (
+            there["replicad_stream_received_bytes_total",] == found["replicad_stream_sent_bytes_total",] > 0
+        )
+        assert there["replicad_copy_received_bytes_total",] == found["replicad_copy_sent_bytes_total",]
+        assert there["replicad_apply_seconds_count",] == 1
+        assert there["replicad_node_takes_writes",] == 0
