@@ -101,6 +101,7 @@ class NodeParts:
             lambda: stop.request("SHUTDOWN"),
             self.doors.clients,
             self.login,
+            None if config.listen_unix is None else (config.listen_unix, int(config.listen_unix_mode, 8)),
         )
         self.addresses = OwnAddresses(self.clients, config.announce)
 
@@ -317,7 +318,7 @@ class NodeParts:
             reload=self.reload.reload,
         )
         self.timings = NodeTimings(clients=self.clients, store=self.open_store, loop_lag=self.loop_lag)
-        self.http = HttpPort(self.status.document, self.load_registry, self.doors.http)
+        self.http = HttpPort(self.status.document, self.load_registry, self.doors.http, self.login)
         self.publisher = StatePublisher(
             env.clock,
             records,

@@ -24,8 +24,11 @@ from prometheus_client.exposition import choose_encoder
 
 from replicad.net.addresses import Address
 from replicad.net.doors import CLEAR, Door, Listener
+from replicad.server.access.login import Login
+from replicad.server.access.users import Users
 from replicad.server.health import Document, Verdict, is_alive, is_primary, is_ready, is_replica
 from replicad.server.http_limits import Limits
+from replicad.server.http_login import checking
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -36,16 +39,19 @@ _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 class HttpServer:
     """Listens for one node; `status` gives its current document."""
 
-    def __init__(self, status: Callable[[], Document], registry: CollectorRegistry) -> None:
+    def __init__(
+        self, status: Callable[[], Document], registry: CollectorRegistry, login: Login | None = None
+    ) -> None:
         self._status = status
         self._registry = registry
+        self._login = login or Login(Users({}))
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._limits: Limits | None = None
 
     async def start(self, address: Address, door: Door = CLEAR) -> Address:
         """The address that it listens on; OSError when it is taken."""
-        application = web.Application(middlewares=[self._note_request])
+        application = web.Application(middlewares=[self._note_request, checking(self._login)])
         application.add_routes(
             [
                 web.get("/liveness", self._checking(is_alive)),

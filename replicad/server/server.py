@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from replicad import kernels
@@ -19,9 +20,10 @@ from replicad.env import Clock, SystemClock
 from replicad.env.events import get_logger
 from replicad.net.addresses import Address
 from replicad.net.doors import CLEAR, Door, Listener
+from replicad.net.unix import UnixListener, is_operator, listen_at
 from replicad.server import refusals
 from replicad.server.access.login import Login
-from replicad.server.access.users import Users
+from replicad.server.access.users import OPERATOR, Users
 from replicad.server.client_state import ClientState
 from replicad.server.connection import ClientConnection
 from replicad.server.interfaces import Node
@@ -71,15 +73,22 @@ class RespServer:
         self._committer = self.state.committer
         self._committer.on_stall = self._settle_all
         self._listener: Listener | None = None
+        self._unix_listener: UnixListener | None = None
         self._inspection: asyncio.TimerHandle | None = None
         self._next_id = 1
 
-    async def start(self, address: Address, door: Door = CLEAR) -> Address:
-        """Listens; returns the address, which names the port when that of `address` is 0."""
+    async def start(
+        self, address: Address, door: Door = CLEAR, unix: tuple[Path, int] | None = None
+    ) -> Address:
+        """Listens; returns the address, which names the port when that of `address` is 0. `unix` is the path
+        of a Unix socket and its mode."""
         state = self.state
+        has_rounds = (not door.is_tls or unix is not None) and self._rounds.start()
         # Only the transports of the event loop speak TLS.
-        serve = self._intake if not door.is_tls and self._rounds.start() else self._stream
+        serve = self._intake if has_rounds and not door.is_tls else self._stream
         self._listener, state.address = await door.listen(serve, address, backlog=1024)
+        if unix is not None and has_rounds:
+            self._unix_listener = await listen_at(*unix, self._unix_intake)
         self._inspection = state.loop.call_later(_INSPECT_SECONDS, self._inspect)
         self._committer.start()
         log.info("server.listening", host=state.address[0], port=state.address[1])
@@ -89,8 +98,9 @@ class RespServer:
         """Takes nothing more, sends the replies under way for at most `drain_seconds`, ends every
         connection.
         """
-        if self._listener is not None:
-            self._listener.close()
+        for listener in (self._listener, self._unix_listener):
+            if listener is not None:
+                listener.close()
         for connection in list(self.connections.values()):
             connection.end()
         self._committer.finish()
@@ -168,6 +178,15 @@ class RespServer:
 
     def _intake(self) -> asyncio.Protocol:
         return SocketIntake(lambda fd, peername: self._rounds.take_over(fd, peername, self._connection()))
+
+    def _unix_intake(self) -> asyncio.Protocol:
+        def take(fd: int, peername: object) -> None:
+            connection = self._connection()
+            if is_operator(fd):
+                connection.client.come_as(OPERATOR)
+            self._rounds.take_over(fd, peername, connection)
+
+        return SocketIntake(take)
 
     def _taken(self) -> int:
         """Which commands the kernel may execute by itself now."""

@@ -54,7 +54,7 @@ class Client:
             self._socket.close()
             raise UnreachableError(f"{self.address}: connection refused")
         try:
-            if self._access.wants_tls:
+            if self._access.wants_tls and not host.startswith("/"):
                 from replicad.cli.nodes.tls import wrap
 
                 self._socket = wrap(self._socket, self._access, host, self.address)

@@ -25,6 +25,8 @@ def wrap(plain: socket.socket, access: Access, host: str, shown: str) -> ssl.SSL
         return context.wrap_socket(plain, server_hostname=host)
     except ssl.SSLError as error:
         raise UnreachableError(f"{shown}: {explain(error)}") from None
+    except UnicodeError:
+        raise UnreachableError(f"{shown}: {host!r} is not the name of a host") from None
 
 
 def replication_door(access: Access) -> Door:

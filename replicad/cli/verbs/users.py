@@ -37,6 +37,14 @@ def token(name: Annotated[str, typer.Argument(metavar="NAME", help="The user.")]
     print(made)
 
 
+@app.command()
+def digest() -> None:
+    """Read a token from standard input, and print its token_sha256."""
+    from replicad.server.access.secrets import token_sha256
+
+    print(token_sha256(sys.stdin.readline().strip()))
+
+
 @app.command("hash")
 def hash_() -> None:
     """Ask for a password, twice at a terminal, and print the line for a password_file."""

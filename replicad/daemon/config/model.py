@@ -95,6 +95,10 @@ class NodeConfig(BaseModel):
     """The name of this node in status and `synchronous`."""
     listen: AddressText = Address("127.0.0.1", 6380)
     """Where Redis clients connect."""
+    listen_unix: Path | None = None
+    """A Unix socket beside that port: root, and the user that the node runs as, have all roles there."""
+    listen_unix_mode: Literal["0600", "0660", "0666"] = "0600"
+    """Who may connect to the Unix socket; who is neither root nor the node's own user logs in there, too."""
     http: AddressText | None = None
     """Health, status and metrics; without it nothing listens."""
     store: Options = Options()

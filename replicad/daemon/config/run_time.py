@@ -69,7 +69,19 @@ AT_RUN_TIME: Mapping[str, frozenset[str]] = {
 
 AFTER_RESTART: Mapping[str, frozenset[str]] = {
     "": frozenset(
-        {"data", "name", "listen", "http", "primary", "replication", "take_role", "insecure", "announce"}
+        {
+            "data",
+            "name",
+            "listen",
+            "http",
+            "primary",
+            "replication",
+            "take_role",
+            "insecure",
+            "announce",
+            "listen_unix",
+            "listen_unix_mode",
+        }
     ),
     "tls": frozenset({"reload_seconds"}),
     "store": frozenset(

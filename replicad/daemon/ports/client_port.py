@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 from replicad.daemon.ports.loading import LoadingServer
@@ -38,6 +39,7 @@ class ClientPort:
         shutdown: Callable[[], None],
         door: Door = CLEAR,
         login: Login | None = None,
+        unix: tuple[Path, int] | None = None,
     ) -> None:
         """`node` gives the node that the server asks; it is called when the first client may come."""
         self.address = address
@@ -46,6 +48,7 @@ class ClientPort:
         self._clock = clock
         self._shutdown = shutdown
         self._door = door
+        self._unix = unix
         self._login = login or Login(Users({}))
         self._server: RespServer | LoadingServer | None = None
         self._draining: RespServer | None = None
@@ -72,14 +75,14 @@ class ClientPort:
             clock=self._clock,
             login=self._login,
         )
-        self.address = await server.start(self.address, self._door)
+        self.address = await server.start(self.address, self._door, self._unix)
         self._server = server
 
     async def say_loading(self) -> None:
         """Tells clients that there is no data; returns when no client uses the database any more."""
         await self.close()
         server = LoadingServer(self._node().status, self._login)
-        self.address = await server.start(self.address, self._door)
+        self.address = await server.start(self.address, self._door, self._unix)
         self._server = server
 
     def reconfigure(self, options: ServerOptions) -> None:

@@ -6,16 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from replicad.net.addresses import Address
-from replicad.net.doors import CLEAR, Door
+from replicad.net.doors import Door
+from replicad.server.access.login import Login
 
 
 class HttpPort:
     """Does nothing until it is started, and loads the HTTP library only then."""
 
     def __init__(
-        self, status: Callable[[], dict[str, Any]], load_registry: Callable[[], Any], door: Door = CLEAR
+        self, status: Callable[[], dict[str, Any]], load_registry: Callable[[], Any], door: Door, login: Login
     ) -> None:
         self._door = door
+        self._login = login
         self._status = status
         self._load_registry = load_registry
         self.refused: dict[str, int] = {}
@@ -25,7 +27,7 @@ class HttpPort:
     async def start(self, address: Address) -> Address:
         from replicad.server.http import HttpServer
 
-        server = HttpServer(self._status, self._load_registry())
+        server = HttpServer(self._status, self._load_registry(), self._login)
         self._close = server.close
         return await server.start(address, self._door)
 

@@ -10,14 +10,16 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 from replicad.net.addresses import Address
 from replicad.net.doors import CLEAR, Door, Listener, peer_certificate
+from replicad.net.unix import UnixListener, is_operator, listen_at
 from replicad.options import KIB, MIB
 from replicad.server import ServerOptions, refusals, replies
 from replicad.server.access.login import Login
-from replicad.server.access.users import DEFAULT, User, Users
+from replicad.server.access.users import DEFAULT, OPERATOR, User, Users
 from replicad.server.requests import RequestParser
 
 VERSION = b"7.2.0"
@@ -40,15 +42,21 @@ class LoadingServer:
         self.login = login or Login(Users({}))
         self.clients: set[asyncio.Transport] = set()
         self._listener: Listener | None = None
+        self._unix_listener: UnixListener | None = None
 
-    async def start(self, address: Address, door: Door = CLEAR) -> Address:
+    async def start(
+        self, address: Address, door: Door = CLEAR, unix: tuple[Path, int] | None = None
+    ) -> Address:
         """Listens; the address names the port when 0 was asked for."""
         self._listener, bound = await door.listen(lambda: _Client(self), address)
+        if unix is not None:
+            self._unix_listener = await listen_at(*unix, lambda: _Client(self))
         return bound
 
     async def close(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
+        for listener in (self._listener, self._unix_listener):
+            if listener is not None:
+                listener.close()
         for transport in list(self.clients):
             transport.close()
 
@@ -93,6 +101,10 @@ class _Client(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._server.clients.add(self._transport)
         self._user = self._server.login.who_comes(peer_certificate(transport))
+        if transport.get_extra_info("peername") == "" and is_operator(
+            transport.get_extra_info("socket").fileno()
+        ):
+            self._user = OPERATOR
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.clients.discard(self._transport)
