@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from replicad.server import replies
-from replicad.server.client_state import BUSY, CHOKED, UNREAD, ClientState
+from replicad.server.client_state import BUSY, CHOKED, QUITTING, UNREAD, ClientState
 from replicad.server.execution import Execution
 from replicad.server.pieces import Pieces
 from replicad.server.requests import with_words
@@ -174,7 +174,8 @@ class ClientConnection:
                 execution.yield_turn()
 
         # A client that ended gets what it asked for before its connection closes.
-        if client.ending and not (client.held or execution.backlog or port.more or client.is_busy):
+        is_left = execution.backlog or (port.more and not client.stopped & QUITTING)
+        if client.ending and not (client.held or is_left or client.is_busy):
             port.quiet = False
             wire.close()
             return

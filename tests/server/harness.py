@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -15,9 +16,11 @@ import uvloop
 
 from replicad.errors import ConfigError, CorruptionError, RoleRefused
 from replicad.net.addresses import Address
+from replicad.net.doors import CLEAR, Door
 from replicad.replication.policy.synchronous import parse_rule
 from replicad.replication.primary.waits import Acknowledged, Waits
 from replicad.server import ReplicaView, RespServer, ServerOptions
+from replicad.server.access.login import Login
 
 DEADLINE_SECONDS = 10.0
 
@@ -114,13 +117,22 @@ class FakeNode:
 
 class RunningServer:
     def __init__(
-        self, store: Any, node: FakeNode | None = None, *, on_uvloop: bool = False, **options: Any
+        self,
+        store: Any,
+        node: FakeNode | None = None,
+        *,
+        on_uvloop: bool = False,
+        door: Door = CLEAR,
+        login: Login | None = None,
+        **options: Any,
     ) -> None:
         self.store = store
         self.node = node or FakeNode()
         self.shutdowns = 0
         self.server: RespServer
         self.port = 0
+        self.door = door
+        self._login = login
         self._options = ServerOptions(**options)
         self._ready = threading.Event()
         self._stop: Callable[[], None] = lambda: None
@@ -138,8 +150,10 @@ class RunningServer:
             loop.call_soon_threadsafe(stopped.set)
 
         self._stop = stop
-        self.server = RespServer(self.store, self.node, shutdown=self._count_shutdown, options=self._options)
-        _, self.port = await self.server.start(Address("127.0.0.1", 0))
+        self.server = RespServer(
+            self.store, self.node, shutdown=self._count_shutdown, options=self._options, login=self._login
+        )
+        _, self.port = await self.server.start(Address("127.0.0.1", 0), self.door)
         self._ready.set()
         await stopped.wait()
         await self.server.close(drain_seconds=2.0)
@@ -148,10 +162,11 @@ class RunningServer:
         self.shutdowns += 1
 
     def connect(self) -> RawClient:
-        return RawClient(self.port)
+        return RawClient(self.port, None if self.door.contexts is None else self.door.contexts.client)
 
     def redis(self) -> redis.Redis:
-        return redis.Redis(port=self.port, socket_timeout=DEADLINE_SECONDS)
+        tls = {"ssl": True, "ssl_cert_reqs": "none"} if self.door.is_tls else {}
+        return redis.Redis(port=self.port, socket_timeout=DEADLINE_SECONDS, **tls)
 
     def call(self, function: Callable[[], None]) -> None:
         """Calls it on the server's loop."""
@@ -167,8 +182,10 @@ class RunningServer:
 class RawClient:
     """A socket, and words."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket)
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -200,7 +217,7 @@ class RawClient:
         try:
             while chunk := self.socket.recv(65536):
                 parts.append(chunk)
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLError):
             pass
         return b"".join(parts)
 
@@ -208,7 +225,8 @@ class RawClient:
         """Whether the server stays silent for that long."""
         self.socket.settimeout(seconds)
         try:
-            return not self.socket.recv(1, socket.MSG_PEEK)
+            # TLS cannot look at what it does not take.
+            return not self.socket.recv(1, 0 if isinstance(self.socket, ssl.SSLSocket) else socket.MSG_PEEK)
         except TimeoutError:
             return True
         finally:

@@ -211,7 +211,8 @@ void bind_engine(nb::module_& m) {
           "granted", [](const ClientPort& port) { return static_cast<int>(port.granted); },
           [](ClientPort& port, int granted) { port.granted = static_cast<Taken>(std::clamp(granted, 0, 2)); },
           "What the client may have executed here, one of TAKES_…: whatever is taken, it gets no more.")
-      .def_rw("one_by_one", &ClientPort::one_by_one, "Whether one feed hands over one request at most.")
+      .def_prop_rw("one_by_one", &ClientPort::one_by_one, &ClientPort::set_one_by_one,
+                   "Whether one feed reads one request at most.")
       .def("set_limits", &ClientPort::set_limits, "limits"_a, "For what comes from now on.")
       .def_rw("quiet", &ClientPort::quiet, "Whether nobody has to be told when replies become ready.")
       .def_rw("last_input_at", &ClientPort::last_input_at, "By the server's clock; who feeds it sets it.")

@@ -42,7 +42,6 @@ class ClientPort {
   void Feed(std::string_view data, Taken taken, Hand& hand) {
     if (error_) return;
     const Run run(*this, std::min(taken, granted));
-    bool handed = false;
     held_input_bytes = view_.replies.holds() ? held_input_bytes + data.size() : 0;
     size_t executed = 0;
     const size_t replies_end = view_.replies.bytes().size() + kTurnReplyBytes;
@@ -55,11 +54,9 @@ class ClientPort {
     try {
       const auto visit = [&](RequestParser::Found found, const Request& request, std::string_view line) {
         if (found == RequestParser::Found::kRequest && request.size() == 0) return true;
-        if (handed && one_by_one) return false;
         if (direct && !in_transaction_ && is_over()) return false;
         if (direct && found == RequestParser::Found::kRequest && Execute(request, hand)) return true;
         HandOver(hand);
-        handed = true;
         if (found == RequestParser::Found::kLine) {
           hand.TakeLine(line);
         } else {
@@ -80,8 +77,6 @@ class ClientPort {
   bool direct = true;
   // What the client may do: nothing else is executed here for it.
   Taken granted = Taken::kAll;
-  // What one request changes counts for how the next is read: none is handed over beside another.
-  bool one_by_one = false;
   // Nobody has to be told when replies become ready.
   bool quiet = false;
   double last_input_at = 0;
@@ -91,6 +86,8 @@ class ClientPort {
   bool needs_attention() const {
     return input_.stopped() || error_ || held_input_bytes + view_.replies.held_bytes() > kHeldBytesMax;
   }
+  bool one_by_one() const { return input_.one_by_one; }
+  void set_one_by_one(bool one_by_one) { input_.one_by_one = one_by_one; }
   void set_limits(const RequestLimits& limits) { input_.set_limits(limits); }
   ClientView& view() { return view_; }
   const RequestInput& input() const { return input_; }

@@ -40,10 +40,12 @@ class RequestInput {
   }
 
   void set_limits(const RequestLimits& limits) { parser_.set_limits(limits); }
+  // What one request changes counts for how the next is read: nothing is read beyond it.
+  bool one_by_one = false;
   // Part of a request came, or requests that wait for their turn.
   bool unfinished() const { return !kept_.empty(); }
   size_t buffered_bytes() const { return kept_.size(); }
-  // The last visit returned false: there is something to do without more input.
+  // The last visit returned false, or was the only one that was allowed: there is something to do without more input.
   bool stopped() const { return stopped_; }
 
  private:
@@ -77,6 +79,10 @@ class RequestInput {
         return;
       }
       *taken += parser_.Consume();
+      if (one_by_one && *taken < bytes.size()) {
+        stopped_ = true;
+        return;
+      }
     }
   }
 
