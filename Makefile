@@ -8,6 +8,7 @@ PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR ?= /usr/lib/systemd/system
 SYSUSERSDIR ?= /usr/lib/sysusers.d
+TMPFILESDIR ?= /usr/lib/tmpfiles.d
 DESTDIR ?=
 # CMake would honour it while it builds, and leave the kernels elsewhere.
 unexport DESTDIR
@@ -147,7 +148,7 @@ install: $(INSTALLED)  ## stage program and units (DESTDIR=… PREFIX=/usr/local
 	$(PIP) install --no-build-isolation --no-warn-script-location $(INSTALL_FLAGS) \
 		--target "$(DESTDIR)$(PREFIX)/lib/replicad" .
 	$(BIN)/python deploy/stage.py --destdir "$(DESTDIR)" --prefix "$(PREFIX)" --sysconfdir "$(SYSCONFDIR)" \
-		--unitdir "$(UNITDIR)" --sysusersdir "$(SYSUSERSDIR)"
+		--unitdir "$(UNITDIR)" --sysusersdir "$(SYSUSERSDIR)" --tmpfilesdir "$(TMPFILESDIR)"
 
 clean:  ## remove everything that was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis replicad/kernels/_kernels.pyi

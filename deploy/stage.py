@@ -72,7 +72,7 @@ def install(destination: Path, text: str, mode: int = 0o644) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--destdir", default="")
-    for name in ("prefix", "sysconfdir", "unitdir", "sysusersdir"):
+    for name in ("prefix", "sysconfdir", "unitdir", "sysusersdir", "tmpfilesdir"):
         parser.add_argument(f"--{name}", required=True)
     arguments = parser.parse_args()
 
@@ -99,6 +99,7 @@ def main() -> None:
     for unit in sorted((*(DEPLOY / "systemd").glob("*.service"), *(DEPLOY / "systemd").glob("*.timer"))):
         install(staged(arguments.unitdir, unit.name), template(unit))
     install(staged(arguments.sysusersdir, "replicad.conf"), template(DEPLOY / "systemd" / "sysusers.conf"))
+    install(staged(arguments.tmpfilesdir, "replicad.conf"), template(DEPLOY / "systemd" / "tmpfiles.conf"))
     for example in sorted((DEPLOY / "config").glob("*.toml")):
         # An example beside the live file, so that an upgrade never overwrites a configuration.
         install(staged(arguments.sysconfdir, "replicad", f"{example.name}.example"), template(example))

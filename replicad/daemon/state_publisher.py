@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from replicad.daemon.open_store import OpenStore
@@ -15,6 +16,7 @@ from replicad.daemon.process.notify import notify
 from replicad.daemon.records import NodeRecords
 from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.role_memory import RoleMemory
+from replicad.daemon.status import replica_views
 from replicad.env import Clock
 from replicad.env.events import get_logger
 from replicad.errors import StoreError
@@ -26,6 +28,19 @@ LOOK_SECONDS = 1.0
 REPEAT_SECONDS = 10.0
 """After so long the state is written again although only the time has changed: the node still runs."""
 LINK_CHARACTERS_MAX = 1000
+
+
+def status_line(shown: Shown, lag_seconds: float | None, replica_lags: Sequence[float]) -> str:
+    """What the service manager shows of a node: role, position, and how far it or its replicas are behind."""
+    parts = [f"{shown.role} at {shown.position or 'no data yet'}"]
+    if shown.link is not None:
+        parts.append(shown.link)
+    if lag_seconds is not None:
+        parts.append(f"{lag_seconds:.1f} s behind")
+    if replica_lags:
+        count = len(replica_lags)
+        parts.append(f"{count} replica{'' if count == 1 else 's'}, at most {max(replica_lags):.1f} s behind")
+    return ", ".join(parts)
 
 
 class StatePublisher:
@@ -71,12 +86,20 @@ class StatePublisher:
             or shown.at_us - last.at_us > REPEAT_SECONDS * 1e6
         ):
             self._last = shown
-            notify(f"STATUS={shown.role} at {shown.position or 'no data yet'}, {shown.link or 'serving'}")
+            notify(f"STATUS={self._line(shown)}")
             try:
                 await self._records.show(shown)
             except StoreError as error:
                 # Nothing depends on it, so a full disk does not end the node here.
                 log.warning("state.not_shown", reason=str(error))
+
+    def _line(self, shown: Shown) -> str:
+        feed, follower = self._store.feed, self._link.follower
+        return status_line(
+            shown,
+            None if follower is None else follower.lag_seconds,
+            [] if feed is None else [replica.lag_seconds for replica in replica_views(feed)],
+        )
 
     def state(self) -> Shown:
         store, follower, primary = self._store.database, self._link.follower, self._memory.primary
