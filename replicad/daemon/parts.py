@@ -346,9 +346,13 @@ class NodeParts:
         register(lambda config: lambda: self.clients.reconfigure(config.clients))
         register(lambda config: lambda: self.verification.reconfigure(config.verification))
         register(lambda config: lambda: self.data.reconfigure(config))
+        register(lambda config: lambda: self._forget_nodes_after(config.link.slot_idle_seconds_max))
         register(lambda config: lambda: self.feeds.reconfigure(config.link))
         register(lambda config: lambda: self.served.reconfigure(config.link))
         register(lambda config: lambda: self.link.reconfigure(config))
+
+    def _forget_nodes_after(self, kept_seconds: float) -> None:
+        self.peers.kept_seconds = kept_seconds
 
     def _prepare_users(self, config: NodeConfig) -> Callable[[], None]:
         users = Users(config.users)

@@ -66,6 +66,11 @@ def hold(node: NodeParts) -> Any:
     return node.data.archiving.hold
 
 
+def idle_seconds(node: NodeParts) -> Any:
+    assert node.peers.kept_seconds == node.data.slots.limits.idle_seconds_max
+    return node.peers.kept_seconds
+
+
 def checks(node: NodeParts) -> Any:
     return node.verification.verifier._options
 
@@ -91,7 +96,7 @@ REACHED: dict[str, tuple[Any, Callable[[NodeParts], Any]]] = {
     "link.max_staleness_seconds": (6.0, lambda node: node.served._options.max_staleness_seconds),
     "link.copy_bytes_per_second": (7_000, lambda node: node.served.copy_bytes_per_second),
     "link.slot_log_bytes_max": (8, lambda node: node.data.slots.limits.log_bytes_max),
-    "link.slot_idle_seconds_max": (9.0, lambda node: node.data.slots.limits.idle_seconds_max),
+    "link.slot_idle_seconds_max": (9.0, idle_seconds),
     "link.copy_keep_seconds": (10.0, lambda node: feed(node)._options.copy_keep_seconds),
     "verification.interval_seconds": (
         11.0,

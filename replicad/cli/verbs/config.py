@@ -42,7 +42,8 @@ def register(app: typer.Typer) -> None:
     help="""Say whether a node would start with this configuration, and what it would be.
 
     Reads what the daemon reads: FILE, conf.d beside it, the environment, the flags. With the address of a
-    primary it is a replica's. Shows everything that is wrong, and exits with 78 then.
+    primary it is a replica's. Certificates and passwords are read, too, with the rights of who runs this.
+    Shows everything that is wrong, and exits with 78 then.
     """,
     epilog="""\
 \b
@@ -61,11 +62,17 @@ def check(
     log: LogFormatOption = None,
 ) -> int:
     from replicad.cli.exits import BAD_CONFIGURATION, OK
+    from replicad.cli.output import print_error
+    from replicad.daemon.config.named_files import wrong_files
     from replicad.daemon.config.summary import summary
 
     flags = _flags(data, primary, listen, replication, http, durability, log)
     loaded = _load(file, flags)
     if loaded is None:
+        return BAD_CONFIGURATION
+    if wrong := wrong_files(loaded.config):
+        for text in wrong:
+            print_error(text)
         return BAD_CONFIGURATION
     print(f"OK: {summary(loaded)}")
     return OK

@@ -57,8 +57,11 @@ class NodeBackups:
         self._idle.set()
 
     def reconfigure(self, options: NodeBackupOptions) -> None:
-        """For the backups that are begun from now on."""
+        """For the backups that are begun from now on; the rates also for the one that is being made."""
         self._options = options
+        if self._engine is not None:
+            self._engine.read_limit.bytes_per_second = options.read_bytes_per_second
+            self._engine.write_limit.bytes_per_second = options.write_bytes_per_second
 
     async def create(
         self,

@@ -32,7 +32,7 @@ def fragments(file: Path) -> list[Path]:
 def _read(file: Path) -> list[Setting]:
     try:
         text = file.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
+        found = flatten(tomllib.loads(text))
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -40,4 +40,4 @@ def _read(file: Path) -> list[Setting]:
     except RecursionError:
         raise ConfigError(f"{file}: arrays or tables are nested too deeply") from None
     lines = lines_of(text)
-    return [Setting(path, value, FromFile(file, line_of(lines, path))) for path, value in flatten(table)]
+    return [Setting(path, value, FromFile(file, line_of(lines, path))) for path, value in found]

@@ -19,6 +19,10 @@ from replicad.errors import ConfigError
 
 Config = TypeVar("Config", bound=NodeConfig)
 
+SHOWN_MAX = 5
+"""Of the things that are wrong, in one line."""
+VALUE_CHARACTERS_MAX = 80
+
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded(Generic[Config]):
@@ -43,7 +47,12 @@ def load(kind: type[Config], sources: Sources) -> Loaded[Config]:
     """Raises ConfigError, which says all that is wrong in one line."""
     loaded, wrong = try_to_load(kind, sources)
     if loaded is None:
-        raise ConfigError("; ".join(wrong))
+        more = len(wrong) - SHOWN_MAX
+        shown = [
+            *wrong[:SHOWN_MAX],
+            *([f"and {more} more: replicad config check shows all"] if more > 0 else []),
+        ]
+        raise ConfigError("; ".join(shown))
     return loaded
 
 
@@ -84,7 +93,15 @@ def _wrong_value(setting: Setting, keys: tuple[Key, ...]) -> str | None:
     reason = None if key is None else what_is_wrong(key, setting.value)
     if reason is None:
         return None
-    return f"{setting.origin}: {dotted(setting.path)} = {write_value(setting.value)}: {reason}"
+    return f"{setting.origin}: {dotted(setting.path)} = {_shown(setting.value)}: {reason}"
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = write_value(value)
+    except RecursionError:
+        text = str(type(value).__name__)
+    return text if len(text) <= VALUE_CHARACTERS_MAX else f"{text[:VALUE_CHARACTERS_MAX]}…"
 
 
 def _build(kind: type[Config], values: dict[str, Any]) -> Config:

@@ -102,6 +102,8 @@ class DataVerification:
         self._options = options
         self._answering_rate.set_rate(options.bytes_per_second)
         self.verifier.reconfigure(options)
+        if self.record.doubt is not None:
+            self._repair_if_it_may_help(self.record.doubt)
 
     async def run(self) -> None:
         """Never returns: passes while a node is followed, and saves what they find."""

@@ -61,7 +61,7 @@ class Peers:
         self._me = me
         self._introduce = introduce
         self._door = door
-        self._kept_seconds = kept_seconds
+        self.kept_seconds = kept_seconds
         self._changed = changed
         self._known = {peer.node_id: peer for peer in records.state.view().peers}
         self._unproven_since = dict.fromkeys(self._known, env.clock.awake())
@@ -136,7 +136,7 @@ class Peers:
             # A claim that nobody confirms goes soon; a proven node may have writes that others lack.
             if not peer.is_proven and unproven_seconds > UNPROVEN_SECONDS:
                 self.forget(peer.node_id)
-            elif self._kept_seconds and away_seconds > self._kept_seconds:
+            elif self.kept_seconds and away_seconds > self.kept_seconds:
                 log.info("peer.forgotten", node=peer.node_id.hex(), away_seconds=away_seconds)
                 self.forget(peer.node_id)
             elif steps:

@@ -13,6 +13,8 @@ import pytest
 from replicad.cli.exits import BAD_CONFIGURATION, OK, USAGE
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig, load_primary, load_replica
 from replicad.daemon.config.keys import keys_of
+from replicad.server.access.secrets import hash_password
+from tests.support.certificates import Authority
 
 Run = Callable[..., tuple[int, str, str]]
 EXAMPLES = Path(__file__).resolve().parents[3] / "deploy" / "config"
@@ -45,6 +47,27 @@ def test_check_shows_each_thing_that_is_wrong(run: Run, tmp_path: Path) -> None:
     code, out, err = run("config", "check", tmp_path / "none.toml")
     assert (code, out) == (BAD_CONFIGURATION, "")
     assert "none.toml: No such file" in err
+
+
+def test_check_reads_the_files_that_are_named(run: Run, tmp_path: Path) -> None:
+    """A certificate that is not there would end the node at its start."""
+    authority = Authority.make(tmp_path / "ca")
+    cert, key = authority.node("p")
+    file, password = tmp_path / "node.toml", tmp_path / "password"
+    file.write_text(
+        f'data = "/d"\n[tls]\ncert_file = "{cert}"\nkey_file = "{key}"\nca_file = "{authority.ca}"\n'
+        f'[users.a]\nroles = ["read"]\npassword_file = "{password}"\n'
+    )
+    password.touch(mode=0o600)
+    password.write_text(hash_password("p"))
+    assert run("config", "check", file)[0] == OK
+    cert.unlink()
+    password.unlink()
+    code, out, err = run("config", "check", file)
+    assert (code, out) == (BAD_CONFIGURATION, "")
+    first, second = err.splitlines()
+    assert str(cert) in first
+    assert f"users.a: {password}: No such file" in second
 
 
 def test_show_says_where_each_value_was_set(

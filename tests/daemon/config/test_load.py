@@ -103,6 +103,9 @@ def test_flags_are_enough(tmp_path: Path) -> None:
         ('data = "/d"\nlisten = 6380', "listen = 6380: '6380' is not HOST:PORT"),
         ("data = ", "node.toml"),
         ("data = " + "[" * 5000, "nested too deeply"),
+        ("a" + ".a" * 5000 + " = 1", "nested too deeply"),
+        ("data = " + "[" * 300 + "]" * 300, ": it takes a path"),
+        ('data = "/d"\n' + "\n".join(f"a{n} = 1" for n in range(9)), "; and 4 more: replicad config check"),
         (
             'data = "/d"\n[link]\nheartbeat_seconds = true',
             "link.heartbeat_seconds = true: it takes a number of seconds, at least 0.001",
