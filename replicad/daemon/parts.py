@@ -358,9 +358,11 @@ class NodeParts:
         users = Users(config.users)
 
         def swap() -> None:
-            self.login.users = users
             self.login.by_certificate = config.tls.certificate_users
-            self.clients.users_changed()
+            # The same ones stay: they remember which passwords were right.
+            if users.by_name != self.login.users.by_name:
+                self.login.users = users
+                self.clients.users_changed()
 
         return swap
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from replicad.errors import ConfigError
 
+PORTS = ("clients", "replication", "http")
 Asked = Literal["none", "optional", "required"]
 
 
@@ -57,7 +58,7 @@ class TlsOptions:
     def __post_init__(self) -> None:
         if self.reload_seconds <= 0:
             raise ConfigError("reload_seconds has to be more than 0")
-        for name in ("clients", "replication", "http"):
+        for name in PORTS:
             self.material(name)
 
     def material(self, port: str) -> Material | None:

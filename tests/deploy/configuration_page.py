@@ -7,9 +7,9 @@ from dataclasses import MISSING
 from pathlib import Path
 
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
-from replicad.daemon.config.help import help_of, help_of_section
+from replicad.daemon.config.help import help_of, help_of_table
 from replicad.daemon.config.keys import Key, KeyPath, find, keys_of
-from replicad.daemon.config.run_time import changes_at_run_time
+from replicad.daemon.config.run_time import changes_at_run_time, unit_of_change
 from replicad.daemon.config.sections import sections_of
 from replicad.daemon.config.values import takes, write_value
 from replicad.net.addresses import Address
@@ -38,7 +38,8 @@ short examples.
 A running node reads its configuration again on SIGHUP, which `systemctl reload` sends, and on `replicad
 reload NODE`. Where *at run time* says yes, it takes the new value over at once. It names each other key that
 changed, in its log and in the answer: that one counts from the next start on. A configuration that is wrong
-changes nothing. The environment and the flags are those of the start.
+changes nothing. The environment and the flags are those of the start. Certificates and files of passwords
+are read again as well. TLS as such begins and ends with a restart.
 
 Sizes are bytes and times are seconds, as the last word of a key says. A key without a default is not set,
 unless its line says that it is required.
@@ -54,8 +55,6 @@ unless its line says that it is required.
 
 <!-- Below: made by `python -m tests.deploy.configuration_page`. -->
 """
-
-NAMED = "A table for each NAME."
 
 
 def page() -> str:
@@ -82,14 +81,13 @@ def _title(table: KeyPath) -> str:
 def _about(table: KeyPath) -> str:
     if not table:
         return "The node and its addresses. Those of other machines need TLS, and users: docs/security.md."
-    return help_of_section(ReplicaConfig, table[0]) if len(table) == 1 else NAMED
+    return help_of_table(ReplicaConfig, table)
 
 
 def _rows(keys: list[Key]) -> Iterator[str]:
     for key in keys:
-        section, name = key.path[0] if len(key.path) > 1 else "", key.path[-1]
-        at_run_time = "yes" if not key.is_named and changes_at_run_time(section, name) else ""
-        cells = f"`{name}`", _default(key), _escaped(takes(key)), at_run_time, _escaped(help_of(key))
+        at_run_time = "yes" if changes_at_run_time(*unit_of_change(key.path)) else ""
+        cells = f"`{key.path[-1]}`", _default(key), _escaped(takes(key)), at_run_time, _escaped(help_of(key))
         yield f"| {' | '.join(cells)} |"
 
 

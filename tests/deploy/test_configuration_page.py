@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
-from replicad.daemon.config.help import help_of, help_of_section
+from replicad.daemon.config.help import help_of, help_of_table
 from replicad.daemon.config.keys import keys_of
 from tests.deploy.configuration_page import PAGE, page
 
@@ -17,8 +17,8 @@ def test_every_key_and_section_has_its_text() -> None:
     """A field without a docstring below it would be a key that nobody explains."""
     for kind in (PrimaryConfig, ReplicaConfig):
         assert [key.dotted for key in keys_of(kind) if not help_of(key).endswith(".")] == []
-        sections = {key.path[0] for key in keys_of(kind) if len(key.path) > 1}
-        assert [name for name in sections if not help_of_section(kind, name)] == []
+        tables = {key.path[:-1] for key in keys_of(kind)}
+        assert [path for path in tables if path and not help_of_table(kind, path)] == []
 
 
 def test_a_replica_has_every_key_of_a_primary() -> None:

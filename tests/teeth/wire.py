@@ -141,6 +141,14 @@ WIRE = (
     ),
     Mutation(
         trap=16,
+        name="a reload takes the users away from an address that stays open",
+        file="replicad/daemon/config/changes.py",
+        old="    return Changes(_checked(old.model_copy(update=update)), ",
+        new="    return Changes(old.model_copy(update=update), ",
+        caught_by=("tests/daemon/config/test_changes.py::test_users_cannot_go_while_others_reach_the_node",),
+    ),
+    Mutation(
+        trap=16,
         name="a rule that comes while writes wait is not asked of replicas",
         file="replicad/replication/primary/waits.py",
         old="            self._ask(EVERYTHING)\n        self.changed()\n",

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from replicad.daemon.config.model import FLAGS_ONLY, NodeConfig
 from replicad.daemon.config.run_time import changes_at_run_time
 from replicad.errors import ConfigError, InvalidArgument
+from replicad.net.options import PORTS, TlsOptions
 
 Config = TypeVar("Config", bound=NodeConfig)
 
@@ -45,14 +46,29 @@ def compare(old: Config, new: Config) -> Changes[Config]:
             update |= {section: after} if changes_at_run_time("", section) else {}
             continue
 
-        differs = [
-            one.name for one in fields(before) if getattr(before, one.name) != getattr(after, one.name)
-        ]
+        names = [one.name for one in fields(before)]
+        differs = [name for name in names if getattr(before, name) != getattr(after, name)]
+        if isinstance(before, TlsOptions) and _begins_or_ends(before, after):
+            needs_restart += [f"{section}.{name}" for name in differs]
+            continue
         for name in differs:
             _note(section, name, changed, needs_restart)
         taken = {name: getattr(after, name) for name in differs if changes_at_run_time(section, name)}
         update[section] = _with(section, before, taken)
-    return Changes(old.model_copy(update=update), tuple(changed), tuple(needs_restart))
+    return Changes(_checked(old.model_copy(update=update)), tuple(changed), tuple(needs_restart))
+
+
+def _begins_or_ends(before: TlsOptions, after: TlsOptions) -> bool:
+    """Whether a port begins or ceases to use TLS. Its listener stays as it is until the node is restarted."""
+    return any((before.material(port) is None) != (after.material(port) is None) for port in PORTS)
+
+
+def _checked(running: Config) -> Config:
+    """The new users may do for the new addresses, but not for those that the node has until its restart."""
+    try:
+        return type(running).model_validate(dict(running))
+    except ConfigError as error:
+        raise ConfigError(f"without a restart {error}") from None
 
 
 def _note(section: str, name: str, changed: list[str], needs_restart: list[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import MISSING
 
-from replicad.daemon.config.help import first_sentence, help_of, help_of_section
+from replicad.daemon.config.help import first_sentence, help_of, help_of_table
 from replicad.daemon.config.keys import NAME, Key
 from replicad.daemon.config.model import NodeConfig, ReplicaConfig
 from replicad.daemon.config.sections import sections_of
@@ -21,9 +21,8 @@ def example(kind: type[NodeConfig]) -> str:
     lines = [f"# A replicad {role}. Sizes are bytes and times are seconds, as the last word of a key says."]
     for table, keys in sections_of(kind):
         lines.append("")
-        if len(table) == 1:
-            lines.append(f"# {help_of_section(kind, table[0])}")
         if table:
+            lines.append(f"# {help_of_table(kind, table)}")
             lines.append(f"{'# ' if NAME in table else ''}[{'.'.join(table)}]")
         for key in keys:
             lines += _key(key, role)

@@ -9,9 +9,9 @@ import ast
 import inspect
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_type_hints
 
-from replicad.daemon.config.keys import Key
+from replicad.daemon.config.keys import NAME, Key, KeyPath, table_of
 from replicad.daemon.config.model import NodeConfig
 
 
@@ -20,8 +20,16 @@ def help_of(key: Key) -> str:
     return help_of_field(key.owner, key.path[-1])
 
 
-def help_of_section(kind: type[NodeConfig], name: str) -> str:
-    return help_of_field(kind, name)
+def help_of_table(kind: type[NodeConfig], path: KeyPath) -> str:
+    """Of the field that is this table, or that has one for each NAME."""
+    owner: type[Any] | None = kind
+    text = ""
+    for name in path:
+        if name != NAME:
+            assert owner is not None
+            text = help_of_field(owner, name)
+            owner = table_of(get_type_hints(owner)[name])[0]
+    return text
 
 
 def first_sentence(text: str) -> str:

@@ -70,7 +70,7 @@ def keys_of(kind: type[NodeConfig]) -> tuple[Key, ...]:
 
 def _walk(path: KeyPath, hint: Any, default: Any, owner: type[Any], least: float | None) -> Iterator[Key]:
     """A table's keys; a key itself. Tables of any name come after the keys beside them."""
-    table, is_named = _table_of(hint)
+    table, is_named = table_of(hint)
     if table is None:
         yield Key(path=path, hint=hint, default=default, owner=owner, least=least)
         return
@@ -82,7 +82,7 @@ def _walk(path: KeyPath, hint: Any, default: Any, owner: type[Any], least: float
             yield from _walk(inner, hints[one.name], one.default, table, least_of.get(one.name))
 
 
-def _table_of(hint: Any) -> tuple[type[Any] | None, bool]:
+def table_of(hint: Any) -> tuple[type[Any] | None, bool]:
     """The class of options of a table, and whether there is one for each name; None for a key."""
     hint = without_none(hint)
     if is_dataclass(hint) and isinstance(hint, type):

@@ -9,12 +9,12 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from replicad.daemon.config.keys import Key, KeyPath, find, keys_of
+from replicad.daemon.config.keys import Key, KeyPath, find, keys_of, table_of
 from replicad.daemon.config.messages import dotted, refusal_of_path
 from replicad.daemon.config.model import NodeConfig, PrimaryConfig, ReplicaConfig
 from replicad.daemon.config.origins import Setting, nest
 from replicad.daemon.config.sources import Sources
-from replicad.daemon.config.values import what_is_wrong, write_value
+from replicad.daemon.config.values import what_is_wrong, write_name, write_value
 from replicad.errors import ConfigError
 
 Config = TypeVar("Config", bound=NodeConfig)
@@ -106,26 +106,41 @@ def _shown(value: Any) -> str:
 
 def _build(kind: type[Config], values: dict[str, Any]) -> Config:
     """Each section is made by itself first, so that an error names the section. Raises ConfigError."""
-    for name, value in values.items():
-        if isinstance(value, dict):
-            try:
-                section: Any = kind.model_fields[name].annotation
-                values[name] = TypeAdapter(section).validate_python(value)
-            except ValidationError as error:
-                raise ConfigError(f"{name}.{_first(error)}") from None
+    for section, value in values.items():
+        table, is_named = table_of(kind.model_fields[section].annotation)
+        if table is not None and isinstance(value, dict):
+            values[section] = (
+                {name: _made(table, f"{section}.{write_name(name)}", one) for name, one in value.items()}
+                if is_named
+                else _made(table, section, value)
+            )
     try:
         return kind.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_first(error)) from None
 
 
+def _made(table: type[Any], where: str, values: Any) -> Any:
+    try:
+        return TypeAdapter(table).validate_python(values)
+    except ValidationError as error:
+        raise ConfigError(f"{where}.{_first(error)}") from None
+    except ConfigError as error:
+        # Of itself a class of options does not know in which table it stands.
+        text = str(error)
+        raise ConfigError(text if text.startswith(f"{where}.") else f"{where}: {text}") from None
+
+
 def _first(error: ValidationError) -> str:
     problem = error.errors()[0]
     key = ".".join(map(str, problem["loc"]))
-    if problem["type"] == "value_error":  # It names the option.
-        return (f"{key}." if key else "") + str(problem["ctx"]["error"])
-    if problem["type"] == "missing":
-        return f"{key} is missing"
+    match problem["type"]:
+        case "missing":
+            return f"{key} is missing"
+        case "value_error":  # It names the option.
+            return (f"{key}." if key else "") + str(problem["ctx"]["error"])
+        case "address":
+            return f"{key}: {problem['msg']}"
     text = problem["msg"].replace("Input should", "should", 1).replace("String should", "should", 1)
     return f"{key} {text}, not {problem['input']!r}"
 

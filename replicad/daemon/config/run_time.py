@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from replicad.daemon.config.keys import NAME, KeyPath
+
 AT_RUN_TIME: Mapping[str, frozenset[str]] = {
     "store": frozenset(
         {
@@ -55,7 +57,7 @@ AT_RUN_TIME: Mapping[str, frozenset[str]] = {
             "keep_log_backups",
         }
     ),
-    # Whole tables: each is read anew.
+    # Whole tables: each is read anew. TLS as such cannot begin or end at run time: see `changes.py`.
     "": frozenset({"users"}),
     "tls": frozenset(
         {
@@ -117,6 +119,11 @@ AFTER_RESTART: Mapping[str, frozenset[str]] = {
     "log": frozenset({"format"}),
 }
 """By section; "" has the keys before the first section."""
+
+
+def unit_of_change(path: KeyPath) -> tuple[str, str]:
+    """(section, name) under which the tables have a key: it changes together with all below that."""
+    return ("", path[0]) if len(path) == 1 or path[1] == NAME else (path[0], path[1])
 
 
 def changes_at_run_time(section: str, name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -18,15 +19,28 @@ _GROUPED_FROM = 10_000
 def takes(key: Key) -> str:
     """Type, unit, range or choices of a key, in words."""
     hint = without_none(key.hint)
-    if get_origin(hint) is Literal:
-        *others, last = [write_value(choice) for choice in get_args(hint)]
-        return f"{', '.join(others)} or {last}" if others else last
+    if get_origin(hint) is tuple:
+        return f"a list of {_choices(get_args(hint)[0]) or 'strings'}"
+    if choices := _choices(hint):
+        return choices
     if hint in (int, float):
         kind = "a whole number" if hint is int else "a number"
         return f"{kind}{unit_of(key.path[-1])}, {range_of(key)}"
     if hint is Address:
         return "HOST:PORT, [IPV6]:PORT or :PORT"
     return {bool: "true or false", str: "a string", Path: "a path"}.get(hint, "another value")
+
+
+def _choices(hint: Any) -> str:
+    """The values of a type that has few of them, in words; "" for any other."""
+    *others, last = ["", *map(write_value, _values(hint))]
+    return f"{', '.join(others[1:])} or {last}" if others[1:] else last
+
+
+def _values(hint: Any) -> tuple[str, ...]:
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return tuple(one.value for one in hint)
+    return get_args(hint) if get_origin(hint) is Literal else ()
 
 
 def unit_of(name: str) -> str:
@@ -58,8 +72,10 @@ def _fits(key: Key, hint: Any, value: Any) -> bool:
         except InvalidArgument:
             return False
         return True
-    if get_origin(hint) is Literal:
-        return value in get_args(hint)
+    if get_origin(hint) is tuple:
+        return isinstance(value, list | tuple) and all(_fits(key, get_args(hint)[0], one) for one in value)
+    if values := _values(hint):
+        return value in values
     if hint in (bool, str):
         return isinstance(value, hint)
     return isinstance(value, str | Path) if hint is Path else True
@@ -74,6 +90,8 @@ def write_value(value: Any) -> str:
             return f"{value:_}" if abs(value) >= _GROUPED_FROM else str(value)
         case float():
             return f"{value:_}" if abs(value) >= _GROUPED_FROM and value.is_integer() else repr(value)
+        case Enum():
+            return write_value(value.value)
         case Address():
             return write_value(str(value))
         case list() | tuple():

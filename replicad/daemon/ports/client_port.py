@@ -102,8 +102,9 @@ class ClientPort:
 
     def users_changed(self) -> None:
         """Ends the connections of users that are no more, or are others now."""
-        for server in self._resp_servers():
-            server.users_changed()
+        for server in [self._server, self._draining]:
+            if server is not None:
+                server.users_changed()
 
     def role_changed(self) -> None:
         """Answers waiting and later writes by the node's new role."""

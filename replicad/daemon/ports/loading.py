@@ -53,6 +53,11 @@ class LoadingServer:
             self._unix_listener = await listen_at(*unix, lambda: _Client(self))
         return bound
 
+    def users_changed(self) -> None:
+        """Ends all connections: who goes on has to log in again."""
+        for transport in list(self.clients):
+            transport.close()
+
     async def close(self) -> None:
         for listener in (self._listener, self._unix_listener):
             if listener is not None:

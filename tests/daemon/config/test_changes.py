@@ -9,8 +9,8 @@ import pytest
 
 from replicad.daemon.config import ReplicaConfig, load_replica
 from replicad.daemon.config.changes import compare
-from replicad.daemon.config.keys import NAME, keys_of
-from replicad.daemon.config.run_time import AFTER_RESTART, AT_RUN_TIME
+from replicad.daemon.config.keys import keys_of
+from replicad.daemon.config.run_time import AFTER_RESTART, AT_RUN_TIME, unit_of_change
 from replicad.errors import ConfigError
 from replicad.options import FamilyOptions
 
@@ -23,14 +23,12 @@ def test_of_every_key_it_is_known() -> None:
     """Each is in one of the two tables, and no other is."""
     at_run_time = {(section, name) for section, names in AT_RUN_TIME.items() for name in names}
     after_restart = {(section, name) for section, names in AFTER_RESTART.items() for name in names}
-    # A table of any name, such as that of a user, is taken over as a whole.
-    keys = {
-        ("", key.path[0]) if len(key.path) == 1 or key.path[1] == NAME else key.path[:2]
-        for key in keys_of(ReplicaConfig)
-    }
+    keys = {unit_of_change(key.path) for key in keys_of(ReplicaConfig)}
     assert not at_run_time & after_restart
     assert at_run_time | after_restart == keys
 
+
+TLS = {"tls__cert_file": "/c", "tls__key_file": "/k", "tls__ca_file": "/a"}
 
 CASES: list[tuple[dict[str, Any], dict[str, Any], list[str], list[str]]] = [
     # the old one, the new one, what is taken over, what needs a restart
@@ -57,6 +55,11 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], list[str], list[str]]] = [
         ["backup.target"],
         ["backup.archive_log"],
     ),
+    ({}, {"users": {"a": {"roles": ["read"]}}}, ["users"], []),
+    ({}, {"tls__http": {"enabled": False}, "tls__allow": ["n"]}, ["tls.allow", "tls.http"], []),
+    (TLS, TLS | {"tls__cert_file": "/d"}, ["tls.cert_file"], []),
+    ({}, TLS, [], ["tls.cert_file", "tls.key_file", "tls.ca_file"]),
+    (TLS, TLS | {"tls__http": {"enabled": False}, "tls__allow": ["n"]}, [], ["tls.allow", "tls.http"]),
     ({}, {"take_role": True, "create": True, "take_role_now": True}, [], ["take_role"]),
 ]
 
@@ -87,6 +90,14 @@ def test_what_does_not_go_together_without_a_restart_is_refused() -> None:
     new = config(link__heartbeat_seconds=0.1, link__max_staleness_seconds=0.5)
     with pytest.raises(ConfigError, match=r"without a restart link\.max_staleness_seconds must be at least"):
         compare(config(), new)
+
+
+def test_users_cannot_go_while_others_reach_the_node() -> None:
+    """They may go together with the address; but the node has that one until its restart."""
+    tls = {"tls__cert_file": "/c", "tls__key_file": "/k", "tls__replication": {"enabled": False}}
+    old = config(listen="10.0.0.1:1", users={"a": {"roles": ["read"]}}, **tls)
+    with pytest.raises(ConfigError, match=r"without a restart listen: 10\.0\.0\.1:1 is refused"):
+        compare(old, config(**tls))
 
 
 def test_families_are_compared_by_their_options() -> None:

@@ -64,6 +64,19 @@ def test_no_header_makes_room_for_what_it_declares() -> None:
     assert peak < 2_000_000
 
 
+async def test_connections_end_when_the_users_are_others() -> None:
+    """Who goes on has to log in again."""
+    server = LoadingServer(lambda: STATUS)
+    reader, writer = await asyncio.open_connection(*await server.start(Address("127.0.0.1", 0)))
+    writer.write(command(b"GET", b"k"))
+    assert (await reader.readline()).startswith(b"-LOADING ")
+    server.users_changed()
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+    await server.close()
+
+
 async def test_a_client_that_does_not_read_is_closed() -> None:
     """Answers that nobody takes do not pile up."""
     transport = Mock(
