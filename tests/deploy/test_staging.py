@@ -134,6 +134,7 @@ def test_a_node_by_name_is_run_as_the_one_without(role: str) -> None:
     )
     expected = plain.replace(f"@CONFDIR@/{role}.toml", "@CONFDIR@/%i.toml")
     expected = expected.replace(f"replicad/{role}", "replicad/%i").replace(f"{role}:", f"{role} %i:")
+    expected = expected.replace(f"LoadCredential=replicad-{role}", "LoadCredential=replicad-%i")
     assert named == expected
 
 
