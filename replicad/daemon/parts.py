@@ -318,7 +318,8 @@ class NodeParts:
             reload=self.reload.reload,
         )
         self.timings = NodeTimings(clients=self.clients, store=self.open_store, loop_lag=self.loop_lag)
-        self.http = HttpPort(self.status.document, self.load_registry, self.doors.http, self.login)
+        names = () if config.announce is None else (config.announce,)
+        self.http = HttpPort(self.status.document, self.load_registry, self.doors.http, self.login, names)
         self.publisher = StatePublisher(
             env.clock,
             records,

@@ -6,7 +6,7 @@ Bytes, seconds and microseconds are in the last word of a name.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from replicad.daemon.data.node_data import NodeData
@@ -58,7 +58,7 @@ class NodeStatus:
         loop_lag: LoopLag,
         clients: ClientPort,
         traffic: Traffic,
-        refused_http: Callable[[], dict[str, int]],
+        refused_http: Callable[[], Mapping[str, int]],
     ) -> None:
         self._env = env
         self._identity = identity
@@ -93,7 +93,7 @@ class NodeStatus:
         document["refused_input"] = {
             "clients": {} if server is None else server.refused_input(),
             "replication": dict(self._traffic.refused),
-            "http": self._refused_http(),
+            "http": dict(self._refused_http()),
         }
 
         # Neither depends on the role: a replica serves other replicas, and a fenced node may have a link.

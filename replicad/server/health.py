@@ -5,10 +5,15 @@ Pure functions of the status document: each answers yes or no, and why in one li
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
 
 Document = dict[str, Any]
 Verdict = tuple[bool, str]
+LagKind = Literal["sequences", "seconds", "staleness"]
+"""How a lag is measured: how many sequence numbers are not applied, how long ago the primary had the first of
+them, or how old a read may be."""
 
 
 def is_alive(document: Document) -> Verdict:
@@ -42,25 +47,40 @@ def is_primary(document: Document) -> Verdict:
     return True, why
 
 
-def is_replica(document: Document, lag_max: int | None, staleness_max: float | None = None) -> Verdict:
+def is_replica(document: Document, lag_max: Mapping[LagKind, float] = MappingProxyType({})) -> Verdict:
+    """Whether it follows, and is not further behind than this; what is not known is too far."""
     ready, why = is_ready(document)
     if not ready or document["role"] != "replica":
         return False, why if not ready else "the primary"
     state = document["link"]["state"]
     if state != "streaming":
         return False, f"{state}: {document['link']['waits_for']}"
-    lag, link = document.get("lag_sequences"), document["link"]
-    behind = f"{lag} sequence numbers behind"
+    for kind, most in lag_max.items():
+        lag = _lag(document, kind)
+        if lag is None or lag > most:
+            return False, _behind(document, kind)
+    return True, f"{why}, {_behind(document, 'sequences')}"
+
+
+def _lag(document: Document, kind: LagKind) -> float | None:
+    link = document["link"]
+    lags: dict[LagKind, float | None] = {
+        "sequences": document.get("lag_sequences"),
+        "seconds": link.get("lag_seconds"),
+        "staleness": link.get("staleness_seconds"),
+    }
+    return lags[kind]
+
+
+def _behind(document: Document, kind: LagKind) -> str:
+    lag, link = _lag(document, kind), document["link"]
+    if kind == "staleness":
+        return f"its data may be {_old(lag)}"
     if lag is None:
-        heard = _seconds(link.get("primary_sequence_age_seconds"))
-        behind = f"how far behind is not known: what it knows of its primary is {heard}"
-    if lag_max is not None and (lag is None or lag > lag_max):
-        return False, behind
-    staleness = link.get("staleness_seconds")
-    if staleness_max is not None and (staleness is None or staleness > staleness_max):
-        return False, f"its data may be {_seconds(staleness)}"
-    return True, f"{why}, {behind}"
+        heard = _old(link.get("primary_sequence_age_seconds"))
+        return f"how far behind is not known: what it knows of its primary is {heard}"
+    return f"{lag} sequence numbers behind" if kind == "sequences" else f"{lag:.1f} s behind"
 
 
-def _seconds(age: float | None) -> str:
+def _old(age: float | None) -> str:
     return "of unknown age" if age is None else f"{age:.1f} s old"

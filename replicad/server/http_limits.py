@@ -15,6 +15,10 @@ REQUEST_SECONDS_MAX = 10.0
 """From the connection to the end of its first request's head."""
 IDLE_SECONDS_MAX = 75.0
 """From one request to the end of the next one's head: longer than the pause between two scrapes."""
+HEAD_BYTES_MAX = 16384
+"""Of all that comes between two answers: a request and its headers. Nobody has to send more."""
+LINE_BYTES_MAX = FIELD_BYTES_MAX = 4096
+HEADERS_MAX = 64
 
 
 class Limits:
@@ -27,11 +31,17 @@ class Limits:
         connections_max: int = CONNECTIONS_MAX,
         request_seconds_max: float = REQUEST_SECONDS_MAX,
         idle_seconds_max: float = IDLE_SECONDS_MAX,
+        head_bytes_max: int = HEAD_BYTES_MAX,
+        refused: Callable[[str], None] = lambda kind: None,
     ) -> None:
+        """`refused` is told of each connection that is refused or ended, and by which limit."""
         self._make = make
         self._connections_max = connections_max
         self._request_seconds_max = request_seconds_max
         self._idle_seconds_max = idle_seconds_max
+        self._head_bytes_max = head_bytes_max
+        self._refused = refused
+        self._came_bytes: dict[asyncio.BaseTransport, int] = {}
         self._open: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
@@ -40,27 +50,47 @@ class Limits:
     def connection(self) -> asyncio.Protocol:
         """The factory of a listener: a connection beyond the limit is closed at once."""
         if len(self._open) >= self._connections_max:
+            self._refused("connections")
             return _Refused()
         return _Limited(self, self._make())
 
     def opened(self, transport: asyncio.BaseTransport) -> None:
+        self._came_bytes[transport] = 0
         self._end_after(transport, self._request_seconds_max)
+
+    def came(self, transport: asyncio.BaseTransport, size: int) -> bool:
+        """Bytes came; False where they are too many, and the connection is ended."""
+        self._came_bytes[transport] = came = self._came_bytes.get(transport, 0) + size
+        if came <= self._head_bytes_max:
+            return True
+        self._refused("size")
+        _end(transport)
+        return False
 
     def asked(self, transport: asyncio.BaseTransport | None) -> None:
         """The head of a request has come over it."""
         if transport in self._open:
+            self._came_bytes[transport] = 0
             self._open[transport].cancel()
             self._end_after(transport, self._idle_seconds_max)
 
     def closed(self, transport: asyncio.BaseTransport) -> None:
+        self._came_bytes.pop(transport, None)
         timer = self._open.pop(transport, None)
         if timer is not None:
             timer.cancel()
 
     def _end_after(self, transport: asyncio.BaseTransport, seconds: float) -> None:
-        # Not `close`: that waits for what a client does not read.
-        end = getattr(transport, "abort", transport.close)
-        self._open[transport] = asyncio.get_running_loop().call_later(seconds, end)
+        self._open[transport] = asyncio.get_running_loop().call_later(seconds, self._too_late, transport)
+
+    def _too_late(self, transport: asyncio.BaseTransport) -> None:
+        self._refused("deadline")
+        _end(transport)
+
+
+def _end(transport: asyncio.BaseTransport) -> None:
+    # Not `close`: that waits for what a client does not read.
+    getattr(transport, "abort", transport.close)()
 
 
 class _Refused(asyncio.Protocol):
@@ -87,7 +117,8 @@ class _Limited(asyncio.Protocol):
         self._inner.connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
-        self._inner.data_received(data)
+        if self._transport is not None and self._limits.came(self._transport, len(data)):
+            self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
         return self._inner.eof_received()

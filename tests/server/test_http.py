@@ -16,7 +16,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
 from replicad.net.addresses import Address
-from replicad.server.health import is_alive, is_primary, is_ready, is_replica
+from replicad.server.health import LagKind, is_alive, is_primary, is_ready, is_replica
 from replicad.server.http import HttpServer
 from replicad.server.http_limits import Limits
 from tests.support.waiting import until
@@ -78,15 +78,19 @@ def test_each_check_says_yes_to_the_nodes_that_it_names(
     assert is_alive(document)[0] == alive
     assert is_ready(document)[0] == ready
     assert is_primary(document)[0] == primary
-    assert is_replica(document, None)[0] == replica
-    assert is_replica(document, 2)[0] == replica_within_2
+    assert is_replica(document)[0] == replica
+    assert is_replica(document, {"sequences": 2})[0] == replica_within_2
 
 
 @pytest.fixture
-async def port() -> AsyncIterator[int]:
+def server() -> HttpServer:
     registry = CollectorRegistry()
     Gauge("answer", "To all questions.", registry=registry).set(42)
-    server = HttpServer(lambda: PRIMARY, registry)
+    return HttpServer(lambda: PRIMARY, registry)
+
+
+@pytest.fixture
+async def port(server: HttpServer) -> AsyncIterator[int]:
     _, port = await server.start(Address("127.0.0.1", 0))
     yield port
     await server.close()
@@ -112,7 +116,8 @@ def test_a_replica_is_asked_how_old_its_data_is(
 ) -> None:
     """What is not known is too old."""
     document = {**REPLICA, "link": {**REPLICA["link"], "staleness_seconds": seconds}}
-    assert is_replica(document, None, staleness_max)[0] == good
+    limits: dict[LagKind, float] = {} if staleness_max is None else {"staleness": staleness_max}
+    assert is_replica(document, limits)[0] == good
 
 
 async def test_checks_status_and_metrics_are_served_over_http(port: int) -> None:
@@ -128,6 +133,43 @@ async def test_checks_status_and_metrics_are_served_over_http(port: int) -> None
     code, text = await fetch(port, "/metrics")
     assert code == 200
     assert "# HELP answer To all questions.\n# TYPE answer gauge\nanswer 42.0\n" in text
+
+
+@pytest.mark.parametrize("path", ["/livez", "/liveness", "/readyz", "/readiness", "/primary", "/"])
+async def test_balancers_get_the_status_code_alone(port: int, path: str) -> None:
+    """HEAD and OPTIONS are answered as GET is, without a body; what is not asked about health is 405."""
+    for method, size in (("GET", 1), ("HEAD", 0), ("OPTIONS", 0)):
+        code, body = await ask(port, f"{method} {path} HTTP/1.0\r\n\r\n")
+        assert code == 200 and bool(body) == bool(size), method
+    assert (await ask(port, f"POST {path} HTTP/1.0\r\n\r\n"))[0] == 405
+    assert (await ask(port, "OPTIONS /replica?max_lag=1 HTTP/1.0\r\n\r\n"))[0] == 503
+    assert (await ask(port, "OPTIONS /replica?max_lag=x HTTP/1.0\r\n\r\n"))[0] == 400
+
+
+async def test_what_is_refused_is_counted(server: HttpServer, port: int) -> None:
+    """By kind: a Host of others, parameters that are wrong, requests without end."""
+    assert (await ask(port, "GET /status HTTP/1.0\r\nHost: evil.example.com\r\n\r\n"))[0] == 421
+    assert (await ask(port, "GET /status HTTP/1.0\r\nHost: localhost\r\n\r\n"))[0] == 200
+    assert (await fetch(port, "/primary?max_lag=1"))[0] == 400
+    assert (await fetch(port, "/replica?max_lag=soon"))[0] == 400
+    header = "X-Long: " + "x" * 4000 + "\r\n"
+    with contextlib.suppress(ConnectionError):
+        assert await ask(port, "GET /livez HTTP/1.0\r\n" + header * 5 + "\r\n") == (0, "")
+    assert server.refused == {"host": 1, "parameters": 2, "size": 1}
+    code, _ = await ask(port, "GET /livez HTTP/1.0\r\nX-Long: " + "x" * 5000 + "\r\n\r\n")
+    assert code == 400
+
+
+async def ask(port: int, request: str) -> tuple[int, str]:
+    """The status code and the body; (0, "") where the connection ends instead."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request.encode())
+        answer = (await reader.read()).decode()
+    finally:
+        writer.close()
+    head, _, body = answer.partition("\r\n\r\n")
+    return (int(head.split()[1]), body) if head else (0, "")
 
 
 async def test_connections_have_a_limit_and_a_deadline() -> None:

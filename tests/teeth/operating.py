@@ -124,9 +124,25 @@ OPERATING = (
         trap=9,
         name="a replica of unknown age is fresh",
         file="replicad/server/health.py",
-        old="(staleness is None or staleness > staleness_max)",
-        new="(staleness or 0) > staleness_max",
+        old="lag is None or lag > most",
+        new="(lag or 0) > most",
         caught_by=("tests/server/test_http.py::test_a_replica_is_asked_how_old_its_data_is",),
+    ),
+    Mutation(
+        trap=9,
+        name="any Host means this node",
+        file="replicad/server/http_host.py",
+        old="(numeric(host) is not None or host in map(_plain, names))",
+        new="True",
+        caught_by=("tests/server/test_http_parameters.py::test_a_host_is_a_number_or_a_name_of_this_node",),
+    ),
+    Mutation(
+        trap=9,
+        name="a parameter that is not known is ignored",
+        file="replicad/server/http_parameters.py",
+        old='        if name not in ("max_lag", "lag_kind", "lag", "staleness"):\n',
+        new="        if False:\n",
+        caught_by=("tests/server/test_http_parameters.py::test_what_is_wrong_says_what_is_right",),
     ),
     # 26: a claim of a peer
     Mutation(
