@@ -316,6 +316,7 @@ class NodeParts:
             backups=self.data.backups,
             status=self.status,
             reload=self.reload.reload,
+            traffic=self.traffic,
         )
         self.timings = NodeTimings(clients=self.clients, store=self.open_store, loop_lag=self.loop_lag)
         names = () if config.announce is None else (config.announce,)

@@ -25,6 +25,7 @@ from replicad.replication.policy.synchronous import Level, parse_rule
 from replicad.replication.primary.waits import Waits
 from replicad.replication.replica.freshness import why_refused, why_stale
 from replicad.replication.replica.link_state import LinkState
+from replicad.replication.traffic import Traffic
 from replicad.server import ReplicaView
 
 log = get_logger("replicad.daemon")
@@ -50,6 +51,7 @@ class ServedNode:
         backups: NodeBackups,
         status: NodeStatus,
         reload: Callable[[], Awaitable[dict[str, Any]]],
+        traffic: Traffic,
     ) -> None:
         self._options = options
         self._standing = standing
@@ -65,6 +67,7 @@ class ServedNode:
         self._backups = backups
         self._status = status
         self._reload = reload
+        self.traffic = traffic
         # While the data is exchanged no replica is connected. A write that waits for replicas must wait then,
         # and not be answered as if none had been asked for.
         self._no_waits = Waits(lambda: [], lambda _: None, rule=parse_rule(options.synchronous))
@@ -142,6 +145,11 @@ class ServedNode:
         return (
             why_refused(LinkState.DOWN, None, self._options) if follower is None else follower.reads_refused
         )
+
+    @property
+    def primary_heard_seconds(self) -> float | None:
+        follower = self._link.follower
+        return None if self.role == "primary" or follower is None else follower.newest_age_seconds
 
     # The nodes that follow it.
 

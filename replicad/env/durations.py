@@ -30,5 +30,12 @@ class Durations:
     def count(self) -> int:
         return sum(self.counts)
 
-    def clear(self) -> None:
-        self.__init__()  # type: ignore[misc]
+    def quantile(self, part: float) -> float:
+        """The upper end, in seconds, of the bucket that this part of them did not exceed; 0 before the first,
+        and the greatest bound for what is longer than all."""
+        left = part * self.count
+        for bound, count in zip(BOUNDS, self.counts, strict=False):
+            left -= count
+            if left <= 0:
+                return bound if self.count else 0.0
+        return BOUNDS[-1]

@@ -25,6 +25,11 @@ class Traffic:
     """Sessions that this node refused, by the code that it sent."""
 
     @property
+    def resumed(self) -> int:
+        """Sessions without a copy before them: each copy is followed by a session that goes on from it."""
+        return max(0, self.streams - self.full_copies.total())
+
+    @property
     def sent_bytes(self) -> int:
         return self.stream_sent_bytes + self.copy_sent_bytes
 

@@ -23,13 +23,21 @@ class CommandUsage:
     rejected: int = 0
     """Refused before they were executed: wrong number of arguments, or a replica that takes no writes."""
     failed: int = 0
+    group: str = ""
+    """Where its times are counted, once it has some."""
 
 
 class CommandUsages:
     """Belongs to the event loop."""
 
-    def __init__(self, counts: CommandCounts, kernel_calls: Callable[[], dict[str, int]]) -> None:
-        """`kernel_calls` says how often the kernel has executed each of its commands."""
+    def __init__(
+        self,
+        counts: CommandCounts,
+        kernel_calls: Callable[[], dict[str, int]],
+        group_of: Callable[[str], str],
+    ) -> None:
+        """`kernel_calls` says how often the kernel has executed each of its commands, `group_of` the group of
+        such a command."""
         self.by_name: defaultdict[str, CommandUsage] = defaultdict(CommandUsage)
         self.by_group: defaultdict[str, Durations] = defaultdict(Durations)
         self.errors: Counter[str] = Counter()
@@ -38,6 +46,7 @@ class CommandUsages:
         """What the kernel spent with commands and was not told to `by_name` yet."""
         self._counts = counts
         self._kernel_calls = kernel_calls
+        self._group_of = group_of
         self._known: dict[str, int] = {}
         self._reads = 0
         self._writes = 0
@@ -66,13 +75,17 @@ class CommandUsages:
         self._known, self.kernel_seconds = calls, 0.0
         for name, count in new.items():
             if count:
-                self.by_name[name].calls += count
-                self.by_name[name].seconds += count * each
+                found = self.by_name[name]
+                found.calls += count
+                found.seconds += count * each
+                found.group = self._group_of(name)
 
     # What Python executed.
 
     def took(self, name: str, group: str, seconds: float) -> None:
-        self.by_name[name].seconds += seconds
+        found = self.by_name[name]
+        found.seconds += seconds
+        found.group = group
         if group != "write":  # counts with its commit
             self.by_group[group].add(seconds)
 

@@ -8,6 +8,7 @@ import resource
 import sys
 from collections.abc import Callable, Sequence
 
+from replicad.server.info_commands import commandstats, errorstats, latencystats
 from replicad.server.server_state import ServerState
 
 REDIS_VERSION = "7.2.0"
@@ -77,9 +78,12 @@ def _persistence(server: ServerState) -> Fields:
     return {
         "loading": 0,
         "rdb_bgsave_in_progress": 0,
+        "rdb_changes_since_last_save": 0,
         "rdb_last_save_time": 0,
+        "rdb_last_bgsave_status": "ok",
         "aof_enabled": 1,
         "aof_rewrite_in_progress": 0,
+        "aof_last_write_status": "ok" if store.failed is None else "err",
         "durability": server.durability,
         "appended_sequence": store.appended_sequence,
         "visible_sequence": store.latest_sequence,
@@ -90,7 +94,7 @@ def _persistence(server: ServerState) -> Fields:
 
 
 def _stats(server: ServerState) -> Fields:
-    stats = server.stats
+    stats, traffic = server.stats, server.node.traffic
     return {
         "total_connections_received": stats.connections,
         "rejected_connections": stats.rejected,
@@ -98,6 +102,11 @@ def _stats(server: ServerState) -> Fields:
         "instantaneous_ops_per_sec": stats.commands_per_second(server.now()),
         "total_net_input_bytes": stats.counts.input_bytes,
         "total_net_output_bytes": stats.counts.output_bytes,
+        "total_net_repl_input_bytes": traffic.received_bytes,
+        "total_net_repl_output_bytes": traffic.sent_bytes,
+        "sync_full": traffic.full_copies.total(),
+        "sync_partial_ok": traffic.resumed,
+        "sync_partial_err": 0,
         "total_error_replies": stats.error_replies,
         "keyspace_hits": stats.counts.hits,
         "keyspace_misses": stats.counts.misses,
@@ -116,21 +125,15 @@ def _replication(server: ServerState) -> Fields:
 
     # Programs that watch Redis know these names, so a primary is "master" here, and a replica "slave".
     fields: Fields = {"role": "master" if node.role == "primary" else "slave"}
-    if node.role == "primary":
-        replicas = node.replicas()
-        fields["connected_slaves"] = len(replicas)
-        for index, replica in enumerate(replicas):
-            fields[f"slave{index}"] = (
-                f"ip={replica.host},port={replica.port},state={replica.state},"
-                f"offset={replica.acknowledged_sequence},lag={replica.lag_seconds},id={replica.node_id}"
-            )
-    else:
+    if node.role == "replica":
         host, port = node.primary_address or ("", 0)
+        heard = node.primary_heard_seconds
         fields |= {
             "master_host": host,
             "master_port": port,
             "master_link_status": "up" if node.link_state == "connected" else "down",
             "master_link_state": node.link_state,
+            "master_last_io_seconds_ago": -1 if heard is None else int(heard),
             "master_sync_in_progress": int(node.link_state == "sync"),
             "slave_data_stale": int(node.stale_because is not None),
             "slave_data_stale_reason": node.stale_because or "",
@@ -139,10 +142,21 @@ def _replication(server: ServerState) -> Fields:
             "slave_repl_offset": position.sequence,
         }
 
+    # A replica may have replicas, too.
+    replicas = node.replicas()
+    fields["connected_slaves"] = len(replicas)
+    for index, replica in enumerate(replicas):
+        fields[f"slave{index}"] = (
+            f"ip={replica.host},port={replica.port},state={replica.state},"
+            f"offset={replica.acknowledged_sequence},lag={replica.lag_seconds},id={replica.node_id}"
+        )
+
     # An id of replication has 40 hexadecimal digits in Redis; a database's has 32.
     return fields | {
         "master_replid": server.store.database_id.hex() + "00000000",
+        "master_replid2": "0" * 40,
         "master_repl_offset": position.sequence,
+        "second_repl_offset": -1,
         "position": str(position),
     }
 
@@ -182,17 +196,23 @@ SECTIONS: dict[str, Callable[[ServerState], Fields]] = {
     "stats": _stats,
     "replication": _replication,
     "cpu": _cpu,
+    "commandstats": commandstats,
+    "errorstats": errorstats,
+    "latencystats": latencystats,
     "cluster": _cluster,
     "keyspace": _keyspace,
 }
+ONLY_IN_ALL = frozenset({"commandstats", "latencystats"})
+"""As in Redis: a line for each command is shown to those who ask for it."""
 
 
 def render_info(server: ServerState, sections: Sequence[str]) -> str:
-    """The chosen sections; all of them for none, "all", "default" or "everything"."""
-    everything = not sections or not {"all", "default", "everything"}.isdisjoint(sections)
+    """The chosen sections; all of them for "all" or "everything", and most for none or "default"."""
+    everything = not {"all", "everything"}.isdisjoint(sections)
+    default = not sections or "default" in sections
     parts = []
     for name, fields in SECTIONS.items():
-        if everything or name in sections:
+        if everything or name in sections or (default and name not in ONLY_IN_ALL):
             lines = [f"{field}:{value}" for field, value in fields(server).items()]
             parts.append("\r\n".join([f"# {name.capitalize()}", *lines, ""]))
     return "\r\n".join(parts)

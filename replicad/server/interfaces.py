@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from replicad.errors import CorruptionError
 from replicad.replication.primary.waits import Waits
+from replicad.replication.traffic import Traffic
 
 Pair = tuple[bytes, bytes]
 Name = bytes | tuple[int, bytes]
@@ -111,6 +112,16 @@ class Node(Protocol):
         ...
 
     def replicas(self) -> list[ReplicaView]: ...
+
+    @property
+    def traffic(self) -> Traffic:
+        """What went over the replication port since the node was started."""
+        ...
+
+    @property
+    def primary_heard_seconds(self) -> float | None:
+        """How long ago a replica heard of its primary; None before it did, and on a primary."""
+        ...
 
     @property
     def copy_bytes_per_second(self) -> int:

@@ -25,7 +25,7 @@ from replicad.server.interfaces import Node
 from replicad.server.key_count import KeyCount
 from replicad.server.options import KEYS_AT_ONCE, ServerOptions
 from replicad.server.requests import limits_of
-from replicad.server.simple_commands import add_simple_commands
+from replicad.server.simple_commands import add_simple_commands, group_of
 from replicad.server.stats import ServerStats
 from replicad.server.watches import Watches
 from replicad.server.workers import Workers
@@ -98,7 +98,7 @@ class ServerState:
             keys_max=KEYS_AT_ONCE,
         )
         add_simple_commands(self.engine)
-        self.usage = CommandUsages(self.stats.counts, self.engine.calls)
+        self.usage = CommandUsages(self.stats.counts, self.engine.calls, group_of)
         self.committer.wrote = self.usage.by_group["write"].add
         self.request_limits = limits_of(options)
         self.workers = Workers(self.loop, options.threads_max)

@@ -37,6 +37,21 @@ SIMPLE_COMMANDS = {
 """By name: the kernel's operator, and the least and greatest length of a request, its name counted."""
 
 
+_READS = frozenset({Operator.GET, Operator.MULTI_GET, Operator.EXISTS, Operator.LENGTH, Operator.PART})
+_OTHERS = {
+    Operator.PING: "connection",
+    Operator.ECHO: "connection",
+    Operator.BEGIN: "transactions",
+    Operator.COMMIT: "transactions",
+}
+
+
+def group_of(name: str) -> str:
+    """Where the time of one of these counts: as `Command.timed_as` says of the same command."""
+    operation = SIMPLE_COMMANDS[name][0]
+    return "read" if operation in _READS else _OTHERS.get(operation, "write")
+
+
 def add_simple_commands(engine: kernels.Engine) -> None:
     """Has the engine execute them."""
     for name, (operation, least, most) in SIMPLE_COMMANDS.items():

@@ -19,6 +19,7 @@ from replicad.net.addresses import Address
 from replicad.net.doors import CLEAR, Door
 from replicad.replication.policy.synchronous import parse_rule
 from replicad.replication.primary.waits import Acknowledged, Waits
+from replicad.replication.traffic import Traffic
 from replicad.server import ReplicaView, RespServer, ServerOptions
 from replicad.server.access.login import Login
 
@@ -34,6 +35,8 @@ class FakeNode:
     primary_address: tuple[str, int] | None = None
     link_state: str = "connected"
     followers: list[ReplicaView] = field(default_factory=list)
+    traffic: Traffic = field(default_factory=Traffic)
+    primary_heard_seconds: float | None = None
 
     held: bool = False
     doubting: bool = False

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import redis
 
 from replicad.env.durations import BOUNDS, Durations
+from replicad.errors import DiskFullError
 from replicad.kernels import CommandCounts
 from replicad.server.command_usage import CommandUsages
+from replicad.server.commands import COMMANDS
+from replicad.server.simple_commands import SIMPLE_COMMANDS, group_of
+from replicad.store.database import open_database
+from tests.server.conftest import StartServer
 from tests.server.harness import RunningServer
 from tests.support.waiting import eventually
 
@@ -85,6 +92,29 @@ def test_reads_and_writes_are_measured_by_group(server: RunningServer, client: r
     assert commits.sum_seconds > 0
 
 
+def test_a_refused_group_was_not_committed(
+    start: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group that the store did not take has no time of a commit."""
+    store = open_database(tmp_path / "data")
+    running = start(store)
+
+    def refuse(group: object) -> int:
+        raise DiskFullError("no room")
+
+    commits = running.server.state.stats.commit_durations
+    with redis.Redis(port=running.port, socket_timeout=10) as client:
+        client.set("k", "v")
+        eventually(lambda: commits.count == 1)
+        monkeypatch.setattr(store, "submit_group", refuse)
+        with pytest.raises(redis.ResponseError, match="no room"):
+            client.set("k", "w")
+        monkeypatch.undo()
+        client.set("k", "x")
+        eventually(lambda: commits.count >= 2)
+    assert commits.count == 2
+
+
 def test_errors_count_by_their_code(server: RunningServer, client: redis.Redis) -> None:
     """A command that is refused before it runs is rejected, one whose execution fails has failed."""
     usage = server.server.state.usage
@@ -112,12 +142,12 @@ def test_a_reset_forgets_everything(server: RunningServer, client: redis.Redis) 
 def test_the_kernels_time_is_shared_by_its_commands() -> None:
     """Sums never go back, whatever is called more often later."""
     executed = {"get": 3, "set": 1}
-    usage = CommandUsages(CommandCounts(), lambda: dict(executed))
-    usage.kernel_seconds = 0.4
+    usage = CommandUsages(CommandCounts(), lambda: dict(executed), group_of)
+    usage.kernel_seconds += 0.4
     usage.settle()
     assert usage.by_name["get"].seconds == pytest.approx(0.3)
     executed["set"] = 101
-    usage.kernel_seconds = 1.0
+    usage.kernel_seconds += 1.0
     usage.settle()
     assert usage.by_name["get"].seconds == pytest.approx(0.3)
     assert usage.by_name["set"].seconds == pytest.approx(1.1)
@@ -131,3 +161,22 @@ def test_durations_are_counted_by_bucket() -> None:
     durations.add(1e6)
     assert durations.counts[3:5] == [1, 2] and durations.counts[-1] == 1
     assert durations.count == 4
+
+
+def test_the_kernels_commands_count_where_pythons_do() -> None:
+    """A command has one group, whoever executes it."""
+    assert {name: group_of(name) for name in SIMPLE_COMMANDS} == {
+        name: COMMANDS[name].timed_as for name in SIMPLE_COMMANDS
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "part", "expected"),
+    [([], 0.5, 0), ([0.001] * 9 + [1.0], 0.5, 0.001), ([0.001] * 9 + [1.0], 0.99, 1.0), ([99.0], 0.5, 10.0)],
+)
+def test_a_quantile_is_the_end_of_a_bucket(seconds: list[float], part: float, expected: float) -> None:
+    """Never less than it is, but for what is longer than every bound."""
+    durations = Durations()
+    for each in seconds:
+        durations.add(each)
+    assert durations.quantile(part) == expected

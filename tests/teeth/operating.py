@@ -144,6 +144,22 @@ OPERATING = (
         new="        if False:\n",
         caught_by=("tests/server/test_http_parameters.py::test_what_is_wrong_says_what_is_right",),
     ),
+    Mutation(
+        trap=9,
+        name="the kernel's time is told again each time",
+        file="replicad/server/command_usage.py",
+        old="        self._known, self.kernel_seconds = calls, 0.0\n",
+        new="        self._known = calls\n",
+        caught_by=("tests/server/test_command_usage.py::test_the_kernels_time_is_shared_by_its_commands",),
+    ),
+    Mutation(
+        trap=9,
+        name="a group that was refused counts as committed",
+        file="replicad/server/committer.py",
+        old="            if self.group.refusals == refusals_before:\n",
+        new="            if True:\n",
+        caught_by=("tests/server/test_command_usage.py::test_a_refused_group_was_not_committed",),
+    ),
     # 26: a claim of a peer
     Mutation(
         trap=26,
