@@ -116,8 +116,7 @@ class HttpServer:
             self._limits.asked(request.transport)
         if not is_meant(request.headers.get("Host"), self._names):
             self._refuse("host")
-            named = ", ".join(sorted(self._names))
-            text = f"this Host is not one of this node's: an IP address, {named}; `announce` adds a name\n"
+            text = "this Host is not this node's: ask an IP address, localhost, or what `announce` says\n"
             return web.Response(status=421, text=text)
         try:
             answer = await handler(request)
