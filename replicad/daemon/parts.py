@@ -50,6 +50,7 @@ from replicad.daemon.roles.sent_ahead import SentAheadRecord
 from replicad.daemon.roles.switchover import Switchover
 from replicad.daemon.roles.takeover import Takeover
 from replicad.daemon.secret_files import SecretFiles
+from replicad.daemon.security_document import security_document
 from replicad.daemon.server_node import ServedNode
 from replicad.daemon.state_publisher import StatePublisher
 from replicad.daemon.status import NodeStatus
@@ -299,6 +300,9 @@ class NodeParts:
             loop_lag=self.loop_lag,
             clients=self.clients,
             traffic=self.traffic,
+            security=lambda: security_document(
+                self.doors, self.login, self.secret_files.refused, insecure=config.insecure
+            ),
             refused_http=lambda: self.http.refused,
         )
         self.served = ServedNode(

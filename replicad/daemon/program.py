@@ -128,6 +128,8 @@ class NodeProgram:
         await save(epoch, replication_port=address.port, took_role=took_role)
         await self.parts.publisher.publish()
         log.info("daemon.listening", role=begin.role, **self.parts.addresses.bound)
+        if config.insecure:
+            log.warning("daemon.insecure", reason="other machines come in clear text and without users")
         self._go_on()
         self.parts.lock.started.set()
         if memory.takes_role and begin.role != memory.verb:

@@ -59,6 +59,7 @@ class NodeStatus:
         clients: ClientPort,
         traffic: Traffic,
         refused_http: Callable[[], Mapping[str, int]],
+        security: Callable[[], Document],
     ) -> None:
         self._env = env
         self._identity = identity
@@ -75,6 +76,7 @@ class NodeStatus:
         self._clients = clients
         self._traffic = traffic
         self._refused_http = refused_http
+        self._security = security
 
     def document(self) -> Document:
         store, feed, follower = self._store.database, self._store.feed, self._link.follower
@@ -95,6 +97,8 @@ class NodeStatus:
             "replication": dict(self._traffic.refused),
             "http": dict(self._refused_http()),
         }
+
+        document |= self._security()
 
         # Neither depends on the role: a replica serves other replicas, and a fenced node may have a link.
         if feed is not None and store is not None:

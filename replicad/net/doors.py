@@ -59,6 +59,7 @@ class Door:
         self.contexts = None if material is None else make_contexts(material)
         self.allow = allow
         self._insecure = insecure
+        self._handshakes: list[Handshakes] = []
 
     @property
     def is_tls(self) -> bool:
@@ -79,6 +80,7 @@ class Door:
         handshakes = None
         if self.contexts is not None:
             handshakes = Handshakes(self.name, lambda: cast(Contexts, self.contexts), factory)
+            self._handshakes.append(handshakes)
         server = await loop.create_server(
             handshakes or factory, address.host, address.port, backlog=backlog, start_serving=accept
         )
@@ -106,6 +108,10 @@ class Door:
             transport.abort()
             raise ConnectionRefusedError(f"{address}: {refusal}")
         return protocol
+
+    @property
+    def refused_handshakes(self) -> int:
+        return sum(handshakes.refused for handshakes in self._handshakes)
 
     def use(self, material: Material, contexts: Contexts) -> None:
         """For connections from now on."""

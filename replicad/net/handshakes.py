@@ -29,6 +29,7 @@ class Handshakes:
         self, port: str, contexts: Callable[[], Contexts], factory: Callable[[], asyncio.BaseProtocol]
     ) -> None:
         self.refused = 0
+        """How often."""
         self._port = port
         self._contexts = contexts
         self._factory = factory

@@ -13,6 +13,7 @@ from replicad.daemon.metrics import (
     node,
     positions,
     replicas,
+    security,
     traffic,
     tree,
     verification,
@@ -30,6 +31,7 @@ PARTS: dict[str, ModuleType] = {
     "The tree": tree,
     "Memory": memory,
     "Clients": clients,
+    "Certificates and logins": security,
 }
 """By its title in docs/metrics.md."""
 
