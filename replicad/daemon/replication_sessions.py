@@ -14,6 +14,7 @@ from replicad.daemon.roles.lost_tail import LostTail
 from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.takeover import Takeover
 from replicad.env.events import get_logger
+from replicad.env.reasons import reason_of
 from replicad.errors import ReplicadError, RoleRefused
 from replicad.net.certificates import refusal_of_name, refusal_of_node
 from replicad.net.doors import Door
@@ -71,9 +72,8 @@ class ReplicationSessions:
             self._traffic.refused["error"] += 1
             # The peer is told, so that its log says what was wrong as well.
             connection.send(Refuse("error", f"{type(error).__name__}: {error}"[:1000], True))
-            log.info(
-                "replication.session_ended", peer=connection.peer, reason=str(error) or "no HELLO in time"
-            )
+            reason = "no HELLO in time" if isinstance(error, TimeoutError) else reason_of(error)
+            log.warning("replication.session_ended", peer=connection.peer, reason=reason)
         finally:
             connection.close()
 

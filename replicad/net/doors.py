@@ -11,11 +11,13 @@ operator said `insecure`. Belongs to the event loop.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar, cast
 
 from replicad.env.events import get_logger
+from replicad.env.reasons import reason_of
 from replicad.errors import ConfigError
 from replicad.net.addresses import Address
 from replicad.net.certificates import Certificate, read_certificate, refusal_of_node
@@ -28,6 +30,10 @@ log = get_logger("replicad.net")
 
 _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 Factory = Callable[[], asyncio.BaseProtocol]
+
+
+KEYS = {"clients": "listen", "replication": "replication", "http": "http"}
+"""Of the configuration, by door: what to change when an address cannot be had."""
 
 
 class Listener:
@@ -81,9 +87,15 @@ class Door:
         if self.contexts is not None:
             handshakes = Handshakes(self.name, lambda: cast(Contexts, self.contexts), factory)
             self._handshakes.append(handshakes)
-        server = await loop.create_server(
-            handshakes or factory, address.host, address.port, backlog=backlog, start_serving=accept
-        )
+        try:
+            server = await loop.create_server(
+                handshakes or factory, address.host, address.port, backlog=backlog, start_serving=accept
+            )
+        except OSError as error:
+            where = f"{KEYS.get(self.name, self.name)} = {address}"
+            if error.errno == errno.EADDRINUSE:
+                raise OSError(error.errno, "another process listens there", where) from None
+            raise OSError(error.errno or errno.EADDRNOTAVAIL, reason_of(error), where) from None
         return Listener(server, handshakes), Address(*server.sockets[0].getsockname()[:2])
 
     async def dial(self, make: Callable[[], _Protocol], address: Address) -> _Protocol:
@@ -98,6 +110,9 @@ class Door:
             )
         except ssl.SSLError as error:
             raise ConnectionAbortedError(f"{address}: {explain(error)}") from None
+        except OSError as error:
+            kind = ConnectionRefusedError if isinstance(error, ConnectionRefusedError) else ConnectionError
+            raise kind(f"{address}: {reason_of(error)}") from None
 
         refusal = None
         if contexts is not None:

@@ -14,11 +14,11 @@ from typing import Any, NoReturn, TypeVar
 
 from replicad.backup.source import LogTail, Readable
 from replicad.cli.nodes.access import NodeAddress
-from replicad.cli.nodes.client import reason_of
 from replicad.cli.nodes.tls import replication_door
 from replicad.env import Env
 from replicad.env.filesystem import ReadFile
 from replicad.env.read_only import ReadOnlyFileSystem
+from replicad.env.reasons import reason_of
 from replicad.errors import InvalidArgument, NotFoundError, ProtocolError, UnreachableError
 from replicad.options import Options
 from replicad.replication.copy.copy_client import CopyClient
@@ -105,7 +105,8 @@ class RemoteSource:
         try:
             return asyncio.run_coroutine_threadsafe(question, self._loop).result()
         except OSError as error:
-            raise UnreachableError(f"{self._where}: {reason_of(error)}") from error
+            text = reason_of(error)
+            raise UnreachableError(text if self._where in text else f"{self._where}: {text}") from error
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

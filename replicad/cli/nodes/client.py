@@ -14,6 +14,7 @@ from typing import Any, cast
 import hiredis
 
 from replicad.cli.nodes.access import Access, NodeAddress
+from replicad.env.reasons import reason_of
 from replicad.errors import ReplyError, UnreachableError
 
 CHUNK_BYTES = 1 << 18
@@ -96,6 +97,9 @@ class Client:
         reply = self._reply()
         if isinstance(reply, hiredis.HiredisError):
             text = str(reply)
+            name = str(arguments[0]).upper()
+            if text.startswith("ERR unknown command") and name.startswith("REPLICAD."):
+                text = f"{self.address} is not a node of replicad, or an older one: {text}"
             if text.startswith("NOAUTH"):
                 text += " (--user, --password-file, or client.toml)"
             raise ReplyError(text)
@@ -149,7 +153,10 @@ class Client:
         except OSError as error:
             raise UnreachableError(f"{self.address}: {reason_of(error)}") from None
         except hiredis.ProtocolError as error:
-            raise ReplyError(f"{self.address} does not speak RESP: {error}") from None
+            raise UnreachableError(
+                f"{self.address} is not the client port of a node, which speaks RESP; perhaps its HTTP port? "
+                f"({error})"
+            ) from None
         return reply
 
 
@@ -175,17 +182,3 @@ def _pack(arguments: tuple[Argument, ...]) -> bytes:
     )
     # hiredis declares the tuple as one of a single argument.
     return cast("bytes", hiredis.pack_command(cast("Any", plain)))
-
-
-def reason_of(error: OSError) -> str:
-    """Why there is no answer, in words that asyncio and the socket module share.
-
-    >>> reason_of(ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 6381)"))
-    'connection refused'
-    """
-    match error:
-        case TimeoutError():
-            return "no answer in time"
-        case ConnectionRefusedError():
-            return "connection refused"
-    return (error.strerror or str(error)).lower() or "the node closed the connection"

@@ -190,4 +190,10 @@ class ReplicaConfig(NodeConfig):
     def _check_primary(self) -> Self:
         if self.primary.port == 0:
             raise ConfigError(f"primary is {self.primary}: nothing is reached at port 0")
+        for key in ("replication", "listen", "http"):
+            if self.primary == getattr(self, key):
+                raise ConfigError(
+                    f"primary is {self.primary}, which is {key} of this node itself: the replication address "
+                    "of another node belongs there"
+                )
         return self

@@ -24,6 +24,7 @@ from replicad.daemon.process.notify import notify
 from replicad.env import Env, raise_descriptor_limit
 from replicad.env.apart import belongs_here
 from replicad.env.events import get_logger
+from replicad.env.reasons import reason_of
 from replicad.errors import PoisonedError, ReplicadError
 from replicad.replication.tasks import beside
 
@@ -76,7 +77,7 @@ def run_node(node: Node, role: str, config: NodeConfig) -> None:
         notify(f"STATUS=storage failed: {error}")
         raise
     except (ReplicadError, OSError) as error:
-        log.critical("daemon.failed", reason=str(error))
+        log.critical("daemon.failed", reason=reason_of(error))
         notify(f"STATUS=failed: {error}")
         raise
 

@@ -119,6 +119,11 @@ class Switchover:
         self._cancelled: asyncio.Event | None = None
         """Of the attempt that is under way."""
 
+    def _not_a_primary(self) -> str:
+        clients = self._memory.primary_clients
+        where = f"; the primary is {clients}: say it to that one" if clients else ""
+        return f"this node is {self._standing.current.value}, not a primary that could hand over{where}"
+
     # Up to the record: everything can be taken back.
 
     async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
@@ -148,7 +153,7 @@ class Switchover:
     async def _hand_over(self, target: str | None, seconds: float, cancelled: asyncio.Event) -> str:
         standing, store = self._standing, self._store
         if standing.current is not Standing.PRIMARY or store.feed is None or store.database is None:
-            raise RoleRefused(f"this node is {standing.current.value}, not a primary that could hand over")
+            raise RoleRefused(self._not_a_primary())
         hello = choose_target(store.feed.sessions.values(), target).hello
         address = address_of(hello.replication)
         if address is None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from replicad.env import Env
 from replicad.env.events import get_logger
+from replicad.env.reasons import reason_of
 from replicad.env.task_rate_limit import TaskRateLimiter
 from replicad.errors import (
     DivergedError,
@@ -167,7 +168,7 @@ class PrimaryNode:
             log.warning("replication.refused", peer=connection.peer, code="busy", reason=str(error))
         except (ReplicadError, OSError) as error:
             connection.send(Refuse("error", f"{type(error).__name__}: {error}"[:1000], True))
-            log.info("replication.session_ended", peer=connection.peer, reason=str(error))
+            log.warning("replication.session_ended", peer=connection.peer, reason=reason_of(error))
         finally:
             connection.close()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from replicad.env import Env
 from replicad.env.events import get_logger
+from replicad.env.reasons import reason_of
 from replicad.errors import (
     DivergedError,
     FencedError,
@@ -247,7 +248,7 @@ class Follower:
 
     def _session_ended(self, error: ReplicadError | OSError) -> float:
         """Takes note of why a session ended; how long to wait before the next."""
-        text = str(error) or type(error).__name__
+        text = reason_of(error)
         options = self._options
         self.link.last_error = text
 
@@ -264,7 +265,7 @@ class Follower:
             ceiling = options.backoff_seconds_min * 2 ** min(self.link.attempts - 1, 20)
             ceiling = min(ceiling, options.backoff_seconds_max)
             delay = self._env.random.uniform(ceiling / 2, ceiling)
-            log.info("replication.link_down", reason=text, retry_seconds=round(delay, 3))
+            log.warning("replication.link_down", reason=text, retry_seconds=round(delay, 3))
             self._set(LinkState.WAITING, f"the next attempt, {delay:.1f} s after: {text}")
         return delay
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol, cast
 
+from replicad.env.reasons import reason_of
 from replicad.errors import ProtocolError
 from replicad.net.addresses import Address
 from replicad.net.certificates import Certificate
@@ -20,6 +21,7 @@ from replicad.net.doors import CLEAR, Door, peer_certificate
 from replicad.options import KIB, MIB
 from replicad.replication.wire.framing import MessageDecoder, RawMessage
 from replicad.replication.wire.messages import Message, decode, encode
+from replicad.replication.wire.strangers import FIRST_BYTES, stranger
 
 UNREAD_BYTES_MAX = 2 * MIB
 SEND_BUFFER_BYTES = 512 * KIB
@@ -84,6 +86,8 @@ class TcpConnection(asyncio.BufferedProtocol):
         self._unread_bytes = 0
         self._paused = False
         self._error: Exception | None = None
+        self._first = b""
+        """What the peer said first."""
         self._receiver: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -125,6 +129,8 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     def data_received(self, data: bytes | memoryview) -> None:
         """For transports that have the bytes already."""
+        if len(self._first) < FIRST_BYTES:
+            self._first += bytes(data[: FIRST_BYTES - len(self._first)])
         self._arrived(lambda: self._decoder.feed(data))
 
     def _arrived(self, decoded: Callable[[], list[RawMessage]]) -> None:
@@ -141,7 +147,8 @@ class TcpConnection(asyncio.BufferedProtocol):
                 self._unread.append((decode(raw), size))
                 self._unread_bytes += size
         except ProtocolError as error:
-            self._fail(error)
+            reason = stranger(self._first)
+            self._fail(error if reason is None else ProtocolError(f"{self.peer}: {reason}"))
             return
 
         # TCP slows the peer down while nothing is read. `_take` goes on when half is taken.
@@ -156,9 +163,12 @@ class TcpConnection(asyncio.BufferedProtocol):
         return None
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._fail(
-            ConnectionResetError(f"{self.peer} closed the connection" if error is None else str(error))
-        )
+        text = f"{self.peer} closed the connection"
+        if not self._first and self.certificate is None:
+            text += " before it said anything: is it a replication port, and does it speak TLS?"
+        elif error is not None and str(error):
+            text = f"{self.peer}: {reason_of(error)}"
+        self._fail(ConnectionResetError(text))
 
     def pause_writing(self) -> None:
         self._writable = self._loop.create_future()
