@@ -51,7 +51,7 @@ async def test_clear_text_to_a_port_that_speaks_tls(tmp_path: Path) -> None:
     listener, address = await door.listen(asyncio.Protocol, Address("127.0.0.1", 0))
     connection = await dial(*address)
     connection.send(hello_from(Identity(bytes(16), bytes(16)), Whereabouts(), None, ()))
-    with pytest.raises((ProtocolError, ConnectionError), match="speaks? TLS"):
+    with pytest.raises((ProtocolError, ConnectionError), match=r"speaks? TLS"):
         await connection.receive()
     listener.close()
 
