@@ -33,6 +33,7 @@ from replicad.server.later import AsTask, InPieces, InThread, Later, LookUp, OnS
 from replicad.server.pieces import Pieces, UnderWay
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
+from replicad.server.slow_log import SLOW_SECONDS
 
 TURN_COMMANDS = 2048
 TURN_SECONDS = 0.01
@@ -64,8 +65,9 @@ class Execution:
         self._is_closing = is_closing
         self._work: asyncio.Future[Any] | None = None  # the command under way elsewhere
         self._when_released: Callable[[], None] | None = None
+        self._later: Request = []
+        """The command under way, whose reply comes later."""
         self._later_since = 0.0
-        """When the command under way was begun."""
 
     def take(self, requests: list[Request]) -> None:
         """Executes what came, or keeps it. The caller settles afterwards."""
@@ -159,6 +161,8 @@ class Execution:
                     try:
                         answer = handler(client, request)
                         reply = answer if isinstance(answer, bytes) else self._begin(answer)
+                        if reply is None:
+                            self._later = request
                     except Exception as error:
                         reply = client.explain(error)
                     if reply is not None:
@@ -182,7 +186,7 @@ class Execution:
                 at = now()
                 if entry is not None and reply is not None:
                     # What comes later is measured when it comes.
-                    usage.took(command.name, command.timed_as, at - looked_at)
+                    self._note_time(command, request, at - looked_at)
                 looked_at = at
                 if at > ends_at:
                     self.yield_turn()
@@ -194,6 +198,12 @@ class Execution:
         server.stats.counts.commands += executed
         if wrote:
             server.committer.note_writes(begun, wrote)
+
+    def _note_time(self, command: Command, request: Request, seconds: float) -> None:
+        server, client = self._server, self._client
+        server.usage.took(command.name, command.timed_as, seconds)
+        if seconds >= SLOW_SECONDS:
+            server.slow_log.note(command.name, request, seconds, peer=client.peer, client_name=client.name)
 
     def _note_error(self, entry: Entry, reply: bytes) -> None:
         handler, *_, command = entry
@@ -330,7 +340,8 @@ class Execution:
         if command.writes:
             server.committer.note_writes(self._later_since, 1)
         if not command.blocking:
-            server.usage.took(command.name, command.timed_as, server.now() - self._later_since)
+            self._note_time(command, self._later, server.now() - self._later_since)
+        self._later = []
         if reply[:1] == b"-":
             server.stats.error_replies += 1
             server.usage.failed(command.name, reply)

@@ -30,7 +30,7 @@ from replicad.server.interfaces import Node
 from replicad.server.options import ServerOptions
 from replicad.server.pieces import Pieces
 from replicad.server.rounds import Rounds
-from replicad.server.server_state import ServerState
+from replicad.server.server_state import ConnectedClient, ServerState
 from replicad.server.wires import SocketIntake, StreamWire
 from replicad.store.database import Database
 
@@ -67,6 +67,7 @@ class RespServer:
             clients=self.connections.keys(),
             relieve=self._relieve,
             shutdown=shutdown,
+            kill=self._kill,
         )
         self.pieces = Pieces(self.state)
         self._rounds = Rounds(self.state, self._taken)
@@ -165,7 +166,14 @@ class RespServer:
     def refused_input(self) -> dict[str, int]:
         """What clients sent in vain, by kind."""
         stats = self.state.stats
-        return {"malformed": stats.malformed, "connections": stats.rejected, "size": stats.closed_for_limits}
+        login = self.state.login
+        return {
+            "malformed": stats.malformed,
+            "connections": stats.rejected,
+            "size": stats.closed_for_limits,
+            "login": login.refused_logins,
+            "permission": login.refused_commands,
+        }
 
     # Connections.
 
@@ -256,6 +264,13 @@ class RespServer:
                 break
             self._close_for(connection, "takes the most of too much memory")
             excess -= sizes[connection]
+
+    def _kill(self, client: ConnectedClient) -> None:
+        """Ends the connection at once, whatever it waits for."""
+        for each, connection in list(self.connections.items()):
+            if each is client:
+                log.info("server.client_killed", client=client.peer)
+                connection.abort()
 
     def _close_for(self, connection: ClientConnection, reason: str) -> None:
         self.state.stats.closed_for_limits += 1

@@ -17,6 +17,7 @@ from replicad.env.events import get_logger
 from replicad.errors import CorruptionError
 from replicad.net.addresses import Address
 from replicad.server.access.login import Login
+from replicad.server.access.users import User
 from replicad.server.command_usage import CommandUsages
 from replicad.server.committer import Committer
 from replicad.server.conditions import Conditions
@@ -26,6 +27,7 @@ from replicad.server.key_count import KeyCount
 from replicad.server.options import KEYS_AT_ONCE, ServerOptions
 from replicad.server.requests import limits_of
 from replicad.server.simple_commands import add_simple_commands, group_of
+from replicad.server.slow_log import SlowLog
 from replicad.server.stats import ServerStats
 from replicad.server.watches import Watches
 from replicad.server.workers import Workers
@@ -40,6 +42,8 @@ class ConnectedClient(Protocol):
     """What INFO and CLIENT LIST show of any client: `ClientState`, which knows `ServerState`."""
 
     id: int
+    peer: str
+    user: User
 
     @property
     def is_busy(self) -> bool: ...
@@ -59,9 +63,10 @@ class ServerState:
         clients: Collection[ConnectedClient],
         relieve: Callable[[], None],
         shutdown: Callable[[], None],
+        kill: Callable[[ConnectedClient], None],
     ) -> None:
         """`clients` are those that are connected, `relieve` frees memory when clients have buffered too much,
-        `shutdown` ends the node."""
+        `shutdown` ends the node, `kill` a connection."""
         self.store = store
         self.node = node
         self.options = options
@@ -73,6 +78,7 @@ class ServerState:
         self.loop = asyncio.get_running_loop()
         self.now = clock.monotonic
         self.stats = ServerStats()
+        self.slow_log = SlowLog(clock.wall_us)
 
         # What INFO says about the server itself.
         self.version = VERSION
@@ -108,6 +114,7 @@ class ServerState:
         self.new_batch: Callable[[], WriteBatch] = cast(Callable[[], WriteBatch], kernels.Batch)
         self._key_counts: dict[int, KeyCount] = {}
         self._shutdown = shutdown
+        self.kill = kill
 
     def reset_counts(self) -> None:
         self.stats.reset()

@@ -49,7 +49,7 @@ REFUSED = [
     ("SCAN", "0", "COUNT", "0"),
     ("CONFIG", "FOO"),
     ("CONFIG", "SET", "maxmemory", "1"),
-    ("CLIENT", "KILL", "ID", "1"),
+    ("CLIENT", "UNBLOCK", "1"),
     ("CLIENT", "NO-EVICT", "nonsense"),
     ("COMMAND", "NONSENSE"),
     ("REPLICAD.SLOT", "NONSENSE", "1"),

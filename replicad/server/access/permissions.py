@@ -10,6 +10,7 @@ BEFORE_LOGIN = frozenset({"auth", "hello", "quit", "reset"})
 _ROLES: dict[Role, tuple[str, ...]] = {
     Role.MONITOR: (
         *("ping", "echo", "select", "client", "info", "role", "config", "command", "acl"),
+        *("slowlog", "latency"),
         # What a transaction does is asked of its commands.
         *("multi", "exec", "discard", "unwatch"),
         *("wait", "waitaof", "replicad.wait", "replicad.waitpos", "replicad.synchronous"),
@@ -30,6 +31,9 @@ SUBCOMMANDS = {
     ("config", b"RESETSTAT"): Role.ADMIN,
     ("config", b"REWRITE"): Role.ADMIN,
     ("client", b"KILL"): Role.ADMIN,
+    # Keys and values of others are in it.
+    ("slowlog", b"GET"): Role.ADMIN,
+    ("slowlog", b"RESET"): Role.ADMIN,
     ("client", b"PAUSE"): Role.ADMIN,
     ("client", b"UNPAUSE"): Role.ADMIN,
     ("replicad.family", b"CREATE"): Role.ADMIN,

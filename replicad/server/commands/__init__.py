@@ -11,6 +11,7 @@ from replicad.server.commands.keys import keys
 from replicad.server.commands.log import log
 from replicad.server.commands.node import node
 from replicad.server.commands.numbers import numbers
+from replicad.server.commands.observation import observation
 from replicad.server.commands.replication import replication
 from replicad.server.commands.roles import roles
 from replicad.server.commands.strings import strings
@@ -31,6 +32,7 @@ _GROUPS = (
     acl,
     node,
     introspection,
+    observation,
     waiting,
     roles,
     log,

@@ -177,6 +177,12 @@ _CLIENT = Container(
     Subcommand("SETNAME <name>", "Names this connection.", 1, 1),
     Subcommand("SETINFO <LIB-NAME|LIB-VER> <value>", "Says which library this client uses.", 2, 2),
     Subcommand("LIST [TYPE <NORMAL|MASTER|REPLICA|PUBSUB> | ID <id> ...]", "Lists connections.", 0, ANY),
+    Subcommand(
+        "KILL <address | [ID <id>] [ADDR <address>] [USER <name>] [TYPE <NORMAL>] [SKIPME <YES|NO>]>",
+        "Ends the connections that all filters choose.",
+        1,
+        10,
+    ),
     Subcommand("REPLY ON", "Replies are always on.", 1, 1),
     Subcommand("NO-EVICT <ON|OFF>", "Accepted: no connection is evicted.", 1, 1, _on_or_off),
     Subcommand("NO-TOUCH <ON|OFF>", "Accepted: there are no access times.", 1, 1, _on_or_off),
@@ -201,6 +207,8 @@ def client_(client: ClientState, request: Request) -> bytes:
         case b"LIST":
             lines = [other.describe() for other in _listed(client, rest)]
             return replies.verbatim(b"\n".join([*lines, b""]), client.protocol)
+        case b"KILL":
+            return _kill(client, rest)
         case b"REPLY":
             return replies.OK if rest[0].upper() == b"ON" else replies.error("ERR CLIENT REPLY is always ON")
     return replies.OK
@@ -224,6 +232,47 @@ def _listed(client: ClientState, options: Request) -> list[ConnectedClient]:
             raise Refused(replies.error("ERR Invalid client ID")) from None
         return [other for other in clients if other.id in ids]
     raise Refused(refusals.SYNTAX)
+
+
+def _kill(client: ClientState, options: Request) -> bytes:
+    """Which are ended: those that all filters choose, but not this one, unless SKIPME says so."""
+    if len(options) == 1:
+        chosen = [other for other in client.server.clients if other.peer.encode() == options[0]]
+        if not chosen:
+            return replies.error("ERR No such client")
+        _end(client, chosen)
+        return replies.OK
+    if len(options) % 2:
+        return refusals.SYNTAX
+    chosen, skips_me = list(client.server.clients), True
+    for name, value in zip(options[::2], options[1::2], strict=True):
+        match name.upper(), value.upper():
+            case b"ID", _:
+                wanted = parse_count(value)
+                chosen = [other for other in chosen if other.id == wanted]
+            case b"ADDR", _:
+                chosen = [other for other in chosen if other.peer.encode() == value]
+            case b"USER", _:
+                chosen = [other for other in chosen if other.user.name.encode() == value]
+            case b"TYPE", b"NORMAL":
+                pass
+            case b"SKIPME", b"YES" | b"NO":
+                skips_me = value.upper() == b"YES"
+            case _:
+                return refusals.SYNTAX
+    if skips_me:
+        chosen = [other for other in chosen if other is not client]
+    _end(client, chosen)
+    return replies.integer(len(chosen))
+
+
+def _end(client: ClientState, chosen: list[ConnectedClient]) -> None:
+    """The client that asks gets its reply before it is ended."""
+    for other in chosen:
+        if other is client:
+            client.quit()
+        else:
+            client.server.kill(other)
 
 
 def _set_info(client: ClientState, attribute: bytes, value: bytes) -> bytes:

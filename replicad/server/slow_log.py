@@ -1,0 +1,68 @@
+"""The commands that took long, for SLOWLOG: the newest of those that Python executed.
+
+What the kernel executes is not in it: nobody reads the clock for each of its commands. Secrets are not in it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from replicad.server.requests import Request
+
+SLOW_SECONDS = 0.01
+"""As Redis's default: from here on a command is slow."""
+ENTRIES_MAX = 128
+ARGUMENTS_MAX = 32
+ARGUMENT_BYTES_MAX = 128
+_SECRET = frozenset(["auth", "hello", "acl"])
+
+
+@dataclass(frozen=True, slots=True)
+class SlowCommand:
+    id: int
+    at_seconds: int
+    """Since 1970."""
+    microseconds: int
+    arguments: tuple[bytes, ...]
+    """Cut as in Redis."""
+    peer: str
+    client_name: bytes
+
+
+class SlowLog:
+    def __init__(self, wall_us: Callable[[], int]) -> None:
+        self.entries: deque[SlowCommand] = deque(maxlen=ENTRIES_MAX)
+        """The newest first."""
+        self._wall_us = wall_us
+        self._next_id = 0
+
+    def note(self, name: str, request: Request, seconds: float, *, peer: str, client_name: bytes) -> None:
+        """A command took that long; it is kept if that was long."""
+        if seconds < SLOW_SECONDS or name in _SECRET:
+            return
+        self.entries.appendleft(
+            SlowCommand(
+                self._next_id,
+                self._wall_us() // 1_000_000,
+                round(seconds * 1e6),
+                shortened(request),
+                peer,
+                client_name,
+            )
+        )
+        self._next_id += 1
+
+
+def shortened(request: Request) -> tuple[bytes, ...]:
+    """At most so much of a request that a log of them stays small."""
+    shown = [_cut(argument) for argument in request[:ARGUMENTS_MAX]]
+    if len(request) > ARGUMENTS_MAX:
+        shown[-1] = b"... (%d more arguments)" % (len(request) - ARGUMENTS_MAX + 1)
+    return tuple(shown)
+
+
+def _cut(argument: bytes) -> bytes:
+    over = len(argument) - ARGUMENT_BYTES_MAX
+    return argument if over <= 0 else b"%b... (%d more bytes)" % (argument[:ARGUMENT_BYTES_MAX], over)
