@@ -166,14 +166,7 @@ class RespServer:
     def refused_input(self) -> dict[str, int]:
         """What clients sent in vain, by kind."""
         stats = self.state.stats
-        login = self.state.login
-        return {
-            "malformed": stats.malformed,
-            "connections": stats.rejected,
-            "size": stats.closed_for_limits,
-            "login": login.refused_logins,
-            "permission": login.refused_commands,
-        }
+        return {"malformed": stats.malformed, "connections": stats.rejected, "size": stats.closed_for_limits}
 
     # Connections.
 

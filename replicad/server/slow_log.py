@@ -56,7 +56,7 @@ class SlowLog:
 
 
 def shortened(request: Request) -> tuple[bytes, ...]:
-    """At most so much of a request that a log of them stays small."""
+    """As much of a request as a log that stays small can show."""
     shown = [_cut(argument) for argument in request[:ARGUMENTS_MAX]]
     if len(request) > ARGUMENTS_MAX:
         shown[-1] = b"... (%d more arguments)" % (len(request) - ARGUMENTS_MAX + 1)
