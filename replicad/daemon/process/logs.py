@@ -6,12 +6,14 @@ import atexit
 import json
 import logging
 import sys
+import time
 import traceback
 from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 
 from replicad.daemon.config import LogConfig
 from replicad.daemon.process.log_stream import LogStream
+from replicad.daemon.process.repeats import Repeats
 from replicad.env.events import Writer, get_logger, write_with
 
 log = get_logger("replicad.daemon")
@@ -48,11 +50,16 @@ def reconfigure(config: LogConfig) -> None:
 
 def _json_lines(stream: LogStream, least: int) -> Writer:
     """Writes the events of that level and above as JSON."""
-    levels = logging.getLevelNamesMapping()
+    levels, repeats = logging.getLevelNamesMapping(), Repeats()
 
     def write(level: str, event: str, fields: dict[str, Any]) -> None:
         if levels[level.upper()] < least:
             return
+        left_out = repeats.admit(level, event, time.monotonic())
+        if left_out is None:
+            return
+        if left_out:
+            fields = {**fields, "left_out": left_out}
         error = fields.pop("exc_info", None)
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         line = fields | {"event": event, "level": level, "timestamp": now}
@@ -70,6 +77,7 @@ def _show_on_console(stream: LogStream, least: int) -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            _limited(Repeats()),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             structlog.dev.ConsoleRenderer(colors=stream.isatty()),
@@ -79,6 +87,21 @@ def _show_on_console(stream: LogStream, least: int) -> None:
         # A logger that is kept would keep its level, too, which a reload may change.
         cache_logger_on_first_use=False,
     )
+
+
+def _limited(repeats: Repeats) -> Any:
+    """As a processor of structlog."""
+    from structlog import DropEvent
+
+    def limit(_: Any, level: str, entry: dict[str, Any]) -> dict[str, Any]:
+        left_out = repeats.admit(level, str(entry.get("event")), time.monotonic())
+        if left_out is None:
+            raise DropEvent
+        if left_out:
+            entry["left_out"] = left_out
+        return entry
+
+    return limit
 
 
 def lines_dropped() -> int:
