@@ -54,6 +54,15 @@ FORBIDDEN_OS = re.compile(
 )
 FORBIDDEN_METHODS = re.compile("(read|write)_(bytes|text)|touch|iterdir")
 
+DOORS = frozenset(
+    {
+        *("create_server", "create_unix_server", "start_server", "start_unix_server"),
+        *("create_connection", "create_unix_connection", "open_connection", "open_unix_connection"),
+        *("connect_accepted_socket", "start_tls"),
+    }
+)
+"""Calls that open a connection or listen: only `net` has them, so that TLS and limits are in one place."""
+
 _RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 
 
@@ -93,6 +102,13 @@ def forbidden_calls(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f".{name}()"
 
 
+def doors(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Calls that open a connection, or listen for some."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in DOORS:
+            yield node.lineno, node.func.attr
+
+
 def check_file(path: Path, package: Path) -> Iterator[str]:
     """One line for each import or call that the order forbids."""
     part = part_of(path, package)
@@ -111,6 +127,9 @@ def check_file(path: Path, package: Path) -> Iterator[str]:
         target = rest[0] if rest and rest[0] in _RANK else "__init__"
         if target != part and _RANK[target] <= _RANK[part]:
             yield f"{path}:{line}: {part} may not import {target}, which stands above or beside it"
+    if part != "net":
+        for line, call in doors(tree):
+            yield f"{path}:{line}: {part} calls {call}; connections and ports are opened by net"
     if part in PURE:
         for line, call in forbidden_calls(tree):
             yield f"{path}:{line}: {part} calls {call}; disk, clocks and randomness come through env"

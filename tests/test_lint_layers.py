@@ -45,6 +45,8 @@ def test_imports_of_lower_layers_are_in_order(tmp_path: Path, name: str, source:
         ("store/a.py", "import time", "store imports time"),
         ("store/a.py", "import os\nos.fsync(3)", "store calls os.fsync()"),
         ("replication/a.py", "open('x')", "replication calls open()"),
+        ("server/a.py", "await loop.create_server(f)", "server calls create_server"),
+        ("daemon/a.py", "await asyncio.open_connection('h', 1)", "daemon calls open_connection"),
         ("misc.py", "", "'misc' has no place in the order"),
     ],
 )

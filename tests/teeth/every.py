@@ -19,6 +19,7 @@ from tests.teeth.reading import READING
 from tests.teeth.restoring import RESTORING
 from tests.teeth.roles import ROLES
 from tests.teeth.room import ROOM
+from tests.teeth.security import SECURITY
 from tests.teeth.wire import WIRE
 
 LISTS = (
@@ -39,6 +40,7 @@ LISTS = (
     PIECES,
     BREAKING,
     COMPILED,
+    SECURITY,
 )
 MUTATIONS: tuple[Mutation, ...] = tuple(
     sorted((mutation for each in LISTS for mutation in each), key=lambda mutation: mutation.trap)

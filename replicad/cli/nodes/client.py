@@ -6,7 +6,6 @@ reply that is an error becomes a ReplyError.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Hashable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, cast
@@ -16,6 +15,7 @@ import hiredis
 from replicad.cli.nodes.access import Access, NodeAddress
 from replicad.env.reasons import reason_of
 from replicad.errors import ReplyError, UnreachableError
+from replicad.net.blocking import connect
 
 CHUNK_BYTES = 1 << 18
 GROUP_BYTES = 4 << 20
@@ -45,7 +45,7 @@ class Client:
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._was_answered = False
         try:
-            self._socket = _connected(host, port, timeout_seconds)
+            self._socket = connect(host, port, timeout_seconds)
             self.peer: Hashable = host if host.startswith("/") else self._socket.getpeername()
             reached_itself = self._socket.getsockname() == self.peer
         except OSError as error:
@@ -158,21 +158,6 @@ class Client:
                 f"({error})"
             ) from None
         return reply
-
-
-def _connected(host: str, port: int, timeout_seconds: float | None) -> socket.socket:
-    if host.startswith("/"):
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(timeout_seconds)
-        try:
-            connection.connect(host)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-    connection = socket.create_connection((host, port), timeout=timeout_seconds)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
 
 
 def _pack(arguments: tuple[Argument, ...]) -> bytes:
