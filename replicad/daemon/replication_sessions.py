@@ -15,7 +15,7 @@ from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.takeover import Takeover
 from replicad.env.events import get_logger
 from replicad.env.reasons import reason_of
-from replicad.errors import ReplicadError, RoleRefused
+from replicad.errors import ProtocolError, ReplicadError, RoleRefused
 from replicad.net.certificates import refusal_of_name, refusal_of_node
 from replicad.net.doors import Door
 from replicad.replication.traffic import Traffic
@@ -69,7 +69,7 @@ class ReplicationSessions:
             else:
                 await self._store.feed.serve(connection, first)
         except (ReplicadError, OSError, TimeoutError) as error:
-            self._traffic.refused["error"] += 1
+            self._traffic.refused["protocol" if isinstance(error, ProtocolError) else "error"] += 1
             # The peer is told, so that its log says what was wrong as well.
             connection.send(Refuse("error", f"{type(error).__name__}: {error}"[:1000], True))
             reason = "no HELLO in time" if isinstance(error, TimeoutError) else reason_of(error)

@@ -45,6 +45,7 @@ def make_contexts(material: Material) -> Contexts:
 
 def _context(protocol: int, material: Material) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
+    context.options |= ssl.OP_NO_RENEGOTIATION
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if material.newest_only else ssl.TLSVersion.TLSv1_2
     try:
         # An empty password: a key that has one would be asked for at the terminal.

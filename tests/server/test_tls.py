@@ -284,6 +284,17 @@ def test_a_user_who_is_removed_in_the_middle_of_a_pipeline_is_sent_away(guarded:
         eventually(lambda: not guarded.server.connections)
 
 
+def test_the_default_user_has_no_password_that_is_right(guarded: RunningServer) -> None:
+    """It may do nothing here; where it may something, any password is right, as in Redis."""
+    with guarded.connect() as client:
+        client.send(
+            _words("AUTH default x") + _words("AUTH x") + _words("HELLO 3 AUTH default x") + _words("HELLO")
+        )
+        client.read(b"-WRONGPASS invalid username-password pair or user is disabled.\r\n-ERR AUTH <password>")
+        rest = client.read_line() + client.read_line() + client.read_line()
+        assert b"-WRONGPASS" in rest and b"-NOAUTH HELLO" in rest
+
+
 def test_guesses_become_slow(guarded: RunningServer) -> None:
     """Those of one address, and no others are slowed meanwhile; a wrong user looks as a wrong secret does."""
     with guarded.connect() as client, guarded.connect() as other:

@@ -167,6 +167,8 @@ class PrimaryNode:
             self.traffic.refused["busy"] += 1
             log.warning("replication.refused", peer=connection.peer, code="busy", reason=str(error))
         except (ReplicadError, OSError) as error:
+            if isinstance(error, ProtocolError):
+                self.traffic.refused["protocol"] += 1
             connection.send(Refuse("error", f"{type(error).__name__}: {error}"[:1000], True))
             log.warning("replication.session_ended", peer=connection.peer, reason=reason_of(error))
         finally:

@@ -62,7 +62,7 @@ def _log_in(client: ClientState, name: bytes, secret: bytes, then: Callable[[], 
     """`then` makes the reply once the client is logged in; a wrong secret is answered by its refusal."""
     login = client.server.login
     user_name = name.decode("utf-8", "replace")
-    if user_name == DEFAULT and login.users.default is login.users.anonymous:
+    if user_name == DEFAULT and login.users.default is login.users.anonymous and login.users.default.rights:
         # It has no password, so that any is right, as in Redis.
         client.log_in(login.users.default)
         return then()

@@ -13,6 +13,7 @@ from replicad.server.glob import compile_glob
 from replicad.server.info import render_info
 from replicad.server.later import AsTask, Reply
 from replicad.server.requests import Request
+from replicad.server.slow_log import ENTRIES_MAX, SLOW_SECONDS
 
 node = Group("server")
 
@@ -68,6 +69,8 @@ def config(client: ClientState, request: Request) -> bytes:
             b"maxmemory-policy": b"noeviction",
             b"proto-max-bulk-len": b"%d" % options.bulk_bytes_max,
             b"save": b"",
+            b"slowlog-log-slower-than": b"%d" % round(SLOW_SECONDS * 1e6),
+            b"slowlog-max-len": b"%d" % ENTRIES_MAX,
             b"timeout": b"0",
         }
         matchers = [compile_glob(pattern.lower()) for pattern in request[2:]]

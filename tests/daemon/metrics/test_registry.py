@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def scrape(node: NodeParts) -> str:
 
 
 def exported(node: NodeParts) -> Found:
-    """Values by the name of the sample and its labels' values."""
+    """Values by the name of the sample and the values of its labels, by the names of these."""
     return {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(scrape(node))
@@ -107,3 +108,17 @@ async def test_a_primary_and_its_replica_export_what_they_do(tmp_path: Path) -> 
         assert there["replicad_copy_received_bytes_total",] == found["replicad_copy_sent_bytes_total",]
         assert there["replicad_apply_seconds_count",] == 1
         assert there["replicad_node_takes_writes",] == 0
+
+
+async def test_refused_input_is_counted_by_port_and_kind(tmp_path: Path) -> None:
+    """Bytes that are not RESP, and bytes that are not the wire's."""
+    async with primary(tmp_path / "p") as node:
+        for address in (node.addresses.clients, node.addresses.replication):
+            host, _, port = address.rpartition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"*x\r\n" * 100)
+            await reader.read()
+            writer.close()
+        found = exported(node)
+        assert found["replicad_refused_input_total", "malformed", "clients"] == 1
+        assert found["replicad_refused_input_total", "protocol", "replication"] == 1
