@@ -125,9 +125,13 @@ class Committer:
             self._commands += commands
 
     def _refuse(self, reply: bytes) -> None:
+        self._drop(reply)
+        self.release()
+
+    def _drop(self, reply: bytes) -> None:
+        """Nothing of the open group is written; its commands took no time of a commit."""
         self._commands = 0
         self.group.refuse(reply)
-        self.release()
 
     def refuse_held_writes(self) -> None:
         """Answers writes that wait for the role of the node: they take too much memory."""
@@ -141,7 +145,7 @@ class Committer:
             self.submit()
             self._wake()
         else:
-            self.group.refuse(refusals.read_only(self._node.primary_address))
+            self._drop(refusals.read_only(self._node.primary_address))
             self._disown_held()
 
     def finish(self) -> None:
@@ -205,7 +209,7 @@ class Committer:
         failure = self._store.failed
         if failure is not None:
             reply = refusals.write_refused(failure)
-            self.group.refuse(reply)
+            self._drop(reply)
             self._fail_held(reply)
             return
 

@@ -15,7 +15,7 @@ from replicad.server.commands import COMMANDS
 from replicad.server.simple_commands import SIMPLE_COMMANDS, group_of
 from replicad.store.database import open_database
 from tests.server.conftest import StartServer
-from tests.server.harness import RunningServer
+from tests.server.harness import FakeNode, RunningServer
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("both_wires")
@@ -113,6 +113,30 @@ def test_a_refused_group_was_not_committed(
         client.set("k", "x")
         eventually(lambda: commits.count >= 2)
     assert commits.count == 2
+
+
+def test_writes_that_a_change_of_role_refuses_take_no_time(start: StartServer) -> None:
+    """What comes after them counts from its own beginning, and alone."""
+    node = FakeNode(held=True)
+    running = start(node=node)
+    writes = running.server.state.usage.by_group["write"]
+    group = running.server.state.group
+
+    def become(*, writable: bool) -> None:
+        node.is_writable, node.held = writable, False
+        running.call(running.server.role_changed)
+
+    with running.connect() as raw:
+        raw.command("SET", "k", "v")
+        eventually(lambda: group.batches == 1)
+        become(writable=False)
+        assert raw.read_line().startswith(b"-READONLY")
+        assert writes.count == 0
+        become(writable=True)
+        raw.command("SET", "k", "w")
+        raw.read(b"+OK\r\n")
+    eventually(lambda: writes.count >= 1)
+    assert writes.count == 1
 
 
 def test_errors_count_by_their_code(server: RunningServer, client: redis.Redis) -> None:

@@ -142,9 +142,9 @@ NODES = (
         trap=9,
         name="a fenced primary acknowledges what waited",
         file="replicad/server/committer.py",
-        old="            self.group.refuse(refusals.read_only(self._node.primary_address))\n"
+        old="            self._drop(refusals.read_only(self._node.primary_address))\n"
         "            self._disown_held()\n",
-        new="            self.group.refuse(refusals.read_only(self._node.primary_address))\n",
+        new="            self._drop(refusals.read_only(self._node.primary_address))\n",
         caught_by=("tests/server/test_visibility.py::test_a_fenced_primary_acknowledges_nothing_that_waits",),
     ),
     # 10: the empty or older primary

@@ -160,6 +160,16 @@ OPERATING = (
         new="            if True:\n",
         caught_by=("tests/server/test_command_usage.py::test_a_refused_group_was_not_committed",),
     ),
+    Mutation(
+        trap=9,
+        name="refused writes count with the next group",
+        file="replicad/server/committer.py",
+        old="        self._commands = 0\n        self.group.refuse(reply)\n",
+        new="        self.group.refuse(reply)\n",
+        caught_by=(
+            "tests/server/test_command_usage.py::test_writes_that_a_change_of_role_refuses_take_no_time",
+        ),
+    ),
     # 26: a claim of a peer
     Mutation(
         trap=26,
