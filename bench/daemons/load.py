@@ -32,6 +32,8 @@ def redis_benchmark(
     """Requests a second, as redis-benchmark reports them. `command` is ("-t", "set") or a command's words."""
     arguments = ["redis-benchmark", "-h", HOST, "-p", str(node.port), "--csv", "-n", str(requests)]
     arguments += ["-c", str(clients), "-P", str(pipeline), "-r", str(keys), "-d", str(value_bytes)]
+    if node.ca_file is not None:
+        arguments += ["--tls", "--cacert", str(node.ca_file)]
     done = subprocess.run([*arguments, *command], capture_output=True, text=True)
     if done.returncode or "error" in done.stderr.lower():
         raise RuntimeError(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from replicad.cli.demonstration.processes import HOST, PROGRAM, environment, free_ports
@@ -22,6 +24,8 @@ class Node:
         self.command = list(command)
         self.port = port
         self.log = log
+        self.ca_file: Path | None = None
+        """Of a port that speaks TLS: the CA that vouches for it."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def spawn(self) -> None:
@@ -54,7 +58,12 @@ class Node:
 
     def _ask(self, request: bytes) -> bytes:
         try:
-            with socket.create_connection((HOST, self.port), timeout=30) as one:
+            with socket.create_connection((HOST, self.port), timeout=30) as plain:
+                one = plain
+                if self.ca_file is not None:
+                    one = ssl.create_default_context(cafile=self.ca_file).wrap_socket(
+                        plain, server_hostname=HOST
+                    )
                 one.sendall(request)
                 return one.recv(1 << 16)
         except OSError:
@@ -141,6 +150,45 @@ def replicad_pair(directory: Path, replicas: int, durability: str) -> Pair:
     primary, feed = replicad_primary(directory, "ours", *flags)
     others = [replicad_replica(directory, f"ours-{n}", feed, *flags) for n in range(replicas)]
     return Pair(primary, others, (b"PING\r\n", b"+PONG"))
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """A CA, and one certificate for all servers of this machine."""
+
+    ca: Path
+    cert: Path
+    key: Path
+
+    @classmethod
+    def make(cls, directory: Path) -> Certificates:
+        from replicad.cli.certificates.authority import make_authority, make_node
+
+        make_authority(directory, "benchmark", 2)
+        make_node(directory, "server", [HOST], 2)
+        return cls(directory / "ca.crt", directory / "server.crt", directory / "server.key")
+
+    def flags(self, directory: Path) -> list[str]:
+        """Of a node of ours, whose port for clients speaks TLS."""
+        file = directory / "tls.toml"
+        file.write_text(
+            f'[tls]\ncert_file = "{self.cert}"\nkey_file = "{self.key}"\nca_file = "{self.ca}"\n'
+            "[tls.replication]\nenabled = false\n"
+        )
+        return ["--config", str(file)]
+
+
+def redis_tls(directory: Path, certificates: Certificates) -> Pair:
+    """Redis alone, over TLS."""
+    (port,) = free_ports(1)
+    (directory / "redis-tls").mkdir()
+    command = ["redis-server", "--port", "0", "--tls-port", str(port), "--bind", HOST]
+    command += ["--tls-cert-file", str(certificates.cert), "--tls-key-file", str(certificates.key)]
+    command += ["--tls-ca-cert-file", str(certificates.ca), "--tls-auth-clients", "no"]
+    command += ["--dir", str(directory / "redis-tls"), "--save", "", "--appendonly", "yes"]
+    node = Node("redis", command, port, directory / "redis-tls.log")
+    node.ca_file = certificates.ca
+    return Pair(node, [], (b"PING\r\n", b"+PONG"))
 
 
 def redis_pair(directory: Path, replicas: int, fsync: str) -> Pair:
