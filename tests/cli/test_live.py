@@ -185,7 +185,7 @@ def test_verify_names_the_first_key_that_only_one_node_holds(
         write(servers[1], number if number != 300 else 1000)
     code, _, err = run("verify", *(f":{server.port}" for server in servers))
     assert code == DIFFERENT
-    assert "key key:000300 is in" in err and "and 1 others" in err
+    assert "key key:000300 is in" in err and "and 1 more" in err
 
 
 def test_verify_says_where_a_node_stands_that_stays_behind(

@@ -156,10 +156,10 @@ def _by_node(address: str, target: str | None, *, flush: bool, metadata: str) ->
 
 
 def _print(document: dict[str, Any]) -> None:
-    from replicad.cli.output import show_size
+    from replicad.cli.output import show_count, show_size
 
     print(f"backup {document['id']} at {document['target']}, {document['position']}")
     print(
-        f"  {document['files']} files, {show_size(document['size_bytes'])}; copied "
-        f"{document['copied_files']} files, {show_size(document['copied_bytes'])}"
+        f"  {show_count(document['files'], 'file')}, {show_size(document['size_bytes'])}; copied "
+        f"{show_count(document['copied_files'], 'file')}, {show_size(document['copied_bytes'])}"
     )

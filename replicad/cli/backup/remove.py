@@ -133,7 +133,7 @@ def gc(
 
 
 def _report(collected: list[Collected], log_bytes: int, json: bool) -> None:
-    from replicad.cli.output import print_json, show_size
+    from replicad.cli.output import print_json, show_count, show_size
 
     document: dict[str, Any] = {
         "backups": [id for each in collected for id in each.backups],
@@ -147,6 +147,7 @@ def _report(collected: list[Collected], log_bytes: int, json: bool) -> None:
         print_json(document)
         return
     ids = ", ".join(map(str, document["backups"])) or "none"
-    print(f"backups deleted: {ids}; {document['files']} files removed, {show_size(document['bytes'])} freed")
+    files = show_count(document["files"], "file")
+    print(f"backups deleted: {ids}; {files} removed, {show_size(document['bytes'])} freed")
     if log_bytes:
         print(f"archived log removed: {show_size(log_bytes)}")

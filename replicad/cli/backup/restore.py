@@ -165,13 +165,13 @@ def report_document(report: RestoreReport) -> dict[str, Any]:
 
 
 def _print(report: RestoreReport) -> None:
-    from replicad.cli.output import show_size
+    from replicad.cli.output import show_count, show_size
 
     did, what = ("would be", "to be fetched") if report.dry_run else ("is", "fetched")
     at = f"at {report.position}" if report.position else f"at sequence number {report.sequence}"
     print(f"backup {report.id} {did} in {report.path} {at}")
     print(
-        f"  {report.fetched_files} files {what} ({show_size(report.fetched_bytes)}), "
+        f"  {show_count(report.fetched_files, 'file')} {what} ({show_size(report.fetched_bytes)}), "
         f"{report.kept_files} kept ({show_size(report.kept_bytes)})"
     )
     if report.log_bytes:

@@ -73,7 +73,7 @@ def list_backups(target: TargetArgument, database: DatabaseOption = None, json: 
 
 def _print_databases(infos: list[BackupInfo], logs: list[LogCheck]) -> None:
     from replicad.backup.databases import short_names
-    from replicad.cli.output import print_table, show_size, show_time
+    from replicad.cli.output import print_table, show_count, show_size, show_time
 
     checks = {check.database_id: check for check in logs}
     ids = list(dict.fromkeys([info.database_id for info in infos] + list(checks)))
@@ -107,7 +107,7 @@ def _print_databases(infos: list[BackupInfo], logs: list[LogCheck]) -> None:
                 )
                 continue
             until = show_time(check.end_commit_time_us)
-            holes = f", with {len(check.gaps)} gaps (verify names them)" if check.gaps else ""
+            holes = f", with {show_count(len(check.gaps), 'gap')} (verify names them)" if check.gaps else ""
             print(
                 f"  log of {names[id]}: from sequence number {check.first_sequence} to {check.end.sequence}, "
                 f"{until}, {show_size(check.size_bytes)}{holes}"
@@ -120,7 +120,7 @@ def show(
     files: Annotated[bool, typer.Option("--files", help="Also list every file.")] = False,
     json: JsonOption = False,
 ) -> None:
-    from replicad.cli.output import print_fields, print_json, print_table, show_size, show_time
+    from replicad.cli.output import print_fields, print_json, print_table, show_count, show_size, show_time
 
     with open_reading(target) as engine:
         meta = engine.get_backup(id)
@@ -135,10 +135,10 @@ def show(
             "last commit": show_time(meta.commit_time_us) if meta.commit_time_us else "never",
             "made": show_time(meta.created_us),
             "tables hold": f"through sequence number {meta.flushed.sequence}",
-            "size": f"{show_size(meta.size_bytes)} in {len(meta.files)} files",
+            "size": f"{show_size(meta.size_bytes)} in {show_count(len(meta.files), 'file')}",
             **{kind: _extent(of) for kind, of in kinds.items()},
             "attachments": _extent(list(meta.attachments)),
-            "copied then": f"{show_size(meta.copied_bytes)} in {meta.copied_files} files",
+            "copied then": f"{show_size(meta.copied_bytes)} in {show_count(meta.copied_files, 'file')}",
             "metadata": show_metadata(meta.metadata) or "none",
         },
         indent=2,
@@ -151,9 +151,13 @@ def show(
 
 
 def _extent(files: list[Any]) -> str:
-    from replicad.cli.output import show_size
+    from replicad.cli.output import show_count, show_size
 
-    return f"{len(files)} files, {show_size(sum(file.size_bytes for file in files))}" if files else "none"
+    return (
+        f"{show_count(len(files), 'file')}, {show_size(sum(file.size_bytes for file in files))}"
+        if files
+        else "none"
+    )
 
 
 def show_metadata(metadata: bytes) -> str:

@@ -97,12 +97,12 @@ def _latest(engine: BackupEngineReadOnly, target: str, database: str | None) -> 
 
 
 def _print(found: Verification, logs: list[LogCheck]) -> None:
-    from replicad.cli.output import print_error, show_size
+    from replicad.cli.output import print_error, show_count, show_size
 
     ids = ", ".join(map(str, found.backups))
     how = "every byte read" if found.checksums else "sizes compared; --checksums reads every byte"
     state = "whole" if found.ok else "DAMAGED"
-    print(f"backups {ids}: {state}, {found.files} files, {show_size(found.bytes)} ({how})")
+    print(f"backups {ids}: {state}, {show_count(found.files, 'file')}, {show_size(found.bytes)} ({how})")
     for problem in found.problems:
         facts = "" if problem.expected is None else f" (expected {problem.expected}, got {problem.got})"
         breaks = ", ".join(map(str, problem.backups))
@@ -111,7 +111,7 @@ def _print(found: Verification, logs: list[LogCheck]) -> None:
         state = "whole" if check.ok else "DAMAGED" if check.restorable else "WITHOUT A BACKUP"
         print(
             f"log of {check.database_id.hex()[:8]}: {state}, from sequence number {check.first_sequence} to "
-            f"{check.end.sequence}, {check.objects} objects, {show_size(check.size_bytes)}"
+            f"{check.end.sequence}, {show_count(check.objects, 'object')}, {show_size(check.size_bytes)}"
         )
         if not check.restorable:
             print_error(

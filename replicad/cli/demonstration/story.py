@@ -17,7 +17,7 @@ from replicad.cli.demonstration.proof import check_annotations, check_files, che
 from replicad.cli.demonstration.reporter import Reporter
 from replicad.cli.demonstration.transactions import TransactionStream
 from replicad.cli.nodes.comparison import compare_nodes
-from replicad.cli.output import show_seconds, show_size
+from replicad.cli.output import show_count, show_seconds, show_size
 from replicad.errors import DemoError
 
 TRANSACTIONS_PER_STEP = 300
@@ -53,7 +53,7 @@ class Demonstration:
         """Everything, in order; raises DemoError (or what went wrong) at the first thing that must not be."""
         say = self._reporter.say
         first, second = self.replicas
-        say(f"the input is Python's standard library: {len(files)} files")
+        say(f"the input is Python's standard library: {show_count(len(files), 'file')}")
         self.primary.start()
         first.start()
         say("a primary and a replica run")
@@ -73,7 +73,7 @@ class Demonstration:
 
     def _load(self, files: list[SourceFile]) -> None:
         total = sum(file.size_bytes for file in files)
-        title = f"load {len(files)} files"
+        title = f"load {show_count(len(files), 'file')}"
         with (
             contextlib.closing(self.primary.node()) as node,
             self._reporter.stage(title, total, size=True) as stage,
@@ -138,7 +138,7 @@ class Demonstration:
                 raise DemoError(f"the nodes differ at {compared.sequence}: {compared.differences[0]}")
             say(f"all three nodes hold the same data at sequence number {compared.sequence}")
             total = sum(file.size_bytes for file in files)
-            title = f"read {len(files)} files from {self.replicas[1].name}"
+            title = f"read {show_count(len(files), 'file')} from {self.replicas[1].name}"
             with self._reporter.stage(title, total, size=True) as stage:
                 check_files(nodes[2], files, stage)
             for node in nodes:

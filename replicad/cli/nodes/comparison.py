@@ -18,7 +18,7 @@ from typing import Any
 
 from replicad.cli.nodes.node import LiveNode, NodeClient
 from replicad.cli.nodes.sides import Side
-from replicad.cli.output import json_bytes, show_bytes
+from replicad.cli.output import json_bytes, show_bytes, show_size
 from replicad.errors import ClosedError, NotFoundError, PeerTimeoutError, ReplyError, UnreachableError
 from replicad.replication.verify.comparison import Comparison, DifferenceKind
 from replicad.store.marks import Mark, MarkId
@@ -118,7 +118,7 @@ async def _compare(
     nodes: Sequence[NodeClient], timeout_seconds: float, differences_max: int, say: Callable[[str], None]
 ) -> ComparisonOutcome:
     async def tell(size_bytes: int) -> None:
-        say(f"compared {comparison.compared_bytes} bytes")
+        say(f"compared {show_size(comparison.compared_bytes)}")
 
     comparison = Comparison(differences_max=differences_max, pause=tell)
     deadline = _Deadline(timeout_seconds)

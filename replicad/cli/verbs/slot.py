@@ -45,8 +45,8 @@ Examples:
   replicad slot list /var/lib/replicad/primary      its daemon may be down""",
 )
 def list_slots(node: NodeArgument, json: JsonOption = False) -> None:
+    from replicad.cli.document import print_rows
     from replicad.cli.output import print_json
-    from replicad.cli.verbs.status import print_rows
 
     rows = _rows(node)
     if json:

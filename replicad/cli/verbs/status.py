@@ -40,6 +40,7 @@ def status(
     ] = False,
     json: JsonOption = False,
 ) -> int:
+    from replicad.cli.document import print_document
     from replicad.cli.exits import OK, exit_code
     from replicad.cli.nodes.node import open_node
     from replicad.cli.output import print_error, print_json
@@ -58,7 +59,7 @@ def status(
         if not json and "error" not in document:
             if len(documents) > 1:
                 print()
-            _print(document if full else _brief(document))
+            print_document(document if full else _brief(document))
     if json:
         print_json(documents)
     return code
@@ -85,50 +86,3 @@ def _told(value: Any) -> Any:
     if isinstance(value, dict):
         value = {name: told for name, part in value.items() if (told := _told(part)) is not None}
     return None if value in ("", [], {}) else value
-
-
-def _print(document: dict[str, Any], indent: int = 0) -> None:
-    """Facts first, then what has parts of its own, each under its name."""
-    from replicad.cli.output import print_fields
-
-    nested = {name: value for name, value in document.items() if isinstance(value, dict | list)}
-    facts = {name: _text(name, value) for name, value in document.items() if name not in nested}
-    print_fields(facts, indent)
-    for name, value in nested.items():
-        title = f"{' ' * indent}{name.replace('_', ' ')}"
-        if not value:
-            print(f"{title}  none")
-        elif isinstance(value, dict):
-            print(title)
-            _print(value, indent + 2)
-        elif all(isinstance(item, dict) for item in value):
-            print(f"{title}  {len(value)}")
-            print_rows(value, indent + 2)
-        else:
-            print(f"{title}  {', '.join(str(item) for item in value)}")
-
-
-def print_rows(rows: list[dict[str, Any]], indent: int) -> None:
-    """A table of documents of one kind."""
-    from replicad.cli.output import print_table
-
-    headings = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [[_text(name, row.get(name)) for name in headings] for row in rows]
-    print_table([name.replace("_", " ") for name in headings], cells, indent)
-
-
-def _text(name: str, value: Any) -> str:
-    from replicad.cli.output import show_seconds, show_size, show_time
-
-    match value:
-        case None:
-            return "-"
-        case bool():
-            return "yes" if value else "no"
-        case int() | float() if name.endswith("_bytes"):
-            return show_size(value)
-        case int() if name.endswith("_us") and value > 1 << 48:
-            return show_time(value)
-        case int() | float() if name.endswith("_seconds"):
-            return show_seconds(value)
-    return str(value)

@@ -83,7 +83,7 @@ def verify(
                 print(found)
             for name in repairing:
                 print(f"{name} fetches its data again")
-        more = f" and {len(others)}{'' if outcome.complete else ' or more'} others" if others else ""
+        more = f" and {'' if outcome.complete else 'at least '}{len(others)} more" if others else ""
         raise DifferentError(f"the nodes differ at sequence number {outcome.sequence}: {first}{more}")
     if not json:
         print(f"equal at sequence number {outcome.sequence}: {show_size(outcome.compared_bytes)} compared")
