@@ -15,6 +15,9 @@ NodeArgument = Annotated[
 NodesArgument = Annotated[
     list[str], typer.Argument(metavar="NODE", help="HOST:PORT of running nodes, or data directories.")
 ]
+TimeoutOption = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", help="How long a node may take to answer.", min=0.01)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 

@@ -68,7 +68,7 @@ Examples:
   replicad demo                                       see it work, in a minute
   replicad primary --data /tmp/p                      a primary; redis-cli -p 6380 talks to it
   replicad replica --data /tmp/r --primary :6381 --listen :6390
-  replicad status :6380 :6390                         what both are doing
+  replicad status :6380 :6390                         whether they are well, and what to do if not
   replicad verify :6380 :6390                         whether both hold the same
   replicad backup create --node :6380 /srv/backups    a backup; replicad backup --help has the rest
 

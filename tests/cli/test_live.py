@@ -66,6 +66,62 @@ def test_status_shows_nodes_that_run_beside_one_that_is_down(
     assert err.count("\n") == 1
 
 
+def test_status_is_a_page_with_the_reason_in_it_and_on_stderr(
+    run: Run, serve: Callable[..., RunningServer]
+) -> None:
+    """A pipe has the page; stderr keeps its one line for a node that cannot be reached."""
+    code, out, err = run("status", f":{serve().port}", ":1")
+    first, *_, last = out.splitlines()
+    assert code == UNREACHABLE
+    assert first == "CRITICAL  :1: cannot be reached: connection refused"
+    assert "\x1b" not in out
+    assert last.endswith("critical")
+    assert err == "replicad: 127.0.0.1:1: connection refused\n"
+
+
+def test_full_shows_everything_that_a_node_says(run: Run, serve: Callable[..., RunningServer]) -> None:
+    """Without a judgement, one fact a line."""
+    code, out, _ = run("status", f":{serve().port}", "--full")
+    assert code == 0
+    assert "writable" in out and "well" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        ([":{port}"], 0, "REPLICAD OK: 1 node well | '127.0.0.1:{port} replicas'=0;1:;;0\n"),
+        ([":{port}", ":1"], 2, "REPLICAD CRITICAL: :1: cannot be reached: connection refused | "),
+        ([":{port}", "--lag-seconds", "x"], 3, "REPLICAD UNKNOWN: --lag-seconds 'x' is not N or N,M\n"),
+        ([":{port}", "--lag-bytes", "1,2,3"], 3, "REPLICAD UNKNOWN: --lag-bytes '1,2,3' is not N or N,M\n"),
+        (
+            [":{port}", "--json"],
+            3,
+            "REPLICAD UNKNOWN: --full, --json and --check are three forms: choose one",
+        ),
+        (["."], 3, "REPLICAD UNKNOWN: --check asks running nodes, and . is a directory\n"),
+        (["nothing"], 3, "REPLICAD UNKNOWN: 'nothing' is neither HOST:PORT nor an existing data directory\n"),
+    ],
+)
+def test_check_answers_a_monitoring_system(
+    run: Run, serve: Callable[..., RunningServer], arguments: list[str], code: int, line: str
+) -> None:
+    """One line on stdout, none on stderr; a wrong command line is not CRITICAL."""
+    port = serve().port
+    outcome = run("status", "--check", *(each.format(port=port) for each in arguments))
+    assert outcome[0] == code
+    assert outcome[1].startswith(line.format(port=port))
+    assert (outcome[1].count("\n"), outcome[2]) == (1, "")
+
+
+def test_a_node_that_accepts_and_says_nothing_costs_its_timeout(run: Run) -> None:
+    """The kernel accepts for a node that stands still; the answer never comes."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        code, out, err = run("status", f":{silent.getsockname()[1]}", "--timeout", "0.2")
+    assert code == UNREACHABLE
+    assert "cannot be reached: no answer" in out
+    assert "no answer" in err
+
+
 def test_a_slot_that_is_not_there(run: Run, serve: Callable[..., RunningServer]) -> None:
     """The name is in the line; the command was not wrong, so it is no usage error."""
     code, _, err = run("slot", "drop", f":{serve().port}", "nope")

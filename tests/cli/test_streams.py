@@ -52,8 +52,8 @@ def test_a_reader_that_reads_nothing_ends_the_program_quietly(
         ("digest {} >&-", 0, ""),
         ("digest {} <&- >&- 2>&-", 0, ""),
         ("status :1 >&-", 3, "replicad: 127.0.0.1:1: connection refused\n"),
-        ("status :1 2>&-", 3, ""),
-        ("status :1 2>/dev/full", 3, ""),
+        ("digest :1 2>&-", 3, ""),
+        ("digest :1 2>/dev/full", 3, ""),
         ("backup list {}/nothing >/dev/full 2>/dev/full", 1, ""),
     ],
 )

@@ -77,13 +77,14 @@ class NodeClient(Protocol):
     def close(self) -> None: ...
 
 
-def open_node(text: str) -> NodeClient:
-    """The node that the argument names; raises UsageError or UnreachableError."""
+def open_node(text: str, *, timeout_seconds: float = 30.0) -> NodeClient:
+    """The node that the argument names; raises UsageError or UnreachableError. `timeout_seconds` is for each
+    reply."""
     if text and Path(text).is_dir():
         return DirectoryNode(Path(text))
     if not is_node_address(text):
         raise UsageError(f"{text!r} is neither HOST:PORT nor an existing data directory")
-    return LiveNode.at(parse_node_address(text))
+    return LiveNode.at(parse_node_address(text), timeout_seconds=timeout_seconds)
 
 
 class LiveNode:

@@ -2,87 +2,152 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import Annotated, Any
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from replicad.cli.arguments import JsonOption, NodesArgument
+from replicad.cli.arguments import JsonOption, NodesArgument, TimeoutOption
 
-_COLUMNS = (
-    *("node_id", "name", "address", "state", "applied_sequence", "durable_sequence"),
-    *("lag_sequences", "lag_bytes", "lag_seconds", "slot", "waits_for"),
-)
-"""Of a replica, as its primary sees it."""
-_VERIFICATION = ("result", "doubt", "refuses_reads", "repairs", "quarantined", "age_seconds")
+if TYPE_CHECKING:
+    from replicad.cli.health.finding import Threshold, Thresholds
+    from replicad.cli.nodes.ask import NodeAnswer
 
 
 def register(app: typer.Typer) -> None:
     app.command(
-        help="""What nodes are doing, and what they wait for.
+        help="""What is wrong with nodes and what to do about it, then one line for each node.
 
     A running node answers itself. Of a data directory it shows what the node last wrote there about itself,
-    and when. Exits with 3 when a node cannot be reached; the others are shown all the same.
+    and when. All nodes are asked at the same time. Exits with 3 when a node cannot be reached; the others are
+    shown all the same.
+
+    With --check it is a Nagios plugin: one line with its numbers, and the exit code 0 (OK), 1 (WARNING),
+    2 (CRITICAL) or 3 (UNKNOWN). A threshold is N for a warning, or N,M for a warning above N and a critical
+    state above M.
     """,
         epilog="""\
 \b
 Examples:
   replicad status :6380 :6390
+  replicad status :6390 --full                     everything that the node says of itself
   replicad status /var/lib/replicad/replica        its daemon may be down
-  replicad status :6380 --json | jq .[0].position""",
+  replicad status :6380 --json | jq .[0].position
+  replicad status :6380 :6390 --check --lag-seconds 10,60 --lag-bytes 100000000""",
     )(status)
 
 
 def status(
     nodes: NodesArgument,
     full: Annotated[
-        bool, typer.Option("--full", help="Also show what is empty, and what the store counts.")
+        bool, typer.Option("--full", help="Show all that the nodes say of themselves, without a judgement.")
     ] = False,
     json: JsonOption = False,
+    check: Annotated[bool, typer.Option("--check", help="Answer as a Nagios plugin does.")] = False,
+    timeout: TimeoutOption = 5.0,
+    lag_seconds: Annotated[
+        str, typer.Option(metavar="N[,M]", help="How old a read of a replica may be.")
+    ] = "30,300",
+    lag_bytes: Annotated[
+        str, typer.Option(metavar="N[,M]", help="How much log a replica may lack.  [default: any]")
+    ] = "",
+    backup_seconds: Annotated[
+        str, typer.Option(metavar="N[,M]", help="How old the last backup may be.")
+    ] = "129600",
+    replicas: Annotated[int, typer.Option(metavar="N", help="How many replicas a primary needs.", min=0)] = 1,
 ) -> int:
-    from replicad.cli.document import print_document
-    from replicad.cli.exits import OK, exit_code
-    from replicad.cli.nodes.node import open_node
-    from replicad.cli.output import print_error, print_json
-    from replicad.errors import UnreachableError
+    from replicad.cli.health.check import unknown_line
+    from replicad.cli.health.finding import Thresholds
+    from replicad.cli.nodes.ask import ask_nodes
+    from replicad.errors import ConfigError, UsageError
 
-    code = OK
-    documents: list[dict[str, Any]] = []
-    for name in nodes:
-        try:
-            with contextlib.closing(open_node(name)) as opened:
-                document = {"node": opened.name} | opened.status()
-        except UnreachableError as error:
-            print_error(str(error))
-            document, code = {"node": name, "error": str(error)}, exit_code(error)
-        documents.append(document)
-        if not json and "error" not in document:
-            if len(documents) > 1:
-                print()
-            print_document(document if full else _brief(document))
-    if json:
-        print_json(documents)
+    try:
+        if full + json + check > 1:
+            raise UsageError("--full, --json and --check are three forms: choose one")
+        thresholds = Thresholds(
+            lag_seconds=_threshold("--lag-seconds", lag_seconds),
+            lag_bytes=_threshold("--lag-bytes", lag_bytes),
+            backup_seconds=_threshold("--backup-seconds", backup_seconds),
+            replicas=replicas,
+        )
+        directories = [name for name in nodes if Path(name).is_dir()]
+        if check and directories:
+            raise UsageError(f"--check asks running nodes, and {directories[0]} is a directory")
+        answers = ask_nodes(nodes, timeout)
+    except (UsageError, ConfigError) as error:
+        if not check:
+            raise
+        # To a monitoring system the exit code of a wrong command line would mean CRITICAL.
+        code, line = unknown_line(str(error))
+        print(line)
+        return code
+
+    if check:
+        return _print_check(answers, thresholds)
+    if full or json:
+        _print_documents(answers, json=json)
+    else:
+        _print_page(answers, thresholds)
+    return _exit_code(answers, in_page=not (full or json))
+
+
+def _threshold(flag: str, text: str) -> Threshold:
+    from replicad.cli.health.finding import Threshold
+    from replicad.errors import UsageError
+
+    try:
+        warning, critical, *_ = [float(each) if each else None for each in [*text.split(",", 1), ""]]
+    except ValueError:
+        raise UsageError(f"{flag} {text!r} is not N or N,M") from None
+    return Threshold(warning=warning, critical=critical)
+
+
+def _print_check(answers: Sequence[NodeAnswer], thresholds: Thresholds) -> int:
+    from replicad.cli.health.check import check_line
+    from replicad.cli.health.judge import find_all
+
+    code, line = check_line(answers, find_all(answers, thresholds), thresholds)
+    print(line)
     return code
 
 
-def _brief(document: dict[str, Any]) -> dict[str, Any]:
-    """Without what only a closer look needs, and without what says nothing."""
-    brief = {name: value for name, value in document.items() if name != "store"}
-    if "verification" in brief:
-        brief["verification"] = _only(_VERIFICATION, brief["verification"])
-    brief = {name: told for name, value in brief.items() if (told := _told(value)) is not None}
-    if "replicas" in document:
-        rows = [_only(_COLUMNS, row) for row in document["replicas"]]
-        brief["replicas"] = [row | {"node_id": str(row["node_id"])[:12]} for row in rows]
-    return brief
+def _print_page(answers: Sequence[NodeAnswer], thresholds: Thresholds) -> None:
+    from replicad.cli.health.judge import find_all
+    from replicad.cli.health.page import status_lines
+    from replicad.cli.health.summary import summarize
+    from replicad.cli.terminal import print_lines
+
+    findings = find_all(answers, thresholds)
+    print_lines(status_lines(findings, summarize(answers, findings)))
 
 
-def _only(names: tuple[str, ...], document: dict[str, Any]) -> dict[str, Any]:
-    return {name: document[name] for name in names if name in document}
+def _print_documents(answers: Sequence[NodeAnswer], *, json: bool) -> None:
+    from replicad.cli.document import print_document
+    from replicad.cli.output import print_json
+
+    documents = [
+        {"node": each.name} | ({"error": str(each.error)} if each.document is None else each.document)
+        for each in answers
+    ]
+    if json:
+        print_json(documents)
+        return
+    for number, document in enumerate(each for each in documents if "error" not in each):
+        if number:
+            print()
+        print_document(document)
 
 
-def _told(value: Any) -> Any:
-    """The value without those of its parts that are unknown or empty; None when nothing is left."""
-    if isinstance(value, dict):
-        value = {name: told for name, part in value.items() if (told := _told(part)) is not None}
-    return None if value in ("", [], {}) else value
+def _exit_code(answers: Sequence[NodeAnswer], *, in_page: bool) -> int:
+    """Of the first node that did not answer. A terminal that shows the page has its reason already."""
+    from replicad.cli.exits import OK, exit_code
+    from replicad.cli.output import print_error
+
+    code = OK
+    for error in (each.error for each in answers if each.error is not None):
+        if not in_page or not sys.stdout.isatty():
+            print_error(str(error))
+        code = code or exit_code(error)
+    return code

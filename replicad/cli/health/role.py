@@ -1,0 +1,115 @@
+"""Whether a node is what it should be: its standing, and the link of a replica."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from replicad.cli.health.finding import (
+    OPERATIONS,
+    Document,
+    Finding,
+    Severity,
+    Thresholds,
+    lag_seconds,
+    part,
+    redis_cli,
+)
+from replicad.cli.output import show_seconds, show_size
+
+_CHANGING = {
+    "paused": "its writes wait: a switchover is under way",
+    "handing-over": "its writes wait: a switchover is under way",
+    "promoting": "is being promoted",
+}
+OTHER_HISTORY = frozenset({"diverged", "other-epoch-id", "unknown-fork", "replica-ahead"})
+"""Codes of a stopped link that `rejoin` mends."""
+
+
+def standing_findings(node: str, document: Document) -> Iterator[Finding]:
+    standing, primary = document.get("standing"), document.get("primary_clients")
+    if clash := document.get("clash"):
+        yield Finding(
+            Severity.CRITICAL,
+            f"is not the only primary: {clash}",
+            f"stop the one whose last writes can be lost, then replicad rejoin it ({OPERATIONS})",
+        )
+    if standing == "fenced":
+        yield Finding(
+            Severity.CRITICAL,
+            f"takes no writes: fenced by epoch {document.get('fenced_by_epoch')} of another primary",
+            f"replicad status {primary}" if primary else _follow(node),
+        )
+    if standing == "doubting":
+        yield Finding(
+            Severity.CRITICAL,
+            "its writes wait: it asks the other nodes whether it is still the primary",
+            f"start the nodes that it knows ({OPERATIONS}, After a loss of power)",
+        )
+    if standing in _CHANGING:
+        yield Finding(Severity.WARNING, _CHANGING[standing], f"replicad status {node}, until it has ended")
+
+
+def link_findings(node: str, document: Document, thresholds: Thresholds) -> Iterator[Finding]:
+    if document.get("role") != "replica" or document.get("standing") == "fenced":
+        return
+    link, has_data = part(document, "link"), document.get("database_id") is not None
+    state = link.get("state")
+    primary = document.get("primary_clients") or document.get("primary")
+    lag = lag_seconds(document)
+    lags = thresholds.lag_seconds.severity(lag)
+
+    if state == "stopped":
+        error = link.get("last_error") or link.get("waits_for")
+        yield Finding(
+            Severity.CRITICAL, f"does not follow {primary}: {error}", _stopped_remedy(node, document, link)
+        )
+    elif state in ("none", "down"):
+        yield Finding(
+            Severity.CRITICAL,
+            "follows no node",
+            _follow(node),
+        )
+    elif state in ("waiting", "connecting", "agreeing") and link.get("last_error"):
+        age = "of unknown age" if lag is None else f"{show_seconds(lag)} old"
+        data = f"its data is {age}" if has_data else "it has no data yet"
+        severity = lags or Severity.WARNING if has_data else Severity.CRITICAL
+        yield Finding(severity, f"gets no log, {data}: {link['last_error']}", f"replicad status {primary}")
+        lags = None
+    elif not has_data or state in ("bootstrapping", "installing"):
+        what = "fetches its data again" if has_data else "has no data yet"
+        yield Finding(Severity.WARNING, f"{what}: {progress(document)}", f"replicad top {node}")
+
+    if refused := link.get("reads_refused"):
+        yield Finding(Severity.WARNING, f"refuses reads: {refused}", f"replicad status {primary}")
+
+    if lag is not None and lags is not None:
+        yield Finding(
+            lags,
+            f"is behind: a read may be {show_seconds(lag)} old",
+            f"replicad top {primary} {node}",
+        )
+
+
+def _follow(node: str) -> str:
+    return f"{redis_cli(node)} REPLICAOF HOST PORT, the replication port of its primary"
+
+
+def _stopped_remedy(node: str, document: Document, link: Document) -> str:
+    code = link.get("stopped_code")
+    if code in OTHER_HISTORY:
+        return f"replicad rejoin {node}, which saves what only it has ({OPERATIONS})"
+    if code == "wrong-database":
+        return f"is {document.get('primary')} the right primary? If so, start it with an empty --data"
+    return f"{OPERATIONS}, A replica that cannot follow"
+
+
+def progress(document: Document) -> str:
+    """How far the bootstrap is, or what it waits for."""
+    bootstrap = part(document, "bootstrap")
+    total = bootstrap.get("size_bytes_total")
+    if not total:
+        return f"it waits for {part(document, 'link').get('waits_for') or 'its primary'}"
+    done = bootstrap.get("size_bytes", 0)
+    left = bootstrap.get("eta_seconds")
+    text = f"{show_size(done)} of {show_size(total)}"
+    return text if left is None else f"{text}, {show_seconds(left)} left"
