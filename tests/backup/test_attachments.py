@@ -67,6 +67,8 @@ def test_the_snapshot_is_the_cuts(library: Database, engine: BackupEngine, paper
     with library.cut() as cut:
         library.put(b"paper/later", b"")
         library.delete(b"paper/a")
+        for path in papers.iterdir():
+            path.touch()
         with pytest.raises(replicad.AttachmentError):
             engine.create_backup(cut, attachments=named_in(papers))  # They are too new to be surely older.
         exact = [
