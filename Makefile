@@ -29,7 +29,7 @@ LOCKED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all check lint coverage lock types format bench bench-daemons bench-plots bench-large crash faults rot sim torture bombs teeth fuzz asan ubsan tsan nightly install clean
+.PHONY: help setup demo test test-all check lint coverage lock types format bench bench-daemons bench-plots bench-large crash faults rot sim torture bombs teeth fuzz asan ubsan tsan nightly install uninstall clean
 
 ##@ Begin here
 
@@ -148,6 +148,10 @@ install: $(INSTALLED)  ## stage program and units (DESTDIR=… PREFIX=/usr/local
 	$(PIP) install --no-build-isolation --no-warn-script-location $(INSTALL_FLAGS) \
 		--target "$(DESTDIR)$(PREFIX)/lib/replicad" .
 	$(BIN)/python deploy/stage.py --destdir "$(DESTDIR)" --prefix "$(PREFIX)" --sysconfdir "$(SYSCONFDIR)" \
+		--unitdir "$(UNITDIR)" --sysusersdir "$(SYSUSERSDIR)" --tmpfilesdir "$(TMPFILESDIR)"
+
+uninstall:  ## remove what `make install` put there; configurations, data and the user stay
+	$(PYTHON) deploy/stage.py --remove --destdir "$(DESTDIR)" --prefix "$(PREFIX)" --sysconfdir "$(SYSCONFDIR)" \
 		--unitdir "$(UNITDIR)" --sysusersdir "$(SYSUSERSDIR)" --tmpfilesdir "$(TMPFILESDIR)"
 
 clean:  ## remove everything that was built

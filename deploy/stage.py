@@ -69,11 +69,28 @@ def install(destination: Path, text: str, mode: int = 0o644) -> None:
     destination.chmod(mode)
 
 
+def units() -> list[Path]:
+    return sorted((*(DEPLOY / "systemd").glob("*.service"), *(DEPLOY / "systemd").glob("*.timer")))
+
+
+def examples() -> list[Path]:
+    return sorted((DEPLOY / "config").glob("*.toml"))
+
+
+def remove(path: Path) -> None:
+    """A file, or a directory of ours; nothing where there is none."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--destdir", default="")
     for name in ("prefix", "sysconfdir", "unitdir", "sysusersdir", "tmpfilesdir"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--remove", action="store_true", help="remove what was put there, and nothing else")
     arguments = parser.parse_args()
 
     def staged(*parts: str) -> Path:
@@ -85,6 +102,17 @@ def main() -> None:
         return text.replace("@CONFDIR@", f"{arguments.sysconfdir}/replicad")
 
     library = f"{arguments.prefix}/lib/replicad"
+    if arguments.remove:
+        remove(staged(library))
+        remove(staged(arguments.prefix, "bin", "replicad"))
+        for unit in units():
+            remove(staged(arguments.unitdir, unit.name))
+        remove(staged(arguments.sysusersdir, "replicad.conf"))
+        remove(staged(arguments.tmpfilesdir, "replicad.conf"))
+        for example in examples():
+            remove(staged(arguments.sysconfdir, "replicad", f"{example.name}.example"))
+        return
+
     interpreter, main_program = base_interpreter(), MAIN.format(library=library)
     if is_hidden(interpreter):
         # ProtectHome hides it from the units; it may also go away with its owner.
@@ -96,11 +124,11 @@ def main() -> None:
     else:
         starter = STARTER.format(interpreter=interpreter) + main_program
     install(staged(arguments.prefix, "bin", "replicad"), starter, 0o755)
-    for unit in sorted((*(DEPLOY / "systemd").glob("*.service"), *(DEPLOY / "systemd").glob("*.timer"))):
+    for unit in units():
         install(staged(arguments.unitdir, unit.name), template(unit))
     install(staged(arguments.sysusersdir, "replicad.conf"), template(DEPLOY / "systemd" / "sysusers.conf"))
     install(staged(arguments.tmpfilesdir, "replicad.conf"), template(DEPLOY / "systemd" / "tmpfiles.conf"))
-    for example in sorted((DEPLOY / "config").glob("*.toml")):
+    for example in examples():
         # An example beside the live file, so that an upgrade never overwrites a configuration.
         install(staged(arguments.sysconfdir, "replicad", f"{example.name}.example"), template(example))
 

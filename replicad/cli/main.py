@@ -41,7 +41,7 @@ from replicad.version import VERSION
 
 app = typer.Typer(
     name="replicad",
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

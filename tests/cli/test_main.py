@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -97,3 +98,24 @@ def test_help_is_there_without_docstrings() -> None:
     done = subprocess.run([sys.executable, "-OO", "-c", probe], capture_output=True, text=True, timeout=60)
     for text in ("A key-value store that survives its machine.", "Run a primary:", "Delete old backups,"):
         assert text in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_verbs(shell: str) -> None:
+    """`--show-completion` prints what a shell needs, and asked by it the program names verbs."""
+    program = [sys.executable, "-m", "replicad"]
+    shown = subprocess.run([*program, "--show-completion", shell], capture_output=True, text=True, timeout=60)
+    assert shown.returncode == 0 and "COMPLETE" in shown.stdout
+    asked = subprocess.run(
+        [sys.executable, "-c", "import sys; from replicad.cli.main import main; sys.exit(main([]))"],
+        env={
+            **os.environ,
+            "_REPLICAD_COMPLETE": "complete_bash",
+            "COMP_WORDS": "replicad sw",
+            "COMP_CWORD": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert asked.stdout.split() == ["switchover"]

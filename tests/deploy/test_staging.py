@@ -159,3 +159,22 @@ def test_the_starter_needs_nothing_that_the_units_cannot_see(staged: Path) -> No
     environment = {"LD_LIBRARY_PATH": str(python / "lib")}
     done = subprocess.run([binary, "-I", "-c", source], capture_output=True, text=True, env=environment)
     assert (done.stdout.strip(), done.stderr) == (str(python), "")
+
+
+def test_what_was_installed_is_removed_and_nothing_else(staged: Path, tmp_path: Path) -> None:
+    """An operator's configuration, and files of others beside ours, stay; twice is as good as once."""
+    tree = tmp_path / "tree"
+    shutil.copytree(staged, tree, symlinks=True)
+    (tree / "etc/replicad/primary.toml").write_text("data = '/srv'\n")
+    (tree / "usr/bin/other").write_text("")
+    for _ in range(2):
+        done = subprocess.run(
+            ["make", "uninstall", f"DESTDIR={tree}", "PREFIX=/usr"],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+    left = {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()}
+    assert left == {"etc/replicad/primary.toml", "usr/bin/other"}
