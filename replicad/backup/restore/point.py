@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from replicad import kernels
 from replicad.backup.archive.frames import read_header, read_piece
@@ -44,7 +45,8 @@ class Point:
 
 def point_at_sequence(log: ArchivedLog, bases: Many[BackupInfo], goal: Sequence) -> Point:
     """The newest backup that is not beyond the goal, and the log from there to it."""
-    base = _newest(log, [base for base in bases if base.position.sequence <= goal], f"sequence number {goal}")
+    fitting = [base for base in bases if base.position.sequence <= goal]
+    base = _newest(log, fitting, bases, f"sequence number {goal}")
     line = log.from_base(base.position, goal)
     if line.gaps:
         raise _gap(base, line, f"sequence number {goal}")
@@ -53,7 +55,7 @@ def point_at_sequence(log: ArchivedLog, bases: Many[BackupInfo], goal: Sequence)
 
 def point_at_time(target: Target, log: ArchivedLog, bases: Many[BackupInfo], time_us: int) -> Point:
     """The state after the last batch that was committed at that time or before it."""
-    base = _newest(log, [base for base in bases if base.commit_time_us <= time_us], "that time")
+    base = _newest(log, [base for base in bases if base.commit_time_us <= time_us], bases, "that time")
     line = log.from_base(base.position)
 
     pieces: list[LogPiece] = []
@@ -117,10 +119,18 @@ def _standstill(target: Target, pieces: Many[LogPiece], after: Sequence) -> tupl
     return None if first is None or batches < STANDSTILL_BATCHES else (first, last)
 
 
-def _newest(log: ArchivedLog, bases: Many[BackupInfo], goal: str) -> BackupInfo:
-    usable = [base for base in bases if is_on_line(base.position, log.forks)]
+def _newest(log: ArchivedLog, fitting: Many[BackupInfo], bases: Many[BackupInfo], goal: str) -> BackupInfo:
+    """Of those that fit and whose history the log goes on from; `bases` are all."""
+    usable = [base for base in fitting if is_on_line(base.position, log.forks)]
     if not usable:
-        raise NotFoundError(f"no backup is old enough for {goal}")
+        text = f"no backup is old enough for {goal}"
+        if bases:
+            oldest = min(bases, key=lambda base: (base.position.sequence, base.id))
+            when = datetime.fromtimestamp(oldest.commit_time_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            text += (
+                f": the oldest is backup {oldest.id}, at sequence number {oldest.position.sequence} of {when}"
+            )
+        raise NotFoundError(text)
     return max(usable, key=lambda base: (base.position.sequence, base.id))
 
 

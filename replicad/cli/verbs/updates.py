@@ -89,9 +89,31 @@ def _print(update: LogUpdate, full: bool) -> None:
                 print(f"    delete {family}{show_bytes(operation.key, limit)}")
             case OperationKind.LOG_DATA:
                 print(f"    annotation {value}")
+            case OperationKind.EPOCH:
+                print(f"    epoch {_epoch(operation.value or b'')}")
+            case OperationKind.MARK:
+                print(f"    mark {_mark(operation.value or b'')}")
             case kind:
                 print(f"    {kind.name.lower()} {family}{show_bytes(operation.key, limit)} {value}".rstrip())
     print(end="", flush=True)
+
+
+def _epoch(record: bytes) -> str:
+    from replicad.errors import CorruptionError
+    from replicad.store.write.control import decode_epoch
+
+    try:
+        epoch = decode_epoch(record)
+    except CorruptionError:
+        return "of another version"
+    return f"{epoch.epoch} begins, after {epoch.fork}; its id is {epoch.id.hex()}"
+
+
+def _mark(record: bytes) -> str:
+    from replicad.store.marks import decode_mark
+
+    mark = decode_mark(record)
+    return "of another version" if mark is None else f"{mark.id.hex()}, held for {mark.seconds} s"
 
 
 def _document(update: LogUpdate) -> dict[str, Any]:

@@ -83,7 +83,9 @@ def test_any_sequence_number_can_be_restored(history: History) -> None:
     plan = history.engine.restore_to(history.path / "x", sequence=355, dry_run=True)
     assert (plan.id, plan.position, plan.sequence) == (2, None, 355)
     assert plan.log_bytes > 0
-    with pytest.raises(NotFoundError, match="no backup is old enough"):
+    with pytest.raises(
+        NotFoundError, match=r"no backup is old enough for .*: the oldest is backup \d+, at sequence number"
+    ):
         history.engine.restore_to(history.path / "x", sequence=49)
     with pytest.raises(NotFoundError, match="lacks sequence numbers 501 and later"):
         history.engine.restore_to(history.path / "x", sequence=501)
