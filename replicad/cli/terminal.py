@@ -38,7 +38,7 @@ def styled(lines: Sequence[Line]) -> Text:
     """The lines for rich; no markup in them counts."""
     from rich.text import Text
 
-    text = Text()
+    text = Text(no_wrap=True)
     for number, line in enumerate(lines):
         text.append("\n" if number else "")
         for piece, style in line:

@@ -22,6 +22,7 @@ def test_the_help_names_every_verb_and_every_exit_code(run: Run) -> None:
     assert (code, err) == (0, "")
     for word in (
         "status",
+        "top",
         "verify",
         "digest",
         "updates",
