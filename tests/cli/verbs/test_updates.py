@@ -37,5 +37,13 @@ def test_epochs_and_marks(
 ) -> None:
     """Numbers and ids, not the bytes of the record."""
     operation = Operation(kind, DEFAULT_FAMILY, b"", value)
-    _print(LogUpdate(8, 100, 100, 0, 0, (operation,)), False)
+    update = LogUpdate(
+        epoch=8,
+        first_sequence=100,
+        last_sequence=100,
+        history_hash=0,
+        commit_time_us=0,
+        operations=(operation,),
+    )
+    _print(update, False)
     assert capsys.readouterr().out.splitlines()[1].strip() == expected
