@@ -316,7 +316,8 @@ class Follower:
             async with asyncio.timeout(self._options.handshake_seconds):
                 welcome = check_welcome(await connection.receive(), me)
         except TimeoutError:
-            raise PeerTimeoutError("the primary did not answer HELLO in time: is that its replication address?") from None
+            text = "the primary did not answer HELLO in time: is that its replication address?"
+            raise PeerTimeoutError(text) from None
 
         if self.link.state is not LinkState.STOPPED:
             self._set(LinkState.AGREEING, "the primary to compare the histories")
