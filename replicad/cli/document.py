@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from replicad.cli.output import print_fields, print_table, show_seconds, show_size, show_time
+from replicad.cli.terminal import printable
 
 
 def print_document(document: dict[str, Any], indent: int = 0) -> None:
@@ -26,7 +27,7 @@ def print_document(document: dict[str, Any], indent: int = 0) -> None:
             print(f"{title}  {len(value)}")
             print_rows(value, indent + 2)
         else:
-            print(f"{title}  {', '.join(str(item) for item in value)}")
+            print(f"{title}  {', '.join(printable(str(item)) for item in value)}")
 
 
 def print_rows(rows: list[dict[str, Any]], indent: int) -> None:
@@ -50,4 +51,4 @@ def _text(name: str, value: Any) -> str:
             return show_time(value)
         case int() | float() if name.endswith("_seconds"):
             return show_seconds(value)
-    return str(value)
+    return printable(str(value))

@@ -71,8 +71,10 @@ def test_a_size_never_reaches_the_next_unit(size_bytes: float, shown: str) -> No
     assert output.show_size(size_bytes) == shown
 
 
-def test_a_document_shows_units_by_the_names_of_its_values(capsys: pytest.CaptureFixture[str]) -> None:
-    """The last word of a name is its unit; rates have it a second."""
+def test_a_document_is_shown_in_units_and_without_control_characters(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The last word of a name is its unit. Nodes hand on what others told them."""
     print_document(
         {
             "log_bytes": 2048,
@@ -82,5 +84,6 @@ def test_a_document_shows_units_by_the_names_of_its_values(capsys: pytest.Captur
             "age_seconds": 0,
         }
     )
+    print_document({"name": "\x1b[2J", "path": ["\x07"]})
     lines = [line.split("  ")[-1].strip() for line in capsys.readouterr().out.splitlines()]
-    assert lines == ["2.0 KiB", "1 B/s", "0 B/s", "1 B", "0s"]
+    assert lines == ["2.0 KiB", "1 B/s", "0 B/s", "1 B", "0s", "\\x1b[2J", "\\x07"]

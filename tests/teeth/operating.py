@@ -346,4 +346,33 @@ OPERATING = (
         new="        if True or",
         caught_by=("tests/replication/test_passers_by.py::test_slots_and_copies_have_a_limit",),
     ),
+    # 16: nothing is believed that a peer or a client says
+    Mutation(
+        trap=16,
+        name="what nodes say moves the cursor of a terminal",
+        file="replicad/cli/terminal.py",
+        old='    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)\n',
+        new="    return text\n",
+        caught_by=(
+            "tests/cli/health/test_page.py::test_nothing_that_a_node_says_moves_the_cursor",
+            "tests/cli/test_output.py::test_a_document_is_shown_in_units_and_without_control_characters",
+        ),
+    ),
+    Mutation(
+        trap=16,
+        name="a reason may begin the numbers of a check",
+        file="replicad/cli/health/check.py",
+        old='text.replace("|", "/").split()',
+        new="text.split()",
+        caught_by=("tests/cli/health/test_check.py::test_the_line_is_what_nagios_reads",),
+    ),
+    # 10: two primaries
+    Mutation(
+        trap=10,
+        name="status does not see two primaries of one database",
+        file="replicad/cli/health/judge.py",
+        old="    found = list(_primaries(answers))\n",
+        new="    found: list[Finding] = []\n",
+        caught_by=("tests/cli/health/test_judge.py::test_what_is_wrong_with_several_nodes",),
+    ),
 )

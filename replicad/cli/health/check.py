@@ -13,6 +13,7 @@ from replicad.cli.health.finding import Finding, Severity, Threshold, Thresholds
 from replicad.cli.health.replicas import connected
 from replicad.cli.nodes.ask import NodeAnswer
 from replicad.cli.output import show_count
+from replicad.cli.terminal import printable
 
 EXIT_CODES = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.CRITICAL: 2, Severity.UNKNOWN: 3}
 
@@ -39,7 +40,7 @@ def unknown_line(reason: str) -> tuple[int, str]:
 
 def _line(state: str, text: str, numbers: str) -> str:
     # The bar ends the text, and the first line is all that is read.
-    text = " ".join(text.replace("|", "/").split())
+    text = printable(" ".join(text.replace("|", "/").split()))
     return f"REPLICAD {state}: {text}" + (f" | {numbers}" if numbers else "")
 
 
@@ -66,5 +67,5 @@ def _bounds(threshold: Threshold) -> str:
 
 
 def _number(label: str, value: float, unit: str, bounds: str) -> str:
-    quoted = label.replace("'", "''").replace("=", " ")
+    quoted = printable(label).replace("'", "''").replace("=", " ").replace("|", "/")
     return f"'{quoted}'={value:.10g}{unit};{bounds};0"

@@ -57,14 +57,14 @@ CASES: dict[str, tuple[list[NodeAnswer], int, str]] = {
         "REPLICAD UNKNOWN: :1: does not say how it is: ERR (1 more) | ':6380 lag'=40s;30;300;0",
     ),
     "a reason cannot begin the numbers": (
-        [live("primary", failure="a | 'b'=1\n2", replicas=[])],
+        [live("primary", failure="a | 'b'=1\n2\x1b", replicas=[])],
         2,
-        "REPLICAD CRITICAL: :6380: its store failed: a / 'b'=1 2 (1 more) | ':6380 replicas'=0;1:;;0",
+        "REPLICAD CRITICAL: :6380: its store failed: a / 'b'=1 2\\x1b (1 more) | ':6380 replicas'=0;1:;;0",
     ),
     "a name cannot end its label": (
-        [live("primary", replicas__0__name="it's=a")],
+        [live("primary", replicas__0__name="it's=a|\n")],
         0,
-        "REPLICAD OK: 1 node well | ':6380 replicas'=1;1:;;0 ':6380 it''s a lag'=0B;1000;;0",
+        "REPLICAD OK: 1 node well | ':6380 replicas'=1;1:;;0 ':6380 it''s a/\\n lag'=0B;1000;;0",
     ),
 }
 
