@@ -29,7 +29,7 @@ LOCKED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all check lint coverage lock types format bench bench-daemons bench-plots bench-large crash faults rot sim torture bombs teeth fuzz asan ubsan tsan nightly install uninstall clean
+.PHONY: help setup demo test test-all check lint coverage lock types format bench bench-daemons bench-plots bench-large crash faults rot sim torture soak bombs teeth fuzz asan ubsan tsan nightly install uninstall clean
 
 ##@ Begin here
 
@@ -117,6 +117,9 @@ sim: $(INSTALLED)  ## clusters in virtual time: power, partitions, promotions (S
 
 torture: $(INSTALLED)  ## real nodes killed, stopped, cut off, filled up, promoted (MINUTES=5 SEED=1 ROUND=…)
 	$(BIN)/python -m tests.torture $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(ROUND),--round $(ROUND)) $(TORTURE_FLAGS)
+
+soak: $(INSTALLED)  ## three nodes with TLS and users under load, reloaded, restarted, switched over (MINUTES=10)
+	$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 bombs: $(INSTALLED)  ## hostile and huge requests, and the longest PING of others (BOMBS_FLAGS='--only DEL')
 	$(BIN)/python -m tests.bombs $(BOMBS_FLAGS)
