@@ -19,7 +19,7 @@ def reason_of(error: BaseException) -> str:
         if error.filename is not None:
             return f"{error.filename}: {error.strerror}"
         return os.strerror(error.errno).lower()
-    if isinstance(error, TimeoutError) and not str(error):
+    if isinstance(error, TimeoutError) and str(error) in ("", "timed out"):
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:  # A name that is not resolved.
         return error.strerror.lower()
