@@ -258,9 +258,14 @@ class ClientState:
     # Who it is.
 
     def come_as(self, user: User) -> None:
-        """Before its first request: also who it is after RESET."""
+        """Before its first request."""
         self.first_user = user
         self.log_in(user)
+
+    def come_back(self) -> None:
+        """As whom it came, if that user is still the same."""
+        users = self.server.login.users
+        self.log_in(self.first_user if users.still_has(self.first_user) else users.anonymous)
 
     def log_in(self, user: User) -> None:
         self.user = user

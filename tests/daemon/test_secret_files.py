@@ -131,6 +131,35 @@ async def test_a_user_that_goes_is_sent_away_and_one_that_comes_may_come(operato
             assert await late.say("AUTH", "late", TOKENS["late"]) == b"+OK"
 
 
+async def test_a_user_who_is_called_as_the_operator_of_the_unix_socket_is_sent_away_too(
+    operator: Operator,
+) -> None:
+    """A user `operator` with all roles and a certificate only is equal to root at the Unix socket."""
+    operator.tables["users"]["operator"] = {"roles": ["admin"]}
+    async with (
+        started_program(operator.read(), operator.read) as node,
+        client(node, operator, "operator") as removed,
+    ):
+        assert await removed.say("CONFIG", "RESETSTAT") == b"+OK"
+        del operator.tables["users"]["operator"]
+        await node.parts.reload.reload()
+        assert await removed.say("PING") == b""
+
+
+async def test_reset_gives_nobody_back_what_a_reload_took(operator: Operator) -> None:
+    """Who came by a certificate, logged in as another, and was removed meanwhile."""
+    async with (
+        started_program(operator.read(), operator.read) as node,
+        client(node, operator, "alice") as certified,
+    ):
+        assert await certified.say("AUTH", "app", TOKENS["app"]) == b"+OK"
+        operator.tables["users"]["alice"] = {"roles": ["monitor"]}
+        await node.parts.reload.reload()
+        assert await certified.say("SET", "k", "v") == b"+OK"
+        assert await certified.say("RESET") == b"+RESET"
+        assert await certified.say("SET", "k", "w") == b"-NOAUTH Authentication required."
+
+
 async def test_files_that_change_are_used_without_being_told(operator: Operator) -> None:
     """The password of a person, the certificate of the node: at the next look, and only if they fit."""
     async with started_program(operator.read(), operator.read) as node:

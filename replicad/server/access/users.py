@@ -106,7 +106,8 @@ class Users:
 
     def still_has(self, user: User) -> bool:
         """Whether who is logged in as this may go on."""
-        return user in (OPERATOR, self.anonymous) or self.by_name.get(user.name) == user
+        # A user of the configuration may look like the operator of the Unix socket.
+        return user is OPERATOR or user == self.anonymous or self.by_name.get(user.name) == user
 
     def of_certificate(self, names: Iterable[str]) -> User | None:
         """The user whom a certificate names; None when it is not exactly one."""

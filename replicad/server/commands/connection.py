@@ -95,7 +95,7 @@ def reset(client: ClientState, request: Request) -> bytes:
     client.select(0)
     client.replies.wait_for_replicas(True)
     client.name = b""
-    client.log_in(client.first_user)
+    client.come_back()
     client.speak(2)
     return b"+RESET\r\n"
 
