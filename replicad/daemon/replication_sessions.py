@@ -84,7 +84,10 @@ class ReplicationSessions:
         certificate = connection.certificate
         if (reason := refusal_of_node(certificate, None, self._door.allow)) is not None:
             return reason
-        if not isinstance(first, Hello) or COPY_ONLY in first.features:
+        if not isinstance(first, Hello):
+            return None
+        if COPY_ONLY in first.features and first.database is None:
+            # It gets a copy. Who has data would be streamed to, and counted under its name.
             return None
         return refusal_of_name(certificate, first.name)
 
