@@ -265,6 +265,16 @@ def test_families_of_a_user(guarded: RunningServer) -> None:
     assert guarded.store.get(b"k") is None
 
 
+def test_nobody_logs_in_within_a_transaction(guarded: RunningServer) -> None:
+    """What AUTH says at once, a queued HELLO would say in the middle, or in a thread."""
+    with guarded.connect() as client:
+        client.command("AUTH", "app", TOKEN)
+        client.read(b"+OK\r\n")
+        client.send(_words("MULTI") + _words("HELLO 3 AUTH admin wrong") + _words("EXEC"))
+        client.read(b"+OK\r\n-ERR HELLO inside MULTI is not supported\r\n-EXECABORT")
+    assert guarded.server.state.stats.errors == 0
+
+
 def test_a_user_who_is_removed_in_the_middle_of_a_pipeline_is_sent_away(guarded: RunningServer) -> None:
     with guarded.connect() as client:
         client.command("AUTH", "app", TOKEN)

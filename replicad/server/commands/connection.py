@@ -100,11 +100,17 @@ def reset(client: ClientState, request: Request) -> bytes:
     return b"+RESET\r\n"
 
 
+def _check_hello(request: Request) -> bytes | None:
+    """A transaction is one user's."""
+    return refusals.not_in_transaction("hello") if len(request) > 2 else None
+
+
 @connection.command(
     "hello",
     -1,
     "Agrees on the protocol's version.",
     usage="[protover [AUTH username password] [SETNAME clientname]]",
+    check=_check_hello,
 )
 def hello(client: ClientState, request: Request) -> Reply:
     version, name = client.protocol, None
