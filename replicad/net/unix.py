@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import socket
+import stat
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -71,7 +72,11 @@ def _somebody_listens(path: Path) -> bool:
         asking.settimeout(1.0)
         try:
             asking.connect(str(path))
-        except (FileNotFoundError, ConnectionRefusedError):
+        except FileNotFoundError:
+            return False
+        except ConnectionRefusedError:
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                raise OSError(errno.EEXIST, "something else than a Unix socket is there", str(path)) from None
             return False
         except OSError:
             # Something is there that cannot be talked to: binding says what.

@@ -41,6 +41,18 @@ async def test_a_name_that_was_left_is_taken_over_and_one_in_use_is_not(tmp_path
     second.close()
 
 
+async def test_what_is_no_socket_is_not_replaced(tmp_path: Path) -> None:
+    """A slip of the pen in listen_unix does not cost a file; nor does a link to somewhere."""
+    file, link = tmp_path / "node.toml", tmp_path / "link"
+    file.write_text("data = 1")
+    link.symlink_to(file)
+    for path in (file, link):
+        with pytest.raises(OSError, match="something else than a Unix socket is there"):
+            await listen_at(path, 0o600, Silent)
+    assert file.read_text() == "data = 1"
+    assert link.is_symlink()
+
+
 async def test_a_path_that_is_too_long_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="too long"):
         await listen_at(tmp_path / ("s" * PATH_BYTES_MAX), 0o600, Silent)
