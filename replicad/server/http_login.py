@@ -60,8 +60,8 @@ async def _log_in(header: str, host: str, login: Login) -> User | None:
             name, secret = _basic(value.strip())
             return login.quickly(name, secret) or await login.slowly(name, secret, host)
         case "bearer":
-            # The token alone says whose it is.
-            token = value.strip().encode()
+            # The token alone says whose it is. A header may be any bytes.
+            token = value.strip().encode("utf-8", "surrogateescape")
             found = [login.quickly(name, token) for name in login.users.by_name]
             user = next((user for user in found if user is not None), None)
             return user or await login.slowly("", token, host)

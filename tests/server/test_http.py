@@ -16,6 +16,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
 from replicad.net.addresses import Address
+from replicad.server.access.login import Login
+from replicad.server.access.roles import Role
+from replicad.server.access.secrets import token_sha256
+from replicad.server.access.users import UserOptions, Users
 from replicad.server.health import LagKind, is_alive, is_primary, is_ready, is_replica
 from replicad.server.http import HttpServer
 from replicad.server.http_limits import Limits
@@ -160,11 +164,23 @@ async def test_what_is_refused_is_counted(server: HttpServer, port: int) -> None
     assert code == 400
 
 
+@pytest.mark.parametrize("scheme", ["Basic", "Bearer", ""])
+async def test_an_authorization_of_any_bytes_is_nobodys(scheme: str) -> None:
+    """And no error of the server."""
+    users = Users({"app": UserOptions(roles=(Role.MONITOR,), token_sha256=token_sha256("of the app"))})
+    server = HttpServer(lambda: PRIMARY, CollectorRegistry(), Login(users))
+    _, port = await server.start(Address("127.0.0.1", 0))
+    header = f"Authorization: {scheme} \udcff\udc80"
+    code, _ = await ask(port, f"GET /status HTTP/1.0\r\n{header}\r\n\r\n")
+    assert code == 401
+    await server.close()
+
+
 async def ask(port: int, request: str) -> tuple[int, str]:
     """The status code and the body; (0, "") where the connection ends instead."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(request.encode())
+        writer.write(request.encode("utf-8", "surrogateescape"))
         answer = (await reader.read()).decode()
     finally:
         writer.close()
