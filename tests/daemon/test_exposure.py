@@ -8,6 +8,7 @@ import pytest
 
 from replicad.daemon.config import NodeConfig, load_primary, load_replica
 from replicad.errors import ConfigError
+from replicad.server.access.secrets import token_sha256
 
 TLS = '[tls]\ncert_file = "c"\nkey_file = "k"\nca_file = "ca"\n'
 USERS = '[users.a]\nroles = ["admin"]\n'
@@ -72,6 +73,10 @@ def test_a_node_that_listens_everywhere_says_where_it_is(tmp_path: Path) -> None
         ("[users.a]\n", "users.a.roles is missing"),
         ('[users.a]\nroles = ["admin"]\nfamilies = ["x"]\n', "families cannot be limited"),
         ('[users.a]\nroles = ["read"]\ntoken_sha256 = "abc"\n', "token_sha256 is 64"),
+        (
+            f'[users.a]\nroles = ["read"]\ntoken_sha256 = "{token_sha256("").upper()}"\n',
+            "is that of an empty token",
+        ),
     ],
 )
 def test_half_of_it_is_an_error(tmp_path: Path, tables: str, wrong: str) -> None:

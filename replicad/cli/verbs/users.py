@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Annotated
 
@@ -30,8 +31,12 @@ def register(app_of_all: typer.Typer) -> None:
 @app.command()
 def token(name: Annotated[str, typer.Argument(metavar="NAME", help="The user.")]) -> None:
     """Make a random token: on stderr what the configuration needs, on stdout the token, for a file."""
+    from replicad.errors import UsageError
     from replicad.server.access.secrets import new_token, token_sha256
+    from replicad.server.access.users import USER_NAME
 
+    if re.fullmatch(USER_NAME, name) is None:
+        raise UsageError(f"{name!r} is not the name of a user: {USER_NAME}")
     made = new_token()
     print(f'[users.{name}]\nroles = ["read"]\ntoken_sha256 = "{token_sha256(made)}"\n', file=sys.stderr)
     print(made)
@@ -40,9 +45,15 @@ def token(name: Annotated[str, typer.Argument(metavar="NAME", help="The user.")]
 @app.command()
 def digest() -> None:
     """Read a token from standard input, and print its token_sha256."""
-    from replicad.server.access.secrets import token_sha256
+    from replicad.errors import UsageError
+    from replicad.server.access.secrets import SECRET_BYTES_MAX, TOKEN_LENGTH_MIN, token_sha256
 
-    print(token_sha256(sys.stdin.readline().strip()))
+    given = sys.stdin.readline().strip()
+    if len(given) < TOKEN_LENGTH_MIN:
+        raise UsageError(f"this is not a token: a token has at least {TOKEN_LENGTH_MIN} characters")
+    if len(given.encode()) > SECRET_BYTES_MAX:
+        raise UsageError(f"a token has at most {SECRET_BYTES_MAX} bytes")
+    print(token_sha256(given))
 
 
 @app.command("hash")
@@ -51,7 +62,7 @@ def hash_() -> None:
     import getpass
 
     from replicad.errors import UsageError
-    from replicad.server.access.secrets import hash_password
+    from replicad.server.access.secrets import SECRET_BYTES_MAX, hash_password
 
     if sys.stdin.isatty():
         password = getpass.getpass("Password: ")
@@ -61,4 +72,6 @@ def hash_() -> None:
         password = sys.stdin.readline().rstrip("\n")
     if len(password) < 8:
         raise UsageError("a password has at least 8 characters")
+    if len(password.encode()) > SECRET_BYTES_MAX:
+        raise UsageError(f"a password has at most {SECRET_BYTES_MAX} bytes")
     print(hash_password(password))

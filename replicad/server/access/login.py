@@ -10,13 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from replicad.net.certificates import Certificate
 from replicad.server.access.attempts import FailedAttempts
-from replicad.server.access.secrets import Password, nobodys_password
+from replicad.server.access.secrets import SECRET_BYTES_MAX, Password, nobodys_password
 from replicad.server.access.users import User, Users
 
 THREADS_MAX = 2
 """Each verification takes 32 MiB and a processor for some 50 ms."""
 WAITING_MAX = 64
-SECRET_BYTES_MAX = 1024
 
 
 class Login:

@@ -23,6 +23,10 @@ HASH_BYTES = 32
 LOG_N, BLOCK, PARALLEL = 15, 8, 1
 _MEMORY_MAX = 256 << 20
 _SCRYPT = re.compile(r"scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+)")
+TOKEN_LENGTH_MIN = 16
+SECRET_BYTES_MAX = 1024
+"""More is not looked at when somebody logs in."""
+_SHA256_OF_NOTHING = hashlib.sha256(b"").hexdigest()
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -47,6 +51,8 @@ class Token:
     def __init__(self, sha256: str) -> None:
         if _SHA256.fullmatch(sha256) is None:
             raise ConfigError("token_sha256 is 64 hexadecimal digits: replicad users token makes one")
+        if sha256.lower() == _SHA256_OF_NOTHING:
+            raise ConfigError("token_sha256 is that of an empty token: the file it was made from was empty")
         self._sha256 = bytes.fromhex(sha256)
 
     def is_right(self, secret: bytes) -> bool:
