@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable
 from typing import cast
 
@@ -22,6 +23,9 @@ UNDER_WAY_MAX = 256
 """Handshakes at once at one port: each takes memory and a processor before anybody is known."""
 
 
+TOO_MANY = "too many handshakes are under way"
+
+
 class Handshakes:
     """Of one port. `contexts` gives those to use now."""
 
@@ -33,19 +37,32 @@ class Handshakes:
         self._port = port
         self._contexts = contexts
         self._factory = factory
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], str] = {}
+        """By host, the oldest first."""
 
     def __call__(self) -> asyncio.BaseProtocol:
         """The protocol of a connection that comes."""
         return _Arrived(self)
 
     def begin(self, accepted: _Accepted) -> None:
-        if len(self._under_way) >= UNDER_WAY_MAX:
-            self._refuse(accepted, "too many handshakes are under way")
+        host = _host_of(accepted)
+        if len(self._under_way) >= UNDER_WAY_MAX and not self._give_way_to(host):
+            self._refuse(accepted, TOO_MANY)
             return
         task = asyncio.get_running_loop().create_task(self._shake(accepted))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._under_way[task] = host
+        task.add_done_callback(lambda done: self._under_way.pop(done, None))
+
+    def _give_way_to(self, host: str) -> bool:
+        """Ends the oldest handshake of the host that has most, if that is more than this host would have: who
+        stalls many does not keep the others out."""
+        (busiest, count), *_ = (hosts := Counter(self._under_way.values())).most_common(1)
+        if count <= hosts[host] + 1:
+            return False
+        oldest = next(task for task, its_host in self._under_way.items() if its_host == busiest)
+        del self._under_way[oldest]
+        oldest.cancel()
+        return True
 
     async def _shake(self, accepted: _Accepted) -> None:
         try:
@@ -56,6 +73,10 @@ class Handshakes:
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,
                 ssl_shutdown_timeout=SHUTDOWN_SECONDS,
             )
+        except asyncio.CancelledError:
+            if asyncio.current_task() not in self._under_way:
+                self._refuse(accepted, TOO_MANY)
+            raise
         except ConnectionResetError:
             # Who comes and goes without a word looked whether the port is open.
             log.debug("net.went_away", port=self._port)
@@ -89,6 +110,11 @@ class _Arrived(asyncio.Protocol):
 
 class _Accepted(socket.socket):
     came_from: object = None
+
+
+def _host_of(accepted: _Accepted) -> str:
+    address = accepted.came_from
+    return str(address[0]) if isinstance(address, tuple) else "unix"
 
 
 def _peer_of(accepted: _Accepted) -> str:

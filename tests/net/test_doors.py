@@ -238,6 +238,35 @@ def test_handshakes_that_do_not_come_to_an_end_are_bounded(
     run(wait())
 
 
+def test_who_stalls_many_handshakes_keeps_nobody_else_out(
+    run: Run, ours: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest of the address that has most gives way."""
+    monkeypatch.setattr("replicad.net.handshakes.UNDER_WAY_MAX", 4)
+    monkeypatch.setattr("replicad.net.handshakes.HANDSHAKE_SECONDS", 60.0)
+
+    async def come() -> None:
+        doors = Doors(ours.options("a"))
+        listener, address = await doors.replication.listen(lambda: Echo([]), LOOPBACK)
+        with capture_logs() as log:
+            silent = [socket.create_connection(address, source_address=("127.0.0.2", 0)) for _ in range(4)]
+            handshakes = listener.handshakes
+            assert handshakes is not None
+            await until(lambda: len(handshakes._under_way) == 4)
+            assert await _ask(doors.replication, address, b"x") == b"x"
+            await until(lambda: len(_refusals(log)) == 1)
+        (refusal,) = _refusals(log)
+        assert refusal["peer"] == f"127.0.0.2:{silent[0].getsockname()[1]}"
+        assert refusal["reason"] == "too many handshakes are under way"
+        silent[0].settimeout(10)
+        assert silent[0].recv(1) == b""
+        for each in silent:
+            each.close()
+        listener.close()
+
+    run(come())
+
+
 def test_files_of_a_key_are_for_nobody_else(ours: Authority, tmp_path: Path) -> None:
     """Made so, whatever the umask is."""
     cert, key = ours.node("a")
