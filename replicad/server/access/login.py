@@ -6,6 +6,7 @@ A wrong user and a wrong secret look the same, and take the same time.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from replicad.net.certificates import Certificate
@@ -16,6 +17,8 @@ from replicad.server.access.users import User, Users
 THREADS_MAX = 2
 """Each verification takes 32 MiB and a processor for some 50 ms."""
 WAITING_MAX = 64
+"""Verifications that wait for a thread, and of one address: who guesses leaves room for the others."""
+WAITING_OF_HOST_MAX = 8
 
 
 class Login:
@@ -30,7 +33,9 @@ class Login:
         self._attempts = FailedAttempts()
         self._nobody: Password | None = None
         self._threads: ThreadPoolExecutor | None = None
-        self._waiting = 0
+        self._waiting: dict[tuple[User | None, bytes], asyncio.Task[bool]] = {}
+        self._waiting_of: Counter[str] = Counter()
+        """By host."""
 
     def who_comes(self, certificate: Certificate | None) -> User:
         """Who a connection is before AUTH."""
@@ -51,20 +56,32 @@ class Login:
     async def slowly(self, name: str, secret: bytes, host: str) -> User | None:
         """Who it is, or None after as long as this address has to wait by now."""
         user = self.users.by_name.get(name)
-        if self._waiting >= WAITING_MAX or len(secret) > SECRET_BYTES_MAX:
-            found = False
-        else:
-            self._waiting += 1
-            try:
-                found = await self._verify(user, secret)
-            finally:
-                self._waiting -= 1
-        if found and user is not None and self.users.still_has(user):
+        if await self._is_right(user, secret, host) and user is not None and self.users.still_has(user):
             self._attempts.succeeded(host)
             return user
         self.refused_logins += 1
         await asyncio.sleep(self._attempts.failed(host, asyncio.get_running_loop().time()))
         return None
+
+    async def _is_right(self, user: User | None, secret: bytes, host: str) -> bool:
+        """Who comes many times at once, as after a restart, is verified once."""
+        if len(secret) > SECRET_BYTES_MAX:
+            return False
+        key = user, secret
+        task = self._waiting.get(key)
+        if task is None:
+            if len(self._waiting) >= WAITING_MAX or self._waiting_of[host] >= WAITING_OF_HOST_MAX:
+                return False
+            task = self._waiting[key] = asyncio.get_running_loop().create_task(self._verify(user, secret))
+            self._waiting_of[host] += 1
+            task.add_done_callback(lambda _: self._verified(key, host))
+        return await asyncio.shield(task)
+
+    def _verified(self, key: tuple[User | None, bytes], host: str) -> None:
+        del self._waiting[key]
+        self._waiting_of[host] -= 1
+        if not self._waiting_of[host]:
+            del self._waiting_of[host]
 
     async def _verify(self, user: User | None, secret: bytes) -> bool:
         # Without any password among the users nothing is slow, and there is no time to hide in.
