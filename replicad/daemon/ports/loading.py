@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+from replicad.env.events import get_logger
 from replicad.net.addresses import Address
 from replicad.net.doors import CLEAR, Door, Listener, peer_certificate
 from replicad.net.unix import UnixListener, is_operator, listen_at
@@ -20,7 +21,11 @@ from replicad.options import KIB, MIB
 from replicad.server import ServerOptions, refusals, replies
 from replicad.server.access.login import Login
 from replicad.server.access.users import DEFAULT, OPERATOR, User, Users
+from replicad.server.connection import LOGIN_SECONDS_MAX
 from replicad.server.requests import RequestParser
+
+log = get_logger("replicad.daemon")
+
 
 VERSION = b"7.2.0"
 """The version of Redis whose commands ours follow."""
@@ -32,6 +37,9 @@ LIMITS = ServerOptions(
 )
 """Of one client. One that leaves more output unread is closed."""
 LOADING = b"-LOADING this replica has no data yet; REPLICAD.STATUS says how far it is\r\n"
+
+CLIENTS_MAX = 1000
+"""Who comes beyond that is refused: the copy that comes needs descriptors, too."""
 
 
 class LoadingServer:
@@ -101,18 +109,33 @@ class _Client(asyncio.Protocol):
         self._user = server.login.users.anonymous
         self._asked: deque[list[bytes]] = deque()
         self._logging_in: asyncio.Task[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        """Of the login, where nobody may do anything before."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if len(self._server.clients) >= CLIENTS_MAX:
+            self._transport.write(refusals.TOO_MANY_CLIENTS)
+            self._transport.close()
+            return
         self._server.clients.add(self._transport)
         self._user = self._server.login.who_comes(peer_certificate(transport))
         if transport.get_extra_info("peername") == "" and is_operator(
             transport.get_extra_info("socket").fileno()
         ):
             self._user = OPERATOR
+        if not self._user.rights:
+            self._deadline = asyncio.get_running_loop().call_later(LOGIN_SECONDS_MAX, self._too_late)
+
+    def _too_late(self) -> None:
+        if not self._user.rights:
+            log.warning("server.client_closed", client=self._peer, reason="did not log in")
+            self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.clients.discard(self._transport)
+        if self._deadline is not None:
+            self._deadline.cancel()
         if self._logging_in is not None:
             self._logging_in.cancel()
 
@@ -147,11 +170,17 @@ class _Client(asyncio.Protocol):
             transport.write(replies.error(f"ERR Protocol error: {self._parser.error}"))
             transport.close()
 
+    @property
+    def _peer(self) -> str:
+        name = self._transport.get_extra_info("peername")
+        return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "unix:"
+
     async def _log_in(self, command: list[bytes], name: str, secret: bytes) -> None:
         login = self._server.login
-        host = str((self._transport.get_extra_info("peername") or ("",))[0])
+        host = self._peer.rpartition(":")[0]
         user = login.quickly(name, secret) or await login.slowly(name, secret, host)
         if user is None:
+            log.warning("server.login_refused", client=self._peer, user=name[:64])
             self._transport.write(refusals.WRONG_PASSWORD)
         else:
             self._user = user

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import tracemalloc
 from unittest.mock import Mock
 
+import pytest
+
 from replicad.daemon.ports.loading import LIMITS, LoadingServer, _Client
 from replicad.net.addresses import Address
+from replicad.server import refusals
+from replicad.server.access.login import Login
+from replicad.server.access.roles import Role
+from replicad.server.access.secrets import token_sha256
+from replicad.server.access.users import UserOptions, Users
+from tests.support.waiting import until
 
 STATUS = {"role": "replica", "position": None}
 
@@ -74,6 +83,42 @@ async def test_connections_end_when_the_users_are_others() -> None:
     async with asyncio.timeout(5):
         assert await reader.read() == b""
     writer.close()
+    await server.close()
+
+
+async def test_who_does_not_log_in_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reaches the port would take all descriptors otherwise, and the copy that comes would fail."""
+    monkeypatch.setattr("replicad.daemon.ports.loading.LOGIN_SECONDS_MAX", 0.2)
+    token = token_sha256("a token of the app")
+    users = Users({"app": UserOptions(roles=(Role.MONITOR,), token_sha256=token)})
+    server = LoadingServer(lambda: STATUS, Login(users))
+    address = await server.start(Address("127.0.0.1", 0))
+    known, unknown = [await asyncio.open_connection(*address) for _ in range(2)]
+    known[1].write(command(b"AUTH", b"app", b"a token of the app"))
+    assert await known[0].readline() == b"+OK\r\n"
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionError):
+            assert await unknown[0].read() == b""
+    known[1].write(command(b"GET", b"k"))
+    assert (await known[0].readline()).startswith(b"-LOADING ")
+    for _, writer in (known, unknown):
+        writer.close()
+    await server.close()
+
+
+async def test_no_more_than_so_many_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("replicad.daemon.ports.loading.CLIENTS_MAX", 2)
+    server = LoadingServer(lambda: STATUS)
+    address = await server.start(Address("127.0.0.1", 0))
+    first = [await asyncio.open_connection(*address) for _ in range(2)]
+    await until(lambda: len(server.clients) == 2)
+    reader, late = await asyncio.open_connection(*address)
+    async with asyncio.timeout(5):
+        assert await reader.read() == refusals.TOO_MANY_CLIENTS
+    first[0][1].close()
+    await until(lambda: len(server.clients) == 1)
+    for writer in (late, first[1][1]):
+        writer.close()
     await server.close()
 
 
