@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from replicad.errors import UsageError
+from replicad.errors import ConfigError, UsageError
+from replicad.net.addresses import parse_address
 
 try:
     from cryptography import x509
@@ -24,6 +25,7 @@ except ImportError:
 
 CA_NAME = "ca"
 NODE_SCHEME = "replicad://"
+COMMON_NAME_MAX = 64
 EARLIER = datetime.timedelta(hours=1)
 """A certificate is valid from then on: clocks differ."""
 
@@ -33,6 +35,8 @@ def make_authority(directory: Path, common_name: str, days: float) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if (directory / "ca.key").exists():
         raise UsageError(f"{directory} has a CA already: its certificates would be worth nothing")
+    if not 1 <= len(common_name.encode()) <= COMMON_NAME_MAX:
+        raise UsageError(f"the name of a CA has 1 to {COMMON_NAME_MAX} bytes")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     certificate = (
@@ -106,7 +110,12 @@ def _alternative(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
-        return x509.DNSName(host)
+        pass
+    try:
+        parse_address(f"{host.removeprefix('*.') or '/'}:1")
+    except ConfigError:
+        raise UsageError(f"{host!r} is neither an IP address nor the name of a host") from None
+    return x509.DNSName(host)
 
 
 def _read_authority(directory: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:

@@ -12,6 +12,7 @@ from replicad.errors import UsageError
 
 NODE_DAYS = 365
 CA_DAYS = 3650
+DAYS_MAX = 36500
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
 
 Directory = Annotated[
@@ -43,7 +44,7 @@ def register(app_of_all: typer.Typer) -> None:
 def init(
     directory: Directory,
     name: Annotated[str, typer.Option(help="What the CA is called.")] = "replicad CA",
-    days: Annotated[int, typer.Option(min=1, help="How long it is valid.")] = CA_DAYS,
+    days: Annotated[int, typer.Option(min=1, max=DAYS_MAX, help="How long it is valid.")] = CA_DAYS,
 ) -> None:
     """Make a certificate authority: DIR/ca.crt and DIR/ca.key."""
     from replicad.cli.certificates.authority import make_authority
@@ -60,7 +61,7 @@ def node(
         list[str] | None,
         typer.Option(metavar="HOST", help="A host or IP address that the node is reached at; repeatable."),
     ] = None,
-    days: Annotated[int, typer.Option(min=1, help="How long it is valid.")] = NODE_DAYS,
+    days: Annotated[int, typer.Option(min=1, max=DAYS_MAX, help="How long it is valid.")] = NODE_DAYS,
 ) -> None:
     """Make a certificate for a node, or a user, of that name: DIR/NAME.crt and DIR/NAME.key."""
     from replicad.cli.certificates.authority import CA_NAME, make_node
