@@ -296,6 +296,7 @@ class NodeProgram:
             await self.parts.link.save_progress()
             await self.parts.publisher.publish()
         await self.parts.data.close()
+        self.parts.login.close()
         if store is not None and store.failed is None:
             with contextlib.suppress(StoreError):
                 await self.parts.ahead.forget(store)
