@@ -15,6 +15,7 @@ import hiredis
 from replicad.cli.nodes.access import Access, NodeAddress
 from replicad.env.reasons import reason_of
 from replicad.errors import ReplyError, UnreachableError
+from replicad.net.addresses import Address
 from replicad.net.blocking import connect
 
 CHUNK_BYTES = 1 << 18
@@ -68,10 +69,21 @@ class Client:
         access = self._access
         if access.password_file is None:
             return
+        if self._would_tell_the_network(access):
+            raise UnreachableError(
+                f"{self.address}: the password would be sent in clear text: --tls, or redis:// on a "
+                "network that nobody else is on"
+            )
         from replicad.net.secrets import read_secret
 
         secret = read_secret(access.password_file)
         self.call("AUTH", *(() if access.user is None else (access.user,)), secret)
+
+    def _would_tell_the_network(self, access: Access) -> bool:
+        """Whether a password would be sent in clear text, and nobody said so in as many words."""
+        if access.wants_tls or access.tls is False or not isinstance(self.peer, tuple):
+            return False
+        return not Address(*self.peer[:2]).is_loopback
 
     def __enter__(self) -> Client:
         return self
