@@ -60,6 +60,18 @@ class TlsOptions:
             raise ConfigError("reload_seconds has to be more than 0")
         for name in PORTS:
             self.material(name)
+        nodes, clients = self.material("replication"), self.material("clients")
+        if (
+            self.certificate_users
+            and nodes
+            and clients
+            and nodes.ca_file == clients.ca_file
+            and not self.allow
+        ):
+            raise ConfigError(
+                "allow is missing: with certificate_users and one ca_file the certificates of users would "
+                "open the replication port, too; name the nodes"
+            )
 
     def material(self, port: str) -> Material | None:
         """What the port has for TLS; None when it is in clear text. Raises ConfigError for half of it."""

@@ -18,8 +18,10 @@ def check_secret(file: Path) -> None:
         found = file.stat()
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise ConfigError(f"{file} is not a regular file")
     forbidden = 0o027 if found.st_uid == 0 and os.geteuid() != 0 else 0o077
-    if stat.S_ISREG(found.st_mode) and found.st_mode & forbidden:
+    if found.st_mode & forbidden:
         raise ConfigError(f"{file} can be read by others: chmod 600 {file}")
 
 

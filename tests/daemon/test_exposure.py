@@ -68,6 +68,7 @@ def test_a_node_that_listens_everywhere_says_where_it_is(tmp_path: Path) -> None
     [
         ('[tls]\ncert_file = "c"\n', "tls.*key_file is missing"),
         ('[tls]\ncert_file = "c"\nkey_file = "k"\n', "tls.*ca_file is missing"),
+        (TLS + "certificate_users = true\n", "allow is missing: with certificate_users"),
         ('[tls]\ncertfile = "c"\n', "tls.certfile is not a key: did you mean cert_file"),
         ('[users.a]\nroles = ["reed"]\n', "users.a.roles"),
         ("[users.a]\n", "users.a.roles is missing"),

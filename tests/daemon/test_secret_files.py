@@ -37,6 +37,7 @@ class Operator:
                 "ca_file": str(self.authority.ca),
                 "certificates": "optional",
                 "certificate_users": True,
+                "allow": ["node"],
             },
             "users": {
                 "app": {"roles": ["write"], "token_sha256": token_sha256(TOKENS["app"])},

@@ -33,7 +33,8 @@ EARLIER = datetime.timedelta(hours=1)
 def make_authority(directory: Path, common_name: str, days: float) -> None:
     """DIR/ca.crt and DIR/ca.key; raises UsageError where there is one."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if (directory / "ca.key").exists():
+    # The certificate comes last: a key without one is what an interrupted call left.
+    if (directory / "ca.crt").exists():
         raise UsageError(f"{directory} has a CA already: its certificates would be worth nothing")
     if not 1 <= len(common_name.encode()) <= COMMON_NAME_MAX:
         raise UsageError(f"the name of a CA has 1 to {COMMON_NAME_MAX} bytes")

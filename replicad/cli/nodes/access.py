@@ -105,7 +105,8 @@ def _parse_url(text: str) -> tuple[str, int, Access]:
         url = urlsplit(text)
         host, port = url.hostname, url.port
     except ValueError as error:
-        raise UsageError(f"{text!r} is not the URL of a node: {error}") from None
+        # Not the text itself: a password may stand in it.
+        raise UsageError(f"that is not the URL of a node: {error}") from None
     if url.password is not None:
         raise UsageError("a password does not belong into a URL, where everybody sees it: --password-file")
     if not host or url.path.strip("/") or url.query:
