@@ -15,6 +15,7 @@ import typer
 from replicad.cli import backup, certificates, streams
 from replicad.cli.exits import ERROR, INTERRUPTED, OK, SUMMARY, USAGE, exit_code
 from replicad.cli.output import print_error
+from replicad.cli.plain_help import make_plain
 from replicad.cli.verbs import (
     bench,
     checkpoint,
@@ -120,6 +121,7 @@ for _module in (
     bench,
 ):
     _module.register(app)
+make_plain(app)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -99,6 +100,17 @@ def test_help_is_there_without_docstrings() -> None:
     done = subprocess.run([sys.executable, "-OO", "-c", probe], capture_output=True, text=True, timeout=60)
     for text in ("A key-value store that survives its machine.", "Run a primary:", "Delete old backups,"):
         assert text in done.stdout
+
+
+@pytest.mark.parametrize(
+    "verb", ["status", "verify", "top", "bench", "inspect", "backup create", "certs node"]
+)
+def test_help_shows_names_and_not_the_types_of_python(run: Run, verb: str) -> None:
+    """`NODE`, and not `NODE <list[str]>`."""
+    code, out, err = run(*verb.split(), "--help")
+    assert (code, err) == (0, "")
+    for shown in re.findall(r"<[a-z]\w*[^>]*>", out):
+        pytest.fail(f"{verb} --help shows {shown}")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -43,8 +43,10 @@ def register(app_of_all: typer.Typer) -> None:
 @app.command()
 def init(
     directory: Directory,
-    name: Annotated[str, typer.Option(help="What the CA is called.")] = "replicad CA",
-    days: Annotated[int, typer.Option(min=1, max=DAYS_MAX, help="How long it is valid.")] = CA_DAYS,
+    name: Annotated[str, typer.Option(metavar="NAME", help="What the CA is called.")] = "replicad CA",
+    days: Annotated[
+        int, typer.Option(metavar="DAYS", min=1, max=DAYS_MAX, help="How long it is valid.")
+    ] = CA_DAYS,
 ) -> None:
     """Make a certificate authority: DIR/ca.crt and DIR/ca.key."""
     from replicad.cli.certificates.authority import make_authority
@@ -61,7 +63,9 @@ def node(
         list[str] | None,
         typer.Option(metavar="HOST", help="A host or IP address that the node is reached at; repeatable."),
     ] = None,
-    days: Annotated[int, typer.Option(min=1, max=DAYS_MAX, help="How long it is valid.")] = NODE_DAYS,
+    days: Annotated[
+        int, typer.Option(metavar="DAYS", min=1, max=DAYS_MAX, help="How long it is valid.")
+    ] = NODE_DAYS,
 ) -> None:
     """Make a certificate for a node, or a user, of that name: DIR/NAME.crt and DIR/NAME.key."""
     from replicad.cli.certificates.authority import CA_NAME, make_node

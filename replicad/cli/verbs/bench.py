@@ -33,7 +33,9 @@ def bench(
     directory: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="An existing directory on the disk to try.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long each measurement takes.")] = 1.0,
+    seconds: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="How long each measurement takes.")
+    ] = 1.0,
     json: JsonOption = False,
 ) -> None:
     import tempfile
