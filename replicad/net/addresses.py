@@ -35,6 +35,11 @@ class Address(NamedTuple):
         return number is not None and number.is_unspecified
 
 
+def shown_peer(peername: object) -> str:
+    """Who is at the other end, as a transport's `peername` has it."""
+    return f"{peername[0]}:{peername[1]}" if isinstance(peername, tuple) else "unix"
+
+
 def numeric(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(host)

@@ -16,21 +16,16 @@ import ssl
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar, cast
 
-from replicad.env.events import get_logger
 from replicad.env.reasons import reason_of
 from replicad.errors import ConfigError
 from replicad.net.addresses import Address
 from replicad.net.certificates import Certificate, read_certificate, refusal_of_node
-from replicad.net.handshakes import Handshakes
+from replicad.net.handshakes import Factory, Handshakes
 from replicad.net.options import Material, TlsOptions
 from replicad.net.tls import HANDSHAKE_SECONDS, SHUTDOWN_SECONDS, Contexts, make_contexts
 from replicad.net.tls_errors import explain
 
-log = get_logger("replicad.net")
-
 _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
-Factory = Callable[[], asyncio.BaseProtocol]
-
 
 KEYS = {"clients": "listen", "replication": "replication", "http": "http"}
 """Of the configuration, by door: what to change when an address cannot be had."""
@@ -65,7 +60,7 @@ class Door:
         self.contexts = None if material is None else make_contexts(material)
         self.allow = allow
         self._insecure = insecure
-        self._handshakes: list[Handshakes] = []
+        self._handshakes = Handshakes(name, lambda: cast(Contexts, self.contexts))
 
     @property
     def is_tls(self) -> bool:
@@ -83,13 +78,11 @@ class Door:
         """Takes the address; OSError if another process has it. Without `accept` nobody is let in before the
         listener's method `accept` is called."""
         loop = asyncio.get_running_loop()
-        handshakes = None
-        if self.contexts is not None:
-            handshakes = Handshakes(self.name, lambda: cast(Contexts, self.contexts), factory)
-            self._handshakes.append(handshakes)
+        handshakes = self._handshakes if self.is_tls else None
+        first = factory if handshakes is None else handshakes.before(factory)
         try:
             server = await loop.create_server(
-                handshakes or factory, address.host, address.port, backlog=backlog, start_serving=accept
+                first, address.host, address.port, backlog=backlog, start_serving=accept
             )
         except OSError as error:
             where = f"{KEYS.get(self.name, self.name)} = {address}"
@@ -126,7 +119,7 @@ class Door:
 
     @property
     def refused_handshakes(self) -> int:
-        return sum(handshakes.refused for handshakes in self._handshakes)
+        return self._handshakes.refused
 
     def use(self, material: Material, contexts: Contexts) -> None:
         """For connections from now on."""

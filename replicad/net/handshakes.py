@@ -14,10 +14,13 @@ from collections.abc import Callable
 from typing import cast
 
 from replicad.env.events import get_logger
+from replicad.net.addresses import shown_peer
 from replicad.net.tls import HANDSHAKE_SECONDS, SHUTDOWN_SECONDS, Contexts
 from replicad.net.tls_errors import explain
 
 log = get_logger("replicad.net")
+
+Factory = Callable[[], asyncio.BaseProtocol]
 
 UNDER_WAY_MAX = 256
 """Handshakes at once at one port: each takes memory and a processor before anybody is known."""
@@ -27,29 +30,26 @@ TOO_MANY = "too many handshakes are under way"
 
 
 class Handshakes:
-    """Of one port. `contexts` gives those to use now."""
+    """Of one port, however often it listens. `contexts` gives those to use now."""
 
-    def __init__(
-        self, port: str, contexts: Callable[[], Contexts], factory: Callable[[], asyncio.BaseProtocol]
-    ) -> None:
+    def __init__(self, port: str, contexts: Callable[[], Contexts]) -> None:
         self.refused = 0
         """How often."""
         self._port = port
         self._contexts = contexts
-        self._factory = factory
         self._under_way: dict[asyncio.Task[None], str] = {}
         """By host, the oldest first."""
 
-    def __call__(self) -> asyncio.BaseProtocol:
-        """The protocol of a connection that comes."""
-        return _Arrived(self)
+    def before(self, factory: Factory) -> Factory:
+        """The protocols of connections that come: `factory` makes those that follow after the handshake."""
+        return lambda: _Arrived(self, factory)
 
-    def begin(self, accepted: _Accepted) -> None:
+    def begin(self, accepted: _Accepted, factory: Factory) -> None:
         host = _host_of(accepted)
         if len(self._under_way) >= UNDER_WAY_MAX and not self._give_way_to(host):
             self._refuse(accepted, TOO_MANY)
             return
-        task = asyncio.get_running_loop().create_task(self._shake(accepted))
+        task = asyncio.get_running_loop().create_task(self._shake(accepted, factory))
         self._under_way[task] = host
         task.add_done_callback(lambda done: self._under_way.pop(done, None))
 
@@ -64,10 +64,10 @@ class Handshakes:
         oldest.cancel()
         return True
 
-    async def _shake(self, accepted: _Accepted) -> None:
+    async def _shake(self, accepted: _Accepted, factory: Factory) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: _Secured(self._factory),
+                lambda: _Secured(factory),
                 accepted,
                 ssl=self._contexts().server,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,
@@ -87,13 +87,14 @@ class Handshakes:
 
     def _refuse(self, accepted: _Accepted, reason: str) -> None:
         self.refused += 1
-        log.warning("net.tls_refused", port=self._port, peer=_peer_of(accepted), reason=reason)
+        log.warning("net.tls_refused", port=self._port, peer=shown_peer(accepted.came_from), reason=reason)
         accepted.close()
 
 
 class _Arrived(asyncio.Protocol):
-    def __init__(self, handshakes: Handshakes) -> None:
+    def __init__(self, handshakes: Handshakes, factory: Factory) -> None:
         self._handshakes = handshakes
+        self._factory = factory
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         try:
@@ -103,7 +104,7 @@ class _Arrived(asyncio.Protocol):
         else:
             accepted.came_from = transport.get_extra_info("peername")
             accepted.setblocking(False)
-            self._handshakes.begin(accepted)
+            self._handshakes.begin(accepted, self._factory)
         finally:
             cast(asyncio.Transport, transport).abort()
 
@@ -117,15 +118,10 @@ def _host_of(accepted: _Accepted) -> str:
     return str(address[0]) if isinstance(address, tuple) else "unix"
 
 
-def _peer_of(accepted: _Accepted) -> str:
-    address = accepted.came_from
-    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "unix"
-
-
 class _Secured(asyncio.Protocol):
     """Gives way to the real protocol when the handshake is done: one that fails makes none."""
 
-    def __init__(self, factory: Callable[[], asyncio.BaseProtocol]) -> None:
+    def __init__(self, factory: Factory) -> None:
         self._factory = factory
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

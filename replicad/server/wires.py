@@ -17,6 +17,7 @@ from typing import Protocol, cast
 
 from replicad import kernels
 from replicad.env.events import get_logger
+from replicad.net.addresses import shown_peer
 from replicad.net.certificates import Certificate
 from replicad.net.doors import is_tls, peer_certificate
 from replicad.server.client_state import ClientState
@@ -68,10 +69,6 @@ class Wire(Protocol):
         ...
 
     def abort(self) -> None: ...
-
-
-def _shown(peername: object) -> str:
-    return f"{peername[0]}:{peername[1]}" if isinstance(peername, tuple) else "unix"
 
 
 class NoWire:
@@ -131,7 +128,7 @@ class StreamWire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._output_bytes_max)
-        self.peer = _shown(transport.get_extra_info("peername"))
+        self.peer = shown_peer(transport.get_extra_info("peername"))
         self.certificate = peer_certificate(transport)
         self._tls_bytes = TLS_BYTES if is_tls(transport) else 0
         self._connection.begin(self)
@@ -191,7 +188,7 @@ class SocketWire(kernels.ClientSocket):
     ) -> None:
         """Takes over the descriptor."""
         super().__init__(sockets, fd, connection.client.port)
-        self.peer = _shown(peername)
+        self.peer = shown_peer(peername)
         self.certificate: Certificate | None = None
         self.is_closing = False
         self._connection = connection

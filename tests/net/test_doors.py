@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
+import weakref
 from collections.abc import Callable, Coroutine, MutableMapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -273,3 +275,29 @@ def test_files_of_a_key_are_for_nobody_else(ours: Authority, tmp_path: Path) -> 
     assert key.stat().st_mode & 0o777 == 0o600
     assert cert.stat().st_mode & 0o777 == 0o644
     assert not list(tmp_path.rglob("*.new"))
+
+
+def test_a_listener_that_is_closed_keeps_nothing_of_its_server(run: Run, ours: Authority) -> None:
+    """A node that fetches a new copy listens anew: with the former server goes all that it served."""
+
+    class Served:
+        def protocol(self) -> asyncio.Protocol:
+            return Echo([])
+
+    async def listen_again() -> None:
+        door = Doors(ours.options("a")).clients
+        served = Served()
+        kept = weakref.ref(served)
+        listener, address = await door.listen(served.protocol, LOOPBACK)
+        listener.close()
+        del listener, served
+
+        def gone() -> bool:
+            gc.collect()
+            return kept() is None
+
+        await until(gone)
+        again, _ = await door.listen(lambda: Echo([]), address)
+        again.close()
+
+    run(listen_again())

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from replicad.errors import ConfigError, UsageError
 from replicad.net.addresses import parse_address
+from replicad.net.certificates import NODE_SCHEME
 
 try:
     from cryptography import x509
@@ -24,7 +25,6 @@ except ImportError:
     raise UsageError("this needs the package cryptography: pip install 'replicad[certs]'") from None
 
 CA_NAME = "ca"
-NODE_SCHEME = "replicad://"
 COMMON_NAME_MAX = 64
 EARLIER = datetime.timedelta(hours=1)
 """A certificate is valid from then on: clocks differ."""
