@@ -339,14 +339,14 @@ class NodeParts:
         self._register_for_reload()
         self.secret_files = SecretFiles(
             lambda: self.reload.config,
-            lambda config: self.doors.prepare(config.tls),
+            self._prepare_certificates,
             self._prepare_users,
         )
 
     def _register_for_reload(self) -> None:
         """What takes over keys that change at run time: see `config/run_time.py`."""
         register = self.reload.register
-        register(lambda config: self.doors.prepare(config.tls))
+        register(self._prepare_certificates)
         register(self._prepare_users)
         register(lambda config: lambda: logs.reconfigure(config.log))
         register(lambda config: lambda: self.clients.reconfigure(config.clients))
@@ -359,6 +359,9 @@ class NodeParts:
 
     def _forget_nodes_after(self, kept_seconds: float) -> None:
         self.peers.kept_seconds = kept_seconds
+
+    def _prepare_certificates(self, config: NodeConfig) -> Callable[[], None]:
+        return self.doors.prepare(config.tls)
 
     def _prepare_users(self, config: NodeConfig) -> Callable[[], None]:
         users = Users(config.users)

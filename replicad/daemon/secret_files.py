@@ -9,13 +9,13 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from replicad.daemon.config import NodeConfig
+from replicad.daemon.reload import Prepare
 from replicad.env.events import get_logger
 from replicad.errors import ConfigError
 from replicad.net.options import TlsOptions
 
 log = get_logger("replicad.daemon")
 
-Prepare = Callable[[NodeConfig], Callable[[], None]]
 _Look = dict[Path, tuple[int, int, int] | None]
 
 
