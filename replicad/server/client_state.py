@@ -278,6 +278,8 @@ class ClientState:
             family = named.get(self.family)
         rights = self.rights = self.user.rights_in(family)
         self.is_limited = rights != ALL
+        if Role.ADMIN not in rights:
+            self.server.monitors.forget(self)
 
         # The kernel executes what the user may do, and leaves to Python what is refused.
         port = self.port
@@ -411,7 +413,7 @@ class ClientState:
             "name": self.name.decode(),
             "age": int(now - self.connected_at),
             "idle": int(now - self.port.last_input_at),
-            "flags": "x" if self.queued is not None else "N",
+            "flags": self._flags(),
             "db": self.family,
             "user": self.user.name,
             "multi": -1 if self.queued is None else len(self.queued),
@@ -421,6 +423,11 @@ class ClientState:
             "lib-ver": self.library_version.decode(),
         }
         return " ".join([f"{name}={value}" for name, value in fields.items()]).encode()
+
+    def _flags(self) -> str:
+        """As Redis's: O watches with MONITOR, x is in MULTI, N is none of these."""
+        flags = "O" if self in self.server.monitors.clients else ""
+        return flags + ("x" if self.queued is not None else "") or "N"
 
     def explain(self, cause: Exception, command_name: str = "") -> bytes:
         """The reply to a command that raised; what is not the client's fault is logged. A command within EXEC

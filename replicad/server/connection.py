@@ -206,9 +206,11 @@ class ClientConnection:
 
     # What the server does with it.
 
-    def end(self) -> None:
+    def end(self, *, drops_backlog: bool = False) -> None:
         """Reads nothing more; the connection closes when what came is done and said."""
         self.client.ending = True
+        if drops_backlog:
+            self._execution.backlog.clear()
         self._execution.give_up()
         self._server.loop.call_soon(self.settle)
 

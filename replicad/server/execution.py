@@ -112,7 +112,7 @@ class Execution:
                 self.backlog_bytes = 0
 
     def _execute(self, requests: list[Request]) -> None:
-        if self._pieces.under_way:
+        if self._pieces.under_way or self._server.pause.paused:
             requests = self._until_one_must_wait(requests)
         self.is_executing = True
         try:
@@ -128,6 +128,7 @@ class Execution:
         ends_at = client.turn_ends_at = begun + TURN_SECONDS
         usage = server.usage
         usages, wrote = usage.by_name, 0
+        is_watched = bool(server.monitors.clients)
         table = choose_table(server.node)
         find = table.get
         rest = iter(requests)
@@ -156,7 +157,11 @@ class Execution:
                     reply = self._enqueue(entry, request)
                     if reply[0] == _ERROR:
                         usage.rejected(command.name, reply)
+                    elif is_watched:
+                        self._show(command, request)
                 else:
+                    if is_watched:
+                        self._show(command, request)
                     usages[command.name].calls += 1
                     try:
                         answer = handler(client, request)
@@ -204,6 +209,11 @@ class Execution:
         server.usage.took(command.name, command.timed_as, seconds)
         if seconds >= SLOW_SECONDS:
             server.slow_log.note(command.name, request, seconds, peer=client.peer, client_name=client.name)
+
+    def _show(self, command: Command, request: Request) -> None:
+        """To those who watch with MONITOR."""
+        if command.is_shown:
+            self._server.monitors.show(self._client, request)
 
     def _note_error(self, entry: Entry, reply: bytes) -> None:
         handler, *_, command = entry
@@ -397,15 +407,25 @@ class Execution:
         self.yield_turn()
 
     def _until_one_must_wait(self, requests: list[Request]) -> list[Request]:
-        """Those that may come in between the pieces of another client's command; the others wait."""
-        table = choose_table(self._server.node)
+        """Those that may come in between the pieces of another client's command, and that no pause holds; the
+        others wait."""
+        table, pause = choose_table(self._server.node), self._server.pause
         for index, request in enumerate(requests):
             entry = find_entry(table, request[0])
-            if entry is not None and entry[-1].waits_for_pieces:
-                self.backlog.extendleft(reversed(requests[index:]))
-                self._client.stopped |= WAITING
+            if entry is None:
+                continue
+            command = entry[-1]
+            waits_for_pieces = self._pieces.under_way and command.may_write
+            if not waits_for_pieces and not pause.holds(reads=command.reads, writes=command.may_write):
+                continue
+
+            self.backlog.extendleft(reversed(requests[index:]))
+            self._client.stopped |= WAITING
+            if waits_for_pieces:
                 self._pieces.wait(lambda: self._go_on(WAITING))
-                return requests[:index]
+            else:
+                pause.wait(self._client, lambda: self._go_on(WAITING))
+            return requests[:index]
         return requests
 
 

@@ -8,6 +8,7 @@ import resource
 import sys
 from collections.abc import Callable, Sequence
 
+from replicad.server.client_pause import Paused
 from replicad.server.info_commands import commandstats, errorstats, latencystats
 from replicad.server.server_state import ServerState
 
@@ -15,6 +16,8 @@ REDIS_VERSION = "7.2.0"
 """The version of Redis whose commands ours follow; clients choose features by it."""
 
 Fields = dict[str, object]
+
+_PAUSED_ACTIONS = {Paused.NOTHING: "none", Paused.WRITES: "write", Paused.ALL: "all"}
 
 
 def _server(server: ServerState) -> Fields:
@@ -50,6 +53,9 @@ def _clients(server: ServerState) -> Fields:
         "blocked_clients": sum(client.is_busy for client in server.clients),
         "clients_waiting_for_commit": len(server.committer.holding),
         "scan_cursors": len(server.cursors),
+        "paused_reason": "client_pause" if server.pause.paused else "none",
+        "paused_actions": _PAUSED_ACTIONS[server.pause.paused],
+        "paused_timeout_milliseconds": round(server.pause.seconds_left * 1000),
     }
 
 

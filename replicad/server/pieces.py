@@ -4,7 +4,7 @@
                                        └─ pauses ──> others have their turns <──> the next piece ──> the reply
 
 What such work sees must stand still until it writes, as in Redis, where nothing comes in between. So from
-its first pause to its end the writes of others wait (`Command.waits_for_pieces`); what they read is served.
+its first pause to its end the writes of others wait (`Command.may_write`); what they read is served.
 When the role of the node changes meanwhile, or a group of writes is refused, what the work saw is not true
 any more: it ends with TRYAGAIN, and nothing of it is written. The loop's thread owns everything here.
 """

@@ -24,9 +24,11 @@ from replicad.net.unix import UnixListener, is_operator, listen_at
 from replicad.server import refusals
 from replicad.server.access.login import Login
 from replicad.server.access.users import OPERATOR, Users
-from replicad.server.client_state import ClientState
+from replicad.server.client_pause import Paused
+from replicad.server.client_state import UNREAD, ClientState
 from replicad.server.connection import ClientConnection
 from replicad.server.interfaces import Node
+from replicad.server.monitors import Shown
 from replicad.server.options import ServerOptions
 from replicad.server.pieces import Pieces
 from replicad.server.rounds import Rounds
@@ -73,6 +75,7 @@ class RespServer:
         self._rounds = Rounds(self.state, self._taken)
         self._committer = self.state.committer
         self._committer.on_stall = self._settle_all
+        self.state.monitors.on_shown = self._send_to_monitors
         self._listener: Listener | None = None
         self._unix_listener: UnixListener | None = None
         self._inspection: asyncio.TimerHandle | None = None
@@ -102,8 +105,10 @@ class RespServer:
         for listener in (self._listener, self._unix_listener):
             if listener is not None:
                 listener.close()
+        # An operator who paused writes counts on what the node had then: what waits is not executed now.
+        paused = self.state.pause.drop()
         for connection in list(self.connections.values()):
-            connection.end()
+            connection.end(drops_backlog=connection.client in paused)
         self._committer.finish()
         try:
             await self.state.conditions.wait_until(lambda: not self.connections, drain_seconds)
@@ -191,11 +196,12 @@ class RespServer:
 
     def _taken(self) -> int:
         """Which commands the kernel may execute by itself now."""
-        node = self.state.node
-        if self.pieces.under_way:
+        state = self.state
+        node, paused = state.node, state.pause.paused
+        if self.pieces.under_way or state.monitors.clients or paused is Paused.ALL:
             return kernels.TAKES_NOTHING
         if node.is_writable:
-            return kernels.TAKES_ALL
+            return kernels.TAKES_ALL if paused is Paused.NOTHING else kernels.TAKES_READS
         return kernels.TAKES_READS if node.reads_refused is None else kernels.TAKES_NOTHING
 
     def _admit(self, connection: ClientConnection) -> bytes | None:
@@ -212,6 +218,8 @@ class RespServer:
 
     def _forget(self, connection: ClientConnection) -> None:
         self.connections.pop(connection.client, None)
+        self.state.monitors.forget(connection.client)
+        self.state.pause.forget(connection.client)
         if self._committer.closing:
             self.state.conditions.check()
 
@@ -257,6 +265,13 @@ class RespServer:
                 break
             self._close_for(connection, "takes the most of too much memory")
             excess -= sizes[connection]
+
+    def _send_to_monitors(self, clients: list[Shown]) -> None:
+        for client, connection in list(self.connections.items()):
+            if client in clients:
+                connection.settle()
+                if client.stopped & UNREAD:
+                    self._close_for(connection, "does not read what MONITOR shows")
 
     def _kill(self, client: ConnectedClient) -> None:
         """Ends the connection at once, whatever it waits for."""

@@ -18,12 +18,14 @@ from replicad.errors import CorruptionError
 from replicad.net.addresses import Address
 from replicad.server.access.login import Login
 from replicad.server.access.users import User
+from replicad.server.client_pause import ClientPause
 from replicad.server.command_usage import CommandUsages
 from replicad.server.committer import Committer
 from replicad.server.conditions import Conditions
 from replicad.server.cursors import Cursors
 from replicad.server.interfaces import Node
 from replicad.server.key_count import KeyCount
+from replicad.server.monitors import Monitors
 from replicad.server.options import KEYS_AT_ONCE, ServerOptions
 from replicad.server.requests import limits_of
 from replicad.server.simple_commands import add_simple_commands, group_of
@@ -79,6 +81,8 @@ class ServerState:
         self.now = clock.monotonic
         self.stats = ServerStats()
         self.slow_log = SlowLog(clock.wall_us)
+        self.monitors = Monitors(clock.wall_us, self.loop.call_soon)
+        self.pause = ClientPause(self.loop, self.now)
 
         # What INFO says about the server itself.
         self.version = VERSION

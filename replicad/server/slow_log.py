@@ -16,7 +16,8 @@ SLOW_SECONDS = 0.01
 ENTRIES_MAX = 128
 ARGUMENTS_MAX = 32
 ARGUMENT_BYTES_MAX = 128
-_SECRET = frozenset(["auth", "hello", "acl"])
+SECRET = frozenset(["auth", "hello", "acl"])
+"""Commands whose arguments are shown nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class SlowLog:
 
     def note(self, name: str, request: Request, seconds: float, *, peer: str, client_name: bytes) -> None:
         """A command took that long; it is kept if that was long."""
-        if seconds < SLOW_SECONDS or name in _SECRET:
+        if seconds < SLOW_SECONDS or name in SECRET:
             return
         self.entries.appendleft(
             SlowCommand(

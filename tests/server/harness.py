@@ -177,6 +177,7 @@ class RunningServer:
 
     def close(self) -> None:
         self._stop()
+        self._stop = lambda: None
         self._thread.join(DEADLINE_SECONDS)
         assert not self._thread.is_alive()
         self.store.close()

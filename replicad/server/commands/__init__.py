@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from replicad.server.commands.acl import acl
+from replicad.server.commands.clients import clients
 from replicad.server.commands.connection import connection
 from replicad.server.commands.copies import copies
 from replicad.server.commands.families import families
@@ -29,6 +30,7 @@ _GROUPS = (
     keys,
     transactions,
     connection,
+    clients,
     acl,
     node,
     introspection,

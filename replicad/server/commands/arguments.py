@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
-from replicad.server import refusals
+from replicad.server import refusals, replies
 from replicad.server.refusals import Refused
 
 INTEGER_MIN = -(1 << 63)
 INTEGER_MAX = (1 << 63) - 1
 
+NAME = re.compile(rb"[!-~]{0,256}")
+"""Of a client or its library."""
 _INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 
 
@@ -28,3 +30,11 @@ def parse_count(data: bytes) -> int:
     if number < 0:
         raise Refused(refusals.NOT_AN_INTEGER)
     return number
+
+
+def checked_name(name: bytes) -> bytes:
+    if not NAME.fullmatch(name):
+        raise Refused(
+            replies.error("ERR Client names cannot contain spaces, newlines or special characters.")
+        )
+    return name

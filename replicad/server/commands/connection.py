@@ -1,27 +1,22 @@
-"""Commands on the connection itself: greeting, name, protocol, database, the end."""
+"""Commands on the connection itself: greeting, protocol, database, MONITOR, the end."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from replicad.env.events import get_logger
 from replicad.server import refusals, replies
 from replicad.server.access.users import DEFAULT
 from replicad.server.client_state import ClientState
-from replicad.server.commands.arguments import parse_count, parse_integer
-from replicad.server.commands.container import ANY, Container, Subcommand
+from replicad.server.commands.arguments import checked_name, parse_integer
 from replicad.server.commands.table import Group
 from replicad.server.info import REDIS_VERSION
 from replicad.server.later import AsTask, Reply
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
-from replicad.server.server_state import ConnectedClient
 
 connection = Group("connection")
 log = get_logger()
-
-_NAME = re.compile(rb"[!-~]{0,256}")
 
 
 @connection.command("ping", -1, "Answers PONG, or its argument.", usage="[message]")
@@ -92,6 +87,7 @@ def quit_(client: ClientState, request: Request) -> bytes:
 def reset(client: ClientState, request: Request) -> bytes:
     client.discard()
     client.forget_annotations()
+    client.server.monitors.forget(client)
     client.select(0)
     client.replies.wait_for_replicas(True)
     client.name = b""
@@ -131,7 +127,7 @@ def hello(client: ClientState, request: Request) -> Reply:
             credentials = request[position + 1], request[position + 2]
             position += 3
         elif option == b"SETNAME" and left >= 1:
-            name = _checked_name(request[position + 1])
+            name = checked_name(request[position + 1])
             position += 2
         else:
             return replies.error(b"ERR Syntax error in HELLO option '%b'" % request[position][:64])
@@ -163,134 +159,13 @@ def _greeting(client: ClientState, version: int) -> bytes:
     )
 
 
-def _checked_name(name: bytes) -> bytes:
-    if not _NAME.fullmatch(name):
-        raise Refused(
-            replies.error("ERR ClientState names cannot contain spaces, newlines or special characters.")
-        )
-    return name
+def _check_monitor(request: Request) -> bytes:
+    return refusals.not_in_transaction("monitor")
 
 
-def _on_or_off(request: Request) -> bytes | None:
-    return None if request[2].upper() in (b"ON", b"OFF") else refusals.SYNTAX
-
-
-_CLIENT = Container(
-    "client",
-    Subcommand("ID", "Returns the number of this connection."),
-    Subcommand("INFO", "Describes this connection in one line."),
-    Subcommand("GETNAME", "Returns the name of this connection."),
-    Subcommand("SETNAME <name>", "Names this connection.", 1, 1),
-    Subcommand("SETINFO <LIB-NAME|LIB-VER> <value>", "Says which library this client uses.", 2, 2),
-    Subcommand("LIST [TYPE <NORMAL|MASTER|REPLICA|PUBSUB> | ID <id> ...]", "Lists connections.", 0, ANY),
-    Subcommand(
-        "KILL <address | [ID <id>] [ADDR <address>] [USER <name>] [TYPE <NORMAL>] [SKIPME <YES|NO>]>",
-        "Ends the connections that all filters choose.",
-        1,
-        10,
-    ),
-    Subcommand("REPLY ON", "Replies are always on.", 1, 1),
-    Subcommand("NO-EVICT <ON|OFF>", "Accepted: no connection is evicted.", 1, 1, _on_or_off),
-    Subcommand("NO-TOUCH <ON|OFF>", "Accepted: there are no access times.", 1, 1, _on_or_off),
+@connection.command(
+    "monitor", 1, "Shows the commands of all clients, until RESET or the end.", check=_check_monitor
 )
-
-
-@connection.command("client", -2, "Names and lists connections.", container=_CLIENT)
-def client_(client: ClientState, request: Request) -> bytes:
-    rest = request[2:]
-    match request[1].upper():
-        case b"ID":
-            return replies.integer(client.id)
-        case b"GETNAME":
-            return replies.bulk(client.name) if client.name else client.nil
-        case b"SETNAME":
-            client.name = _checked_name(rest[0])
-            return replies.OK
-        case b"SETINFO":
-            return _set_info(client, rest[0].upper(), rest[1])
-        case b"INFO":
-            return replies.verbatim(client.describe() + b"\n", client.protocol)
-        case b"LIST":
-            lines = [other.describe() for other in _listed(client, rest)]
-            return replies.verbatim(b"\n".join([*lines, b""]), client.protocol)
-        case b"KILL":
-            return _kill(client, rest)
-        case b"REPLY":
-            return replies.OK if rest[0].upper() == b"ON" else replies.error("ERR CLIENT REPLY is always ON")
-    return replies.OK
-
-
-def _listed(client: ClientState, options: Request) -> list[ConnectedClient]:
-    """The connections that the options of CLIENT LIST choose: replicas have a port of their own."""
-    clients = list(client.server.clients)
-    if not options:
-        return clients
-    kind, values = options[0].upper(), options[1:]
-    if kind == b"TYPE" and len(values) == 1:
-        wanted = values[0].lower()
-        if wanted not in (b"normal", b"master", b"replica", b"slave", b"pubsub"):
-            raise Refused(replies.error(b"ERR Unknown client type '%b'" % values[0][:64]))
-        return clients if wanted == b"normal" else []
-    if kind == b"ID" and values:
-        try:
-            ids = {parse_count(value) for value in values}
-        except Refused:
-            raise Refused(replies.error("ERR Invalid client ID")) from None
-        return [other for other in clients if other.id in ids]
-    raise Refused(refusals.SYNTAX)
-
-
-def _kill(client: ClientState, options: Request) -> bytes:
-    """Which are ended: those that all filters choose, but not this one, unless SKIPME says so."""
-    if len(options) == 1:
-        chosen = [other for other in client.server.clients if other.peer.encode() == options[0]]
-        if not chosen:
-            return replies.error("ERR No such client")
-        _end(client, chosen)
-        return replies.OK
-    if len(options) % 2:
-        return refusals.SYNTAX
-    chosen, skips_me = list(client.server.clients), True
-    for name, value in zip(options[::2], options[1::2], strict=True):
-        match name.upper(), value.upper():
-            case b"ID", _:
-                wanted = parse_count(value)
-                chosen = [other for other in chosen if other.id == wanted]
-            case b"ADDR", _:
-                chosen = [other for other in chosen if other.peer.encode() == value]
-            case b"USER", _:
-                chosen = [other for other in chosen if other.user.name.encode() == value]
-            case b"TYPE", b"NORMAL":
-                pass
-            case b"SKIPME", b"YES" | b"NO":
-                skips_me = value.upper() == b"YES"
-            case _:
-                return refusals.SYNTAX
-    if skips_me:
-        chosen = [other for other in chosen if other is not client]
-    _end(client, chosen)
-    return replies.integer(len(chosen))
-
-
-def _end(client: ClientState, chosen: list[ConnectedClient]) -> None:
-    """The client that asks gets its reply before it is ended."""
-    for other in chosen:
-        if other is client:
-            client.quit()
-        else:
-            client.server.kill(other)
-
-
-def _set_info(client: ClientState, attribute: bytes, value: bytes) -> bytes:
-    if not _NAME.fullmatch(value):
-        return replies.error(
-            f"ERR {attribute.decode('ascii', 'replace').lower()} "
-            "cannot contain spaces, newlines or special characters."
-        )
-    if attribute == b"LIB-NAME":
-        client.library = value
-    elif attribute == b"LIB-VER":
-        client.library_version = value
-    else:
-        return replies.error(b"ERR Unrecognized option '%b'" % attribute[:64])
+def monitor(client: ClientState, request: Request) -> bytes:
+    client.server.monitors.add(client)
     return replies.OK

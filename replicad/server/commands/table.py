@@ -17,6 +17,7 @@ from replicad.server.commands.container import Check, Container
 from replicad.server.interfaces import Node
 from replicad.server.later import Reply
 from replicad.server.requests import Request
+from replicad.server.slow_log import SECRET
 
 Handler = Callable[[ClientState, Request], Reply]
 Entry = tuple[Handler, int, int, int, "Command"]
@@ -72,9 +73,15 @@ class Command:
         return role_of(self.name, writes=self.writes, reads=self.reads)
 
     @property
-    def waits_for_pieces(self) -> bool:
-        """Whether it would change what another client's command, which goes on in pieces, has seen."""
+    def may_write(self) -> bool:
+        """Whether it may write: it would change what another client's command, which goes on in pieces, has
+        seen."""
         return self.writes or self.name in _MAY_WRITE
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether MONITOR shows it: not what may hold a secret, nor what only an administrator sends."""
+        return self.name not in SECRET and self.role is not Role.ADMIN
 
     @property
     def flags(self) -> list[str]:
