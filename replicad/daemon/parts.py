@@ -34,7 +34,7 @@ from replicad.daemon.process.loop_lag import LoopLag
 from replicad.daemon.process.notify import notify
 from replicad.daemon.process.supervise import StopRequest
 from replicad.daemon.records import NodeRecords
-from replicad.daemon.reload import Read, Reload
+from replicad.daemon.reload import ConfigSource, Reload
 from replicad.daemon.replication_sessions import ReplicationSessions
 from replicad.daemon.roles.change_lock import ChangeLock
 from replicad.daemon.roles.fencing import Fencing
@@ -76,10 +76,10 @@ class NodeParts:
         env: Env,
         records: NodeRecords,
         stop: StopRequest,
-        read: Read | None = None,
+        source: ConfigSource | None = None,
     ) -> None:
         self.config = config
-        self.reload = Reload(config, read)
+        self.reload = Reload(config, source)
         self.env = env
         self.records = records
         self.identity = Identity(records.state.node_id, env.random.bytes(16), config.name)
@@ -319,7 +319,7 @@ class NodeParts:
             verification=self.verification,
             backups=self.data.backups,
             status=self.status,
-            reload=self.reload.reload,
+            reload=self.reload,
             traffic=self.traffic,
         )
         self.timings = NodeTimings(clients=self.clients, store=self.open_store, loop_lag=self.loop_lag)

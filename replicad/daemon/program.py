@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from replicad.daemon.config import NodeConfig, PrimaryConfig, ReplicaConfig, Sources, load
+from replicad.daemon.config.keys import KeyPath
 from replicad.daemon.parts import NodeParts
 from replicad.daemon.process.clock_watch import ClockWatch
 from replicad.daemon.process.directory_watch import look, watch
@@ -22,8 +24,8 @@ from replicad.daemon.process.supervise import (
     within_descriptors,
 )
 from replicad.daemon.records import NodeRecords, node_state
-from replicad.daemon.reload import Read
-from replicad.env import Env, raise_descriptor_limit
+from replicad.daemon.reload import ConfigSource
+from replicad.env import Env, LocalFileSystem, raise_descriptor_limit
 from replicad.env.events import get_logger
 from replicad.errors import ConfigError, PoisonedError, ReplicadError, RoleRefused, StoreError
 from replicad.net.addresses import Address
@@ -47,15 +49,20 @@ def run(config: PrimaryConfig | ReplicaConfig, sources: Sources) -> None:
     def read() -> NodeConfig:
         return within_descriptors(load(type(config), sources).config, raise_descriptor_limit())
 
-    node = partial(_node, read)
+    def rewrite(running: NodeConfig, values: Mapping[KeyPath, Any]) -> Path:
+        return sources.rewrite(LocalFileSystem(), running, values)
+
+    node = partial(_node, ConfigSource(read, rewrite))
     run_node(node, "replica" if isinstance(config, ReplicaConfig) else "primary", config)
 
 
-async def _node(read: Read, config: PrimaryConfig | ReplicaConfig, env: Env, stop: StopRequest) -> None:
+async def _node(
+    source: ConfigSource, config: PrimaryConfig | ReplicaConfig, env: Env, stop: StopRequest
+) -> None:
     if isinstance(config, PrimaryConfig):
         check_new(env.fs, config.data, create=config.create)
     async with node_state(env, config.data) as records:
-        node = NodeProgram(config, env, records, stop, read)
+        node = NodeProgram(config, env, records, stop, source)
         on_hangup(node.hang_up)
         try:
             await node.start()
@@ -78,12 +85,12 @@ class NodeProgram:
         env: Env,
         records: NodeRecords,
         stop: StopRequest,
-        read: Read | None = None,
+        source: ConfigSource | None = None,
     ) -> None:
         self.config = config
         self.env = env
         self.records = records
-        self.parts = NodeParts(config, env, records, stop, read)
+        self.parts = NodeParts(config, env, records, stop, source)
         self._clock_watch = ClockWatch()
 
     # The start.

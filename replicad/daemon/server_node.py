@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from replicad.daemon.backups.on_request import NodeBackups
+from replicad.daemon.config.setting import shown_values
 from replicad.daemon.data.verification import DataVerification
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
+from replicad.daemon.reload import Reload
 from replicad.daemon.roles.following import Following
 from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.pause_detector import PauseDetector
@@ -50,7 +53,7 @@ class ServedNode:
         verification: DataVerification,
         backups: NodeBackups,
         status: NodeStatus,
-        reload: Callable[[], Awaitable[dict[str, Any]]],
+        reload: Reload,
         traffic: Traffic,
     ) -> None:
         self._options = options
@@ -181,7 +184,16 @@ class ServedNode:
     # Its configuration.
 
     async def reload(self) -> dict[str, Any]:
-        return await self._reload()
+        return await self._reload.reload()
+
+    def settings(self) -> dict[str, str]:
+        return shown_values(self._reload.config)
+
+    def change_settings(self, texts: Mapping[str, str]) -> None:
+        self._reload.set(texts)
+
+    async def keep_settings(self) -> Path:
+        return await self._reload.rewrite()
 
     # Its data.
 

@@ -33,7 +33,6 @@ from replicad.server.later import AsTask, InPieces, InThread, Later, LookUp, OnS
 from replicad.server.pieces import Pieces, UnderWay
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
-from replicad.server.slow_log import SLOW_SECONDS
 
 TURN_COMMANDS = 2048
 TURN_SECONDS = 0.01
@@ -207,7 +206,7 @@ class Execution:
     def _note_time(self, command: Command, request: Request, seconds: float) -> None:
         server, client = self._server, self._client
         server.usage.took(command.name, command.timed_as, seconds)
-        if seconds >= SLOW_SECONDS:
+        if seconds >= server.slow_log.slow_seconds:
             server.slow_log.note(command.name, request, seconds, peer=client.peer, client_name=client.name)
 
     def _show(self, command: Command, request: Request) -> None:

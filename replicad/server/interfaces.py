@@ -6,8 +6,9 @@ Except where a method says otherwise, everything is called on the event loop's t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from replicad.errors import CorruptionError
@@ -154,6 +155,18 @@ class Node(Protocol):
     async def reload(self) -> dict[str, Any]:
         """Reads the configuration again; which keys were taken over and which need a restart, ready for JSON.
         Raises ConfigError; then all is as before."""
+        ...
+
+    def settings(self) -> dict[str, str]:
+        """Every key of the configuration in effect as `section.key`; "" for one that is not set."""
+        ...
+
+    def change_settings(self, texts: Mapping[str, str]) -> None:
+        """Takes over these values of `section.key`, all or none. Raises ConfigError."""
+        ...
+
+    async def keep_settings(self) -> Path:
+        """Writes what was changed so that it outlives a restart; the file. Raises ConfigError, OSError."""
         ...
 
     async def backup(self, target: str | None, *, flush: bool, metadata: bytes) -> dict[str, Any]:

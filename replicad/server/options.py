@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from replicad.options import BATCH_BYTES_MAX, GIB, KIB, MIB, VALUE_BYTES_MAX, check_numbers
 
@@ -35,8 +37,13 @@ class ServerOptions:
     """A client that takes nothing of its output for this long is closed."""
     input_seconds_max: float = 60.0
     """So is a client whose unfinished command does not grow for this long."""
+    slow_seconds: float = 0.01
+    """A command that takes this long is kept for SLOWLOG, and logged without its arguments; 0: every command
+    that Python executes."""
     threads_max: int = 4
     """Threads for commands that take long."""
+
+    LEAST: ClassVar[Mapping[str, float]] = {"slow_seconds": 0}
 
     @property
     def built_bytes_max(self) -> int:

@@ -39,6 +39,7 @@ from replicad.store.database import Database
 log = get_logger()
 
 _INSPECT_SECONDS = 1.0
+_PAUSED = {Paused.NOTHING: None, Paused.WRITES: "writes", Paused.ALL: "reads and writes"}
 
 
 class RespServer:
@@ -135,15 +136,17 @@ class RespServer:
                 self._close_for(connection, f"user {connection.client.user.name} was changed or removed")
 
     def reconfigure(self, options: ServerOptions) -> None:
-        """Takes over how many clients there may be, how much they buffer together, and how long they may
-        stand still. The other limits are those that it was made with."""
+        """Takes over how many clients there may be, how much they buffer together, how long they may stand
+        still, and what is slow. The other limits are those that it was made with."""
         self.state.options = replace(
             self.state.options,
             clients_max=options.clients_max,
             buffered_bytes_max=options.buffered_bytes_max,
             output_seconds_max=options.output_seconds_max,
             input_seconds_max=options.input_seconds_max,
+            slow_seconds=options.slow_seconds,
         )
+        self.state.slow_log.slow_seconds = options.slow_seconds
         self._relieve()
 
     def document(self) -> dict[str, Any]:
@@ -154,6 +157,8 @@ class RespServer:
             "connected": len(self.connections),
             "connected_max": state.options.clients_max,
             "waiting_for_commit": len(self._committer.holding),
+            "paused": _PAUSED[state.pause.paused],
+            "paused_seconds_left": round(state.pause.seconds_left, 3),
             "buffered_bytes": sum(each.buffered_bytes for each in self.connections.values()),
             "connections": stats.connections,
             "closed_for_limits": stats.closed_for_limits,

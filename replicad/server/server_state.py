@@ -80,7 +80,7 @@ class ServerState:
         self.loop = asyncio.get_running_loop()
         self.now = clock.monotonic
         self.stats = ServerStats()
-        self.slow_log = SlowLog(clock.wall_us)
+        self.slow_log = SlowLog(clock.wall_us, options.slow_seconds)
         self.monitors = Monitors(clock.wall_us, self.loop.call_soon)
         self.pause = ClientPause(self.loop, self.now)
 

@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from replicad.env.events import get_logger
 from replicad.server.requests import Request
 
-SLOW_SECONDS = 0.01
-"""As Redis's default: from here on a command is slow."""
+log = get_logger()
+
 ENTRIES_MAX = 128
 ARGUMENTS_MAX = 32
 ARGUMENT_BYTES_MAX = 128
@@ -33,16 +34,19 @@ class SlowCommand:
 
 
 class SlowLog:
-    def __init__(self, wall_us: Callable[[], int]) -> None:
+    def __init__(self, wall_us: Callable[[], int], slow_seconds: float) -> None:
         self.entries: deque[SlowCommand] = deque(maxlen=ENTRIES_MAX)
         """The newest first."""
+        self.slow_seconds = slow_seconds
+        """From here on a command is slow."""
         self._wall_us = wall_us
         self._next_id = 0
 
     def note(self, name: str, request: Request, seconds: float, *, peer: str, client_name: bytes) -> None:
         """A command took that long; it is kept if that was long."""
-        if seconds < SLOW_SECONDS or name in SECRET:
+        if seconds < self.slow_seconds or name in SECRET:
             return
+        log.info("server.command_slow", command=name, seconds=round(seconds, 4), client=peer)
         self.entries.appendleft(
             SlowCommand(
                 self._next_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -15,10 +16,10 @@ from replicad.daemon.config.run_time import AT_RUN_TIME
 from replicad.daemon.parts import NodeParts
 from replicad.daemon.process import logs
 from replicad.daemon.program import NodeProgram
-from replicad.daemon.reload import Reload, Swap
+from replicad.daemon.reload import ConfigSource, Reload, Swap
 from replicad.errors import ConfigError
 from replicad.server.server import RespServer
-from tests.support.nodes.programs import PATIENT, primary, started_program, streams
+from tests.support.nodes.programs import PATIENT, primary, rewrite, started_program, streams
 from tests.support.waiting import until
 
 
@@ -114,6 +115,7 @@ REACHED: dict[str, tuple[Any, Callable[[NodeParts], Any]]] = {
     "clients.buffered_bytes_max": (16_000_000, lambda node: limits(node).buffered_bytes_max),
     "clients.output_seconds_max": (17.0, lambda node: limits(node).output_seconds_max),
     "clients.input_seconds_max": (18.0, lambda node: limits(node).input_seconds_max),
+    "clients.slow_seconds": (0.5, lambda node: limits(node).slow_seconds),
     "backup.target": ("/nowhere/else", lambda node: backups(node).target),
     "backup.keep": (19, lambda node: backups(node).keep),
     "backup.max_background_operations": (
@@ -179,7 +181,7 @@ async def test_a_part_that_refuses_keeps_all_others_from_changing(written: Writt
     """Every part prepares before the first one swaps."""
     swapped: list[str] = []
     refusal: list[ConfigError] = [ConfigError("tls.certificate: it has expired")]
-    reload = Reload(written.read(), written.read)
+    reload = Reload(written.read(), ConfigSource(written.read, rewrite))
 
     def refusing(config: NodeConfig) -> Swap:
         if refusal:
@@ -213,6 +215,38 @@ async def test_an_ordered_limit_of_copies_outlives_a_reload_of_other_keys(writte
         written.read(link__copy_bytes_per_second=456_000)
         await program.parts.reload.reload()
         assert served.copy_bytes_per_second == 456_000
+
+
+async def test_a_value_is_set_until_the_next_reading_or_kept(written: Written, tmp_path: Path) -> None:
+    """A reload goes back to what is written; what is kept outlives it."""
+    async with running(written) as program:
+        reload, served = program.parts.reload, program.parts.served
+        with pytest.raises(ConfigError, match="has changed nothing"):
+            await served.keep_settings()
+        served.change_settings({"clients.clients_max": "5", "log.level": "warning"})
+        assert limits(program.parts).clients_max == 5
+        assert served.settings()["clients.clients_max"] == "5"
+        with pytest.raises(ConfigError):
+            served.change_settings({"clients.clients_max": "6", "clients.threads_max": "6"})
+        assert limits(program.parts).clients_max == 5
+        assert (await reload.reload())["changed"] == ["clients.clients_max", "log.level"]
+        assert limits(program.parts).clients_max == 10_000
+
+        served.change_settings({"clients.clients_max": "7"})
+        assert await served.keep_settings() == tmp_path / "p" / "state" / "settings.toml"
+        assert await reload.reload() == {"changed": [], "needs_restart": []}
+        assert limits(program.parts).clients_max == 7
+
+
+async def test_what_is_set_while_the_files_are_read_is_not_lost(written: Written) -> None:
+    """The reading counts for what it found; the node and what it says of itself agree."""
+    async with running(written) as program:
+        node = program.parts
+        reading = asyncio.ensure_future(node.reload.reload())
+        await asyncio.sleep(0)
+        node.served.change_settings({"clients.clients_max": "5"})
+        await reading
+        assert limits(node).clients_max == node.reload.config.clients.clients_max == 10_000
 
 
 async def test_what_is_opened_later_has_the_new_values(written: Written) -> None:

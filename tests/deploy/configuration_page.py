@@ -30,6 +30,8 @@ by key:
    are in lower case;
 4. flags.
 
+What CONFIG REWRITE kept stands between 2 and 3: see below.
+
 An unknown key or a wrong value ends the start with exit code 78. The message says where it stands, and what
 would be right. `replicad config check FILE` shows all that is wrong, `replicad config show FILE --origin`
 where each value was set, and `replicad config example` prints a file with every key. `deploy/config/` has two
@@ -40,6 +42,12 @@ reload NODE`. Where *at run time* says yes, it takes the new value over at once.
 changed, in its log and in the answer: that one counts from the next start on. A configuration that is wrong
 changes nothing. The environment and the flags are those of the start. Certificates and files of passwords
 are read again as well. TLS as such begins and ends with a restart.
+
+`CONFIG SET clients.clients_max 500` changes a key of the running node, where *at run time* says yes and the
+key names no file or target. `CONFIG GET 'clients.*'` shows what is in effect. The change lasts until the node
+reads its configuration again: at a reload or a restart. `CONFIG REWRITE` makes it last: it writes what was
+set to `state/settings.toml` in the data directory, where the node may write. That file counts over FILE and
+`conf.d`, but the environment and flags count over it. Remove a line of it, or the file, and reload.
 
 Sizes are bytes and times are seconds, as the last word of a key says. A key without a default is not set,
 unless its line says that it is required.

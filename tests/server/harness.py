@@ -7,8 +7,9 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import redis
@@ -95,6 +96,23 @@ class FakeNode:
         if isinstance(found, ConfigError):
             raise found
         return found
+
+    changed: dict[str, str] = field(default_factory=dict)
+    """By CONFIG SET; "no" is what it does not take."""
+    keeps_settings: bool = True
+
+    def settings(self) -> dict[str, str]:
+        return {"clients.slow_seconds": "0.01", "store.compression": "lz4"} | self.changed
+
+    def change_settings(self, texts: Mapping[str, str]) -> None:
+        if "no" in texts.values():
+            raise ConfigError("it does not take no")
+        self.changed |= texts
+
+    async def keep_settings(self) -> Path:
+        if not self.keeps_settings:
+            raise ConfigError("nothing was changed")
+        return Path("settings.toml")
 
     backups: list[tuple[str | None, bool, bytes]] = field(default_factory=list)
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import redis
 
-from replicad.errors import ConfigError
 from replicad.server import ReplicaView
 from tests.server.conftest import StartServer
 from tests.server.harness import FakeNode, RunningServer
@@ -103,24 +100,3 @@ def test_shutdown_asks_the_daemon(server: RunningServer) -> None:
         raw.command("SHUTDOWN", "NOSAVE")
         assert raw.read_to_end() == b""
     eventually(lambda: server.shutdowns == 1)
-
-
-def test_config_says_what_clients_ask(client: redis.Redis) -> None:
-    """GET takes patterns; SET is refused."""
-    assert client.config_get("save") == {"save": ""}
-    assert client.config_get("append*", "maxclients") == {"appendonly": "yes", "maxclients": "10000"}
-    assert client.config_get("nosuch") == {}
-    with pytest.raises(redis.ResponseError, match="not supported"):
-        client.config_set("save", "")
-
-
-def test_a_reload_says_what_it_changed(start: StartServer) -> None:
-    """As JSON; a configuration that is wrong is an error that says why."""
-    found = {"changed": ["clients.clients_max"], "needs_restart": ["listen"]}
-    server = start(node=FakeNode(reloads=[found, ConfigError("p.toml:3: lisen is not a key")]))
-    with redis.Redis(port=server.port) as client:
-        assert json.loads(client.execute_command("REPLICAD.RELOAD")) == found
-        with pytest.raises(
-            redis.ResponseError, match=r"the old configuration stays: p\.toml:3: lisen is not"
-        ):
-            client.execute_command("REPLICAD.RELOAD")

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import redis
 
-from replicad.server import execution, slow_log
 from replicad.server.slow_log import ENTRIES_MAX, SlowLog, shortened
 from tests.server.harness import RunningServer
 from tests.support.waiting import eventually
@@ -23,7 +22,7 @@ def test_long_requests_are_cut() -> None:
 
 def test_the_slow_log_keeps_the_newest_that_were_slow() -> None:
     """Neither what was quick nor what holds a secret, and no more than its room."""
-    log = SlowLog(lambda: 5_000_000)
+    log = SlowLog(lambda: 5_000_000, 0.01)
     for n, (name, seconds) in enumerate([("keys", 0.02), ("keys", 0.001), ("auth", 1.0), ("scan", 0.5)]):
         log.note(name, [name.encode(), b"%d" % n], seconds, peer="p", client_name=b"n")
     assert [(each.arguments[0], each.microseconds, each.at_seconds) for each in log.entries] == [
@@ -35,10 +34,9 @@ def test_the_slow_log_keeps_the_newest_that_were_slow() -> None:
     assert len(log.entries) == ENTRIES_MAX and log.entries[0].id == ENTRIES_MAX + 1
 
 
-def test_slow_commands_are_shown(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_commands_are_shown(client: redis.Redis, server: RunningServer) -> None:
     """With their arguments and who sent them; what comes later is timed to its end."""
-    monkeypatch.setattr(execution, "SLOW_SECONDS", 0.0)
-    monkeypatch.setattr(slow_log, "SLOW_SECONDS", 0.0)
+    server.server.state.slow_log.slow_seconds = 0.0
     client.execute_command("SLOWLOG RESET")
     client.client_setname("me")
     client.setrange("k", 0, "value")

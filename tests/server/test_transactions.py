@@ -48,7 +48,7 @@ REFUSED = [
     ("SCAN", "x"),
     ("SCAN", "0", "COUNT", "0"),
     ("CONFIG", "FOO"),
-    ("CONFIG", "SET", "maxmemory", "1"),
+    ("CONFIG", "SET", "maxmemory"),
     ("CLIENT", "UNBLOCK", "1"),
     ("CLIENT", "NO-EVICT", "nonsense"),
     ("COMMAND", "NONSENSE"),

@@ -82,5 +82,5 @@ def test_a_library_reads_the_documentation(server: RunningServer) -> None:
     names = [argument["name"] for argument in documented["set"]["arguments"]]
     assert names == ["key", "value", "nx-or-xx", "get", "keepttl"]
     subcommands = documented["config"]["subcommands"]
-    assert list(subcommands) == ["config|get", "config|set", "config|resetstat"]
+    assert list(subcommands) == ["config|get", "config|set", "config|rewrite", "config|resetstat"]
     assert subcommands["config|get"]["arguments"][0]["flags"] == ["multiple"]

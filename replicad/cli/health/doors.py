@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from replicad.cli.health.finding import Document, Finding, Severity, part
-from replicad.cli.output import show_count
+from replicad.cli.health.finding import Document, Finding, Severity, part, redis_cli
+from replicad.cli.output import show_count, show_seconds
 
 CERTIFICATE_DAYS_MIN = 14
 CERTIFICATE_DAYS_CRITICAL = 3
@@ -29,6 +29,14 @@ def doors_findings(node: str, document: Document) -> Iterator[Finding]:
             Severity.WARNING,
             f"has {connected} of at most {show_count(most, 'client')}",
             "raise [clients] clients_max: docs/configuration.md",
+        )
+
+    if paused := clients.get("paused"):
+        left = show_seconds(clients.get("paused_seconds_left") or 0.0)
+        yield Finding(
+            Severity.WARNING,
+            f"holds all {paused} of clients for another {left}: CLIENT PAUSE",
+            f"{redis_cli(node)} CLIENT UNPAUSE ends it",
         )
 
     # Both are counted since the start, and nothing but a restart takes them back.

@@ -27,8 +27,8 @@ def register(app: typer.Typer) -> None:
     app.command(
         help="""Run a primary: it owns the writes and feeds the replicas.
 
-    Runs in the foreground and writes its events to stderr. Addresses are on the loopback only: there is no
-    authentication yet.
+    Runs in the foreground and writes its events to stderr. Addresses of other machines need TLS and users:
+    docs/security.md.
     """,
         epilog=f"""\
 \b

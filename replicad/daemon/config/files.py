@@ -14,7 +14,7 @@ DIRECTORY = "conf.d"
 
 def read_files(file: Path) -> list[Setting]:
     """In the order in which they count: a later one wins. Raises ConfigError for what is not TOML."""
-    return [setting for one in (file, *fragments(file)) for setting in _read(one)]
+    return [setting for one in (file, *fragments(file)) for setting in read_file(one)]
 
 
 def fragments(file: Path) -> list[Path]:
@@ -29,7 +29,8 @@ def fragments(file: Path) -> list[Path]:
     return [directory / name for name in names if name.endswith(".toml") and not name.startswith(".")]
 
 
-def _read(file: Path) -> list[Setting]:
+def read_file(file: Path) -> list[Setting]:
+    """Raises ConfigError for what cannot be read, or is not TOML."""
     try:
         text = file.read_text(encoding="utf-8")
         found = flatten(tomllib.loads(text))

@@ -42,7 +42,9 @@ AT_RUN_TIME: Mapping[str, frozenset[str]] = {
             "repair",
         }
     ),
-    "clients": frozenset({"clients_max", "buffered_bytes_max", "output_seconds_max", "input_seconds_max"}),
+    "clients": frozenset(
+        {"clients_max", "buffered_bytes_max", "output_seconds_max", "input_seconds_max", "slow_seconds"}
+    ),
     "backup": frozenset(
         {
             "target",

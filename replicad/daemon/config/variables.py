@@ -29,7 +29,7 @@ _SERVICE = re.compile(
 def read_environment(environment: Mapping[str, str], keys: tuple[Key, ...]) -> list[Setting]:
     """A variable for which there is no key is a setting, too: it is refused as an unknown key is."""
     return [
-        Setting(path, _value(find(keys, path), text), FromEnvironment(name))
+        Setting(path, value_of(find(keys, path), text), FromEnvironment(name))
         for name, text in sorted(environment.items())
         if (path := _path(name)) is not None
     ]
@@ -46,7 +46,7 @@ def _path(name: str) -> KeyPath | None:
     return tuple(name.removeprefix(PREFIX).lower().split("__"))
 
 
-def _value(key: Key | None, text: str) -> Any:
+def value_of(key: Key | None, text: str) -> Any:
     """Text that is not TOML stays text, which is then no value for its key."""
     if key is None or _is_text(key.hint):
         return text

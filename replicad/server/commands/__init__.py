@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from replicad.server.commands.acl import acl
 from replicad.server.commands.clients import clients
+from replicad.server.commands.configuration import configuration
 from replicad.server.commands.connection import connection
 from replicad.server.commands.copies import copies
 from replicad.server.commands.families import families
@@ -33,6 +34,7 @@ _GROUPS = (
     clients,
     acl,
     node,
+    configuration,
     introspection,
     observation,
     waiting,

@@ -7,27 +7,37 @@ them, and one that answers late is still one that answers. Tests of either say s
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from replicad.daemon.config import load_primary, load_replica
+from replicad.daemon.config import NodeConfig, load_primary, load_replica
+from replicad.daemon.config.keys import KeyPath
+from replicad.daemon.config.settings_file import rewrite_settings
 from replicad.daemon.parts import NodeParts
 from replicad.daemon.process.supervise import StopRequest
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.records import node_state
-from replicad.daemon.reload import Read
-from replicad.env import Env
+from replicad.daemon.reload import ConfigSource
+from replicad.env import Env, LocalFileSystem
 
 PATIENT = {"roles__stood_still_seconds": 60.0, "roles__ask_seconds": 20.0}
 """Nothing waits for as long: where no node is, the loopback refuses at once."""
 
 
+def rewrite(config: NodeConfig, values: Mapping[KeyPath, Any]) -> Path:
+    """As `Sources.rewrite` of a node without flags."""
+    return rewrite_settings(LocalFileSystem(), config.data, values)
+
+
 @contextlib.asynccontextmanager
-async def started_program(config: Any, read: Read | None = None) -> AsyncIterator[NodeProgram]:
+async def started_program(
+    config: Any, read: Callable[[], NodeConfig] | None = None
+) -> AsyncIterator[NodeProgram]:
     """`read` reads its configuration again."""
     async with node_state(Env(), config.data) as records:
-        program = NodeProgram(config, Env(), records, StopRequest(), read)
+        source = None if read is None else ConfigSource(read, rewrite)
+        program = NodeProgram(config, Env(), records, StopRequest(), source)
         try:
             await program.start()
             yield program
