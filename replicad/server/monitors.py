@@ -27,7 +27,7 @@ class Replies(Protocol):
     def append(self, reply: bytes) -> None: ...
 
 
-class Shown(Protocol):
+class Watcher(Protocol):
     """A client whose command is shown, or to whom it is."""
 
     peer: str
@@ -39,21 +39,21 @@ class Shown(Protocol):
 
 class Monitors:
     def __init__(self, wall_us: Callable[[], int], call_soon: Callable[[Callable[[], None]], object]) -> None:
-        self.clients: dict[Shown, None] = {}
+        self.clients: dict[Watcher, None] = {}
         """Those that watch."""
-        self.on_shown: Callable[[list[Shown]], None] = lambda clients: None
+        self.on_shown: Callable[[list[Watcher]], None] = lambda clients: None
         """Has what was shown sent. Called once for many lines."""
         self._wall_us = wall_us
         self._call_soon = call_soon
         self._is_due = False
 
-    def add(self, client: Shown) -> None:
+    def add(self, client: Watcher) -> None:
         self.clients[client] = None
 
-    def forget(self, client: Shown) -> None:
+    def forget(self, client: Watcher) -> None:
         self.clients.pop(client, None)
 
-    def show(self, client: Shown, request: Request) -> None:
+    def show(self, client: Watcher, request: Request) -> None:
         seconds, microseconds = divmod(self._wall_us(), 1_000_000)
         words = b" ".join([quoted(word) for word in shortened(request)])
         sender = b"%d %b" % (client.family, client.peer.encode())

@@ -28,7 +28,7 @@ from replicad.server.client_pause import Paused
 from replicad.server.client_state import UNREAD, ClientState
 from replicad.server.connection import ClientConnection
 from replicad.server.interfaces import Node
-from replicad.server.monitors import Shown
+from replicad.server.monitors import Watcher
 from replicad.server.options import ServerOptions
 from replicad.server.pieces import Pieces
 from replicad.server.rounds import Rounds
@@ -271,7 +271,7 @@ class RespServer:
             self._close_for(connection, "takes the most of too much memory")
             excess -= sizes[connection]
 
-    def _send_to_monitors(self, clients: list[Shown]) -> None:
+    def _send_to_monitors(self, clients: list[Watcher]) -> None:
         for client, connection in list(self.connections.items()):
             if client in clients:
                 connection.settle()
