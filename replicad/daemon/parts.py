@@ -123,6 +123,7 @@ class NodeParts:
             self.open_store,
             lambda connection: self.sessions.serve(connection),
             lambda store, slots: self.feeds.make(store, slots),
+            lambda: self.pauses.begin(),
             self._opened,
             self.tasks.fail,
             self.doors.replication,

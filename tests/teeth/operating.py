@@ -9,6 +9,7 @@ LOG_STREAM = "tests/daemon/process/test_log_stream.py::"
 PROMOTIONS = "tests/daemon/test_promotions.py::"
 TAKING = "tests/daemon/test_taking_a_role.py::"
 DIVERGENCE = "tests/daemon/test_divergence.py::"
+PAUSE = "tests/server/test_client_pause.py::"
 PEERS = "tests/daemon/roles/test_peers.py::"
 
 OPERATING = (
@@ -374,5 +375,58 @@ OPERATING = (
         old="    found = list(_primaries(answers))\n",
         new="    found: list[Finding] = []\n",
         caught_by=("tests/cli/health/test_judge.py::test_what_is_wrong_with_several_nodes",),
+    ),
+    Mutation(
+        trap=10,
+        name="a node answers before it looks at its clock",
+        file="replicad/daemon/data/node_data.py",
+        old="            self._before_answers()\n",
+        new="",
+        caught_by=("tests/daemon/roles/test_pause_detector.py::test_a_node_that_answers_looks_at_its_clock",),
+    ),
+    # 9: acknowledged is only what is durable; a paused write is neither
+    Mutation(
+        trap=9,
+        name="the kernel writes while writes are paused",
+        file="replicad/server/server.py",
+        old="kernels.TAKES_ALL if paused is Paused.NOTHING else kernels.TAKES_READS",
+        new="kernels.TAKES_ALL",
+        caught_by=(f"{PAUSE}test_what_is_paused_waits_until_unpause",),
+        hangs=True,
+    ),
+    Mutation(
+        trap=9,
+        name="what is paused is executed when the node ends",
+        file="replicad/server/server.py",
+        old="        paused = self.state.pause.drop()\n",
+        new="        self.state.pause.end()\n        paused: set[object] = set()\n",
+        caught_by=(f"{PAUSE}test_what_is_paused_is_not_done_when_the_node_ends",),
+        hangs=True,
+    ),
+    # 16: nothing is believed that a peer or a client says
+    Mutation(
+        trap=16,
+        name="a command chooses which files a node writes",
+        file="replicad/daemon/config/setting.py",
+        old="        and path not in NOT_BY_COMMAND\n",
+        new="",
+        caught_by=("tests/daemon/config/test_setting.py::test_what_cannot_be_set_is_said",),
+    ),
+    Mutation(
+        trap=16,
+        name="MONITOR shows secrets",
+        file="replicad/server/commands/table.py",
+        old="        return self.name not in SECRET and self.role is not Role.ADMIN\n",
+        new="        return True\n",
+        caught_by=("tests/server/test_monitor.py::test_commands_of_all_clients_are_shown",),
+    ),
+    Mutation(
+        trap=16,
+        name="a client that does not read what MONITOR shows stays",
+        file="replicad/server/server.py",
+        old="                if client.stopped & UNREAD:\n",
+        new="                if False and client.stopped & UNREAD:\n",
+        caught_by=("tests/server/test_monitor.py::test_one_that_does_not_read_is_closed",),
+        hangs=True,
     ),
 )

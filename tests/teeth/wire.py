@@ -133,10 +133,10 @@ WIRE = (
         trap=16,
         name="a reload swaps parts before all of them are prepared",
         file="replicad/daemon/reload.py",
-        old="                swaps = [prepare(changes.running) for prepare in self._parts]\n",
-        new="                swaps = []\n"
-        "                for prepare in self._parts:\n"
-        "                    prepare(changes.running)()\n",
+        old="        swaps = [prepare(changes.running) for prepare in self._parts]\n",
+        new="        swaps = []\n"
+        "        for prepare in self._parts:\n"
+        "            prepare(changes.running)()\n",
         caught_by=("tests/daemon/test_reload.py::test_a_part_that_refuses_keeps_all_others_from_changing",),
     ),
     Mutation(

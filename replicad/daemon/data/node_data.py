@@ -56,16 +56,19 @@ class NodeData:
         store: OpenStore,
         serve: Callable[[TcpConnection], Coroutine[Any, Any, None]],
         make_feed: Callable[[Database, Slots], PrimaryNode],
+        before_answers: Callable[[], None],
         opened: Callable[[Database], None],
         failed: Callable[[BaseException], None],
         door: Door,
     ) -> None:
         """`serve` runs a connection of the replication port to its end. `make_feed` makes what serves
-        replicas from a database. `opened` is called with each database that is served from now on, `failed`
-        with the error that stopped one. `door` is that of the replication port."""
+        replicas from a database. `before_answers` is called before anybody is answered from a database,
+        `opened` with each one that is served from now on, `failed` with the error that stopped one. `door` is
+        that of the replication port."""
         self._config = config
         self._env = env
         self._make_feed = make_feed
+        self._before_answers = before_answers
         self._opened = opened
         self._failed = failed
         self._store = store
@@ -118,6 +121,7 @@ class NodeData:
             self._watcher = asyncio.create_task(watch_failure(store))
             self._watcher.add_done_callback(self._watched)
             self._store.database, self._store.feed = store, feed
+            self._before_answers()
             await self.replicas.accept()
             await self.clients.serve(store)
         except (Exception, asyncio.CancelledError):

@@ -50,9 +50,15 @@ class PauseDetector:
         self._survey = survey
         self._tasks = tasks
         self._go_on = go_on
-        self._alive_at = clock.awake()
-        """When this process was last seen to run."""
+        self._alive_at: float | None = None
+        """When this process was last seen to run; None before `begin`."""
         self._pauses = 0
+
+    def begin(self) -> None:
+        """Anybody may be answered from here on. Until then a pause says nothing: a node asks others about its
+        role after its start, and a start that reads much log takes long."""
+        if self._alive_at is None:
+            self._alive_at = self._clock.awake()
 
     async def run(self) -> None:
         """Never returns: looks often enough to notice a pause although no client asks for anything."""
@@ -62,6 +68,8 @@ class PauseDetector:
 
     def check(self) -> None:
         """Called often, and before every acknowledgement."""
+        if self._alive_at is None:
+            return
         now = self._clock.awake()
         stood_still, self._alive_at = now - self._alive_at, now
         if stood_still > self._options.stood_still_seconds:

@@ -76,7 +76,8 @@ class Store:
 class Primary:
     """The detector and the survey of a primary; everything else is as much of a node as they ask for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, answers: bool = True) -> None:
+        """One that does not answer yet opens its data."""
         self.clock, self.peers, self.standing = ManualClock(), Peers(), OwnStanding()
         self.standing.begin_as(Standing.PRIMARY)
         self.where: tuple[str, str] | None = None
@@ -105,6 +106,8 @@ class Primary:
             tasks=cast(Any, self),
             go_on=self.go_on,
         )
+        if answers:
+            self.pauses.begin()
 
     async def go_on(self) -> None:
         self.standing.move(Standing.PRIMARY)
