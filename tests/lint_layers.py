@@ -1,7 +1,7 @@
 """Holds the order of the layers: an import goes down the list only, and some doors have one owner.
 
     cli > daemon > server > (the public names) > replication | backup > store | state > kernels > net > env
-        > options > types > errors > version
+        > options > types > units > errors > version
 
 A part may import itself and what stands below it; `|` parts those that may not import each other. `make lint`
 runs this file.
@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("env",),
     ("options",),
     ("types",),
+    ("units",),
     ("errors",),
     ("version",),
 )

@@ -16,6 +16,7 @@ from replicad.daemon.process.clock_watch import ClockWatch
 from replicad.daemon.process.directory_watch import look, watch
 from replicad.daemon.process.new_directory import check_gone, check_new
 from replicad.daemon.process.notify import notify
+from replicad.daemon.process.room_watch import RoomWatch
 from replicad.daemon.process.supervise import (
     StopRequest,
     on_hangup,
@@ -31,6 +32,7 @@ from replicad.errors import ConfigError, PoisonedError, ReplicadError, RoleRefus
 from replicad.net.addresses import Address
 from replicad.replication.policy.lost_tail import may_have_lost
 from replicad.replication.policy.roles import Standing, Start, Stored, at_start
+from replicad.store.database import Database
 from replicad.store.directory.log_place import check_log_is_ours, wal_dir_of
 from replicad.store.roles import recorded_role
 from replicad.store.wal.doubt import is_doubted
@@ -92,6 +94,7 @@ class NodeProgram:
         self.records = records
         self.parts = NodeParts(config, env, records, stop, source)
         self._clock_watch = ClockWatch()
+        self._room_watch = RoomWatch()
 
     # The start.
 
@@ -255,10 +258,19 @@ class NodeProgram:
             if self.parts.open_store.feed is not None:
                 await self._tried(self.parts.open_store.feed.tick())
             await self._tried(self.parts.link.note_progress())
-            if self.parts.store is not None and self.parts.served.is_writable:
-                self._clock_watch.look(self.parts.store.clock_state, self.config.store.clock_jump_seconds_max)
+            if (store := self.parts.store) is not None:
+                if self.parts.served.is_writable:
+                    self._clock_watch.look(store.clock_state, self.config.store.clock_jump_seconds_max)
+                self._room_watch.look(self._lacks_room(store))
             above = self.parts.link.path if self.parts.link.is_linked else ()
             self.parts.peers.review({*above, *self.parts.open_store.sessions})
+
+    def _lacks_room(self, store: Database) -> str | None:
+        """What the store or the last write found no room for."""
+        if store.no_room is not None:
+            return store.no_room
+        server = self.parts.clients.server
+        return None if server is None else server.state.group.no_room
 
     def hang_up(self) -> None:
         """SIGHUP: the configuration is to be read again."""

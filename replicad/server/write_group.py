@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from replicad import kernels
 from replicad.env.events import get_logger
-from replicad.errors import ReplicadError
+from replicad.errors import DiskFullError, ReplicadError
 from replicad.server.refusals import write_refused
 from replicad.server.watches import Watches
 from replicad.store.database import Database
@@ -33,6 +33,8 @@ class WriteGroup(kernels.WriteGroup):
         super().__init__(schedule, secrets.randbits(64))
         self.refusals = 0
         """How many groups were not written."""
+        self.no_room: str | None = None
+        """Why the last one was not, when that was for lack of room."""
         self._store = store
         self._watches = watches
 
@@ -55,7 +57,9 @@ class WriteGroup(kernels.WriteGroup):
         except Exception as error:
             if not isinstance(error, ReplicadError):
                 log.error("server.group_failed", batches=batches, exc_info=error)
+            self.no_room = str(error) if isinstance(error, DiskFullError) else None
             self.refuse(write_refused(error))
         else:
+            self.no_room = None
             self.settle(last)
         return True

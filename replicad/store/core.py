@@ -124,6 +124,11 @@ class Core:
         return None
 
     @property
+    def lacks_room(self) -> str | None:
+        """What background work finds no room for, or None."""
+        return None
+
+    @property
     def damage(self) -> CorruptionError | None:
         """Rot that a merge met in its inputs: nothing is compacted from then on."""
         return None

@@ -93,6 +93,11 @@ class LogAccess:
         return self._core.refused
 
     @property
+    def no_room(self) -> str | None:
+        """What background work finds no room for, or None. Writes are refused when it lasts."""
+        return self._core.lacks_room
+
+    @property
     def failed(self) -> BaseException | None:
         """What poisoned the store, or None."""
         return self._progress.failure

@@ -244,6 +244,11 @@ class WritableCore(Core):
             self._judge_pressure()
         self.progress.moved()
 
+    @property
+    def lacks_room(self) -> str | None:
+        """Of several kinds of work any one: they share the disk."""
+        return next(iter(list(self.no_room.values())), None)
+
     def _judge_pressure(self) -> None:
         level0 = max(len(family.levels[0]) for family in self.version.live())
         found = pressure(len(self.version.sealed), level0, self.options, self.no_room, self.damage)

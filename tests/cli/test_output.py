@@ -44,33 +44,6 @@ def test_a_time_that_no_calendar_has_is_shown_as_its_number(time_us: int, shown:
     assert output.show_time(time_us) == shown
 
 
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [
-        (0, "0s"),
-        (-0.001, "0s"),
-        (-2.5, "-2.5s"),
-        (9.999, "10s"),
-        (59.6, "1m00s"),
-        (86_399, "23h59m"),
-        (86_400, "1d00h"),
-        (1e9, "never"),
-    ],
-)
-def test_a_span_of_time_is_shown_in_two_units_at_most(seconds: float, shown: str) -> None:
-    """Zero has no digits behind it, and a node's largest number means never."""
-    assert output.show_seconds(seconds) == shown
-
-
-@pytest.mark.parametrize(
-    ("size_bytes", "shown"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1024**2 - 1, "1.0 MiB"), (5 * 1024**4, "5.0 TiB")],
-)
-def test_a_size_never_reaches_the_next_unit(size_bytes: float, shown: str) -> None:
-    """What rounds to 1024 of one unit is 1 of the next."""
-    assert output.show_size(size_bytes) == shown
-
-
 def test_a_document_is_shown_in_units_and_without_control_characters(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,9 @@ def write_until_refused(primary: Daemon) -> tuple[int, str]:
     raise AssertionError("no write was refused")
 
 
-def refuses_and_resumes(primary: Daemon, replica: Daemon, filler: Path) -> None:
+def refuses_and_resumes(
+    primary: Daemon, replica: Daemon, filler: Path, before_there_is_room: Callable[[], None] = lambda: None
+) -> None:
     written, refusal = write_until_refused(primary)
     assert "no room on disk" in refusal
     with primary.client() as writer, primary.client() as reader:
@@ -60,6 +63,7 @@ def refuses_and_resumes(primary: Daemon, replica: Daemon, filler: Path) -> None:
             assert read is not None
             assert reader.get("key:1") is not None
         assert reader.get(f"large:{written - 1}") == b"%d" % (written - 1) * 4000
+        before_there_is_room()
         filler.unlink()
 
         def resumes() -> bool:
@@ -93,12 +97,19 @@ def test_a_primary_without_room_for_its_tables(cluster: Cluster, small_disk: Pat
 
 
 def test_a_primary_that_reaches_its_reserve(cluster: Cluster, small_disk: Path) -> None:
-    """Below the reserve writes are refused before anything fails."""
+    """Below the reserve writes are refused before anything fails; the log says so once, and what to do."""
     primary = on(small_disk, cluster.primary(), disk_reserve_bytes=2_000_000)
     replica = cluster.replica(tables=QUICK).start()
     fill(primary, 10)
     follows(replica, primary)
-    refuses_and_resumes(primary, replica, fill_up(small_disk, 2_500_000))
+
+    def is_said() -> None:
+        eventually(lambda: primary.events("store.no_room"))
+
+    refuses_and_resumes(primary, replica, fill_up(small_disk, 2_500_000), is_said)
+    eventually(lambda: primary.events("store.has_room"))
+    (said,) = primary.events("store.no_room")
+    assert "disk_reserve_bytes keeps 1.9 MiB" in said["reason"] and "free some" in said["remedy"]
     assert not primary.events("state.not_saved")
 
 

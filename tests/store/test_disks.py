@@ -194,7 +194,7 @@ def test_room_is_kept_in_reserve(tmp_path: Path) -> None:
         database.flush()
         eventually(lambda: database.refused is not None)
         for write in refused_writes(database):
-            with pytest.raises(DiskFullError, match="999 bytes are free, and disk_reserve_bytes keeps 1000"):
+            with pytest.raises(DiskFullError, match="999 B are free, and disk_reserve_bytes keeps 1000 B"):
                 write()
         assert database.get(b"a") == b"1" and database.stats()["refused"] == database.stalled
         database.create_checkpoint(tmp_path / "copy", flush=True)

@@ -26,6 +26,7 @@ from replicad.backup.workers import run_all
 from replicad.env import Env
 from replicad.env.atomic import copy_file, link_or_copy
 from replicad.errors import DiskFullError
+from replicad.units import show_size
 
 PART = ".part"
 RESERVE_BYTES = 64 << 20
@@ -162,8 +163,8 @@ def gather(
     free = fs.free_bytes(staging)
     if needed + RESERVE_BYTES > free:
         raise DiskFullError(
-            f"{staging.parent}: {needed} bytes have to be fetched or copied and {RESERVE_BYTES} stay in "
-            f"reserve, {free} are free"
+            f"{staging.parent}: {show_size(needed)} have to be fetched or copied and "
+            f"{show_size(RESERVE_BYTES)} stay in reserve, {show_size(free)} are free"
         )
 
     # A name without .part promises a whole file, so a copy gets it only when it is complete.

@@ -156,7 +156,7 @@ def _by_node(address: str, target: str | None, *, flush: bool, metadata: str) ->
 
 
 def _print(document: dict[str, Any]) -> None:
-    from replicad.cli.output import show_count, show_size
+    from replicad.units import show_count, show_size
 
     print(f"backup {document['id']} at {document['target']}, {document['position']}")
     print(

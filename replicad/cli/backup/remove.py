@@ -133,7 +133,8 @@ def gc(
 
 
 def _report(collected: list[Collected], log_bytes: int, json: bool) -> None:
-    from replicad.cli.output import print_json, show_count, show_size
+    from replicad.cli.output import print_json
+    from replicad.units import show_count, show_size
 
     document: dict[str, Any] = {
         "backups": [id for each in collected for id in each.backups],

@@ -165,7 +165,7 @@ def report_document(report: RestoreReport) -> dict[str, Any]:
 
 
 def _print(report: RestoreReport) -> None:
-    from replicad.cli.output import show_count, show_size
+    from replicad.units import show_count, show_size
 
     did, what = ("would be", "to be fetched") if report.dry_run else ("is", "fetched")
     at = f"at {report.position}" if report.position else f"at sequence number {report.sequence}"

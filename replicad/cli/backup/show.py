@@ -73,7 +73,8 @@ def list_backups(target: TargetArgument, database: DatabaseOption = None, json: 
 
 def _print_databases(infos: list[BackupInfo], logs: list[LogCheck]) -> None:
     from replicad.backup.databases import short_names
-    from replicad.cli.output import print_table, show_count, show_size, show_time
+    from replicad.cli.output import print_table, show_time
+    from replicad.units import show_count, show_size
 
     checks = {check.database_id: check for check in logs}
     ids = list(dict.fromkeys([info.database_id for info in infos] + list(checks)))
@@ -120,7 +121,8 @@ def show(
     files: Annotated[bool, typer.Option("--files", help="Also list every file.")] = False,
     json: JsonOption = False,
 ) -> None:
-    from replicad.cli.output import print_fields, print_json, print_table, show_count, show_size, show_time
+    from replicad.cli.output import print_fields, print_json, print_table, show_time
+    from replicad.units import show_count, show_size
 
     with open_reading(target) as engine:
         meta = engine.get_backup(id)
@@ -151,7 +153,7 @@ def show(
 
 
 def _extent(files: list[Any]) -> str:
-    from replicad.cli.output import show_count, show_size
+    from replicad.units import show_count, show_size
 
     return (
         f"{show_count(len(files), 'file')}, {show_size(sum(file.size_bytes for file in files))}"

@@ -97,7 +97,8 @@ def _latest(engine: BackupEngineReadOnly, target: str, database: str | None) -> 
 
 
 def _print(found: Verification, logs: list[LogCheck]) -> None:
-    from replicad.cli.output import print_error, show_count, show_size
+    from replicad.cli.output import print_error
+    from replicad.units import show_count, show_size
 
     ids = ", ".join(map(str, found.backups))
     how = "every byte read" if found.checksums else "sizes compared; --checksums reads every byte"

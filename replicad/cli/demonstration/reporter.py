@@ -19,7 +19,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from replicad.cli.output import show_seconds, show_size
+from replicad.units import show_seconds, show_size
 
 PLAIN_SECONDS = 2.0
 

@@ -17,8 +17,8 @@ from replicad.cli.demonstration.proof import check_annotations, check_files, che
 from replicad.cli.demonstration.reporter import Reporter
 from replicad.cli.demonstration.transactions import TransactionStream
 from replicad.cli.nodes.comparison import compare_nodes
-from replicad.cli.output import show_count, show_seconds, show_size
 from replicad.errors import DemoError
+from replicad.units import show_count, show_seconds, show_size
 
 TRANSACTIONS_PER_STEP = 300
 """This many transactions pass before each kill, while a node is down, and after it is back."""

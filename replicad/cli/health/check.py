@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from replicad.cli.health.finding import Finding, Severity, Threshold, Thresholds, called, lag_seconds
 from replicad.cli.health.replicas import connected
 from replicad.cli.nodes.ask import NodeAnswer
-from replicad.cli.output import show_count
 from replicad.cli.terminal import printable
+from replicad.units import show_count
 
 EXIT_CODES = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.CRITICAL: 2, Severity.UNKNOWN: 3}
 

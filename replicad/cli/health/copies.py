@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from replicad.cli.health.finding import Document, Finding, Severity, Threshold, Thresholds, part
-from replicad.cli.output import show_seconds
+from replicad.units import show_seconds
 
 ARCHIVE_SECONDS = Threshold(warning=900)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from replicad.cli.health.finding import Document, Finding, Severity, part, redis_cli
 from replicad.cli.health.role import OTHER_HISTORY
-from replicad.cli.output import show_count, show_seconds, show_size
+from replicad.units import show_count, show_seconds, show_size
 
 CLOCK_AHEAD_SECONDS_MAX = 5.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from replicad.cli.health.finding import Document, Finding, Severity, part, redis_cli
-from replicad.cli.output import show_count, show_seconds
+from replicad.units import show_count, show_seconds
 
 CERTIFICATE_DAYS_MIN = 14
 CERTIFICATE_DAYS_CRITICAL = 3

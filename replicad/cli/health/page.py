@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from replicad.cli.health.finding import Finding, Severity
 from replicad.cli.health.summary import NodeSummary
-from replicad.cli.output import show_count
 from replicad.cli.terminal import Line
+from replicad.units import show_count
 
 STYLES = {
     Severity.NOTE: "cyan",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from replicad.cli.health.finding import Document, Finding, Severity, Thresholds, called
-from replicad.cli.output import show_count, show_seconds, show_size
+from replicad.units import show_count, show_seconds, show_size
 
 AWAY_SECONDS_MAX = 300
 EXHAUSTED_SECONDS_MIN = 3600

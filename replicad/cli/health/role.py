@@ -14,7 +14,7 @@ from replicad.cli.health.finding import (
     part,
     redis_cli,
 )
-from replicad.cli.output import show_seconds, show_size
+from replicad.units import show_seconds, show_size
 
 _CHANGING = {
     "paused": "its writes wait: a switchover is under way",

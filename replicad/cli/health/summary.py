@@ -9,7 +9,7 @@ from replicad.cli.health.finding import Document, Finding, Severity, lag_seconds
 from replicad.cli.health.replicas import connected
 from replicad.cli.health.role import progress
 from replicad.cli.nodes.ask import NodeAnswer
-from replicad.cli.output import show_seconds
+from replicad.units import show_seconds
 
 _PLAIN = frozenset({"primary", "following"})
 """Standings that the role says already."""

@@ -18,10 +18,11 @@ from typing import Any
 
 from replicad.cli.nodes.node import LiveNode, NodeClient
 from replicad.cli.nodes.sides import Side
-from replicad.cli.output import json_bytes, show_bytes, show_size
+from replicad.cli.output import json_bytes, show_bytes
 from replicad.errors import ClosedError, NotFoundError, PeerTimeoutError, ReplyError, UnreachableError
 from replicad.replication.verify.comparison import Comparison, DifferenceKind
 from replicad.store.marks import Mark, MarkId
+from replicad.units import show_size
 
 PAUSE_SECONDS = 0.2
 REPLY_SECONDS = 30.0

@@ -19,10 +19,10 @@ from replicad.cli.health.finding import Finding
 from replicad.cli.health.page import finding_lines, row_lines
 from replicad.cli.health.summary import summarize
 from replicad.cli.nodes.ask import NodeAnswer
-from replicad.cli.output import show_count, show_seconds, show_size
 from replicad.cli.terminal import Line
 from replicad.cli.top.history import History, rates
 from replicad.cli.top.sparkline import BLOCKS, sparkline
+from replicad.units import show_count, show_seconds, show_size
 
 FINDINGS_MAX = 4
 """More of them would push the nodes from the screen."""

@@ -52,7 +52,8 @@ def inspect(
 
 
 def _print(file: Path, explained: Explanation, limit: int) -> None:
-    from replicad.cli.output import print_fields, show_size
+    from replicad.cli.output import print_fields
+    from replicad.units import show_size
 
     print(f"{file}: {explained.kind}, {show_size(explained.size_bytes)}")
     print_fields(explained.header, indent=2)

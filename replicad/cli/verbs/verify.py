@@ -50,8 +50,9 @@ def verify(
 ) -> None:
     from replicad.cli.nodes.comparison import compare_nodes, order_repairs
     from replicad.cli.nodes.node import open_node
-    from replicad.cli.output import print_json, show_size
+    from replicad.cli.output import print_json
     from replicad.errors import DifferentError, UsageError
+    from replicad.units import show_size
 
     if len(nodes) < 2:
         raise UsageError("verify compares two nodes or more")

@@ -9,6 +9,9 @@ from __future__ import annotations
 BURST = 50
 """Lines of one event at once; all events have budgets of their own."""
 PER_SECOND = 0.5
+SELDOM = frozenset({"state.not_saved", "state.not_shown"})
+"""A node without room meets these once a second, and `store.no_room` has said what to do."""
+SELDOM_SECONDS = 600.0
 EVENTS_MAX = 1024
 """Names of events come from our code. A library's are not trusted to be few."""
 LIMITED = frozenset({"debug", "info", "warning"})
@@ -26,8 +29,9 @@ class Repeats:
         """How many lines of this event were left out before this one; None: this one is, too."""
         if level not in LIMITED:
             return 0
-        tokens, since, left_out = self._left.get(event, (float(BURST), now, 0))
-        tokens = min(float(BURST), tokens + (now - since) * PER_SECOND)
+        burst, per_second = (1.0, 1 / SELDOM_SECONDS) if event in SELDOM else (float(BURST), PER_SECOND)
+        tokens, since, left_out = self._left.get(event, (burst, now, 0))
+        tokens = min(burst, tokens + (now - since) * per_second)
         if tokens < 1.0:
             self._left[event] = tokens, now, left_out + 1
             return None

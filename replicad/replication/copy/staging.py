@@ -25,6 +25,7 @@ from replicad.errors import CorruptionError, DiskFullError, ProtocolError
 from replicad.options import KEY_BYTES_MAX, KIB, MIB
 from replicad.replication.wire.headers import FileEntry
 from replicad.store.manifest.edit import RECORD_BYTES_MAX
+from replicad.units import show_size
 
 DIRECTORY = Path("bootstrap") / "incoming"
 FILES_MAX = 1_000_000
@@ -123,7 +124,8 @@ class Staging:
         free = self._fs.free_bytes(self.path)
         if needed + free_bytes_min > free:
             raise DiskFullError(
-                f"the copy needs {needed} bytes more and {free_bytes_min} in reserve, {free} are free"
+                f"the copy needs {show_size(needed)} more and {show_size(free_bytes_min)} in reserve, "
+                f"{show_size(free)} are free"
             )
 
         return missing

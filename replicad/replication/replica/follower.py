@@ -123,6 +123,8 @@ class Follower:
 
         self.upstream = Upstream()
         self._repair: str | None = None
+        self._down_because: str | None = None
+        """What the log says already of the link, since it last streamed."""
         self._connection: Connection | None = None
 
         self.progress: BootstrapProgress | None = None
@@ -251,12 +253,15 @@ class Follower:
         text = reason_of(error)
         options = self._options
         self.link.last_error = text
+        # The same reason again and again would hide what happened before it; the status goes on showing it.
+        is_new, self._down_because = text != self._down_because, text
 
         # Time does not mend these: the reason stays shown, and the primary is asked again rarely.
         if _needs_a_person(error):
             delay = options.stopped_retry_seconds
             self.link.stopped_code = _code_of(error)
-            log.error("replication.stopped", code=self.link.stopped_code, reason=text)
+            if is_new:
+                log.error("replication.stopped", code=self.link.stopped_code, reason=text)
             self._set(LinkState.STOPPED, f"the operator: {text}")
         else:
             # Jitter over the upper half: replicas that lost the same primary do not all come back at once.
@@ -265,7 +270,8 @@ class Follower:
             ceiling = options.backoff_seconds_min * 2 ** min(self.link.attempts - 1, 20)
             ceiling = min(ceiling, options.backoff_seconds_max)
             delay = self._env.random.uniform(ceiling / 2, ceiling)
-            log.warning("replication.link_down", reason=text, retry_seconds=round(delay, 3))
+            if is_new:
+                log.warning("replication.link_down", reason=text, retry_seconds=round(delay, 3))
             self._set(LinkState.WAITING, f"the next attempt, {delay:.1f} s after: {text}")
         return delay
 
@@ -449,6 +455,7 @@ class Follower:
 
         # The archive has helped, or was not needed: when log is gone again, it may be tried again.
         self._catch_ups = 0
+        self._down_because = None
         log.info("replication.streaming", peer=connection.peer, position=str(store.position))
 
         self.upstream.attach(connection, welcome.features)

@@ -35,6 +35,7 @@ from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.store.version import FamilyVersion, SealedMemtables, at_level
 from replicad.store.writable_core import WritableCore
 from replicad.types import FamilyId, FileNumber
+from replicad.units import show_size
 
 RETRY_SECONDS = 1.0
 
@@ -230,7 +231,9 @@ def check_reserve(core: WritableCore) -> None:
     reserve = core.options.disk_reserve_bytes
     free = core.env.fs.free_bytes(core.path) if reserve else 0
     if free < reserve:
-        raise DiskFullError(f"{core.path}: {free} bytes are free, and disk_reserve_bytes keeps {reserve}")
+        raise DiskFullError(
+            f"{core.path}: {show_size(free)} are free, and disk_reserve_bytes keeps {show_size(reserve)}"
+        )
 
 
 def check_output_fits(core: WritableCore, choice: Choice) -> None:
@@ -242,7 +245,7 @@ def check_output_fits(core: WritableCore, choice: Choice) -> None:
     free = core.env.fs.free_bytes(core.path) - core.options.disk_reserve_bytes if needed else 0
     if free < needed:
         raise DiskFullError(
-            f"{core.path}: a compaction waits for {needed} bytes of room, more than are free beyond "
+            f"{core.path}: a compaction waits for {show_size(needed)} of room, more than are free beyond "
             f"disk_reserve_bytes"
         )
 

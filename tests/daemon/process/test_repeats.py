@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replicad.daemon.process.repeats import BURST, EVENTS_MAX, PER_SECOND, Repeats
+from replicad.daemon.process.repeats import BURST, EVENTS_MAX, PER_SECOND, SELDOM_SECONDS, Repeats
 
 
 def test_a_burst_and_then_a_few_with_how_many_were_left_out() -> None:
@@ -36,3 +36,11 @@ def test_names_that_are_never_the_same_take_no_memory() -> None:
     for number in range(10 * EVENTS_MAX):
         assert repeats.admit("info", f"event {number}", 0.0) == 0
     assert len(repeats._left) <= EVENTS_MAX
+
+
+def test_what_a_full_disk_prevents_each_second_is_said_once_in_a_while() -> None:
+    """The event of the full disk itself says what to do."""
+    repeats = Repeats()
+    told = [repeats.admit("warning", "state.not_saved", float(second)) for second in range(500)]
+    assert told == [0] + [None] * 499
+    assert repeats.admit("warning", "state.not_saved", SELDOM_SECONDS) == 499

@@ -24,6 +24,7 @@ from replicad.replication.wire.headers import FileEntry
 from replicad.store.manifest.edit import RECORD_BYTES_MAX, Edit, encode_edit
 from replicad.store.table.meta import LEVELS, TableMeta
 from replicad.types import FamilyId, FileNumber, Sequence
+from replicad.units import show_size
 from tests.support.files.faulty_filesystem import io_error
 from tests.support.files.power_loss import MortalFileSystem
 
@@ -130,7 +131,7 @@ def test_small_files_count_as_the_blocks_that_they_take(tmp_path: Path) -> None:
     FS.make_directories(staging.path)
     free = FS.free_bytes(staging.path)
     many = [FileEntry(f"{number:06}.sst", 1, A.sha256) for number in range(1000)]
-    with pytest.raises(DiskFullError, match=f"needs {1000 * BLOCK_BYTES} bytes"):
+    with pytest.raises(DiskFullError, match=f"needs {show_size(1000 * BLOCK_BYTES)} more"):
         Staging(FS, tmp_path, many).prepare({}, free - 2000)
 
 
@@ -251,7 +252,7 @@ def test_local_files_are_linked_when_they_are_what_they_should_be(tmp_path: Path
 def test_a_copy_that_does_not_fit_is_refused_before_it_is_fetched(tmp_path: Path) -> None:
     """The missing bytes and the reserve must be free."""
     huge = FileEntry("000003.sst", 1 << 60, b"h" * 32)
-    with pytest.raises(DiskFullError, match=str(1 << 60)):
+    with pytest.raises(DiskFullError, match=r"1048576\.0 TiB"):
         Staging(FS, tmp_path, [huge]).prepare({}, 0)
     with pytest.raises(DiskFullError, match="reserve"):
         Staging(FS, tmp_path, LIST).prepare({}, 1 << 60)
