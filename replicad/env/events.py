@@ -9,7 +9,9 @@ loaded when the first event is given to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 Writer = Callable[[str, str, dict[str, Any]], None]
@@ -17,11 +19,20 @@ Writer = Callable[[str, str, dict[str, Any]], None]
 
 _writer: Writer | None = None
 
+_bound: ContextVar[Mapping[str, Any]] = ContextVar("replicad_event_fields", default=MappingProxyType({}))
+
 
 def write_with(writer: Writer) -> None:
     """From now on every event of this process goes to `writer`."""
     global _writer
     _writer = writer
+
+
+def bind(**fields: Any) -> None:
+    """From now on every event of this task, and of the tasks that it makes, has these fields, too; None takes
+    one away."""
+    bound = {**_bound.get(), **fields}
+    _bound.set({name: value for name, value in bound.items() if value is not None})
 
 
 class Logger:
@@ -49,6 +60,7 @@ class Logger:
         self._log("critical", event, fields)
 
     def _log(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        fields = {**_bound.get(), **fields}
         if _writer is not None:
             _writer(level, event, fields)
             return

@@ -441,7 +441,7 @@ class ClientState:
 
         # From here on it is the server's affair: the log says more than the client is told.
         self.server.stats.errors += 1
-        about = {"command": command_name or self.command_name, "client": self.peer}
+        about = {"command": command_name or self.command_name, "client": self.peer, "client_id": self.id}
         if isinstance(cause, OSError) and cause.filename:
             reason = f"{cause.filename}: {cause.strerror}"
             log.warning("server.command_failed", **about, reason=reason)

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
+from replicad.env.events import get_logger
 from replicad.server import refusals, replies
 from replicad.server.client_state import (
     BUSY,
@@ -33,6 +34,8 @@ from replicad.server.later import AsTask, InPieces, InThread, Later, LookUp, OnS
 from replicad.server.pieces import Pieces, UnderWay
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
+
+log = get_logger()
 
 TURN_COMMANDS = 2048
 TURN_SECONDS = 0.01
@@ -208,6 +211,13 @@ class Execution:
         server.usage.took(command.name, command.timed_as, seconds)
         if seconds >= server.slow_log.slow_seconds:
             server.slow_log.note(command.name, request, seconds, peer=client.peer, client_name=client.name)
+            log.info(
+                "server.command_slow",
+                command=command.name,
+                seconds=round(seconds, 4),
+                client=client.peer,
+                client_id=client.id,
+            )
 
     def _show(self, command: Command, request: Request) -> None:
         """To those who watch with MONITOR."""

@@ -282,10 +282,15 @@ class RespServer:
         """Ends the connection at once, whatever it waits for."""
         for each, connection in list(self.connections.items()):
             if each is client:
-                log.info("server.client_killed", client=client.peer)
+                log.info("server.client_killed", client=client.peer, client_id=client.id)
                 connection.abort()
 
     def _close_for(self, connection: ClientConnection, reason: str) -> None:
         self.state.stats.closed_for_limits += 1
-        log.warning("server.client_closed", client=connection.client.peer, reason=reason)
+        log.warning(
+            "server.client_closed",
+            client=connection.client.peer,
+            client_id=connection.client.id,
+            reason=reason,
+        )
         connection.abort()

@@ -9,10 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from replicad.env.events import get_logger
 from replicad.server.requests import Request
-
-log = get_logger()
 
 ENTRIES_MAX = 128
 ARGUMENTS_MAX = 32
@@ -46,7 +43,6 @@ class SlowLog:
         """A command took that long; it is kept if that was long."""
         if seconds < self.slow_seconds or name in SECRET:
             return
-        log.info("server.command_slow", command=name, seconds=round(seconds, 4), client=peer)
         self.entries.appendleft(
             SlowCommand(
                 self._next_id,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from replicad.env.events import get_logger
+from replicad.env.events import bind, get_logger
 from replicad.net.addresses import Address
 from replicad.net.doors import CLEAR, Door, Listener
 from replicad.replication.wire.connection import TcpConnection
@@ -26,13 +26,14 @@ class ReplicationPort:
         is_caught_up: Callable[[], bool],
         door: Door = CLEAR,
     ) -> None:
-        self._serve = serve
+        self._serve_to_its_end = serve
         self._is_caught_up = is_caught_up
         self.address = Address("", 0)
         """Where it listens, once it does."""
         self._door = door
         self._listener: Listener | None = None
         self._sessions: set[asyncio.Task[None]] = set()
+        self._accepted = 0
 
     async def start(self, address: Address, *, accept: bool = True) -> Address:
         """Takes the address; OSError if another process has it. Without `accept` nobody is let in before the
@@ -66,13 +67,18 @@ class ReplicationPort:
             task.cancel()
         await asyncio.gather(*sessions, return_exceptions=True)
 
+    async def _serve(self, connection: TcpConnection, number: int) -> None:
+        bind(session=number)
+        await self._serve_to_its_end(connection)
+
     def _accept(self) -> TcpConnection:
         connection = TcpConnection()
         if len(self._sessions) >= SESSIONS_MAX:
             log.warning("replication.too_many_sessions", sessions=len(self._sessions))
             connection.close()
             return connection
-        task = asyncio.get_running_loop().create_task(self._serve(connection))
+        self._accepted += 1
+        task = asyncio.get_running_loop().create_task(self._serve(connection, self._accepted))
         self._sessions.add(task)
 
         def ended(task: asyncio.Task[None]) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from replicad.env import Env
-from replicad.env.events import get_logger
+from replicad.env.events import bind, get_logger
 from replicad.errors import ProtocolError, ReplicationError, SessionRefusedError
 from replicad.replication.copy.copy_window import CopyWindows
 from replicad.replication.copy.fetch_plan import FetchPlan, another_helps
@@ -118,6 +118,7 @@ class Fetcher:
         work = self._begin(copy, entries, staging, here, absent)
         self._connection.send(WantedFiles(copy.copy, len(here), absent))
 
+        bind(copy=copy.copy.hex())
         self.waits_for = "files from the primary"
         try:
             await beside(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from replicad.env import Env
-from replicad.env.events import get_logger
+from replicad.env.events import bind, get_logger
 from replicad.env.reasons import reason_of
 from replicad.env.task_rate_limit import TaskRateLimiter
 from replicad.errors import (
@@ -263,6 +263,7 @@ class PrimaryNode:
         server = None if session is None or session.hello.process != join.process else session.server
         if server is None or server.copy.copy_id != join.copy:
             raise ProtocolError("no session of this replica offers that copy")
+        bind(copy=join.copy.hex())
         echo = self._echo(connection, takes_written=False)
         await beside(server.join(connection), self._keep_alive(connection, echo))
 
@@ -459,6 +460,7 @@ class PrimaryNode:
             copy = await in_thread(self.copies.make, node_id)
             self.traffic.full_copies[why.value] += 1
         copy.in_use = True  # from here on nobody else's takes its place
+        bind(copy=copy.copy_id.hex())
 
         # The slot moves to the copy's own position: the replica streams from there once it has the copy.
         slot = self.slots.hold(
@@ -493,6 +495,7 @@ class PrimaryNode:
         copy = await in_thread(self.copies.make, session.hello.node)
         self.traffic.full_copies["copy-only"] += 1
         copy.in_use = True
+        bind(copy=copy.copy_id.hex())
         server = session.server = CopyServer(
             copy, self._env.fs, self._env.clock, self._copy_rate, self._options, self.traffic
         )

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from replicad.env import Env
-from replicad.env.events import get_logger
+from replicad.env.events import bind, get_logger
 from replicad.env.reasons import reason_of
 from replicad.errors import (
     DivergedError,
@@ -123,6 +123,7 @@ class Follower:
 
         self.upstream = Upstream()
         self._repair: str | None = None
+        self._sessions = 0
         self._down_because: str | None = None
         """What the log says already of the link, since it last streamed."""
         self._connection: Connection | None = None
@@ -276,6 +277,9 @@ class Follower:
         return delay
 
     async def _session(self) -> None:
+        self._sessions += 1
+        bind(session=self._sessions, copy=None)
+
         # An exchange of the data that failed may have left the store closed. The session must claim the data
         # that is here, not that there is none.
         await to_its_end(self._data.resume())

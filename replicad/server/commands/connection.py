@@ -69,7 +69,7 @@ def _log_in(client: ClientState, name: bytes, secret: bytes, then: Callable[[], 
     async def slowly() -> bytes:
         user = await login.slowly(user_name, secret, client.host)
         if user is None:
-            log.warning("server.login_refused", client=client.peer, user=user_name[:64])
+            log.warning("server.login_refused", client=client.peer, client_id=client.id, user=user_name[:64])
             return refusals.WRONG_PASSWORD
         client.log_in(user)
         return then()
