@@ -29,7 +29,7 @@ LOCKED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all check lint coverage lock types format bench bench-daemons bench-plots bench-large crash faults rot sim torture soak bombs teeth fuzz asan ubsan tsan nightly install uninstall clean
+.PHONY: help setup demo test test-all check lint coverage lock types format bench bench-daemons bench-plots bench-large crash faults rot sim torture soak upgrade bombs teeth fuzz asan ubsan tsan nightly install uninstall clean
 
 ##@ Begin here
 
@@ -120,6 +120,9 @@ torture: $(INSTALLED)  ## real nodes killed, stopped, cut off, filled up, promot
 
 soak: $(INSTALLED)  ## three nodes with TLS and users under load, reloaded, restarted, switched over (MINUTES=10)
 	$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES))
+
+upgrade: $(INSTALLED)  ## two nodes of the build of FROM become this one under writes, and go back (FROM=HEAD~100)
+	$(BIN)/python -m tests.upgrade --from '$(or $(FROM),HEAD)'
 
 bombs: $(INSTALLED)  ## hostile and huge requests, and the longest PING of others (BOMBS_FLAGS='--only DEL')
 	$(BIN)/python -m tests.bombs $(BOMBS_FLAGS)

@@ -29,6 +29,7 @@ from replicad.errors import ConfigError, PoisonedError, ReplicadError, RoleRefus
 from replicad.net.addresses import Address
 from replicad.replication.policy.lost_tail import may_have_lost
 from replicad.replication.policy.roles import Standing, Start, Stored, at_start
+from replicad.store.directory.formats import check_formats
 from replicad.store.directory.log_place import check_log_is_ours, wal_dir_of
 from replicad.store.roles import recorded_role
 from replicad.store.wal.doubt import is_doubted
@@ -54,6 +55,8 @@ def run(config: PrimaryConfig | ReplicaConfig, sources: Sources) -> None:
 async def _node(read: Read, config: PrimaryConfig | ReplicaConfig, env: Env, stop: StopRequest) -> None:
     if isinstance(config, PrimaryConfig):
         check_new(env.fs, config.data, create=config.create)
+    # Before the state is opened, which a refusal must leave as it is.
+    check_formats(env.fs, config.data, config.store)
     async with node_state(env, config.data) as records:
         node = NodeProgram(config, env, records, stop, read)
         on_hangup(node.hang_up)

@@ -62,7 +62,13 @@ def check_hello(hello: Hello, me: Identity, live: Mapping[bytes, bytes]) -> Refu
     if not set(hello.versions) & set(VERSIONS):
         ours = ", ".join(map(str, VERSIONS))
         theirs = ", ".join(map(str, hello.versions))
-        return Refuse("version", f"this node speaks protocol {ours}, the replica {theirs}", False)
+        older = "this node" if max(hello.versions, default=0) > max(VERSIONS) else "the replica"
+        return Refuse(
+            "version",
+            f"this node ({SOFTWARE}) speaks protocol {ours}, the replica ({hello.software[:64]}) {theirs}: "
+            f"upgrade {older} first, to a release that speaks both",
+            False,
+        )
 
     # Before the node ids: those of a node that reached itself are equal too, and that reason would be wrong.
     if hello.process == me.process:
