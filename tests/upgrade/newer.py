@@ -54,7 +54,7 @@ def write(kind: str, directory: Path) -> None:
 def serve(arguments: list[str]) -> int:
     from replicad.cli.main import main
 
-    identify.VERSIONS = (2,)  # type: ignore[assignment]
+    identify.VERSIONS = (2,)
     identify.SOFTWARE = f"replicad/{RELEASE}"
     return main(arguments)
 
