@@ -66,13 +66,13 @@ def test_redis_py_is_who_its_password_its_certificate_or_its_socket_says(
     ca: Path = cluster.authority.directory
     tls = {"host": HOST, "port": node.port, "ssl": True, "ssl_ca_certs": f"{ca}/ca.crt", "protocol": protocol}
     shown = {"ssl_certfile": f"{ca}/operator.crt", "ssl_keyfile": f"{ca}/operator.key"}
-    with redis.Redis(**tls, username="app", password=cluster.token) as app:  # type: ignore[arg-type]
+    with redis.Redis(**tls, username="app", password=cluster.token) as app:
         assert app.acl_whoami() in ("app", b"app")
         with pytest.raises(redis.exceptions.NoPermissionError):
             app.execute_command("SHUTDOWN")
-    with redis.Redis(**tls, **shown) as operator:  # type: ignore[arg-type]
+    with redis.Redis(**tls, **shown) as operator:
         assert operator.acl_whoami() in ("operator", b"operator")
-    with redis.Redis(**tls) as nobody, pytest.raises(redis.exceptions.AuthenticationError):  # type: ignore[arg-type]
+    with redis.Redis(**tls) as nobody, pytest.raises(redis.exceptions.AuthenticationError):
         nobody.get("key")
     socket = f"{cluster.directory}/node.sock"
     with redis.Redis(unix_socket_path=socket, protocol=protocol) as local:
