@@ -166,7 +166,7 @@ def _greeting(client: ClientState, version: int) -> bytes:
 def _checked_name(name: bytes) -> bytes:
     if not _NAME.fullmatch(name):
         raise Refused(
-            replies.error("ERR ClientState names cannot contain spaces, newlines or special characters.")
+            replies.error("ERR Client names cannot contain spaces, newlines or special characters.")
         )
     return name
 
