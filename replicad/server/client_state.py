@@ -60,6 +60,9 @@ class ClientState:
         self.name = b""
         self.library = b""
         self.user = self.first_user = server.login.users.anonymous
+        self.is_by_certificate = False
+        """Whether its certificate has logged it in, and nothing else since."""
+        self._came_by_certificate = False
         self.rights: Rights = ALL
         """What the user may do in the family that is selected."""
         self.is_limited = False
@@ -257,18 +260,24 @@ class ClientState:
 
     # Who it is.
 
-    def come_as(self, user: User) -> None:
+    def come_as(self, user: User, *, by_certificate: bool = False) -> None:
         """Before its first request."""
         self.first_user = user
-        self.log_in(user)
+        self._came_by_certificate = by_certificate
+        self.log_in(user, by_certificate=by_certificate)
 
     def come_back(self) -> None:
-        """As whom it came, if that user is still the same."""
-        users = self.server.login.users
-        self.log_in(self.first_user if users.still_has(self.first_user) else users.anonymous)
+        """As whom it came, if that user is still the same, and certificates still log in."""
+        login = self.server.login
+        stays = login.users.still_has(self.first_user)
+        if self._came_by_certificate and not login.by_certificate:
+            stays = False
+        user = self.first_user if stays else login.users.anonymous
+        self.log_in(user, by_certificate=stays and self._came_by_certificate)
 
-    def log_in(self, user: User) -> None:
+    def log_in(self, user: User, *, by_certificate: bool = False) -> None:
         self.user = user
+        self.is_by_certificate = by_certificate
         self._settle_rights()
 
     def _settle_rights(self) -> None:

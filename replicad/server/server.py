@@ -123,11 +123,15 @@ class RespServer:
         self._committer.role_changed()
 
     def users_changed(self) -> None:
-        """Ends the connections of users that are no more, or are others now."""
-        users = self.state.login.users
+        """Ends the connections of users that are no more, or are others now, and of those that a certificate
+        logged in where certificates log nobody in any more."""
+        login = self.state.login
         for connection in list(self.connections.values()):
-            if not users.still_has(connection.client.user):
-                self._close_for(connection, f"user {connection.client.user.name} was changed or removed")
+            client = connection.client
+            if not login.users.still_has(client.user):
+                self._close_for(connection, f"user {client.user.name} was changed or removed")
+            elif client.is_by_certificate and not login.by_certificate:
+                self._close_for(connection, f"user {client.user.name} may not log in by certificate any more")
 
     def reconfigure(self, options: ServerOptions) -> None:
         """Takes over how many clients there may be, how much they buffer together, and how long they may
