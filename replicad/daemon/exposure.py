@@ -36,9 +36,9 @@ def check_exposure(
             continue
         if each.wants_users and (given := sorted(set(open_roles) - _OPEN_ROLES)):
             raise ConfigError(
-                f"{each.key}: {each.address} is refused, because [users.default] gives {given[0]} to everybody "
-                f"who connects, without a password: take {given[0]} out of its roles, give it token_sha256 or "
-                "password_file, or, on a network that nobody else is on, set insecure = true"
+                f"{each.key}: {each.address} is refused, because [users.default] gives {given[0]} to "
+                f"everybody who connects, without a password: take {given[0]} out of its roles, give it "
+                "token_sha256 or password_file, or, on a network that nobody else is on, set insecure = true"
             )
         missing = [] if each.has_tls else [_TLS_LINES]
         if each.wants_users and not has_users:

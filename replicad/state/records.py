@@ -75,6 +75,8 @@ class Slot:
     name: str = ""
     acknowledged: int = field(default=0, compare=False)
     """Whether the replica has ever acknowledged anything: until then nobody has seen that it is one."""
+    owner: str = ""
+    """What the replica's certificate called it when it first used the slot; empty without TLS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
