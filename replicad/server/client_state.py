@@ -15,6 +15,7 @@ from typing import Any
 from replicad import kernels
 from replicad.env.events import get_logger
 from replicad.errors import CorruptionError, InvalidArgument, NotFoundError, ReplicadError
+from replicad.net.guests import network_of
 from replicad.server import refusals
 from replicad.server.access.roles import ALL, Rights, Role
 from replicad.server.access.users import User
@@ -279,6 +280,16 @@ class ClientState:
         self.user = user
         self.is_by_certificate = by_certificate
         self._settle_rights()
+        if not self.is_stranger:
+            self.server.strangers.remove(self)
+        elif self.id:
+            self.server.strangers.add(self, network_of(self.host))
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether it has yet to say who it is."""
+        users = self.server.login.users
+        return not users.is_open and self.user == users.anonymous
 
     def _settle_rights(self) -> None:
         family = None
