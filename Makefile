@@ -20,6 +20,7 @@ TOOLS := $(VENV)/.tools
 INSTALLED := $(VENV)/.installed
 BENCH_INSTALLED := $(VENV)/.bench-installed
 S3_INSTALLED := $(VENV)/.s3-installed
+IOREDIS_INSTALLED := build/ioredis/.installed
 COVERAGE_INSTALLED := $(VENV)/.coverage-installed
 KERNEL_SOURCES := $(wildcard replicad/kernels/*/*.cc replicad/kernels/*/*.h replicad/kernels/CMakeLists.txt)
 CXX_SOURCES := $(filter %.cc %.h,$(KERNEL_SOURCES)) $(wildcard tests/fuzz/native/*.cc tests/fuzz/native/*.h)
@@ -29,7 +30,7 @@ LOCKED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all check lint coverage lock types format bench bench-daemons bench-plots bench-large crash faults rot sim torture soak bombs teeth fuzz asan ubsan tsan nightly install uninstall clean
+.PHONY: help setup demo test test-all check lint coverage lock types format bench bench-daemons bench-plots bench-large crash faults rot sim torture soak upgrade bombs teeth fuzz asan ubsan tsan nightly ioredis install uninstall clean
 
 ##@ Begin here
 
@@ -55,7 +56,7 @@ test: $(INSTALLED)  ## run the tests but the long ones (TESTS=tests/store: all o
 test-all: $(INSTALLED)  ## run all tests, the long ones too
 	$(PYTEST) $(PYTEST_FLAGS) $(TESTS)
 
-check: $(S3_INSTALLED) lint types test-all  ## what CI runs: lint, types and tests, backups to S3 too
+check: $(S3_INSTALLED) ioredis lint types test-all  ## what CI runs: lint, types and tests, backups to S3 too
 
 lint: $(INSTALLED)  ## ruff, formatting, the order of the layers, circles of imports
 	$(BIN)/ruff check .
@@ -121,6 +122,9 @@ torture: $(INSTALLED)  ## real nodes killed, stopped, cut off, filled up, promot
 soak: $(INSTALLED)  ## three nodes with TLS and users under load, reloaded, restarted, switched over (MINUTES=10)
 	$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES))
 
+upgrade: $(INSTALLED)  ## two nodes of the build of FROM become this one under writes, and go back (FROM=HEAD~100)
+	$(BIN)/python -m tests.upgrade --from '$(or $(FROM),HEAD)'
+
 bombs: $(INSTALLED)  ## hostile and huge requests, and the longest PING of others (BOMBS_FLAGS='--only DEL')
 	$(BIN)/python -m tests.bombs $(BOMBS_FLAGS)
 
@@ -180,6 +184,18 @@ $(INSTALLED): $(TOOLS) $(KERNEL_SOURCES)
 # A server of S3 to test against. It is large, so only what CI runs asks for it.
 $(S3_INSTALLED): $(INSTALLED)
 	$(PIP) install $(LOCKED) --no-build-isolation --editable '.[s3-test]'
+	@touch $@
+
+# The clients of Node.js that a test drives, in the versions of the lock file. Where npm or the network is
+# missing the test says so and is skipped.
+ioredis:  ## install the clients of Node.js that a test drives, into build/ioredis
+	@$(MAKE) --no-print-directory $(IOREDIS_INSTALLED) || \
+		echo "*** WARNING: ioredis could not be installed: the test that drives it is skipped" >&2
+
+$(IOREDIS_INSTALLED): tests/integration/ioredis/package.json tests/integration/ioredis/package-lock.json
+	@mkdir -p $(@D)
+	cp $^ $(@D)
+	cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(BENCH_INSTALLED): $(INSTALLED)

@@ -52,6 +52,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from replicad.version import VERSION
+
 
 class ReplicadError(Exception):
     """The root of the tree. Each can be pickled and copied: process pools hand them to their callers."""
@@ -162,7 +164,12 @@ class LockedError(StoreError):
 
 
 class NewerFormatError(StoreError):
-    """A file written by a newer version; the message says which version it needs."""
+    """A file that a later release wrote; the message says which version of which format it needs."""
+
+    @classmethod
+    def of(cls, what: str, version: int, readable: int) -> NewerFormatError:
+        """`what` is the format, `version` that of the file, `readable` the highest one known here."""
+        return cls(f"{what} of version {version}; this program, replicad {VERSION}, reads up to {readable}")
 
 
 class StoppedError(StoreError):

@@ -63,7 +63,7 @@ def decode(kind: str, data: bytes) -> dict[str, Any]:
 
     # A document of a later version is whole: a reader that is too old says so and does not call it damaged.
     if not isinstance(version, int) or version > VERSION:
-        raise NewerFormatError(f"{kind} document of version {version}; this program reads up to {VERSION}")
+        raise NewerFormatError.of(f"{kind} document", version, VERSION)
     return dict(body)
 
 

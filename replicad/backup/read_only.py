@@ -118,6 +118,14 @@ class BackupEngineReadOnly:
         believe = not isinstance(self.target, DirectoryTarget)
         return read_shelf(self._env, self.target, self._workers, believe=believe)
 
+    def _restorable(self) -> tuple[BackupInfo, ...]:
+        """What a restore may begin with; raises NewerFormatError when a later release made all of it."""
+        found = self._surely()
+        later = [error for error in found.damaged.values() if isinstance(error, NewerFormatError)]
+        if later and not found.infos:
+            raise later[0]
+        return found.infos
+
     def _surely(self) -> BackupList:
         """By the metas themselves, for whatever is decided."""
         return read_shelf(self._env, self.target, self._workers, believe=False)
@@ -254,7 +262,7 @@ class BackupEngineReadOnly:
         """
 
         def find(destination: Destination) -> Point:
-            infos = self._surely().infos
+            infos = self._restorable()
             there = (info.database_id for info in infos)
             chosen = choose_database(there, destination.present(), database_id)
             return self._whole(latest(infos)[chosen])
@@ -286,7 +294,7 @@ class BackupEngineReadOnly:
             raise InvalidArgument("name one moment: a sequence number or a time")
 
         def find(destination: Destination) -> Point:
-            infos = self._surely().infos
+            infos = self._restorable()
             there = (info.database_id for info in infos)
             chosen = choose_database(there, destination.present(), database_id)
             bases = [info for info in infos if info.database_id == chosen]

@@ -3,7 +3,7 @@
 0  it worked                        4   the nodes differ
 1  it failed; stderr says why      65   a node's data is damaged (primary, replica)
 2  the command line is wrong       74   storage failed: what the disk holds is unknown
-3  the node cannot be reached      78   the configuration cannot be used
+3  the node cannot be reached      78   the configuration cannot be used, or the data is of a later release
                                   130   interrupted
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 from replicad.errors import (
     ConfigError,
     DifferentError,
+    NewerFormatError,
     PoisonedError,
     UnreachableError,
     UsageError,
@@ -33,7 +34,8 @@ Exit codes:
   0   it worked                       4   the nodes differ (verify)
   1   it failed; stderr says why      65  a node's data is damaged (primary, replica)
   2   the command line is wrong       74  storage failed: what the disk holds is unknown
-  3   the node cannot be reached      78  the configuration cannot be used
+  3   the node cannot be reached      78  the configuration cannot be used,
+                                          or a later release wrote the data
                                       130 interrupted"""
 
 
@@ -48,7 +50,7 @@ def exit_code(error: BaseException) -> int:
             return USAGE
         case PoisonedError():
             return STORAGE_FAILED
-        case ConfigError():
+        case ConfigError() | NewerFormatError():
             return BAD_CONFIGURATION
         case KeyboardInterrupt():
             return INTERRUPTED

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from replicad.errors import ConfigError
 from replicad.net.addresses import Address
 
 _TLS_LINES = "[tls] cert_file = …, key_file = …, ca_file = …"
+_OPEN_ROLES = frozenset({"monitor"})
+"""What may be open to everybody who reaches a port: whether the node is well, and nothing of the data."""
 _USERS_LINES = "[users.NAME] roles = […], token_sha256 = …"
 
 
@@ -24,12 +26,20 @@ class Exposed:
     listens: bool = True
 
 
-def check_exposure(exposed: Iterable[Exposed], *, has_users: bool, insecure: bool) -> None:
+def check_exposure(
+    exposed: Iterable[Exposed], *, has_users: bool, insecure: bool, open_roles: Collection[str] = ()
+) -> None:
     """Raises ConfigError for a port that others reach without TLS, or without logging in, and for a primary
-    that would be reached in clear text."""
+    that would be reached in clear text. `open_roles` are those of the user `default` without a secret."""
     for each in exposed:
         if each.address.is_loopback or insecure:
             continue
+        if each.wants_users and (given := sorted(set(open_roles) - _OPEN_ROLES)):
+            raise ConfigError(
+                f"{each.key}: {each.address} is refused, because [users.default] gives {given[0]} to "
+                f"everybody who connects, without a password: take {given[0]} out of its roles, give it "
+                "token_sha256 or password_file, or, on a network that nobody else is on, set insecure = true"
+            )
         missing = [] if each.has_tls else [_TLS_LINES]
         if each.wants_users and not has_users:
             missing.append(_USERS_LINES)

@@ -368,10 +368,14 @@ class NodeParts:
         users = Users(config.users)
 
         def swap() -> None:
-            self.login.by_certificate = config.tls.certificate_users
+            login = self.login
+            changed = login.by_certificate != config.tls.certificate_users
+            login.by_certificate = config.tls.certificate_users
             # The same ones stay: they remember which passwords were right.
-            if users.by_name != self.login.users.by_name:
-                self.login.users = users
+            if users.by_name != login.users.by_name:
+                login.users = users
+                changed = True
+            if changed:
                 self.clients.users_changed()
 
         return swap

@@ -33,6 +33,7 @@ from replicad.net.addresses import Address
 from replicad.replication.policy.lost_tail import may_have_lost
 from replicad.replication.policy.roles import Standing, Start, Stored, at_start
 from replicad.store.database import Database
+from replicad.store.directory.formats import check_formats
 from replicad.store.directory.log_place import check_log_is_ours, wal_dir_of
 from replicad.store.roles import recorded_role
 from replicad.store.wal.doubt import is_doubted
@@ -63,6 +64,8 @@ async def _node(
 ) -> None:
     if isinstance(config, PrimaryConfig):
         check_new(env.fs, config.data, create=config.create)
+    # Before the state is opened, which a refusal must leave as it is.
+    check_formats(env.fs, config.data, config.store)
     async with node_state(env, config.data) as records:
         node = NodeProgram(config, env, records, stop, source)
         on_hangup(node.hang_up)

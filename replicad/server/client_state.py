@@ -15,6 +15,7 @@ from typing import Any
 from replicad import kernels
 from replicad.env.events import get_logger
 from replicad.errors import CorruptionError, InvalidArgument, NotFoundError, ReplicadError
+from replicad.net.guests import network_of
 from replicad.server import refusals
 from replicad.server.access.roles import ALL, Rights, Role
 from replicad.server.access.users import User
@@ -60,6 +61,9 @@ class ClientState:
         self.name = b""
         self.library = b""
         self.user = self.first_user = server.login.users.anonymous
+        self.is_by_certificate = False
+        """Whether its certificate has logged it in, and nothing else since."""
+        self._came_by_certificate = False
         self.rights: Rights = ALL
         """What the user may do in the family that is selected."""
         self.is_limited = False
@@ -257,19 +261,35 @@ class ClientState:
 
     # Who it is.
 
-    def come_as(self, user: User) -> None:
+    def come_as(self, user: User, *, by_certificate: bool = False) -> None:
         """Before its first request."""
         self.first_user = user
-        self.log_in(user)
+        self._came_by_certificate = by_certificate
+        self.log_in(user, by_certificate=by_certificate)
 
     def come_back(self) -> None:
-        """As whom it came, if that user is still the same."""
-        users = self.server.login.users
-        self.log_in(self.first_user if users.still_has(self.first_user) else users.anonymous)
+        """As whom it came, if that user is still the same, and certificates still log in."""
+        login = self.server.login
+        stays = login.users.still_has(self.first_user)
+        if self._came_by_certificate and not login.by_certificate:
+            stays = False
+        user = self.first_user if stays else login.users.anonymous
+        self.log_in(user, by_certificate=stays and self._came_by_certificate)
 
-    def log_in(self, user: User) -> None:
+    def log_in(self, user: User, *, by_certificate: bool = False) -> None:
         self.user = user
+        self.is_by_certificate = by_certificate
         self._settle_rights()
+        if not self.is_stranger:
+            self.server.strangers.remove(self)
+        elif self.id:
+            self.server.strangers.add(self, network_of(self.host))
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether it has yet to say who it is."""
+        users = self.server.login.users
+        return not users.is_open and self.user == users.anonymous
 
     def _settle_rights(self) -> None:
         family = None

@@ -70,7 +70,9 @@ class ClientConnection:
         self._wire = wire
         self.client.peer = wire.peer
         if wire.certificate is not None:
-            self.client.come_as(self._server.login.who_comes(wire.certificate))
+            login = self._server.login
+            user = login.who_comes(wire.certificate)
+            self.client.come_as(user, by_certificate=user is not login.users.anonymous)
         refusal = self._admit(self)
         if refusal is not None:
             self.client.replies.append(refusal)

@@ -1,13 +1,16 @@
 """Limits of the HTTP port: how many connections there are, and how long one may take to ask something.
 
 Without them anybody who reaches the port takes the file descriptors that the store needs: aiohttp waits for
-the rest of a request for ever.
+the rest of a request for ever. When all connections are taken, the oldest one of the address that has most
+gives way to another address.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+
+from replicad.net.guests import Guests, network_of
 
 CONNECTIONS_MAX = 64
 """Far more than those who watch a node: a browser, a balancer and two scrapers."""
@@ -43,20 +46,31 @@ class Limits:
         self._refused = refused
         self._came_bytes: dict[asyncio.BaseTransport, int] = {}
         self._open: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
+        self._guests = Guests[asyncio.BaseTransport]()
 
     def __len__(self) -> int:
         return len(self._open)
 
     def connection(self) -> asyncio.Protocol:
-        """The factory of a listener: a connection beyond the limit is closed at once."""
-        if len(self._open) >= self._connections_max:
-            self._refused("connections")
-            return _Refused()
+        """The factory of a listener."""
         return _Limited(self, self._make())
 
-    def opened(self, transport: asyncio.BaseTransport) -> None:
+    def opened(self, transport: asyncio.BaseTransport) -> bool:
+        """False where it is one too many."""
+        peer = transport.get_extra_info("peername")
+        network = network_of(str(peer[0]) if isinstance(peer, tuple) else "")
+        if len(self._open) >= self._connections_max:
+            self._refused("connections")
+            leaves = self._guests.to_leave(network)
+            if leaves is None:
+                return False
+            self.closed(leaves)
+            _end(leaves)
+
+        self._guests.add(transport, network)
         self._came_bytes[transport] = 0
         self._end_after(transport, self._request_seconds_max)
+        return True
 
     def came(self, transport: asyncio.BaseTransport, size: int) -> bool:
         """Bytes came; False where they are too many, and the connection is ended."""
@@ -75,6 +89,7 @@ class Limits:
             self._end_after(transport, self._idle_seconds_max)
 
     def closed(self, transport: asyncio.BaseTransport) -> None:
+        self._guests.remove(transport)
         self._came_bytes.pop(transport, None)
         timer = self._open.pop(transport, None)
         if timer is not None:
@@ -93,11 +108,6 @@ def _end(transport: asyncio.BaseTransport) -> None:
     getattr(transport, "abort", transport.close)()
 
 
-class _Refused(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
-
-
 class _Limited(asyncio.Protocol):
     """Passes everything on to aiohttp's protocol."""
 
@@ -107,24 +117,28 @@ class _Limited(asyncio.Protocol):
         self._transport: asyncio.BaseTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not self._limits.opened(transport):
+            transport.close()
+            return
         self._transport = transport
-        self._limits.opened(transport)
         self._inner.connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._transport is not None:
             self._limits.closed(self._transport)
-        self._inner.connection_lost(error)
+            self._inner.connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
         if self._transport is not None and self._limits.came(self._transport, len(data)):
             self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
-        return self._inner.eof_received()
+        return None if self._transport is None else self._inner.eof_received()
 
     def pause_writing(self) -> None:
-        self._inner.pause_writing()
+        if self._transport is not None:
+            self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        self._inner.resume_writing()
+        if self._transport is not None:
+            self._inner.resume_writing()

@@ -17,7 +17,8 @@ class ServerOptions:
     """What one client, and all clients together, may take."""
 
     clients_max: int = 10_000
-    """Connections; at most half of the file descriptors that the system allows (`ulimit -n`)."""
+    """Connections; at most half of the file descriptors that the system allows (`ulimit -n`). Where there are
+    users, half of them may be of clients that have not logged in, and a quarter of such from one address."""
     arguments_max: int = 1_048_576
     """Of one command."""
     bulk_bytes_max: int = VALUE_BYTES_MAX

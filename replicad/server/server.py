@@ -13,13 +13,14 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from replicad import kernels
 from replicad.env import Clock, SystemClock
 from replicad.env.events import get_logger
 from replicad.net.addresses import Address
 from replicad.net.doors import CLEAR, Door, Listener
+from replicad.net.guests import network_of
 from replicad.net.unix import UnixListener, is_operator, listen_at
 from replicad.server import refusals
 from replicad.server.access.login import Login
@@ -40,6 +41,10 @@ log = get_logger()
 
 _INSPECT_SECONDS = 1.0
 _PAUSED = {Paused.NOTHING: None, Paused.WRITES: "writes", Paused.ALL: "reads and writes"}
+STRANGERS_SHARE = 2
+"""`clients_max` divided by this is the most connections of clients that have not logged in."""
+STRANGERS_OF_ADDRESS_SHARE = 4
+"""`clients_max` divided by this is the most of them from one address; a proxy is one address."""
 
 
 class RespServer:
@@ -129,11 +134,15 @@ class RespServer:
         self._committer.role_changed()
 
     def users_changed(self) -> None:
-        """Ends the connections of users that are no more, or are others now."""
-        users = self.state.login.users
+        """Ends the connections of users that are no more, or are others now, and of those that a certificate
+        logged in where certificates log nobody in any more."""
+        login = self.state.login
         for connection in list(self.connections.values()):
-            if not users.still_has(connection.client.user):
-                self._close_for(connection, f"user {connection.client.user.name} was changed or removed")
+            client = connection.client
+            if not login.users.still_has(client.user):
+                self._close_for(connection, f"user {client.user.name} was changed or removed")
+            elif client.is_by_certificate and not login.by_certificate:
+                self._close_for(connection, f"user {client.user.name} may not log in by certificate any more")
 
     def reconfigure(self, options: ServerOptions) -> None:
         """Takes over how many clients there may be, how much they buffer together, how long they may stand
@@ -211,20 +220,47 @@ class RespServer:
 
     def _admit(self, connection: ClientConnection) -> bytes | None:
         """Takes a new connection in, or returns the refusal."""
-        stats, is_closing = self.state.stats, self._committer.closing
+        stats, client = self.state.stats, connection.client
         stats.connections += 1
-        if len(self.connections) >= self.state.options.clients_max or is_closing:
+        if self._committer.closing:
             stats.rejected += 1
-            return refusals.SHUTTING_DOWN if is_closing else refusals.TOO_MANY_CLIENTS
-        connection.client.id = self._next_id
+            return refusals.SHUTTING_DOWN
+
+        network = network_of(client.host)
+        self._make_room(network, is_stranger=client.is_stranger)
+        if len(self.connections) >= self.state.options.clients_max:
+            stats.rejected += 1
+            return refusals.TOO_MANY_CLIENTS
+
+        client.id = self._next_id
         self._next_id += 1
-        self.connections[connection.client] = connection
+        self.connections[client] = connection
+        if client.is_stranger:
+            self.state.strangers.add(client, network)
         return None
+
+    def _make_room(self, network: str, *, is_stranger: bool) -> None:
+        """Sends away the client that has not logged in for longest, so that such clients keep nobody out: one
+        that means to log in does so with its first request."""
+        strangers, clients_max = self.state.strangers, self.state.options.clients_max
+        leaves: ConnectedClient | None = None
+        if is_stranger and strangers.count(network) >= max(1, clients_max // STRANGERS_OF_ADDRESS_SHARE):
+            leaves = strangers.oldest(network)
+        elif len(self.connections) >= clients_max or (
+            is_stranger and len(strangers) >= max(1, clients_max // STRANGERS_SHARE)
+        ):
+            # An address that has as many as the others sends away one of its own.
+            leaves = strangers.to_leave(network) or strangers.oldest(network) or strangers.oldest()
+        if leaves is not None:
+            connection = self.connections[cast(ClientState, leaves)]
+            self._close_for(connection, "had not logged in when others came")
+            self._forget(connection)
 
     def _forget(self, connection: ClientConnection) -> None:
         self.connections.pop(connection.client, None)
         self.state.monitors.forget(connection.client)
         self.state.pause.forget(connection.client)
+        self.state.strangers.remove(connection.client)
         if self._committer.closing:
             self.state.conditions.check()
 

@@ -16,6 +16,7 @@ from replicad.env import Clock
 from replicad.env.events import get_logger
 from replicad.errors import CorruptionError
 from replicad.net.addresses import Address
+from replicad.net.guests import Guests
 from replicad.server.access.login import Login
 from replicad.server.access.users import User
 from replicad.server.client_pause import ClientPause
@@ -74,6 +75,8 @@ class ServerState:
         self.options = options
         self.login = login
         self.clients = clients
+        self.strangers = Guests[ConnectedClient]()
+        """Those that are connected and have not logged in, where that is asked for."""
         self.relieve = relieve
         self.relieve_at = options.buffered_bytes_max // 4
         """Of input bytes: when that many have come, what clients have buffered is looked at again."""

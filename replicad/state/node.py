@@ -1,6 +1,6 @@
 """A node's state in LMDB, under `state/` in its data directory.
 
-    node              NodeRecord
+    node              NodeRecord         with the version of the format, and the release that opened it last
     shown             Shown              about once a second, and at each change of state
     bootstrap         BootstrapProgress  while one is under way
     verification      VerificationRecord       what was found about the data's soundness
@@ -17,15 +17,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lmdb
 
 from replicad.env import DirectoryLock, Env
-from replicad.errors import ConfigError, CorruptionError, DiskFullError, NotFoundError, StoreError
+from replicad.errors import (
+    ConfigError,
+    CorruptionError,
+    DiskFullError,
+    NewerFormatError,
+    NotFoundError,
+    StoreError,
+)
 from replicad.options import MIB
 from replicad.state.records import (
+    FORMAT,
     BootstrapProgress,
     KnownPeer,
     NodeRecord,
@@ -38,6 +47,7 @@ from replicad.state.records import (
     decode,
     encode,
 )
+from replicad.version import VERSION as RELEASE
 
 DIRECTORY = "state"
 MAP_BYTES = 16 * MIB
@@ -78,6 +88,10 @@ class NodeState:
         fresh = not env.fs.exists(self.path / "data.mdb")
         env.fs.make_directories(self.path)
 
+        # Before anything is opened for writing: a state of a later release stays as it is.
+        if not fresh:
+            _check_format(self.path)
+
         with _located(self.path):
             self._lmdb = lmdb.open(str(self.path), map_size=MAP_BYTES, mode=0o644)
             self._sync_directory(fresh)
@@ -85,11 +99,14 @@ class NodeState:
 
         # The first start, or one after a crash before the id was written.
         if identity is None:
-            made = NodeRecord(node_id=env.random.bytes(NODE_ID_BYTES), created_us=env.clock.wall_us())
-            self._put(_NODE, encode(made))
-            identity = encode(made)
+            record = NodeRecord(node_id=env.random.bytes(NODE_ID_BYTES), created_us=env.clock.wall_us())
+        else:
+            record = decode(NodeRecord, identity)
 
-        self.identity = decode(NodeRecord, identity)
+        # An older release can then say which one it needs.
+        self.identity = replace(record, format=FORMAT, release=RELEASE)
+        if identity is None or self.identity != record:
+            self._put(_NODE, encode(self.identity))
 
     @property
     def node_id(self) -> bytes:
@@ -133,8 +150,9 @@ class NodeState:
     def read(data_dir: Path) -> NodeView:
         """Reads the state of a node whose daemon may run or be down.
 
-        Raises NotFoundError when the directory has no state, CorruptionError when it cannot be read. Not
-        for the process that has the state open: LMDB allows one handle a process.
+        Raises NotFoundError when the directory has no state, CorruptionError when it cannot be read,
+        NewerFormatError when a later release wrote it. Not for the process that has the state open: LMDB
+        allows one handle a process.
         """
         path = data_dir / DIRECTORY
         if not (path / "data.mdb").is_file():
@@ -180,6 +198,33 @@ class NodeState:
             raise StoreError(f"{self.path}: {error}") from None
 
 
+def _check_format(path: Path) -> None:
+    """Raises NewerFormatError for a state of a later release, whose files stay as they are.
+
+    Nobody else may write the state meanwhile.
+    """
+    with _located(path):
+        environment = lmdb.open(str(path), map_size=MAP_BYTES, readonly=True, create=False, lock=False)
+        try:
+            with environment.begin() as transaction:
+                _identity(transaction.get(_NODE), path)
+        finally:
+            environment.close()
+
+
+def _identity(data: bytes | None, path: Path) -> NodeRecord | None:
+    if data is None:
+        return None
+    record = decode(NodeRecord, data)
+    if record.format > FORMAT:
+        by = f"replicad {record.release}, which opened it last" if record.release else "a later release"
+        raise NewerFormatError(
+            f"{path / 'data.mdb'}: {NewerFormatError.of('node state', record.format, FORMAT)}. Nothing was "
+            f"changed. Open it with {by}; a replica may also begin again in an empty directory"
+        )
+    return record
+
+
 def _view(environment: Any, path: Path) -> NodeView:
     # One transaction: all records of the view are of one moment.
     with _located(path), environment.begin() as transaction:
@@ -187,11 +232,12 @@ def _view(environment: Any, path: Path) -> NodeView:
             transaction.get(key) for key in (_NODE, _SHOWN, _BOOTSTRAP, _ROLE, _VERIFICATION)
         )
 
-        if identity is None:
+        node = _identity(identity, path)
+        if node is None:
             raise NotFoundError(f"{path} was never finished: it has no node id")
 
         return NodeView(
-            identity=decode(NodeRecord, identity),
+            identity=node,
             shown=None if shown is None else decode(Shown, shown),
             bootstrap=None if bootstrap is None else decode(BootstrapProgress, bootstrap),
             slots=tuple(_records(transaction, _SLOT, Slot)),

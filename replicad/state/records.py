@@ -14,6 +14,9 @@ import msgpack
 from replicad.errors import CorruptionError
 
 VALUE_BYTES_MAX = 4096
+FORMAT = 1
+"""On disk. A later one is for a record that this version must not ignore: it refuses the whole state then. A
+field with a default needs no new one."""
 
 Record = TypeVar("Record")
 
@@ -24,6 +27,10 @@ class NodeRecord:
 
     node_id: bytes
     created_us: int
+    format: int = 1
+    """Of all records; see FORMAT."""
+    release: str = ""
+    """The release of replicad that opened the state last; empty before releases wrote it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +75,8 @@ class Slot:
     name: str = ""
     acknowledged: int = field(default=0, compare=False)
     """Whether the replica has ever acknowledged anything: until then nobody has seen that it is one."""
+    owner: str = ""
+    """What the replica's certificate called it when it first used the slot; empty without TLS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from replicad.daemon.config import NodeConfig, load_primary, load_replica
 from replicad.errors import ConfigError
 from replicad.server.access.secrets import token_sha256
 
+OPEN = '[users.default]\nroles = ["{}"]\n'
 TLS = '[tls]\ncert_file = "c"\nkey_file = "k"\nca_file = "ca"\n'
 USERS = '[users.a]\nroles = ["admin"]\n'
 CASES = [
@@ -21,6 +22,24 @@ CASES = [
     ('listen = "0.0.0.0:1"', USERS, r"listen: .*add \[tls\]"),
     ('listen = "0.0.0.0:1"', TLS + USERS, None),
     ('listen = "0.0.0.0:1"', TLS + "[tls.clients]\nenabled = false\n" + USERS, r"listen: .*\[tls\]"),
+    (
+        'listen = "10.0.0.1:1"',
+        TLS + OPEN.format("admin"),
+        r"listen: 10.0.0.1:1 is refused.*default\] gives admin to everybody who connects, without a password",
+    ),
+    (
+        'http = "10.0.0.1:1"',
+        TLS + OPEN.format("read"),
+        r"http: .*\[users.default\] gives read",
+    ),
+    ('listen = "10.0.0.1:1"\ninsecure = true', TLS + OPEN.format("admin"), None),
+    ('listen = "127.0.0.1:1"', OPEN.format("admin"), None),
+    ('listen = "10.0.0.1:1"', TLS + USERS + OPEN.format("monitor"), None),
+    (
+        'listen = "10.0.0.1:1"',
+        TLS + OPEN.format("admin") + f'token_sha256 = "{token_sha256("x")}"\n',
+        None,
+    ),
     ('replication = "10.0.0.1:1"', "", r"replication: .*\[tls\]"),
     ('replication = "10.0.0.1:1"', TLS, None),
     ('http = "10.0.0.1:1"', TLS, r"http: .*\[users.NAME\]"),

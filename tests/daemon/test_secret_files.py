@@ -147,6 +147,25 @@ async def test_a_user_who_is_called_as_the_operator_of_the_unix_socket_is_sent_a
         assert await removed.say("PING") == b""
 
 
+async def test_who_came_by_certificate_goes_when_certificates_log_nobody_in_any_more(
+    operator: Operator,
+) -> None:
+    """By `certificate_users = false` and a reload; who logged in by a secret stays until its RESET."""
+    async with (
+        started_program(operator.read(), operator.read) as node,
+        client(node, operator, "alice") as certified,
+        client(node, operator, "alice") as both,
+    ):
+        assert await certified.say("SET", "k", "v") == b"+OK"
+        assert await both.say("AUTH", "app", TOKENS["app"]) == b"+OK"
+        operator.tables["tls"]["certificate_users"] = False
+        assert (await node.parts.reload.reload())["changed"] == ["tls.certificate_users"]
+        assert await certified.say("PING") == b""
+        assert await both.say("SET", "k", "v") == b"+OK"
+        assert await both.say("RESET") == b"+RESET"
+        assert await both.say("GET", "k") == b"-NOAUTH Authentication required."
+
+
 async def test_reset_gives_nobody_back_what_a_reload_took(operator: Operator) -> None:
     """Who came by a certificate, logged in as another, and was removed meanwhile."""
     async with (

@@ -1,7 +1,8 @@
 """`make fuzz`: every decoder of bytes that somebody else wrote, under inputs that nobody meant.
 
 The kernels' decoders run under libFuzzer with AddressSanitizer and UBSan, the readers in Python under
-hypothesis, each for its share of the time. Prints the seed and how many inputs each one read. An input that
+hypothesis, and a server with users under streams that come before a login (`login.py`), each for its share of
+the time. Prints the seed and how many inputs each one read. An input that
 fails is kept as a file, and the command that reads it again is printed. Ends with 1 when there was one.
 """
 
@@ -14,11 +15,13 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from tests.fuzz import native
+from tests.fuzz import login, native
 from tests.fuzz.corpus import target_of
 from tests.fuzz.readers import READERS
 from tests.fuzz.share import Share, fuzz
 from tests.support.command import run
+
+EVERY_TARGET = [*native.TARGETS, *READERS, login.TARGET]
 
 
 def main() -> int:
@@ -30,7 +33,7 @@ def main() -> int:
         )
     if arguments.case is not None:
         return replay(arguments.case)
-    targets = [*(native.TARGETS if has_native else ()), *READERS]
+    targets = [*(native.TARGETS if has_native else ()), *READERS, login.TARGET]
     if arguments.targets:
         targets = [target for target in targets if target in arguments.targets]
     if has_native:
@@ -56,6 +59,8 @@ def replay(case: Path) -> int:
     target = target_of(case)
     if target in READERS:
         READERS[target].run(case.read_bytes())
+    elif target == login.TARGET:
+        login.replay(case.read_bytes())
     elif target in native.TARGETS:
         native.build()
         report = native.replay(target, [case]).report
@@ -63,9 +68,7 @@ def replay(case: Path) -> int:
             print(report)
             return 1
     else:
-        sys.exit(
-            f"{case} is of no target: its name begins with one of {', '.join([*native.TARGETS, *READERS])}"
-        )
+        sys.exit(f"{case} is of no target: its name begins with one of {', '.join(EVERY_TARGET)}")
     print(f"{target} reads {case} as it should")
     return 0
 
@@ -74,7 +77,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--targets", nargs="*", choices=[*native.TARGETS, *READERS], help="all by default")
+    parser.add_argument("--targets", nargs="*", choices=EVERY_TARGET, help="all by default")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--case", type=Path, help="read this input again, and nothing else")
     return parser.parse_args()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 
-from tests.fuzz import native
+from tests.fuzz import login, native
 from tests.fuzz.corpus import corpus_of, keep
 from tests.fuzz.readers import READERS
 from tests.fuzz.search import search
@@ -23,8 +23,11 @@ class Share:
 def fuzz(share: Share) -> native.Ran:
     if share.target in native.TARGETS:
         return native.run(share.target, seconds=share.seconds, seed=share.seed)
-    corpus = corpus_of(share.target)
-    found = search(READERS[share.target], corpus, seconds=share.seconds, first_seed=share.seed)
+    if share.target == login.TARGET:
+        found = login.search_streams(seconds=share.seconds, first_seed=share.seed)
+    else:
+        corpus = corpus_of(share.target)
+        found = search(READERS[share.target], corpus, seconds=share.seconds, first_seed=share.seed)
     if found.failing is None or found.error is None:
         return native.Ran(found.inputs, None, "")
     report = "".join(traceback.format_exception(found.error))

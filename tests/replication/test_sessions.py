@@ -11,11 +11,13 @@ import pytest
 
 from replicad.env.local import LocalFileSystem
 from replicad.errors import PoisonedError
+from replicad.net.certificates import Certificate
 from replicad.replication.copy.copies import SourceCopy
-from replicad.replication.wire.identify import Identity, check_hello
-from replicad.replication.wire.messages import Ack, Hello, Message, PositionClaim, Refuse
+from replicad.replication.primary.slots import Slots
+from replicad.replication.wire.identify import FEATURES, Identity, check_hello
+from replicad.replication.wire.messages import Ack, Hello, Message, PositionClaim, Refuse, Welcome
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
-from tests.support.replication.fake_nodes import FakeData, Primary, Replica, running
+from tests.support.replication.fake_nodes import OPTIONS, FakeData, Primary, Replica, running
 from tests.support.replication.fake_store import FakeStore, list_files
 from tests.support.waiting import until
 
@@ -326,6 +328,52 @@ async def test_one_node_id_is_live_once(tmp_path: Path) -> None:
         await until(lambda: stale.closed)
         await again.end()
         await second.end()
+
+
+async def test_a_node_id_belongs_to_the_certificate_that_used_it_first(tmp_path: Path) -> None:
+    """Another node that says the same id is refused, live or not, and after a restart; dropping the slot
+    frees the id."""
+    primary = Primary(written(3), tmp_path / "p")
+    node, process = b"R" * 16, b"r" * 16
+
+    async def answer(name: str, process: bytes, *names: str) -> Message:
+        primary.shown = Certificate(frozenset(names or (name,)), frozenset(), 2e9)
+        connection = await primary.dial()
+        connection.send(Hello((1,), node, process, None, FEATURES, "", name))
+        return await connection.receive()
+
+    async with running(primary):
+        primary.shown = Certificate(frozenset({"lyon"}), frozenset(), 2e9)
+        lyon = Replica(
+            primary, FakeData(FakeStore()), tmp_path / "r", node=node, process=process, name="lyon"
+        )
+        await until(lambda: caught_up(lyon, primary))
+        session = primary.node.sessions[node]
+
+        # Even with the process id of the live session, which it would replace.
+        refusal = await answer("nantes", process)
+        assert isinstance(refusal, Refuse) and refusal.code == "certificate" and not refusal.retry
+        assert refusal.reason == (
+            f"the node id {node.hex()} is that of lyon, and this certificate is for nantes: if lyon has "
+            f"another name now, drop its slot here (replicad slot drop)"
+        )
+        assert primary.node.sessions[node] is session
+
+        await lyon.end()
+        await until(lambda: not primary.node.sessions)
+        assert isinstance(await answer("nantes", b"n" * 16), Refuse)
+
+        # What the node's state holds tells it to the next run.
+        stored = [slot for slot in primary.records.slots.values() if slot.node_id == node]
+        assert [slot.owner for slot in stored] == ["lyon"]
+        assert Slots(stored, OPTIONS.slot_limits).hold(node, 0, 0, owner="nantes").owner == "lyon"
+
+        # A certificate with both names renames it, and so does an operator who drops the slot.
+        assert isinstance(await answer("nantes", b"m" * 16, "nantes", "lyon"), Welcome)
+        await until(lambda: primary.node.sessions.get(node) is not None)
+        primary.node.drop_slot(node)
+        await until(lambda: not primary.node.sessions)
+        assert isinstance(await answer("nantes", b"o" * 16), Welcome)
 
 
 ME = Identity(b"P" * 16, b"p" * 16)

@@ -217,5 +217,39 @@ async def test_connections_have_a_limit_and_a_deadline() -> None:
     await runner.cleanup()
 
 
+async def test_one_address_does_not_take_all_connections() -> None:
+    """Its oldest gives way to another address, until both have as many; then who comes last is closed."""
+    application = web.Application()
+    application.add_routes([web.get("/", hello)])
+    runner = web.AppRunner(application)
+    await runner.setup()
+    assert runner.server is not None
+    limits = Limits(runner.server, connections_max=4)
+    listener = await asyncio.get_running_loop().create_server(limits.connection, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    writers = []
+
+    async def come(host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(host, 0))
+        writers.append(writer)
+        return reader, writer
+
+    first = [await come("127.0.0.7") for _ in range(4)]
+    await until(lambda: len(limits) == 4)
+    for _ in range(2):
+        reader, writer = await come("127.0.0.8")
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    for reader, _ in first[:2]:
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+    reader, _ = await come("127.0.0.8")
+    assert await reader.read() == b""
+    for writer in writers:
+        writer.close()
+    listener.close()
+    await runner.cleanup()
+
+
 async def hello(request: web.Request) -> web.Response:
     return web.Response(text="hello")

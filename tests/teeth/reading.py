@@ -49,7 +49,11 @@ READING = (
         name="no log is held while a copy is fetched",
         file="replicad/replication/primary/node.py",
         old="        slot = self.slots.hold(\n"
-        "            node_id, copy.position.sequence, self._env.clock.wall_us(), name=session.hello.name\n"
+        "            node_id,\n"
+        "            copy.position.sequence,\n"
+        "            self._env.clock.wall_us(),\n"
+        "            name=session.hello.name,\n"
+        "            owner=session.owner,\n"
         "        )\n",
         new="        self.slots.drop(node_id)\n        slot = Slot(node_id=node_id, sequence=0, seen_us=0)\n",
         caught_by=(f"{SESSIONS}test_an_empty_replica_bootstraps_and_streams",),
@@ -92,10 +96,8 @@ READING = (
         trap=11,
         name="a bootstrap's slot begins after what its tables hold",
         file="replicad/replication/primary/node.py",
-        old="            node_id, copy.position.sequence, self._env.clock.wall_us(), "
-        "name=session.hello.name\n",
-        new="            node_id, self._source.durable_sequence, self._env.clock.wall_us(), "
-        "name=session.hello.name\n",
+        old="            copy.position.sequence,\n",
+        new="            self._source.durable_sequence,\n",
         caught_by=("tests/replication/test_held_log.py::test_log_is_held_from_before_a_copy_is_cut",),
     ),
     Mutation(

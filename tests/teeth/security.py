@@ -8,6 +8,9 @@ TLS = "tests/server/test_tls.py::"
 DOORS = "tests/net/test_doors.py::"
 CERTIFICATES = "tests/net/test_certificates.py::"
 FILES = "tests/daemon/test_secret_files.py::"
+STRANGERS = "tests/server/test_strangers.py::"
+NEWER = "tests/upgrade/test_newer_builds.py::"
+NODE_IDS = "tests/replication/test_sessions.py::test_a_node_id_belongs_to_the_certificate_that_used_it_first"
 
 SECURITY = (
     Mutation(
@@ -130,15 +133,15 @@ SECURITY = (
         trap=16,
         name="RESET gives back a user that a reload took",
         file="replicad/server/client_state.py",
-        old="self.first_user if users.still_has(self.first_user) else users.anonymous",
-        new="self.first_user",
+        old="        stays = login.users.still_has(self.first_user)\n",
+        new="        stays = True\n",
         caught_by=(f"{FILES}test_reset_gives_nobody_back_what_a_reload_took",),
     ),
     Mutation(
         trap=16,
         name="a user who is removed stays connected",
         file="replicad/server/server.py",
-        old="            if not users.still_has(connection.client.user):\n",
+        old="            if not login.users.still_has(client.user):\n",
         new="            if False:\n",
         caught_by=(f"{FILES}test_a_user_that_goes_is_sent_away_and_one_that_comes_may_come",),
         hangs=True,
@@ -150,5 +153,88 @@ SECURITY = (
         old="            return\n        for swap in swaps:\n",
         new="            swaps = []\n            self._seen = seen\n        for swap in swaps:\n",
         caught_by=(f"{FILES}test_files_that_change_are_used_without_being_told",),
+    ),
+    Mutation(
+        trap=16,
+        name="who came by certificate stays when certificates log nobody in any more",
+        file="replicad/server/server.py",
+        old="            elif client.is_by_certificate and not login.by_certificate:\n",
+        new="            elif False:\n",
+        caught_by=(f"{FILES}test_who_came_by_certificate_goes_when_certificates_log_nobody_in_any_more",),
+    ),
+    Mutation(
+        trap=16,
+        name="the user default counts as a login",
+        file="replicad/daemon/exposure.py",
+        old="        if each.wants_users and (given := sorted(set(open_roles) - _OPEN_ROLES)):\n",
+        new="        if given := list[str]():\n",
+        caught_by=("tests/daemon/test_exposure.py::test_what_others_reach_has_tls_and_users",),
+    ),
+    Mutation(
+        trap=16,
+        name="a node id is of whoever says it",
+        file="replicad/replication/wire/identify.py",
+        old="    if not owner or names is None or owner in names:\n",
+        new="    if True:\n",
+        caught_by=(NODE_IDS,),
+    ),
+    Mutation(
+        trap=16,
+        name="a slot is of whoever used it last",
+        file="replicad/replication/primary/slots.py",
+        old="owner=owner if before is None else before.owner or owner,",
+        new="owner=owner,",
+        caught_by=(NODE_IDS,),
+    ),
+    Mutation(
+        trap=28,
+        name="one address takes every place before a login",
+        file="replicad/server/server.py",
+        old="        if is_stranger and strangers.count(network) >=",
+        new="        if False and strangers.count(network) >=",
+        caught_by=(f"{STRANGERS}test_one_address_takes_a_quarter_before_it_logs_in",),
+        hangs=True,
+    ),
+    Mutation(
+        trap=28,
+        name="clients that do not log in take every place",
+        file="replicad/server/server.py",
+        old="            leaves = strangers.to_leave(network) or strangers.oldest(network) or "
+        "strangers.oldest()\n",
+        new="            leaves = None\n",
+        caught_by=(f"{STRANGERS}test_many_addresses_take_half_before_they_log_in",),
+        hangs=True,
+    ),
+    Mutation(
+        trap=28,
+        name="one address takes the HTTP port",
+        file="replicad/server/http_limits.py",
+        old="            leaves = self._guests.to_leave(network)\n",
+        new="            leaves = None\n",
+        caught_by=("tests/server/test_http.py::test_one_address_does_not_take_all_connections",),
+    ),
+    Mutation(
+        trap=22,
+        name="an opening changes what a later release wrote",
+        file="replicad/store/open/opening.py",
+        old="    check_formats(fs, path, options)\n",
+        new="",
+        caught_by=(f"{NEWER}test_a_database_of_a_later_release_is_refused_and_stays_as_it_is",),
+    ),
+    Mutation(
+        trap=22,
+        name="a copy of a later release replaces the data",
+        file="replicad/store/copies/checkpoint.py",
+        old="    check_formats(fs, staging, Options())\n",
+        new="",
+        caught_by=(f"{NEWER}test_a_copy_of_a_later_release_does_not_replace_data_that_can_be_read",),
+    ),
+    Mutation(
+        trap=22,
+        name="the state of a later release is read as ours",
+        file="replicad/state/node.py",
+        old="    if record.format > FORMAT:\n",
+        new="    if False:\n",
+        caught_by=(f"{NEWER}test_the_state_of_a_later_release_is_refused_and_stays_as_it_is",),
     ),
 )

@@ -106,8 +106,8 @@ SIGNALS = """\
 \b
 SIGTERM and Ctrl-C end it cleanly: clients and replicas are drained, the log is synced, and it exits with 0.
 It exits with 74 when a sync failed (start it again: it recovers what is really there), with 65 when its data
-is damaged, and with 78 when the configuration cannot be used. SIGHUP has the configuration read again, as
-`replicad reload` does."""
+is damaged, and with 78 when the configuration cannot be used, or a later release wrote the data. SIGHUP has
+the configuration read again, as `replicad reload` does."""
 
 
 def run_daemon(run: Callable[[], None]) -> int:

@@ -45,7 +45,7 @@ from replicad.options import Options
 from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
 from replicad.replication.wire.identify import NAME
 from replicad.server import ServerOptions
-from replicad.server.access.users import USER_NAME, UserOptions
+from replicad.server.access.users import DEFAULT, USER_NAME, UserOptions
 
 
 def _address(value: object) -> Address:
@@ -142,7 +142,9 @@ class NodeConfig(BaseModel):
     @model_validator(mode="after")
     def _check_exposure(self) -> Self:
         exposed = self._exposed()
-        check_exposure(exposed, has_users=bool(self.users), insecure=self.insecure)
+        everybody = self.users.get(DEFAULT)
+        open_roles = () if everybody is None or everybody.has_secret else everybody.roles
+        check_exposure(exposed, has_users=bool(self.users), insecure=self.insecure, open_roles=open_roles)
         check_announce(exposed, self.announce)
         return self
 

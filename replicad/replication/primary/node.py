@@ -54,6 +54,7 @@ from replicad.replication.wire.identify import (
     Identity,
     Whereabouts,
     check_hello,
+    check_owner,
     common_features,
 )
 from replicad.replication.wire.keepalive import Echo, keep_alive
@@ -92,6 +93,13 @@ class ReplicaSession:
     server: CopyServer | None = None
     made_copy: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def owner(self) -> str:
+        """Its name, where a certificate vouches for it. Who only wants a copy need not have one."""
+        certificate = self.connection.certificate
+        known = certificate is not None and self.hello.name in certificate.names
+        return self.hello.name if known else ""
 
     @property
     def takes_written(self) -> bool:
@@ -188,9 +196,14 @@ class PrimaryNode:
         if not isinstance(hello, Hello):
             raise ProtocolError(f"{hello.KIND.name} came where HELLO belongs")
 
-        await self._end_predecessor(hello)
-        live = {node_id: session.hello.process for node_id, session in self.sessions.items()}
-        refusal = check_hello(hello, self._identity, live)
+        # Before the older session is ended: only the same node takes its own place.
+        certificate = connection.certificate
+        names = None if certificate is None else certificate.names
+        refusal = check_owner(hello, self._owner_of(hello.node), names)
+        if refusal is None:
+            await self._end_predecessor(hello)
+            live = {node_id: session.hello.process for node_id, session in self.sessions.items()}
+            refusal = check_hello(hello, self._identity, live)
         if refusal is not None:
             self.traffic.refused[refusal.code] += 1
             log.warning("replication.refused", peer=connection.peer, code=refusal.code, reason=refusal.reason)
@@ -224,6 +237,13 @@ class PrimaryNode:
 
             # The last step: the node's next session waits for it in `_end_predecessor`.
             session.ended.set()
+
+    def _owner_of(self, node_id: bytes) -> str:
+        """The certified name of the node with that id, by its slot or session; empty when none is known."""
+        session, slot = self.sessions.get(node_id), self.slots.get(node_id)
+        if slot is not None and slot.owner:
+            return slot.owner
+        return "" if session is None else session.owner
 
     def _forget_unknown(self, session: ReplicaSession) -> None:
         """Keeps nothing for a peer that took nothing and acknowledged nothing: anybody can say HELLO."""
@@ -401,6 +421,7 @@ class PrimaryNode:
             min(sequence, durable),
             self._env.clock.wall_us(),
             name=session.hello.name,
+            owner=session.owner,
             log=self.upkeep.facts(),
         )
         self.slots.begin_reading(node_id)
@@ -464,7 +485,11 @@ class PrimaryNode:
 
         # The slot moves to the copy's own position: the replica streams from there once it has the copy.
         slot = self.slots.hold(
-            node_id, copy.position.sequence, self._env.clock.wall_us(), name=session.hello.name
+            node_id,
+            copy.position.sequence,
+            self._env.clock.wall_us(),
+            name=session.hello.name,
+            owner=session.owner,
         )
         self.slots.begin_reading(node_id)
         await self._records.put_slot(slot)

@@ -57,9 +57,17 @@ class Slots:
             return tuple(self._slots.values())
 
     def hold(
-        self, node_id: bytes, sequence: int, now_us: int, *, name: str = "", log: LogFacts | None = None
+        self,
+        node_id: bytes,
+        sequence: int,
+        now_us: int,
+        *,
+        name: str = "",
+        owner: str = "",
+        log: LogFacts | None = None,
     ) -> Slot:
-        """Keeps the log after `sequence` for a replica, whatever its slot said before.
+        """Keeps the log after `sequence` for a replica, whatever its slot said before. The first `owner` of a
+        slot stays until the slot is dropped.
 
         With `log`, a slot that would be over its cap at once holds nothing: it is unreserved.
         """
@@ -74,6 +82,7 @@ class Slots:
                     invalid=reason,
                     name=name,
                     acknowledged=0 if before is None else before.acknowledged,
+                    owner=owner if before is None else before.owner or owner,
                 )
             )
 

@@ -6,7 +6,7 @@ Pure functions over the HELLO and WELCOME messages; the sessions send and receiv
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from replicad.errors import ProtocolError, SessionRefusedError
@@ -62,7 +62,13 @@ def check_hello(hello: Hello, me: Identity, live: Mapping[bytes, bytes]) -> Refu
     if not set(hello.versions) & set(VERSIONS):
         ours = ", ".join(map(str, VERSIONS))
         theirs = ", ".join(map(str, hello.versions))
-        return Refuse("version", f"this node speaks protocol {ours}, the replica {theirs}", False)
+        older = "this node" if max(hello.versions, default=0) > max(VERSIONS) else "the replica"
+        return Refuse(
+            "version",
+            f"this node ({SOFTWARE}) speaks protocol {ours}, the replica ({hello.software[:64]}) {theirs}: "
+            f"upgrade {older} first, to a release that speaks both",
+            False,
+        )
 
     # Before the node ids: those of a node that reached itself are equal too, and that reason would be wrong.
     if hello.process == me.process:
@@ -82,6 +88,24 @@ def check_hello(hello: Hello, me: Identity, live: Mapping[bytes, bytes]) -> Refu
     if live.get(hello.node, hello.process) != hello.process:
         return Refuse("node-live", f"another replica with the node id {hello.node.hex()} is connected", True)
     return None
+
+
+def check_owner(hello: Hello, owner: str, names: Collection[str] | None) -> Refuse | None:
+    """Why the node id of this HELLO is not the one of the node that says it, or None.
+
+    `owner` is the certified name that used the node id first, empty when nobody did; `names` are those of the
+    certificate that came with the HELLO, None without TLS. A node id is not secret: anyone else who says it
+    would take the place of that node, its log, and its address.
+    """
+    if not owner or names is None or owner in names:
+        return None
+    return Refuse(
+        "certificate",
+        f"the node id {hello.node.hex()} is that of {owner}, and this certificate is for "
+        f"{', '.join(sorted(names)) or 'no name'}: if {owner} has another name now, drop its slot here "
+        f"(replicad slot drop)",
+        False,
+    )
 
 
 def check_welcome(message: Message, me: Identity) -> Welcome:

@@ -38,6 +38,10 @@ class UserOptions:
         if self.families is not None and (wide := sorted(OF_ALL_DATA & set(self.roles))):
             raise ConfigError(f"families cannot be limited for {wide[0]}, which shows all data")
 
+    @property
+    def has_secret(self) -> bool:
+        return self.token_sha256 is not None or self.password_file is not None
+
     def secret(self) -> Secret | None:
         """Raises ConfigError."""
         if self.token_sha256 is not None:

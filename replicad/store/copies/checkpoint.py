@@ -14,7 +14,9 @@ from pathlib import Path
 from replicad.env import Env, FileSystem, naming_full_disk
 from replicad.env.atomic import copy_file, link_or_copy, replace_file
 from replicad.errors import ClosedError, CorruptionError, InvalidArgument, NotFoundError
+from replicad.options import Options
 from replicad.store.copies.cut import Cut
+from replicad.store.directory.formats import check_formats
 from replicad.store.directory.log_place import check_log_is_ours
 from replicad.store.directory.options_file import write_options
 from replicad.store.manifest.file import (
@@ -190,12 +192,14 @@ def install(env: Env, staging: Path, directory: Path, wal_dir: Path | None = Non
     The database must be closed; `wal_dir` is its option. Until CURRENT is replaced the old data is what opens
     and afterwards the new, without any log; what a crash leaves of the old the next opening removes.
     `staging` is removed. What is there may be damaged, or nothing. Raises ConfigError when the log directory
-    is that of another database.
+    is that of another database, and NewerFormatError for a copy of a later release.
     """
     fs = env.fs
     wal = directory / "wal" if wal_dir is None else wal_dir.absolute()
     check_log_is_ours(fs, directory, wal)
 
+    # A later release may feed this node. Its files must not take the place of data that can be read.
+    check_formats(fs, staging, Options())
     received = load(fs, staging, of_copy=True)
     first, old = _present(fs, directory)
     fs.make_directories(directory)

@@ -1,13 +1,15 @@
 """OPTIONS-n.toml: the options that a database was opened with last, kept with its data.
 
     # comment
+    # format 1, replicad 0.1.0          the release that wrote it; a file without this line has format 1
     name = value        for each field of Options that is not None, in their order; `families` is a table
                         of tables, by name
     name = value        keys that this version does not know, as they were found
     # crc32c 89abcdef   of everything before it; a file without this line is read as it is
 
 A file is never changed: when the options differ a new one with a higher number is written, and the old ones
-go. The highest number counts. Copies carry one without `wal_dir`: that is the original's log.
+go. Another release writes it anew. The highest number counts. Copies carry one without `wal_dir`: that is the
+original's log.
 """
 
 from __future__ import annotations
@@ -23,19 +25,31 @@ from typing import Any
 from replicad import kernels
 from replicad.env import Env, FileSystem
 from replicad.env.atomic import replace_file
-from replicad.errors import ConfigError, CorruptionError, InvalidArgument, NotFoundError
+from replicad.errors import (
+    ConfigError,
+    CorruptionError,
+    InvalidArgument,
+    NewerFormatError,
+    NotFoundError,
+)
 from replicad.options import FamilyOptions, Options
+from replicad.version import VERSION as RELEASE
+
+VERSION = 1
+"""On disk. A key that a reader may leave alone needs no new one."""
 
 _NAME = re.compile(r"OPTIONS-(\d{6,})\.toml")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _CHECKSUM = re.compile(rb"# crc32c ([0-9a-f]{8})\n\Z")
 _HEADER = "# The options of this database on this node, as it was opened last. Written by replicad.\n"
+_WRITTEN_BY = re.compile(rb"^# format (\d{1,9}), replicad ([0-9A-Za-z.+-]{1,64})$", re.MULTILINE)
 
 
 def load_latest_options(path: str | Path) -> tuple[Options, dict[str, Any]]:
     """The options that the database, or copy, in `path` was opened with last, and the keys not known here.
 
-    Raises NotFoundError when there is no such file, ConfigError or CorruptionError for a bad one.
+    Raises NotFoundError when there is no such file, ConfigError, CorruptionError or NewerFormatError for one
+    that cannot be read.
 
     >>> options, unknown = replicad.load_latest_options("/var/lib/example")     # doctest: +SKIP
     >>> db = replicad.open("/var/lib/example", options)                         # doctest: +SKIP
@@ -53,9 +67,29 @@ def option_files(fs: FileSystem, directory: Path) -> list[str]:
 
 
 def read_options(fs: FileSystem, path: Path) -> tuple[Options, dict[str, Any]]:
-    """(options, unknown keys); raises ConfigError or CorruptionError, which name the file."""
-    data = fs.read_file(path)
+    """(options, unknown keys); raises ConfigError, CorruptionError, NewerFormatError, which name the file."""
+    return _decode(path, fs.read_file(path))
+
+
+def release_that_opened(fs: FileSystem, directory: Path) -> str | None:
+    """The release of replicad that opened the directory for writing last; None where nothing says so."""
+    try:
+        return _written_by(fs.read_file(directory / option_files(fs, directory)[-1]))[1]
+    except (OSError, IndexError):
+        return None
+
+
+def _written_by(data: bytes) -> tuple[int, str | None]:
+    """(version of the format, release); a file of a release before this line has the first version."""
+    line = _WRITTEN_BY.search(data)
+    return (1, None) if line is None else (int(line[1]), line[2].decode())
+
+
+def _decode(path: Path, data: bytes) -> tuple[Options, dict[str, Any]]:
     _check(path, data)
+    version, _ = _written_by(data)
+    if version > VERSION:
+        raise NewerFormatError(f"{path}: {NewerFormatError.of('options file', version, VERSION)}")
     try:
         found = tomllib.loads(data.decode())
         known, unknown = _split(found, Options)
@@ -98,7 +132,8 @@ def encode_options(options: Options, unknown: dict[str, Any]) -> bytes:
     if options.families is not None:
         values["families"] = _plain_families(options.families, unknown.get("families", {}))
     lines = [f"{_key(name)} = {_value(value)}\n" for name, value in values.items() if value is not None]
-    content = (_HEADER + "".join(lines)).encode()
+    header = f"{_HEADER}# format {VERSION}, replicad {RELEASE}\n"
+    content = (header + "".join(lines)).encode()
     return content + b"# crc32c %08x\n" % kernels.crc32c(content)
 
 
@@ -137,14 +172,15 @@ def keep_options(
     if names:
         newest = directory / names[-1]
         try:
-            known, unknown = read_options(fs, newest)
+            data = fs.read_file(newest)
+            known, unknown = _decode(newest, data)
         except (ConfigError, CorruptionError) as error:
             # The options given count, so a damaged file does not keep the database from opening.
             notes.append(f"{error}; it is replaced")
         else:
             if unknown:
                 notes.append(f"{newest}: keys that this version does not know: {', '.join(sorted(unknown))}")
-            if known == options:
+            if known == options and _written_by(data)[1] == RELEASE:
                 return unknown
 
     # The new file comes before the removal of the old ones: a crash leaves both, and the highest number

@@ -64,7 +64,7 @@ def decode_header(data: bytes) -> DatabaseId:
     if magic != MAGIC:
         raise CorruptionError("not a manifest", offset=0, expected=MAGIC, got=magic)
     if version > VERSION:
-        raise NewerFormatError(f"manifest of version {version}; this program reads up to {VERSION}")
+        raise NewerFormatError.of("manifest", version, VERSION)
     return DatabaseId(database_id)
 
 

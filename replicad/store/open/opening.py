@@ -2,7 +2,8 @@
 
 The story of an opening, whose order is what keeps a crash at any moment harmless:
 
-1. `open_for_writing` takes the locks, so that nobody else changes the directory, and loads the manifest.
+1. `open_for_writing` takes the locks, so that nobody else changes the directory, refuses formats of a later
+   release before it changes anything, and loads the manifest.
 2. `_recover` writes the manifest anew and makes it durable before it removes anything that the old one does
    not name.
 3. It syncs the log that it is about to read: what was readable before a crash need not be durable.
@@ -28,6 +29,7 @@ from replicad.options import FamilyOptions, Options
 from replicad.store.background.lanes import flush_oldest, seal_active
 from replicad.store.copies.checkpoint import remove_log, unused_number
 from replicad.store.core import Role
+from replicad.store.directory.formats import check_formats
 from replicad.store.directory.log_place import (
     check_log_is_here,
     check_log_is_ours,
@@ -74,6 +76,7 @@ def open_for_writing(
     """Raises NotFoundError, LockedError, CorruptionError, NewerFormatError, DiskFullError, ConfigError."""
     path = path.absolute()
     fs = env.fs
+    check_formats(fs, path, options)
     options, recorded = options_for_opening(fs, path, options, families)
 
     with naming_full_disk(f"{path}: no room to open the database"):

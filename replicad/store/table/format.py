@@ -64,7 +64,7 @@ def decode_footer(data: bytes) -> tuple[bytes, BlockHandle, BlockHandle, BlockHa
     if magic != MAGIC:
         raise CorruptionError("not a table", offset=0, expected=MAGIC, got=magic)
     if version > VERSION:
-        raise NewerFormatError(f"table of version {version}; this program reads up to {VERSION}")
+        raise NewerFormatError.of("table", version, VERSION)
     return table_id, BlockHandle(*numbers[0:3]), BlockHandle(*numbers[3:6]), BlockHandle(*numbers[6:9])
 
 

@@ -57,7 +57,7 @@ class SegmentHeader:
         if magic != MAGIC:
             raise CorruptionError("not a log segment", offset=0, expected=MAGIC, got=magic)
         if version > VERSION:
-            raise NewerFormatError(f"log segment of version {version}; this program reads up to {VERSION}")
+            raise NewerFormatError.of("log segment", version, VERSION)
         previous = Position(Epoch(previous_epoch), Sequence(sequence), HistoryHash(history_hash))
         return cls(DatabaseId(database_id), Epoch(epoch), previous)
 

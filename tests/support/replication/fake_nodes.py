@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from replicad.env import Env
+from replicad.net.certificates import Certificate
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import LogArchive, ReplicaData
 from replicad.replication.primary.node import PrimaryNode
@@ -114,12 +115,15 @@ class Primary:
         self.node.copies.load()
         self.tasks: list[asyncio.Task[None]] = []
         self.ends: list[MemoryConnection] = []
+        self.shown: Certificate | None = None
+        """The certificate that the next ones to connect show."""
         self.up = True
 
     async def dial(self) -> Connection:
         if not self.up:
             raise ConnectionRefusedError("nothing listens")
         theirs, ours = pair()
+        ours.certificate = self.shown
         self.ends.append(ours)
         self.tasks.append(asyncio.create_task(self.node.serve(ours)))
         return theirs
@@ -146,6 +150,7 @@ class Replica:
         *,
         node: bytes = b"R" * 16,
         process: bytes = b"r" * 16,
+        name: str = "",
         archive: LogArchive | None = None,
         options: ReplicationOptions = OPTIONS,
     ) -> None:
@@ -153,7 +158,7 @@ class Replica:
         self.states: list[str] = []
         self.follower = Follower(
             Env(),
-            Identity(node, process),
+            Identity(node, process, name),
             data.as_data(),
             data_dir,
             primary.dial,
