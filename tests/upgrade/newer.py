@@ -2,6 +2,7 @@
 
     table, log segment, manifest, options file
                       DIRECTORY: makes a database with tables and log there
+    none              DIRECTORY: the same, with every version as it is
     node state        DIRECTORY: makes the state of a node there
     backup            DIRECTORY: makes a database and a backup of it, in `backups/`
     wire              ARGUMENTS of `replicad`: a node that speaks protocol 2 only
@@ -41,8 +42,9 @@ def write(kind: str, directory: Path) -> None:
         NodeState(Env(), directory).close()
         return
 
-    module = envelope if kind == "backup" else MODULES[kind]
-    module.VERSION = 2  # type: ignore[attr-defined]
+    if kind != "none":
+        module = envelope if kind == "backup" else MODULES[kind]
+        module.VERSION = 2  # type: ignore[attr-defined]
     with replicad.open(directory / "database" if kind == "backup" else directory) as database:
         database.put(b"in a table", b"1")
         database.flush()

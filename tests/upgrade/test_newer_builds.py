@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 import replicad
+from replicad import kernels
 from replicad.env import Env
 from replicad.errors import NewerFormatError
 from replicad.state.node import NodeState
 from replicad.store.copies.checkpoint import install
+from replicad.store.wal.segment import HEADER_BYTES
 from replicad.version import VERSION
 from tests.support.waiting import eventually
 from tests.upgrade.builds import Build, this_build
@@ -55,6 +57,26 @@ def test_a_database_of_a_later_release_is_refused_and_stays_as_it_is(kind: str, 
     assert rest == (
         f"{kind} of version 2; this program, replicad {VERSION}, reads up to 1. {advice(directory)}"
     )
+    assert contents(directory, with_locks=True) == before
+
+
+def test_a_frame_of_a_later_release_is_refused_and_the_directory_stays_as_it_is(tmp_path: Path) -> None:
+    """A flag that this release does not know, in a log segment whose version it does know."""
+    directory = tmp_path / "data"
+    subprocess.run([*NEWER, "none", str(directory)], check=True)
+    (segment,) = (directory / "wal").glob("*.log")
+    content = bytearray(segment.read_bytes())
+    content[HEADER_BYTES + 20] = 1
+    checked = bytes(content[16:32]) + content[HEADER_BYTES + 4 : HEADER_BYTES + 56]
+    content[HEADER_BYTES : HEADER_BYTES + 4] = kernels.crc32c(checked).to_bytes(4, "little")
+    segment.write_bytes(content)
+
+    before = contents(directory, with_locks=True)
+    with pytest.raises(NewerFormatError) as refusal:
+        replicad.open(directory)
+    said = str(refusal.value)
+    assert said.startswith(f"{segment}: offset {HEADER_BYTES}: a frame that this program does not read")
+    assert said.endswith(advice(directory))
     assert contents(directory, with_locks=True) == before
 
 
