@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,11 +26,17 @@ PRIVILEGED = frozenset(
 """The programs of blocks that nobody runs in a test: with root, for minutes, or on a machine of their own."""
 
 
+def _marked(page: Path) -> Any:
+    """The pages of the runbook take a minute together."""
+    marks = [pytest.mark.long] if page.parent.name == "runbook" else []
+    return pytest.param(page, id=name_of(page), marks=marks)
+
+
 def ids(block: Block) -> str:
     return str(block)
 
 
-@pytest.mark.parametrize("page", EXECUTED, ids=name_of)
+@pytest.mark.parametrize("page", [_marked(page) for page in EXECUTED])
 def test_the_page_works_as_it_stands(page: Path, tmp_path: Path) -> None:
     """Its blocks run in their order on an empty machine, and what the page says of them is so."""
     machine = Machine(tmp_path)
