@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import typer.main
@@ -12,44 +13,53 @@ import typer.main
 from replicad.cli.main import app
 
 _PLACEHOLDER = re.compile(r"[A-Z…\[<|]|\.\.\.")
+_ENDS = re.compile(r"[|&;]+|\d?[<>].*")
+_SEPARATORS = re.compile(r"&& |\|\| |\| |; |\$\(|do |if |until |while |! |\{ |sudo -u \w+ ")
 
 
 def complaints(line: str) -> Iterator[str]:
     """What of a line that begins with `replicad` does not exist."""
     try:
-        words = shlex.split(line, comments=True)
+        words = iter(shlex.split(line, comments=True)[1:])
     except ValueError:
-        words = line.split()
-    command: Any = typer.main.get_command(app)
-    known = _options(command)
-    for word in words[1:]:
+        words = iter(line.split()[1:])
+    command = _program()
+    options = _options(command)
+    for word in words:
         word = word.strip("[](),;…")
-        if word in ("|", "||", "&&", "&", ">", "<", ";") or word.startswith((">", "2>", "<")):
+        if _ENDS.fullmatch(word):
             return
         if word.startswith("--"):
-            if word.partition("=")[0] not in known:
-                yield f"{command.name}: no option {word}"
-        elif hasattr(command, "commands") and not _is_value(word):
+            name, _, value = word.partition("=")
+            if name not in options:
+                yield f"{command.name}: no option {name}"
+            elif options[name] and not value:
+                next(words, None)
+        elif hasattr(command, "commands") and word and not _PLACEHOLDER.search(word):
             if word not in command.commands:
                 yield f"{command.name}: no verb {word}"
                 return
             command = command.commands[word]
-            known = known | _options(command)
+            options |= _options(command)
 
 
 def commands_of(text: str, program: str = "replicad") -> Iterator[str]:
     """The command lines of a script that run the program, with continued lines joined."""
     for line in text.replace("\\\n", " ").splitlines():
-        for part in re.split(r"&& |\|\| |\| |; |\$\(|do |if |until |while |! |sudo -u \w+ ", line.strip()):
-            if re.match(rf"(\.venv/bin/)?{program} ", part):
+        for part in _SEPARATORS.split(line.strip()):
+            if part.startswith(f"{program} "):
                 yield part
 
 
-def _options(command: Any) -> frozenset[str]:
-    found = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
-    return frozenset({*found, "--help"})
+@cache
+def _program() -> Any:
+    return typer.main.get_command(app)
 
 
-def _is_value(word: str) -> bool:
-    """What stands before the verb: the value of an option of the program itself."""
-    return not word or _PLACEHOLDER.search(word) is not None or "/" in word or word == "operator"
+def _options(command: Any) -> dict[str, bool]:
+    """Each option, and whether a value follows it."""
+    found = {"--help": False}
+    for each in command.params:
+        takes_value = each.param_type_name == "option" and not each.is_flag
+        found |= dict.fromkeys((*each.opts, *each.secondary_opts), takes_value)
+    return found

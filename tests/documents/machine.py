@@ -33,7 +33,7 @@ class Machine:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.home = root / "home"
-        self.home.mkdir()
+        self.home.mkdir(parents=True)
         self.said = root / "said"
         self._ports: dict[str, str] = {}
 
