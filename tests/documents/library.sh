@@ -4,10 +4,10 @@ set -eu
 
 # Waits for what a person would wait for.
 until_() {
-    local end=$((SECONDS + 20))
+    local end=$((SECONDS + 60))
     while [ $SECONDS -lt $end ]; do
         if "$@" > /dev/null 2>&1; then return; fi
-        sleep 0.05
+        sleep 0.1
     done
     echo "*** never true: $*"
     "$@"
@@ -17,6 +17,9 @@ until_() {
 said() { grep -qF -- "$1" "$SAID" || { echo "*** it did not say: $1"; exit 1; }; }
 not_said() { if grep -qF -- "$1" "$SAID"; then echo "*** it said: $1"; exit 1; fi; }
 
+# What the node at a port says of itself is so, by an expression of Python over the status document d.
+node() { redis-cli -p "$1" REPLICAD.STATUS | so "$2"; }
+so() { "$PYTHON" -ISc 'import json, sys; d = json.load(sys.stdin); sys.exit(not eval(sys.argv[1]))' "$1"; }
 answers() { test "$(redis-cli -p "$1" PING)" = PONG; }
 # `status` of these nodes says this text, or does not say it.
 says() { local text=$1; shift; { replicad status "$@" 2>&1 || true; } | grep -qF -- "$text"; }
@@ -55,8 +58,9 @@ pair() {
 # The same, as the machine is configured already.
 pair_from_here() {
     replicad init "$ROOT/var/lib/replicad/primary" > /dev/null
-    systemctl start replicad-primary
+    systemctl start replicad-primary &
     systemctl start replicad-replica
+    wait $!
     fill 500
     until_ holds "$P6390" key:500 "$VALUE"
 }
@@ -74,11 +78,14 @@ path.write_bytes(data)
 END
 }
 
-# Of a node: it feeds a replica, or is fed.
-says_streaming() { replicad status "$1" --json | grep -q '"streaming"'; }
+# A primary feeds a replica.
+feeds() { node "$1" '"streaming" in [row["state"] for row in d["replicas"]]'; }
+# A node feeds a replica, or is fed; over TLS, `replicad` asks.
+streams_over_tls() { replicad status "$1" --json | so '"streaming" in str(d)'; }
+
 
 # A node is a replica that streams.
-follows() { replicad status ":$1" --json | jq -e '.[0].standing == "following" and .[0].link.state == "streaming"'; }
+follows() { node "$1" 'd["standing"] == "following" and d["link"]["state"] == "streaming"'; }
 
 # The replica was promoted while the primary was down, and then the old primary took a write while it was alone.
 old_primary_wrote_alone() {
@@ -107,4 +114,4 @@ END
 }
 
 # All that the primary has is archived.
-archived() { replicad status ":$P6380" --json | jq -e '.[0] | .log_archive.position == .position'; }
+archived() { node "$P6380" 'd["log_archive"].get("position") == d["position"]'; }

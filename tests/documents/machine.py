@@ -20,7 +20,7 @@ from tests.documents.blocks import REPOSITORY, Block, name_of
 from tests.documents.scenes import Scene
 
 HERE = Path(__file__).resolve().parent
-SECONDS_MAX = 120
+SECONDS_MAX = 280
 SKIPPED = 77
 """The exit code of a scene that this machine cannot play, as automake has it."""
 

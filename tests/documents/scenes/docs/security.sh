@@ -7,12 +7,12 @@ said "OK: a replica"
 #: after redis-cli --tls
 said "NOPERM User app has no permissions to run the 'shutdown' command"
 #: before replicad switchover
-until_ says_streaming 127.0.0.2:7380
+until_ streams_over_tls 127.0.0.2:7380
 #: after replicad switchover
 said "is the primary"
 test -e restored/CURRENT
 #: before curl --silent
-until_ says_streaming 127.0.0.2:7380
+until_ streams_over_tls 127.0.0.2:7380
 #: end
 grep -q replicad_build_info metrics.txt
 # No secret is anywhere but in its file.

@@ -8,6 +8,6 @@ END
 systemctl restart replicad-primary
 replicad backup create --node :6380 /var/backups/replicad
 rot /var/backups/replicad/meta/1.json
-until_ says_streaming :6380
+until_ feeds 6380
 redis-cli -p 6380 SET more 1
 replicad backup create --node :6380

@@ -3,7 +3,7 @@ pair
 systemctl stop replicad-replica
 rot "$(largest_table /var/lib/replicad/replica)"
 systemctl start replicad-replica
-until_ says_streaming :6380
+until_ feeds 6380
 read_all 6390
 #: before rm -r
 until_ test -d /var/lib/replicad/replica/quarantine

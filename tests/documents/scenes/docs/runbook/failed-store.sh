@@ -2,4 +2,4 @@
 #: given
 pair
 #: before replicad verify
-until_ says_streaming :6380
+until_ feeds 6380
