@@ -13,4 +13,4 @@ systemctl start replicad-replica
 #: after replicad verify :6380 :6390 || true
 said key:123
 #: end
-replicad verify :6380 :6390
+until_ replicad verify :6380 :6390
