@@ -150,7 +150,7 @@ nightly: $(BENCH_INSTALLED)  ## the long ones: crash, faults, teeth, rot, sim, t
 
 # The program and all its libraries go into one private directory, so that nothing on the machine can
 # change them; $(PREFIX)/bin/replicad starts it with the interpreter it was built for.
-install: $(INSTALLED)  ## stage program and units (DESTDIR=… PREFIX=/usr/local)
+install: $(INSTALLED)  ## stage program, units and documents (DESTDIR=… PREFIX=/usr/local)
 	rm -rf "$(DESTDIR)$(PREFIX)/lib/replicad"
 	$(PIP) install --no-build-isolation --no-warn-script-location $(INSTALL_FLAGS) \
 		--target "$(DESTDIR)$(PREFIX)/lib/replicad" .

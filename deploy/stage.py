@@ -1,4 +1,4 @@
-"""Stages what `make install` puts beside the program: its starter, the units and the example configs.
+"""Stages what `make install` puts beside the program: its starter, the units, the examples, the documents.
 
 The templates under `deploy/` hold @BINDIR@ and @CONFDIR@; everything is written under --destdir, as the
 paths will be once the tree is moved to its machine.
@@ -35,6 +35,9 @@ BUNDLED_STARTER = """\
 # replicad, run from its own private directory of libraries, by an interpreter of its own.
 LD_LIBRARY_PATH={python}/lib${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}} exec {python}/bin/{name} -I {main} "$@"
 """
+ALONE = ("README.md", "LICENSE", "CHANGELOG.md")
+"""Documents that lie beside the folders of documents."""
+
 LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", "site-packages", "test", "tests", "idlelib", "tkinter", "config-*"
 )
@@ -77,6 +80,14 @@ def examples() -> list[Path]:
     return sorted((DEPLOY / "config").glob("*.toml"))
 
 
+def documents() -> list[Path]:
+    """What an operator reads on a machine without a network, by their places in the repository: the pages
+    name each other, and `replicad status` names them, by these paths."""
+    root = DEPLOY.parent
+    pages = [*root.glob("docs/**/*.md"), *root.glob("proto/*.md"), *map(root.joinpath, ALONE)]
+    return sorted(page.relative_to(root) for page in pages)
+
+
 def remove(path: Path) -> None:
     """A file, or a directory of ours; nothing where there is none."""
     if path.is_dir():
@@ -105,6 +116,7 @@ def main() -> None:
     if arguments.remove:
         remove(staged(library))
         remove(staged(arguments.prefix, "bin", "replicad"))
+        remove(staged(arguments.prefix, "share/doc/replicad"))
         for unit in units():
             remove(staged(arguments.unitdir, unit.name))
         remove(staged(arguments.sysusersdir, "replicad.conf"))
@@ -124,6 +136,10 @@ def main() -> None:
     else:
         starter = STARTER.format(interpreter=interpreter) + main_program
     install(staged(arguments.prefix, "bin", "replicad"), starter, 0o755)
+    remove(staged(arguments.prefix, "share/doc/replicad"))
+    for document in documents():
+        text = (DEPLOY.parent / document).read_text(encoding="utf-8")
+        install(staged(arguments.prefix, "share/doc/replicad", str(document)), text)
     for unit in units():
         install(staged(arguments.unitdir, unit.name), template(unit))
     install(staged(arguments.sysusersdir, "replicad.conf"), template(DEPLOY / "systemd" / "sysusers.conf"))

@@ -12,7 +12,7 @@ PLACES = (
     "replicad/**/*.py",
     "replicad/kernels/**/*.h",
     "replicad/kernels/**/*.cc",
-    "docs/*.md",
+    "docs/**/*.md",
     "proto/*.md",
     "*.md",
 )

@@ -1,11 +1,4 @@
-"""Exit codes, which scripts and units rely on, and which error leads to which.
-
-0  it worked                        4   the nodes differ
-1  it failed; stderr says why      65   a node's data is damaged (primary, replica)
-2  the command line is wrong       74   storage failed: what the disk holds is unknown
-3  the node cannot be reached      78   the configuration cannot be used, or the data is of a later release
-                                  130   interrupted
-"""
+"""Exit codes, which scripts and units rely on, what each one means, and which error leads to which."""
 
 from __future__ import annotations
 
@@ -28,15 +21,28 @@ STORAGE_FAILED = 74
 BAD_CONFIGURATION = 78
 INTERRUPTED = 130
 
-SUMMARY = """\
-\b
-Exit codes:
-  0   it worked                       4   the nodes differ (verify)
-  1   it failed; stderr says why      65  a node's data is damaged (primary, replica)
-  2   the command line is wrong       74  storage failed: what the disk holds is unknown
-  3   the node cannot be reached      78  the configuration cannot be used,
-                                          or a later release wrote the data
-                                      130 interrupted"""
+MEANINGS = {
+    OK: "it worked",
+    ERROR: "it failed; stderr says why",
+    USAGE: "the command line is wrong",
+    UNREACHABLE: "the node cannot be reached",
+    DIFFERENT: "the nodes differ (verify)",
+    DATA_DAMAGED: "a node's data is damaged (primary, replica)",
+    STORAGE_FAILED: "storage failed: what the disk holds is unknown",
+    BAD_CONFIGURATION: "bad configuration, or data of a later release",
+    INTERRUPTED: "interrupted",
+}
+
+
+def _summary() -> str:
+    """Two columns, for the help of the program."""
+    cells = [f"{code:<4}{meaning}" for code, meaning in MEANINGS.items()]
+    left, right = cells[:4], cells[4:]
+    rows = [f"  {left[row] if row < len(left) else '':<34}{right[row]}" for row in range(len(right))]
+    return "\n".join(["\b", "Exit codes:", *rows])
+
+
+SUMMARY = _summary()
 
 
 def exit_code(error: BaseException) -> int:

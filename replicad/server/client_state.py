@@ -456,12 +456,15 @@ class ClientState:
             return cause.reply
         if isinstance(cause, InvalidArgument | NotFoundError):
             return error(f"ERR {cause}")
+        about = {"command": command_name or self.command_name, "client": self.peer}
         if isinstance(cause, CorruptionError):
+            # A damaged table is not a bug. Each read of it comes here, so no traceback is logged.
             self.server.found_corruption(cause)
+            log.warning("server.command_failed", **about, reason=str(cause))
+            return error(f"ERR {type(cause).__name__}: {cause}")
 
         # From here on it is the server's affair: the log says more than the client is told.
         self.server.stats.errors += 1
-        about = {"command": command_name or self.command_name, "client": self.peer, "client_id": self.id}
         if isinstance(cause, OSError) and cause.filename:
             reason = f"{cause.filename}: {cause.strerror}"
             log.warning("server.command_failed", **about, reason=reason)

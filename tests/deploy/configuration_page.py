@@ -52,14 +52,16 @@ set to `state/settings.toml` in the data directory, where the node may write. Th
 Sizes are bytes and times are seconds, as the last word of a key says. A key without a default is not set,
 unless its line says that it is required.
 
-    data = "/var/lib/replicad/primary"
-    listen = "127.0.0.1:6380"
+```toml
+data = "/var/lib/replicad/primary"
+listen = "127.0.0.1:6380"
 
-    [store]
-    memtable_bytes = 134_217_728
+[store]
+memtable_bytes = 134_217_728
 
-    [store.families.sessions]
-    compression = "none"
+[store.families.sessions]
+compression = "none"
+```
 
 <!-- Below: made by `python -m tests.deploy.configuration_page`. -->
 """

@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     [
         *REPOSITORY.glob("*.md"),
-        *REPOSITORY.glob("docs/*.md"),
+        *REPOSITORY.glob("docs/**/*.md"),
         *REPOSITORY.glob("proto/*.md"),
         *REPOSITORY.glob("tests/**/*.md"),
     ]
@@ -43,3 +43,13 @@ def test_every_page_is_in_the_index() -> None:
     index = (REPOSITORY / "docs" / "README.md").read_text()
     for document in REPOSITORY.glob("docs/*.md"):
         assert document.name == "README.md" or f"({document.name})" in index, document.name
+
+
+@pytest.mark.parametrize("document", PAGES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_links_to_a_section_lead_to_one(document: Path) -> None:
+    """`page.md#a-heading` is a heading of that page, as GitHub writes it in an address."""
+    for target, section in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", document.read_text()):
+        page = (document.parent / target) if target else document
+        headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+        anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        assert section in anchors, f"{target}#{section}"

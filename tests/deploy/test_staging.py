@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from replicad.cli.exits import BAD_CONFIGURATION, DATA_DAMAGED, USAGE
+from replicad.cli.health.runbook import Runbook
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 UNITS = (
@@ -49,9 +51,10 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_everything_is_staged_where_the_paths_say_and_nothing_else(staged: Path) -> None:
-    """Program, units, account and example configurations stand where the paths say, and nothing else."""
+    """Program, units, account, examples and documents stand where the paths say, and nothing else."""
     found = {str(path.relative_to(staged)) for path in staged.rglob("*") if path.is_file()}
-    outside = {name for name in found if not name.startswith("usr/lib/replicad/")}
+    elsewhere = ("usr/lib/replicad/", "usr/share/doc/replicad/")
+    outside = {name for name in found if not name.startswith(elsewhere)}
     assert outside == {
         "usr/bin/replicad",
         *(f"usr/lib/systemd/system/{unit}" for unit in UNITS),
@@ -60,6 +63,17 @@ def test_everything_is_staged_where_the_paths_say_and_nothing_else(staged: Path)
         "etc/replicad/primary.toml.example",
         "etc/replicad/replica.toml.example",
     }
+
+
+def test_an_operator_has_the_runbook_without_a_network(staged: Path) -> None:
+    """Each page that `status` names is there under that name, and so is each page that docs/ links."""
+    documents = staged / "usr/share/doc/replicad"
+    for named in Runbook:
+        assert (documents / named.path).is_file(), named.path
+    for page in documents.glob("docs/**/*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            if Path(target).suffix == ".md" and not re.search(r"(tests|bench)/|CONTRIBUTING", target):
+                assert (page.parent / target).exists(), (page, target)
 
 
 def test_the_staged_program_has_its_own_kernels(staged: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from replicad.cli.health.finding import Document, Finding, Severity, part, redis_cli
 from replicad.cli.health.role import OTHER_HISTORY
+from replicad.cli.health.runbook import Runbook
 from replicad.units import show_count, show_seconds, show_size
 
 CLOCK_AHEAD_SECONDS_MAX = 5.0
@@ -16,7 +17,10 @@ def store_findings(node: str, document: Document) -> Iterator[Finding]:
     refused, stalled = store.get("refused"), document.get("stalled")
     if failure := document.get("failure"):
         yield Finding(
-            Severity.CRITICAL, f"its store failed: {failure}", "look at the disk, then restart the daemon"
+            Severity.CRITICAL,
+            f"its store failed: {failure}",
+            "look at the disk, then restart the daemon",
+            Runbook.FAILED_STORE,
         )
     elif refused:
         yield Finding(
@@ -25,10 +29,14 @@ def store_findings(node: str, document: Document) -> Iterator[Finding]:
             f"replicad switchover {node} --to a replica that is well, or restore: docs/backup.md"
             if "damage" in refused
             else "make room on its disk: it takes writes again by itself",
+            Runbook.DAMAGED_PRIMARY if "damage" in refused else Runbook.FULL_DISK,
         )
     elif stalled:
         yield Finding(
-            Severity.WARNING, f"its writes wait: {stalled}", "docs/metrics.md, if it lasts: the disk is slow"
+            Severity.WARNING,
+            f"its writes wait: {stalled}",
+            "docs/metrics.md, if it lasts: the disk is slow",
+            Runbook.SLOW_DISK,
         )
 
     short_bytes = part(store, "retention").get("short_of_room_bytes") or 0
@@ -37,6 +45,7 @@ def store_findings(node: str, document: Document) -> Iterator[Finding]:
             Severity.WARNING,
             f"its disk lacks {show_size(short_bytes)} of room for log",
             "make room on its disk",
+            Runbook.FULL_DISK,
         )
 
 
@@ -50,12 +59,15 @@ def verification_findings(node: str, document: Document) -> Iterator[Finding]:
     if doubt and not reported:
         refuses = "refuses reads: " if verification.get("refuses_reads") else ""
         if "repair is under way" in doubt:
-            yield Finding(Severity.WARNING, f"{refuses}{doubt}", f"replicad top {node}")
+            yield Finding(
+                Severity.WARNING, f"{refuses}{doubt}", f"replicad top {node}", Runbook.DAMAGED_REPLICA
+            )
         elif document.get("role") == "primary":
             yield Finding(
                 Severity.CRITICAL,
                 f"{refuses}its data is doubted: {doubt}",
                 f"replicad switchover {node} --to a replica that is well",
+                Runbook.DAMAGED_PRIMARY,
             )
         else:
             yield Finding(
@@ -64,12 +76,14 @@ def verification_findings(node: str, document: Document) -> Iterator[Finding]:
                 f"{redis_cli(node)} REPLICAD.REPAIR, which fetches its data again"
                 if doubt.startswith("damaged")
                 else f"replicad verify {primary} {node} --repair",
+                Runbook.DAMAGED_REPLICA if doubt.startswith("damaged") else Runbook.DIFFERENT_DATA,
             )
     elif quarantined := verification.get("quarantined"):
         yield Finding(
             Severity.WARNING,
             f"replaced {show_count(len(quarantined), 'damaged table')}, kept at {quarantined[0]}",
             "check the disk, then delete what is kept there",
+            Runbook.DAMAGED_REPLICA,
         )
 
     discarded = part(document, "discarded")
@@ -79,6 +93,7 @@ def verification_findings(node: str, document: Document) -> Iterator[Finding]:
             Severity.WARNING,
             f"keeps {show_count(batches, 'batch', 'batches')} aside that a change of the primary lost",
             f"replicad inspect {files[0]}, then delete it",
+            Runbook.DISCARDED_WRITES,
         )
 
 
@@ -94,4 +109,5 @@ def clock_findings(document: Document) -> Iterator[Finding]:
                 Severity.WARNING,
                 what.format(show_seconds(seconds)),
                 "timedatectl there; docs/backup.md has more",
+                Runbook.WRONG_CLOCK,
             )

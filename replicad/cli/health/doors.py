@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from replicad.cli.health.finding import Document, Finding, Severity, part, redis_cli
+from replicad.cli.health.runbook import Runbook
 from replicad.units import show_count, show_seconds
 
 CERTIFICATE_DAYS_MIN = 14
@@ -19,9 +20,11 @@ def doors_findings(node: str, document: Document) -> Iterator[Finding]:
     if days is not None and days < CERTIFICATE_DAYS_MIN:
         urgent = days < CERTIFICATE_DAYS_CRITICAL
         left = "has ended" if days <= 0 else f"ends in {show_count(round(days), 'day')}"
-        yield Finding(Severity.CRITICAL if urgent else Severity.WARNING, f"its certificate {left}", renew)
+        severity = Severity.CRITICAL if urgent else Severity.WARNING
+        yield Finding(severity, f"its certificate {left}", renew, Runbook.CERTIFICATE)
     if refused := tls.get("refused"):
-        yield Finding(Severity.WARNING, f"does not use its new certificate: {_words(refused)}", renew)
+        what = f"does not use its new certificate: {_words(refused)}"
+        yield Finding(Severity.WARNING, what, renew, Runbook.CERTIFICATE)
 
     connected, most = clients.get("connected"), clients.get("connected_max")
     if connected and most and connected > CLIENTS_SHARE_MAX * most:
@@ -29,6 +32,7 @@ def doors_findings(node: str, document: Document) -> Iterator[Finding]:
             Severity.WARNING,
             f"has {connected} of at most {show_count(most, 'client')}",
             "raise [clients] clients_max: docs/configuration.md",
+            Runbook.CLIENTS_LIMIT,
         )
 
     if paused := clients.get("paused"):
@@ -37,6 +41,7 @@ def doors_findings(node: str, document: Document) -> Iterator[Finding]:
             Severity.WARNING,
             f"holds all {paused} of clients for another {left}: CLIENT PAUSE",
             f"{redis_cli(node)} CLIENT UNPAUSE ends it",
+            Runbook.PAUSED_CLIENTS,
         )
 
     # Both are counted since the start, and nothing but a restart takes them back.
@@ -45,12 +50,14 @@ def doors_findings(node: str, document: Document) -> Iterator[Finding]:
             Severity.NOTE,
             f"{show_count(errors, 'command')} failed by a bug",
             "its log has the details: report them",
+            Runbook.INTERNAL_ERRORS,
         )
     if dropped := document.get("log_lines_dropped"):
         yield Finding(
             Severity.NOTE,
             f"dropped {show_count(dropped, 'log line')}: what reads its stderr was too slow",
             "journalctl may lack them",
+            Runbook.DROPPED_LOG_LINES,
         )
 
 

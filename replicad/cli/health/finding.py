@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from replicad.cli.health.runbook import Runbook
+
 Document = dict[str, Any]
 """A status document. Nodes of other versions leave keys out, so every rule does without each of them."""
 
-OPERATIONS = "docs/operations.md"
+OPERATING = "docs/operating.md"
 
 
 class Severity(IntEnum):
@@ -29,6 +31,7 @@ class Finding(NamedTuple):
     """It follows the name of the node and a colon."""
     remedy: str
     """A command, or a page to read."""
+    page: Runbook
     node: str = ""
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from replicad.cli.health.copies import copies_findings
 from replicad.cli.health.data import clock_findings, store_findings, verification_findings
 from replicad.cli.health.doors import doors_findings
-from replicad.cli.health.finding import OPERATIONS, Document, Finding, Severity, Thresholds
+from replicad.cli.health.finding import OPERATING, Document, Finding, Severity, Thresholds
 from replicad.cli.health.replicas import replicas_findings
 from replicad.cli.health.role import link_findings, standing_findings
+from replicad.cli.health.runbook import Runbook
 from replicad.cli.nodes.ask import NodeAnswer
 from replicad.errors import ReplyError, UnreachableError
 
@@ -49,10 +50,11 @@ def _silence(answer: NodeAnswer) -> Finding:
         # Such an error begins with the address, in full.
         reason = reason.partition(": ")[2] or reason
         look = "does its daemon run? systemctl status 'replicad-*' there"
-        return Finding(Severity.CRITICAL, f"cannot be reached: {reason}", look)
+        return Finding(Severity.CRITICAL, f"cannot be reached: {reason}", look, Runbook.UNREACHABLE_NODE)
     refused = isinstance(error, ReplyError) and error.code in _REFUSALS
     remedy = "docs/security.md: --user and --password-file, before the verb" if refused else "replicad --help"
-    return Finding(Severity.UNKNOWN, f"does not say how it is: {reason}", remedy)
+    what = f"does not say how it is: {reason}"
+    return Finding(Severity.UNKNOWN, what, remedy, Runbook.REFUSED_STATUS)
 
 
 def _primaries(answers: Sequence[NodeAnswer]) -> Iterator[Finding]:
@@ -72,6 +74,7 @@ def _primaries(answers: Sequence[NodeAnswer]) -> Iterator[Finding]:
                 Severity.CRITICAL,
                 f"is a primary, and so is {others}, of the same database",
                 f"stop {last} (epoch {epoch}) if its last writes can be lost, then replicad rejoin it "
-                f"({OPERATIONS}, Changing the primary)",
+                f"({OPERATING}, Changing the primary)",
+                Runbook.TWO_PRIMARIES,
                 node=last,
             )

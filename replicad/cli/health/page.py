@@ -35,6 +35,7 @@ def finding_lines(findings: Sequence[Finding], nodes: int) -> list[Line]:
         name = f"{found.severity.name:<{_NAME_WIDTH}}"
         lines.append([(name, STYLES[found.severity]), (f"  {found.node}: {found.what}", "")])
         lines.append([(f"{'':<{_NAME_WIDTH}}  do: ", "dim"), (found.remedy, "bold")])
+        lines.append([(f"{'':<{_NAME_WIDTH}}  see: ", "dim"), (found.page.path, "")])
     return lines
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from replicad.cli.health.finding import Document, Finding, Severity, Thresholds, called
+from replicad.cli.health.runbook import Runbook
 from replicad.units import show_count, show_seconds, show_size
 
 AWAY_SECONDS_MAX = 300
@@ -29,6 +30,7 @@ def replicas_findings(
                 Severity.CRITICAL,
                 f"{called(row)} differs from it in {show_count(differences, 'key')}",
                 f"replicad verify {node} {_where(document, row)} --repair",
+                Runbook.DIFFERENT_DATA,
             )
 
 
@@ -36,10 +38,12 @@ def _count_findings(document: Document, thresholds: Thresholds) -> Iterator[Find
     there, rule = len(connected(document)), document.get("synchronous")
     start = f"start one: replicad replica --primary {document.get('replication') or 'HOST:PORT'}"
     if rule and not there:
-        yield Finding(Severity.CRITICAL, f"no replica is connected, and writes wait for {rule}", start)
+        what = f"no replica is connected, and writes wait for {rule}"
+        yield Finding(Severity.CRITICAL, what, start, Runbook.MISSING_REPLICA)
     elif there < thresholds.replicas:
         what = "no replica is connected" if not there else f"only {show_count(there, 'replica')} connected"
-        yield Finding(Severity.WARNING, f"{what}: its data is on too few machines", start)
+        what += ": its data is on too few machines"
+        yield Finding(Severity.WARNING, what, start, Runbook.MISSING_REPLICA)
 
 
 def _slot_findings(node: str, row: Document) -> Iterator[Finding]:
@@ -50,18 +54,21 @@ def _slot_findings(node: str, row: Document) -> Iterator[Finding]:
             Severity.WARNING,
             f"its log for {replica} is gone{why}: that replica fetches all data again",
             f"start {replica}, or replicad slot drop {node} {replica}",
+            Runbook.SLOT,
         )
     elif slot == "unreserved":
         yield Finding(
             Severity.WARNING,
             f"does not keep log for {replica} any more{why}",
             f"start {replica} now, or replicad slot drop {node} {replica}",
+            Runbook.SLOT,
         )
     elif _ends_soon(row):
         yield Finding(
             Severity.WARNING,
             f"can keep log for {replica} for another {show_seconds(row['slot_exhausted_in_seconds'])}",
             f"start {replica}, or raise its limit: replicad slot list {node}",
+            Runbook.SLOT,
         )
 
 
@@ -87,13 +94,16 @@ def _lag_findings(node: str, row: Document, thresholds: Thresholds, *, speaks: b
                 Severity.WARNING,
                 f"{replica} has been away for {show_seconds(away_seconds)}",
                 f"start {replica}; if it is gone for good, replicad slot drop {node} {replica}",
+                Runbook.MISSING_REPLICA,
             )
         return
 
     lag, lag_bytes = row.get("lag_seconds"), row.get("lag_bytes")
     severity = thresholds.lag_seconds.severity(lag)
     if severity is not None and lag is not None and not speaks:
-        yield Finding(severity, f"{replica} is {show_seconds(lag)} behind it", f"replicad top {node}")
+        what = f"{replica} is {show_seconds(lag)} behind it"
+        yield Finding(severity, what, f"replicad top {node}", Runbook.LAG)
     severity = thresholds.lag_bytes.severity(lag_bytes)
     if severity is not None and lag_bytes is not None:
-        yield Finding(severity, f"{replica} is {show_size(lag_bytes)} behind it", f"replicad top {node}")
+        what = f"{replica} is {show_size(lag_bytes)} behind it"
+        yield Finding(severity, what, f"replicad top {node}", Runbook.LAG)

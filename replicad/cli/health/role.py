@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from replicad.cli.health.finding import (
-    OPERATIONS,
+    OPERATING,
     Document,
     Finding,
     Severity,
@@ -14,6 +14,7 @@ from replicad.cli.health.finding import (
     part,
     redis_cli,
 )
+from replicad.cli.health.runbook import Runbook
 from replicad.units import show_seconds, show_size
 
 _CHANGING = {
@@ -31,22 +32,26 @@ def standing_findings(node: str, document: Document) -> Iterator[Finding]:
         yield Finding(
             Severity.CRITICAL,
             f"is not the only primary: {clash}",
-            f"stop the one whose last writes can be lost, then replicad rejoin it ({OPERATIONS})",
+            f"stop the one whose last writes can be lost, then replicad rejoin it ({OPERATING})",
+            Runbook.TWO_PRIMARIES,
         )
     if standing == "fenced":
         yield Finding(
             Severity.CRITICAL,
             f"takes no writes: fenced by epoch {document.get('fenced_by_epoch')} of another primary",
             f"replicad status {primary}" if primary else _follow(node),
+            Runbook.FENCED_NODE,
         )
     if standing == "doubting":
         yield Finding(
             Severity.CRITICAL,
             "its writes wait: it asks the other nodes whether it is still the primary",
-            f"start the nodes that it knows ({OPERATIONS}, After a loss of power)",
+            f"start the nodes that it knows ({OPERATING}, After a loss of power)",
+            Runbook.DOUBTING_PRIMARY,
         )
     if standing in _CHANGING:
-        yield Finding(Severity.WARNING, _CHANGING[standing], f"replicad status {node}, until it has ended")
+        until = f"replicad status {node}, until it has ended"
+        yield Finding(Severity.WARNING, _CHANGING[standing], until, Runbook.ROLE_CHANGE)
 
 
 def link_findings(node: str, document: Document, thresholds: Thresholds) -> Iterator[Finding]:
@@ -61,32 +66,41 @@ def link_findings(node: str, document: Document, thresholds: Thresholds) -> Iter
     if state == "stopped":
         error = link.get("last_error") or link.get("waits_for")
         yield Finding(
-            Severity.CRITICAL, f"does not follow {primary}: {error}", _stopped_remedy(node, document, link)
+            Severity.CRITICAL,
+            f"does not follow {primary}: {error}",
+            _stopped_remedy(node, document, link),
+            _stopped_page(link),
         )
     elif state in ("none", "down"):
         yield Finding(
             Severity.CRITICAL,
             "follows no node",
             _follow(node),
+            Runbook.NO_PRIMARY,
         )
     elif state in ("waiting", "connecting", "agreeing") and link.get("last_error"):
         age = "of unknown age" if lag is None else f"{show_seconds(lag)} old"
         data = f"its data is {age}" if has_data else "it has no data yet"
         severity = lags or Severity.WARNING if has_data else Severity.CRITICAL
-        yield Finding(severity, f"gets no log, {data}: {link['last_error']}", f"replicad status {primary}")
+        what = f"gets no log, {data}: {link['last_error']}"
+        yield Finding(severity, what, f"replicad status {primary}", Runbook.LOST_LINK)
         lags = None
     elif not has_data or state in ("bootstrapping", "installing"):
         what = "fetches its data again" if has_data else "has no data yet"
-        yield Finding(Severity.WARNING, f"{what}: {progress(document)}", f"replicad top {node}")
+        what = f"{what}: {progress(document)}"
+        yield Finding(Severity.WARNING, what, f"replicad top {node}", Runbook.BOOTSTRAP)
 
     if refused := link.get("reads_refused"):
-        yield Finding(Severity.WARNING, f"refuses reads: {refused}", f"replicad status {primary}")
+        yield Finding(
+            Severity.WARNING, f"refuses reads: {refused}", f"replicad status {primary}", Runbook.LAG
+        )
 
     if lag is not None and lags is not None:
         yield Finding(
             lags,
             f"is behind: a read may be {show_seconds(lag)} old",
             f"replicad top {primary} {node}",
+            Runbook.LAG,
         )
 
 
@@ -97,10 +111,17 @@ def _follow(node: str) -> str:
 def _stopped_remedy(node: str, document: Document, link: Document) -> str:
     code = link.get("stopped_code")
     if code in OTHER_HISTORY:
-        return f"replicad rejoin {node}, which saves what only it has ({OPERATIONS})"
+        return f"replicad rejoin {node}, which saves what only it has ({OPERATING})"
     if code == "wrong-database":
         return f"is {document.get('primary')} the right primary? If so, start it with an empty --data"
-    return f"{OPERATIONS}, A replica that cannot follow"
+    return f"{OPERATING}, A replica that cannot follow"
+
+
+def _stopped_page(link: Document) -> Runbook:
+    code = link.get("stopped_code")
+    if code in OTHER_HISTORY:
+        return Runbook.DIVERGED_NODE
+    return Runbook.ANOTHER_DATABASE if code == "wrong-database" else Runbook.STOPPED_LINK
 
 
 def progress(document: Document) -> str:

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 \b
 Examples:
   replicad reload :6380
-  replicad config check /etc/replicad/primary.toml && systemctl reload replicad-primary""",
+  replicad config check node.toml && replicad reload :6380           systemctl reload does the same""",
     )(reload)
 
 

@@ -16,7 +16,10 @@ from tests.support.cases import Case, cases
 
 
 def shown(findings: list[Finding]) -> str:
-    lines = [f"{each.severity.name} {each.node}: {each.what}\n  do: {each.remedy}" for each in findings]
+    lines = [
+        f"{each.severity.name} {each.node}: {each.what}\n  do: {each.remedy}\n  see: {each.page.path}"
+        for each in findings
+    ]
     return "\n".join(lines) or "well"
 
 

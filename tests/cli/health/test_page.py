@@ -23,7 +23,7 @@ def page(*answers: NodeAnswer) -> str:
 
 
 def test_what_is_wrong_comes_before_the_nodes() -> None:
-    """The worst first, each with its remedy; every node has its line all the same."""
+    """The worst first, each with its remedy and its page; every node has its line all the same."""
     shown = page(
         NodeAnswer(name=":6380", document=document("primary", {"position": "2:1000:00ff", "epoch": 2})),
         NodeAnswer(name=":6390", document=document("replica", {"link.staleness_seconds": 40})),
@@ -33,8 +33,10 @@ def test_what_is_wrong_comes_before_the_nodes() -> None:
     assert shown == (
         "CRITICAL  :6400: cannot be reached: connection refused\n"
         "          do: does its daemon run? systemctl status 'replicad-*' there\n"
+        "          see: docs/runbook/unreachable-node.md\n"
         "WARNING   :6390: is behind: a read may be 40s old\n"
         "          do: replicad top 10.0.0.1:6380 :6390\n"
+        "          see: docs/runbook/lag.md\n"
         "\n"
         "node    role     position  lag  waits for                      health\n"
         ":6380   primary  2:1000    -    writes; 1 of 1 replicas there  well\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from replicad.cli.health.finding import Finding, Severity
+from replicad.cli.health.runbook import Runbook
 from replicad.cli.nodes.ask import NodeAnswer
 from replicad.cli.top.frame import FINDINGS_MAX, frame_lines
 from replicad.cli.top.history import Reading
@@ -49,7 +50,7 @@ def test_a_frame_fits_its_terminal() -> None:
 
 
 def test_many_findings_do_not_push_the_nodes_from_the_screen() -> None:
-    findings = [Finding(Severity.WARNING, f"what {each}", "do it", ":6380") for each in range(9)]
+    findings = [Finding(Severity.WARNING, f"what {each}", "do it", Runbook.LAG, ":6380") for each in range(9)]
     shown = drawn(findings, 80)
     assert sum("what" in line for line in shown) == FINDINGS_MAX
     assert f"and {9 - FINDINGS_MAX} more: replicad status" in shown

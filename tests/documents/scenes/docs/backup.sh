@@ -1,0 +1,18 @@
+#: given
+pair
+mkdir -p /var/backups/replicad
+#: before moment=
+cat >> /etc/replicad/primary.toml <<END
+[backup]
+target = "/var/backups/replicad"
+archive_log = true
+END
+systemctl restart replicad-primary
+until_ sh -c 'replicad backup list /var/backups/replicad | grep -q "log"'
+#: before replicad backup restore /var/backups/replicad /srv/before-it
+until_ archived
+#: end
+test "$(python -c 'import replicad; print(replicad.open("/srv/before-it", read_only=True).get(b"key:400")[:5])')" = "b'value'"
+test "$(python -c 'import replicad; print(replicad.open("/srv/at-500", read_only=True).get(b"key:400")[:5])')" = "b'value'"
+test -e /srv/restored/CURRENT
+test -e /srv/orders-restored/CURRENT

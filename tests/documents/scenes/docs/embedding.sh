@@ -1,0 +1,2 @@
+#: end
+test -e /tmp/copy/CURRENT

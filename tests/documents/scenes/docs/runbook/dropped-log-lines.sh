@@ -1,0 +1,3 @@
+#: not simulated: tests/daemon/process lets a reader stand still
+#: given
+pair

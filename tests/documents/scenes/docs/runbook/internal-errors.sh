@@ -1,0 +1,3 @@
+#: not simulated: no bug is known
+#: given
+pair

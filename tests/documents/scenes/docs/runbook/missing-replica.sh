@@ -1,0 +1,3 @@
+#: given
+pair
+systemctl kill replicad-replica

@@ -1,0 +1,3 @@
+#: not simulated: a replica remembers whom it followed
+#: given
+pair

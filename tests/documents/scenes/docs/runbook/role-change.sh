@@ -1,0 +1,3 @@
+#: not simulated: the state lasts for milliseconds
+#: given
+pair

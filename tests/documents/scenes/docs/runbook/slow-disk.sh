@@ -1,0 +1,3 @@
+#: not simulated: a disk that is slow
+#: given
+pair

@@ -1,0 +1,3 @@
+#: not simulated: 256 replicas
+#: given
+pair

@@ -1,0 +1,3 @@
+#: not simulated: the clock of this machine
+#: given
+pair
