@@ -288,7 +288,7 @@ def test_without_room_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.Mon
         engine.create_backup(db)
         env = Env()
         monkeypatch.setattr(type(env.fs), "free_bytes", lambda fs, path: 1000)
-        with pytest.raises(DiskFullError, match="1000 are free"):
+        with pytest.raises(DiskFullError, match="1000 B are free"):
             engine.restore_latest_backup(tmp_path / "new")
         assert not (tmp_path / "new" / "CURRENT").exists()
 
