@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +120,18 @@ def test_status_of_a_node(run: Run, tmp_path: Path) -> None:
     assert document["shown_at"] == "2026-01-01T00:00:00.000000Z"
     _, out, _ = run("status", tmp_path / "replica")
     assert "streaming" in out
+
+
+def test_status_of_a_directory_says_that_nobody_was_asked(run: Run, tmp_path: Path) -> None:
+    """It calls no node well, and a check is UNKNOWN, whether the daemon runs or not."""
+    directory = fill(tmp_path / "db", 3)
+    for is_running, why in ((False, "its daemon does not run"), (True, "a process uses them")):
+        with replicad.open(directory) if is_running else contextlib.nullcontext():
+            code, out, _ = run("status", directory)
+            assert (code, "well" in out, why in out) == (0, False, True)
+            code, out, _ = run("status", "--check", directory)
+            assert (code, why in out) == (3, True)
+            assert out.startswith(f"REPLICAD UNKNOWN: {directory}: was not asked: ")
 
 
 def test_a_directory_without_a_database_is_an_error_for_every_verb(run: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,26 @@ def open_as_it_is(directory: Path) -> Database:
     return open_database(directory, options_of(directory), role="replica" if copy else "owner")
 
 
+def is_in_use(directory: Path) -> bool:
+    """Whether a process of this machine holds the directory. It is not locked to find out: a daemon that
+    starts at that moment would be refused."""
+    from replicad.state.node import DIRECTORY
+
+    held = set()
+    for file in (directory / DIRECTORY / "daemon.lock", directory / "LOCK"):
+        with contextlib.suppress(OSError):
+            held.add(str(file.stat().st_ino))
+
+    # 1: FLOCK  ADVISORY  WRITE 4711 08:01:131090 0 EOF
+    try:
+        locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    except OSError:
+        return False
+    return any(
+        words[1] == "FLOCK" and words[5].rpartition(":")[2] in held for words in locks if len(words) > 5
+    )
+
+
 def directory_status(directory: Path) -> dict[str, Any]:
     """A status document from LMDB and the manifest, whether the daemon runs or is down.
 
@@ -42,7 +63,7 @@ def directory_status(directory: Path) -> dict[str, Any]:
     from replicad.state import NodeState
     from replicad.store.manifest.file import load
 
-    document: dict[str, Any] = {"directory": str(directory)}
+    document: dict[str, Any] = {"directory": str(directory), "in_use": is_in_use(directory)}
     try:
         view = NodeState.read(directory)
     except NotFoundError:
