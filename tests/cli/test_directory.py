@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import replicad
-from replicad.cli.exits import DIFFERENT, ERROR, USAGE
+from replicad.cli.exits import DIFFERENT, ERROR, OK, USAGE
 from replicad.cli.output import show_time
 from replicad.env import Env
 from replicad.state import NodeState, Shown
@@ -74,6 +74,40 @@ def test_following_a_directory_shows_what_its_daemon_writes(
         code, out, _ = run("updates", tmp_path / "db", "--follow", "--count", 2)
     assert code == 0
     assert [line.split()[1] for line in out.splitlines() if "put" in line] == ["first", "second"]
+
+
+def test_a_damaged_options_file_keeps_no_verb_from_the_data(run: Run, tmp_path: Path) -> None:
+    """Nothing in it is needed to read the data while the log is in its usual place; a node starts, too."""
+    directory = fill(tmp_path / "db")
+    with replicad.open(directory, read_only=True) as database:
+        sequence, digest = database.digest()
+    for verb in (
+        ("digest", directory),
+        ("updates", directory, "--since", 1, "--count", 1),
+        ("backup", "create", "--data", directory, tmp_path / "backups"),
+        ("checkpoint", directory, tmp_path / "copy"),
+    ):
+        (options,) = directory.glob("OPTIONS-*.toml")
+        options.write_bytes(options.read_bytes().replace(b"block_bytes", b"block_bites"))
+        code, _, err = run(*verb)
+        assert (verb[0], code) == (verb[0], OK)
+        assert f"{options}: " in err
+        assert "; the defaults are taken" in err
+    assert run("digest", tmp_path / "copy").out == f"{sequence} {digest}\n"
+
+
+def test_a_damaged_options_file_is_an_error_where_only_it_says_where_the_log_is(
+    run: Run, tmp_path: Path
+) -> None:
+    """The tables alone would be an older state."""
+    with replicad.open(tmp_path / "db", replicad.Options(wal_dir=tmp_path / "log")) as database:
+        database.put(b"a", b"1")
+    (options,) = (tmp_path / "db").glob("OPTIONS-*.toml")
+    options.write_bytes(options.read_bytes().replace(b"block_bytes", b"block_bites"))
+    for verb in ("digest", "updates"):
+        code, out, err = run(verb, tmp_path / "db")
+        assert (code, out) == (ERROR, "")
+        assert str(options) in err
 
 
 def test_a_directory_whose_log_is_elsewhere_is_read_and_copied(run: Run, tmp_path: Path) -> None:

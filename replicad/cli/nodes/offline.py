@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replicad.env import Env, LocalFileSystem
-from replicad.errors import NotFoundError
+from replicad.errors import ConfigError, CorruptionError, NotFoundError
 from replicad.options import Options
 
 if TYPE_CHECKING:
@@ -15,12 +15,24 @@ if TYPE_CHECKING:
 
 
 def options_of(directory: Path) -> Options | None:
-    """What the node opened it with last, so that its log is found where it is; None when it does not say."""
+    """What the node opened it with last, so that its log is found where it is; None when it does not say.
+
+    A damaged file does not keep the data from being read, as it does not keep the node from starting; only
+    where the log lies elsewhere nothing else says where. Raises ConfigError and CorruptionError then.
+    """
+    from replicad.cli.output import print_error
     from replicad.store.directory.options_file import load_latest_options
+    from replicad.store.wal.segment import is_segment_name
 
     try:
         return load_latest_options(directory)[0]
     except NotFoundError:
+        return None
+    except (ConfigError, CorruptionError) as error:
+        fs = LocalFileSystem()
+        if not any(map(is_segment_name, fs.list(directory / "wal"))):
+            raise
+        print_error(f"{error}; the defaults are taken")
         return None
 
 
