@@ -17,10 +17,8 @@ from replicad.errors import DoorFault, ReplyError, UnreachableError, WrongDoorEr
 _REFUSALS = frozenset({"NOAUTH", "NOPERM", "WRONGPASS"})
 _FULL = "ERR max number of clients reached"
 _SIDES = "docs/security.md, What each side says"
-FULL_REMEDY = (
-    "on its machine: replicad status unix:PATH, if listen_unix is set; else raise [clients] clients_max in "
-    "its file, and systemctl reload its unit"
-)
+_RAISE = "raise [clients] clients_max in its file, and systemctl reload its unit"
+_ASK_APART = f"on its machine: replicad status unix:PATH, if listen_unix is set; else {_RAISE}"
 """What needs no connection of its client port, where none is free."""
 
 
@@ -63,9 +61,8 @@ def _silence(answer: NodeAnswer) -> Finding:
         look = "does its daemon run? systemctl status 'replicad-*' there"
         return Finding(Severity.CRITICAL, f"cannot be reached: {reason}", look, Runbook.UNREACHABLE_NODE)
     if reason == _FULL:
-        return Finding(
-            Severity.CRITICAL, f"takes no more clients: {reason}", FULL_REMEDY, Runbook.CLIENTS_LIMIT
-        )
+        remedy = _RAISE if answer.name.startswith("unix:") else _ASK_APART
+        return Finding(Severity.CRITICAL, f"takes no more clients: {reason}", remedy, Runbook.CLIENTS_LIMIT)
     refused = isinstance(error, ReplyError) and error.code in _REFUSALS
     remedy = "docs/security.md: --user and --password-file, before the verb" if refused else "replicad --help"
     what = f"does not say how it is: {reason}"

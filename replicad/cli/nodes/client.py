@@ -136,8 +136,13 @@ class Client:
 
     def _ended(self) -> UnreachableError:
         """The node closed the connection: why, as far as that can be seen from here."""
-        if self._was_answered or self._access.wants_tls or self.address.startswith("unix:"):
+        if self._was_answered or self.address.startswith("unix:"):
             return UnreachableError(f"{self.address}: the node closed the connection")
+        if self._access.wants_tls:
+            return WrongDoorError(
+                f"{self.address}: closed the connection without an answer: is it the client port?",
+                DoorFault.OTHER_PORT,
+            )
         return WrongDoorError(
             f"{self.address}: closed the connection without an answer: does it speak TLS (--tls), or is it "
             "no client port?",
