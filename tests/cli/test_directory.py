@@ -99,15 +99,15 @@ def test_a_damaged_options_file_keeps_no_verb_from_the_data(run: Run, tmp_path: 
 def test_a_damaged_options_file_is_an_error_where_only_it_says_where_the_log_is(
     run: Run, tmp_path: Path
 ) -> None:
-    """The tables alone would be an older state."""
+    """The tables alone would be an older state, and of a node that was killed nothing else would say so."""
     with replicad.open(tmp_path / "db", replicad.Options(wal_dir=tmp_path / "log")) as database:
         database.put(b"a", b"1")
-    (options,) = (tmp_path / "db").glob("OPTIONS-*.toml")
-    options.write_bytes(options.read_bytes().replace(b"block_bytes", b"block_bites"))
-    for verb in ("digest", "updates"):
-        code, out, err = run(verb, tmp_path / "db")
-        assert (code, out) == (ERROR, "")
-        assert str(options) in err
+        (options,) = (tmp_path / "db").glob("OPTIONS-*.toml")
+        options.write_bytes(options.read_bytes().replace(b"block_bytes", b"block_bites"))
+        for verb in ("digest", "updates"):
+            code, out, err = run(verb, tmp_path / "db")
+            assert (code, out) == (ERROR, "")
+            assert str(options) in err
 
 
 def test_a_directory_whose_log_is_elsewhere_is_read_and_copied(run: Run, tmp_path: Path) -> None:
