@@ -150,16 +150,17 @@ nightly: $(BENCH_INSTALLED)  ## the long ones: crash, faults, teeth, rot, sim, t
 
 # The program and all its libraries go into one private directory, so that nothing on the machine can
 # change them; $(PREFIX)/bin/replicad starts it with the interpreter it was built for.
+STAGE = deploy/stage.py --destdir "$(DESTDIR)" --prefix "$(PREFIX)" --sysconfdir "$(SYSCONFDIR)" \
+	--unitdir "$(UNITDIR)" --sysusersdir "$(SYSUSERSDIR)" --tmpfilesdir "$(TMPFILESDIR)"
+
 install: $(INSTALLED)  ## stage program, units and documents (DESTDIR=… PREFIX=/usr/local)
-	rm -rf "$(DESTDIR)$(PREFIX)/lib/replicad"
+	$(BIN)/python $(STAGE) --begin
 	$(PIP) install --no-build-isolation --no-warn-script-location $(INSTALL_FLAGS) \
 		--target "$(DESTDIR)$(PREFIX)/lib/replicad" .
-	$(BIN)/python deploy/stage.py --destdir "$(DESTDIR)" --prefix "$(PREFIX)" --sysconfdir "$(SYSCONFDIR)" \
-		--unitdir "$(UNITDIR)" --sysusersdir "$(SYSUSERSDIR)" --tmpfilesdir "$(TMPFILESDIR)"
+	$(BIN)/python $(STAGE)
 
 uninstall:  ## remove what `make install` put there; configurations, data and the user stay
-	$(PYTHON) deploy/stage.py --remove --destdir "$(DESTDIR)" --prefix "$(PREFIX)" --sysconfdir "$(SYSCONFDIR)" \
-		--unitdir "$(UNITDIR)" --sysusersdir "$(SYSUSERSDIR)" --tmpfilesdir "$(TMPFILESDIR)"
+	$(PYTHON) $(STAGE) --remove
 
 clean:  ## remove everything that was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis replicad/kernels/_kernels.pyi

@@ -7,6 +7,7 @@ paths will be once the tree is moved to its machine.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -35,8 +36,14 @@ BUNDLED_STARTER = """\
 # replicad, run from its own private directory of libraries, by an interpreter of its own.
 LD_LIBRARY_PATH={python}/lib${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}} exec {python}/bin/{name} -I {main} "$@"
 """
-ALONE = ("README.md", "LICENSE", "CHANGELOG.md")
-"""Documents that lie beside the folders of documents."""
+ALONE = (
+    *("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"),
+    *("bench/README.md", "tests/README.md", "tests/teeth/README.md"),
+)
+"""Documents that lie beside the folders of documents, and those that pages link to."""
+
+MADE = "made-directories"
+"""In the private directory: the directories that were not there before the first installation."""
 
 LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", "site-packages", "test", "tests", "idlelib", "tkinter", "config-*"
@@ -96,11 +103,55 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+class Directories:
+    """Those that things are put into, by their paths on the machine. Only those that we made are removed,
+    when they are empty: an empty one that was there before may be somebody's."""
+
+    def __init__(self, destdir: str, prefix: str, library: str) -> None:
+        self._destdir = destdir
+        self._prefix = Path(prefix)
+        self._library = library
+
+    def begin(self, wanted: list[str]) -> None:
+        """Replaces the private directory by an empty one and makes the others. An installation over another
+        one keeps what that one wrote down."""
+        made = self._read()
+        remove(self._staged(self._library))
+        for path in (self._library, *wanted):
+            for each in (*reversed(Path(path).parents), Path(path)):
+                if not self._staged(str(each)).exists():
+                    self._staged(str(each)).mkdir(parents=True)
+                    made.add(str(each))
+        install(self._staged(self._library) / MADE, "".join(f"{path}\n" for path in sorted(made)))
+
+    def end(self, ours: list[str]) -> None:
+        """Removes the private directory, and each that was made, or is of `ours`, and is empty by now."""
+        candidates = {Path(path) for path in (*self._read(), *ours)}
+        remove(self._staged(self._library))
+        for path in sorted(candidates, key=lambda path: len(path.parts), reverse=True):
+            # The roots belong to whoever named them.
+            if not self._prefix.is_relative_to(path):
+                with contextlib.suppress(OSError):
+                    self._staged(str(path)).rmdir()
+
+    def _read(self) -> set[str]:
+        try:
+            return set((self._staged(self._library) / MADE).read_text(encoding="utf-8").splitlines())
+        except FileNotFoundError:
+            return set()
+
+    def _staged(self, path: str) -> Path:
+        return Path(self._destdir + path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--destdir", default="")
     for name in ("prefix", "sysconfdir", "unitdir", "sysusersdir", "tmpfilesdir"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument(
+        "--begin", action="store_true", help="make the directories, before the libraries come"
+    )
     parser.add_argument("--remove", action="store_true", help="remove what was put there, and nothing else")
     arguments = parser.parse_args()
 
@@ -113,8 +164,13 @@ def main() -> None:
         return text.replace("@CONFDIR@", f"{arguments.sysconfdir}/replicad")
 
     library = f"{arguments.prefix}/lib/replicad"
+    directories = Directories(arguments.destdir, arguments.prefix, library)
+    configurations = f"{arguments.sysconfdir}/replicad"
+    if arguments.begin:
+        own = [f"{arguments.prefix}/bin", f"{arguments.prefix}/share/doc", configurations]
+        directories.begin([*own, arguments.unitdir, arguments.sysusersdir, arguments.tmpfilesdir])
+        return
     if arguments.remove:
-        remove(staged(library))
         remove(staged(arguments.prefix, "bin", "replicad"))
         remove(staged(arguments.prefix, "share/doc/replicad"))
         for unit in units():
@@ -123,6 +179,7 @@ def main() -> None:
         remove(staged(arguments.tmpfilesdir, "replicad.conf"))
         for example in examples():
             remove(staged(arguments.sysconfdir, "replicad", f"{example.name}.example"))
+        directories.end([configurations])
         return
 
     interpreter, main_program = base_interpreter(), MAIN.format(library=library)

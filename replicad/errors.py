@@ -36,6 +36,7 @@
     └── CommandLineError         what ends a verb of the command line
         ├── UsageError           an argument that cannot be meant
         ├── UnreachableError     nobody answers at an address
+        │   └── WrongDoorError   somebody does, but not as the caller came: another port, or another TLS
         ├── ReplyError           a node answered with an error
         ├── DifferentError       two nodes hold different data
         ├── DemoError            the demonstration found what must not be
@@ -50,6 +51,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 
 from replicad.version import VERSION
@@ -297,6 +299,23 @@ class UsageError(CommandLineError):
 
 class UnreachableError(CommandLineError):
     """Nobody answers at an address, or the connection broke."""
+
+
+class DoorFault(Enum):
+    """What keeps a caller and a port that answers from understanding each other."""
+
+    NO_TLS = "the caller speaks TLS, the port does not"
+    CERTIFICATE = "one side refuses the certificate of the other"
+    OTHER_PORT = "it is the port of something else"
+    OTHER_PORT_OR_TLS = "it is the port of something else, or one speaks TLS and the other does not"
+
+
+class WrongDoorError(UnreachableError):
+    """Something answers at an address, but not as the client port of a node does that was asked so."""
+
+    def __init__(self, text: str, fault: DoorFault) -> None:
+        super().__init__(text)
+        self.fault = fault
 
 
 class ReplyError(CommandLineError):

@@ -54,22 +54,37 @@ class Verification:
         """Every backup that one of the problems breaks."""
         return tuple(sorted({id for problem in self.problems for id in problem.backups}))
 
+    @property
+    def whole(self) -> tuple[BackupId, ...]:
+        """Those that were verified and that no problem breaks."""
+        return tuple(sorted(set(self.backups) - set(self.broken)))
+
     def as_dict(self) -> dict[str, Any]:
         """For machines."""
-        return {**asdict(self), "ok": self.ok, "broken": list(self.broken)}
+        return {**asdict(self), "ok": self.ok, "broken": list(self.broken), "whole": list(self.whole)}
 
     def raise_if_damaged(self) -> None:
         """Raises CorruptionError for the first problem; it says how many there are."""
         if self.problems:
             first = self.problems[0]
-            broken = ", ".join(map(str, first.backups))
             raise CorruptionError(
-                f"{first.reason}; it breaks backups {broken} ({len(self.problems)} such files in all)",
+                f"{first.reason}; it breaks {name_backups(first.backups)} "
+                f"({len(self.problems)} such files in all)",
                 path=first.name,
                 offset=0,
                 expected=first.expected,
                 got=first.got,
             )
+
+
+def name_backups(ids: Iterable[BackupId]) -> str:
+    """For messages.
+
+    >>> name_backups([2]), name_backups([2, 3])
+    ('backup 2', 'backups 2, 3')
+    """
+    names = [str(id) for id in ids]
+    return f"backup{'s' if len(names) != 1 else ''} {', '.join(names)}"
 
 
 def verify(

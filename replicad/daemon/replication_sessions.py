@@ -70,9 +70,9 @@ class ReplicationSessions:
                 await self._store.feed.serve(connection, first)
         except (ReplicadError, OSError, TimeoutError) as error:
             self._traffic.refused["protocol" if isinstance(error, ProtocolError) else "error"] += 1
-            # The peer is told, so that its log says what was wrong as well.
-            connection.send(Refuse("error", f"{type(error).__name__}: {error}"[:1000], True))
             reason = "no HELLO in time" if isinstance(error, TimeoutError) else reason_of(error)
+            # The peer is told, so that its log says what was wrong as well.
+            connection.send(Refuse("error", reason[:1000], True))
             log.warning("replication.session_ended", peer=connection.peer, reason=reason)
         finally:
             connection.close()

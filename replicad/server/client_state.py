@@ -14,7 +14,19 @@ from typing import Any
 
 from replicad import kernels
 from replicad.env.events import get_logger
-from replicad.errors import CorruptionError, InvalidArgument, NotFoundError, ReplicadError
+from replicad.env.reasons import reason_of
+from replicad.errors import (
+    BatchTooLargeError,
+    ConditionFailed,
+    ConfigError,
+    CorruptionError,
+    InvalidArgument,
+    LogGoneError,
+    NotFoundError,
+    ReplicadError,
+    RoleRefused,
+    StoppedError,
+)
 from replicad.net.guests import network_of
 from replicad.server import refusals
 from replicad.server.access.roles import ALL, Rights, Role
@@ -50,6 +62,17 @@ LIMITS_BEFORE_LOGIN = kernels.RequestLimits(
     arguments_max=16, bulk_bytes_max=16 * 1024, request_bytes_max=32 * 1024, inline_bytes_max=4 * 1024
 )
 """Of a request: who is not known yet may make the server keep that much."""
+REFUSALS = (
+    InvalidArgument,
+    NotFoundError,
+    ConfigError,
+    RoleRefused,
+    ConditionFailed,
+    BatchTooLargeError,
+    LogGoneError,
+    StoppedError,
+)
+"""Of ours; they say what was wrong with the request, or that somebody ended it. The message is the reply."""
 _MISSING: Any = object()
 
 
@@ -454,22 +477,23 @@ class ClientState:
         gives its own name."""
         if isinstance(cause, Refused):
             return cause.reply
-        if isinstance(cause, InvalidArgument | NotFoundError):
+        if isinstance(cause, REFUSALS):
             return error(f"ERR {cause}")
         about = {"command": command_name or self.command_name, "client": self.peer}
         if isinstance(cause, CorruptionError):
-            # A damaged table is not a bug. Each read of it comes here, so no traceback is logged.
             self.server.found_corruption(cause)
+
+        # A damaged table, a target that is away and a full disk are not bugs, and what they say is enough.
+        # Each command that meets them comes here, so no traceback is logged.
+        if isinstance(cause, ReplicadError):
             log.warning("server.command_failed", **about, reason=str(cause))
             return error(f"ERR {type(cause).__name__}: {cause}")
-
-        # From here on it is the server's affair: the log says more than the client is told.
-        self.server.stats.errors += 1
-        if isinstance(cause, OSError) and cause.filename:
-            reason = f"{cause.filename}: {cause.strerror}"
+        if isinstance(cause, OSError) and cause.errno:
+            reason = reason_of(cause)
             log.warning("server.command_failed", **about, reason=reason)
             return error(f"ERR {reason}")
+
+        # From here on it is a bug of ours: the log says more than the client is told.
+        self.server.stats.errors += 1
         log.error("server.command_failed", **about, exc_info=cause)
-        if isinstance(cause, ReplicadError):
-            return error(f"ERR {type(cause).__name__}: {cause}")
         return refusals.INTERNAL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 from pathlib import Path
 
@@ -9,8 +10,13 @@ import pytest
 
 import replicad
 from replicad import BackupEngine, Database
+from replicad.backup import verify
 from replicad.backup.progress import Progress
 from tests.support.stores.small import fill
+
+
+def test_the_examples_in_the_docstrings_are_true() -> None:
+    assert doctest.testmod(verify).failed == 0
 
 
 @pytest.fixture
@@ -69,7 +75,7 @@ def test_a_missing_file_breaks_its_backup_and_no_other(three: BackupEngine) -> N
     found = three.verify_backup(2)
     assert [(problem.name, problem.got) for problem in found.problems] == [(name, None)]
     assert found.broken == (2,)
-    with pytest.raises(replicad.CorruptionError, match="breaks backups 2"):
+    with pytest.raises(replicad.CorruptionError, match="breaks backup 2 "):
         found.raise_if_damaged()
 
 

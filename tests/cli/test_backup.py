@@ -104,7 +104,7 @@ def test_verify_names_every_backup_that_damage_breaks(run: Run, target: Path) ->
     """Damage ends verification with 1 and names every backup that it breaks."""
     code, out, err = run("backup", "verify", target)
     assert (code, err) == (OK, "")
-    assert out.startswith("backups 2: whole")
+    assert out.startswith("backup 2: whole; ")
     assert run("backup", "verify", target, "--all", "--checksums").code == OK
     victim = next((target / "shared_checksum").iterdir())
     victim.write_bytes(victim.read_bytes()[:-1])
@@ -114,7 +114,25 @@ def test_verify_names_every_backup_that_damage_breaks(run: Run, target: Path) ->
     assert "breaks backups 1, 2" in err
     document = json.loads(run("backup", "verify", target, "--all", "--json").out)
     assert document["broken"] == [1, 2]
+    assert out.startswith("backups 1, 2: DAMAGED; ")
     assert run("backup", "verify", target, "1", "--all").code == USAGE
+
+
+def test_the_headline_of_verify_calls_only_broken_backups_damaged(
+    run: Run, target: Path, tmp_path: Path
+) -> None:
+    """Who gives up what it names gives up no backup that is whole."""
+    assert run("backup", "create", target, "--data", tmp_path / "db").code == OK
+    victim = next((target / "private" / "2").glob("MANIFEST*"))
+    data = victim.read_bytes()
+    victim.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+
+    code, out, err = run("backup", "verify", target, "--all", "--checksums")
+    assert code == ERROR
+    assert out.startswith("backup 2: DAMAGED; backups 1, 3: whole; ")
+    assert err.count("it breaks backup 2\n") == 1
+    document = json.loads(run("backup", "verify", target, "--all", "--checksums", "--json").out)
+    assert (document["broken"], document["whole"]) == ([2], [1, 3])
 
 
 def test_an_unreadable_latest_backup_is_told(run: Run, target: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import replicad
-from replicad.cli.exits import DIFFERENT, ERROR, USAGE
+from replicad.cli.exits import DIFFERENT, ERROR, OK, USAGE
 from replicad.cli.output import show_time
 from replicad.env import Env
 from replicad.state import NodeState, Shown
@@ -75,6 +76,40 @@ def test_following_a_directory_shows_what_its_daemon_writes(
     assert [line.split()[1] for line in out.splitlines() if "put" in line] == ["first", "second"]
 
 
+def test_a_damaged_options_file_keeps_no_verb_from_the_data(run: Run, tmp_path: Path) -> None:
+    """Nothing in it is needed to read the data while the log is in its usual place; a node starts, too."""
+    directory = fill(tmp_path / "db")
+    with replicad.open(directory, read_only=True) as database:
+        sequence, digest = database.digest()
+    for verb in (
+        ("digest", directory),
+        ("updates", directory, "--since", 1, "--count", 1),
+        ("backup", "create", "--data", directory, tmp_path / "backups"),
+        ("checkpoint", directory, tmp_path / "copy"),
+    ):
+        (options,) = directory.glob("OPTIONS-*.toml")
+        options.write_bytes(options.read_bytes().replace(b"block_bytes", b"block_bites"))
+        code, _, err = run(*verb)
+        assert (verb[0], code) == (verb[0], OK)
+        assert f"{options}: " in err
+        assert "; the defaults are taken" in err
+    assert run("digest", tmp_path / "copy").out == f"{sequence} {digest}\n"
+
+
+def test_a_damaged_options_file_is_an_error_where_only_it_says_where_the_log_is(
+    run: Run, tmp_path: Path
+) -> None:
+    """The tables alone would be an older state, and of a node that was killed nothing else would say so."""
+    with replicad.open(tmp_path / "db", replicad.Options(wal_dir=tmp_path / "log")) as database:
+        database.put(b"a", b"1")
+        (options,) = (tmp_path / "db").glob("OPTIONS-*.toml")
+        options.write_bytes(options.read_bytes().replace(b"block_bytes", b"block_bites"))
+        for verb in ("digest", "updates"):
+            code, out, err = run(verb, tmp_path / "db")
+            assert (code, out) == (ERROR, "")
+            assert str(options) in err
+
+
 def test_a_directory_whose_log_is_elsewhere_is_read_and_copied(run: Run, tmp_path: Path) -> None:
     """A directory whose log is elsewhere is read, and copied, with the options it was opened with."""
     options = replicad.Options(wal_dir=tmp_path / "log", block_bytes=2048)
@@ -119,6 +154,18 @@ def test_status_of_a_node(run: Run, tmp_path: Path) -> None:
     assert document["shown_at"] == "2026-01-01T00:00:00.000000Z"
     _, out, _ = run("status", tmp_path / "replica")
     assert "streaming" in out
+
+
+def test_status_of_a_directory_says_that_nobody_was_asked(run: Run, tmp_path: Path) -> None:
+    """It calls no node well, and a check is UNKNOWN, whether the daemon runs or not."""
+    directory = fill(tmp_path / "db", 3)
+    for is_running, why in ((False, "its daemon does not run"), (True, "a process uses them")):
+        with replicad.open(directory) if is_running else contextlib.nullcontext():
+            code, out, _ = run("status", directory)
+            assert (code, "well" in out, why in out) == (0, False, True)
+            code, out, _ = run("status", "--check", directory)
+            assert (code, why in out) == (3, True)
+            assert out.startswith(f"REPLICAD UNKNOWN: {directory}: was not asked: ")
 
 
 def test_a_directory_without_a_database_is_an_error_for_every_verb(run: Run, tmp_path: Path) -> None:

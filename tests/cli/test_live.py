@@ -79,6 +79,49 @@ def test_status_is_a_page_with_the_reason_in_it_and_on_stderr(
     assert err == "replicad: 127.0.0.1:1: connection refused\n"
 
 
+def _answering(data: bytes) -> socket.socket:
+    """A port whose first connection gets this, and is closed."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve_one() -> None:
+        connection, _ = listener.accept()
+        connection.recv(1000)
+        connection.sendall(data)
+        connection.close()
+
+    threading.Thread(target=serve_one, daemon=True).start()
+    return listener
+
+
+@pytest.mark.parametrize(
+    ("scheme", "data", "state", "why", "remedy", "page"),
+    [
+        ("redis", b"", "UNKNOWN", "does it speak TLS", "its client port (`listen`)?", "refused-status"),
+        ("redis", b"HTTP/1.1 400 no", "UNKNOWN", "its HTTP port?", "name its client port", "refused-status"),
+        ("rediss", b"+OK\r\n-ERR no", "UNKNOWN", "does not speak TLS", "leave --tls", "refused-status"),
+        (
+            "redis",
+            b"-ERR max number of clients reached\r\n",
+            "CRITICAL",
+            "takes no more clients",
+            "replicad status unix:PATH",
+            "clients-limit",
+        ),
+    ],
+)
+def test_status_names_what_is_wrong_with_a_port_that_answers(
+    run: Run, scheme: str, data: bytes, state: str, why: str, remedy: str, page: str
+) -> None:
+    """It does not ask whether the daemon runs: something does."""
+    with _answering(data) as port:
+        _, out, _ = run("status", f"{scheme}://127.0.0.1:{port.getsockname()[1]}")
+    first, do, see, *_ = out.splitlines()
+    assert first.startswith(state)
+    assert why in first
+    assert remedy in do
+    assert f"runbook/{page}.md" in see
+
+
 def test_full_shows_everything_that_a_node_says(run: Run, serve: Callable[..., RunningServer]) -> None:
     """Without a judgement, one fact a line."""
     code, out, _ = run("status", f":{serve().port}", "--full")
@@ -98,7 +141,7 @@ def test_full_shows_everything_that_a_node_says(run: Run, serve: Callable[..., R
             3,
             "REPLICAD UNKNOWN: --full, --json and --check are three forms: choose one",
         ),
-        (["."], 3, "REPLICAD UNKNOWN: --check asks running nodes, and . is a directory\n"),
+        (["."], 3, "REPLICAD UNKNOWN: .: does not say how it is: . holds no database"),
         (["nothing"], 3, "REPLICAD UNKNOWN: 'nothing' is neither HOST:PORT nor an existing data directory\n"),
     ],
 )

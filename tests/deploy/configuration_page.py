@@ -47,7 +47,8 @@ are read again as well. TLS as such begins and ends with a restart.
 key names no file or target. `CONFIG GET 'clients.*'` shows what is in effect. The change lasts until the node
 reads its configuration again: at a reload or a restart. `CONFIG REWRITE` makes it last: it writes what was
 set to `state/settings.toml` in the data directory, where the node may write. That file counts over FILE and
-`conf.d`, but the environment and flags count over it. Remove a line of it, or the file, and reload.
+`conf.d`, but the environment and flags count over it. Only keys that CONFIG SET takes may stand there. Remove
+a line of it, or the file, and reload.
 
 Sizes are bytes and times are seconds, as the last word of a key says. A key without a default is not set,
 unless its line says that it is required.

@@ -21,8 +21,8 @@ A node writes an event a line to standard error: JSON, or on a terminal in colum
 `timestamp`, and the fields of this table; those in brackets are not always there. The names are stable:
 alerts may count on them.
 
-Events of one session of replication have its number in `session`, and those of one copy its id in `copy`: the
-same on both nodes. `client_id` is the id that CLIENT LIST shows.
+Events of one session of replication have its number in `session`; each node counts its own. Events of one
+copy have its id in `copy`, which is the same on both nodes. `client_id` is the id that CLIENT LIST shows.
 
 An event that comes again and again is left out after a burst of 50 lines, until the next one that is written
 says in `left_out` how many there were. Errors are always written.

@@ -235,6 +235,17 @@ NODES = (
         ),
     ),
     Mutation(
+        trap=11,
+        name="the log of a node whose options are damaged is looked for in the usual place only",
+        file="replicad/cli/nodes/offline.py",
+        old='        if not any(map(is_segment_name, fs.list(directory / "wal"))):\n            raise\n',
+        new="",
+        caught_by=(
+            "tests/cli/test_directory.py::"
+            "test_a_damaged_options_file_is_an_error_where_only_it_says_where_the_log_is",
+        ),
+    ),
+    Mutation(
         trap=10,
         name="a directory of which the log is left is taken for an empty one",
         file="replicad/store/open/opening.py",

@@ -97,17 +97,18 @@ def _latest(engine: BackupEngineReadOnly, target: str, database: str | None) -> 
 
 
 def _print(found: Verification, logs: list[LogCheck]) -> None:
+    from replicad.backup.verify import name_backups
     from replicad.cli.output import print_error
     from replicad.units import show_count, show_size
 
-    ids = ", ".join(map(str, found.backups))
+    # A broken backup is given up by its number, so none is called broken because of another one.
+    states = {"DAMAGED": found.broken, "whole": found.whole}
+    headline = "; ".join(f"{name_backups(ids)}: {state}" for state, ids in states.items() if ids)
     how = "every byte read" if found.checksums else "sizes compared; --checksums reads every byte"
-    state = "whole" if found.ok else "DAMAGED"
-    print(f"backups {ids}: {state}, {show_count(found.files, 'file')}, {show_size(found.bytes)} ({how})")
+    print(f"{headline}; {show_count(found.files, 'file')}, {show_size(found.bytes)} ({how})")
     for problem in found.problems:
         facts = "" if problem.expected is None else f" (expected {problem.expected}, got {problem.got})"
-        breaks = ", ".join(map(str, problem.backups))
-        print_error(f"{problem.name}: {problem.reason}{facts}; it breaks backups {breaks}")
+        print_error(f"{problem.name}: {problem.reason}{facts}; it breaks {name_backups(problem.backups)}")
     for check in logs:
         state = "whole" if check.ok else "DAMAGED" if check.restorable else "WITHOUT A BACKUP"
         print(

@@ -47,7 +47,8 @@ def _line(state: str, text: str, numbers: str) -> str:
 def _numbers(answers: Sequence[NodeAnswer], thresholds: Thresholds) -> Iterator[str]:
     for answer in answers:
         document = answer.document
-        if document is None:
+        # What a directory holds is not what its node says now.
+        if document is None or answer.is_directory:
             continue
         if document.get("role") == "primary":
             there, least = len(connected(document)), thresholds.replicas

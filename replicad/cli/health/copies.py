@@ -22,7 +22,8 @@ def _backup_findings(node: str, document: Document, thresholds: Thresholds) -> I
     again = f"replicad backup create --node {node} {last.get('target') or 'TARGET'}"
     if error := last.get("error"):
         page = _page(error, Runbook.FAILED_BACKUP)
-        yield Finding(Severity.WARNING, f"its last backup failed: {error}", again, page)
+        how = "was stopped" if last.get("stopped") else "failed"
+        yield Finding(Severity.WARNING, f"its last backup {how}: {error}", again, page)
     if error := last.get("purge_error"):
         # Nothing is removed then, and the target fills up without another sign.
         yield Finding(

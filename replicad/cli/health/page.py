@@ -18,7 +18,10 @@ STYLES = {
     Severity.UNKNOWN: "bold magenta",
     Severity.CRITICAL: "bold red",
 }
-_HEALTH_STYLES = {severity.name.lower(): style for severity, style in STYLES.items()} | {"well": "green"}
+_HEALTH_STYLES = {severity.name.lower(): style for severity, style in STYLES.items()} | {
+    "well": "green",
+    "not asked": "bold magenta",
+}
 _NAME_WIDTH = max(len(severity.name) for severity in Severity)
 
 

@@ -83,7 +83,7 @@ def link_findings(node: str, document: Document, thresholds: Thresholds) -> Iter
         data = f"its data is {age}" if has_data else "it has no data yet"
         severity = lags or Severity.WARNING if has_data else Severity.CRITICAL
         what = f"gets no log, {data}: {link['last_error']}"
-        yield Finding(severity, what, f"replicad status {primary}", Runbook.LOST_LINK)
+        yield Finding(severity, what, _look_at_primary(document), Runbook.LOST_LINK)
         lags = None
     elif not has_data or state in ("bootstrapping", "installing"):
         what = "fetches its data again" if has_data else "has no data yet"
@@ -91,17 +91,23 @@ def link_findings(node: str, document: Document, thresholds: Thresholds) -> Iter
         yield Finding(Severity.WARNING, what, f"replicad top {node}", Runbook.BOOTSTRAP)
 
     if refused := link.get("reads_refused"):
-        yield Finding(
-            Severity.WARNING, f"refuses reads: {refused}", f"replicad status {primary}", Runbook.LAG
-        )
+        yield Finding(Severity.WARNING, f"refuses reads: {refused}", _look_at_primary(document), Runbook.LAG)
 
     if lag is not None and lags is not None:
         yield Finding(
             lags,
             f"is behind: a read may be {show_seconds(lag)} old",
-            f"replicad top {primary} {node}",
+            " ".join(["replicad top", *filter(None, [document.get("primary_clients")]), node]),
             Runbook.LAG,
         )
+
+
+def _look_at_primary(document: Document) -> str:
+    """Only the client port of the primary can be asked. A replica that never reached it knows the other."""
+    if clients := document.get("primary_clients"):
+        return f"replicad status {clients}"
+    primary = document.get("primary") or "its primary"
+    return f"does the daemon run whose replication port is {primary}? systemctl status 'replicad-*' there"
 
 
 def _follow(node: str) -> str:

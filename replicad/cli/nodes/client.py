@@ -14,7 +14,7 @@ import hiredis
 
 from replicad.cli.nodes.access import Access, NodeAddress
 from replicad.env.reasons import reason_of
-from replicad.errors import ReplyError, UnreachableError
+from replicad.errors import DoorFault, ReplyError, UnreachableError, WrongDoorError
 from replicad.net.addresses import Address
 from replicad.net.blocking import connect
 
@@ -134,11 +134,20 @@ class Client:
                 group, size = [], 0
         yield from self._exchange(group)
 
-    def _end(self) -> str:
-        """Why the node closed the connection, as far as that can be seen from here."""
-        if self._was_answered or self._access.wants_tls:
-            return "the node closed the connection"
-        return "closed the connection without an answer: does it speak TLS (--tls), or is it no client port?"
+    def _ended(self) -> UnreachableError:
+        """The node closed the connection: why, as far as that can be seen from here."""
+        if self._was_answered or self.address.startswith("unix:"):
+            return UnreachableError(f"{self.address}: the node closed the connection")
+        if self._access.wants_tls:
+            return WrongDoorError(
+                f"{self.address}: closed the connection without an answer: is it the client port?",
+                DoorFault.OTHER_PORT,
+            )
+        return WrongDoorError(
+            f"{self.address}: closed the connection without an answer: does it speak TLS (--tls), or is it "
+            "no client port?",
+            DoorFault.OTHER_PORT_OR_TLS,
+        )
 
     def _exchange(self, group: list[bytes]) -> Iterator[Any]:
         if not group:
@@ -152,24 +161,32 @@ class Client:
         try:
             self._socket.sendall(data)
         except OSError as error:
-            raise UnreachableError(f"{self.address}: {reason_of(error)}") from None
+            raise self._broken(error) from None
 
     def _reply(self) -> Any:
         try:
             while (reply := self._reader.gets()) is _NOTHING:
                 data = self._socket.recv(CHUNK_BYTES)
                 if not data:
-                    raise UnreachableError(f"{self.address}: {self._end()}")
+                    raise self._ended()
                 self._reader.feed(data)
                 self._was_answered = True
         except OSError as error:
-            raise UnreachableError(f"{self.address}: {reason_of(error)}") from None
+            raise self._broken(error) from None
         except hiredis.ProtocolError as error:
-            raise UnreachableError(
-                f"{self.address} is not the client port of a node, which speaks RESP; perhaps its HTTP port? "
-                f"({error})"
+            raise WrongDoorError(
+                f"{self.address}: it is not the client port of a node, which speaks RESP; perhaps its HTTP "
+                f"port? ({error})",
+                DoorFault.OTHER_PORT,
             ) from None
         return reply
+
+    def _broken(self, error: OSError) -> UnreachableError:
+        if self._access.wants_tls and not self.address.startswith("unix:"):
+            from replicad.cli.nodes.tls import broken
+
+            return broken(error, self.address)
+        return UnreachableError(f"{self.address}: {reason_of(error)}")
 
 
 def _pack(arguments: tuple[Argument, ...]) -> bytes:

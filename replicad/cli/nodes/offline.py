@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replicad.env import Env, LocalFileSystem
-from replicad.errors import NotFoundError
+from replicad.errors import ConfigError, CorruptionError, NotFoundError
 from replicad.options import Options
 
 if TYPE_CHECKING:
@@ -14,12 +15,24 @@ if TYPE_CHECKING:
 
 
 def options_of(directory: Path) -> Options | None:
-    """What the node opened it with last, so that its log is found where it is; None when it does not say."""
+    """What the node opened it with last, so that its log is found where it is; None when it does not say.
+
+    A damaged file does not keep the data from being read, as it does not keep the node from starting; only
+    where the log lies elsewhere nothing else says where. Raises ConfigError and CorruptionError then.
+    """
+    from replicad.cli.output import print_error
     from replicad.store.directory.options_file import load_latest_options
+    from replicad.store.wal.segment import is_segment_name
 
     try:
         return load_latest_options(directory)[0]
     except NotFoundError:
+        return None
+    except (ConfigError, CorruptionError) as error:
+        fs = LocalFileSystem()
+        if not any(map(is_segment_name, fs.list(directory / "wal"))):
+            raise
+        print_error(f"{error}; the defaults are taken")
         return None
 
 
@@ -32,6 +45,26 @@ def open_as_it_is(directory: Path) -> Database:
     return open_database(directory, options_of(directory), role="replica" if copy else "owner")
 
 
+def is_in_use(directory: Path) -> bool:
+    """Whether a process of this machine holds the directory. It is not locked to find out: a daemon that
+    starts at that moment would be refused."""
+    from replicad.state.node import DIRECTORY
+
+    held = set()
+    for file in (directory / DIRECTORY / "daemon.lock", directory / "LOCK"):
+        with contextlib.suppress(OSError):
+            held.add(str(file.stat().st_ino))
+
+    # 1: FLOCK  ADVISORY  WRITE 4711 08:01:131090 0 EOF
+    try:
+        locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    except OSError:
+        return False
+    return any(
+        words[1] == "FLOCK" and words[5].rpartition(":")[2] in held for words in locks if len(words) > 5
+    )
+
+
 def directory_status(directory: Path) -> dict[str, Any]:
     """A status document from LMDB and the manifest, whether the daemon runs or is down.
 
@@ -42,7 +75,7 @@ def directory_status(directory: Path) -> dict[str, Any]:
     from replicad.state import NodeState
     from replicad.store.manifest.file import load
 
-    document: dict[str, Any] = {"directory": str(directory)}
+    document: dict[str, Any] = {"directory": str(directory), "in_use": is_in_use(directory)}
     try:
         view = NodeState.read(directory)
     except NotFoundError:

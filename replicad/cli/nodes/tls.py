@@ -6,7 +6,8 @@ import socket
 import ssl
 
 from replicad.cli.nodes.access import Access
-from replicad.errors import ConfigError, UnreachableError
+from replicad.env.reasons import reason_of
+from replicad.errors import ConfigError, DoorFault, UnreachableError, WrongDoorError
 from replicad.net.doors import Door
 from replicad.net.options import Material
 from replicad.net.tls_errors import explain
@@ -23,10 +24,25 @@ def wrap(plain: socket.socket, access: Access, host: str, shown: str) -> ssl.SSL
         raise ConfigError(f"{files}: {error.strerror or explain(error)}") from None
     try:
         return context.wrap_socket(plain, server_hostname=host)
-    except ssl.SSLError as error:
-        raise UnreachableError(f"{shown}: {explain(error)}") from None
+    except OSError as error:
+        raise broken(error, shown) from None
     except UnicodeError:
         raise UnreachableError(f"{shown}: {host!r} is not the name of a host") from None
+
+
+def broken(error: OSError, shown: str) -> UnreachableError:
+    """Why a connection over TLS ended, or did not come about. Under TLS 1.3 the node refuses our certificate
+    only after the handshake."""
+    if not isinstance(error, ssl.SSLError):
+        return UnreachableError(f"{shown}: {reason_of(error)}")
+    reason = explain(error)
+    if isinstance(error, ssl.SSLCertVerificationError) or "certificate" in reason:
+        fault = DoorFault.CERTIFICATE
+    elif "does not speak TLS" in reason:
+        fault = DoorFault.NO_TLS
+    else:
+        fault = DoorFault.OTHER_PORT_OR_TLS
+    return WrongDoorError(f"{shown}: {reason}", fault)
 
 
 def replication_door(access: Access) -> Door:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,8 +20,8 @@ def register(app: typer.Typer) -> None:
         help="""What is wrong with nodes and what to do about it, then one line for each node.
 
     A running node answers itself. Of a data directory it shows what the node last wrote there about itself,
-    and when. All nodes are asked at the same time. Exits with 3 when a node cannot be reached; the others are
-    shown all the same.
+    and when: nobody is asked then, so the node's health is UNKNOWN. All nodes are asked at the same time.
+    Exits with 3 when a node cannot be reached; the others are shown all the same.
 
     With --check it is a Nagios plugin: one line with its numbers, and the exit code 0 (OK), 1 (WARNING),
     2 (CRITICAL) or 3 (UNKNOWN). A threshold is N for a warning, or N,M for a warning above N and a critical
@@ -72,9 +71,6 @@ def status(
             backup_seconds=_threshold("--backup-seconds", backup_seconds),
             replicas=replicas,
         )
-        directories = [name for name in nodes if Path(name).is_dir()]
-        if check and directories:
-            raise UsageError(f"--check asks running nodes, and {directories[0]} is a directory")
         answers = ask_nodes(nodes, timeout)
     except (UsageError, ConfigError) as error:
         if not check:

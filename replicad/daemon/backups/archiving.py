@@ -16,6 +16,7 @@ from replicad.daemon.backups.on_request import NodeBackups, load_engine
 from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.env import Env
 from replicad.env.events import get_logger
+from replicad.env.reasons import reason_of
 from replicad.errors import ReplicadError
 from replicad.replication.tasks import beside, in_thread
 from replicad.store.database import Database
@@ -148,7 +149,7 @@ class LogArchiving:
         if not self._failures:
             self._failing_since = self._env.clock.monotonic()
         self._failures += 1
-        self._error = f"{type(error).__name__}: {error}"
+        self._error = reason_of(error)
         wait = min(BACKOFF_SECONDS_MAX, 2.0 ** min(self._failures - 1, 10))
         seconds = self._env.random.uniform(wait / 2, wait)
         log.warning(
@@ -182,7 +183,7 @@ class LogArchiving:
             # A target's library may raise anything. The status says that nothing can be restored, and this is
             # tried again.
             self._base_at = self._env.clock.monotonic() + BACKOFF_SECONDS_MAX
-            log.warning("archive.without_backup", target=self._options.target, reason=str(error))
+            log.warning("archive.without_backup", target=self._options.target, reason=reason_of(error))
 
     async def _purge(self, engine: BackupEngine, database: Database) -> None:
         """Removes archived log of this database that the limits do not ask for any more, once an hour."""
@@ -202,7 +203,7 @@ class LogArchiving:
                 database_id=database.database_id,
             )
         except (ReplicadError, OSError) as error:
-            log.warning("archive.not_purged", target=options.target, reason=str(error))
+            log.warning("archive.not_purged", target=options.target, reason=reason_of(error))
             return
         if gone:
             log.info("archive.purged", target=options.target, size_bytes=gone)

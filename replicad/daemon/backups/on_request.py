@@ -10,6 +10,7 @@ from replicad.daemon.backups.known_targets import KnownTargets
 from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.env import Env
 from replicad.env.events import get_logger
+from replicad.env.reasons import reason_of
 from replicad.errors import (
     ClosedError,
     ConfigError,
@@ -117,9 +118,18 @@ class NodeBackups:
         try:
             return await self._make(engine, database, flush, metadata)
         except BaseException as error:
-            reason = str(error) or type(error).__name__
-            self._last = {"target": engine.target.url, "error": reason, "at_us": self._env.clock.wall_us()}
-            log.warning("backup.failed", target=engine.target.url, reason=reason)
+            target, reason = engine.target.url, reason_of(error)
+            if isinstance(error, asyncio.CancelledError):
+                reason = "the archive ended" if self._for_log else "the client that asked for it went away"
+
+            # What somebody ended did not fail: nobody has to look for a fault.
+            stopped = isinstance(error, asyncio.CancelledError | StoppedError)
+            now = self._env.clock.wall_us()
+            self._last = {"target": target, "error": reason, "stopped": stopped, "at_us": now}
+            if stopped:
+                log.warning("backup.stopped", target=target, reason=reason)
+            else:
+                log.warning("backup.failed", target=target, reason=reason)
             raise
 
     async def _make(

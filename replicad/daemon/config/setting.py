@@ -82,7 +82,11 @@ def _value(name: str, text: str, kind: type[NodeConfig]) -> tuple[KeyPath, Any]:
 
 
 def _is_settable(key: Key) -> bool:
-    path = key.path
+    return is_settable(key.path)
+
+
+def is_settable(path: KeyPath) -> bool:
+    """Whether CONFIG SET takes this key."""
     return (
         len(path) == 2
         and path[0] in _SECTIONS

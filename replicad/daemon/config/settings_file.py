@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from replicad.daemon.config.files import read_file
-from replicad.daemon.config.keys import KeyPath
-from replicad.daemon.config.messages import dotted
+from replicad.daemon.config.keys import KeyPath, keys_of
+from replicad.daemon.config.messages import dotted, refusal_of_path
+from replicad.daemon.config.model import PrimaryConfig, ReplicaConfig
 from replicad.daemon.config.origins import Setting
+from replicad.daemon.config.setting import is_settable
 from replicad.daemon.config.values import write_value
 from replicad.env import FileSystem
 from replicad.env.atomic import replace_file
+from replicad.errors import ConfigError
 from replicad.state.node import DIRECTORY
 
 NAME = "settings.toml"
@@ -32,13 +35,32 @@ def settings_file(data: Path) -> Path:
 
 
 def read_settings(data: Path) -> list[Setting]:
-    """None where there is no such file, and for who may not look into the directory: it is the node's own."""
+    """None where there is no such file, and for who may not look into the directory: it is the node's own.
+
+    Raises ConfigError for a file that is not TOML, and for keys that CONFIG SET does not take.
+    """
     file = settings_file(data)
     try:
         is_there = file.exists()
     except OSError:
         return []
-    return read_file(file) if is_there else []
+    settings = read_file(file) if is_there else []
+
+    # What decides where and what a node is, `primary` for instance, is read before this layer: here it would
+    # count for some readers and not for others. Keys that do not exist are reported with the others'.
+    wrong = [
+        f"{each.origin}: {dotted(each.path)} is not set by a command, and only such keys stand in this file: "
+        "remove it, or move it to the configuration file"
+        for each in settings
+        if not is_settable(each.path) and _is_key(each)
+    ]
+    if wrong:
+        raise ConfigError("; ".join(wrong))
+    return settings
+
+
+def _is_key(setting: Setting) -> bool:
+    return any(refusal_of_path(setting, keys_of(kind)) is None for kind in (PrimaryConfig, ReplicaConfig))
 
 
 def data_directory(settings: Iterable[Setting]) -> Path | None:

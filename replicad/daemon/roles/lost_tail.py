@@ -20,6 +20,7 @@ from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.env import Env
 from replicad.env.events import get_logger
+from replicad.env.reasons import reason_of
 from replicad.errors import ReplicadError
 from replicad.net.addresses import Address
 from replicad.net.doors import Door
@@ -116,7 +117,7 @@ class LostTail:
         except (ReplicadError, OSError) as error:
             if store.failed is not None:
                 raise
-            log.warning("role.tail_not_given_back", by=str(where), reason=str(error) or type(error).__name__)
+            log.warning("role.tail_not_given_back", by=str(where), reason=reason_of(error))
             self._gave_nothing.add(where)
         if store.position != before:
             log.warning("role.tail_given_back", by=str(where), before=str(before), now=str(store.position))

@@ -42,6 +42,7 @@ from replicad.daemon.roles.switchover_steps import reached
 from replicad.daemon.tasks import NodeTasks
 from replicad.env import Clock
 from replicad.env.events import get_logger
+from replicad.env.reasons import reason_of
 from replicad.errors import ReplicadError, RoleRefused, StoreError
 from replicad.net.addresses import Address, address_of
 from replicad.net.doors import Door
@@ -171,7 +172,7 @@ class Switchover:
             # It may have been fenced meanwhile, and stays that.
             if self._is_paused:
                 standing.move(Standing.PRIMARY)
-            log.warning("switchover.rolled_back", reason=str(error) or type(error).__name__)
+            log.warning("switchover.rolled_back", reason=reason_of(error))
             if isinstance(error, ReplicadError | OSError):
                 raise RoleRefused(f"rolled back, writes go on here: {error}") from error
             raise

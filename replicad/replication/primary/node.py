@@ -177,8 +177,9 @@ class PrimaryNode:
         except (ReplicadError, OSError) as error:
             if isinstance(error, ProtocolError):
                 self.traffic.refused["protocol"] += 1
-            connection.send(Refuse("error", f"{type(error).__name__}: {error}"[:1000], True))
-            log.warning("replication.session_ended", peer=connection.peer, reason=reason_of(error))
+            reason = reason_of(error)
+            connection.send(Refuse("error", reason[:1000], True))
+            log.warning("replication.session_ended", peer=connection.peer, reason=reason)
         finally:
             connection.close()
 

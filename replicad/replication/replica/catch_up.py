@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from replicad.env import Clock
 from replicad.env.events import get_logger
+from replicad.env.reasons import reason_of
 from replicad.errors import PoisonedError
 from replicad.replication.policy.agree import History
 from replicad.replication.ports import LogArchive
@@ -54,9 +55,7 @@ async def catch_up(
         # A store that failed ends the node. An archive that cannot be used only means that a copy is fetched.
         if store.failed is not None:
             raise PoisonedError(f"the store stopped: {store.failed}") from error
-        log.warning(
-            "archive.unusable", position=str(store.position), reason=f"{type(error).__name__}: {error}"
-        )
+        log.warning("archive.unusable", position=str(store.position), reason=reason_of(error))
     finally:
         unsubscribe()
 

@@ -56,6 +56,16 @@ CASES: dict[str, tuple[list[NodeAnswer], int, str]] = {
         3,
         "REPLICAD UNKNOWN: :1: does not say how it is: ERR (1 more) | ':6380 lag'=40s;30;300;0",
     ),
+    "a directory has no numbers": (
+        [NodeAnswer(name="/srv/p", document=document("primary"), is_directory=True)],
+        3,
+        "REPLICAD UNKNOWN: /srv/p: was not asked: its daemon does not run",
+    ),
+    "no connection is free": (
+        [NodeAnswer(name=":1", error=ReplyError("ERR max number of clients reached"))],
+        2,
+        "REPLICAD CRITICAL: :1: takes no more clients: ERR max number of clients reached",
+    ),
     "a reason cannot begin the numbers": (
         [live("primary", failure="a | 'b'=1\n2\x1b", replicas=[])],
         2,

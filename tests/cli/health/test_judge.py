@@ -10,7 +10,7 @@ import pytest
 from replicad.cli.health.finding import Finding, Severity, Thresholds
 from replicad.cli.health.judge import find_all
 from replicad.cli.nodes.ask import NodeAnswer
-from replicad.errors import NotFoundError, ReplyError, UnreachableError
+from replicad.errors import DoorFault, NotFoundError, ReplyError, UnreachableError, WrongDoorError
 from tests.cli.health.documents import document
 from tests.support.cases import Case, cases
 
@@ -41,11 +41,15 @@ def said(name: str, text: str) -> NodeAnswer:
     kind, _, rest = text.partition(": ")
     if kind == "unreachable":
         return NodeAnswer(name=name, error=UnreachableError(f"127.0.0.1:1: {rest}"))
+    if kind == "door":
+        fault, _, reason = rest.partition(": ")
+        return NodeAnswer(name=name, error=WrongDoorError(f"127.0.0.1:1: {reason}", DoorFault[fault]))
     if kind == "error":
         error = NotFoundError(rest) if rest.startswith("/") else ReplyError(rest)
         return NodeAnswer(name=name, error=error)
     if kind == "directory":
-        return NodeAnswer(name=name, document=document("primary", {"node_id": "9"}), is_directory=True)
+        made = document("primary", {"node_id": "9", "in_use": rest == "in use"})
+        return NodeAnswer(name=name, document=made, is_directory=True)
     base, *words = text.split()
     made = document(base)
     for word, value in re.findall(r"(of|in|id|feeds) (\w+)", " ".join(words)):

@@ -92,6 +92,9 @@ async def test_a_stop_holds_though_the_copying_has_not_begun(tmp_path: Path, how
             await making
         with BackupEngine(tmp_path / "backups") as engine:
             assert engine.get_backup_info() == []
+    last = node.document()["last"]
+    why = "the backup was stopped" if how == "stop" else "the client that asked for it went away"
+    assert (last["error"], last["stopped"]) == (why, True)
 
 
 async def test_what_makes_backups_is_loaded_in_a_thread(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +152,30 @@ def test_a_file_that_somebody_broke_is_named(data: Path) -> None:
     settings_file(data).write_text("x =")
     with pytest.raises(ConfigError, match=r"settings.toml: "):
         load_primary(None, data=data)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "primary = '127.0.0.1:1'",
+        "listen = '127.0.0.1:1'",
+        "store.durability = 'async'",
+        "backup.target = '/srv/b'",
+        "users.a.roles = ['admin']",
+        "log.format = 'json'",
+    ],
+)
+def test_a_key_that_no_command_sets_is_refused_by_every_reader(data: Path, key: str) -> None:
+    """With file and line: by a check, which looks for the kind of node first, at a start, at a reload and by
+    CONFIG REWRITE."""
+    settings_file(data).write_text(f"clients.clients_max = 5\n{key}\n")
+    sources = Sources(flags={"data": data})
+    named = rf"settings.toml:2: {re.escape(key.split(' ')[0])} is not set by a command"
+    for read in (
+        sources.kind,
+        lambda: load(PrimaryConfig, sources),
+        lambda: load(ReplicaConfig, Sources(flags={"data": data, "primary": ":1"})),
+        lambda: rewrite(sources, data, clients__clients_max="2"),
+    ):
+        with pytest.raises(ConfigError, match=named):
+            read()

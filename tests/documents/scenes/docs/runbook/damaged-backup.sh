@@ -11,3 +11,5 @@ rot /var/backups/replicad/meta/1.json
 until_ feeds 6380
 redis-cli -p 6380 SET more 1
 replicad backup create --node :6380
+#: after replicad backup verify /var/backups/replicad --all --checksums || true
+said "backup 1: DAMAGED; backup 2: whole"
