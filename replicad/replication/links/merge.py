@@ -120,7 +120,8 @@ def divide(
 ) -> tuple[tuple[LinkOperation, ...], tuple[LinkOperation, ...]]:
     """Those that win over what is here, and those that lose. Of one key in one batch the last one counts."""
     newest = {(operation.family, operation.key): operation for operation in operations}
-    won, lost = [], []
+    won: list[LinkOperation] = []
+    lost: list[LinkOperation] = []
     for operation in newest.values():
         is_newer = wins(operation, present(operation.family, operation.key), horizon_us)
         (won if is_newer else lost).append(operation)

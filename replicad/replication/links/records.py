@@ -15,7 +15,6 @@ import struct
 from typing import NamedTuple
 
 from replicad.errors import CorruptionError
-from replicad.options import KEY_BYTES_MAX
 from replicad.replication.links.stamps import STAMP_BYTES, Stamp, decode_stamp
 
 SYSTEM_PREFIX = "replicad."
@@ -25,8 +24,8 @@ LINKS = "replicad.links"
 SYSTEM_FAMILIES = (ORIGINS, STAMPS, LINKS)
 
 _FAMILY = struct.Struct(">I")
-LINKED_KEY_BYTES_MAX = KEY_BYTES_MAX - _FAMILY.size
-"""Of a key in a linked family: that of its stamp has the family in front."""
+LINKED_KEY_BYTES_MAX = 60_000
+"""Of a key in a linked family: that of its stamp has the family in front, and a header names keys."""
 
 _ORIGIN = struct.Struct(">IQQ")
 _PUT, _DELETED = b"\x01", b"\x02"
