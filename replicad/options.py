@@ -18,6 +18,9 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
+NUMBER_MAX = (1 << 63) - 1
+"""Of any option: more is a mistake, and would not fit what it is reckoned with."""
+
 # The limits of the formats: part of the public contract.
 KEY_BYTES_MAX = 64 * KIB
 VALUE_BYTES_MAX = 64 * MIB
@@ -27,10 +30,12 @@ ANNOTATION_BYTES_MAX = 1 * MIB
 
 def check_number(name: str, value: object, *, least: float | None = None, whole: bool = False) -> None:
     """Raises InvalidArgument, naming the option, for what is not a finite number of at least `least`, or
-    above 0 without one; `whole`: no fraction either."""
+    above 0 without one, and at most NUMBER_MAX; `whole`: no fraction either."""
     is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
     if is_number and not (isinstance(value, float) and not math.isfinite(value)):
         assert isinstance(value, int | float)
+        if value > NUMBER_MAX:
+            raise InvalidArgument(f"{name} must be at most {NUMBER_MAX}")
         if value > 0 if least is None else value >= least:
             return
     bound = "above 0" if least is None else f"of at least {least}"

@@ -37,7 +37,12 @@ class BackupEngineOptions:
     grace_seconds: float = DAY_SECONDS
     """A create that has not been heard of for this long is over, for a collection of garbage."""
 
-    LEAST: ClassVar[Mapping[str, float]] = {"chunk_bytes": 4 * KIB, "grace_seconds": 0}
+    LEAST: ClassVar[Mapping[str, float]] = {
+        "chunk_bytes": 4 * KIB,
+        "read_bytes_per_second": 1,
+        "write_bytes_per_second": 1,
+        "grace_seconds": 0,
+    }
 
     def __post_init__(self) -> None:
         check_numbers(self)

@@ -30,6 +30,7 @@ from replicad.env import Env, LocalFileSystem, raise_descriptor_limit
 from replicad.env.events import get_logger
 from replicad.errors import ConfigError, PoisonedError, ReplicadError, RoleRefused, StoreError
 from replicad.net.addresses import Address
+from replicad.options import MIB
 from replicad.replication.policy.lost_tail import may_have_lost
 from replicad.replication.policy.roles import Standing, Start, Stored, at_start
 from replicad.store.database import Database
@@ -270,11 +271,16 @@ class NodeProgram:
             self.parts.peers.review({*above, *self.parts.open_store.sessions})
 
     def _lacks_room(self, store: Database) -> str | None:
-        """What the store or the last write found no room for."""
-        if store.no_room is not None:
-            return store.no_room
+        """What the store or the last write found no room for. There may be room again before anybody writes:
+        a balancer sends nothing to a node that refuses writes."""
         server = self.parts.clients.server
-        return None if server is None else server.state.group.no_room
+        group = None if server is None else server.state.group
+        refused = group is not None and group.no_room is not None
+        if group is not None and refused and store.log_free_bytes > 2 * group.no_room_bytes + MIB:
+            group.no_room = None
+        if store.no_room is not None or group is None:
+            return store.no_room
+        return group.no_room
 
     def hang_up(self) -> None:
         """SIGHUP: the configuration is to be read again."""

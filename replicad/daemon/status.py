@@ -91,6 +91,9 @@ class NodeStatus:
 
         server = self._clients.server
         document["clients"] = None if server is None else server.document()
+        if server is not None and store is not None and (no_room := server.state.group.no_room) is not None:
+            # The store did not take the last write, and does not know whether it would take the next.
+            document["store"]["refused"] = document["store"]["refused"] or f"the disk is full: {no_room}"
         document["traffic"] = self._traffic.document()
         document["refused_input"] = {
             "clients": {} if server is None else server.refused_input(),

@@ -39,6 +39,11 @@ class ClientPause:
     def seconds_left(self) -> float:
         return 0.0 if self.paused is Paused.NOTHING else max(0.0, self._ends_at - self._now())
 
+    @property
+    def waiting(self) -> int:
+        """Clients."""
+        return len(self._waiting)
+
     def begin(self, paused: Paused, seconds: float) -> None:
         """As in Redis, a second pause can only extend the first: the later end and the greater one count."""
         self.paused = max(self.paused, paused)

@@ -221,7 +221,7 @@ class Execution:
 
     def _show(self, command: Command, request: Request) -> None:
         """To those who watch with MONITOR."""
-        if command.is_shown:
+        if command.is_shown(request):
             self._server.monitors.show(self._client, request)
 
     def _note_error(self, entry: Entry, reply: bytes) -> None:
@@ -423,7 +423,9 @@ class Execution:
             entry = find_entry(table, request[0])
             if entry is None:
                 continue
-            command = entry[-1]
+            handler, command = entry[0], entry[-1]
+            if handler is not command.handler:
+                continue  # the node refuses it, and says where to go
             waits_for_pieces = self._pieces.under_way and command.may_write
             if not waits_for_pieces and not pause.holds(reads=command.reads, writes=command.may_write):
                 continue

@@ -50,7 +50,7 @@ def _clients(server: ServerState) -> Fields:
     return {
         "connected_clients": len(server.clients),
         "maxclients": server.options.clients_max,
-        "blocked_clients": sum(client.is_busy for client in server.clients),
+        "blocked_clients": sum(client.is_busy for client in server.clients) + server.pause.waiting,
         "clients_waiting_for_commit": len(server.committer.holding),
         "scan_cursors": len(server.cursors),
         "paused_reason": "client_pause" if server.pause.paused else "none",

@@ -24,6 +24,7 @@ from replicad.net.guests import network_of
 from replicad.net.unix import UnixListener, is_operator, listen_at
 from replicad.server import refusals
 from replicad.server.access.login import Login
+from replicad.server.access.roles import Role
 from replicad.server.access.users import OPERATOR, Users
 from replicad.server.client_pause import Paused
 from replicad.server.client_state import UNREAD, ClientState
@@ -41,6 +42,8 @@ log = get_logger()
 
 _INSPECT_SECONDS = 1.0
 _PAUSED = {Paused.NOTHING: None, Paused.WRITES: "writes", Paused.ALL: "reads and writes"}
+RESERVED_CLIENTS = 3
+"""Beyond `clients_max`, for operators: PostgreSQL reserves as many for superusers."""
 STRANGERS_SHARE = 2
 """`clients_max` divided by this is the most connections of clients that have not logged in."""
 STRANGERS_OF_ADDRESS_SHARE = 4
@@ -233,7 +236,8 @@ class RespServer:
 
         network = network_of(client.host)
         self._make_room(network, is_stranger=client.is_stranger)
-        if len(self.connections) >= self.state.options.clients_max:
+        most = self.state.options.clients_max + (RESERVED_CLIENTS if self._is_operator(client) else 0)
+        if len(self.connections) >= most:
             stats.rejected += 1
             return refusals.TOO_MANY_CLIENTS
 
@@ -243,6 +247,13 @@ class RespServer:
         if client.is_stranger:
             self.state.strangers.add(client, network)
         return None
+
+    def _is_operator(self, client: ClientState) -> bool:
+        """Came over the Unix socket, or by the certificate of an administrator. Where there are no users
+        everybody would be one."""
+        if client.user is OPERATOR:
+            return True
+        return not self.state.login.users.is_open and Role.ADMIN in client.rights
 
     def _make_room(self, network: str, *, is_stranger: bool) -> None:
         """Sends away the client that has not logged in for longest, so that such clients keep nobody out: one

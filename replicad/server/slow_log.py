@@ -14,8 +14,8 @@ from replicad.server.requests import Request
 ENTRIES_MAX = 128
 ARGUMENTS_MAX = 32
 ARGUMENT_BYTES_MAX = 128
-SECRET = frozenset(["auth", "hello", "acl"])
-"""Commands whose arguments are shown nowhere."""
+SECRET = frozenset(["auth", "hello", "acl", "replicad.backup"])
+"""Commands whose arguments are shown nowhere: passwords, tokens, addresses of targets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ class WriteGroup(kernels.WriteGroup):
         """How many groups were not written."""
         self.no_room: str | None = None
         """Why the last one was not, when that was for lack of room."""
+        self.no_room_bytes = 0
+        """How large it was."""
         self._store = store
         self._watches = watches
 
@@ -58,6 +60,7 @@ class WriteGroup(kernels.WriteGroup):
             if not isinstance(error, ReplicadError):
                 log.error("server.group_failed", batches=batches, exc_info=error)
             self.no_room = str(error) if isinstance(error, DiskFullError) else None
+            self.no_room_bytes = self.size_bytes
             self.refuse(write_refused(error))
         else:
             self.no_room = None

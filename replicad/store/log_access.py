@@ -149,9 +149,14 @@ class LogAccess:
         return self._core.options.log_retention_bytes
 
     @property
+    def log_free_bytes(self) -> int:
+        """What is free where the log is written."""
+        return self._core.env.fs.free_bytes(self._core.catalog.live)
+
+    @property
     def log_room_bytes(self) -> int:
         """How much more log the disk takes before its floor; negative below it."""
-        return self._core.env.fs.free_bytes(self._core.catalog.live) - self._core.options.log_disk_floor_bytes
+        return self.log_free_bytes - self._core.options.log_disk_floor_bytes
 
     def get_updates_since(self, sequence: int) -> UpdateIterator:
         """Updates from the batch that holds `sequence`, of 0 from the first; raises LogGoneError when the log

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -77,3 +79,22 @@ def test_redis_py_is_who_its_password_its_certificate_or_its_socket_says(
     socket = f"{cluster.directory}/node.sock"
     with redis.Redis(unix_socket_path=socket, protocol=protocol) as local:
         assert local.set("key", "value")
+
+
+def test_a_port_that_is_full_is_not_closed_to_operators(cluster: SoakCluster, node: SoakNode) -> None:
+    """By the socket, and by the certificate of an administrator; others are refused."""
+    ca = cluster.authority.directory
+    tls: dict[str, Any] = {"host": HOST, "port": node.port, "ssl": True, "ssl_ca_certs": f"{ca}/ca.crt"}
+    tls |= {"retry": None, "socket_timeout": 10}
+    app = tls | {"username": "app", "password": cluster.token}
+    shown = {"ssl_certfile": f"{ca}/operator.crt", "ssl_keyfile": f"{ca}/operator.key"}
+    with contextlib.ExitStack() as stack:
+        operator = stack.enter_context(redis.Redis(unix_socket_path=f"{cluster.directory}/node.sock"))
+        before = operator.config_get("maxclients")["maxclients"]
+        stack.callback(operator.config_set, "maxclients", before)
+        operator.config_set("maxclients", 3)
+        for _ in range(2):
+            assert stack.enter_context(redis.Redis(**app)).ping()
+        with redis.Redis(**app) as refused, pytest.raises(redis.RedisError):
+            refused.ping()
+        assert stack.enter_context(redis.Redis(**tls, **shown)).client_list()

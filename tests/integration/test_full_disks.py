@@ -87,6 +87,18 @@ def test_a_primary_without_room_for_its_log(cluster: Cluster, small_disk: Path) 
     refuses_and_resumes(primary, replica, fill_up(small_disk, 400_000))
 
 
+def test_a_refused_write_shows_until_there_is_room(cluster: Cluster, small_disk: Path) -> None:
+    """Where the store itself knows of nothing: a balancer sends no writes there, and comes back by itself."""
+    primary = on(small_disk, cluster.primary(), disk_reserve_bytes=0)
+    fill(primary, 10)
+    filler = fill_up(small_disk, 300_000)
+    with pytest.raises(redis.ResponseError, match="no room on disk"):
+        primary.ask("SET", "large", "x" * 2_000_000)
+    assert "the disk is full" in primary.status()["store"]["refused"]
+    filler.unlink()
+    eventually(lambda: primary.status()["store"]["refused"] is None)
+
+
 def test_a_primary_without_room_for_its_tables(cluster: Cluster, small_disk: Path) -> None:
     """Writes that would wait for a flush that finds no room are refused; nobody's socket is left unread."""
     primary = on(small_disk, cluster.primary(), disk_reserve_bytes=0, memtable_bytes=300_000)

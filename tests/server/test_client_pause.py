@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from tests.server.conftest import StartServer
-from tests.server.harness import RawClient, RunningServer
+from tests.server.harness import FakeNode, RawClient, RunningServer
 from tests.support.waiting import eventually
 
 LONG_MS = 600_000
@@ -45,7 +45,7 @@ def test_what_is_paused_waits_until_unpause(
             threads.append(threading.Thread(target=lambda: done.append(reader.get("none"))))
         for thread in threads:
             thread.start()
-        eventually(lambda: len(client.client_list()) >= 1 + len(threads))
+        eventually(lambda: client.info("clients")["blocked_clients"] == len(threads))
         assert not done
         assert client.execute_command("CLIENT", "UNPAUSE") in (b"OK", True)
         for thread in threads:
@@ -79,6 +79,7 @@ def test_a_pause_is_refused_in_redis_words(client: redis.Redis) -> None:
         (["x"], "timeout is not an integer"),
         (["-1"], "timeout is negative"),
         (["1", "NOTHING"], "must be WRITE or ALL"),
+        (["9223372036854775807"], "timeout is not an integer or out of range"),
     ):
         with pytest.raises(redis.ResponseError, match=text):
             client.execute_command("CLIENT", "PAUSE", *words)
@@ -111,3 +112,20 @@ def test_clients_that_leave_in_a_pause_are_forgotten(start: StartServer) -> None
             eventually(lambda: [each["id"] for each in client.client_list()] == [str(me)])
         client.execute_command("CLIENT", "UNPAUSE")
         assert client.get("k") is None
+
+
+def test_a_paused_node_that_is_demoted_sends_its_clients_on(start: StartServer) -> None:
+    """What waits is refused at the end of the pause; what comes later hears at once where the primary is."""
+    node = FakeNode()
+    server = start(node=node)
+    with other(server) as client:
+        client.execute_command("CLIENT", "PAUSE", LONG_MS, "WRITE")
+
+        def demote() -> None:
+            node.role, node.is_writable, node.primary_address = "replica", False, ("127.0.0.1", 1)
+            server.server.role_changed()
+
+        server.call(demote)
+        eventually(lambda: node.role == "replica")
+        with pytest.raises(redis.ReadOnlyError, match=r"127\.0\.0\.1:1"):
+            client.set("k", "v")

@@ -47,6 +47,7 @@ def test_set_changes_all_or_nothing(asking: redis.Redis, node: FakeNode) -> None
         (["clients.clients_max", "no"], "CONFIG SET failed - it does not take no"),
         (["slowlog-log-slower-than", "x"], "CONFIG SET failed - x is not a number of microseconds"),
         (["a.b", "1", "A.B", "2"], "a name is there twice"),
+        (["clients.clients_max", "1", "maxclients", "2"], "a name is there twice"),
         (["a.b", "1", "c.d"], "wrong number of arguments for 'config|set'"),
     ):
         with pytest.raises(redis.ResponseError, match=text.replace("|", r"\|")):

@@ -35,6 +35,8 @@ def test_commands_of_all_clients_are_shown(client: redis.Redis, server: RunningS
             with closing(server.connect()) as raw:
                 raw.command("AUTH", "secret")
                 assert raw.read_line().startswith(b"-ERR")
+            busy.config_set("clients.slow_seconds", "1")
+            busy.execute_command("REPLICAD.BACKUP", "CREATE", "TARGET", "s3://user:secret@host/x")
             busy.execute_command("ECHO", "end")
         shown: list[dict[str, Any]] = []
         while not shown or shown[-1]["command"] != "ECHO end":

@@ -179,9 +179,11 @@ class Gauge(FaultyFileSystem):
     """Says that so much is free."""
 
     free = 1 << 40
+    free_in: dict[str, int] | None = None
+    """By the last name of a path, where it is another disk."""
 
     def free_bytes(self, path: Path) -> int:
-        return self.free
+        return (self.free_in or {}).get(path.name, self.free)
 
 
 def test_room_is_kept_in_reserve(tmp_path: Path) -> None:
@@ -206,6 +208,20 @@ def test_room_is_kept_in_reserve(tmp_path: Path) -> None:
         database.put(b"a", b"3")
         database.flush()
         database.put(b"a", b"4")
+
+
+def test_room_is_kept_where_the_log_is(tmp_path: Path) -> None:
+    """It may have a disk of its own."""
+    fs = Gauge()
+    options = small_options(disk_reserve_bytes=1000, wal_dir=tmp_path / "log")
+    with open_database(tmp_path / "db", options, env=Env(fs=fs)) as database:
+        database.put(b"a", b"1")
+        fs.free_in = {"log": 999}
+        database.flush()
+        eventually(lambda: database.refused is not None)
+        assert str(tmp_path / "log") in str(database.refused)
+        fs.free_in = None
+        eventually(lambda: database.refused is None)
 
 
 def test_an_installed_copy_forgets_the_log_it_replaces(tmp_path: Path) -> None:

@@ -416,7 +416,7 @@ OPERATING = (
         trap=16,
         name="MONITOR shows secrets",
         file="replicad/server/commands/table.py",
-        old="        return self.name not in SECRET and self.role is not Role.ADMIN\n",
+        old="        return self.name not in SECRET and self.role_for(request) is not Role.ADMIN\n",
         new="        return True\n",
         caught_by=("tests/server/test_monitor.py::test_commands_of_all_clients_are_shown",),
     ),

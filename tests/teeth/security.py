@@ -89,8 +89,8 @@ SECURITY = (
         trap=16,
         name="a subcommand needs what its command needs",
         file="replicad/server/commands/table.py",
-        old="        needed = SUBCOMMANDS.get((command.name, request[1].upper()), needed)\n",
-        new="        pass\n",
+        old="            return SUBCOMMANDS.get((self.name, request[1].upper()), self.role)\n",
+        new="            pass\n",
         caught_by=(f"{TLS}test_roles",),
     ),
     Mutation(

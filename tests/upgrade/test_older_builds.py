@@ -15,7 +15,7 @@ import pytest
 
 import replicad
 from replicad.cli.demonstration.processes import HOST
-from replicad.version import VERSION
+from replicad.store.directory.options_file import RELEASE
 from tests.support.waiting import eventually
 from tests.upgrade.builds import this_build
 from tests.upgrade.nodes import Node
@@ -66,7 +66,7 @@ def test_nodes_of_an_older_build_go_on_in_this_one(archive: Path, tmp_path: Path
         second.end()
     # From now on the directory says which release it needs.
     (options,) = (tmp_path / "first").glob("OPTIONS-*.toml")
-    assert f"# format 1, replicad {VERSION}\n" in options.read_text()
+    assert f"# format 1, replicad {RELEASE}\n" in options.read_text()
 
 
 @pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.name.partition(".")[0])

@@ -49,7 +49,11 @@ class NodeBackupOptions:
     keep_log_backups: int | None = None
     """Any moment since this many backups ago can be restored."""
 
-    LEAST: ClassVar[Mapping[str, float]] = {"archive_hold_bytes_max": 0}
+    LEAST: ClassVar[Mapping[str, float]] = {
+        "archive_hold_bytes_max": 0,
+        "read_bytes_per_second": 1,
+        "write_bytes_per_second": 1,
+    }
 
     def __post_init__(self) -> None:
         if self.archive_log and self.target is None:

@@ -22,12 +22,15 @@ from replicad.errors import ConfigError, InvalidArgument
 
 Config = TypeVar("Config", bound=NodeConfig)
 
+SHOWN_MAX = 80
+"""Characters of what was given."""
 NOT_BY_COMMAND = frozenset({("backup", "target"), ("backup", "catch_up_from")})
 _SECTIONS = frozenset(AT_RUN_TIME) - {"", "tls"}
 
 
 def values_of(texts: Mapping[str, str], kind: type[NodeConfig]) -> dict[KeyPath, Any]:
-    """What `section.key` is to be, by path; a value is written as in the environment. Raises ConfigError."""
+    """What `section.key` is to be, by path; a value is written as in the environment, and an empty one takes
+    back a key that need not be set. Raises ConfigError."""
     return {path: value for name, text in texts.items() for path, value in [_value(name, text, kind)]}
 
 
@@ -64,14 +67,17 @@ def _value(name: str, text: str, kind: type[NodeConfig]) -> tuple[KeyPath, Any]:
     key = find(keys, tuple(name.split(".")))
     if key is None:
         alike = get_close_matches(name, [each.dotted for each in keys if _is_settable(each)], 1)
-        raise ConfigError(f"{name} is not a key" + (f": did you mean {alike[0]}?" if alike else ""))
+        shown = name if len(name) <= SHOWN_MAX else f"{name[:SHOWN_MAX]}…"
+        raise ConfigError(f"{shown} is not a key" + (f": did you mean {alike[0]}?" if alike else ""))
     if not _is_settable(key):
         at_run_time = key.path[0] in ("users", "tls") or key.path in NOT_BY_COMMAND
         how = "and reload the node" if at_run_time else "and restart the node"
         raise ConfigError(f"{name} is not set by a command: change the configuration file {how}")
+    if not text and key.default is None:
+        return key.path, None
     value = value_of(key, text)
     if reason := what_is_wrong(key, value):
-        raise ConfigError(f"{name} = {text[:80]}: {reason}")
+        raise ConfigError(f"{name} = {text[:SHOWN_MAX]}: {reason}")
     return key.path, TypeAdapter(key.hint).validate_python(value)
 
 

@@ -6,6 +6,7 @@ replaced as a whole: a crash leaves the old file or the new one.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,16 @@ def data_directory(settings: Iterable[Setting]) -> Path | None:
 def rewrite_settings(fs: FileSystem, data: Path, values: Mapping[KeyPath, Any]) -> Path:
     """Adds these to what the file has. Raises OSError, ConfigError for a file that is not TOML."""
     all_values = {setting.path: setting.value for setting in read_settings(data)} | dict(values)
-    lines = [f"{dotted(path)} = {write_value(value)}" for path, value in sorted(all_values.items())]
+    lines = [
+        f"{dotted(path)} = {write_value(value)}"
+        for path, value in sorted(all_values.items())
+        if value is not None
+    ]
     file = settings_file(data)
-    replace_file(fs, file, (_TITLE + "\n".join([*lines, ""])).encode())
+    try:
+        replace_file(fs, file, (_TITLE + "\n".join([*lines, ""])).encode())
+    except OSError:
+        with contextlib.suppress(OSError):
+            fs.unlink(file.with_name(f"{NAME}.tmp"))
+        raise
     return file

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from replicad.daemon.config.keys import Key, without_none
 from replicad.errors import ConfigError, InvalidArgument
 from replicad.net.addresses import Address, parse_address
-from replicad.options import check_number
+from replicad.options import NUMBER_MAX, check_number
 
 _UNITS = {"bytes_per_second": " of bytes a second", "bytes": " of bytes", "seconds": " of seconds"}
 _GROUPED_FROM = 10_000
@@ -62,6 +62,8 @@ def what_is_wrong(key: Key, value: Any) -> str | None:
         except ConfigError as error:
             return str(error)
         return None
+    if hint in (int, float) and isinstance(value, int | float) and value > NUMBER_MAX:
+        return f"it takes at most {write_value(NUMBER_MAX)}"
     return None if _fits(key, hint, value) else f"it takes {takes(key)}"
 
 

@@ -53,7 +53,7 @@ def value_of(key: Key | None, text: str) -> Any:
     try:
         # More than one value would be other keys, after a line end in the text.
         values = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # of TOML, or a number with too many digits
         return text
     return values["value"] if len(values) == 1 else text
 

@@ -14,6 +14,9 @@ from replicad.server.server_state import ConnectedClient
 
 clients = Group("connection")
 
+PAUSE_MS_MAX = 366 * 86_400_000
+"""A year: more is a mistake."""
+
 
 def _on_or_off(request: Request) -> bytes | None:
     return None if request[2].upper() in (b"ON", b"OFF") else refusals.SYNTAX
@@ -140,6 +143,8 @@ def _pause(client: ClientState, rest: Request) -> bytes:
     try:
         milliseconds = parse_integer(rest[0])
     except Refused:
+        milliseconds = PAUSE_MS_MAX + 1
+    if milliseconds > PAUSE_MS_MAX:
         return replies.error("ERR timeout is not an integer or out of range")
     if milliseconds < 0:
         return replies.error("ERR timeout is negative")

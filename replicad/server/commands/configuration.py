@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from replicad.env.reasons import reason_of
 from replicad.errors import ConfigError
 from replicad.server import refusals, replies
 from replicad.server.client_state import ClientState
@@ -91,11 +92,11 @@ def _of_redis(client: ClientState) -> dict[bytes, bytes]:
 def _set(client: ClientState, words: Request) -> bytes:
     if len(words) % 2:
         return refusals.wrong_arity("config|set")
-    names, values = words[::2], words[1::2]
-    if len({name.lower() for name in names}) < len(names):
-        return replies.error("ERR CONFIG SET failed - a name is there twice")
     try:
-        texts = dict(_as_ours(name.lower(), value) for name, value in zip(names, values, strict=True))
+        found = [_as_ours(name.lower(), value) for name, value in zip(words[::2], words[1::2], strict=True)]
+        texts = dict(found)
+        if len(texts) < len(found):
+            return replies.error("ERR CONFIG SET failed - a name is there twice")
         client.server.node.change_settings(texts)
     except ConfigError as error:
         return replies.error(f"ERR CONFIG SET failed - {error}")
@@ -119,8 +120,9 @@ def _as_ours(name: bytes, value: bytes) -> tuple[str, str]:
 async def _rewrite(client: ClientState) -> bytes:
     try:
         await client.server.node.keep_settings()
-    except ConfigError as error:
-        return replies.error(f"ERR CONFIG REWRITE failed - {error}")
+    except (ConfigError, OSError) as error:
+        reason = reason_of(error) if isinstance(error, OSError) else error
+        return replies.error(f"ERR CONFIG REWRITE failed - {reason}")
     return replies.OK
 
 

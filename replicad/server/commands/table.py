@@ -78,10 +78,15 @@ class Command:
         seen."""
         return self.writes or self.name in _MAY_WRITE
 
-    @property
-    def is_shown(self) -> bool:
+    def role_for(self, request: Request) -> Role | None:
+        """What a user needs for this request: a subcommand may need more."""
+        if self.container is not None and len(request) > 1:
+            return SUBCOMMANDS.get((self.name, request[1].upper()), self.role)
+        return self.role
+
+    def is_shown(self, request: Request) -> bool:
         """Whether MONITOR shows it: not what may hold a secret, nor what only an administrator sends."""
-        return self.name not in SECRET and self.role is not Role.ADMIN
+        return self.name not in SECRET and self.role_for(request) is not Role.ADMIN
 
     @property
     def flags(self) -> list[str]:
@@ -197,9 +202,7 @@ def refusal_now(command: Command, node: Node) -> bytes | None:
 
 def forbidden(command: Command, client: ClientState, request: Request) -> bytes | None:
     """What a client hears whose user may not have this executed."""
-    needed = command.role
-    if command.container is not None and len(request) > 1:
-        needed = SUBCOMMANDS.get((command.name, request[1].upper()), needed)
+    needed = command.role_for(request)
     if needed is None or needed in client.rights:
         return None
     return client.forbid(command.name)

@@ -229,11 +229,13 @@ def let_log_go(core: WritableCore) -> None:
 def check_reserve(core: WritableCore) -> None:
     """Raises DiskFullError when less is free than flush and manifest should find."""
     reserve = core.options.disk_reserve_bytes
-    free = core.env.fs.free_bytes(core.path) if reserve else 0
-    if free < reserve:
-        raise DiskFullError(
-            f"{core.path}: {show_size(free)} are free, and disk_reserve_bytes keeps {show_size(reserve)}"
-        )
+    # The log may have a disk of its own.
+    for path in (core.path, core.catalog.live) if reserve else ():
+        free = core.env.fs.free_bytes(path)
+        if free < reserve:
+            raise DiskFullError(
+                f"{path}: {show_size(free)} are free, and disk_reserve_bytes keeps {show_size(reserve)}"
+            )
 
 
 def check_output_fits(core: WritableCore, choice: Choice) -> None:

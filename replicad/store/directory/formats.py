@@ -16,7 +16,12 @@ from replicad.env import FileSystem
 from replicad.errors import ConfigError, CorruptionError, NewerFormatError, NotFoundError
 from replicad.options import Options
 from replicad.store.directory.log_place import wal_dir_of
-from replicad.store.directory.options_file import option_files, read_options, release_that_opened
+from replicad.store.directory.options_file import (
+    RELEASE,
+    option_files,
+    read_options,
+    release_that_opened,
+)
 from replicad.store.manifest.file import load
 from replicad.store.manifest.state import ManifestState
 from replicad.store.table.file import read_footer
@@ -24,7 +29,6 @@ from replicad.store.wal.catalog import find_segments
 from replicad.store.wal.frames import FrameWalk
 from replicad.store.wal.recovery import log_after
 from replicad.store.wal.segment import HEADER_BYTES, Segment
-from replicad.version import VERSION
 
 
 def check_formats(fs: FileSystem, path: Path, options: Options) -> None:
@@ -41,7 +45,7 @@ def check_formats(fs: FileSystem, path: Path, options: Options) -> None:
             state = load(fs, path)
             # An opening reads no table and little log. What this release wrote, or one before releases
             # wrote their names, needs no look.
-            if release_that_opened(fs, path) not in (None, VERSION):
+            if release_that_opened(fs, path) not in (None, RELEASE):
                 _check_tables(fs, path, state)
                 _check_log(fs, path, options, state)
     except NewerFormatError as error:
@@ -50,7 +54,8 @@ def check_formats(fs: FileSystem, path: Path, options: Options) -> None:
 
 def _advice(fs: FileSystem, path: Path) -> str:
     release = release_that_opened(fs, path)
-    by = "a later release" if release is None else f"replicad {release}, which opened {path} last"
+    is_known = release not in (None, RELEASE)
+    by = f"replicad {release}, which opened {path} last" if is_known else "a later release"
     return (
         f"Nothing was changed. Open it with {by}, or restore a backup that was made before the upgrade into "
         f"another directory"

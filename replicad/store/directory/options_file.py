@@ -1,7 +1,8 @@
 """OPTIONS-n.toml: the options that a database was opened with last, kept with its data.
 
     # comment
-    # format 1, replicad 0.1.0          the release that wrote it; a file without this line has format 1
+    # format 1, replicad 0.1.0+manifest1.table1.log1
+                                        the release that wrote it; a file without this line has format 1
     name = value        for each field of Options that is not None, in their order; `families` is a table
                         of tables, by name
     name = value        keys that this version does not know, as they were found
@@ -33,10 +34,13 @@ from replicad.errors import (
     NotFoundError,
 )
 from replicad.options import FamilyOptions, Options
-from replicad.version import VERSION as RELEASE
+from replicad.version import VERSION as PROGRAM
 
 VERSION = 1
 """On disk. A key that a reader may leave alone needs no new one."""
+RELEASE = f"{PROGRAM}+manifest1.table1.log1"
+"""Of the program, with the versions of the formats that it writes: two builds of one version may differ in
+these."""
 
 _NAME = re.compile(r"OPTIONS-(\d{6,})\.toml")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")

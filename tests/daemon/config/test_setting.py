@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ def test_values_are_written_as_in_the_environment() -> None:
         ("save", "", "save is not a key"),
         ("clients.clients_max", "0", "clients.clients_max = 0: it takes a whole number, above 0"),
         ("clients.clients_max", "many", "it takes a whole number"),
+        ("clients.clients_max", "9" * 5000, "it takes a whole number"),
+        ("clients.slow_seconds", "1e308", "it takes at most 9_223_372_036_854_775_807"),
+        ("link.copy_bytes_per_second", "1" + "0" * 400, "it takes at most"),
+        ("backup.read_bytes_per_second", "1e-300", "at least 1"),
+        ("k" * 1000, "1", "k" * 80 + "… is not a key"),
+        ("clients.clients_max", "", "it takes a whole number"),
         ("link.synchronous", "any x", "link.synchronous"),
         ("clients.threads_max", "5", "is not set by a command: change the configuration file and restart"),
         ("listen", ":1", "is not set by a command: change the configuration file and restart"),
@@ -53,6 +60,14 @@ def test_what_cannot_be_set_is_said(name: str, text: str, said: str) -> None:
     with pytest.raises(ConfigError) as refused:
         set_on(load_primary(None, data="/d"), **{name.replace(".", "__"): text})
     assert said in str(refused.value)
+
+
+def test_a_key_that_need_not_be_set_is_taken_back() -> None:
+    """By an empty value, as CONFIG GET shows it."""
+    config = set_on(load_primary(None, data="/d"), backup__keep="3", store__log_retention_seconds="60")
+    assert (config.backup.keep, config.store.log_retention_seconds) == (3, 60)
+    config = set_on(config, backup__keep="", store__log_retention_seconds="")
+    assert config.backup.keep is None and config.store.log_retention_seconds is None
 
 
 def test_no_path_and_no_address_is_set_by_a_command() -> None:
@@ -111,6 +126,21 @@ def test_what_would_not_count_is_not_kept(data: Path) -> None:
     with pytest.raises(ConfigError, match=r"clients\.clients_max comes from REPLICAD_CLIENTS__CLIENTS_MAX"):
         rewrite(sources, data, clients__clients_max="2")
     assert read_settings(data) == []
+
+
+def test_what_is_kept_without_room_leaves_nothing_behind(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old file stays."""
+    sources = Sources(flags={"data": data})
+    kept = rewrite(sources, data, clients__clients_max="2")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("replicad.env.local.LocalAppendFile.append", full)
+    with pytest.raises(OSError, match="No space left"):
+        rewrite(sources, data, clients__clients_max="3")
+    assert [path.name for path in kept.parent.iterdir()] == ["settings.toml"]
+    assert "clients_max = 2" in kept.read_text()
 
 
 def test_a_file_that_somebody_broke_is_named(data: Path) -> None:
