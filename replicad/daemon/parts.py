@@ -307,6 +307,7 @@ class NodeParts:
                 self.doors, self.login, self.secret_files.refused, insecure=config.insecure
             ),
             refused_http=lambda: self.http.refused,
+            links=lambda: self.links.document(),
         )
         self.served = ServedNode(
             config.link,

@@ -1,12 +1,13 @@
-"""What links make of this primary's data: stamps on clients' writes, and batches of other primaries merged in.
+"""What links make of this primary's data: stamps on clients' writes, and batches of others merged in.
 
     clients' batches ──stamp──> WriteGroup ─┐
                                             ├──> the store, in the order of their stamps
     batches of a link ──judge, write────────┘
 
-A batch of a link is merged within one turn of the event loop: what it was compared with is what it replaces. It
-goes to the store after the writes of clients that are in the open group, whose stamps may be older. How far all
-is stands in system families, in the same batches (`replication/links/records.py`). The loop's thread owns this.
+A batch of a link is merged within one turn of the event loop: what it was compared with is what it replaces.
+It goes to the store after the writes of clients that are in the open group, whose stamps may be older. How far
+all is stands in system families, in the same batches (`replication/links/records.py`). The loop's thread owns
+this.
 """
 
 from __future__ import annotations
@@ -171,7 +172,8 @@ class LinkedData:
         return self._store.subscribe(moved)
 
     async def until_writable(self) -> None:
-        while not self._is_ready():
+        # Roles, other clients' commands and the store are what it waits for: nothing tells of all of them.
+        while not self._is_ready():  # noqa: ASYNC110
             await asyncio.sleep(WAIT_SECONDS)
 
     def _is_ready(self) -> bool:
@@ -354,7 +356,7 @@ class LinkedData:
         if member not in self.origins():
             self._clock.next(self._wall_us())
             last = self._write([introduced(member)])
-        while not self.is_durable(last):
+        while not self.is_durable(last):  # noqa: ASYNC110
             await asyncio.sleep(WAIT_SECONDS)
 
     # Upkeep.

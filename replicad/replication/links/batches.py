@@ -1,7 +1,7 @@
 """From a batch of the log to what a link carries, and back: the two ends of a link, as pure functions.
 
-    a client's writes --stamped--> a batch of the log --LinkReader--> LinkBatch ~~~> judge --written--> a batch
-                                                                                              of the target's log
+    a client's writes --stamped--> a batch of the log --LinkReader--> LinkBatch ~~~> judge --written-->
+                                                                                 a batch of the target's log
 
 Families are named: each primary has ids of its own for them.
 """
@@ -54,8 +54,8 @@ class Logged:
 def stamped(
     writes: Iterable[Write], linked: Collection[str], stamp: Stamp, family_id: FamilyIdOf
 ) -> list[Write]:
-    """What goes into the same batch as these writes of a client: the stamps of keys in linked families, and the
-    clock. Nothing where no family of them is linked."""
+    """What goes into the same batch as these writes of a client: the stamps of keys in linked families, and
+    the clock. Nothing where no family of them is linked."""
     stamps = [
         Write(
             STAMPS,
@@ -84,8 +84,8 @@ def written(
 
 def introduced(member: bytes) -> Write:
     """A primary that is linked from here on. Who seeds it writes this before the cut, and the new member's
-    clock begins after the clock that its source had then. So whoever has heard of a later clock of that source
-    has heard of the member, and removes no stamp that the member's first writes are older than."""
+    clock begins after the clock that its source had then. So whoever has heard of a later clock of that
+    source has heard of the member, and removes no stamp that the member's first writes are older than."""
     return Write(ORIGINS, member, OriginRecord().encode())
 
 

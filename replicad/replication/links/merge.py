@@ -10,12 +10,12 @@
     else                                                        APPLIED: each operation whose stamp is larger
 
 Last writer wins for each key by itself, so merging is a join: in whatever order batches of several origins
-arrive, and however often, all primaries end with the same values. What is not applied of a batch is not shipped
-further either: who reads this log gets what won over it.
+arrive, and however often, all primaries end with the same values. What is not applied of a batch is not
+shipped further either: who reads this log gets what won over it.
 
-A key without a stamp is part of what the first linked primary held before it was linked: older than all that has a
-stamp. The stamps of deleted keys go in time (`stability`). From then on a key that is not there may have been
-deleted at any time through the *horizon*: a write that is not newer loses.
+A key without a stamp is part of what the first linked primary held before it was linked: older than all that
+has a stamp. The stamps of deleted keys go in time (`stability`). From then on a key that is not there may
+have been deleted at any time through the *horizon*: a write that is not newer loses.
 
 A *newcomer*, which no other primary knows yet, takes all that its source holds, in place of what it held
 itself before it was linked. It has no horizon.
@@ -149,8 +149,8 @@ def _check_way(batch: LinkBatch, now_us: int) -> None:
         )
     if batch.newest_us > now_us + AHEAD_US_MAX:
         raise LinkBroken(
-            f"a stamp of {origin} is {(batch.newest_us - now_us) / 1e6:.1f} s ahead of the clock here: one of "
-            "the clocks is wrong"
+            f"a stamp of {origin} is {(batch.newest_us - now_us) / 1e6:.1f} s ahead of the clock here: one "
+            "of the clocks is wrong"
         )
 
 

@@ -5,8 +5,8 @@
                        the empty key             -> the horizon of deleted keys, in microseconds
     replicad.links     name of a link            -> what the operator asked for, in JSON
 
-They are ordinary families: replicas have them, so a new primary of a site goes on where the old one was. Their
-names begin with a prefix that clients cannot use.
+They are ordinary families: replicas have them, so a new primary of a site goes on where the old one was.
+Their names begin with a prefix that clients cannot use.
 """
 
 from __future__ import annotations

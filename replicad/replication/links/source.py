@@ -3,8 +3,8 @@
     LINK ──> introduce the target ──> LINKED ──┬─ seeds: LINK_CUT, SEED …, SEEDED ─┐
                                                └─ has a place in the log ──────────┴─> LINK_BATCHES … <── ACK
 
-Only durable log is sent, and a batch never to the primary where it was made. A slot under the target's database
-id keeps the log that the target lacks. Belongs to the event loop.
+Only durable log is sent, and a batch never to the primary where it was made. A slot under the target's
+database id keeps the log that the target lacks. Belongs to the event loop.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class LinkSource:
         self._window_bytes = 0
 
     async def run(self) -> None:
-        """To its end, which an error of the peer, of the store or a cancellation is; or a refusal was sent."""
+        """To its end: a refusal was sent, or an error of the peer or of the store, or a cancellation."""
         hello, store, connection = self.hello, self._store, self.connection
         refusal = self._refusal()
         if refusal is not None:
@@ -122,34 +122,38 @@ class LinkSource:
             return
 
         await self._primary.introduce(hello.database, hello.families)
-        # From before anything is sent: what the target is told to have must not go.
-        held = store.durable_sequence if hello.seeds else hello.sequence
-        self._slots.hold(hello.database, held, self._env.clock.wall_us(), name=f"{SLOT_NAME}{hello.name}")
-        self._slots.begin_reading(hello.database)
-        try:
-            connection.send(
-                Linked(
-                    PROTOCOL_VERSION,
-                    self._identity.node,
-                    store.database_id,
-                    SOFTWARE,
-                    round(self._options.heartbeat_seconds * 1000),
-                    store.durable_position,
-                )
+        self._hold_log()
+        connection.send(
+            Linked(
+                PROTOCOL_VERSION,
+                self._identity.node,
+                store.database_id,
+                SOFTWARE,
+                round(self._options.heartbeat_seconds * 1000),
+                store.durable_position,
             )
-            await beside(
-                self._serve(),
-                self._receive(),
-                keep_alive(
-                    connection,
-                    lambda: Heartbeat(store.durable_position, self._env.clock.wall_us()),
-                    heartbeat_seconds=self._options.heartbeat_seconds,
-                    idle_seconds=self._options.idle_seconds,
-                    send_seconds=self._options.send_seconds,
-                ),
-            )
-        finally:
-            self._slots.end_reading(hello.database)
+        )
+        await beside(
+            self._serve(),
+            self._receive(),
+            keep_alive(
+                connection,
+                lambda: Heartbeat(store.durable_position, self._env.clock.wall_us()),
+                heartbeat_seconds=self._options.heartbeat_seconds,
+                idle_seconds=self._options.idle_seconds,
+                send_seconds=self._options.send_seconds,
+            ),
+        )
+
+    def _hold_log(self) -> None:
+        """From before anything is sent: what the target will ask for must not go. A seed that goes on needs
+        the log from its first cut on, which the slot has. The session does not count as a reader of the slot:
+        log over the limits goes, and the target is told so."""
+        hello, slots = self.hello, self._slots
+        if hello.seed_family and slots.get(hello.database) is not None:
+            return
+        held = self._store.durable_sequence if hello.seeds else hello.sequence
+        slots.hold(hello.database, held, self._env.clock.wall_us(), name=f"{SLOT_NAME}{hello.name}")
 
     def _refusal(self) -> Refuse | None:
         hello, store = self.hello, self._store
@@ -324,14 +328,14 @@ def why_not_from(
     """Why the log cannot go on after what a target has of it; None if it can."""
     if epoch > newest_epoch or (epoch == newest_epoch and sequence > durable):
         return (
-            f"the target has this primary's log through {sequence} of epoch {epoch}, and it ends at {durable} of "
-            f"epoch {newest_epoch}: what was lost here is there; seed the link again"
+            f"the target has this primary's log through {sequence} of epoch {epoch}, and it ends at {durable} "
+            f"of epoch {newest_epoch}: what was lost here is there; seed the link again"
         )
     later = [record for record in epochs if record.epoch > epoch]
     if later and sequence > later[0].fork.sequence:
         return (
-            f"the target has this primary's log through {sequence} of epoch {epoch}, which a promotion ended at "
-            f"{later[0].fork.sequence}: what was lost here is there; seed the link again"
+            f"the target has this primary's log through {sequence} of epoch {epoch}, which a promotion ended "
+            f"at {later[0].fork.sequence}: what was lost here is there; seed the link again"
         )
     return None
 

@@ -2,8 +2,8 @@
 
     dial ── LINK ──> LINKED ──> (LINK_CUT, SEED …, SEEDED) ──> LINK_BATCHES … ── ACK ──>
 
-How far it is stands in the data: the record of the source's database in `replicad.origins`. Time does not mend
-a link that is broken: it stops, its state says why, and it asks again rarely. Belongs to the event loop.
+How far it is stands in the data: the record of the source's database in `replicad.origins`. Time does not
+mend a link that is broken: it stops, its state says why, and it asks again rarely. Belongs to the event loop.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ class Merging(Protocol):
     def origin(self, id: bytes) -> OriginRecord: ...
 
     def merge(self, batch: LinkBatch) -> tuple[int, int, int]:
-        """Writes what wins of a batch: its sequence number (0: it was dropped), and how many operations won and
-        lost. Raises LinkBroken."""
+        """Writes what wins of a batch: its sequence number (0: it was dropped), and how many operations won
+        and lost. Raises LinkBroken."""
         ...
 
     def merge_seed(
@@ -245,8 +245,8 @@ class LinkTarget:
         expected = self.source if place is None else place.source
         if expected is not None and answer.database != expected:
             raise LinkBroken(
-                f"another database answers there, {answer.database.hex()} and not {expected.hex()}: seed the link "
-                "again"
+                f"another database answers there, {answer.database.hex()} and not {expected.hex()}: seed the "
+                "link again"
             )
         self._unacknowledged.clear()
         self._acknowledged, self._parts = known.sequence, 0

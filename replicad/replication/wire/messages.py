@@ -338,8 +338,8 @@ class Verified(Message):
 class LinkHello(Message):
     """Opens a link (proto/link.md): the primary of another database wants what is linked of this one.
 
-    It has the batches of the sender's log through (`epoch`, `sequence`); with `seeds` it wants all data first,
-    after `seed_after` of the family `seed_family` where a seed was broken off.
+    It has the batches of the sender's log through (`epoch`, `sequence`); with `seeds` it wants all data
+    first, after `seed_after` of the family `seed_family` where a seed was broken off.
     """
 
     versions: tuple[int, ...] = wire(headers.array_of(headers.u32, 16))
@@ -371,7 +371,8 @@ class Linked(Message):
 
 @message(MessageKind.LINK_CUT)
 class LinkCut(Message):
-    """The seed that follows is of this place of the source's log; the payload has the records of its origins."""
+    """The seed that follows is of this place of the source's log; the payload has the records of its
+    origins."""
 
     epoch: int = wire(headers.u32)
     sequence: int = wire(headers.u64)
@@ -392,7 +393,8 @@ class Seeded(Message):
 
 @message(MessageKind.LINK_BATCHES)
 class LinkBatches(Message):
-    """Linked batches in the order of the source's log, which was read through `through`; it ends at `newest`."""
+    """Linked batches in the order of the source's log, which was read through `through` and ends at
+    `newest`."""
 
     through: int = wire(headers.u64)
     newest: int = wire(headers.u64)
@@ -401,7 +403,8 @@ class LinkBatches(Message):
 
 @message(MessageKind.LINK_ACK)
 class LinkAck(Message):
-    """The target holds everything through `sequence` of the source's log durably, and so many parts of a seed."""
+    """The target holds everything through `sequence` of the source's log durably, and so many parts of a
+    seed."""
 
     sequence: int = wire(headers.u64)
     parts: int = wire(headers.u32)
