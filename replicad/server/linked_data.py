@@ -5,9 +5,9 @@
     batches of a link ──judge, write────────┘
 
 A batch of a link is merged within one turn of the event loop: what it was compared with is what it replaces.
-It goes to the store after the writes of clients that are in the open group, whose stamps may be older. How far
-all is stands in system families, in the same batches (`replication/links/records.py`). The loop's thread owns
-this.
+It goes to the store after the writes of clients that are in the open group, whose stamps may be older. How
+far all is stands in system families, in the same batches (`replication/links/records.py`). The loop's thread
+owns this.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from replicad.replication.links.batches import (
     stamped,
     written,
 )
-from replicad.replication.links.merge import LinkBatch, LinkOperation, Present, divide, judge
+from replicad.replication.links.merge import KeyHere, LinkBatch, LinkOperation, divide, judge
 from replicad.replication.links.records import (
     HORIZON_KEY,
     LINKED_KEY_BYTES_MAX,
@@ -172,7 +172,7 @@ class LinkedData:
         return self._store.subscribe(moved)
 
     async def until_writable(self) -> None:
-        # Roles, other clients' commands and the store are what it waits for: nothing tells of all of them.
+        # It waits for roles, other clients' commands and the store: nothing reports all of these.
         while not self._is_ready():  # noqa: ASYNC110
             await asyncio.sleep(WAIT_SECONDS)
 
@@ -196,10 +196,10 @@ class LinkedData:
         found = self._store.newest.scan(family=self._id(ORIGINS))
         return {key: decode_origin(value) for key, value in found}
 
-    def _present(self, family: str, key: bytes) -> Present:
+    def _present(self, family: str, key: bytes) -> KeyHere:
         newest, number = self._store.newest, self._id(family)
         stamp = newest.get(stamp_key(number, key), family=self._id(STAMPS))
-        return Present(newest.get(key, family=number), None if stamp is None else decode_key_stamp(stamp))
+        return KeyHere(newest.get(key, family=number), None if stamp is None else decode_key_stamp(stamp))
 
     @property
     def _horizon_us(self) -> int:

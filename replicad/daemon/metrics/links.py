@@ -16,16 +16,18 @@ FIELDS = Fields(
             "link",
         ),
         "batches_applied": counter(
-            "replicad_links_batches_applied", "Batches that were merged, since the link began here.", "link"
+            "replicad_links_batches_applied_total",
+            "Batches that were merged since the link began.",
+            "link",
         ),
         "batches_dropped": counter(
-            "replicad_links_batches_dropped", "Batches that had come before, or were made here.", "link"
+            "replicad_links_batches_dropped_total", "Batches that came before or were made here.", "link"
         ),
         "operations_won": counter(
-            "replicad_links_operations_won", "Operations that replaced what was here.", "link"
+            "replicad_links_operations_won_total", "Operations that replaced what was here.", "link"
         ),
         "operations_lost": counter(
-            "replicad_links_operations_lost", "Operations that were older than what was here.", "link"
+            "replicad_links_operations_lost_total", "Operations that were older than what was here.", "link"
         ),
     }
 )

@@ -65,7 +65,7 @@ class LinkBatch:
         return max((operation.stamp.time_us for operation in self.operations), default=0)
 
 
-class Present(NamedTuple):
+class KeyHere(NamedTuple):
     """What is here of a key: its value (None: nothing, or deleted) and its stamp, where it has one."""
 
     value: bytes | None
@@ -88,7 +88,7 @@ def judge(
     known: OriginRecord,
     now_us: int,
     horizon_us: int,
-    present: Callable[[str, bytes], Present],
+    present: Callable[[str, bytes], KeyHere],
 ) -> Applied | None:
     """What to write, or None for a batch that is to be dropped.
 
@@ -116,7 +116,7 @@ def joined(here: OriginRecord, there: OriginRecord) -> OriginRecord:
 
 
 def divide(
-    operations: Iterable[LinkOperation], present: Callable[[str, bytes], Present], horizon_us: int | None
+    operations: Iterable[LinkOperation], present: Callable[[str, bytes], KeyHere], horizon_us: int | None
 ) -> tuple[tuple[LinkOperation, ...], tuple[LinkOperation, ...]]:
     """Those that win over what is here, and those that lose. Of one key in one batch the last one counts."""
     newest = {(operation.family, operation.key): operation for operation in operations}
@@ -128,7 +128,7 @@ def divide(
     return tuple(won), tuple(lost)
 
 
-def wins(operation: LinkOperation, here: Present, horizon_us: int | None) -> bool:
+def wins(operation: LinkOperation, here: KeyHere, horizon_us: int | None) -> bool:
     """Whether a write replaces what is here. `horizon_us` is None for a newcomer."""
     if here.stamp is not None:
         return operation.stamp > here.stamp.stamp

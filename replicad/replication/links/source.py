@@ -328,8 +328,8 @@ def why_not_from(
     """Why the log cannot go on after what a target has of it; None if it can."""
     if epoch > newest_epoch or (epoch == newest_epoch and sequence > durable):
         return (
-            f"the target has this primary's log through {sequence} of epoch {epoch}, and it ends at {durable} "
-            f"of epoch {newest_epoch}: what was lost here is there; seed the link again"
+            f"the target has this primary's log through {sequence} of epoch {epoch}, and it ends at "
+            f"{durable} of epoch {newest_epoch}: what was lost here is there; seed the link again"
         )
     later = [record for record in epochs if record.epoch > epoch]
     if later and sequence > later[0].fork.sequence:

@@ -45,7 +45,7 @@ from replicad.types import Position
 log = get_logger()
 
 
-class LinkState(StrEnum):
+class LinkPhase(StrEnum):
     CONNECTING = "connecting"
     SEEDING = "seeding"
     STREAMING = "streaming"
@@ -132,7 +132,7 @@ class LinkTarget:
         options: ReplicationOptions,
     ) -> None:
         self.name = name
-        self.state = LinkState.CONNECTING
+        self.state = LinkPhase.CONNECTING
         self.reason: str | None = None
         """Why it is not streaming."""
         self.source = merging.source_of(name)
@@ -175,12 +175,12 @@ class LinkTarget:
         is_new, self._said = self.reason != self._said, self.reason
         broken = isinstance(error, LinkBroken) or (isinstance(error, SessionRefusedError) and not error.retry)
         if broken:
-            self.state = LinkState.STOPPED
+            self.state = LinkPhase.STOPPED
             if is_new:
                 log.error("link.stopped", link=self.name, reason=self.reason)
             return options.stopped_retry_seconds
         self._attempts += 1
-        self.state = LinkState.WAITING
+        self.state = LinkPhase.WAITING
         if is_new:
             log.warning("link.down", link=self.name, reason=self.reason)
         ceiling = min(
@@ -189,8 +189,8 @@ class LinkTarget:
         return self._env.random.uniform(ceiling / 2, ceiling)
 
     async def _session(self) -> None:
-        if self.state is not LinkState.STOPPED:
-            self.state = LinkState.CONNECTING
+        if self.state is not LinkPhase.STOPPED:
+            self.state = LinkPhase.CONNECTING
         await self._merging.until_writable()
         try:
             async with asyncio.timeout(self._options.connect_seconds):
@@ -318,7 +318,7 @@ class LinkTarget:
         return reached
 
     def _begin_to_receive(self) -> None:
-        self.state = LinkState.SEEDING if self.seeds else LinkState.STREAMING
+        self.state = LinkPhase.SEEDING if self.seeds else LinkPhase.STREAMING
         self.reason, self._said, self._attempts = None, None, 0
 
     async def _until_durable(self, sequence: int) -> None:

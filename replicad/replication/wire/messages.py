@@ -403,8 +403,7 @@ class LinkBatches(Message):
 
 @message(MessageKind.LINK_ACK)
 class LinkAck(Message):
-    """The target holds everything through `sequence` of the source's log durably, and so many parts of a
-    seed."""
+    """The target holds everything through `sequence` of the source's log durably, and `parts` of a seed."""
 
     sequence: int = wire(headers.u64)
     parts: int = wire(headers.u32)

@@ -27,9 +27,9 @@ from replicad.replication.links.batches import (
 )
 from replicad.replication.links.merge import (
     UNSTAMPED,
+    KeyHere,
     LinkBatch,
     LinkOperation,
-    Present,
     divide,
     judge,
 )
@@ -102,8 +102,8 @@ class Site:
         data = self.data.get((STAMPS, stamp_key(self.family_ids[family], key)))
         return None if data is None else decode_key_stamp(data)
 
-    def present(self, family: str, key: bytes) -> Present:
-        return Present(self.data.get((family, key)), self.stamp(family, key))
+    def present(self, family: str, key: bytes) -> KeyHere:
+        return KeyHere(self.data.get((family, key)), self.stamp(family, key))
 
     def linked_data(self) -> dict[bytes, bytes]:
         return {key: value for (family, key), value in self.data.items() if family == LINKED}

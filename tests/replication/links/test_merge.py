@@ -8,10 +8,10 @@ from replicad.replication.links.annotation import HOPS_MAX, Provenance
 from replicad.replication.links.merge import (
     UNSTAMPED,
     Applied,
+    KeyHere,
     LinkBatch,
     LinkBroken,
     LinkOperation,
-    Present,
     judge,
     wins,
 )
@@ -51,7 +51,7 @@ def judged(arrived: LinkBatch) -> Applied | None:
         known=OriginRecord(2, 10, 80),
         now_us=NOW_US,
         horizon_us=0,
-        present=lambda family, key: Present(None, None),
+        present=lambda family, key: KeyHere(None, None),
     )
 
 
@@ -89,23 +89,23 @@ def test_what_breaks_a_link_is_said(arrived: LinkBatch, said: str) -> None:
 @pytest.mark.parametrize(
     ("time_us", "value", "here", "horizon_us", "expected"),
     [
-        (5, b"v", Present(b"x", KeyStamp(Stamp(4, PEER), False)), 0, True),
-        (5, b"v", Present(b"x", KeyStamp(Stamp(5, OWN), False)), 0, True),
-        (5, b"v", Present(b"x", KeyStamp(Stamp(5, THERE), False)), 0, False),
-        (5, b"v", Present(None, KeyStamp(Stamp(6, PEER), True)), 0, False),
-        (5, None, Present(b"x", None), 0, True),
-        (5, b"v", Present(None, None), 4, True),
-        (5, b"v", Present(None, None), 5, False),
-        (5, b"v", Present(b"x", None), 9, True),
-        (0, b"v", Present(b"x", None), 0, False),
-        (0, b"v", Present(None, None), 0, False),
-        (0, b"v", Present(b"x", None), None, True),
-        (0, b"v", Present(None, None), None, True),
-        (0, b"v", Present(b"x", KeyStamp(Stamp(1, PEER), False)), None, False),
+        (5, b"v", KeyHere(b"x", KeyStamp(Stamp(4, PEER), False)), 0, True),
+        (5, b"v", KeyHere(b"x", KeyStamp(Stamp(5, OWN), False)), 0, True),
+        (5, b"v", KeyHere(b"x", KeyStamp(Stamp(5, THERE), False)), 0, False),
+        (5, b"v", KeyHere(None, KeyStamp(Stamp(6, PEER), True)), 0, False),
+        (5, None, KeyHere(b"x", None), 0, True),
+        (5, b"v", KeyHere(None, None), 4, True),
+        (5, b"v", KeyHere(None, None), 5, False),
+        (5, b"v", KeyHere(b"x", None), 9, True),
+        (0, b"v", KeyHere(b"x", None), 0, False),
+        (0, b"v", KeyHere(None, None), 0, False),
+        (0, b"v", KeyHere(b"x", None), None, True),
+        (0, b"v", KeyHere(None, None), None, True),
+        (0, b"v", KeyHere(b"x", KeyStamp(Stamp(1, PEER), False)), None, False),
     ],
 )
 def test_which_write_stays(
-    time_us: int, value: bytes | None, here: Present, horizon_us: int | None, expected: bool
+    time_us: int, value: bytes | None, here: KeyHere, horizon_us: int | None, expected: bool
 ) -> None:
     """The larger stamp; of the same time the larger origin. A time of 0 stands for no stamp."""
     stamp = Stamp(time_us, THERE) if time_us else UNSTAMPED
