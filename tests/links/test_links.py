@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,11 @@ from pathlib import Path
 import pytest
 import redis
 
+import replicad
+from replicad.replication.links.records import STAMPS
+from tests.links import simulated
 from tests.links.sites import Sites, write_everywhere
+from tests.support.nodes.daemons import Daemon
 from tests.support.waiting import eventually
 
 
@@ -122,3 +127,76 @@ def test_a_link_to_itself_is_refused(pair: Sites) -> None:
     node.ask("REPLICAD.LINK", "ADD", "from0", pair.replication[0])
     eventually(lambda: pair.link_of(0, 0)["state"] == "stopped")
     assert "wants a replica" in str(pair.link_of(0, 0)["reason"])
+
+
+def test_a_new_primary_of_a_site_goes_on_with_its_links(pair: Sites) -> None:
+    """Links, stamps and places stand in the data, which its replica has."""
+    first, second = pair.nodes
+    pair.link(0, 1)
+    pair.link(1, 0)
+    replica = pair.cluster.replica("replica of site1").start()  # of the primary that was made last
+    first.ask("SET", "before", "1")
+    second.ask("SET", "here", "2")
+    eventually(lambda: replica.ask("GET", "before") == b"1" and replica.ask("GET", "here") == b"2")
+    second.kill()
+    assert replica.ask("REPLICAD.PROMOTE", "FORCE") is not None
+    first.ask("SET", "after", "3")
+    eventually(lambda: replica.ask("GET", "after") == b"3")
+    replica.ask("SET", "before", "4")
+    assert replica.ask("GET", "before") == b"4"
+    assert json.loads(replica.ask("REPLICAD.LINK", "LIST"))[0]["name"] == "from0"
+
+
+def test_a_link_whose_log_is_gone_stops_and_is_seeded_again(tmp_path: Path) -> None:
+    """Nothing is resumed silently; a seed brings both together again."""
+    sites = Sites(tmp_path, 2)
+    for node in sites.nodes:
+        node.configure(
+            {
+                "store": {"log_retention_bytes": 0, "segment_bytes": 16384, "memtable_bytes": 65536},
+                "link": {"slot_log_bytes_max": 32768},
+            }
+        )
+    try:
+        sites.start()
+        sites.link(0, 1)
+        first, second = sites.nodes
+        second.ask("REPLICAD.LINK", "PAUSE", "from0")
+        eventually(lambda: not sites.link_of(1, 0).get("reason") and sites.link_of(1, 0)["state"] == "paused")
+        for number in range(400):
+            first.ask("SET", f"key:{number}", "x" * 1000)
+        second.ask("SET", "own", "1")
+        second.ask("REPLICAD.LINK", "RESUME", "from0")
+        eventually(lambda: sites.link_of(1, 0)["state"] == "stopped", 60)
+        assert "seed the link again" in str(sites.link_of(1, 0)["reason"])
+        second.ask("REPLICAD.LINK", "SEED", "from0")
+        eventually(lambda: second.ask("GET", "key:399") is not None, 60)
+        sites.until_streaming(1, 0)
+        assert second.ask("DBSIZE") == 401
+    finally:
+        sites.end()
+
+
+def test_deletions_are_forgotten_once_everybody_knows(pair: Sites) -> None:
+    """Their stamps go; the key stays deleted."""
+    pair.link(0, 1)
+    pair.link(1, 0)
+    first, second = pair.nodes
+    first.ask("SET", "k", "v")
+    eventually(lambda: second.ask("GET", "k") == b"v")
+    second.ask("DEL", "k")
+    eventually(lambda: first.ask("GET", "k") is None)
+
+    def stamps(node: Daemon) -> int:
+        store = node.data
+        with replicad.open(store, read_only=True) as database:
+            family = database.families[STAMPS]
+            return sum(1 for key, _ in database.scan(family=family) if key.endswith(b"k"))
+
+    eventually(lambda: stamps(first) == 0 and stamps(second) == 0, 60)
+    assert first.ask("GET", "k") is None and second.ask("GET", "k") is None
+
+
+def test_the_model_holds() -> None:
+    """A few seeds of `make sim LINKS=1`."""
+    assert [seed for seed in range(100, 140) if simulated.play(seed) is not None] == []

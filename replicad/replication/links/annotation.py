@@ -1,6 +1,6 @@
 """The annotation `replicad.link/1`: where a batch was made first (proto/link.md).
 
-A primary puts it into each batch that it writes for a link. Whoever ships this log further on a link tells
+A primary puts it into each batch that it writes for a link. A node that ships this log further tells
 from it whose batch that is; nothing else in the batch says so.
 """
 

@@ -84,7 +84,7 @@ def written(
 
 def introduced(member: bytes) -> Write:
     """A primary that is linked from here on. Who seeds it writes this before the cut, and the new member's
-    clock begins after the clock that its source had then. So whoever has heard of a later clock of that
+    clock begins after the clock that its source had then. So a node that has heard of a later clock of that
     source has heard of the member, and removes no stamp that the member's first writes are older than."""
     return Write(ORIGINS, member, OriginRecord().encode())
 
