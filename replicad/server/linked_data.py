@@ -90,15 +90,25 @@ class LinkedData:
         self._wall_us = wall_us
         self._names: frozenset[str] = frozenset()
         self._clock = HybridClock()
+        self._ids: dict[str, int] = {}
+        """Of families by name, as they were when these were linked: a linked family is not dropped."""
+        self._records: dict[bytes, OriginRecord] = {}
+        """How far the origins are: what is in the store, once it was read."""
+        self._horizon_us = 0
         self._looked_through: bytes | None = None
         self.load()
 
     def load(self) -> None:
         """What the data says: when the store is opened, and when the node becomes primary."""
-        ids = self._store.families
-        if not ids.keys() >= set(SYSTEM_FAMILIES):
+        self._ids = ids = self._store.families
+        self._records, self._horizon_us = {}, 0
+        if not self.is_set_up:
             self._names, self.families = frozenset(), frozenset()
             return
+        newest = self._store.newest
+        found = newest.scan(family=ids[ORIGINS])
+        self._records = {key: decode_origin(value) for key, value in found}
+        self._horizon_us = decode_horizon(newest.get(HORIZON_KEY, family=ids[STAMPS]))
         named = self._store.newest.scan(prefix=_FAMILY, family=ids[LINKS])
         self._names = frozenset(key.removeprefix(_FAMILY).decode() for key, _ in named)
         self.families = frozenset(ids[name] for name in self._names if name in ids)
@@ -106,7 +116,7 @@ class LinkedData:
 
     @property
     def is_set_up(self) -> bool:
-        return ORIGINS in self._store.families
+        return self._ids.keys() >= set(SYSTEM_FAMILIES)
 
     # Clients' writes.
 
@@ -118,7 +128,7 @@ class LinkedData:
 
     def stamp(self, batch: WriteBatch) -> None:
         """Adds what goes into the same batch as a client's writes. Raises Refused, and changes nothing."""
-        names = {number: name for name, number in self._store.families.items()}
+        names = {self._ids[name]: name for name in self._names}
         writes = []
         for operation in operations_of(batch.data):
             if (
@@ -142,7 +152,7 @@ class LinkedData:
                 batch.put(key, value, self._id(family))
 
     def _id(self, family: str) -> int:
-        return self._store.families[family]
+        return self._ids[family]
 
     # What a link asks.
 
@@ -185,25 +195,15 @@ class LinkedData:
         return not committer.group.batches
 
     def origin(self, id: bytes) -> OriginRecord:
-        if not self.is_set_up:
-            return OriginRecord()
-        data = self._store.newest.get(id, family=self._id(ORIGINS))
-        return OriginRecord() if data is None else decode_origin(data)
+        return self._records.get(id, OriginRecord())
 
     def origins(self) -> dict[bytes, OriginRecord]:
-        if not self.is_set_up:
-            return {}
-        found = self._store.newest.scan(family=self._id(ORIGINS))
-        return {key: decode_origin(value) for key, value in found}
+        return self._records
 
     def _present(self, family: str, key: bytes) -> KeyHere:
         newest, number = self._store.newest, self._id(family)
         stamp = newest.get(stamp_key(number, key), family=self._id(STAMPS))
         return KeyHere(newest.get(key, family=number), None if stamp is None else decode_key_stamp(stamp))
-
-    @property
-    def _horizon_us(self) -> int:
-        return decode_horizon(self._store.newest.get(HORIZON_KEY, family=self._id(STAMPS)))
 
     @property
     def _is_newcomer(self) -> bool:
@@ -246,6 +246,12 @@ class LinkedData:
             self._watches.wrote(changed)
         last = self._store.submit(batch).sequence
         self._committer.store_moved()
+
+        # Only now: what is known here is never ahead of the store.
+        self._records[self.own] = OriginRecord(frontier_us=self._clock.last_us)
+        for each in writes:
+            if each.family == ORIGINS and each.value is not None:
+                self._records[each.key] = decode_origin(each.value)
         return last
 
     # Seeds.
@@ -345,6 +351,7 @@ class LinkedData:
                 self._store.submit_create_family(name)
         new = [name for name in names if name not in self._names]
         if new:
+            self._ids = self._store.families
             self._write([Write(LINKS, _FAMILY + name.encode(), b"") for name in new])
             self.load()
             log.info("link.families", linked=sorted(self._names))
@@ -386,6 +393,7 @@ class LinkedData:
         ]
         if gone:
             self._write([*gone, Write(STAMPS, HORIZON_KEY, encode_horizon(through_us))])
+            self._horizon_us = through_us
         return len(gone)
 
 

@@ -44,6 +44,9 @@ from replicad.types import Position
 
 log = get_logger()
 
+TURN_SECONDS = 0.003
+"""Of merging, between two turns of clients."""
+
 
 class LinkPhase(StrEnum):
     CONNECTING = "connecting"
@@ -289,6 +292,7 @@ class LinkTarget:
                     raise _unexpected(message)
 
     async def _merge(self, message: LinkBatches) -> None:
+        turn_ends_at = self._env.clock.monotonic() + TURN_SECONDS
         for batch in decode_batches(message.payload):
             await self._merging.until_writable()
             sequence, won, lost = self._merging.merge(batch)
@@ -300,7 +304,9 @@ class LinkTarget:
             else:
                 self.dropped += 1
             # Clients have their turns between batches.
-            await asyncio.sleep(0)
+            if self._env.clock.monotonic() > turn_ends_at:
+                await asyncio.sleep(0)
+                turn_ends_at = self._env.clock.monotonic() + TURN_SECONDS
         self.through, self.newest = message.through, message.newest
         last = self._unacknowledged[-1][0] if self._unacknowledged else 0
         self._unacknowledged.append((last, message.through))
