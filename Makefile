@@ -113,8 +113,11 @@ rot: $(INSTALLED)  ## every byte of a database and its copies is another one: ri
 fuzz: $(INSTALLED)  ## every decoder under inputs that nobody meant (SECONDS=60 SEED=1 CASE=…)
 	$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE)) $(FUZZ_FLAGS)
 
-sim: $(INSTALLED)  ## clusters in virtual time: power, partitions, promotions (SEED=1 shows one; RUNS=2000 FIRST=0)
-	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),200) --first $(or $(FIRST),0)) $(SIM_FLAGS)
+sim: $(INSTALLED)  ## clusters in virtual time: power, partitions, promotions (SEED=1 shows one; RUNS=2000 FIRST=0; LINKS=1: linked primaries)
+	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),200) --first $(or $(FIRST),0)) $(if $(LINKS),--links) $(SIM_FLAGS)
+
+links: $(INSTALLED)  ## linked primaries killed and stopped under writes, and their logs read (SEED=1 LINKS_FLAGS=…)
+	$(BIN)/python -m tests.links $(if $(SEED),--seed $(SEED)) $(LINKS_FLAGS)
 
 torture: $(INSTALLED)  ## real nodes killed, stopped, cut off, filled up, promoted (MINUTES=5 SEED=1 ROUND=…)
 	$(BIN)/python -m tests.torture $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(ROUND),--round $(ROUND)) $(TORTURE_FLAGS)

@@ -23,6 +23,7 @@ from replicad.daemon.config import NodeConfig, PrimaryConfig, ReplicaConfig
 from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.data.verification import DataVerification
 from replicad.daemon.feed_factory import FeedFactory
+from replicad.daemon.links import NodeLinks
 from replicad.daemon.metrics.timings import NodeTimings
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_addresses import OwnAddresses
@@ -284,6 +285,7 @@ class NodeParts:
             lost_tail=self.lost_tail,
             door=self.doors.replication,
             traffic=self.traffic,
+            serve_link=lambda connection, hello: self.links.serve(connection, hello),
         )
         self.loop_lag = LoopLag(env.clock)
         self.status = NodeStatus(
@@ -305,6 +307,7 @@ class NodeParts:
                 self.doors, self.login, self.secret_files.refused, insecure=config.insecure
             ),
             refused_http=lambda: self.http.refused,
+            links=lambda: self.links.document(),
         )
         self.served = ServedNode(
             config.link,
@@ -322,6 +325,18 @@ class NodeParts:
             status=self.status,
             reload=self.reload,
             traffic=self.traffic,
+            links=lambda: self.links.document(),
+        )
+        self.links = NodeLinks(
+            env,
+            self.identity,
+            config.link,
+            store=self.open_store,
+            data=self.data,
+            clients=self.clients,
+            tasks=self.tasks,
+            door=self.doors.replication,
+            is_primary=lambda: self.served.is_writable,
         )
         self.timings = NodeTimings(clients=self.clients, store=self.open_store, loop_lag=self.loop_lag)
         names = () if config.announce is None else (config.announce,)

@@ -262,6 +262,7 @@ class NodeProgram:
             if self.parts.open_store.feed is not None:
                 await self._tried(self.parts.open_store.feed.tick())
             await self._tried(self.parts.link.note_progress())
+            await self._tried(self.parts.links.tick())
             if (store := self.parts.store) is not None:
                 if self.parts.served.is_writable:
                     self._clock_watch.look(store.clock_state, self.config.store.clock_jump_seconds_max)

@@ -3,11 +3,13 @@
 HELLO             a replica, or somebody who wants a copy: served from the open store
 STANDING          a node says who it is; it is answered in kind
 HANDOVER, GRANT   the primary hands its role to this node
+LINK              the primary of another database wants what is linked of this one
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.roles.lost_tail import LostTail
@@ -21,7 +23,15 @@ from replicad.net.doors import Door
 from replicad.replication.traffic import Traffic
 from replicad.replication.wire.connection import TcpConnection
 from replicad.replication.wire.identify import COPY_ONLY
-from replicad.replication.wire.messages import Grant, Handover, Hello, Message, Refuse, StandingMessage
+from replicad.replication.wire.messages import (
+    Grant,
+    Handover,
+    Hello,
+    LinkHello,
+    Message,
+    Refuse,
+    StandingMessage,
+)
 
 log = get_logger("replicad.daemon")
 
@@ -37,6 +47,7 @@ class ReplicationSessions:
         lost_tail: LostTail,
         door: Door,
         traffic: Traffic,
+        serve_link: Callable[[TcpConnection, LinkHello], Awaitable[None]],
     ) -> None:
         self._handshake_seconds = handshake_seconds
         self._store = store
@@ -45,6 +56,7 @@ class ReplicationSessions:
         self._lost_tail = lost_tail
         self._door = door
         self._traffic = traffic
+        self._serve_link = serve_link
 
     async def serve(self, connection: TcpConnection) -> None:
         """Runs one connection to its end."""
@@ -61,6 +73,8 @@ class ReplicationSessions:
                 connection.send(self._survey.introduce())
             elif isinstance(first, Handover | Grant):
                 connection.send(await self._answer(first))
+            elif isinstance(first, LinkHello):
+                await self._serve_link(connection, first)
             elif self._store.feed is None:
                 connection.send(Refuse("no-data", "this node has no data yet", True))
             elif self._lost_tail.is_sought:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,6 +55,7 @@ class ServedNode:
         status: NodeStatus,
         reload: Reload,
         traffic: Traffic,
+        links: Callable[[], list[dict[str, Any]]],
     ) -> None:
         self._options = options
         self._standing = standing
@@ -71,6 +72,7 @@ class ServedNode:
         self._status = status
         self._reload = reload
         self.traffic = traffic
+        self._links = links
         # While the data is exchanged no replica is connected. A write that waits for replicas must wait then,
         # and not be answered as if none had been asked for.
         self._no_waits = Waits(lambda: [], lambda _: None, rule=parse_rule(options.synchronous))
@@ -185,6 +187,9 @@ class ServedNode:
 
     async def reload(self) -> dict[str, Any]:
         return await self._reload.reload()
+
+    def links(self) -> list[dict[str, Any]]:
+        return self._links()
 
     def settings(self) -> dict[str, str]:
         return shown_values(self._reload.config)

@@ -23,6 +23,7 @@ from replicad.daemon.roles.peers import Peers
 from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.env import Env
 from replicad.replication.copy.transfer import Transfer
+from replicad.replication.links.source import SLOT_NAME
 from replicad.replication.policy.slot_states import log_bytes_after
 from replicad.replication.primary.node import PrimaryNode, ReplicaSession
 from replicad.replication.primary.sender import Sender
@@ -60,6 +61,7 @@ class NodeStatus:
         traffic: Traffic,
         refused_http: Callable[[], Mapping[str, int]],
         security: Callable[[], Document],
+        links: Callable[[], list[Document]],
     ) -> None:
         self._env = env
         self._identity = identity
@@ -77,6 +79,7 @@ class NodeStatus:
         self._traffic = traffic
         self._refused_http = refused_http
         self._security = security
+        self._links = links
 
     def document(self) -> Document:
         store, feed, follower = self._store.database, self._store.feed, self._link.follower
@@ -101,6 +104,7 @@ class NodeStatus:
             "http": dict(self._refused_http()),
         }
 
+        document["links"] = self._links()
         document |= self._security()
 
         # Neither depends on the role: a replica serves other replicas, and a fenced node may have a link.
@@ -218,7 +222,7 @@ def replicas_document(env: Env, node: PrimaryNode, database: Database) -> list[D
     # A replica that is not connected still costs log, and its operator wants to know since when.
     for view in views.values():
         slot = view.slot
-        if slot.node_id not in node.sessions:
+        if slot.node_id not in node.sessions and not slot.name.startswith(SLOT_NAME):
             newest = node.newest.sequence
             entries.append(
                 {

@@ -226,7 +226,7 @@ class ClientState:
             return
 
         # A pair needs no batch object, and most writes are one.
-        if self.annotations:
+        if self.annotations or family in self.server.linked.families:
             batch = self.begin_batch()
             batch.put(key, value, family)
             self._commit(batch)
@@ -262,6 +262,8 @@ class ClientState:
 
     def _commit(self, batch: WriteBatch) -> None:
         """Adds the batch to the group; this command's reply waits for it."""
+        if self.server.linked.families:
+            self.server.linked.stamp(batch)
         self.server.group.add(self.replies, batch)
         if self.annotations:
             self.forget_annotations()

@@ -157,6 +157,10 @@ class Node(Protocol):
         Raises ConfigError; then all is as before."""
         ...
 
+    def links(self) -> list[dict[str, Any]]:
+        """The links that this node follows and serves, ready for JSON."""
+        ...
+
     def settings(self) -> dict[str, str]:
         """Every key of the configuration in effect as `section.key`; "" for one that is not set."""
         ...

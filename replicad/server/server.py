@@ -81,6 +81,7 @@ class RespServer:
             kill=self._kill,
         )
         self.pieces = Pieces(self.state)
+        self.state.linked.in_pieces = lambda: self.pieces.under_way
         self._rounds = Rounds(self.state, self._taken)
         self._committer = self.state.committer
         self._committer.on_stall = self._settle_all
@@ -134,6 +135,8 @@ class RespServer:
 
     def role_changed(self) -> None:
         """Answers waiting and later writes by the node's new role."""
+        if self.state.node.is_writable:
+            self.state.linked.load()
         self._committer.role_changed()
 
     def users_changed(self) -> None:
@@ -218,7 +221,9 @@ class RespServer:
         if self.pieces.under_way or state.monitors.clients or paused is Paused.ALL:
             return kernels.TAKES_NOTHING
         if node.is_writable:
-            return kernels.TAKES_ALL if paused is Paused.NOTHING else kernels.TAKES_READS
+            # Writes to linked families get stamps, which the kernel does not make.
+            writes = paused is Paused.NOTHING and not state.linked.families
+            return kernels.TAKES_ALL if writes else kernels.TAKES_READS
         return kernels.TAKES_READS if node.reads_refused is None else kernels.TAKES_NOTHING
 
     def _admit(self, connection: ClientConnection) -> bytes | None:

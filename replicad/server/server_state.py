@@ -26,6 +26,7 @@ from replicad.server.conditions import Conditions
 from replicad.server.cursors import Cursors
 from replicad.server.interfaces import Node
 from replicad.server.key_count import KeyCount
+from replicad.server.linked_data import LinkedData
 from replicad.server.monitors import Monitors
 from replicad.server.options import KEYS_AT_ONCE, ServerOptions
 from replicad.server.requests import limits_of
@@ -101,6 +102,7 @@ class ServerState:
             store, node, watches=self.watches, conditions=self.conditions, stats=self.stats, now=self.now
         )
         self.group = self.committer.group
+        self.linked = LinkedData(store, node, self.committer, self.watches, clock.wall_us)
         self.engine = kernels.Engine(
             store.reads(),
             self.group,

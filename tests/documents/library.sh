@@ -115,3 +115,19 @@ END
 
 # All that the primary has is archived.
 archived() { node "$P6380" 'd["log_archive"].get("position") == d["position"]'; }
+
+# Two primaries with databases of their own, at the ports of a primary and a replica.
+two_primaries() {
+    for site in 6380:6381 6390:6391; do
+        clients=P${site%:*} replication=P${site#*:}
+        replicad primary --data "$ROOT/site-${site%:*}" --listen "127.0.0.1:${!clients}" \
+            --replication "127.0.0.1:${!replication}" 2>> "$ROOT/site-${site%:*}.log" &
+    done
+    until_ answers "$P6380"
+    until_ answers "$P6390"
+}
+# The link of that name streams into the node at a port.
+link_streams() {
+    redis-cli -p "$1" REPLICAD.LINK LIST |
+        so "any(row['name'] == '$2' and row['direction'] == 'in' and row['state'] == 'streaming' for row in d)"
+}

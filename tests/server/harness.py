@@ -97,6 +97,9 @@ class FakeNode:
             raise found
         return found
 
+    def links(self) -> list[dict[str, Any]]:
+        return []
+
     changed: dict[str, str] = field(default_factory=dict)
     """By CONFIG SET; "no" is what it does not take."""
     keeps_settings: bool = True

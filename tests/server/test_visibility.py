@@ -201,9 +201,14 @@ def test_a_fenced_primary_acknowledges_nothing_that_waits(start: StartServer) ->
     with server.connect() as client:
         client.command("SET", "k", "v")
         eventually(lambda: server.store.appended_sequence == 1)
-        node.role, node.is_writable, node.primary_address = "replica", False, ("10.0.0.1", 6381)
-        server.call(server.server.role_changed)
-        server.store.release_sync()
+
+        def change() -> None:
+            # On the loop, as a node does: in another thread it could come into the middle of the commit.
+            node.role, node.is_writable, node.primary_address = "replica", False, ("10.0.0.1", 6381)
+            server.server.role_changed()
+            server.store.release_sync()
+
+        server.call(change)
         assert client.read_line().startswith(b"-READONLY Another node became primary; the outcome of this")
 
 

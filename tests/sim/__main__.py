@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
+from tests.links.simulated import play_all as play_links
 from tests.sim.world import Outcome, play
 from tests.support.command import run
 
@@ -76,8 +77,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="play this one and print what happened")
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--first", type=int, default=0, help="the first seed of the runs")
+    parser.add_argument("--links", action="store_true", help="the model of linked primaries")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
+    if options.links:
+        return play_links(range(options.first, options.first + options.runs))
     if options.seed is not None:
         return show(options.seed)
     return play_all(range(options.first, options.first + options.runs), options.processes)

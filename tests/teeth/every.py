@@ -9,6 +9,7 @@ from tests.teeth.compiled import COMPILED
 from tests.teeth.copies import COPIES
 from tests.teeth.disk import DISK
 from tests.teeth.held import HELD
+from tests.teeth.links import LINKS
 from tests.teeth.log import LOG
 from tests.teeth.mutation import Mutation
 from tests.teeth.nodes import NODES
@@ -33,6 +34,7 @@ LISTS = (
     NODES,
     AHEAD,
     HELD,
+    LINKS,
     WIRE,
     OPERATING,
     BACKUPS,

@@ -38,6 +38,7 @@ TRAPS = {
     27: "Log output can block or fail, and never holds the program",
     28: "What others can make grow has a limit and an age",
     29: "What counts over all counts over all of one database",
+    31: "What comes by several ways is applied once, and the newest write stays everywhere",
     30: "Directories vanish under running processes, and interpreters end while threads run",
 }
 

@@ -224,8 +224,10 @@ WIRE = (
         trap=24,
         name="the kernel writes where no writes are taken",
         file="replicad/server/server.py",
-        old="        if node.is_writable:\n            return kernels.TAKES_ALL if",
-        new="        if True:\n            return kernels.TAKES_ALL if",
+        old="            return kernels.TAKES_ALL if writes else kernels.TAKES_READS\n"
+        "        return kernels.TAKES_READS if",
+        new="            return kernels.TAKES_ALL if writes else kernels.TAKES_READS\n"
+        "        return kernels.TAKES_ALL if",
         caught_by=(f"{SIMPLE}test_a_node_that_takes_no_writes_reads_in_the_kernel",),
     ),
     Mutation(

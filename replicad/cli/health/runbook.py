@@ -26,6 +26,7 @@ class Runbook(StrEnum):
     FULL_DISK = "full-disk"
     INTERNAL_ERRORS = "internal-errors"
     LAG = "lag"
+    LINK_BETWEEN_PRIMARIES = "link-between-primaries"
     LOG_ARCHIVE = "log-archive"
     LOST_LINK = "lost-link"
     LOST_MOUNT = "lost-mount"

@@ -16,6 +16,9 @@ import msgpack
 from replicad.errors import ProtocolError
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
 
+LONG_KEY_BYTES_MAX = 60_000
+"""A header has less than 64 KiB."""
+
 Check: TypeAlias = Callable[[str, Any], Any]
 
 
@@ -56,6 +59,12 @@ def sha256(name: str, value: Any) -> bytes:
 def short_bytes(name: str, value: Any) -> bytes:
     if type(value) is not bytes or len(value) > 1024:
         raise _wrong(name, value, "at most 1024 bytes")
+    return value
+
+
+def long_key(name: str, value: Any) -> bytes:
+    if type(value) is not bytes or len(value) > LONG_KEY_BYTES_MAX:
+        raise _wrong(name, value, f"at most {LONG_KEY_BYTES_MAX} bytes")
     return value
 
 

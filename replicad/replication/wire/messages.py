@@ -27,6 +27,7 @@ EPOCHS_SENT_MAX = 256
 BOUNDS_MAX = 17
 """Boundaries in one QUESTION."""
 PATH_MAX = 64
+LINKED_FAMILIES_MAX = 16
 NODES_MAX = 64
 """Nodes that one node knows of, and tells others about."""
 
@@ -64,6 +65,13 @@ class MessageKind(IntEnum):
     QUESTION = 41  # R
     ANSWER = 42  # P
     VERIFIED = 43  # R
+    LINK = 50  # T, the target of a link
+    LINKED = 51  # S, its source
+    LINK_CUT = 52  # S
+    SEED = 53  # S
+    SEEDED = 54  # S
+    LINK_BATCHES = 55  # S
+    LINK_ACK = 56  # T
 
 
 class Message:
@@ -324,6 +332,81 @@ class Verified(Message):
     sequence: int = wire(headers.u64)
     differences: int = wire(headers.u32)
     seconds: int = wire(headers.u32)
+
+
+@message(MessageKind.LINK)
+class LinkHello(Message):
+    """Opens a link (proto/link.md): the primary of another database wants what is linked of this one.
+
+    It has the batches of the sender's log through (`epoch`, `sequence`); with `seeds` it wants all data
+    first, after `seed_after` of the family `seed_family` where a seed was broken off.
+    """
+
+    versions: tuple[int, ...] = wire(headers.array_of(headers.u32, 16))
+    node: bytes = wire(headers.id16)
+    process: bytes = wire(headers.id16)
+    database: bytes = wire(headers.id16)
+    software: str = wire(headers.text)
+    name: str = wire(headers.text)
+    """What its operator calls the link."""
+    families: tuple[str, ...] = wire(headers.array_of(headers.text, LINKED_FAMILIES_MAX))
+    epoch: int = wire(headers.u32)
+    sequence: int = wire(headers.u64)
+    seeds: bool = wire(headers.boolean)
+    seed_family: str = wire(headers.text, default="")
+    seed_after: bytes | None = wire(headers.optional(headers.long_key), default=None)
+
+
+@message(MessageKind.LINKED)
+class Linked(Message):
+    """The source's answer: it goes on with what was asked for."""
+
+    version: int = wire(headers.u32)
+    node: bytes = wire(headers.id16)
+    database: bytes = wire(headers.id16)
+    software: str = wire(headers.text)
+    heartbeat_ms: int = wire(headers.u32)
+    position: Position = wire(headers.position)
+
+
+@message(MessageKind.LINK_CUT)
+class LinkCut(Message):
+    """The seed that follows is of this place of the source's log; the payload has the records of its
+    origins."""
+
+    epoch: int = wire(headers.u32)
+    sequence: int = wire(headers.u64)
+    payload: bytes
+
+
+@message(MessageKind.SEED)
+class SeedPart(Message):
+    """All that one family holds from the part before to a key; the payload has the key and the operations."""
+
+    payload: bytes
+
+
+@message(MessageKind.SEEDED)
+class Seeded(Message):
+    """That was all; the batches after the cut follow."""
+
+
+@message(MessageKind.LINK_BATCHES)
+class LinkBatches(Message):
+    """Linked batches in the order of the source's log, which was read through `through` and ends at
+    `newest`."""
+
+    through: int = wire(headers.u64)
+    newest: int = wire(headers.u64)
+    payload: bytes
+
+
+@message(MessageKind.LINK_ACK)
+class LinkAck(Message):
+    """The target holds everything through `sequence` of the source's log durably, and `parts` of a seed."""
+
+    sequence: int = wire(headers.u64)
+    parts: int = wire(headers.u32)
 
 
 @message(MessageKind.STANDING)

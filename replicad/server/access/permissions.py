@@ -21,7 +21,7 @@ _ROLES: dict[Role, tuple[str, ...]] = {
     Role.ADMIN: (
         *("shutdown", "replicaof", "slaveof", "failover"),
         *("replicad.promote", "replicad.switchover", "replicad.rejoin", "replicad.reload"),
-        *("replicad.slot", "replicad.throttle", "replicad.repair", "monitor"),
+        *("replicad.link", "replicad.slot", "replicad.throttle", "replicad.repair", "monitor"),
     ),
 }
 ROLE_OF = {name: role for role, names in _ROLES.items() for name in names}

@@ -10,6 +10,7 @@ from replicad.server.commands.copies import copies
 from replicad.server.commands.families import families
 from replicad.server.commands.introspection import introspection
 from replicad.server.commands.keys import keys
+from replicad.server.commands.links import links
 from replicad.server.commands.log import log
 from replicad.server.commands.node import node
 from replicad.server.commands.numbers import numbers
@@ -43,6 +44,7 @@ _GROUPS = (
     families,
     replication,
     copies,
+    links,
     verification,
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from replicad.env.events import get_logger
+from replicad.replication.links.records import SYSTEM_PREFIX
 from replicad.server import refusals, replies
 from replicad.server.access.users import DEFAULT
 from replicad.server.client_state import ClientState
@@ -35,7 +36,8 @@ def echo(client: ClientState, request: Request) -> bytes:
 @connection.command("select", 2, "Chooses the database: the number of a column family.", usage="number")
 def select(client: ClientState, request: Request) -> bytes:
     number = parse_integer(request[1])
-    if number and number not in client.server.store.families.values():
+    names = {id: name for name, id in client.server.store.families.items()}
+    if number and (number not in names or names[number].startswith(SYSTEM_PREFIX)):
         return refusals.NO_SUCH_DATABASE
     client.select(number)
     return replies.OK

@@ -7,6 +7,7 @@ from replicad.server.client_state import ClientState
 from replicad.server.commands.arguments import parse_count
 from replicad.server.commands.container import Container, Subcommand
 from replicad.server.commands.table import Group
+from replicad.server.linked_data import refuse_system
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 
@@ -27,12 +28,17 @@ def family(client: ClientState, request: Request) -> bytes:
         case b"LIST", 2:
             return replies.encode(list(map(list, store.families.items())), client.protocol)
         case b"CREATE", 3:
+            name = _family_name(request[2])
+            refuse_system(name)
             _prepare_change(client)
-            created, sequence = store.submit_create_family(_family_name(request[2]))
+            created, sequence = store.submit_create_family(name)
             client.hold_written(sequence)
             return replies.integer(created)
         case b"DROP", 3:
             dropped = parse_count(request[2])
+            refuse_system(next((name for name, id in store.families.items() if id == dropped), ""))
+            if dropped in client.server.linked.families:
+                return replies.error("ERR the column family is linked: REPLICAD.LINK REMOVE its links first")
             _prepare_change(client)
             client.hold_written(store.submit_drop_family(dropped))
             return replies.OK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from replicad.errors import BatchTooLargeError, LogGoneError
 from replicad.options import ANNOTATION_BYTES_MAX
+from replicad.replication.links.annotation import PREFIX
 from replicad.server import refusals, replies
 from replicad.server.client_state import ClientState
 from replicad.server.commands.arguments import parse_count
@@ -24,6 +25,8 @@ def logdata(client: ClientState, request: Request) -> bytes:
     data = request[1]
     if len(data) > ANNOTATION_BYTES_MAX:
         return replies.error(f"ERR an annotation has at most {ANNOTATION_BYTES_MAX} bytes")
+    if data.startswith(PREFIX):
+        return replies.error(f"ERR annotations that begin with {PREFIX.decode()} are the node's own")
     if client.transaction is not None:
         client.transaction.open_batch().put_log_data(data)
     else:

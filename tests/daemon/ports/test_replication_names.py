@@ -41,6 +41,7 @@ async def test_who_is_streamed_to_is_called_as_its_certificate(
         lost_tail=MagicMock(is_sought=False),
         door=MagicMock(is_tls=True, allow=("lyon", "operator")),
         traffic=MagicMock(),
+        serve_link=AsyncMock(),
     )
     await sessions.serve(connection)
     assert [message.code for message in sent if isinstance(message, Refuse)] == ["certificate"] * refused

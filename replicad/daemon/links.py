@@ -1,0 +1,200 @@
+"""The links of a node while it is the primary: those that it serves, and those that it follows.
+
+    operator ──REPLICAD.LINK──> the data (`LinkedData`) ──reconcile, once a second──> a `LinkTarget` for each
+    another primary ──LINK──> a `LinkSource` for each, under the database id of the target
+
+What is asked for stands in the data: a new primary of this site goes on with it. Belongs to the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from replicad.daemon.data.node_data import NodeData
+from replicad.daemon.open_store import OpenStore
+from replicad.daemon.ports.client_port import ClientPort
+from replicad.daemon.tasks import NodeTasks
+from replicad.env import Env
+from replicad.env.events import get_logger
+from replicad.net.addresses import parse_address
+from replicad.net.doors import Door
+from replicad.replication.links.source import LinkSource
+from replicad.replication.links.target import LinkTarget
+from replicad.replication.options import ReplicationOptions
+from replicad.replication.wire.connection import Connection, dial
+from replicad.replication.wire.identify import Identity
+from replicad.replication.wire.messages import LinkHello, Refuse
+from replicad.server.linked_data import LinkedData
+
+log = get_logger("replicad.daemon")
+
+TICKS_BETWEEN_CLOCKS = 5
+"""A primary that is linked says so often, in ticks of a second, that its clock goes on."""
+
+
+class NodeLinks:
+    def __init__(
+        self,
+        env: Env,
+        identity: Identity,
+        options: ReplicationOptions,
+        *,
+        store: OpenStore,
+        data: NodeData,
+        clients: ClientPort,
+        tasks: NodeTasks,
+        door: Door,
+        is_primary: Callable[[], bool],
+    ) -> None:
+        self.targets: dict[str, LinkTarget] = {}
+        self.sources: dict[bytes, LinkSource] = {}
+        """By the database id of the target."""
+        self._env = env
+        self._identity = identity
+        self._options = options
+        self._store = store
+        self._data = data
+        self._clients = clients
+        self._tasks = tasks
+        self._door = door
+        self._is_primary = is_primary
+        self._running: dict[str, tuple[dict[str, Any], asyncio.Task[None]]] = {}
+        self._of: LinkedData | None = None
+        self._ticks = 0
+
+    @property
+    def linked(self) -> LinkedData | None:
+        """None while there is no store that is served."""
+        server = self._clients.server
+        return None if server is None else server.state.linked
+
+    # Those that it serves.
+
+    async def serve(self, connection: Connection, hello: LinkHello) -> None:
+        """Runs one session to its end."""
+        linked, store = self.linked, self._store.database
+        if linked is None or store is None:
+            connection.send(Refuse("no-data", "this node has no data yet", True))
+            return
+        older = self.sources.get(hello.database)
+        if older is not None:
+            # A target that connects again did not see its older session end.
+            older.connection.close()
+        source = LinkSource(
+            self._env,
+            self._identity,
+            store,
+            connection,
+            hello,
+            primary=linked,
+            slots=self._data.slots,
+            options=self._options,
+        )
+        self.sources[hello.database] = source
+        try:
+            await source.run()
+        finally:
+            if self.sources.get(hello.database) is source:
+                del self.sources[hello.database]
+
+    # Those that it follows.
+
+    async def tick(self) -> None:
+        """About once a second: links begin and end as the data says."""
+        linked = self.linked if self._is_primary() else None
+        if linked is not self._of:
+            # Another store is served now: what was merged into the older one is not known here.
+            await self._end(*self._running)
+            self._of = linked
+        if linked is None:
+            return
+        wanted = {name: record for name, record in linked.links().items() if not record.get("paused")}
+        asked = {name: _asked(record) for name, record in wanted.items()}
+        await self._end(*[name for name, (record, _) in self._running.items() if asked.get(name) != record])
+        for name, record in asked.items():
+            if name not in self._running:
+                self._begin(name, record, linked)
+
+        self._ticks += 1
+        if self._ticks % TICKS_BETWEEN_CLOCKS == 0:
+            linked.tick()
+        linked.forget_deletions()
+
+    def _begin(self, name: str, record: dict[str, Any], linked: LinkedData) -> None:
+        address = parse_address(record["source"])
+        target = LinkTarget(
+            self._env,
+            self._identity,
+            name,
+            tuple(record["families"]),
+            linked,
+            partial(dial, address.host, address.port, self._door),
+            self._options,
+        )
+        self.targets[name] = target
+        self._running[name] = record, self._tasks.spawn(target.run())
+
+    async def _end(self, *names: str) -> None:
+        ended = [self._running.pop(name)[1] for name in names]
+        for name in names:
+            self.targets.pop(name, None)
+        for task in ended:
+            task.cancel()
+        await asyncio.gather(*ended, return_exceptions=True)
+
+    # What is shown.
+
+    def document(self) -> list[dict[str, Any]]:
+        """Ready for JSON; the links that this node follows, and those that it serves."""
+        linked = self.linked
+        if linked is None:
+            return []
+        rows = [self._row(name, record) for name, record in linked.links().items()]
+        return [*rows, *map(self._served_row, self.sources.values())]
+
+    def _row(self, name: str, record: dict[str, Any]) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "name": name,
+            "direction": "in",
+            "source": record["source"],
+            "families": record["families"],
+            "state": "paused" if record.get("paused") else "waiting",
+            "reason": None,
+            "database": record.get("source_database"),
+        }
+        target = self.targets.get(name)
+        if target is None:
+            return row
+        return row | {
+            "state": target.state.value,
+            "reason": target.reason,
+            "database": None if target.source is None else target.source.hex(),
+            "sequence": target.through,
+            "source_sequence": target.newest,
+            "lag_sequences": max(0, target.newest - target.through),
+            "batches_applied": target.applied,
+            "batches_dropped": target.dropped,
+            "operations_won": target.won,
+            "operations_lost": target.lost,
+        }
+
+    def _served_row(self, source: LinkSource) -> dict[str, Any]:
+        return {
+            "name": source.hello.name,
+            "direction": "out",
+            "source": source.connection.peer,
+            "families": list(source.hello.families),
+            "state": source.state,
+            "reason": None,
+            "database": source.hello.database.hex(),
+            "sequence": source.sent,
+            "acknowledged_sequence": source.acknowledged,
+        }
+
+
+def _asked(record: dict[str, Any]) -> dict[str, Any]:
+    """What makes a link another one; how far it is does not. Seeding it again does."""
+    return {name: record.get(name) for name in ("source", "families", "seeds")}

@@ -1,0 +1,168 @@
+"""What becomes of a batch that arrives on a link: a pure function, and its table of cases.
+
+    the batch                                                   verdict
+    ----------------------------------------------------------  -----------------------------
+    was made here                                               DROPPED: it has come home
+    came over more than HOPS_MAX links                          LinkBroken
+    is in the origin's log at or before what was applied        DROPPED: it came by another way
+    begins after what was applied                               LinkBroken: something was lost
+    is of a later epoch that began before what was applied      LinkBroken: the origin lost what is here
+    else                                                        APPLIED: each operation whose stamp is larger
+
+Last writer wins for each key by itself, so merging is a join: in whatever order batches of several origins
+arrive, and however often, all primaries end with the same values. What is not applied of a batch is not
+shipped further either: who reads this log gets what won over it.
+
+A key without a stamp is part of what the first linked primary held before it was linked: older than all that
+has a stamp. The stamps of deleted keys go in time (`stability`). From then on a key that is not there may
+have been deleted at any time through the *horizon*: a write that is not newer loses.
+
+A *newcomer*, which no other primary knows yet, takes all that its source holds, in place of what it held
+itself before it was linked. It has no horizon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from replicad.errors import ReplicationError
+from replicad.replication.links.annotation import HOPS_MAX, Provenance
+from replicad.replication.links.records import KeyStamp, OriginRecord
+from replicad.replication.links.stamps import AHEAD_US_MAX, Stamp
+
+UNSTAMPED = Stamp(0, b"")
+"""Older than every other one."""
+
+
+class LinkBroken(ReplicationError):
+    """A link cannot go on: its source, or what is between, did not keep its word. Time does not mend it."""
+
+
+class LinkOperation(NamedTuple):
+    """One write of a key in a linked family; `value` is None for a delete."""
+
+    family: str
+    key: bytes
+    value: bytes | None
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkBatch:
+    """What a link carries: one batch of its origin, as far as it is linked."""
+
+    provenance: Provenance
+    operations: tuple[LinkOperation, ...] = ()
+    annotations: tuple[bytes, ...] = ()
+    """Of the application, bytes unchanged."""
+    members: tuple[bytes, ...] = ()
+    """Origins that are linked from here on: nothing is stable before they have been heard of."""
+
+    @property
+    def newest_us(self) -> int:
+        return max((operation.stamp.time_us for operation in self.operations), default=0)
+
+
+class KeyHere(NamedTuple):
+    """What is here of a key: its value (None: nothing, or deleted) and its stamp, where it has one."""
+
+    value: bytes | None
+    stamp: KeyStamp | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """`won` is to be written in one batch with `origin`; `lost` was older than what is here."""
+
+    origin: OriginRecord
+    won: tuple[LinkOperation, ...]
+    lost: tuple[LinkOperation, ...]
+
+
+def judge(
+    batch: LinkBatch,
+    *,
+    own: bytes,
+    known: OriginRecord,
+    now_us: int,
+    horizon_us: int,
+    present: Callable[[str, bytes], KeyHere],
+) -> Applied | None:
+    """What to write, or None for a batch that is to be dropped.
+
+    `own` is the database id of this primary, `known` how far the batch's origin is here, `now_us` the wall
+    clock, `horizon_us` that of deleted keys; `present` finds what is here of a key. Raises LinkBroken.
+    """
+    came = batch.provenance
+    if came.origin == own:
+        return None
+    _check_way(batch, now_us)
+
+    if (came.epoch, came.last) <= (known.epoch, known.sequence):
+        return None
+    _check_place(came, known)
+
+    origin = OriginRecord(came.epoch, came.last, max(known.frontier_us, came.frontier_us))
+    won, lost = divide(batch.operations, present, horizon_us)
+    return Applied(origin=origin, won=won, lost=lost)
+
+
+def joined(here: OriginRecord, there: OriginRecord) -> OriginRecord:
+    """How far an origin is after a seed from a primary where it was that far."""
+    place = max((here.epoch, here.sequence), (there.epoch, there.sequence))
+    return OriginRecord(*place, max(here.frontier_us, there.frontier_us))
+
+
+def divide(
+    operations: Iterable[LinkOperation], present: Callable[[str, bytes], KeyHere], horizon_us: int | None
+) -> tuple[tuple[LinkOperation, ...], tuple[LinkOperation, ...]]:
+    """Those that win over what is here, and those that lose. Of one key in one batch the last one counts."""
+    newest = {(operation.family, operation.key): operation for operation in operations}
+    won: list[LinkOperation] = []
+    lost: list[LinkOperation] = []
+    for operation in newest.values():
+        is_newer = wins(operation, present(operation.family, operation.key), horizon_us)
+        (won if is_newer else lost).append(operation)
+    return tuple(won), tuple(lost)
+
+
+def wins(operation: LinkOperation, here: KeyHere, horizon_us: int | None) -> bool:
+    """Whether a write replaces what is here. `horizon_us` is None for a newcomer."""
+    if here.stamp is not None:
+        return operation.stamp > here.stamp.stamp
+    if horizon_us is None:
+        return True
+    if here.value is None:
+        return operation.stamp.time_us > horizon_us
+    return operation.stamp != UNSTAMPED
+
+
+def _check_way(batch: LinkBatch, now_us: int) -> None:
+    came = batch.provenance
+    origin = came.origin.hex()
+    if came.hops > HOPS_MAX:
+        raise LinkBroken(
+            f"a batch of {origin} came over {came.hops} links, more than {HOPS_MAX}, last from "
+            f"{came.peer.hex()}: that node does not drop what it has seen"
+        )
+    if batch.newest_us > now_us + AHEAD_US_MAX:
+        raise LinkBroken(
+            f"a stamp of {origin} is {(batch.newest_us - now_us) / 1e6:.1f} s ahead of the clock here: one "
+            "of the clocks is wrong"
+        )
+
+
+def _check_place(came: Provenance, known: OriginRecord) -> None:
+    origin = came.origin.hex()
+    if came.epoch > known.epoch and came.fork < known.sequence:
+        raise LinkBroken(
+            f"{origin} lost batches that are here: its epoch {came.epoch} begins after {came.fork}, and "
+            f"{known.sequence} of epoch {known.epoch} was applied; seed the link again"
+        )
+    if came.first > known.sequence + 1:
+        raise LinkBroken(
+            f"batches {known.sequence + 1} to {came.first - 1} of {origin} did not come from "
+            f"{came.peer.hex()}: seed the link again"
+        )

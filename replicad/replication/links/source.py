@@ -1,0 +1,383 @@
+"""The source's end of a link: what is linked of this primary's log, to the primary of another database.
+
+    LINK ──> introduce the target ──> LINKED ──┬─ seeds: LINK_CUT, SEED …, SEEDED ─┐
+                                               └─ has a place in the log ──────────┴─> LINK_BATCHES … <── ACK
+
+Only durable log is sent, and a batch never to the primary where it was made. A slot under the target's
+database id keeps the log that the target lacks. Belongs to the event loop.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Protocol
+
+from replicad.env import Env
+from replicad.env.events import get_logger
+from replicad.errors import LogGoneError, ProtocolError
+from replicad.replication.links.batches import LinkReader, Logged, Write
+from replicad.replication.links.codec import encode_batches, encode_origins, encode_seed
+from replicad.replication.links.merge import UNSTAMPED, LinkBatch, LinkOperation
+from replicad.replication.links.records import (
+    ORIGINS,
+    STAMPS,
+    OriginRecord,
+    decode_key_stamp,
+    decode_origin,
+    split_stamp_key,
+    stamp_key,
+)
+from replicad.replication.options import ReplicationOptions
+from replicad.replication.primary.slots import Slots
+from replicad.replication.tasks import Wakeup, beside, in_thread
+from replicad.replication.wire.connection import Connection
+from replicad.replication.wire.identify import SOFTWARE, Identity
+from replicad.replication.wire.keepalive import keep_alive
+from replicad.replication.wire.messages import (
+    PROTOCOL_VERSION,
+    Heartbeat,
+    LinkAck,
+    LinkBatches,
+    LinkCut,
+    Linked,
+    LinkHello,
+    Refuse,
+    Seeded,
+    SeedPart,
+)
+from replicad.store.database import Database
+from replicad.store.reading import Snapshot
+from replicad.store.updates import Update, UpdateIterator
+from replicad.types import EpochRecord, OperationKind
+
+log = get_logger()
+
+SLOT_NAME = "link:"
+"""The names of slots of links begin so."""
+SEED_PARTS_MAX = 4
+"""Sent and not acknowledged."""
+UPDATES_AT_ONCE = 256
+
+
+class LinkedPrimary(Protocol):
+    """What the source asks of the primary that it is a part of."""
+
+    @property
+    def takes_links(self) -> str | None:
+        """Why no link can be served now, or None."""
+        ...
+
+    async def introduce(self, member: bytes, families: Sequence[str]) -> None:
+        """Links these families, and has the other members know of this one; durably when it returns. Raises
+        NotFoundError for a family that is not there."""
+        ...
+
+    @property
+    def linked_families(self) -> frozenset[str]: ...
+
+
+class LinkSource:
+    """One session with one target."""
+
+    def __init__(
+        self,
+        env: Env,
+        identity: Identity,
+        store: Database,
+        connection: Connection,
+        hello: LinkHello,
+        *,
+        primary: LinkedPrimary,
+        slots: Slots,
+        options: ReplicationOptions,
+    ) -> None:
+        self.hello = hello
+        self.sent = hello.sequence
+        """Of this log, read through here."""
+        self.acknowledged = 0
+        self.state = "agreeing"
+        self.connection = connection
+        self._env = env
+        self._identity = identity
+        self._store = store
+        self._primary = primary
+        self._slots = slots
+        self._options = options
+        self._wakeup = Wakeup()
+        self._parts_sent = self._parts_acknowledged = 0
+        self._has_answered = False
+        """The target is ready for payloads: its first acknowledgement came."""
+        self._on_its_way: deque[tuple[int, int]] = deque()
+        self._window_bytes = 0
+
+    async def run(self) -> None:
+        """To its end: a refusal was sent, or an error of the peer or of the store, or a cancellation."""
+        hello, store, connection = self.hello, self._store, self.connection
+        refusal = self._refusal()
+        if refusal is not None:
+            log.warning("link.refused", peer=connection.peer, code=refusal.code, reason=refusal.reason)
+            connection.send(refusal)
+            return
+
+        await self._primary.introduce(hello.database, hello.families)
+        self._hold_log()
+        connection.send(
+            Linked(
+                PROTOCOL_VERSION,
+                self._identity.node,
+                store.database_id,
+                SOFTWARE,
+                round(self._options.heartbeat_seconds * 1000),
+                store.durable_position,
+            )
+        )
+        await beside(
+            self._serve(),
+            self._receive(),
+            keep_alive(
+                connection,
+                lambda: Heartbeat(store.durable_position, self._env.clock.wall_us()),
+                heartbeat_seconds=self._options.heartbeat_seconds,
+                idle_seconds=self._options.idle_seconds,
+                send_seconds=self._options.send_seconds,
+            ),
+        )
+
+    def _hold_log(self) -> None:
+        """From before anything is sent: what the target will ask for must not go. A seed that goes on needs
+        the log from its first cut on, which the slot has. The session does not count as a reader of the slot:
+        log over the limits goes, and the target is told so."""
+        hello, slots = self.hello, self._slots
+        if hello.seed_family and slots.get(hello.database) is not None:
+            return
+        held = self._store.durable_sequence if hello.seeds else hello.sequence
+        slots.hold(hello.database, held, self._env.clock.wall_us(), name=f"{SLOT_NAME}{hello.name}")
+
+    def _refusal(self) -> Refuse | None:
+        hello, store = self.hello, self._store
+        if PROTOCOL_VERSION not in hello.versions:
+            return Refuse(
+                "version", f"the link speaks versions {hello.versions}, this node {PROTOCOL_VERSION}", False
+            )
+        if hello.database == store.database_id:
+            return Refuse(
+                "same-database",
+                "a link joins two databases, and this is the same one: it wants a replica",
+                False,
+            )
+        if (reason := self._primary.takes_links) is not None:
+            return Refuse("no-primary", reason, True)
+        if not hello.seeds:
+            reason = why_not_from(
+                hello.epoch,
+                hello.sequence,
+                store.epochs,
+                store.durable_position.epoch,
+                store.durable_sequence,
+            )
+            if reason is not None:
+                return Refuse("lost-log", reason, False)
+        return None
+
+    async def _serve(self) -> None:
+        unsubscribe = self._store.subscribe(self._wakeup.notify)
+        try:
+            while not self._has_answered:
+                self._wakeup.clear()
+                await self._wakeup.wait()
+            through = await self._seed() if self.hello.seeds else self.hello.sequence
+            self.state = "streaming"
+            await self._stream(through)
+        except LogGoneError as error:
+            self.connection.send(Refuse("log-gone", f"{error}; seed the link again", False))
+            raise
+        finally:
+            unsubscribe()
+
+    async def _receive(self) -> None:
+        while True:
+            message = await self.connection.receive()
+            if isinstance(message, Heartbeat):
+                continue
+            if not isinstance(message, LinkAck):
+                raise ProtocolError(f"{message.KIND.name} came on a link")
+            if message.sequence > self.sent or message.parts > self._parts_sent:
+                raise ProtocolError("the link acknowledges what was not sent")
+            self._has_answered = True
+            self._parts_acknowledged = message.parts
+            while self._on_its_way and self._on_its_way[0][0] <= message.sequence:
+                self._window_bytes -= self._on_its_way.popleft()[1]
+            if message.sequence > self.acknowledged:
+                self.acknowledged = message.sequence
+                self._slots.advance(self.hello.database, message.sequence, self._env.clock.wall_us())
+            self._wakeup.notify()
+
+    # All that is here.
+
+    async def _seed(self) -> int:
+        """Sends a snapshot of what is linked; through where it is."""
+        store, hello = self._store, self.hello
+        self.state = "seeding"
+        with store.snapshot() as snapshot:
+            cut, epoch = snapshot.sequence, store.durable_position.epoch
+            origins = await in_thread(origins_at, store, snapshot)
+            clock = origins.get(store.database_id, OriginRecord())
+            origins[store.database_id] = OriginRecord(epoch, cut, clock.frontier_us)
+            self.connection.send(LinkCut(epoch, cut, encode_origins(origins)))
+            self.sent = cut
+
+            for family in self._carried():
+                if family < hello.seed_family:
+                    continue
+                after = hello.seed_after if family == hello.seed_family else None
+                await self._seed_family(snapshot, family, after)
+        self.connection.send(Seeded())
+        return cut
+
+    async def _seed_family(self, snapshot: Snapshot, family: str, after: bytes | None) -> None:
+        store = self._store
+        held = held_in(store, snapshot, family, store.families[family], after)
+        while True:
+            part = await in_thread(take_part, held, self._options.chunk_bytes)
+            upto = part[-1].key if part else None
+            self._parts_sent += 1
+            self.connection.send(SeedPart(encode_seed(family, upto, part)))
+            await self.connection.drain()
+            if not part:
+                return
+            while self._parts_sent - self._parts_acknowledged >= SEED_PARTS_MAX:
+                self._wakeup.clear()
+                await self._wakeup.wait()
+
+    def _carried(self) -> list[str]:
+        linked = self._primary.linked_families
+        return sorted(linked.intersection(self.hello.families) if self.hello.families else linked)
+
+    # What is written.
+
+    async def _stream(self, through: int) -> None:
+        store, target = self._store, self.hello.database
+        reader = LinkReader(store.database_id, through, self._is_carried, self._family_name)
+        updates = store.get_updates_since(through + 1)
+        try:
+            while True:
+                self._wakeup.clear()
+                if self._window_bytes >= self._options.window_bytes:
+                    await self._wakeup.wait()
+                    continue
+                found = await in_thread(take_updates, updates)
+                if not found:
+                    await self._wakeup.wait()
+                    continue
+
+                batches = [
+                    batch
+                    for update in found
+                    if (batch := reader.read(self._logged(update))) is not None
+                    and batch.provenance.origin != target
+                ]
+                await self._send(batches, found[-1].position.sequence)
+        finally:
+            updates.close()
+
+    async def _send(self, batches: list[LinkBatch], through: int) -> None:
+        payload = encode_batches(batches)
+        self.sent = through
+        self._on_its_way.append((through, len(payload)))
+        self._window_bytes += len(payload)
+        self.connection.send(LinkBatches(through, self._store.durable_sequence, payload))
+        await self.connection.drain()
+
+    def _is_carried(self, family: str) -> bool:
+        wanted = self.hello.families
+        return family in self._primary.linked_families and (not wanted or family in wanted)
+
+    def _family_name(self, id: int) -> str | None:
+        return next((name for name, number in self._store.families.items() if number == id), None)
+
+    def _logged(self, update: Update) -> Logged:
+        epoch = update.position.epoch
+        writes, annotations = [], []
+        for operation in update.batch.operations:
+            match operation.kind:
+                case OperationKind.PUT | OperationKind.DELETE:
+                    name = self._family_name(operation.family)
+                    if name is not None:
+                        writes.append(Write(name, operation.key, operation.value))
+                case OperationKind.LOG_DATA:
+                    annotations.append(operation.value or b"")
+        return Logged(
+            epoch=epoch,
+            fork=fork_of(epoch, self._store.epochs),
+            last=update.position.sequence,
+            writes=tuple(writes),
+            annotations=tuple(annotations),
+        )
+
+
+def fork_of(epoch: int, epochs: Sequence[EpochRecord]) -> int:
+    """After which sequence number it begins."""
+    return next((record.fork.sequence for record in epochs if record.epoch == epoch), 0)
+
+
+def why_not_from(
+    epoch: int, sequence: int, epochs: Sequence[EpochRecord], newest_epoch: int, durable: int
+) -> str | None:
+    """Why the log cannot go on after what a target has of it; None if it can."""
+    if epoch > newest_epoch or (epoch == newest_epoch and sequence > durable):
+        return (
+            f"the target has this primary's log through {sequence} of epoch {epoch}, and it ends at "
+            f"{durable} of epoch {newest_epoch}: what was lost here is there; seed the link again"
+        )
+    later = [record for record in epochs if record.epoch > epoch]
+    if later and sequence > later[0].fork.sequence:
+        return (
+            f"the target has this primary's log through {sequence} of epoch {epoch}, which a promotion ended "
+            f"at {later[0].fork.sequence}: what was lost here is there; seed the link again"
+        )
+    return None
+
+
+def origins_at(store: Database, snapshot: Snapshot) -> dict[bytes, OriginRecord]:
+    family = store.families[ORIGINS]
+    return {key: decode_origin(value) for key, value in store.scan(snapshot=snapshot, family=family)}
+
+
+def take_updates(updates: UpdateIterator) -> list[Update]:
+    """What is durable now, up to a number. Blocks."""
+    return list(islice(updates, UPDATES_AT_ONCE))
+
+
+def held_in(
+    store: Database, snapshot: Snapshot, name: str, family: int, after: bytes | None
+) -> Iterator[LinkOperation]:
+    """All keys after one, in order: values with their stamps, and stamps of deleted keys."""
+    start = None if after is None else after + b"\0"
+    values = store.scan(start, snapshot=snapshot, family=family)
+    first, end = stamp_key(family, start or b""), stamp_key(family + 1, b"")
+    stamps = store.scan(first, end, snapshot=snapshot, family=store.families[STAMPS])
+    stamped = ((split_stamp_key(key)[1], decode_key_stamp(value)) for key, value in stamps)
+
+    value, stamp = next(values, None), next(stamped, None)
+    while value is not None or stamp is not None:
+        key = min(each[0] for each in (value, stamp) if each is not None)
+        here = value[1] if value is not None and value[0] == key else None
+        its_stamp = stamp[1].stamp if stamp is not None and stamp[0] == key else UNSTAMPED
+        if value is not None and value[0] == key:
+            value = next(values, None)
+        if stamp is not None and stamp[0] == key:
+            stamp = next(stamped, None)
+        yield LinkOperation(name, key, here, its_stamp)
+
+
+def take_part(held: Iterator[LinkOperation], size_bytes: int) -> list[LinkOperation]:
+    """The next of them, until they are that large. Empty at the end. Blocks."""
+    part: list[LinkOperation] = []
+    for operation in held:
+        part.append(operation)
+        size_bytes -= len(operation.key) + len(operation.value or b"") + 64
+        if size_bytes <= 0:
+            break
+    return part

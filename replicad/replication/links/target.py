@@ -1,0 +1,364 @@
+"""The target's end of a link: it connects to the source again and again, and merges what comes.
+
+    dial ── LINK ──> LINKED ──> (LINK_CUT, SEED …, SEEDED) ──> LINK_BATCHES … ── ACK ──>
+
+How far it is stands in the data: the record of the source's database in `replicad.origins`. Time does not
+mend a link that is broken: it stops, its state says why, and it asks again rarely. Belongs to the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from replicad.env import Env
+from replicad.env.events import bind, get_logger
+from replicad.env.reasons import reason_of
+from replicad.errors import PeerTimeoutError, ProtocolError, ReplicadError, SessionRefusedError
+from replicad.options import BATCH_BYTES_MAX, KIB
+from replicad.replication.links.codec import decode_batches, decode_origins, decode_seed
+from replicad.replication.links.merge import LinkBatch, LinkBroken, LinkOperation
+from replicad.replication.links.records import OriginRecord
+from replicad.replication.options import ReplicationOptions
+from replicad.replication.tasks import Wakeup, beside
+from replicad.replication.wire.connection import Connection
+from replicad.replication.wire.identify import SOFTWARE, VERSIONS, Identity
+from replicad.replication.wire.keepalive import keep_alive
+from replicad.replication.wire.messages import (
+    Heartbeat,
+    LinkAck,
+    LinkBatches,
+    LinkCut,
+    Linked,
+    LinkHello,
+    Message,
+    Refuse,
+    Seeded,
+    SeedPart,
+)
+from replicad.types import Position
+
+log = get_logger()
+
+TURN_SECONDS = 0.003
+"""Of merging, between two turns of clients."""
+
+
+class LinkPhase(StrEnum):
+    CONNECTING = "connecting"
+    SEEDING = "seeding"
+    STREAMING = "streaming"
+    WAITING = "waiting"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class SeedPlace:
+    """A seed that is under way: the first cut, and how far its parts are here."""
+
+    source: bytes
+    epoch: int
+    sequence: int
+    origins: dict[bytes, OriginRecord]
+    family: str = ""
+    after: bytes | None = None
+
+
+class KeyRange(NamedTuple):
+    """The keys behind `after`, through `upto`; None: from the first, to the last."""
+
+    after: bytes | None
+    upto: bytes | None
+
+
+class Merging(Protocol):
+    """What a target asks of the primary that it is a part of. Each write is one batch."""
+
+    @property
+    def own(self) -> bytes:
+        """The database id."""
+        ...
+
+    @property
+    def durable_position(self) -> Position: ...
+
+    async def until_writable(self) -> None:
+        """Returns when a write may be made, before anything else happens."""
+        ...
+
+    def origin(self, id: bytes) -> OriginRecord: ...
+
+    def merge(self, batch: LinkBatch) -> tuple[int, int, int]:
+        """Writes what wins of a batch: its sequence number (0: it was dropped), and how many operations won
+        and lost. Raises LinkBroken."""
+        ...
+
+    def merge_seed(
+        self, link: str, place: SeedPlace, family: str, keys: KeyRange, part: list[LinkOperation]
+    ) -> int:
+        """Writes what wins of a part, which is all of these keys, and that `place` is reached; its sequence
+        number."""
+        ...
+
+    def finish_seed(self, link: str, place: SeedPlace) -> int:
+        """From here on the link has a source, and a place in its log."""
+        ...
+
+    def source_of(self, link: str) -> bytes | None:
+        """The database that the link was seeded from; None: all of it has to come first."""
+        ...
+
+    def seed_place(self, link: str) -> SeedPlace | None:
+        """A seed that was broken off."""
+        ...
+
+    def is_durable(self, sequence: int) -> bool: ...
+
+    def subscribe(self, moved: Callable[[], None]) -> Callable[[], None]: ...
+
+
+class LinkTarget:
+    """One link, while this node is the primary."""
+
+    def __init__(
+        self,
+        env: Env,
+        identity: Identity,
+        name: str,
+        families: tuple[str, ...],
+        merging: Merging,
+        dial: Callable[[], Awaitable[Connection]],
+        options: ReplicationOptions,
+    ) -> None:
+        self.name = name
+        self.state = LinkPhase.CONNECTING
+        self.reason: str | None = None
+        """Why it is not streaming."""
+        self.source = merging.source_of(name)
+        """The database id of the source, once its data is here."""
+        self.through = 0
+        self.newest = 0
+        """The source's log: what was read of it, and where it ended then."""
+        self.applied = self.dropped = self.won = self.lost = 0
+        self._env = env
+        self._identity = identity
+        self._families = families
+        self._merging = merging
+        self._dial = dial
+        self._options = options
+        self._attempts = self._parts = 0
+        self._seeding: SeedPlace | None = None
+        self._is_resumed = False
+        self._answered = b""
+        self._said: str | None = None
+        self._unacknowledged: deque[tuple[int, int]] = deque()
+        self._acknowledged = 0
+        self._wakeup: Wakeup | None = None
+
+    @property
+    def seeds(self) -> bool:
+        """Whether all data has to come first."""
+        return self.source is None
+
+    async def run(self) -> None:
+        """Never returns."""
+        while True:
+            try:
+                await self._session()
+            except (ReplicadError, OSError) as error:
+                await asyncio.sleep(self._ended(error))
+
+    def _ended(self, error: ReplicadError | OSError) -> float:
+        """Takes note of why the session ended; how long to wait before the next."""
+        self.reason, options = reason_of(error), self._options
+        is_new, self._said = self.reason != self._said, self.reason
+        broken = isinstance(error, LinkBroken) or (isinstance(error, SessionRefusedError) and not error.retry)
+        if broken:
+            self.state = LinkPhase.STOPPED
+            if is_new:
+                log.error("link.stopped", link=self.name, reason=self.reason)
+            return options.stopped_retry_seconds
+        self._attempts += 1
+        self.state = LinkPhase.WAITING
+        if is_new:
+            log.warning("link.down", link=self.name, reason=self.reason)
+        ceiling = min(
+            options.backoff_seconds_max, options.backoff_seconds_min * 2 ** min(self._attempts - 1, 20)
+        )
+        return self._env.random.uniform(ceiling / 2, ceiling)
+
+    async def _session(self) -> None:
+        if self.state is not LinkPhase.STOPPED:
+            self.state = LinkPhase.CONNECTING
+        await self._merging.until_writable()
+        try:
+            async with asyncio.timeout(self._options.connect_seconds):
+                connection = await self._dial()
+        except TimeoutError:
+            raise PeerTimeoutError("the source did not accept the connection in time") from None
+        bind(link=self.name)
+        try:
+            await self._agree(connection)
+            merging = self._merging
+            await beside(
+                self._receive(connection),
+                self._acknowledge(connection),
+                keep_alive(
+                    connection,
+                    lambda: Heartbeat(merging.durable_position, self._env.clock.wall_us()),
+                    heartbeat_seconds=self._options.heartbeat_seconds,
+                    idle_seconds=self._options.idle_seconds,
+                    send_seconds=self._options.send_seconds,
+                ),
+            )
+        finally:
+            connection.close()
+
+    async def _agree(self, connection: Connection) -> None:
+        merging = self._merging
+        place = merging.seed_place(self.name) if self.source is None else None
+        known = OriginRecord() if self.source is None else merging.origin(self.source)
+        seed = ("", None) if place is None else (place.family, place.after)
+        connection.send(
+            LinkHello(
+                VERSIONS,
+                self._identity.node,
+                self._identity.process,
+                merging.own,
+                SOFTWARE,
+                self.name,
+                self._families,
+                known.epoch,
+                known.sequence,
+                self.seeds,
+                *seed,
+            )
+        )
+        async with asyncio.timeout(self._options.handshake_seconds):
+            answer = await connection.receive()
+        if isinstance(answer, Refuse):
+            raise SessionRefusedError(answer.code, answer.reason, answer.retry)
+        if not isinstance(answer, Linked):
+            raise ProtocolError(f"{answer.KIND.name} came where LINKED belongs")
+        connection.allow_payloads(BATCH_BYTES_MAX + KIB)
+        expected = self.source if place is None else place.source
+        if expected is not None and answer.database != expected:
+            raise LinkBroken(
+                f"another database answers there, {answer.database.hex()} and not {expected.hex()}: seed the "
+                "link again"
+            )
+        self._unacknowledged.clear()
+        self._acknowledged, self._parts = known.sequence, 0
+        self._seeding, self._is_resumed = place, place is not None
+        self._answered = answer.database
+        # Only now: from here on payloads may come.
+        connection.send(LinkAck(self._acknowledged, 0))
+        log.info("link.up", peer=connection.peer, source=answer.database.hex(), seeds=self.seeds)
+
+    async def _receive(self, connection: Connection) -> None:
+        """Returns when a seed is here that an earlier session began: this one's cut is another, and the next
+        session goes on in the log after the first."""
+        merging = self._merging
+        self._begin_to_receive()
+        while True:
+            message = await connection.receive()
+            if isinstance(message, Heartbeat):
+                continue
+            await merging.until_writable()
+            match message:
+                case LinkBatches() if not self.seeds:
+                    await self._merge(message)
+                case LinkCut() if self.seeds:
+                    # Of a seed that goes on, the first cut counts: its first parts are of that.
+                    if self._seeding is None:
+                        origins = decode_origins(message.payload)
+                        self._seeding = SeedPlace(self._answered, message.epoch, message.sequence, origins)
+                case SeedPart() if self._seeding is not None:
+                    self._seeding = self._merge_part(self._seeding, message)
+                case Seeded() if self._seeding is not None:
+                    await self._until_durable(merging.finish_seed(self.name, self._seeding))
+                    self.source, self._seeding = self._seeding.source, None
+                    log.info("link.seeded", link=self.name)
+                    if self._is_resumed:
+                        return
+                    self._begin_to_receive()
+                case Refuse():
+                    raise SessionRefusedError(message.code, message.reason, message.retry)
+                case _:
+                    raise _unexpected(message)
+
+    async def _merge(self, message: LinkBatches) -> None:
+        turn_ends_at = self._env.clock.monotonic() + TURN_SECONDS
+        for batch in decode_batches(message.payload):
+            await self._merging.until_writable()
+            sequence, won, lost = self._merging.merge(batch)
+            if sequence:
+                self.applied += 1
+                self.won += won
+                self.lost += lost
+                self._unacknowledged.append((sequence, self.through))
+            else:
+                self.dropped += 1
+            # Clients have their turns between batches.
+            if self._env.clock.monotonic() > turn_ends_at:
+                await asyncio.sleep(0)
+                turn_ends_at = self._env.clock.monotonic() + TURN_SECONDS
+        self.through, self.newest = message.through, message.newest
+        last = self._unacknowledged[-1][0] if self._unacknowledged else 0
+        self._unacknowledged.append((last, message.through))
+        self._notify()
+
+    def _merge_part(self, place: SeedPlace, message: SeedPart) -> SeedPlace:
+        family, upto, operations = decode_seed(message.payload)
+        after = place.after if family == place.family else None
+        # Behind the last key of a family comes the next name.
+        reached = replace(place, family=family if upto is not None else f"{family}\0", after=upto)
+        sequence = self._merging.merge_seed(self.name, reached, family, KeyRange(after, upto), operations)
+        self._parts += 1
+        self._unacknowledged.append((sequence, 0))
+        self._notify()
+        return reached
+
+    def _begin_to_receive(self) -> None:
+        self.state = LinkPhase.SEEDING if self.seeds else LinkPhase.STREAMING
+        self.reason, self._said, self._attempts = None, None, 0
+
+    async def _until_durable(self, sequence: int) -> None:
+        wakeup = Wakeup()
+        unsubscribe = self._merging.subscribe(wakeup.notify)
+        try:
+            while not self._merging.is_durable(sequence):
+                wakeup.clear()
+                await wakeup.wait()
+        finally:
+            unsubscribe()
+
+    def _notify(self) -> None:
+        if self._wakeup is not None:
+            self._wakeup.notify()
+
+    async def _acknowledge(self, connection: Connection) -> None:
+        """Tells the source what is durable here, and how many parts of a seed were taken."""
+        self._wakeup = wakeup = Wakeup()
+        unsubscribe = self._merging.subscribe(wakeup.notify)
+        told = (self._acknowledged, 0)
+        try:
+            while True:
+                wakeup.clear()
+                while self._unacknowledged and self._merging.is_durable(self._unacknowledged[0][0]):
+                    self._acknowledged = max(self._acknowledged, self._unacknowledged.popleft()[1])
+                if told != (self._acknowledged, self._parts):
+                    told = self._acknowledged, self._parts
+                    connection.send(LinkAck(*told))
+                await wakeup.wait()
+        finally:
+            unsubscribe()
+            self._wakeup = None
+
+
+def _unexpected(message: Message) -> ProtocolError:
+    return ProtocolError(f"{message.KIND.name} came on a link")

@@ -1,0 +1,405 @@
+"""What links make of this primary's data: stamps on clients' writes, and batches of others merged in.
+
+    clients' batches ──stamp──> WriteGroup ─┐
+                                            ├──> the store, in the order of their stamps
+    batches of a link ──judge, write────────┘
+
+A batch of a link is merged within one turn of the event loop: what it was compared with is what it replaces.
+It goes to the store after the writes of clients that are in the open group, whose stamps may be older. How
+far all is stands in system families, in the same batches (`replication/links/records.py`). The loop's thread
+owns this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from replicad.env.events import get_logger
+from replicad.errors import NotFoundError
+from replicad.options import BATCH_BYTES_MAX, KIB
+from replicad.replication.links.batches import (
+    Write,
+    clock_write,
+    introduced,
+    merged,
+    seeded,
+    stamped,
+    written,
+)
+from replicad.replication.links.merge import KeyHere, LinkBatch, LinkOperation, divide, judge
+from replicad.replication.links.records import (
+    HORIZON_KEY,
+    LINKED_KEY_BYTES_MAX,
+    LINKS,
+    ORIGINS,
+    STAMPS,
+    SYSTEM_FAMILIES,
+    SYSTEM_PREFIX,
+    OriginRecord,
+    decode_horizon,
+    decode_key_stamp,
+    decode_origin,
+    encode_horizon,
+    stamp_key,
+)
+from replicad.replication.links.stability import is_forgotten, stable_through_us
+from replicad.replication.links.stamps import HybridClock, Stamp
+from replicad.replication.links.target import KeyRange, SeedPlace
+from replicad.server import replies
+from replicad.server.committer import Committer
+from replicad.server.interfaces import Node
+from replicad.server.refusals import Refused
+from replicad.server.watches import Watches
+from replicad.store.batch import WriteBatch, operations_of
+from replicad.store.database import Database
+from replicad.types import OperationKind, Position
+
+log = get_logger()
+
+ROOM_BYTES = 4 * KIB
+"""Of a batch in a linked family: what a target adds to it must have room, however often it is shipped on."""
+WAIT_SECONDS = 0.02
+LOOKED_AT_ONCE = 1000
+"""Stamps, within one turn of the event loop."""
+_FAMILY, _LINK = b"family/", b"link/"
+
+
+class LinkedData:
+    """Satisfies `Merging` and `LinkedPrimary`."""
+
+    def __init__(
+        self,
+        store: Database,
+        node: Node,
+        committer: Committer,
+        watches: Watches,
+        wall_us: Callable[[], int],
+        in_pieces: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`in_pieces` says whether a command is under way whose reads must stay true until it writes."""
+        self.families: frozenset[int] = frozenset()
+        """Ids of the families whose writes get stamps."""
+        self.in_pieces = in_pieces
+        self._store = store
+        self._node = node
+        self._committer = committer
+        self._watches = watches
+        self._wall_us = wall_us
+        self._names: frozenset[str] = frozenset()
+        self._clock = HybridClock()
+        self._ids: dict[str, int] = {}
+        """Of families by name, as they were when these were linked: a linked family is not dropped."""
+        self._records: dict[bytes, OriginRecord] = {}
+        """How far the origins are: what is in the store, once it was read."""
+        self._horizon_us = 0
+        self._looked_through: bytes | None = None
+        self.load()
+
+    def load(self) -> None:
+        """What the data says: when the store is opened, and when the node becomes primary."""
+        self._ids = ids = self._store.families
+        self._records, self._horizon_us = {}, 0
+        if not self.is_set_up:
+            self._names, self.families = frozenset(), frozenset()
+            return
+        newest = self._store.newest
+        found = newest.scan(family=ids[ORIGINS])
+        self._records = {key: decode_origin(value) for key, value in found}
+        self._horizon_us = decode_horizon(newest.get(HORIZON_KEY, family=ids[STAMPS]))
+        named = self._store.newest.scan(prefix=_FAMILY, family=ids[LINKS])
+        self._names = frozenset(key.removeprefix(_FAMILY).decode() for key, _ in named)
+        self.families = frozenset(ids[name] for name in self._names if name in ids)
+        self._clock = HybridClock(self.origin(self.own).frontier_us)
+
+    @property
+    def is_set_up(self) -> bool:
+        return self._ids.keys() >= set(SYSTEM_FAMILIES)
+
+    # Clients' writes.
+
+    def check_key(self, key: bytes) -> None:
+        if len(key) > LINKED_KEY_BYTES_MAX:
+            raise Refused(
+                replies.error(f"ERR a key in a linked family has at most {LINKED_KEY_BYTES_MAX} bytes")
+            )
+
+    def stamp(self, batch: WriteBatch) -> None:
+        """Adds what goes into the same batch as a client's writes. Raises Refused, and changes nothing."""
+        names = {self._ids[name]: name for name in self._names}
+        writes = []
+        for operation in operations_of(batch.data):
+            if (
+                operation.kind in (OperationKind.PUT, OperationKind.DELETE)
+                and operation.family in self.families
+            ):
+                self.check_key(operation.key)
+                writes.append(Write(names[operation.family], operation.key, operation.value))
+        if not writes:
+            return
+        stamp = Stamp(self._clock.next(self._wall_us()), self.own)
+        self._add(batch, stamped(writes, self._names, stamp, self._id))
+        if len(batch.data) > BATCH_BYTES_MAX - ROOM_BYTES:
+            raise Refused(replies.error("ERR the batch is too large for a linked family"))
+
+    def _add(self, batch: WriteBatch, writes: Sequence[Write]) -> None:
+        for family, key, value in writes:
+            if value is None:
+                batch.delete(key, self._id(family))
+            else:
+                batch.put(key, value, self._id(family))
+
+    def _id(self, family: str) -> int:
+        return self._ids[family]
+
+    # What a link asks.
+
+    @property
+    def own(self) -> bytes:
+        return self._store.database_id
+
+    @property
+    def durable_position(self) -> Position:
+        return self._store.durable_position
+
+    @property
+    def linked_families(self) -> frozenset[str]:
+        return self._names
+
+    @property
+    def takes_links(self) -> str | None:
+        if not self._node.is_writable:
+            where = self._node.primary_address
+            return "this node is not the primary" + ("" if where is None else f": {where[0]}:{where[1]} is")
+        return None
+
+    def is_durable(self, sequence: int) -> bool:
+        return self._store.durable_sequence >= sequence
+
+    def subscribe(self, moved: Callable[[], None]) -> Callable[[], None]:
+        return self._store.subscribe(moved)
+
+    async def until_writable(self) -> None:
+        # It waits for roles, other clients' commands and the store: nothing reports all of these.
+        while not self._is_ready():  # noqa: ASYNC110
+            await asyncio.sleep(WAIT_SECONDS)
+
+    def _is_ready(self) -> bool:
+        """The clients' writes that came before are in the store, and nothing that was read must stay true."""
+        node, committer = self._node, self._committer
+        if not node.is_writable or node.holds_writes() or self.in_pieces() or self._store.stalled:
+            return False
+        committer.submit()
+        return not committer.group.batches
+
+    def origin(self, id: bytes) -> OriginRecord:
+        return self._records.get(id, OriginRecord())
+
+    def origins(self) -> dict[bytes, OriginRecord]:
+        return self._records
+
+    def _present(self, family: str, key: bytes) -> KeyHere:
+        newest, number = self._store.newest, self._id(family)
+        stamp = newest.get(stamp_key(number, key), family=self._id(STAMPS))
+        return KeyHere(newest.get(key, family=number), None if stamp is None else decode_key_stamp(stamp))
+
+    @property
+    def _is_newcomer(self) -> bool:
+        return not self.origins().keys() - {self.own}
+
+    def merge(self, batch: LinkBatch) -> tuple[int, int, int]:
+        came = batch.provenance
+        carried = tuple(each for each in batch.operations if each.family in self._names)
+        applied = judge(
+            LinkBatch(
+                provenance=came, operations=carried, annotations=batch.annotations, members=batch.members
+            ),
+            own=self.own,
+            known=self.origin(came.origin),
+            now_us=self._wall_us(),
+            horizon_us=self._horizon_us,
+            present=self._present,
+        )
+        if applied is None:
+            return 0, 0, 0
+        self._clock.see(batch.newest_us)
+        known = self.origins()
+        new_members = [each for each in batch.members if each not in known and each != self.own]
+        writes = written(applied, came.origin, new_members, self._id)
+        annotations = [came.encode(), *(batch.annotations if applied.won else ())]
+        return self._write(writes, annotations), len(applied.won), len(applied.lost)
+
+    def _write(self, writes: Sequence[Write], annotations: Sequence[bytes] = ()) -> int:
+        """One batch, with the clock; its last sequence number."""
+        batch = WriteBatch()
+        for annotation in annotations:
+            batch.put_log_data(annotation)
+        self._add(batch, [*writes, clock_write(self.own, self._clock.last_us)])
+        changed = {
+            each.key if (number := self._id(each.family)) == 0 else (number, each.key)
+            for each in writes
+            if not each.family.startswith(SYSTEM_PREFIX)
+        }
+        if self._watches and changed:
+            self._watches.wrote(changed)
+        last = self._store.submit(batch).sequence
+        self._committer.store_moved()
+
+        # Only now: what is known here is never ahead of the store.
+        self._records[self.own] = OriginRecord(frontier_us=self._clock.last_us)
+        for each in writes:
+            if each.family == ORIGINS and each.value is not None:
+                self._records[each.key] = decode_origin(each.value)
+        return last
+
+    # Seeds.
+
+    def merge_seed(
+        self, link: str, place: SeedPlace, family: str, keys: KeyRange, part: list[LinkOperation]
+    ) -> int:
+        newcomer = self._is_newcomer
+        won, _ = divide(part, self._present, None if newcomer else self._horizon_us)
+        self._clock.see(max((each.stamp.time_us for each in won), default=0))
+        writes = merged(won, self._id)
+        if newcomer:
+            clock = place.origins.get(place.source, OriginRecord())
+            self._clock.see(clock.frontier_us)
+            writes += self._alone(family, keys, {each.key for each in part})
+        return self._write([*writes, self._seed_write(link, place)])
+
+    def _alone(self, family: str, keys: KeyRange, theirs: set[bytes]) -> list[Write]:
+        """What this primary held alone before it was linked: new writes, which all others get."""
+        if family not in self._names:
+            return []
+        start = None if keys.after is None else keys.after + b"\0"
+        end = None if keys.upto is None else keys.upto + b"\0"
+        found = [
+            Write(family, key, value)
+            for key, value in self._store.newest.scan(start, end, family=self._id(family))
+            if key not in theirs and self._present(family, key).stamp is None
+        ]
+        if not found:
+            return []
+        stamp = Stamp(self._clock.next(self._wall_us()), self.own)
+        return [*found, *stamped(found, self._names, stamp, self._id)]
+
+    def finish_seed(self, link: str, place: SeedPlace) -> int:
+        there = place.origins
+        for provenance, write in seeded(self.origins(), there, own=self.own, source=place.source):
+            self._write([write], [provenance.encode()])
+        record = self._link(link)
+        record |= {"source_database": place.source.hex(), "seed": None}
+        return self._write([Write(LINKS, _LINK + link.encode(), json.dumps(record).encode())])
+
+    def source_of(self, link: str) -> bytes | None:
+        source = self._link(link).get("source_database")
+        return None if source is None else bytes.fromhex(source)
+
+    def seed_place(self, link: str) -> SeedPlace | None:
+        found = self._link(link).get("seed")
+        if found is None:
+            return None
+        after = found["after"]
+        return SeedPlace(
+            source=bytes.fromhex(found["source"]),
+            epoch=found["epoch"],
+            sequence=found["sequence"],
+            origins={bytes.fromhex(origin): OriginRecord(*record) for origin, *record in found["origins"]},
+            family=found["family"],
+            after=None if after is None else bytes.fromhex(after),
+        )
+
+    def _seed_write(self, link: str, place: SeedPlace) -> Write:
+        record = self._link(link)
+        record["seed"] = {
+            "source": place.source.hex(),
+            "epoch": place.epoch,
+            "sequence": place.sequence,
+            "origins": [[origin.hex(), *each] for origin, each in place.origins.items()],
+            "family": place.family,
+            "after": None if place.after is None else place.after.hex(),
+        }
+        return Write(LINKS, _LINK + link.encode(), json.dumps(record).encode())
+
+    # Links, and who is linked.
+
+    def links(self) -> dict[str, dict[str, Any]]:
+        """What operators asked for, by name."""
+        if not self.is_set_up:
+            return {}
+        found = self._store.newest.scan(prefix=_LINK, family=self._id(LINKS))
+        return {key.removeprefix(_LINK).decode(): json.loads(value) for key, value in found}
+
+    def _link(self, name: str) -> dict[str, Any]:
+        return self.links().get(name, {})
+
+    def set_link(self, name: str, record: dict[str, Any] | None) -> int:
+        """None removes it."""
+        value = None if record is None else json.dumps(record).encode()
+        return self._write([Write(LINKS, _LINK + name.encode(), value)])
+
+    def link_families(self, names: Sequence[str]) -> None:
+        """From now on writes to these families get stamps. Raises NotFoundError."""
+        families = self._store.families
+        for name in names:
+            if name not in families or name.startswith(SYSTEM_PREFIX):
+                raise NotFoundError(f"there is no column family {name} to be linked")
+        for name in SYSTEM_FAMILIES:
+            if name not in families:
+                self._store.submit_create_family(name)
+        new = [name for name in names if name not in self._names]
+        if new:
+            self._ids = self._store.families
+            self._write([Write(LINKS, _FAMILY + name.encode(), b"") for name in new])
+            self.load()
+            log.info("link.families", linked=sorted(self._names))
+
+    async def introduce(self, member: bytes, families: Sequence[str]) -> None:
+        await self.until_writable()
+        self.link_families(families)
+        last = self._store.appended_sequence
+        if member not in self.origins():
+            self._clock.next(self._wall_us())
+            last = self._write([introduced(member)])
+        while not self.is_durable(last):  # noqa: ASYNC110
+            await asyncio.sleep(WAIT_SECONDS)
+
+    # Upkeep.
+
+    def tick(self) -> None:
+        """Says in the log up to which time no stamps come any more: others may forget deletions then."""
+        if self.families and self._is_ready() and not self._is_newcomer:
+            self._clock.next(self._wall_us())
+            self._write([])
+
+    def forget_deletions(self) -> int:
+        """Removes stamps of deleted keys that are older than all that can still arrive, of the next keys in
+        their order; how many."""
+        if not self.families or not self._is_ready():
+            return 0
+        through_us = stable_through_us(self.origins(), self.own)
+        if not through_us:
+            return 0
+        looked_at = list(
+            self._store.newest.scan(self._looked_through, limit=LOOKED_AT_ONCE, family=self._id(STAMPS))
+        )
+        self._looked_through = looked_at[-1][0] + b"\0" if len(looked_at) == LOOKED_AT_ONCE else None
+        gone = [
+            Write(STAMPS, key, None)
+            for key, value in looked_at
+            if key != HORIZON_KEY and is_forgotten(decode_key_stamp(value), through_us)
+        ]
+        if gone:
+            self._write([*gone, Write(STAMPS, HORIZON_KEY, encode_horizon(through_us))])
+            self._horizon_us = through_us
+        return len(gone)
+
+
+def refuse_system(name: str) -> None:
+    """Families of this name are the node's own."""
+    if name.startswith(SYSTEM_PREFIX):
+        raise Refused(
+            replies.error(f"ERR column families that begin with {SYSTEM_PREFIX} are the node's own")
+        )

@@ -1,0 +1,7 @@
+#: given
+two_primaries
+replicad link add 127.0.0.1:6390 paris 127.0.0.1:6381
+until_ link_streams 6390 paris
+replicad link pause 127.0.0.1:6390 paris
+#: before replicad link seed
+until_ link_streams 6390 paris

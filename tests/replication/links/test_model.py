@@ -1,0 +1,58 @@
+"""Linked primaries end with the same data, whatever happens on the way."""
+
+from __future__ import annotations
+
+import pytest
+
+from replicad.replication.links.batches import Write
+from replicad.replication.links.merge import LinkBroken
+from tests.replication.links.model import LINKED, TOPOLOGIES, World
+
+SEEDS = 20
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_all_sites_end_with_the_newest_writes(topology: str, seed: int) -> None:
+    """By the largest stamp of each key, and no batch is applied twice or comes home."""
+    world = World(seed, topology)
+    world.run(1500)
+    world.check()
+    assert world.written
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize(("topology", "replaces"), [("pair", False), ("ring", True), ("mesh", False)])
+def test_a_member_joins_with_data_of_its_own(topology: str, replaces: bool, seed: int) -> None:
+    """What it held before is older than all that has a stamp; afterwards all sites have the same."""
+    world = World(seed, topology)
+    for _ in range(500):
+        world.step()
+    world.join(world.links[-1], replaces=replaces)
+    for _ in range(700):
+        world.step()
+    world.settle()
+    data = world.check_equal()
+    for key, value in world.expected().items():
+        assert data[key] == value
+
+
+def test_an_origin_that_lost_what_is_here_stops_the_link() -> None:
+    """A forced promotion began its epoch before what was shipped: nobody guesses what is right."""
+    world = World(1, "pair")
+    first, second = world.sites
+    link = world.links[0]
+    for number in range(10):
+        first.client_writes(world.now_us, [Write(LINKED, b"k", b"%d" % number)])
+    first.sync()
+    while link.send() or link.deliver(world.now_us):
+        second.sync()
+    first.fail_over(world.now_us, lost=3)
+    first.sync()
+    for number in range(50):
+        first.client_writes(world.now_us, [Write(LINKED, b"k", b"%d" % number)])
+    first.sync()
+    with pytest.raises(LinkBroken, match="lost batches that are here"):
+        while True:
+            link.send()
+            assert link.deliver(world.now_us)
