@@ -29,7 +29,14 @@ from replicad.replication.links.batches import (
     stamped,
     written,
 )
-from replicad.replication.links.merge import KeyHere, LinkBatch, LinkOperation, divide, judge
+from replicad.replication.links.merge import (
+    KeyHere,
+    LinkBatch,
+    LinkOperation,
+    check_times,
+    divide,
+    judge,
+)
 from replicad.replication.links.records import (
     HORIZON_KEY,
     LINKED_KEY_BYTES_MAX,
@@ -175,11 +182,21 @@ class LinkedData:
             return "this node is not the primary" + ("" if where is None else f": {where[0]}:{where[1]} is")
         return None
 
-    def is_durable(self, sequence: int) -> bool:
-        return self._store.durable_sequence >= sequence
+    @property
+    def safe_through(self) -> int:
+        return self._node.waits.released(self._store.durable_sequence)
+
+    def is_safe(self, sequence: int) -> bool:
+        return self.safe_through >= sequence
 
     def subscribe(self, moved: Callable[[], None]) -> Callable[[], None]:
-        return self._store.subscribe(moved)
+        ends = [self._store.subscribe(moved), self._node.waits.subscribe(moved)]
+
+        def end() -> None:
+            for each in ends:
+                each()
+
+        return end
 
     async def until_writable(self) -> None:
         # It waits for roles, other clients' commands and the store: nothing reports all of these.
@@ -259,7 +276,13 @@ class LinkedData:
     def merge_seed(
         self, link: str, place: SeedPlace, family: str, keys: KeyRange, part: list[LinkOperation]
     ) -> int:
+        if family not in self._names:
+            # It is linked at the source and not here.
+            return self._write([self._seed_write(link, place)])
         newcomer = self._is_newcomer
+        times = (each.stamp.time_us for each in part)
+        frontiers = (record.frontier_us for record in place.origins.values())
+        check_times(place.source.hex(), (*times, *frontiers), self._wall_us())
         won, _ = divide(part, self._present, None if newcomer else self._horizon_us)
         self._clock.see(max((each.stamp.time_us for each in won), default=0))
         writes = merged(won, self._id)
@@ -271,8 +294,6 @@ class LinkedData:
 
     def _alone(self, family: str, keys: KeyRange, theirs: set[bytes]) -> list[Write]:
         """What this primary held alone before it was linked: new writes, which all others get."""
-        if family not in self._names:
-            return []
         start = None if keys.after is None else keys.after + b"\0"
         end = None if keys.upto is None else keys.upto + b"\0"
         found = [
@@ -363,7 +384,7 @@ class LinkedData:
         if member not in self.origins():
             self._clock.next(self._wall_us())
             last = self._write([introduced(member)])
-        while not self.is_durable(last):  # noqa: ASYNC110
+        while not self.is_safe(last):  # noqa: ASYNC110
             await asyncio.sleep(WAIT_SECONDS)
 
     # Upkeep.

@@ -11,17 +11,22 @@ import pytest
 import redis
 
 from replicad.options import Options
+from replicad.replication.links.merge import LinkBroken, LinkOperation
 from replicad.replication.links.records import (
     ORIGINS,
     STAMPS,
+    OriginRecord,
     decode_key_stamp,
     decode_origin,
     stamp_key,
 )
+from replicad.replication.links.stamps import Stamp
+from replicad.replication.links.target import KeyRange, SeedPlace
 from replicad.server.linked_data import LinkedData
 from replicad.store.database import Database, open_database
 from tests.server.conftest import StartServer
-from tests.server.harness import RunningServer
+from tests.server.harness import FakeNode, RunningServer
+from tests.support.waiting import eventually
 
 Found = TypeVar("Found")
 
@@ -108,3 +113,43 @@ def test_a_key_that_is_too_long_is_refused(server: RunningServer, store: Databas
             client.pipeline().set("good", 1).set("k" * 60_001, "v").execute()
         assert client.get("good") is None
         assert client.set("k" * 60_000, "v")
+
+
+def test_times_that_cannot_be_are_not_taken(server: RunningServer) -> None:
+    """The clock of this primary would follow them for ever."""
+    source = b"s" * 16
+    far_us = (1 << 64) - 1
+
+    def seed(linked: LinkedData, frontier_us: int, time_us: int) -> None:
+        place = SeedPlace(source, 1, 5, {source: OriginRecord(1, 5, frontier_us)}, "default", None)
+        part = [LinkOperation("default", b"k", b"v", Stamp(time_us, source))]
+        linked.merge_seed("a", place, "default", KeyRange(None, None), part)
+
+    for times in ((far_us, 5), (5, far_us)):
+        with pytest.raises(LinkBroken, match="ahead of the clock here"):
+            on_loop(server, lambda linked, times=times: seed(linked, *times))  # type: ignore[misc]
+    on_loop(server, lambda linked: seed(linked, 5, 5))
+
+
+def test_a_family_that_is_not_linked_here_is_left_alone(server: RunningServer) -> None:
+    """A source may link more, or say so."""
+    source = b"s" * 16
+
+    def seed(linked: LinkedData) -> int:
+        place = SeedPlace(source, 1, 5, {}, "other", None)
+        part = [LinkOperation("other", b"k", b"v", Stamp(5, source))]
+        return linked.merge_seed("a", place, "other", KeyRange(None, None), part)
+
+    assert on_loop(server, seed) > 0
+    with redis.Redis(port=server.port, socket_timeout=10) as client:
+        assert client.get("k") is None
+
+
+def test_what_replicas_lack_is_not_safe(start: StartServer, tmp_path: Path) -> None:
+    """A failover could lose it: no link ships it, and none acknowledges it."""
+    node = FakeNode(rule="any 1")
+    server = start(open_database(tmp_path / "data", Options()), node, on_uvloop=True)
+    on_loop(server, lambda linked: linked.link_families(["default"]))
+    last = server.store.appended_sequence
+    eventually(lambda: server.store.durable_sequence >= last)
+    assert on_loop(server, lambda linked: (linked.safe_through, linked.is_safe(last))) == (0, False)

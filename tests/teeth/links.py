@@ -114,8 +114,8 @@ LINKS = (
         trap=31,
         name="a clock that is far ahead is believed",
         file=MERGE_FILE,
-        old="    if batch.newest_us > now_us + AHEAD_US_MAX:\n",
-        new="    if False and batch.newest_us > now_us + AHEAD_US_MAX:\n",
+        old="    if newest_us > now_us + AHEAD_US_MAX:\n",
+        new="    if False and newest_us > now_us + AHEAD_US_MAX:\n",
         caught_by=(f"{MERGE}test_what_breaks_a_link_is_said",),
     ),
     Mutation(

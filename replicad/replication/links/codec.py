@@ -46,9 +46,12 @@ def encode_origins(origins: Mapping[bytes, OriginRecord]) -> bytes:
 
 
 def decode_origins(payload: bytes) -> dict[bytes, OriginRecord]:
-    def read(found: Any) -> dict[bytes, OriginRecord]:
-        rows = [_list(row, 4) for row in _list(found)]
-        return {_id(row[0]): OriginRecord(*map(_number, row[1:])) for row in rows}
+    def read(value: Any) -> dict[bytes, OriginRecord]:
+        rows = [_list(row, 4) for row in _list(value)]
+        found = {_id(row[0]): OriginRecord(*map(_number, row[1:])) for row in rows}
+        if any(record.epoch >= 1 << 32 for record in found.values()):
+            raise ProtocolError("what the link carries has an epoch that there cannot be")
+        return found
 
     return _decoded(payload, read)
 
@@ -73,7 +76,7 @@ def _read_batch(found: Any) -> LinkBatch:
     place, operations, annotations, members = _list(found, 4)
     origin, peer, *numbers = _list(place, 8)
     epoch, fork, first, last, frontier_us, hops = map(_number, numbers)
-    if not 0 < first <= last:
+    if not 0 < first <= last or epoch >= 1 << 32 or hops >= 1 << 8:
         raise ProtocolError(f"a linked batch from {first} through {last}")
     return LinkBatch(
         provenance=Provenance(

@@ -147,10 +147,17 @@ def _check_way(batch: LinkBatch, now_us: int) -> None:
             f"a batch of {origin} came over {came.hops} links, more than {HOPS_MAX}, last from "
             f"{came.peer.hex()}: that node does not drop what it has seen"
         )
-    if batch.newest_us > now_us + AHEAD_US_MAX:
+    check_times(origin, (batch.newest_us, came.frontier_us), now_us)
+
+
+def check_times(origin: str, times_us: Iterable[int], now_us: int) -> None:
+    """Raises LinkBroken for a time that a clock which is right cannot have given: this primary's clock would
+    follow it."""
+    newest_us = max(times_us, default=0)
+    if newest_us > now_us + AHEAD_US_MAX:
         raise LinkBroken(
-            f"a stamp of {origin} is {(batch.newest_us - now_us) / 1e6:.1f} s ahead of the clock here: one "
-            "of the clocks is wrong"
+            f"a stamp of {origin} is {(newest_us - now_us) / 1e6:.1f} s ahead of the clock here: one of the "
+            "clocks is wrong"
         )
 
 

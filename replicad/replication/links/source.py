@@ -3,15 +3,14 @@
     LINK ──> introduce the target ──> LINKED ──┬─ seeds: LINK_CUT, SEED …, SEEDED ─┐
                                                └─ has a place in the log ──────────┴─> LINK_BATCHES … <── ACK
 
-Only durable log is sent, and a batch never to the primary where it was made. A slot under the target's
-database id keeps the log that the target lacks. Belongs to the event loop.
+Only log is sent that a failover within the site does not lose, and a batch never to the primary where it was
+made. A slot under the target's database id keeps the log that the target lacks. Belongs to the event loop.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from replicad.env import Env
@@ -58,7 +57,8 @@ SLOT_NAME = "link:"
 """The names of slots of links begin so."""
 SEED_PARTS_MAX = 4
 """Sent and not acknowledged."""
-UPDATES_AT_ONCE = 256
+UPDATE_BYTES = 256
+"""About what each takes besides its batch."""
 
 
 class LinkedPrimary(Protocol):
@@ -76,6 +76,15 @@ class LinkedPrimary(Protocol):
 
     @property
     def linked_families(self) -> frozenset[str]: ...
+
+    @property
+    def safe_through(self) -> int:
+        """What is durable, and on the replicas that a write waits for: a failover does not lose it."""
+        ...
+
+    def subscribe(self, moved: Callable[[], None]) -> Callable[[], None]:
+        """Has `moved` called when that has changed; what is returned ends it."""
+        ...
 
 
 class LinkSource:
@@ -182,7 +191,7 @@ class LinkSource:
         return None
 
     async def _serve(self) -> None:
-        unsubscribe = self._store.subscribe(self._wakeup.notify)
+        unsubscribe = self._primary.subscribe(self._wakeup.notify)
         try:
             while not self._has_answered:
                 self._wakeup.clear()
@@ -261,13 +270,18 @@ class LinkSource:
         store, target = self._store, self.hello.database
         reader = LinkReader(store.database_id, through, self._is_carried, self._family_name)
         updates = store.get_updates_since(through + 1)
+        ready: deque[Update] = deque()
         try:
             while True:
                 self._wakeup.clear()
                 if self._window_bytes >= self._options.window_bytes:
                     await self._wakeup.wait()
                     continue
-                found = await in_thread(take_updates, updates)
+                if not ready:
+                    ready.extend(await in_thread(take_updates, updates, self._options.chunk_bytes))
+                safe, found = self._primary.safe_through, []
+                while ready and ready[0].position.sequence <= safe:
+                    found.append(ready.popleft())
                 if not found:
                     await self._wakeup.wait()
                     continue
@@ -345,9 +359,15 @@ def origins_at(store: Database, snapshot: Snapshot) -> dict[bytes, OriginRecord]
     return {key: decode_origin(value) for key, value in store.scan(snapshot=snapshot, family=family)}
 
 
-def take_updates(updates: UpdateIterator) -> list[Update]:
-    """What is durable now, up to a number. Blocks."""
-    return list(islice(updates, UPDATES_AT_ONCE))
+def take_updates(updates: UpdateIterator, size_bytes: int) -> list[Update]:
+    """What is durable now, until it is that large. Blocks."""
+    found = []
+    for update in updates:
+        found.append(update)
+        size_bytes -= len(update.batch.data) + UPDATE_BYTES
+        if size_bytes <= 0:
+            break
+    return found
 
 
 def held_in(

@@ -116,7 +116,9 @@ class Merging(Protocol):
         """A seed that was broken off."""
         ...
 
-    def is_durable(self, sequence: int) -> bool: ...
+    def is_safe(self, sequence: int) -> bool:
+        """Whether a failover within this site does not lose it."""
+        ...
 
     def subscribe(self, moved: Callable[[], None]) -> Callable[[], None]: ...
 
@@ -280,7 +282,7 @@ class LinkTarget:
                 case SeedPart() if self._seeding is not None:
                     self._seeding = self._merge_part(self._seeding, message)
                 case Seeded() if self._seeding is not None:
-                    await self._until_durable(merging.finish_seed(self.name, self._seeding))
+                    await self._until_safe(merging.finish_seed(self.name, self._seeding))
                     self.source, self._seeding = self._seeding.source, None
                     log.info("link.seeded", link=self.name)
                     if self._is_resumed:
@@ -327,11 +329,11 @@ class LinkTarget:
         self.state = LinkPhase.SEEDING if self.seeds else LinkPhase.STREAMING
         self.reason, self._said, self._attempts = None, None, 0
 
-    async def _until_durable(self, sequence: int) -> None:
+    async def _until_safe(self, sequence: int) -> None:
         wakeup = Wakeup()
         unsubscribe = self._merging.subscribe(wakeup.notify)
         try:
-            while not self._merging.is_durable(sequence):
+            while not self._merging.is_safe(sequence):
                 wakeup.clear()
                 await wakeup.wait()
         finally:
@@ -342,14 +344,14 @@ class LinkTarget:
             self._wakeup.notify()
 
     async def _acknowledge(self, connection: Connection) -> None:
-        """Tells the source what is durable here, and how many parts of a seed were taken."""
+        """Tells the source what is safe here, and how many parts of a seed were taken."""
         self._wakeup = wakeup = Wakeup()
         unsubscribe = self._merging.subscribe(wakeup.notify)
         told = (self._acknowledged, 0)
         try:
             while True:
                 wakeup.clear()
-                while self._unacknowledged and self._merging.is_durable(self._unacknowledged[0][0]):
+                while self._unacknowledged and self._merging.is_safe(self._unacknowledged[0][0]):
                     self._acknowledged = max(self._acknowledged, self._unacknowledged.popleft()[1])
                 if told != (self._acknowledged, self._parts):
                     told = self._acknowledged, self._parts
