@@ -11,6 +11,7 @@ from typing import Any
 
 from replicad.backup.address import LOCAL_SCHEMES
 from replicad.env.filesystem import Bytes
+from replicad.env.reasons import reason_of
 from replicad.errors import ConfigError, InvalidArgument, NotFoundError, ReplicadError, TargetError
 
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
@@ -179,7 +180,7 @@ class FsspecTarget:
 def _explained(error: Exception) -> str:
     """In one line, with what to do where that is known."""
     lines = str(error).splitlines()
-    what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    what = f"{type(error).__name__}: {lines[0]}" if lines else reason_of(error)
     if "Credential" in type(error).__name__ or "credentials" in what:
         return f"there are no credentials for it, or they are not complete ({what})"
     if isinstance(error, PermissionError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ssl
 
+from replicad.env.reasons import reason_of
+
 _BY_VERIFY_CODE = {
     9: "the certificate is not valid yet; is the clock right?",
     10: "the certificate has expired",
@@ -46,4 +48,4 @@ def explain(error: BaseException) -> str:
         return _BY_VERIFY_CODE.get(error.verify_code, f"the certificate is refused: {error.verify_message}")
     if isinstance(error, ssl.SSLError) and error.reason:
         return _BY_REASON.get(error.reason) or error.reason.lower().replace("_", " ")
-    return str(error) or type(error).__name__
+    return str(error) or reason_of(error)

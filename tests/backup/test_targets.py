@@ -277,6 +277,7 @@ class NoCredentialsError(Exception):
         (PermissionError("Forbidden"), "access is refused"),
         (OSError(111, "Connect call failed"), "cannot be reached"),
         (ValueError("Invalid endpoint:\nmore"), "ValueError: Invalid endpoint:$"),
+        (ValueError(), "unexpected ValueError$"),
     ],
 )
 def test_a_store_that_cannot_be_used_says_so_in_one_line(error: Exception, words: str) -> None:
