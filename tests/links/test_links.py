@@ -200,3 +200,20 @@ def test_deletions_are_forgotten_once_everybody_knows(pair: Sites) -> None:
 def test_the_model_holds() -> None:
     """A few seeds of `make sim LINKS=1`."""
     assert [seed for seed in range(100, 140) if simulated.play(seed) is not None] == []
+
+
+def test_a_link_that_leaves_families_out_ships_only_what_was_made_at_its_source(three: Sites) -> None:
+    """What came there from elsewhere may come to the target another way, with all of its families."""
+    first, second, third = three.nodes
+    for node in three.nodes:
+        node.ask("REPLICAD.FAMILY", "CREATE", "sessions")
+    both = ("FAMILY", "default", "FAMILY", "sessions")
+    second.ask("REPLICAD.LINK", "ADD", "from0", three.replication[0], *both)
+    three.until_streaming(1, 0)
+    third.ask("REPLICAD.LINK", "ADD", "from1", three.replication[1], "FAMILY", "default")
+    three.until_streaming(2, 1)
+    first.ask("SET", "foreign", "1")
+    eventually(lambda: second.ask("GET", "foreign") == b"1")
+    second.ask("SET", "own", "2")
+    eventually(lambda: third.ask("GET", "own") == b"2")
+    assert third.ask("GET", "foreign") is None

@@ -267,7 +267,7 @@ class LinkSource:
     # What is written.
 
     async def _stream(self, through: int) -> None:
-        store, target = self._store, self.hello.database
+        store = self._store
         reader = LinkReader(store.database_id, through, self._is_carried, self._family_name)
         updates = store.get_updates_since(through + 1)
         ready: deque[Update] = deque()
@@ -289,8 +289,7 @@ class LinkSource:
                 batches = [
                     batch
                     for update in found
-                    if (batch := reader.read(self._logged(update))) is not None
-                    and batch.provenance.origin != target
+                    if (batch := reader.read(self._logged(update))) is not None and self._is_for_target(batch)
                 ]
                 await self._send(batches, found[-1].position.sequence)
         finally:
@@ -303,6 +302,14 @@ class LinkSource:
         self._window_bytes += len(payload)
         self.connection.send(LinkBatches(through, self._store.durable_sequence, payload))
         await self.connection.drain()
+
+    def _is_for_target(self, batch: LinkBatch) -> bool:
+        """Not what was made there. A link that leaves families out ships only what was made here: the target
+        counts a batch of another origin as seen, and would drop the rest of it when that comes another way."""
+        origin, wanted = batch.provenance.origin, self.hello.families
+        if wanted and not self._primary.linked_families <= set(wanted):
+            return origin == self._store.database_id
+        return origin != self.hello.database
 
     def _is_carried(self, family: str) -> bool:
         wanted = self.hello.families
