@@ -305,7 +305,7 @@ class LinkSource:
 
     def _is_for_target(self, batch: LinkBatch) -> bool:
         """Not what was made there. A link that leaves families out ships only what was made here: the target
-        counts a batch of another origin as seen, and would drop the rest of it when that comes another way."""
+        counts a batch of another origin as seen, and would drop the rest of it when it comes another way."""
         origin, wanted = batch.provenance.origin, self.hello.families
         if wanted and not self._primary.linked_families <= set(wanted):
             return origin == self._store.database_id
