@@ -16,6 +16,7 @@ from replicad import kernels
 from replicad.env.events import get_logger
 from replicad.errors import CorruptionError, InvalidArgument, NotFoundError, ReplicadError
 from replicad.net.guests import network_of
+from replicad.replication.primary.feed_slots import FeedReader
 from replicad.server import refusals
 from replicad.server.access.roles import ALL, Rights, Role
 from replicad.server.access.users import User
@@ -94,6 +95,8 @@ class ClientState:
         self.queued_bytes = 0
         self.queue_broken = False
         self.watched = WatchedKeys()
+        self.feed_reader: FeedReader | None = None
+        """For the slot of which feed it reads the log."""
 
         # How it takes its turns.
         self.stopped = 0
@@ -371,6 +374,13 @@ class ClientState:
         self.queued = None
         self.queued_bytes = 0
         self.unwatch()
+
+    def end_reading(self) -> None:
+        """Gives up the slot of a feed that this connection reads for."""
+        reader, slots = self.feed_reader, self.server.node.feed_slots
+        self.feed_reader = None
+        if reader is not None and slots is not None:
+            slots.ended(reader)
 
     def unwatch(self) -> None:
         """Forgets the watched keys."""

@@ -7,6 +7,7 @@ from types import ModuleType
 from replicad.daemon.metrics import (
     backups,
     clients,
+    feeds,
     latency,
     link,
     memory,
@@ -24,6 +25,7 @@ PARTS: dict[str, ModuleType] = {
     "The node": node,
     "Positions and log": positions,
     "Replicas and slots": replicas,
+    "Change feeds": feeds,
     "The link of a replica": link,
     "Replication traffic": traffic,
     "Backups": backups,

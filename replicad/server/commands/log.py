@@ -11,7 +11,7 @@ from replicad.server.commands.table import Group
 from replicad.server.later import AsTask, InThread, LookUp, Reply
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
-from replicad.server.updates import read_updates
+from replicad.server.updates import read_frames, read_updates
 
 log = Group("replicad")
 
@@ -67,11 +67,7 @@ def position(client: ClientState, request: Request) -> Reply:
 )
 def updates(client: ClientState, request: Request) -> Reply:
     since, count = parse_count(request[1]), parse_count(request[2])
-    block_ms = 0
-    if len(request) > 3:
-        if len(request) != 5 or request[3].upper() != b"BLOCK":
-            raise Refused(refusals.SYNTAX)
-        block_ms = parse_count(request[4])
+    block_ms = _block_ms(request)
     server = client.server
     store = server.store
 
@@ -98,6 +94,49 @@ def updates(client: ClientState, request: Request) -> Reply:
         return replies.array(found)
 
     return AsTask(read_when_there)
+
+
+@log.command(
+    "replicad.frames",
+    -3,
+    "Durable log frames as they are, about this many bytes: SINCE BYTES [BLOCK ms].",
+    usage="sequence bytes [BLOCK milliseconds]",
+    blocking=True,
+)
+def frames(client: ClientState, request: Request) -> Reply:
+    """Whole frames from the one that holds the sequence number on, one at least; empty where none follows."""
+    since, size = parse_count(request[1]), parse_count(request[2])
+    block_ms = _block_ms(request)
+    server = client.server
+    store = server.store
+    if client.feed_reader is not None and (feed_slots := server.node.feed_slots) is not None:
+        feed_slots.asked(client.feed_reader)
+
+    async def read_alone() -> bytes:
+        # As with updates: such replies are built one by one, and count as what their clients have buffered.
+        async with server.building:
+            server.relieve()
+            return await server.workers.run(lambda: read_frames(store, since, size))
+
+    async def read_when_there() -> bytes:
+        try:
+            found = await read_alone()
+            if not found and block_ms:
+                await server.conditions.wait_until(lambda: store.durable_sequence >= since, block_ms / 1000)
+                found = await read_alone()
+        except LogGoneError as error:
+            return replies.error(f"LOGGONE {error.first_available}")
+        return replies.bulk(found)
+
+    return AsTask(read_when_there)
+
+
+def _block_ms(request: Request) -> int:
+    if len(request) == 3:
+        return 0
+    if len(request) != 5 or request[3].upper() != b"BLOCK":
+        raise Refused(refusals.SYNTAX)
+    return parse_count(request[4])
 
 
 @log.command(
