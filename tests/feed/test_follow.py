@@ -181,6 +181,16 @@ async def test_what_time_does_not_mend_is_raised(tmp_path: Path) -> None:
                 await anext(feed)
 
 
+async def test_a_position_ahead_of_another_history_is_refused(tmp_path: Path) -> None:
+    """Its epoch ended before the node got there: what comes some time does not follow it."""
+    async with (
+        primary(tmp_path / "a") as node,
+        follow(node, since=Position.parse("0:99:00000000000000ff")) as feed,
+    ):
+        with pytest.raises(replicad.DivergedError, match="not in this node's history"):
+            await asyncio.wait_for(anext(feed), 10)
+
+
 async def test_a_program_that_stops_reading_holds_one_piece_of_log(tmp_path: Path) -> None:
     """Here and at the node, however much is written meanwhile."""
     async with primary(tmp_path / "a") as node:
