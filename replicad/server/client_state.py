@@ -377,10 +377,9 @@ class ClientState:
 
     def end_reading(self) -> None:
         """Gives up the slot of a feed that this connection reads for."""
-        reader, slots = self.feed_reader, self.server.node.feed_slots
-        self.feed_reader = None
-        if reader is not None and slots is not None:
-            slots.ended(reader)
+        reader, self.feed_reader = self.feed_reader, None
+        if reader is not None and reader.slots is not None:
+            reader.slots.ended(reader)
 
     def unwatch(self) -> None:
         """Forgets the watched keys."""

@@ -58,6 +58,8 @@ class FeedReader:
     peer: str
     end: Callable[[], None]
     asked_at: float = 0.0
+    slots: FeedSlots | None = None
+    """Where it reads. When the node's data is exchanged, others take their place."""
 
 
 class FeedSlots:
@@ -137,6 +139,7 @@ class FeedSlots:
         slot = self.get(reader.name)
         older = self._check_free(slot, reader)
         self._readers[slot.node_id] = reader
+        reader.slots = self
         self._slots.begin_reading(slot.node_id)
         reader.asked_at = self._env.clock.monotonic()
         if older is not None and older is not reader:

@@ -104,8 +104,8 @@ def frames(client: ClientState, request: Request) -> Reply:
     block_ms = _block_ms(request)
     server = client.server
     store = server.store
-    if client.feed_reader is not None and (feed_slots := server.node.feed_slots) is not None:
-        feed_slots.asked(client.feed_reader)
+    if (reader := client.feed_reader) is not None and reader.slots is not None:
+        reader.slots.asked(reader)
 
     async def read_when_there() -> bytes:
         try:
