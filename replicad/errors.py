@@ -29,6 +29,9 @@
     │   ├── PeerTimeoutError     the peer missed a deadline
     │   ├── TooManySessionsError a primary has no room for one more replica or copy
     │   ├── SessionRefusedError  the peer refused the session
+    │   ├── LoginRefusedError    the node refused the user, the secret, or what the user may do
+    │   ├── SlotInUseError       another reader has the slot of a feed
+    │   ├── SlotLostError        the log after the position of a feed's slot is gone
     │   ├── LinkStoppedError     the two nodes must not replicate as they are
     │   ├── UpstreamError        the followed node cannot answer a verification
     │   │   └── UpstreamDamagedError    its own tables are damaged
@@ -271,6 +274,18 @@ class SessionRefusedError(ReplicationError):
         super().__init__(reason)
         self.code = code
         self.retry = retry
+
+
+class LoginRefusedError(ReplicationError):
+    """The node refused the user or the secret, or the user lacks the role that a feed needs."""
+
+
+class SlotInUseError(ReplicationError):
+    """Another reader has the slot; the message says where it is."""
+
+
+class SlotLostError(ReplicationError):
+    """The log after the slot's position is gone: what its reader keeps in step has to be copied again."""
 
 
 class LinkStoppedError(ReplicationError):

@@ -1,7 +1,7 @@
 """Holds the order of the layers: an import goes down the list only, and some doors have one owner.
 
-    cli > daemon > server > (the public names) > replication | backup > store | state > kernels > net > env
-        > options > types > units > errors > version
+    cli > daemon > server > (the public names) > replication | backup | feed > store | state > kernels > net
+        > env > options > types > units > errors > version
 
 A part may import itself and what stands below it; `|` parts those that may not import each other. `make lint`
 runs this file.
@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("server",),
     ("__init__",),
     ("library",),
-    ("replication", "backup"),
+    ("replication", "backup", "feed"),
     ("store", "state"),
     ("kernels",),
     ("net",),

@@ -13,6 +13,8 @@ from replicad.cli import streams
 
 SHOWN_BYTES_MAX = 64
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPE = re.compile(rb"\\(?:x[0-9a-fA-F]{2}|[\\nrt])")
+_ESCAPED = {rb"\\": b"\\", rb"\n": b"\n", rb"\r": b"\r", rb"\t": b"\t"}
 _TIME_END_US = 253_402_300_800_000_000  # the year 10000
 
 
@@ -25,6 +27,16 @@ def show_bytes(data: bytes, limit: int | None = SHOWN_BYTES_MAX) -> str:
     cut = data if limit is None else data[:limit]
     shown = "".join(_show_character(character) for character in cut.decode("utf-8", "surrogateescape"))
     return shown if len(cut) == len(data) else f"{shown}… ({len(data)} bytes)"
+
+
+def read_bytes(text: str) -> bytes:
+    r"""The bytes of an argument, written as `show_bytes` shows them: UTF-8, and the escapes \\ \n \r \t \xNN.
+
+    >>> read_bytes(r"user:\xff")
+    b'user:\xff'
+    """
+    data = text.encode("utf-8", "surrogateescape")
+    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[0]) or bytes.fromhex(match[0][2:].decode()), data)
 
 
 def _show_character(character: str) -> str:

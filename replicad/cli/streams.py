@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import stat
 import sys
-from typing import Any, TextIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TextIO
 
 from replicad.errors import OutputError
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class _Stdout(io.FileIO):
@@ -45,6 +50,15 @@ def prepare() -> None:
             line_buffering=before.line_buffering,
             write_through=before.write_through,
         )
+
+
+def when_unread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Calls when stdout is a pipe whose reader went away (`| head`), although nothing is written just now."""
+    with contextlib.suppress(OSError, ValueError):
+        number = sys.stdout.fileno()
+        if stat.S_ISFIFO(os.fstat(number).st_mode):
+            # Nothing ever comes from this end of a pipe. So what wakes a reader is the error.
+            loop.add_reader(number, call)
 
 
 def drop(stream: TextIO) -> None:

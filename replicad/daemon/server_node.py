@@ -25,6 +25,7 @@ from replicad.errors import CorruptionError
 from replicad.net.addresses import address_of
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.synchronous import Level, parse_rule
+from replicad.replication.primary.feed_slots import FeedSlots
 from replicad.replication.primary.waits import Waits
 from replicad.replication.replica.freshness import why_refused, why_stale
 from replicad.replication.replica.link_state import LinkState
@@ -182,6 +183,10 @@ class ServedNode:
         dropped = feed.drop_slot(node_id)
         feed.tell_nodes((node_id,))
         return dropped or known
+
+    @property
+    def feed_slots(self) -> FeedSlots | None:
+        return None if self._store.feed is None else self._store.feed.feed_slots
 
     # Its configuration.
 

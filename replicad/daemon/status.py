@@ -21,9 +21,9 @@ from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.peers import Peers
 from replicad.daemon.roles.role_memory import RoleMemory
+from replicad.daemon.slot_status import feeds_document, slot_document
 from replicad.env import Env
 from replicad.replication.copy.transfer import Transfer
-from replicad.replication.links.source import SLOT_NAME
 from replicad.replication.policy.slot_states import log_bytes_after
 from replicad.replication.primary.node import PrimaryNode, ReplicaSession
 from replicad.replication.primary.sender import Sender
@@ -112,6 +112,7 @@ class NodeStatus:
             document["synchronous"] = feed.waits.describe()
             document["copy_bytes_per_second"] = feed.copy_bytes_per_second
             document["replicas"] = replicas_document(self._env, feed, store)
+            document["feeds"] = feeds_document(feed)
         if follower is not None:
             document["link"] = link_document(self._env, follower)
             document["bootstrap"] = bootstrap_document(self._env, follower)
@@ -222,7 +223,7 @@ def replicas_document(env: Env, node: PrimaryNode, database: Database) -> list[D
     # A replica that is not connected still costs log, and its operator wants to know since when.
     for view in views.values():
         slot = view.slot
-        if slot.node_id not in node.sessions and not slot.name.startswith(SLOT_NAME):
+        if not slot.is_feed and slot.node_id not in node.sessions:
             newest = node.newest.sequence
             entries.append(
                 {
@@ -247,20 +248,6 @@ def _away_lag(node: PrimaryNode, view: SlotView, newest: int, now: float) -> Doc
         "lag_sequences": max(0, newest - sequence),
         "lag_bytes": view.retained_bytes,
         "lag_seconds": round(node.upkeep.course.seconds_behind(sequence, newest, now), 3),
-    }
-
-
-def slot_document(view: SlotView | None) -> Document:
-    """How much log is kept for a replica, and how long that can go on."""
-    if view is None:
-        return {"slot": None}
-    return {
-        "slot": view.state.value,
-        "slot_reason": view.slot.invalid,
-        "slot_retained_bytes": view.retained_bytes,
-        "slot_safe_bytes": view.safe_bytes,
-        "slot_exhausted_in_seconds": view.exhausted_in_seconds
-        and round(min(view.exhausted_in_seconds, 1e9), 1),
     }
 
 

@@ -28,6 +28,7 @@ from replicad.errors import (
     StoppedError,
 )
 from replicad.net.guests import network_of
+from replicad.replication.primary.feed_slots import FeedReader
 from replicad.server import refusals
 from replicad.server.access.roles import ALL, Rights, Role
 from replicad.server.access.users import User
@@ -117,6 +118,8 @@ class ClientState:
         self.queued_bytes = 0
         self.queue_broken = False
         self.watched = WatchedKeys()
+        self.feed_reader: FeedReader | None = None
+        """For the slot of which feed it reads the log."""
 
         # How it takes its turns.
         self.stopped = 0
@@ -396,6 +399,12 @@ class ClientState:
         self.queued = None
         self.queued_bytes = 0
         self.unwatch()
+
+    def end_reading(self) -> None:
+        """Gives up the slot of a feed that this connection reads for."""
+        reader, self.feed_reader = self.feed_reader, None
+        if reader is not None and reader.slots is not None:
+            reader.slots.ended(reader)
 
     def unwatch(self) -> None:
         """Forgets the watched keys."""

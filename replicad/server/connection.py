@@ -86,6 +86,7 @@ class ClientConnection:
         self._execution.close()
         client.replies.drop()
         client.unwatch()
+        client.end_reading()
         self._forget(self)
         # The wire knows this object, so this one lets go of it: its buffers are freed at once then, and not
         # when the garbage collector comes by.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from replicad.errors import CorruptionError
+from replicad.replication.primary.feed_slots import FeedSlots
 from replicad.replication.primary.waits import Waits
 from replicad.replication.traffic import Traffic
 
@@ -135,6 +136,11 @@ class Node(Protocol):
 
     def drop_slot(self, node_id: bytes) -> bool:
         """Lets go of the log that is kept for a replica, and forgets it; whether there was anything of it."""
+        ...
+
+    @property
+    def feed_slots(self) -> FeedSlots | None:
+        """The slots of change feeds; None while there is no data."""
         ...
 
     @property

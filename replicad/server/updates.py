@@ -1,4 +1,5 @@
-"""The log as REPLICAD.UPDATES sends it: one array for each batch.
+"""The log as REPLICAD.FRAMES sends it, frames as they are in the file, and as REPLICAD.UPDATES sends it: one
+array for each batch.
 
     [first sequence number, last sequence number, epoch, commit time (us), history hash (hex),
      [[kind, family, key, value], ...]]
@@ -20,6 +21,7 @@ UPDATES_MAX = 10_000
 OPERATIONS_BYTES_MAX = 256 << 20
 """Of one batch: twice what a batch may have, for operations of many small keys."""
 _REPLY_BYTES_MAX = 16 << 20
+FRAMES_BYTES_MAX = 4 << 20
 
 
 def read_updates(store: Database, since: int, count: int, protocol: int, bytes_max: int) -> list[bytes]:
@@ -39,6 +41,16 @@ def read_updates(store: Database, since: int, count: int, protocol: int, bytes_m
             if len(found) >= min(count, UPDATES_MAX) or size > _REPLY_BYTES_MAX:
                 break
     return found
+
+
+def read_frames(store: Database, since: int, bytes_max: int) -> bytes:
+    """Whole durable frames of one segment, from the one that holds `since` on: about `bytes_max` bytes, and
+    one frame at least. Empty when nothing durable follows yet. Raises LogGoneError."""
+    if since > store.durable_sequence:
+        return b""
+    with closing(store.read_log(max(1, since))) as cursor:
+        chunk = cursor.next(min(bytes_max, FRAMES_BYTES_MAX))
+    return b"" if chunk is None else chunk.frames
 
 
 def _encode(update: Update, protocol: int, bytes_max: int) -> bytes:

@@ -61,10 +61,10 @@ class BootstrapProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """The log after `sequence` stays for the replica `node_id`, within limits.
+    """The log after `sequence` stays for the replica `node_id`, within limits; or for a change feed.
 
     `invalid` is why the slot holds nothing any more, or None. `idle_seconds` counts how long the replica was
-    away while the node ran; `name` is what the replica calls itself.
+    away while the node ran; `name` is what the replica calls itself. A feed's id follows from its name.
     """
 
     node_id: bytes
@@ -77,6 +77,12 @@ class Slot:
     """Whether the replica has ever acknowledged anything: until then nobody has seen that it is one."""
     owner: str = ""
     """What the replica's certificate called it when it first used the slot; empty without TLS."""
+    position: str = ""
+    """Of a change feed: the position that its reader acknowledged. Empty in the slot of a replica."""
+
+    @property
+    def is_feed(self) -> bool:
+        return bool(self.position)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,20 +11,32 @@ from replicad.errors import InvalidArgument, LogGoneError, StoreError
 from replicad.store.batch import WriteBatch, batch_from
 from replicad.store.core import Core
 from replicad.store.wal.cursor import LogCursor
-from replicad.store.wal.frames import LogChunk
-from replicad.types import Epoch, HistoryHash, Position, Sequence
+from replicad.types import Epoch, HistoryHash, Operation, OperationKind, Position, Sequence
 
 CHUNK_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One batch of the log. `position` is the one after it; `commit_time` is microseconds since 1970."""
+    """One batch of the log. `position` is the one after it; `commit_time` is microseconds since 1970.
+
+    A change feed with filters leaves out of `batch` what they do not let through.
+    """
 
     position: Position
     first_sequence: Sequence
     commit_time: int
     batch: WriteBatch
+
+    @property
+    def operations(self) -> list[Operation]:
+        """What the batch changes, in the order put, without its annotations."""
+        return [each for each in self.batch.operations if each.kind is not OperationKind.LOG_DATA]
+
+    @property
+    def annotations(self) -> list[bytes]:
+        """What `put_log_data` put into the batch, in order."""
+        return [each.value or b"" for each in self.batch.operations if each.kind is OperationKind.LOG_DATA]
 
 
 def check_start(core: Core, start: int) -> None:
@@ -115,7 +127,7 @@ class UpdateIterator:
         try:
             chunk = cursor.next(CHUNK_BYTES)
             if chunk is not None:
-                self._ready.extend(_updates(chunk))
+                self._ready.extend(updates_of(chunk.frames))
         except BaseException:
             cursor.close()
             raise
@@ -127,15 +139,16 @@ def _position_after(epoch: int, first: int, count: int, history_hash: int) -> Po
     return Position(Epoch(epoch), Sequence(first + max(1, count) - 1), HistoryHash(history_hash))
 
 
-def _updates(chunk: LogChunk) -> list[Update]:
+def updates_of(frames: bytes) -> list[Update]:
+    """One for each of these whole frames, which were scanned before."""
     return [
         Update(
             _position_after(epoch, first, count, history_hash),
             Sequence(first),
             commit_time,
-            batch_from(chunk.frames[begin:end]),
+            batch_from(frames[begin:end]),
         )
-        for epoch, first, count, commit_time, history_hash, begin, end in kernels.list_frames(chunk.frames)
+        for epoch, first, count, commit_time, history_hash, begin, end in kernels.list_frames(frames)
     ]
 
 

@@ -71,7 +71,7 @@ def test_following_a_directory_shows_what_its_daemon_writes(
             refresh(reader)
 
         monkeypatch.setattr(replicad.Database, "refresh", write_and_refresh)
-        code, out, _ = run("updates", tmp_path / "db", "--follow", "--count", 2)
+        code, out, _ = run("updates", tmp_path / "db", "--since", 1, "--follow", "--count", 2)
     assert code == 0
     assert [line.split()[1] for line in out.splitlines() if "put" in line] == ["first", "second"]
 

@@ -206,26 +206,6 @@ def test_updates_since_a_time(run: Run, serve: Callable[..., RunningServer]) -> 
     assert "31" in err
 
 
-def test_following_a_node_shows_what_is_written_meanwhile(
-    run: Run, serve: Callable[..., RunningServer]
-) -> None:
-    """Following shows what is written meanwhile."""
-    server = serve()
-    write(server, 1)
-    outcome: list[tuple[int, str, str]] = []
-    follower = threading.Thread(
-        target=lambda: outcome.append(run("updates", f":{server.port}", "--follow", "--count", 3))
-    )
-    follower.start()
-    write(server, 2)
-    write(server, 3)
-    follower.join(20)
-    assert not follower.is_alive()
-    ((code, out, _),) = outcome
-    assert code == 0
-    assert [line.split()[-1] for line in out.splitlines() if "annotation" in line] == ["1", "2", "3"]
-
-
 def test_verify_waits_until_nodes_stand_at_one_sequence_number(
     run: Run, serve: Callable[..., RunningServer]
 ) -> None:

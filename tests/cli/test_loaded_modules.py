@@ -24,6 +24,10 @@ PROGRAMS: dict[str, tuple[str, frozenset[str]]] = {
     "the package": ("import replicad", SLOW | PARTS | {"pydantic", "typer", "replicad.library"}),
     "the library": (
         "import replicad; replicad.open",
+        (SLOW - {"asyncio"}) | {"pydantic", "typer", "hiredis", "replicad.daemon", "replicad.server"},
+    ),
+    "a change feed": (
+        "import replicad; replicad.follow(':6380')",
         (SLOW - {"asyncio"}) | {"pydantic", "typer", "replicad.daemon", "replicad.server"},
     ),
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from replicad.replication.copy.copies import SourceCopy
+from replicad.replication.primary.feed_slots import feed_id
 from replicad.replication.wire.messages import Ack, Data, Fetch, Files, Hello, PositionClaim, Refuse
 from replicad.state.records import Slot
 from replicad.types import Position
@@ -155,3 +156,16 @@ async def test_a_slot_that_lets_go_ends_its_session(tmp_path: Path) -> None:
         assert told.code == "slot" and "the cap is 2000" in told.reason and told.retry
         await until(lambda: primary.tasks[0].done())
         assert primary.node.slots.oldest_needed() is None
+
+
+async def test_the_slot_of_a_feed_is_not_that_of_a_replica_of_its_name(tmp_path: Path) -> None:
+    """A replica that was made anew takes the place of the one before it, and not of a feed."""
+    primary = Primary(written(5), tmp_path / "p")
+    position = primary.store.durable_position
+    slots = primary.node.slots
+    slots.hold(feed_id("paris"), position.sequence, 1, name="paris", position=str(position))
+    slots.hold(b"older paris 1234", 0, 1, name="paris")
+    replica = Replica(primary, FakeData(), tmp_path / "r", name="paris")
+    async with running(replica, primary):
+        await until(lambda: caught_up(replica, primary) and slots.get(b"older paris 1234") is None)
+        assert slots.get(feed_id("paris")) is not None

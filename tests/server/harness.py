@@ -19,6 +19,7 @@ from replicad.errors import ConfigError, CorruptionError, RoleRefused
 from replicad.net.addresses import Address
 from replicad.net.doors import CLEAR, Door
 from replicad.replication.policy.synchronous import parse_rule
+from replicad.replication.primary.feed_slots import FeedSlots
 from replicad.replication.primary.waits import Acknowledged, Waits
 from replicad.replication.traffic import Traffic
 from replicad.server import ReplicaView, RespServer, ServerOptions
@@ -78,6 +79,7 @@ class FakeNode:
     def drop_slot(self, node_id: bytes) -> bool:
         return False
 
+    feed_slots: FeedSlots | None = None
     reads_refused: str | None = None
     stale_because: str | None = None
     acknowledged: list[Acknowledged] = field(default_factory=list)

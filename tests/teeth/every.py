@@ -8,6 +8,7 @@ from tests.teeth.breaking import BREAKING
 from tests.teeth.compiled import COMPILED
 from tests.teeth.copies import COPIES
 from tests.teeth.disk import DISK
+from tests.teeth.feed import FEED
 from tests.teeth.held import HELD
 from tests.teeth.links import LINKS
 from tests.teeth.log import LOG
@@ -43,6 +44,7 @@ LISTS = (
     BREAKING,
     COMPILED,
     SECURITY,
+    FEED,
 )
 MUTATIONS: tuple[Mutation, ...] = tuple(
     sorted((mutation for each in LISTS for mutation in each), key=lambda mutation: mutation.trap)

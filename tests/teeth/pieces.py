@@ -58,8 +58,8 @@ PIECES = (
         trap=25,
         name="replies of UPDATES are built side by side",
         file="replicad/server/commands/log.py",
-        old="        async with server.building:\n",
-        new="        if True:\n",
+        old="    async with server.building:\n",
+        new="    if True:\n",
         caught_by=(
             "tests/server/test_replicad_commands.py"
             "::test_updates_for_many_readers_are_built_one_after_the_other[fake-sync]",

@@ -1,4 +1,4 @@
-"""The replicas of a node, as the node itself sees them: who is there, how far, and how long log is kept."""
+"""The replicas and change feeds of a node, as it sees them: who is there, how far, how long log is kept."""
 
 from __future__ import annotations
 
@@ -32,6 +32,24 @@ def replicas_findings(
                 f"replicad verify {node} {_where(document, row)} --repair",
                 Runbook.DIFFERENT_DATA,
             )
+    for row in document.get("feeds") or ():
+        yield from _feed_findings(node, row)
+
+
+def _feed_findings(node: str, row: Document) -> Iterator[Finding]:
+    """A feed that nobody reads is not wrong, until its log is gone or about to go."""
+    feed, slot, reason = f"feed {called(row)}", row.get("slot"), row.get("slot_reason")
+    why = f" ({reason})" if reason else ""
+    drop = f"replicad slot drop {node} {called(row)}"
+    if slot == "lost":
+        what = f"its log for {feed} is gone{why}: the reader has to copy the data again"
+        yield Finding(Severity.WARNING, what, f"{drop}, make it again, and copy the data", Runbook.SLOT)
+    elif slot == "unreserved":
+        what = f"does not keep log for {feed} any more{why}"
+        yield Finding(Severity.WARNING, what, f"start its reader now, or {drop}", Runbook.SLOT)
+    elif _ends_soon(row):
+        what = f"can keep log for {feed} for another {show_seconds(row['slot_exhausted_in_seconds'])}"
+        yield Finding(Severity.WARNING, what, f"start its reader, or {drop}", Runbook.SLOT)
 
 
 def _count_findings(document: Document, thresholds: Thresholds) -> Iterator[Finding]:
@@ -77,7 +95,8 @@ def _ends_soon(row: Document) -> bool:
     left, retained = row.get("slot_exhausted_in_seconds"), row.get("slot_retained_bytes") or 0
     if left is None or left >= EXHAUSTED_SECONDS_MIN or not retained:
         return False
-    return row.get("state") != "streaming" or retained > (row.get("slot_safe_bytes") or 0)
+    keeps_up = row.get("state") in ("streaming", "reading")
+    return not keeps_up or retained > (row.get("slot_safe_bytes") or 0)
 
 
 def _where(document: Document, row: Document) -> str:

@@ -65,8 +65,12 @@ def waits_for(document: Document) -> str:
     if document.get("role") == "primary":
         rows = document.get("replicas") or []
         waits = document.get("stalled") or "writes"
-        feeds = f"{len(connected(document))} of {len(rows)} replicas there" if rows else "no replicas"
-        return f"{waits}; {feeds}"
+        replicas = f"{len(connected(document))} of {len(rows)} replicas there" if rows else "no replicas"
+        feeds = document.get("feeds")
+        read = (
+            f", {sum(row.get('state') == 'reading' for row in feeds)} of {len(feeds)} feeds" if feeds else ""
+        )
+        return f"{waits}; {replicas}{read}"
     link = part(document, "link")
     state = link.get("state")
     if state == "bootstrapping" and document.get("bootstrap"):

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from replicad.cli.nodes.access import Access, NodeAddress, is_node_address, parse_node_address
 from replicad.cli.nodes.client import Client
 from replicad.errors import LogGoneError, ReplyError, UnreachableError, UsageError
-from replicad.types import FamilyId, Operation, OperationKind, Position
+from replicad.types import Epoch, FamilyId, HistoryHash, Operation, OperationKind, Position, Sequence
 
 if TYPE_CHECKING:
     # Only a comparison of nodes needs these at run time: `status` of a running node loads no store.
     from replicad.cli.nodes.sides import LiveSide, Side
     from replicad.store.database import Database
     from replicad.store.marks import Mark, MarkId
+    from replicad.store.updates import Update
 
 UPDATES_PER_CALL = 512
 
@@ -36,6 +37,22 @@ class LogUpdate:
     history_hash: int
     commit_time_us: int
     operations: tuple[Operation, ...]
+
+    @classmethod
+    def of(cls, update: Update) -> LogUpdate:
+        return cls(
+            epoch=update.position.epoch,
+            first_sequence=update.first_sequence,
+            last_sequence=update.position.sequence,
+            history_hash=update.position.history_hash,
+            commit_time_us=update.commit_time,
+            operations=tuple(update.batch.operations),
+        )
+
+    @property
+    def position(self) -> Position:
+        """The one after it."""
+        return Position(Epoch(self.epoch), Sequence(self.last_sequence), HistoryHash(self.history_hash))
 
     @property
     def annotations(self) -> list[bytes]:
@@ -67,6 +84,9 @@ class NodeClient(Protocol):
 
     def sequence_at_time(self, commit_time_us: int) -> int:
         """The first sequence number of the first batch committed then or later; raises LogGoneError."""
+
+    def families(self) -> dict[str, int]:
+        """The number of each column family, by its name."""
 
     def hold(self, mark: Mark) -> tuple[int, Side]:
         """The sequence number of a snapshot taken now, and what it holds; the caller releases it."""
@@ -157,6 +177,9 @@ class LiveNode:
             _raise_if_gone(error, None)
             raise
 
+    def families(self) -> dict[str, int]:
+        return {name.decode(): int(id) for name, id in self.client.call("REPLICAD.FAMILY", "LIST")}
+
     def hold(self, mark: Mark) -> tuple[int, Side]:
         sequence = self.client.call("REPLICAD.VERIFY", "SNAPSHOT", mark.id.hex(), mark.seconds)
         return int(sequence), self.side(mark.id)
@@ -236,20 +259,16 @@ class DirectoryNode:
 
     def updates(self, since: int, *, wait_ms: int = 0) -> Iterator[LogUpdate]:
         for update in self.database.get_updates_since(since):
-            yield LogUpdate(
-                epoch=update.position.epoch,
-                first_sequence=update.first_sequence,
-                last_sequence=update.position.sequence,
-                history_hash=update.position.history_hash,
-                commit_time_us=update.commit_time,
-                operations=tuple(update.batch.operations),
-            )
+            yield LogUpdate.of(update)
         if wait_ms:
             time.sleep(wait_ms / 1000)
             self.database.refresh()
 
     def sequence_at_time(self, commit_time_us: int) -> int:
         return self.database.sequence_at_time(commit_time_us)
+
+    def families(self) -> dict[str, int]:
+        return self.database.families
 
     def hold(self, mark: Mark) -> tuple[int, Side]:
         from replicad.cli.nodes.sides import SnapshotSide

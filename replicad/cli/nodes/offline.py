@@ -103,6 +103,7 @@ def directory_status(directory: Path) -> dict[str, Any]:
             {
                 "node_id": slot.node_id.hex(),
                 "name": slot.name,
+                "kind": "feed" if slot.is_feed else "replica",
                 "sequence": slot.sequence,
                 "seen": show_time(slot.seen_us),
                 "away_seconds": slot.idle_seconds,

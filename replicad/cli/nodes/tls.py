@@ -13,8 +13,8 @@ from replicad.net.options import Material
 from replicad.net.tls_errors import explain
 
 
-def wrap(plain: socket.socket, access: Access, host: str, shown: str) -> ssl.SSLSocket:
-    """Raises UnreachableError when TLS does not come about, ConfigError for files that are wrong."""
+def context_of(access: Access) -> ssl.SSLContext:
+    """Raises ConfigError for files that are wrong."""
     try:
         context = ssl.create_default_context(cafile=access.ca_file)
         if access.cert_file is not None:
@@ -22,6 +22,12 @@ def wrap(plain: socket.socket, access: Access, host: str, shown: str) -> ssl.SSL
     except OSError as error:
         files = ", ".join(str(file) for file in (access.ca_file, access.cert_file, access.key_file) if file)
         raise ConfigError(f"{files}: {error.strerror or explain(error)}") from None
+    return context
+
+
+def wrap(plain: socket.socket, access: Access, host: str, shown: str) -> ssl.SSLSocket:
+    """Raises UnreachableError when TLS does not come about, ConfigError for files that are wrong."""
+    context = context_of(access)
     try:
         return context.wrap_socket(plain, server_hostname=host)
     except OSError as error:

@@ -7,6 +7,7 @@ from types import ModuleType
 from replicad.daemon.metrics import (
     backups,
     clients,
+    feeds,
     latency,
     link,
     links,
@@ -25,6 +26,7 @@ PARTS: dict[str, ModuleType] = {
     "The node": node,
     "Positions and log": positions,
     "Replicas and slots": replicas,
+    "Change feeds": feeds,
     "The link of a replica": link,
     "Links between primaries": links,
     "Replication traffic": traffic,

@@ -10,7 +10,8 @@ made. A slot under the target's database id keeps the log that the target lacks.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from collections.abc import Sequence as Series
 from typing import Protocol
 
 from replicad.env import Env
@@ -49,7 +50,7 @@ from replicad.replication.wire.messages import (
 from replicad.store.database import Database
 from replicad.store.reading import Snapshot
 from replicad.store.updates import Update, UpdateIterator
-from replicad.types import EpochRecord, OperationKind
+from replicad.types import EpochRecord, HistoryHash, OperationKind, Position, Sequence
 
 log = get_logger()
 
@@ -69,7 +70,7 @@ class LinkedPrimary(Protocol):
         """Why no link can be served now, or None."""
         ...
 
-    async def introduce(self, member: bytes, families: Sequence[str]) -> None:
+    async def introduce(self, member: bytes, families: Series[str]) -> None:
         """Links these families, and has the other members know of this one; durably when it returns. Raises
         NotFoundError for a family that is not there."""
         ...
@@ -162,7 +163,18 @@ class LinkSource:
         if hello.seed_family and slots.get(hello.database) is not None:
             return
         held = self._store.durable_sequence if hello.seeds else hello.sequence
-        slots.hold(hello.database, held, self._env.clock.wall_us(), name=f"{SLOT_NAME}{hello.name}")
+        slots.hold(
+            hello.database,
+            held,
+            self._env.clock.wall_us(),
+            name=f"{SLOT_NAME}{hello.name}",
+            position=self._position(held),
+        )
+
+    def _position(self, sequence: int) -> str:
+        """What the slot shows. As that of a feed it is never replaced, and never forgotten by itself."""
+        epoch = self._store.durable_position.epoch
+        return str(Position(epoch, Sequence(sequence), HistoryHash(0)))
 
     def _refusal(self) -> Refuse | None:
         hello, store = self.hello, self._store
@@ -220,7 +232,12 @@ class LinkSource:
                 self._window_bytes -= self._on_its_way.popleft()[1]
             if message.sequence > self.acknowledged:
                 self.acknowledged = message.sequence
-                self._slots.advance(self.hello.database, message.sequence, self._env.clock.wall_us())
+                self._slots.advance(
+                    self.hello.database,
+                    message.sequence,
+                    self._env.clock.wall_us(),
+                    position=self._position(message.sequence),
+                )
             self._wakeup.notify()
 
     # All that is here.
@@ -338,13 +355,13 @@ class LinkSource:
         )
 
 
-def fork_of(epoch: int, epochs: Sequence[EpochRecord]) -> int:
+def fork_of(epoch: int, epochs: Series[EpochRecord]) -> int:
     """After which sequence number it begins."""
     return next((record.fork.sequence for record in epochs if record.epoch == epoch), 0)
 
 
 def why_not_from(
-    epoch: int, sequence: int, epochs: Sequence[EpochRecord], newest_epoch: int, durable: int
+    epoch: int, sequence: int, epochs: Series[EpochRecord], newest_epoch: int, durable: int
 ) -> str | None:
     """Why the log cannot go on after what a target has of it; None if it can."""
     if epoch > newest_epoch or (epoch == newest_epoch and sequence > durable):

@@ -54,17 +54,21 @@ class LogFacts:
 
 SLOTS_MAX = 256
 """As many as sessions. One more takes the place of the slot that is worth least."""
+FEEDS_MAX = 64
+"""Slots of change feeds, which never take the place of others. An operator drops those that nobody needs."""
 UNKNOWN_SECONDS_MAX = 600
 """A slot of a replica that acknowledged nothing goes when it was away for so long."""
 
 
 def to_forget(slots: Sequence[Slot], connected: Container[bytes], limits: SlotLimits) -> list[Slot]:
     """The slots that are of no use: of nodes that never acknowledged anything, and of replicas that did not
-    come back for as long again after their slot had let go."""
+    come back for as long again after their slot had let go. The slot of a feed stays until it is dropped: a
+    reader that found none would not know what it missed."""
     return [
         slot
         for slot in slots
-        if slot.node_id not in connected
+        if not slot.is_feed
+        and slot.node_id not in connected
         and (
             (not slot.acknowledged and slot.idle_seconds > UNKNOWN_SECONDS_MAX)
             or (
@@ -78,8 +82,8 @@ def to_forget(slots: Sequence[Slot], connected: Container[bytes], limits: SlotLi
 
 def to_replace(slots: Sequence[Slot], connected: Container[bytes], known: Container[bytes]) -> Slot | None:
     """The slot that is worth least: of an unknown node, of one that acknowledged nothing, of one that let go,
-    of the one that was away longest. None when all are connected."""
-    away = [slot for slot in slots if slot.node_id not in connected]
+    of the one that was away longest. None when all are connected. A feed's is never among them."""
+    away = [slot for slot in slots if not slot.is_feed and slot.node_id not in connected]
     return min(
         away,
         key=lambda slot: (
@@ -129,7 +133,8 @@ def over_cap(sequence: int, limits: SlotLimits, log: LogFacts) -> str | None:
 
 def _over_idle(slot: Slot, limits: SlotLimits) -> str | None:
     if limits.idle_seconds_max is not None and slot.idle_seconds > limits.idle_seconds_max:
-        return f"its replica was away for {slot.idle_seconds} s, the cap is {limits.idle_seconds_max:g}"
+        who = "reader" if slot.is_feed else "replica"
+        return f"its {who} was away for {slot.idle_seconds} s, the cap is {limits.idle_seconds_max:g}"
     return None
 
 

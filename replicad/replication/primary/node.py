@@ -36,6 +36,7 @@ from replicad.replication.policy.epoch_proof import why_unproven
 from replicad.replication.policy.slot_states import SLOTS_MAX, to_forget, to_replace
 from replicad.replication.policy.synchronous import Level, parse_rule
 from replicad.replication.ports import DurableOnly, ListFiles, Records, SentAhead
+from replicad.replication.primary.feed_slots import FeedSlots
 from replicad.replication.primary.sender import Sender
 from replicad.replication.primary.slot_upkeep import SlotUpkeep
 from replicad.replication.primary.slots import Slots
@@ -151,6 +152,7 @@ class PrimaryNode:
 
         self.slots = slots
         self.upkeep = SlotUpkeep(env, source, slots, records)
+        self.feed_slots = FeedSlots(env, source, slots, records)
         self.copies = Copies(env, source, data_dir, list_files)
         self._copy_rate = TaskRateLimiter(env.clock, options.copy_bytes_per_second or None)
 
@@ -258,7 +260,7 @@ class PrimaryNode:
 
     async def _make_room(self, node_id: bytes) -> None:
         """For a slot of one more replica. Raises TooManySessionsError when all are in use, or worth more."""
-        slots = self.slots.all()
+        slots = [slot for slot in self.slots.all() if not slot.is_feed]
         if len(slots) < SLOTS_MAX or self.slots.get(node_id) is not None:
             return
 
@@ -548,7 +550,9 @@ class PrimaryNode:
     def _replace_of_that_name(self, name: str, node_id: bytes) -> None:
         """A replica that was made anew has another id: nobody comes back for the log of the one before."""
         for slot in self.slots.all():
-            if slot.name == name and slot.node_id != node_id and slot.node_id not in self.sessions:
+            if slot.is_feed or slot.name != name:
+                continue
+            if slot.node_id != node_id and slot.node_id not in self.sessions:
                 log.warning("slot.replaced", node=slot.node_id.hex(), name=name, by=node_id.hex())
                 self.slots.drop(slot.node_id)
 
@@ -609,6 +613,7 @@ class PrimaryNode:
         if not self._ahead.is_allowed and any(each.takes_written for each in self.sessions.values()):
             await self._ahead.allow()
 
+        self.feed_slots.tick()
         for node_id, reason in await self.upkeep.tick():
             self._end_session(node_id, reason)
 
@@ -630,8 +635,9 @@ class PrimaryNode:
         self._copy_rate.set_rate(bytes_per_second or None)
 
     def drop_slot(self, node_id: bytes) -> bool:
-        """Lets go of a replica's log for good, and ends its session; whether there was a slot."""
+        """Lets go of a replica's or a feed's log for good, and ends its session; whether there was a slot."""
         self._end_session(node_id, "its slot was dropped")
+        self.feed_slots.dropped(node_id)
         return self.slots.drop(node_id)
 
     def _end_session(self, node_id: bytes, reason: str) -> None:

@@ -1,4 +1,5 @@
-"""The slots of a primary: the log that a replica still needs stays, within limits (`slot_states`).
+"""The slots of a primary: the log that a replica or a change feed still needs stays, within limits
+(`slot_states`).
 
 A slot begins where a copy is cut or a stream begins, follows what the replica acknowledged as durable, and
 survives a restart in the node's state. Being behind there is safe: it keeps more, never less.
@@ -6,6 +7,8 @@ survives a restart in the node's state. Being behind there is safe: it keeps mor
 When a slot must let go while a session still reads its log, the log stays until that session has ended:
 
     begin_reading ──> (over its limits) ──> `to_end` says why ──> end_reading ──> the log may go
+
+A feed reads by requests, each of which finds its log or says that it is gone. So its log goes at once.
 
 Any thread: the sessions on the event loop, the store at each rotation.
 """
@@ -64,10 +67,11 @@ class Slots:
         *,
         name: str = "",
         owner: str = "",
+        position: str = "",
         log: LogFacts | None = None,
     ) -> Slot:
         """Keeps the log after `sequence` for a replica, whatever its slot said before. The first `owner` of a
-        slot stays until the slot is dropped.
+        slot stays until the slot is dropped. With `position` the slot is that of a feed.
 
         With `log`, a slot that would be over its cap at once holds nothing: it is unreserved.
         """
@@ -83,19 +87,22 @@ class Slots:
                     name=name,
                     acknowledged=0 if before is None else before.acknowledged,
                     owner=owner if before is None else before.owner or owner,
+                    position=position,
                 )
             )
 
-    def advance(self, node_id: bytes, sequence: int, now_us: int) -> None:
-        """The replica has everything up to `sequence`, durably. A slot never goes back by this."""
+    def advance(self, node_id: bytes, sequence: int, now_us: int, *, position: str = "") -> None:
+        """The replica has everything up to `sequence`, durably. A slot never goes back by this. `position` is
+        the whole position, of a feed."""
         with self._lock:
             slot = self._slots.get(node_id)
             if slot is not None and sequence >= slot.sequence:
                 moved = replace(slot, sequence=sequence, seen_us=now_us, idle_seconds=0, acknowledged=1)
-                self._set(moved)
+                self._set(replace(moved, position=position or slot.position))
 
     def clamp(self, newest: int) -> None:
-        """The log ends at `newest`: a replica that had acknowledged more needs what comes in its place."""
+        """The log ends at `newest`: a replica that had acknowledged more needs what comes in its place. A
+        feed's position stays: its reader has to hear that it has what is not in the history."""
         with self._lock:
             for slot in list(self._slots.values()):
                 if slot.sequence > newest:
@@ -181,7 +188,7 @@ class Slots:
 
     def _let_go(self, slot: Slot, reason: str) -> None:
         invalid = replace(slot, invalid=reason)
-        if slot.node_id in self._reading:
+        if slot.node_id in self._reading and not slot.is_feed:
             self._ending.add(slot.node_id)
         self._unreported.append(invalid)
         self._set(invalid)

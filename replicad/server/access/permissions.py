@@ -16,7 +16,10 @@ _ROLES: dict[Role, tuple[str, ...]] = {
         *("wait", "waitaof", "replicad.wait", "replicad.waitpos", "replicad.synchronous"),
         *("replicad.position", "replicad.status", "replicad.family"),
     ),
-    Role.REPLICATE: ("replicad.updates", "replicad.sequenceat", "replicad.digest", "replicad.verify"),
+    Role.REPLICATE: (
+        *("replicad.updates", "replicad.frames", "replicad.sequenceat"),
+        *("replicad.digest", "replicad.verify"),
+    ),
     Role.BACKUP: ("replicad.checkpoint", "replicad.backup"),
     Role.ADMIN: (
         *("shutdown", "replicaof", "slaveof", "failover"),
@@ -36,13 +39,16 @@ SUBCOMMANDS = {
     ("slowlog", b"RESET"): Role.ADMIN,
     ("client", b"PAUSE"): Role.ADMIN,
     ("client", b"UNPAUSE"): Role.ADMIN,
+    ("replicad.slot", b"CREATE"): Role.REPLICATE,
+    ("replicad.slot", b"READ"): Role.REPLICATE,
+    ("replicad.slot", b"ACK"): Role.REPLICATE,
     ("replicad.family", b"CREATE"): Role.ADMIN,
     ("replicad.family", b"DROP"): Role.ADMIN,
     ("acl", b"LIST"): Role.ADMIN,
     ("acl", b"USERS"): Role.ADMIN,
     ("acl", b"GETUSER"): Role.ADMIN,
 }
-"""Those that need more than their command."""
+"""Those that need more than their command, or less."""
 
 
 def role_of(name: str, *, writes: bool, reads: bool) -> Role | None:

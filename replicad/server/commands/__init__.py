@@ -17,6 +17,7 @@ from replicad.server.commands.numbers import numbers
 from replicad.server.commands.observation import observation
 from replicad.server.commands.replication import replication
 from replicad.server.commands.roles import roles
+from replicad.server.commands.slots import slots
 from replicad.server.commands.strings import strings
 from replicad.server.commands.table import COMMANDS, Table, build_table
 from replicad.server.commands.transactions import transactions
@@ -43,6 +44,7 @@ _GROUPS = (
     log,
     families,
     replication,
+    slots,
     copies,
     links,
     verification,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from replicad.errors import BatchTooLargeError, LogGoneError
 from replicad.options import ANNOTATION_BYTES_MAX
 from replicad.replication.links.annotation import PREFIX
@@ -12,9 +15,11 @@ from replicad.server.commands.table import Group
 from replicad.server.later import AsTask, InThread, LookUp, Reply
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
-from replicad.server.updates import read_updates
+from replicad.server.server_state import ServerState
+from replicad.server.updates import read_frames, read_updates
 
 log = Group("replicad")
+Found = TypeVar("Found", list[bytes], bytes)
 
 _EACH_BYTES = 64  # what Python adds
 _ANNOTATIONS_BYTES_MAX = 16 * (ANNOTATION_BYTES_MAX + _EACH_BYTES)
@@ -70,30 +75,16 @@ def position(client: ClientState, request: Request) -> Reply:
 )
 def updates(client: ClientState, request: Request) -> Reply:
     since, count = parse_count(request[1]), parse_count(request[2])
-    block_ms = 0
-    if len(request) > 3:
-        if len(request) != 5 or request[3].upper() != b"BLOCK":
-            raise Refused(refusals.SYNTAX)
-        block_ms = parse_count(request[4])
+    block_ms = _block_ms(request)
     server = client.server
     store = server.store
 
     def read() -> list[bytes]:
         return read_updates(store, since, count, client.protocol, server.options.built_bytes_max)
 
-    async def read_alone() -> list[bytes]:
-        # One such reply is built at a time, and those before it count as what their clients have buffered: so
-        # all of them are under one budget.
-        async with server.building:
-            server.relieve()
-            return await server.workers.run(read)
-
     async def read_when_there() -> bytes:
         try:
-            found = await read_alone()
-            if not found and block_ms:
-                await server.conditions.wait_until(lambda: store.durable_sequence >= since, block_ms / 1000)
-                found = await read_alone()
+            found = await _read(server, read, since, block_ms)
         except LogGoneError as error:
             return replies.error(f"LOGGONE {error.first_available}")
         except BatchTooLargeError as error:
@@ -101,6 +92,58 @@ def updates(client: ClientState, request: Request) -> Reply:
         return replies.array(found)
 
     return AsTask(read_when_there)
+
+
+@log.command(
+    "replicad.frames",
+    -3,
+    "Durable log frames as they are, about this many bytes: SINCE BYTES [BLOCK ms].",
+    usage="sequence bytes [BLOCK milliseconds]",
+    blocking=True,
+)
+def frames(client: ClientState, request: Request) -> Reply:
+    """Whole frames from the one that holds the sequence number on, one at least; empty where none follows."""
+    since, size = parse_count(request[1]), parse_count(request[2])
+    block_ms = _block_ms(request)
+    server = client.server
+    store = server.store
+    if (reader := client.feed_reader) is not None and reader.slots is not None:
+        reader.slots.asked(reader)
+
+    async def read_when_there() -> bytes:
+        try:
+            found = await _read(server, lambda: read_frames(store, since, size), since, block_ms)
+        except LogGoneError as error:
+            return replies.error(f"LOGGONE {error.first_available}")
+        return replies.bulk(found)
+
+    return AsTask(read_when_there)
+
+
+async def _read(server: ServerState, read: Callable[[], Found], since: int, block_ms: int) -> Found:
+    """What is read from the log; where nothing is there, once more when `since` is durable or time is up."""
+    found = await _read_alone(server, read)
+    if not found and block_ms:
+        store = server.store
+        await server.conditions.wait_until(lambda: store.durable_sequence >= since, block_ms / 1000)
+        found = await _read_alone(server, read)
+    return found
+
+
+async def _read_alone(server: ServerState, read: Callable[[], Found]) -> Found:
+    # One such reply is built at a time, and those before it count as what their clients have buffered: so all
+    # of them are under one budget.
+    async with server.building:
+        server.relieve()
+        return await server.workers.run(read)
+
+
+def _block_ms(request: Request) -> int:
+    if len(request) == 3:
+        return 0
+    if len(request) != 5 or request[3].upper() != b"BLOCK":
+        raise Refused(refusals.SYNTAX)
+    return parse_count(request[4])
 
 
 @log.command(

@@ -58,6 +58,12 @@ def test_a_node_without_data_is_scraped() -> None:
         ({"link": {"state": "streaming"}}, "replicad_link_state", ("streaming",), 1),
         ({"link": {"state": "down", "lag_seconds": 2.5}}, "replicad_link_lag_seconds", (), 2.5),
         ({"replicas": [{"node_id": "ab", "slot": "lost"}]}, "replicad_slot_state", ("ab", "lost"), 1),
+        (
+            {"feeds": [{"name": "search", "slot": "lost", "state": "away"}]},
+            "replicad_feed_slot_state",
+            ("search", "lost"),
+            1,
+        ),
         ({"replicas": [{"node_id": "ab", "state": "away"}]}, "replicad_replica_streams", ("ab",), 0),
         ({"refused_input": {"http": {"host": 3}}}, "replicad_refused_input_total", ("http", "host"), 3),
         ({"backup": {"last": {"error": "full"}}}, "replicad_backup_failed", (), 1),
