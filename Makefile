@@ -30,7 +30,7 @@ LOCKED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all check lint coverage lock types format bench bench-daemons bench-plots bench-large crash faults rot sim torture soak upgrade bombs teeth fuzz asan ubsan tsan nightly ioredis install uninstall clean
+.PHONY: help setup demo test test-all check lint coverage lock types format bench bench-daemons bench-plots bench-large crash faults rot sim torture soak upgrade bombs teeth fuzz asan ubsan tsan links nightly ioredis install uninstall clean
 
 ##@ Begin here
 
@@ -141,9 +141,9 @@ tsan: $(INSTALLED)  ## the same under ThreadSanitizer
 	$(BIN)/python tests/native/sanitized.py thread
 
 # The long ones, one after the other; the next one runs even when one failed.
-NIGHTLY := crash faults teeth rot sim torture bombs fuzz asan ubsan tsan bench-large
+NIGHTLY := crash faults teeth rot sim links torture bombs fuzz asan ubsan tsan bench-large
 
-nightly: $(BENCH_INSTALLED)  ## the long ones: crash, faults, teeth, rot, sim, torture, bombs, fuzz, sanitizers, the large benchmark (NIGHTLY=… chooses)
+nightly: $(BENCH_INSTALLED)  ## the long ones: crash, faults, teeth, rot, sim, links, torture, bombs, fuzz, sanitizers, the large benchmark (NIGHTLY=… chooses)
 	@failed=; for target in $(NIGHTLY); do \
 		echo "== make $$target"; \
 		$(MAKE) --no-print-directory $$target SECONDS=$(or $(SECONDS),3600) RUNS=$(or $(RUNS),2000) MINUTES=$(or $(MINUTES),60) || failed="$$failed $$target"; \
