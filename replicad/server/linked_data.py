@@ -13,9 +13,7 @@ owns this.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from replicad.env.events import get_logger
 from replicad.errors import NotFoundError
@@ -58,6 +56,16 @@ from replicad.replication.links.target import KeyRange, SeedPlace
 from replicad.server import replies
 from replicad.server.committer import Committer
 from replicad.server.interfaces import Node
+from replicad.server.link_records import (
+    LinkRecord,
+    family_write,
+    link_records,
+    link_write,
+    linked_names,
+    place_in,
+    source_in,
+    with_place,
+)
 from replicad.server.refusals import Refused
 from replicad.server.watches import Watches
 from replicad.store.batch import WriteBatch, operations_of
@@ -71,7 +79,6 @@ ROOM_BYTES = 4 * KIB
 WAIT_SECONDS = 0.02
 LOOKED_AT_ONCE = 1000
 """Stamps, within one turn of the event loop."""
-_FAMILY, _LINK = b"family/", b"link/"
 
 
 class LinkedData:
@@ -116,8 +123,7 @@ class LinkedData:
         found = newest.scan(family=ids[ORIGINS])
         self._records = {key: decode_origin(value) for key, value in found}
         self._horizon_us = decode_horizon(newest.get(HORIZON_KEY, family=ids[STAMPS]))
-        named = self._store.newest.scan(prefix=_FAMILY, family=ids[LINKS])
-        self._names = frozenset(key.removeprefix(_FAMILY).decode() for key, _ in named)
+        self._names = linked_names(self._store, ids[LINKS])
         self.families = frozenset(ids[name] for name in self._names if name in ids)
         self._clock = HybridClock(self.origin(self.own).frontier_us)
 
@@ -278,7 +284,7 @@ class LinkedData:
     ) -> int:
         if family not in self._names:
             # It is linked at the source and not here.
-            return self._write([self._seed_write(link, place)])
+            return self._write([link_write(link, with_place(self._link(link), place))])
         newcomer = self._is_newcomer
         times = (each.stamp.time_us for each in part)
         frontiers = (record.frontier_us for record in place.origins.values())
@@ -290,7 +296,7 @@ class LinkedData:
             clock = place.origins.get(place.source, OriginRecord())
             self._clock.see(clock.frontier_us)
             writes += self._alone(family, keys, {each.key for each in part})
-        return self._write([*writes, self._seed_write(link, place)])
+        return self._write([*writes, link_write(link, with_place(self._link(link), place))])
 
     def _alone(self, family: str, keys: KeyRange, theirs: set[bytes]) -> list[Write]:
         """What this primary held alone before it was linked: new writes, which all others get."""
@@ -310,56 +316,27 @@ class LinkedData:
         there = place.origins
         for provenance, write in seeded(self.origins(), there, own=self.own, source=place.source):
             self._write([write], [provenance.encode()])
-        record = self._link(link)
-        record |= {"source_database": place.source.hex(), "seed": None}
-        return self._write([Write(LINKS, _LINK + link.encode(), json.dumps(record).encode())])
+        record = self._link(link) | {"source_database": place.source.hex(), "seed": None}
+        return self.set_link(link, record)
 
     def source_of(self, link: str) -> bytes | None:
-        source = self._link(link).get("source_database")
-        return None if source is None else bytes.fromhex(source)
+        return source_in(self._link(link))
 
     def seed_place(self, link: str) -> SeedPlace | None:
-        found = self._link(link).get("seed")
-        if found is None:
-            return None
-        after = found["after"]
-        return SeedPlace(
-            source=bytes.fromhex(found["source"]),
-            epoch=found["epoch"],
-            sequence=found["sequence"],
-            origins={bytes.fromhex(origin): OriginRecord(*record) for origin, *record in found["origins"]},
-            family=found["family"],
-            after=None if after is None else bytes.fromhex(after),
-        )
-
-    def _seed_write(self, link: str, place: SeedPlace) -> Write:
-        record = self._link(link)
-        record["seed"] = {
-            "source": place.source.hex(),
-            "epoch": place.epoch,
-            "sequence": place.sequence,
-            "origins": [[origin.hex(), *each] for origin, each in place.origins.items()],
-            "family": place.family,
-            "after": None if place.after is None else place.after.hex(),
-        }
-        return Write(LINKS, _LINK + link.encode(), json.dumps(record).encode())
+        return place_in(self._link(link))
 
     # Links, and who is linked.
 
-    def links(self) -> dict[str, dict[str, Any]]:
+    def links(self) -> dict[str, LinkRecord]:
         """What operators asked for, by name."""
-        if not self.is_set_up:
-            return {}
-        found = self._store.newest.scan(prefix=_LINK, family=self._id(LINKS))
-        return {key.removeprefix(_LINK).decode(): json.loads(value) for key, value in found}
+        return link_records(self._store, self._id(LINKS)) if self.is_set_up else {}
 
-    def _link(self, name: str) -> dict[str, Any]:
+    def _link(self, name: str) -> LinkRecord:
         return self.links().get(name, {})
 
-    def set_link(self, name: str, record: dict[str, Any] | None) -> int:
+    def set_link(self, name: str, record: LinkRecord | None) -> int:
         """None removes it."""
-        value = None if record is None else json.dumps(record).encode()
-        return self._write([Write(LINKS, _LINK + name.encode(), value)])
+        return self._write([link_write(name, record)])
 
     def link_families(self, names: Sequence[str]) -> None:
         """From now on writes to these families get stamps. Raises NotFoundError."""
@@ -373,7 +350,7 @@ class LinkedData:
         new = [name for name in names if name not in self._names]
         if new:
             self._ids = self._store.families
-            self._write([Write(LINKS, _FAMILY + name.encode(), b"") for name in new])
+            self._write([family_write(name) for name in new])
             self.load()
             log.info("link.families", linked=sorted(self._names))
 

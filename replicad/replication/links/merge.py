@@ -18,7 +18,9 @@ has a stamp. The stamps of deleted keys go in time (`stability`). From then on a
 have been deleted at any time through the *horizon*: a write that is not newer loses.
 
 A *newcomer*, which no other primary knows yet, takes all that its source holds, in place of what it held
-itself before it was linked. It has no horizon.
+itself before it was linked. It has no horizon. Primaries that are linked both ways at the same moment know
+each other, and both have values without stamps: then the larger value stays, on both sides. That is over once
+the horizon has moved: what has no stamp is known everywhere by then.
 """
 
 from __future__ import annotations
@@ -134,9 +136,11 @@ def wins(operation: LinkOperation, here: KeyHere, horizon_us: int | None) -> boo
         return operation.stamp > here.stamp.stamp
     if horizon_us is None:
         return True
-    if here.value is None:
-        return operation.stamp.time_us > horizon_us
-    return operation.stamp != UNSTAMPED
+    if operation.stamp != UNSTAMPED:
+        return here.value is not None or operation.stamp.time_us > horizon_us
+    if operation.value is None or horizon_us:
+        return False
+    return here.value is None or operation.value > here.value
 
 
 def _check_way(batch: LinkBatch, now_us: int) -> None:

@@ -233,13 +233,17 @@ class Link:
         self._reader = None
         self.sent.clear()
 
-    def seed(self, now_us: int, draw: random.Random) -> None:
-        """All at once, in parts of any size and order: merging is a join."""
-        self.cut()
+    def introduce(self) -> None:
+        """The source and all who read its log know of the target."""
         if self.target.id not in self.source.origins():
             self.source._append(
                 [introduced(self.target.id), clock_write(self.source.id, self.source.clock.last_us)]
             )
+
+    def seed(self, now_us: int, draw: random.Random) -> None:
+        """All at once, in parts of any size and order: merging is a join."""
+        self.cut()
+        self.introduce()
         self.source.tick(now_us)
         self.source.sync()
         operations, origins = self.source.held(), self.source.origins()
@@ -303,18 +307,35 @@ TOPOLOGIES: dict[str, tuple[int, list[tuple[int, int]]]] = {
 
 
 class World:
-    def __init__(self, seed: int, topology: str | None = None) -> None:
+    def __init__(self, seed: int, topology: str | None = None, *, at_once: bool = False) -> None:
+        """`at_once`: the sites have data of their own, and all links are added at the same time."""
         self.draw = random.Random(seed)
         self.topology = topology or self.draw.choice(list(TOPOLOGIES))
         count, links = TOPOLOGIES[self.topology]
         self.sites = [Site(number, self.draw) for number in range(count)]
-        for site in self.sites:
-            site._append([introduced(other.id) for other in self.sites if other is not site])
-            site.sync()
+        if not at_once:
+            for site in self.sites:
+                site._append([introduced(other.id) for other in self.sites if other is not site])
+                site.sync()
         self.links = [Link(self.sites[a], self.sites[b]) for a, b in links]
         self.now_us = 1_700_000_000_000_000
         self.keys = [b"key%d" % number for number in range(self.draw.choice((1, 5, 50)))]
         self.written = 0
+        if at_once:
+            self._add_all_links()
+
+    def _add_all_links(self) -> None:
+        for site in self.sites:
+            for number in range(10):
+                key = self.draw.choice([*self.keys, b"own%d of %d" % (number, site.number)])
+                site._append([Write(LINKED, key, b"unlinked %d of %d" % (number, site.number))])
+        # Sources learn of their targets before anybody has anything, or one link after the other.
+        links = self.draw.sample(self.links, len(self.links))
+        if self.draw.random() < 0.5:
+            for link in links:
+                link.introduce()
+        for link in links:
+            link.seed(self.now_us, self.draw)
 
     def run(self, steps: int) -> None:
         for _ in range(steps):

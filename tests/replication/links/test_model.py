@@ -56,3 +56,18 @@ def test_an_origin_that_lost_what_is_here_stops_the_link() -> None:
         while True:
             link.send()
             assert link.deliver(world.now_us)
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_primaries_that_are_linked_at_once_come_together(topology: str, seed: int) -> None:
+    """Each with data of its own: nobody was first, and all end with the same."""
+    world = World(seed, topology, at_once=True)
+    world.settle()
+    assert world.check_equal()
+    for _ in range(500):
+        world.step()
+    world.settle()
+    data = world.check_equal()
+    for key, value in world.expected().items():
+        assert data[key] == value
