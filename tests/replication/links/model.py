@@ -435,6 +435,8 @@ class World:
                 if read is None or read.provenance.origin != site.id:
                     continue
                 for each in read.operations:
+                    if each.stamp == UNSTAMPED:
+                        continue
                     if each.key not in best or each.stamp >= best[each.key][0]:
                         best[each.key] = each.stamp, each.value
         return {key: value for key, (_, value) in best.items() if value is not None}
