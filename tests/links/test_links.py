@@ -56,6 +56,21 @@ def test_a_pair_takes_writes_on_both_sides(pair: Sites) -> None:
     pair.check_logs({b"both": b"newer", b"of second": b"2", b"counter": b"1"})
 
 
+def test_a_pair_that_is_linked_both_ways_at_once_comes_together(pair: Sites) -> None:
+    """Nobody was first: where both have a key the larger value stays."""
+    for number, node in enumerate(pair.nodes):
+        for key in ("both", f"only {number}"):
+            node.ask("SET", key, f"value of {number}")
+    for target, node in enumerate(pair.nodes):
+        node.ask("REPLICAD.LINK", "ADD", f"from{1 - target}", pair.replication[1 - target])
+    for target in (0, 1):
+        pair.until_streaming(target, 1 - target)
+    data = pair.until_equal()
+    assert data.keys() == {b"both", b"only 0", b"only 1"}
+    pair.nodes[0].ask("SET", "both", "a later one")
+    assert pair.until_equal()[b"both"] == b"a later one"
+
+
 def test_a_ring_ends_equal_whoever_is_killed(three: Sites) -> None:
     """Writes and deletes of the same keys everywhere, each node killed and one stopped meanwhile."""
     seed = random.SystemRandom().randrange(1 << 32)
