@@ -17,6 +17,7 @@ from replicad.daemon.process.directory_watch import look, watch
 from replicad.daemon.process.new_directory import check_gone, check_new
 from replicad.daemon.process.notify import notify
 from replicad.daemon.process.room_watch import RoomWatch
+from replicad.daemon.process.slow_watch import SlowWatch
 from replicad.daemon.process.supervise import (
     StopRequest,
     on_hangup,
@@ -99,6 +100,7 @@ class NodeProgram:
         self.parts = NodeParts(config, env, records, stop, source)
         self._clock_watch = ClockWatch()
         self._room_watch = RoomWatch()
+        self._slow_watch = SlowWatch()
 
     # The start.
 
@@ -267,6 +269,7 @@ class NodeProgram:
                 if self.parts.served.is_writable:
                     self._clock_watch.look(store.clock_state, self.config.store.clock_jump_seconds_max)
                 self._room_watch.look(self._lacks_room(store))
+                self._slow_watch.look(store.timings.sync)
             above = self.parts.link.path if self.parts.link.is_linked else ()
             self.parts.peers.review({*above, *self.parts.open_store.sessions})
 
