@@ -1,4 +1,4 @@
-"""Logs syncs of the log that took long, as etcd does: a disk that is slow shows there before clients complain."""
+"""Logs syncs of the log that took long, as etcd does: a slow disk shows there before clients complain."""
 
 from __future__ import annotations
 
