@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import replicad
-from bench.daemons import copies, embedded, encrypted, lag, serving, shipping, starting
+from bench.daemons import copies, embedded, encrypted, lag, linked, serving, shipping, starting
 from bench.daemons.row import HEADING, Group, Line, measure, show, skipped, version_of
 
 GB = 1_000_000_000
@@ -49,6 +49,7 @@ def _groups(sizes: str) -> list[Group]:
     return [
         *serving.GROUPS,
         *encrypted.GROUPS,
+        *linked.GROUPS,
         *lag.GROUPS,
         *copies.groups(size_bytes),
         *shipping.groups(records),
