@@ -91,12 +91,13 @@ class LinkedData:
         committer: Committer,
         watches: Watches,
         wall_us: Callable[[], int],
-        in_pieces: Callable[[], bool] = lambda: False,
+        stands_still: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`in_pieces` says whether a command is under way whose reads must stay true until it writes."""
+        """`stands_still` says whether nobody may write now: a command is under way whose reads must stay true until
+        it writes, or writes are paused."""
         self.families: frozenset[int] = frozenset()
         """Ids of the families whose writes get stamps."""
-        self.in_pieces = in_pieces
+        self.stands_still = stands_still
         self._store = store
         self._node = node
         self._committer = committer
@@ -212,7 +213,7 @@ class LinkedData:
     def _is_ready(self) -> bool:
         """The clients' writes that came before are in the store, and nothing that was read must stay true."""
         node, committer = self._node, self._committer
-        if not node.is_writable or node.holds_writes() or self.in_pieces() or self._store.stalled:
+        if not node.is_writable or node.holds_writes() or self.stands_still() or self._store.stalled:
             return False
         committer.submit()
         return not committer.group.batches

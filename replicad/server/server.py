@@ -81,7 +81,7 @@ class RespServer:
             kill=self._kill,
         )
         self.pieces = Pieces(self.state)
-        self.state.linked.in_pieces = lambda: self.pieces.under_way
+        self.state.linked.stands_still = lambda: self.pieces.under_way or bool(self.state.pause.paused)
         self._rounds = Rounds(self.state, self._taken)
         self._committer = self.state.committer
         self._committer.on_stall = self._settle_all

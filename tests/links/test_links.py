@@ -232,3 +232,17 @@ def test_a_link_that_leaves_families_out_ships_only_what_was_made_at_its_source(
     second.ask("SET", "own", "2")
     eventually(lambda: third.ask("GET", "own") == b"2")
     assert third.ask("GET", "foreign") is None
+
+
+def test_a_pause_of_writes_holds_links_as_well(pair: Sites) -> None:
+    """Who pauses writes counts on data that stands still."""
+    pair.link(0, 1)
+    first, second = pair.nodes
+    second.ask("CLIENT", "PAUSE", "600000", "WRITE")
+    first.ask("SET", "k", "v")
+    eventually(lambda: first.status()["links"][0]["sequence"] >= 1)
+    before = second.status()["applied_sequence"]
+    first.ask("SET", "k", "w")
+    assert second.status()["applied_sequence"] == before and second.ask("GET", "k") is None
+    second.ask("CLIENT", "UNPAUSE")
+    eventually(lambda: second.ask("GET", "k") == b"w")

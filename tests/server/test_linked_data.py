@@ -95,10 +95,10 @@ def test_a_link_waits_for_a_command_in_pieces(server: RunningServer) -> None:
     """What such a command has read stays true until it writes."""
 
     def is_ready(linked: LinkedData) -> tuple[bool, bool]:
-        before = linked.in_pieces
-        linked.in_pieces = lambda: True
+        before = linked.stands_still
+        linked.stands_still = lambda: True
         waits = linked._is_ready()
-        linked.in_pieces = before
+        linked.stands_still = before
         return waits, linked._is_ready()
 
     assert on_loop(server, is_ready) == (False, True)

@@ -165,7 +165,7 @@ LINKS = (
         trap=31,
         name="a link writes between the pieces of a command",
         file="replicad/server/linked_data.py",
-        old="node.holds_writes() or self.in_pieces() or",
+        old="node.holds_writes() or self.stands_still() or",
         new="node.holds_writes() or",
         caught_by=("tests/server/test_linked_data.py::test_a_link_waits_for_a_command_in_pieces",),
     ),
