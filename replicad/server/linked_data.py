@@ -93,8 +93,8 @@ class LinkedData:
         wall_us: Callable[[], int],
         stands_still: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`stands_still` says whether nobody may write now: a command is under way whose reads must stay true until
-        it writes, or writes are paused."""
+        """`stands_still` says whether nobody may write now: a command is under way whose reads must stay true
+        until it writes, or writes are paused."""
         self.families: frozenset[int] = frozenset()
         """Ids of the families whose writes get stamps."""
         self.stands_still = stands_still

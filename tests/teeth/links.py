@@ -73,7 +73,7 @@ LINKS = (
         trap=31,
         name="a deleted key takes whatever comes once its stamp is gone",
         file=MERGE_FILE,
-        old="        return operation.stamp.time_us > horizon_us\n",
+        old="        return here.value is not None or operation.stamp.time_us > horizon_us\n",
         new="        return True\n",
         caught_by=(f"{MERGE}test_which_write_stays",),
     ),
