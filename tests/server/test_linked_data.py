@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from replicad.options import Options
-from replicad.replication.links.merge import LinkBroken, LinkOperation
+from replicad.replication.links.merge import UNSTAMPED, LinkBroken, LinkOperation
 from replicad.replication.links.records import (
     ORIGINS,
     STAMPS,
@@ -153,3 +153,24 @@ def test_what_replicas_lack_is_not_safe(start: StartServer, tmp_path: Path) -> N
     last = server.store.appended_sequence
     eventually(lambda: server.store.durable_sequence >= last)
     assert on_loop(server, lambda linked: (linked.safe_through, linked.is_safe(last))) == (0, False)
+
+
+def test_what_a_newcomer_holds_alone_is_new_to_all(start: StartServer, tmp_path: Path) -> None:
+    """Within the keys of the part it gets stamps; what the source holds takes the place of its own."""
+    store = open_database(tmp_path / "data", Options())
+    for key in (b"a", b"b", b"z"):
+        store.put(key, b"mine")
+    server = start(store, on_uvloop=True)
+    source = b"s" * 16
+
+    def seed(linked: LinkedData) -> None:
+        linked.link_families(["default"])
+        place = SeedPlace(source, 1, 5, {source: OriginRecord(1, 5, 5)}, "default", b"m")
+        part = [LinkOperation("default", b"b", b"theirs", UNSTAMPED)]
+        linked.merge_seed("a", place, "default", KeyRange(None, b"m"), part)
+
+    on_loop(server, seed)
+    eventually(lambda: store.get(b"b") == b"theirs")
+    assert stamp_of(store, b"a").stamp.origin == store.database_id
+    assert stamp_of(store, b"b") is None and stamp_of(store, b"z") is None
+    assert (store.get(b"a"), store.get(b"z")) == (b"mine", b"mine")

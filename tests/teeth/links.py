@@ -6,7 +6,6 @@ from tests.teeth.mutation import Mutation
 
 MERGE = "tests/replication/links/test_merge.py::"
 MODEL = "tests/replication/links/test_model.py::"
-PAIR = "tests/links/test_links.py::"
 MERGE_FILE = "replicad/replication/links/merge.py"
 BATCHES_FILE = "replicad/replication/links/batches.py"
 
@@ -150,8 +149,7 @@ LINKS = (
         file="replicad/server/linked_data.py",
         old="            writes += self._alone(family, keys, {each.key for each in part})\n",
         new="            pass\n",
-        caught_by=(f"{PAIR}test_a_pair_takes_writes_on_both_sides",),
-        hangs=True,
+        caught_by=("tests/server/test_linked_data.py::test_what_a_newcomer_holds_alone_is_new_to_all",),
     ),
     Mutation(
         trap=31,
