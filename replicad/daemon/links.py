@@ -80,6 +80,10 @@ class NodeLinks:
             connection.send(Refuse("no-data", "this node has no data yet", True))
             return
         older = self.sources.get(hello.database)
+        if older is not None and older.hello.name != hello.name:
+            reason = f"this primary serves link {older.hello.name} to that database: one carries all families"
+            connection.send(Refuse("another-link", reason, False))
+            return
         if older is not None:
             # A target that connects again did not see its older session end.
             older.connection.close()
@@ -111,7 +115,12 @@ class NodeLinks:
             self._of = linked
         if linked is None:
             return
-        wanted = {name: record for name, record in linked.links().items() if not record.get("paused")}
+        linked.refused = lambda: {target.refused for target in self.targets.values()}
+        wanted = {
+            name: record
+            for name, record in linked.links().items()
+            if not record.get("paused") and "source" in record
+        }
         asked = {name: _asked(record) for name, record in wanted.items()}
         await self._end(*[name for name, (record, _) in self._running.items() if asked.get(name) != record])
         for name, record in asked.items():
@@ -159,8 +168,8 @@ class NodeLinks:
         row: dict[str, Any] = {
             "name": name,
             "direction": "in",
-            "source": record["source"],
-            "families": record["families"],
+            "source": record.get("source"),
+            "families": record.get("families"),
             "state": "paused" if record.get("paused") else "waiting",
             "reason": None,
             "database": record.get("source_database"),

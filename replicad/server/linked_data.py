@@ -13,11 +13,11 @@ owns this.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from replicad.env.events import get_logger
-from replicad.errors import NotFoundError
-from replicad.options import BATCH_BYTES_MAX, KIB
+from replicad.errors import InvalidArgument, NotFoundError
+from replicad.options import BATCH_BYTES_MAX, KIB, MIB
 from replicad.replication.links.batches import (
     Write,
     clock_write,
@@ -30,6 +30,7 @@ from replicad.replication.links.batches import (
 from replicad.replication.links.merge import (
     KeyHere,
     LinkBatch,
+    LinkBroken,
     LinkOperation,
     check_times,
     divide,
@@ -53,6 +54,7 @@ from replicad.replication.links.records import (
 from replicad.replication.links.stability import is_forgotten, stable_through_us
 from replicad.replication.links.stamps import HybridClock, Stamp
 from replicad.replication.links.target import KeyRange, SeedPlace
+from replicad.replication.wire.messages import Refuse
 from replicad.server import replies
 from replicad.server.committer import Committer
 from replicad.server.interfaces import Node
@@ -76,6 +78,10 @@ log = get_logger()
 
 ROOM_BYTES = 4 * KIB
 """Of a batch in a linked family: what a target adds to it must have room, however often it is shipped on."""
+ALONE_BYTES = 4 * MIB
+"""Of one batch of what a newcomer holds alone."""
+JOINING = "joining-"
+"""Codes of refusals begin so; the database id follows."""
 WAIT_SECONDS = 0.02
 LOOKED_AT_ONCE = 1000
 """Stamps, within one turn of the event loop."""
@@ -98,6 +104,8 @@ class LinkedData:
         self.families: frozenset[int] = frozenset()
         """Ids of the families whose writes get stamps."""
         self.stands_still = stands_still
+        self.refused: Callable[[], set[str]] = set
+        """The codes with which the sources of this primary's links refused them last."""
         self._store = store
         self._node = node
         self._committer = committer
@@ -182,11 +190,22 @@ class LinkedData:
     def linked_families(self) -> frozenset[str]:
         return self._names
 
-    @property
-    def takes_links(self) -> str | None:
+    def why_not(self, asker: bytes, *, is_member: bool) -> Refuse | None:
         if not self._node.is_writable:
             where = self._node.primary_address
-            return "this node is not the primary" + ("" if where is None else f": {where[0]}:{where[1]} is")
+            there = "" if where is None else f": {where[0]}:{where[1]} is"
+            return Refuse("no-primary", f"this node is not the primary{there}", True)
+        if self.is_member:
+            return None
+        pending = [name for name, record in self.links().items() if not record.get("source_database")]
+        waits_for_each_other = f"{JOINING}{asker.hex()}" in self.refused() and self.own < asker
+        if pending and not waits_for_each_other:
+            # What it holds now is not what it will hold.
+            reason = f"that primary waits for the data of its own link {pending[0]} first"
+            return Refuse(f"{JOINING}{self.own.hex()}", reason, True)
+        if is_member:
+            reason = "that primary is not linked yet, and this one is: link it from here first"
+            return Refuse("join-first", f"{reason} (replicad link add THERE NAME HERE)", False)
         return None
 
     @property
@@ -230,8 +249,8 @@ class LinkedData:
         return KeyHere(newest.get(key, family=number), None if stamp is None else decode_key_stamp(stamp))
 
     @property
-    def _is_newcomer(self) -> bool:
-        return not self.origins().keys() - {self.own}
+    def is_member(self) -> bool:
+        return bool(self.origins().keys() - {self.own})
 
     def merge(self, batch: LinkBatch) -> tuple[int, int, int]:
         came = batch.provenance
@@ -283,42 +302,66 @@ class LinkedData:
     def merge_seed(
         self, link: str, place: SeedPlace, family: str, keys: KeyRange, part: list[LinkOperation]
     ) -> int:
+        record = self._known_link(link)
+        self._check_place(place, (each.stamp.time_us for each in part))
         if family not in self._names:
             # It is linked at the source and not here.
-            return self._write([link_write(link, with_place(self._link(link), place))])
-        newcomer = self._is_newcomer
-        times = (each.stamp.time_us for each in part)
-        frontiers = (record.frontier_us for record in place.origins.values())
-        check_times(place.source.hex(), (*times, *frontiers), self._wall_us())
-        won, _ = divide(part, self._present, None if newcomer else self._horizon_us)
+            return self._write([link_write(link, with_place(record, place))])
+        is_member = self.is_member
+        won, _ = divide(part, self._present, self._horizon_us if is_member else None)
         self._clock.see(max((each.stamp.time_us for each in won), default=0))
         writes = merged(won, self._id)
-        if newcomer:
+        if not is_member:
             clock = place.origins.get(place.source, OriginRecord())
             self._clock.see(clock.frontier_us)
-            writes += self._alone(family, keys, {each.key for each in part})
-        return self._write([*writes, link_write(link, with_place(self._link(link), place))])
+            self._stamp_alone(family, keys, {each.key for each in part})
+        return self._write([*writes, link_write(link, with_place(record, place))])
 
-    def _alone(self, family: str, keys: KeyRange, theirs: set[bytes]) -> list[Write]:
-        """What this primary held alone before it was linked: new writes, which all others get."""
+    def _known_link(self, link: str) -> LinkRecord:
+        record = self.links().get(link)
+        if record is None:
+            raise LinkBroken(f"the link {link} was removed")
+        return record
+
+    def _check_place(self, place: SeedPlace, times_us: Iterable[int]) -> None:
+        frontiers = (record.frontier_us for record in place.origins.values())
+        check_times(place.source.hex(), (*times_us, *frontiers), self._wall_us())
+
+    def _only_here(self, family: str, keys: KeyRange, theirs: set[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs of these keys that the source does not have, nor a stamp of their deletion."""
         start = None if keys.after is None else keys.after + b"\0"
         end = None if keys.upto is None else keys.upto + b"\0"
-        found = [
-            Write(family, key, value)
-            for key, value in self._store.newest.scan(start, end, family=self._id(family))
-            if key not in theirs and self._present(family, key).stamp is None
-        ]
-        if not found:
-            return []
-        stamp = Stamp(self._clock.next(self._wall_us()), self.own)
-        return [*found, *stamped(found, self._names, stamp, self._id)]
+        found = self._store.newest.scan(start, end, family=self._id(family))
+        return ((key, value) for key, value in found if key not in theirs)
+
+    def _stamp_alone(self, family: str, keys: KeyRange, theirs: set[bytes]) -> None:
+        """What this newcomer held alone before it was linked: new writes, which all others get."""
+        found: list[Write] = []
+        size_bytes = 0
+        for key, value in self._only_here(family, keys, theirs):
+            if self._present(family, key).stamp is not None:
+                continue
+            if len(key) > LINKED_KEY_BYTES_MAX:
+                raise LinkBroken(f"family {family} has a key of {len(key)} bytes here, too long for a link")
+            found.append(Write(family, key, value))
+            size_bytes += len(value)
+            if size_bytes > ALONE_BYTES:
+                self._write_new(found)
+                found, size_bytes = [], 0
+        self._write_new(found)
+
+    def _write_new(self, writes: list[Write]) -> None:
+        if writes:
+            stamp = Stamp(self._clock.next(self._wall_us()), self.own)
+            self._write([*writes, *stamped(writes, self._names, stamp, self._id)])
 
     def finish_seed(self, link: str, place: SeedPlace) -> int:
+        known = self._known_link(link)
+        self._check_place(place, ())
         there = place.origins
         for provenance, write in seeded(self.origins(), there, own=self.own, source=place.source):
             self._write([write], [provenance.encode()])
-        record = self._link(link) | {"source_database": place.source.hex(), "seed": None}
-        return self.set_link(link, record)
+        return self.set_link(link, known | {"source_database": place.source.hex(), "seed": None})
 
     def source_of(self, link: str) -> bytes | None:
         return source_in(self._link(link))
@@ -340,17 +383,24 @@ class LinkedData:
         return self._write([link_write(name, record)])
 
     def link_families(self, names: Sequence[str]) -> None:
-        """From now on writes to these families get stamps. Raises NotFoundError."""
+        """From now on writes to these families get stamps. Raises NotFoundError, and InvalidArgument once
+        there are other members: what such a family holds has no stamps that theirs could be compared with.
+        """
         families = self._store.families
         for name in names:
             if name not in families or name.startswith(SYSTEM_PREFIX):
                 raise NotFoundError(f"there is no column family {name} to be linked")
+        if self.is_member and not self._names.issuperset(names):
+            raise InvalidArgument(
+                f"{', '.join(sorted(set(names) - self._names))} cannot be linked any more: families are "
+                "linked with the first link of a primary"
+            )
         for name in SYSTEM_FAMILIES:
             if name not in families:
                 self._store.submit_create_family(name)
+        self._ids = self._store.families
         new = [name for name in names if name not in self._names]
         if new:
-            self._ids = self._store.families
             self._write([family_write(name) for name in new])
             self.load()
             log.info("link.families", linked=sorted(self._names))
@@ -369,7 +419,7 @@ class LinkedData:
 
     def tick(self) -> None:
         """Says in the log up to which time no stamps come any more: others may forget deletions then."""
-        if self.families and self._is_ready() and not self._is_newcomer:
+        if self.families and self._is_ready() and self.is_member:
             self._clock.next(self._wall_us())
             self._write([])
 

@@ -126,6 +126,7 @@ def test_what_is_the_nodes_own_is_not_a_clients(pair: Sites) -> None:
         (("REPLICAD.LOGDATA", "replicad.link/1"), "the node's own"),
         (("SET", "k" * 60_001, "v"), "at most 60000 bytes"),
         (("REPLICAD.LINK", "ADD", "from0", "127.0.0.1:1"), "there is a link from0 already"),
+        (("REPLICAD.LINK", "ADD", "again", pair.replication[0]), "one carries all families"),
         (("REPLICAD.LINK", "ADD", "a b", "127.0.0.1:1"), "the name of a link"),
         (("REPLICAD.LINK", "ADD", "x", "nowhere"), "nowhere"),
         (("REPLICAD.LINK", "ADD", "x", "127.0.0.1:1", "FAMILY", "none"), "no column family none"),

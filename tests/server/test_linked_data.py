@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 import redis
 
+from replicad.errors import InvalidArgument
 from replicad.options import Options
 from replicad.replication.links.merge import UNSTAMPED, LinkBroken, LinkOperation
 from replicad.replication.links.records import (
@@ -123,6 +124,7 @@ def test_times_that_cannot_be_are_not_taken(server: RunningServer) -> None:
     def seed(linked: LinkedData, frontier_us: int, time_us: int) -> None:
         place = SeedPlace(source, 1, 5, {source: OriginRecord(1, 5, frontier_us)}, "default", None)
         part = [LinkOperation("default", b"k", b"v", Stamp(time_us, source))]
+        linked.set_link("a", {})
         linked.merge_seed("a", place, "default", KeyRange(None, None), part)
 
     for times in ((far_us, 5), (5, far_us)):
@@ -138,6 +140,7 @@ def test_a_family_that_is_not_linked_here_is_left_alone(server: RunningServer) -
     def seed(linked: LinkedData) -> int:
         place = SeedPlace(source, 1, 5, {}, "other", None)
         part = [LinkOperation("other", b"k", b"v", Stamp(5, source))]
+        linked.set_link("a", {})
         return linked.merge_seed("a", place, "other", KeyRange(None, None), part)
 
     assert on_loop(server, seed) > 0
@@ -167,6 +170,7 @@ def test_what_a_newcomer_holds_alone_is_new_to_all(start: StartServer, tmp_path:
         linked.link_families(["default"])
         place = SeedPlace(source, 1, 5, {source: OriginRecord(1, 5, 5)}, "default", b"m")
         part = [LinkOperation("default", b"b", b"theirs", UNSTAMPED)]
+        linked.set_link("a", {})
         linked.merge_seed("a", place, "default", KeyRange(None, b"m"), part)
 
     on_loop(server, seed)
@@ -174,3 +178,54 @@ def test_what_a_newcomer_holds_alone_is_new_to_all(start: StartServer, tmp_path:
     assert stamp_of(store, b"a").stamp.origin == store.database_id
     assert stamp_of(store, b"b") is None and stamp_of(store, b"z") is None
     assert (store.get(b"a"), store.get(b"z")) == (b"mine", b"mine")
+
+
+def test_a_link_that_is_removed_during_its_seed_stays_removed(server: RunningServer) -> None:
+    source = b"s" * 16
+    place = SeedPlace(source, 1, 5, {}, "default", None)
+
+    def seed(linked: LinkedData) -> None:
+        with pytest.raises(LinkBroken, match="was removed"):
+            linked.merge_seed("gone", place, "default", KeyRange(None, None), [])
+        with pytest.raises(LinkBroken, match="was removed"):
+            linked.finish_seed("gone", place)
+        assert linked.links() == {}
+
+    on_loop(server, seed)
+
+
+def test_who_has_its_own_data_to_come_is_no_source_yet(server: RunningServer) -> None:
+    """Of two that wait for each other, the one with the smaller id goes first."""
+    smaller, larger = bytes(16), b"\xff" * 16
+
+    def ask(linked: LinkedData) -> list[str | None]:
+        def code(asker: bytes, *, is_member: bool = False) -> str | None:
+            refusal = linked.why_not(asker, is_member=is_member)
+            return None if refusal is None else refusal.code
+
+        assert (code(larger), code(larger, is_member=True)) == (None, "join-first")
+        linked.set_link("a", {"source": "127.0.0.1:1", "families": ["default"], "seeds": 0})
+        found = [code(larger)]
+        linked.refused = lambda: {f"joining-{larger.hex()}", f"joining-{smaller.hex()}"}
+        return [*found, code(larger), code(smaller)]
+
+    own = on_loop(server, lambda linked: linked.own.hex())
+    assert on_loop(server, ask) == [f"joining-{own}", None, f"joining-{own}"]
+
+
+def test_families_are_linked_with_the_first_link(server: RunningServer, store: Database) -> None:
+    """What a later one holds would have no stamps that anything is compared with."""
+    store.create_family("late")
+
+    def link(linked: LinkedData) -> None:
+        linked.link_families(["default"])
+        with pytest.raises(InvalidArgument, match="late cannot be linked any more"):
+            linked.link_families(["default", "late"])
+
+    async def introduce(linked: LinkedData) -> None:
+        await linked.introduce(b"m" * 16, ["default"])
+
+    linked = server.server.state.linked
+    asyncio.run_coroutine_threadsafe(introduce(linked), server.server.state.loop).result(10)
+    eventually(lambda: on_loop(server, lambda linked: linked.is_member))
+    on_loop(server, link)

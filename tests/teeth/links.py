@@ -147,7 +147,7 @@ LINKS = (
         trap=31,
         name="what a newcomer holds alone stays with it",
         file="replicad/server/linked_data.py",
-        old="            writes += self._alone(family, keys, {each.key for each in part})\n",
+        old="            self._stamp_alone(family, keys, {each.key for each in part})\n",
         new="            pass\n",
         caught_by=("tests/server/test_linked_data.py::test_what_a_newcomer_holds_alone_is_new_to_all",),
     ),

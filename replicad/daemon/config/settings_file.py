@@ -44,6 +44,9 @@ def read_settings(data: Path) -> list[Setting]:
         is_there = file.exists()
     except OSError:
         return []
+    if is_there and not file.is_file():
+        # Reading a FIFO would wait for ever.
+        raise ConfigError(f"{file} is not a regular file: remove it")
     settings = read_file(file) if is_there else []
 
     # What decides where and what a node is, `primary` for instance, is read before this layer: here it would

@@ -36,6 +36,8 @@ def decode_seed(payload: bytes) -> tuple[str, bytes | None, list[LinkOperation]]
     def read(found: Any) -> tuple[str, bytes | None, list[LinkOperation]]:
         family, upto, operations = _list(found, 3)
         read_operations = [_read_operation(each) for each in _list(operations)]
+        if any(each.family != family for each in read_operations):
+            raise ProtocolError("a part of a seed has keys of another family")
         return _family(family), None if upto is None else _bytes(upto), read_operations
 
     return _decoded(payload, read)

@@ -16,11 +16,12 @@ from typing import Protocol
 
 from replicad.env import Env
 from replicad.env.events import get_logger
-from replicad.errors import LogGoneError, ProtocolError
+from replicad.errors import InvalidArgument, LogGoneError, NotFoundError, ProtocolError
 from replicad.replication.links.batches import LinkReader, Logged, Write
 from replicad.replication.links.codec import encode_batches, encode_origins, encode_seed
-from replicad.replication.links.merge import UNSTAMPED, LinkBatch, LinkOperation
+from replicad.replication.links.merge import UNSTAMPED, LinkBatch, LinkBroken, LinkOperation
 from replicad.replication.links.records import (
+    LINKED_KEY_BYTES_MAX,
     ORIGINS,
     STAMPS,
     OriginRecord,
@@ -65,14 +66,14 @@ UPDATE_BYTES = 256
 class LinkedPrimary(Protocol):
     """What the source asks of the primary that it is a part of."""
 
-    @property
-    def takes_links(self) -> str | None:
-        """Why no link can be served now, or None."""
+    def why_not(self, asker: bytes, *, is_member: bool) -> Refuse | None:
+        """Why that primary cannot have a link from here now. `is_member`: it knows other primaries."""
         ...
 
     async def introduce(self, member: bytes, families: Series[str]) -> None:
-        """Links these families, and has the other members know of this one; durably when it returns. Raises
-        NotFoundError for a family that is not there."""
+        """Links these families, and has the other members know of this one; durably when it returns.
+        Raises NotFoundError for a family that is not there, InvalidArgument for one that cannot be linked
+        any more."""
         ...
 
     @property
@@ -131,7 +132,11 @@ class LinkSource:
             connection.send(refusal)
             return
 
-        await self._primary.introduce(hello.database, hello.families)
+        try:
+            await self._primary.introduce(hello.database, hello.families)
+        except (InvalidArgument, NotFoundError) as error:
+            connection.send(Refuse("families", str(error), False))
+            return
         self._hold_log()
         connection.send(
             Linked(
@@ -188,8 +193,8 @@ class LinkSource:
                 "a link joins two databases, and this is the same one: it wants a replica",
                 False,
             )
-        if (reason := self._primary.takes_links) is not None:
-            return Refuse("no-primary", reason, True)
+        if (refusal := self._primary.why_not(hello.database, is_member=hello.member)) is not None:
+            return refusal
         if not hello.seeds:
             reason = why_not_from(
                 hello.epoch,
@@ -213,6 +218,9 @@ class LinkSource:
             await self._stream(through)
         except LogGoneError as error:
             self.connection.send(Refuse("log-gone", f"{error}; seed the link again", False))
+            raise
+        except LinkBroken as error:
+            self.connection.send(Refuse("long-key", str(error), False))
             raise
         finally:
             unsubscribe()
@@ -303,11 +311,16 @@ class LinkSource:
                     await self._wakeup.wait()
                     continue
 
-                batches = [
-                    batch
-                    for update in found
-                    if (batch := reader.read(self._logged(update))) is not None and self._is_for_target(batch)
-                ]
+                batches: list[LinkBatch] = []
+                for update in found:
+                    batch = reader.read(self._logged(update))
+                    if batch is None or not self._is_for_target(batch):
+                        continue
+                    if len(update.batch.data) > self._options.chunk_bytes:
+                        # A message of its own, so that no message is over the limit of a payload.
+                        await self._send(batches, update.first_sequence - 1)
+                        batches = []
+                    batches.append(batch)
                 await self._send(batches, found[-1].position.sequence)
         finally:
             updates.close()
@@ -413,6 +426,10 @@ def held_in(
             value = next(values, None)
         if stamp is not None and stamp[0] == key:
             stamp = next(stamped, None)
+        if len(key) > LINKED_KEY_BYTES_MAX:
+            raise LinkBroken(
+                f"family {name} has a key of {len(key)} bytes: {LINKED_KEY_BYTES_MAX} are the most in a link"
+            )
         yield LinkOperation(name, key, here, its_stamp)
 
 

@@ -84,6 +84,11 @@ class Merging(Protocol):
         ...
 
     @property
+    def is_member(self) -> bool:
+        """Whether it knows other primaries than itself."""
+        ...
+
+    @property
     def durable_position(self) -> Position: ...
 
     async def until_writable(self) -> None:
@@ -140,6 +145,8 @@ class LinkTarget:
         self.state = LinkPhase.CONNECTING
         self.reason: str | None = None
         """Why it is not streaming."""
+        self.refused = ""
+        """The code of the last refusal."""
         self.source = merging.source_of(name)
         """The database id of the source, once its data is here."""
         self.through = 0
@@ -177,6 +184,7 @@ class LinkTarget:
     def _ended(self, error: ReplicadError | OSError) -> float:
         """Takes note of why the session ended; how long to wait before the next."""
         self.reason, options = reason_of(error), self._options
+        self.refused = error.code if isinstance(error, SessionRefusedError) else ""
         is_new, self._said = self.reason != self._said, self.reason
         broken = isinstance(error, LinkBroken) or (isinstance(error, SessionRefusedError) and not error.retry)
         if broken:
@@ -238,6 +246,7 @@ class LinkTarget:
                 known.sequence,
                 self.seeds,
                 *seed,
+                merging.is_member,
             )
         )
         async with asyncio.timeout(self._options.handshake_seconds):

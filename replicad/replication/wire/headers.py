@@ -156,7 +156,7 @@ def decode_header(data: bytes) -> dict[str, Any]:
             raw=False,
             strict_map_key=True,
             max_str_len=4096,
-            max_bin_len=4096,
+            max_bin_len=LONG_KEY_BYTES_MAX,
             max_array_len=1024,
             max_map_len=32,
             max_ext_len=0,

@@ -355,6 +355,8 @@ class LinkHello(Message):
     seeds: bool = wire(headers.boolean)
     seed_family: str = wire(headers.text, default="")
     seed_after: bytes | None = wire(headers.optional(headers.long_key), default=None)
+    member: bool = wire(headers.boolean, default=False)
+    """Whether it knows other primaries than itself already."""
 
 
 @message(MessageKind.LINKED)

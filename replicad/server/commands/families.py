@@ -38,7 +38,9 @@ def family(client: ClientState, request: Request) -> bytes:
             dropped = parse_count(request[2])
             refuse_system(next((name for name, id in store.families.items() if id == dropped), ""))
             if dropped in client.server.linked.families:
-                return replies.error("ERR the column family is linked: REPLICAD.LINK REMOVE its links first")
+                return replies.error(
+                    "ERR the column family is linked, and stays as long as others may have it"
+                )
             _prepare_change(client)
             client.hold_written(store.submit_drop_family(dropped))
             return replies.OK

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from replicad.errors import ConfigError, NotFoundError
+from replicad.errors import ConfigError, InvalidArgument, NotFoundError
 from replicad.net.addresses import parse_address
 from replicad.server import refusals, replies
 from replicad.server.client_state import ClientState
@@ -75,6 +75,8 @@ def _add(client: ClientState, name: str, rest: Request) -> int:
         source = parse_address(rest[0].decode("utf-8", "replace"))
     except ConfigError as error:
         raise Refused(replies.error(f"ERR {error}")) from None
+    if any(record.get("source") == str(source) for record in linked.links().values()):
+        raise Refused(replies.error(f"ERR there is a link from {source} already: one carries all families"))
     words = rest[1:]
     if len(words) % 2 or any(word.upper() != b"FAMILY" for word in words[::2]):
         raise Refused(refusals.SYNTAX)
@@ -83,4 +85,6 @@ def _add(client: ClientState, name: str, rest: Request) -> int:
         linked.link_families(families)
     except NotFoundError as error:
         raise Refused(replies.error(f"ERR {error}: REPLICAD.FAMILY CREATE it first")) from None
+    except InvalidArgument as error:
+        raise Refused(replies.error(f"ERR {error}")) from None
     return linked.set_link(name, {"source": str(source), "families": families, "seeds": 0})

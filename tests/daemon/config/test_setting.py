@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,11 @@ def test_a_key_that_no_command_sets_is_refused_by_every_reader(data: Path, key: 
     ):
         with pytest.raises(ConfigError, match=named):
             read()
+
+
+def test_a_settings_file_that_is_no_file_is_told_so(tmp_path: Path) -> None:
+    """A FIFO would be read for ever."""
+    settings_file(tmp_path).parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(settings_file(tmp_path))
+    with pytest.raises(ConfigError, match="is not a regular file"):
+        read_settings(tmp_path)

@@ -58,7 +58,7 @@ def written() -> dict[str, str]:
         "origin": OriginRecord(3, 45, 9).encode().hex(),
         "horizon": encode_horizon(9).hex(),
         "batches": encode_batches([BATCH]).hex(),
-        "seed": encode_seed("default", b"k", BATCH.operations).hex(),
+        "seed": encode_seed("default", b"k", BATCH.operations[:1]).hex(),
         "origins": encode_origins({A: OriginRecord(3, 45, 9)}).hex(),
     }
 
@@ -75,11 +75,13 @@ def test_what_is_written_is_read() -> None:
     assert decode_origin(OriginRecord(3, 45, 9).encode()) == OriginRecord(3, 45, 9)
     assert (decode_horizon(encode_horizon(9)), decode_horizon(None)) == (9, 0)
     assert decode_batches(encode_batches([BATCH])) == [BATCH]
-    assert decode_seed(encode_seed("default", None, BATCH.operations)) == (
+    assert decode_seed(encode_seed("default", None, BATCH.operations[:1])) == (
         "default",
         None,
-        list(BATCH.operations),
+        list(BATCH.operations[:1]),
     )
+    with pytest.raises(ProtocolError, match="keys of another family"):
+        decode_seed(encode_seed("default", None, BATCH.operations))
     assert decode_origins(encode_origins({A: OriginRecord(3, 45, 9)})) == {A: OriginRecord(3, 45, 9)}
 
 
