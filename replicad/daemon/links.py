@@ -80,11 +80,13 @@ class NodeLinks:
             connection.send(Refuse("no-data", "this node has no data yet", True))
             return
         older = self.sources.get(hello.database)
-        if older is not None and older.hello.name != hello.name:
-            reason = f"this primary serves link {older.hello.name} to that database: one carries all families"
-            connection.send(Refuse("another-link", reason, False))
-            return
         if older is not None:
+            if older.hello.name != hello.name:
+                reason = (
+                    f"this primary serves link {older.hello.name} to that database: one carries all families"
+                )
+                connection.send(Refuse("another-link", reason, False))
+                return
             # A target that connects again did not see its older session end.
             older.connection.close()
         source = LinkSource(
@@ -113,14 +115,11 @@ class NodeLinks:
             # Another store is served now: what was merged into the older one is not known here.
             await self._end(*self._running)
             self._of = linked
+            if linked is not None:
+                linked.refused = lambda: {target.refused for target in self.targets.values()}
         if linked is None:
             return
-        linked.refused = lambda: {target.refused for target in self.targets.values()}
-        wanted = {
-            name: record
-            for name, record in linked.links().items()
-            if not record.get("paused") and "source" in record
-        }
+        wanted = {name: record for name, record in linked.links().items() if not record.get("paused")}
         asked = {name: _asked(record) for name, record in wanted.items()}
         await self._end(*[name for name, (record, _) in self._running.items() if asked.get(name) != record])
         for name, record in asked.items():
@@ -168,8 +167,8 @@ class NodeLinks:
         row: dict[str, Any] = {
             "name": name,
             "direction": "in",
-            "source": record.get("source"),
-            "families": record.get("families"),
+            "source": record["source"],
+            "families": record["families"],
             "state": "paused" if record.get("paused") else "waiting",
             "reason": None,
             "database": record.get("source_database"),

@@ -13,7 +13,7 @@ owns this.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from replicad.env.events import get_logger
 from replicad.errors import InvalidArgument, NotFoundError
@@ -327,19 +327,15 @@ class LinkedData:
         frontiers = (record.frontier_us for record in place.origins.values())
         check_times(place.source.hex(), (*times_us, *frontiers), self._wall_us())
 
-    def _only_here(self, family: str, keys: KeyRange, theirs: set[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs of these keys that the source does not have, nor a stamp of their deletion."""
+    def _stamp_alone(self, family: str, keys: KeyRange, theirs: set[bytes]) -> None:
+        """What this newcomer held alone before it was linked: new writes, which all others get. `theirs` are
+        the keys that the source has, or has a stamp of their deletion."""
         start = None if keys.after is None else keys.after + b"\0"
         end = None if keys.upto is None else keys.upto + b"\0"
-        found = self._store.newest.scan(start, end, family=self._id(family))
-        return ((key, value) for key, value in found if key not in theirs)
-
-    def _stamp_alone(self, family: str, keys: KeyRange, theirs: set[bytes]) -> None:
-        """What this newcomer held alone before it was linked: new writes, which all others get."""
         found: list[Write] = []
         size_bytes = 0
-        for key, value in self._only_here(family, keys, theirs):
-            if self._present(family, key).stamp is not None:
+        for key, value in self._store.newest.scan(start, end, family=self._id(family)):
+            if key in theirs or self._present(family, key).stamp is not None:
                 continue
             if len(key) > LINKED_KEY_BYTES_MAX:
                 raise LinkBroken(f"family {family} has a key of {len(key)} bytes here, too long for a link")
@@ -390,16 +386,16 @@ class LinkedData:
         for name in names:
             if name not in families or name.startswith(SYSTEM_PREFIX):
                 raise NotFoundError(f"there is no column family {name} to be linked")
-        if self.is_member and not self._names.issuperset(names):
+        new = sorted(set(names) - self._names)
+        if new and self.is_member:
             raise InvalidArgument(
-                f"{', '.join(sorted(set(names) - self._names))} cannot be linked any more: families are "
-                "linked with the first link of a primary"
+                f"{', '.join(new)} cannot be linked any more: families are linked with the first link of a "
+                "primary"
             )
         for name in SYSTEM_FAMILIES:
             if name not in families:
                 self._store.submit_create_family(name)
         self._ids = self._store.families
-        new = [name for name in names if name not in self._names]
         if new:
             self._write([family_write(name) for name in new])
             self.load()

@@ -122,6 +122,8 @@ class LinkSource:
         """The target is ready for payloads: its first acknowledgement came."""
         self._on_its_way: deque[tuple[int, int]] = deque()
         self._window_bytes = 0
+        self._family_names: dict[int, str] = {}
+        """By id, which is never used again."""
 
     async def run(self) -> None:
         """To its end: a refusal was sent, or an error of the peer or of the store, or a cancellation."""
@@ -346,7 +348,9 @@ class LinkSource:
         return family in self._primary.linked_families and (not wanted or family in wanted)
 
     def _family_name(self, id: int) -> str | None:
-        return next((name for name, number in self._store.families.items() if number == id), None)
+        if id not in self._family_names:
+            self._family_names = {number: name for name, number in self._store.families.items()}
+        return self._family_names.get(id)
 
     def _logged(self, update: Update) -> Logged:
         epoch = update.position.epoch

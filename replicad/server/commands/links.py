@@ -75,7 +75,7 @@ def _add(client: ClientState, name: str, rest: Request) -> int:
         source = parse_address(rest[0].decode("utf-8", "replace"))
     except ConfigError as error:
         raise Refused(replies.error(f"ERR {error}")) from None
-    if any(record.get("source") == str(source) for record in linked.links().values()):
+    if any(record["source"] == str(source) for record in linked.links().values()):
         raise Refused(replies.error(f"ERR there is a link from {source} already: one carries all families"))
     words = rest[1:]
     if len(words) % 2 or any(word.upper() != b"FAMILY" for word in words[::2]):

@@ -82,16 +82,7 @@ def updates(client: ClientState, request: Request) -> Reply:
     def read() -> list[bytes]:
         return read_updates(store, since, count, client.protocol, server.options.built_bytes_max)
 
-    async def read_when_there() -> bytes:
-        try:
-            found = await _read(server, read, since, block_ms)
-        except LogGoneError as error:
-            return replies.error(f"LOGGONE {error.first_available}")
-        except BatchTooLargeError as error:
-            return replies.error(f"ERR {error}")
-        return replies.array(found)
-
-    return AsTask(read_when_there)
+    return AsTask(lambda: _answer(server, read, since, block_ms, replies.array))
 
 
 @log.command(
@@ -110,14 +101,25 @@ def frames(client: ClientState, request: Request) -> Reply:
     if (reader := client.feed_reader) is not None and reader.slots is not None:
         reader.slots.asked(reader)
 
-    async def read_when_there() -> bytes:
-        try:
-            found = await _read(server, lambda: read_frames(store, since, size), since, block_ms)
-        except LogGoneError as error:
-            return replies.error(f"LOGGONE {error.first_available}")
-        return replies.bulk(found)
+    def read() -> bytes:
+        return read_frames(store, since, size)
 
-    return AsTask(read_when_there)
+    return AsTask(lambda: _answer(server, read, since, block_ms, replies.bulk))
+
+
+async def _answer(
+    server: ServerState,
+    read: Callable[[], Found],
+    since: int,
+    block_ms: int,
+    reply: Callable[[Found], bytes],
+) -> bytes:
+    try:
+        return reply(await _read(server, read, since, block_ms))
+    except LogGoneError as error:
+        return replies.error(f"LOGGONE {error.first_available}")
+    except BatchTooLargeError as error:
+        return replies.error(f"ERR {error}")
 
 
 async def _read(server: ServerState, read: Callable[[], Found], since: int, block_ms: int) -> Found:
