@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from replicad.daemon.config.keys import Key, KeyPath, find, keys_of
+from replicad.daemon.config.keys import KeyPath, find, keys_of
 from replicad.daemon.config.model import NodeConfig
 from replicad.daemon.config.run_time import AT_RUN_TIME, changes_at_run_time
 from replicad.daemon.config.values import what_is_wrong, write_value
@@ -66,10 +66,10 @@ def _value(name: str, text: str, kind: type[NodeConfig]) -> tuple[KeyPath, Any]:
     keys = keys_of(kind)
     key = find(keys, tuple(name.split(".")))
     if key is None:
-        alike = get_close_matches(name, [each.dotted for each in keys if _is_settable(each)], 1)
+        alike = get_close_matches(name, [each.dotted for each in keys if is_settable(each.path)], 1)
         shown = name if len(name) <= SHOWN_MAX else f"{name[:SHOWN_MAX]}…"
         raise ConfigError(f"{shown} is not a key" + (f": did you mean {alike[0]}?" if alike else ""))
-    if not _is_settable(key):
+    if not is_settable(key.path):
         at_run_time = key.path[0] in ("users", "tls") or key.path in NOT_BY_COMMAND
         how = "and reload the node" if at_run_time else "and restart the node"
         raise ConfigError(f"{name} is not set by a command: change the configuration file {how}")
@@ -79,10 +79,6 @@ def _value(name: str, text: str, kind: type[NodeConfig]) -> tuple[KeyPath, Any]:
     if reason := what_is_wrong(key, value):
         raise ConfigError(f"{name} = {text[:SHOWN_MAX]}: {reason}")
     return key.path, TypeAdapter(key.hint).validate_python(value)
-
-
-def _is_settable(key: Key) -> bool:
-    return is_settable(key.path)
 
 
 def is_settable(path: KeyPath) -> bool:

@@ -35,7 +35,7 @@ def settings_file(data: Path) -> Path:
 
 
 def read_settings(data: Path) -> list[Setting]:
-    """None where there is no such file, and for who may not look into the directory: it is the node's own.
+    """Empty where there is no such file, and for who may not look into the directory: it is the node's own.
 
     Raises ConfigError for a file that is not TOML, and for keys that CONFIG SET does not take.
     """
