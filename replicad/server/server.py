@@ -324,10 +324,11 @@ class RespServer:
             excess -= sizes[connection]
 
     def _send_to_monitors(self, clients: list[Watcher]) -> None:
-        for client, connection in list(self.connections.items()):
-            if client in clients:
+        for client in clients:
+            connection = self.connections.get(cast(ClientState, client))
+            if connection is not None:
                 connection.settle()
-                if client.stopped & UNREAD:
+                if connection.client.stopped & UNREAD:
                     self._close_for(connection, "does not read what MONITOR shows")
 
     def _kill(self, client: ConnectedClient) -> None:
