@@ -9,8 +9,7 @@ What is asked for stands in the data: a new primary of this site goes on with it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from replicad.daemon.data.node_data import NodeData
@@ -19,14 +18,20 @@ from replicad.daemon.ports.client_port import ClientPort
 from replicad.daemon.tasks import NodeTasks
 from replicad.env import Env
 from replicad.env.events import get_logger
-from replicad.net.addresses import parse_address
+from replicad.errors import InvalidArgument, NotFoundError
+from replicad.net.addresses import Address
 from replicad.net.doors import Door
+from replicad.replication.links.options import LinkOptions, prefix_text
 from replicad.replication.links.source import LinkSource
 from replicad.replication.links.target import LinkTarget
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.wire.connection import Connection, dial
 from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.messages import LinkHello, Refuse
+from replicad.server import link_orders
+from replicad.server.link_records import options_in
+from replicad.server.link_seeds import LinkSeeds
+from replicad.server.link_upkeep import LinkUpkeep
 from replicad.server.linked_data import LinkedData
 
 log = get_logger("replicad.daemon")
@@ -48,7 +53,10 @@ class NodeLinks:
         tasks: NodeTasks,
         door: Door,
         is_primary: Callable[[], bool],
+        configured: Mapping[str, LinkOptions],
     ) -> None:
+        self.configured = configured
+        """`[links.NAME]` as the node runs with it."""
         self.targets: dict[str, LinkTarget] = {}
         self.sources: dict[bytes, LinkSource] = {}
         """By the database id of the target."""
@@ -63,7 +71,10 @@ class NodeLinks:
         self._is_primary = is_primary
         self._running: dict[str, tuple[dict[str, Any], asyncio.Task[None]]] = {}
         self._of: LinkedData | None = None
+        self._upkeep: LinkUpkeep | None = None
         self._ticks = 0
+        self._refused: dict[str, str] = {}
+        """Why a link of the configuration is not what it says."""
 
     @property
     def linked(self) -> LinkedData | None:
@@ -116,9 +127,12 @@ class NodeLinks:
             await self._end(*self._running)
             self._of = linked
             if linked is not None:
+                linked.silence_us = round(self._options.link_silence_seconds_max * 1e6)
+                self._upkeep = LinkUpkeep(linked)
                 linked.refused = lambda: {target.refused for target in self.targets.values()}
-        if linked is None:
+        if linked is None or self._upkeep is None:
             return
+        self._configure(linked)
         wanted = {name: record for name, record in linked.links().items() if not record.get("paused")}
         asked = {name: _asked(record) for name, record in wanted.items()}
         await self._end(*[name for name, (record, _) in self._running.items() if asked.get(name) != record])
@@ -128,22 +142,43 @@ class NodeLinks:
 
         self._ticks += 1
         if self._ticks % TICKS_BETWEEN_CLOCKS == 0:
-            linked.tick()
-        linked.forget_deletions()
+            self._upkeep.move_clock()
+        self._upkeep.forget_deletions()
+        self._upkeep.forget_losers()
+
+    def reconfigure(self, configured: Mapping[str, LinkOptions]) -> None:
+        self.configured = configured
+        self._refused.clear()
+
+    def _configure(self, linked: LinkedData) -> None:
+        """Has the data say of links what the configuration does."""
+        for name, asked in self.configured.items():
+            if not linked.is_ready():
+                return
+            try:
+                link_orders.agree_with(linked, name, asked)
+                self._refused.pop(name, None)
+            except (InvalidArgument, NotFoundError) as error:
+                if self._refused.get(name) != str(error):
+                    log.error("link.not_configured", link=name, reason=str(error))
+                self._refused[name] = str(error)
 
     def _begin(self, name: str, record: dict[str, Any], linked: LinkedData) -> None:
-        address = parse_address(record["source"])
         target = LinkTarget(
             self._env,
             self._identity,
             name,
-            tuple(record["families"]),
+            options_in(record),
             linked,
-            partial(dial, address.host, address.port, self._door),
+            LinkSeeds(linked),
+            self._dial,
             self._options,
         )
         self.targets[name] = target
         self._running[name] = record, self._tasks.spawn(target.run())
+
+    async def _dial(self, address: Address) -> Connection:
+        return await dial(address.host, address.port, self._door)
 
     async def _end(self, *names: str) -> None:
         ended = [self._running.pop(name)[1] for name in names]
@@ -160,7 +195,9 @@ class NodeLinks:
         linked = self.linked
         if linked is None:
             return []
-        rows = [self._row(name, record) for name, record in linked.links().items()]
+        known = linked.links()
+        rows = [self._row(name, record) for name, record in known.items()]
+        rows += [self._refused_row(name) for name in self._refused if name not in known]
         return [*rows, *map(self._served_row, self.sources.values())]
 
     def _row(self, name: str, record: dict[str, Any]) -> dict[str, Any]:
@@ -169,8 +206,10 @@ class NodeLinks:
             "direction": "in",
             "source": record["source"],
             "families": record["families"],
+            "prefixes": record.get("prefixes", []),
             "state": "paused" if record.get("paused") else "waiting",
             "reason": None,
+            "not_configured": self._refused.get(name),
             "database": record.get("source_database"),
         }
         target = self.targets.get(name)
@@ -179,6 +218,7 @@ class NodeLinks:
         return row | {
             "state": target.state.value,
             "reason": target.reason,
+            "address": str(target.address),
             "database": None if target.source is None else target.source.hex(),
             "sequence": target.through,
             "source_sequence": target.newest,
@@ -189,12 +229,26 @@ class NodeLinks:
             "operations_lost": target.lost,
         }
 
+    def _refused_row(self, name: str) -> dict[str, Any]:
+        asked = self.configured[name]
+        return {
+            "name": name,
+            "direction": "in",
+            "source": asked.source,
+            "families": list(asked.families),
+            "prefixes": list(asked.prefixes),
+            "state": "stopped",
+            "reason": self._refused[name],
+            "database": None,
+        }
+
     def _served_row(self, source: LinkSource) -> dict[str, Any]:
         return {
             "name": source.hello.name,
             "direction": "out",
             "source": source.connection.peer,
             "families": list(source.hello.families),
+            "prefixes": [prefix_text(each) for each in source.hello.prefixes],
             "state": source.state,
             "reason": None,
             "database": source.hello.database.hex(),
@@ -205,4 +259,5 @@ class NodeLinks:
 
 def _asked(record: dict[str, Any]) -> dict[str, Any]:
     """What makes a link another one; how far it is does not. Seeding it again does."""
-    return {name: record.get(name) for name in ("source", "families", "seeds")}
+    names = ("source", "families", "prefixes", "keep_losers_seconds", "seeds")
+    return {name: record.get(name) for name in names if name in record}

@@ -337,6 +337,7 @@ class NodeParts:
             tasks=self.tasks,
             door=self.doors.replication,
             is_primary=lambda: self.served.is_writable,
+            configured=config.links,
         )
         self.timings = NodeTimings(clients=self.clients, store=self.open_store, loop_lag=self.loop_lag)
         names = () if config.announce is None else (config.announce,)
@@ -372,6 +373,7 @@ class NodeParts:
         register(lambda config: lambda: self.feeds.reconfigure(config.link))
         register(lambda config: lambda: self.served.reconfigure(config.link))
         register(lambda config: lambda: self.link.reconfigure(config))
+        register(lambda config: lambda: self.links.reconfigure(config.links))
 
     def _forget_nodes_after(self, kept_seconds: float) -> None:
         self.peers.kept_seconds = kept_seconds

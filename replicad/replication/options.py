@@ -11,6 +11,8 @@ from replicad.options import GIB, KIB, MIB, check_numbers
 from replicad.replication.policy.slot_states import SlotLimits
 from replicad.replication.policy.synchronous import Level, parse_rule
 
+SILENCE_SECONDS_MIN = 10.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicationOptions:
@@ -76,6 +78,9 @@ class ReplicationOptions:
     """A slot that would keep more log than this releases its log."""
     slot_idle_seconds_max: float = 7 * 86400.0
     """So does a slot whose replica was away for this long, counted while the node ran; 0: never."""
+    link_silence_seconds_max: float = 7 * 86400.0
+    """A primary of another database that was not heard of for this long is not waited for any more when
+    deletions are forgotten: its links are seeded again before they go on; 0: always wait."""
     copy_keep_seconds: float = 3600.0
     """A bootstrap copy that nobody has read from for this long is removed."""
     free_bytes_min: int = 64 * MIB
@@ -90,6 +95,7 @@ class ReplicationOptions:
         "copy_bytes_per_second": 0,
         "slot_log_bytes_max": 0,
         "slot_idle_seconds_max": 0,
+        "link_silence_seconds_max": 0,
         "copy_keep_seconds": 0,
         "free_bytes_min": 0,
     }
@@ -102,6 +108,12 @@ class ReplicationOptions:
 
     def __post_init__(self) -> None:
         check_numbers(self)
+
+        if 0 < self.link_silence_seconds_max < SILENCE_SECONDS_MIN:
+            raise InvalidArgument(
+                f"link_silence_seconds_max is 0 or at least {SILENCE_SECONDS_MIN:g}: linked primaries are "
+                "heard of every five seconds"
+            )
 
         # What cannot work is refused at the start, not at the first write or the first read that meets it.
         try:

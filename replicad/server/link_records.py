@@ -1,25 +1,31 @@
 """What operators asked of links, in the family `replicad.links`: a record in JSON for each.
 
-source            the replication address of the other primary
-families          the names of the families that are linked
-paused            true until the link is resumed
-source_database   the id of the source's database, once its data is here
-seed              how far a seed is that is under way
-seeds             how often a seed was asked for again
+source               replication addresses of the other primary's site, with commas between
+families             the names of the families that are linked
+prefixes             of the keys that come over the link; empty: all
+keep_losers_seconds  how long what lost is kept
+paused               true until the link is resumed
+source_database      the id of the source's database, once its data is here
+seed                 how far a seed is that is under way
+seeds                how often a seed was asked for again
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from replicad.replication.links.batches import Write
+from replicad.replication.links.options import LinkOptions
 from replicad.replication.links.records import LINKS, OriginRecord
-from replicad.replication.links.target import SeedPlace
+from replicad.replication.links.seeding import SeedPlace
 from replicad.store.database import Database
 
 FAMILY, LINK = b"family/", b"link/"
 """Prefixes of the keys."""
+PARTIAL = b"partial"
+"""A key that is there once something was left out of what came over a link."""
 
 LinkRecord = dict[str, Any]
 
@@ -45,6 +51,26 @@ def link_write(name: str, record: LinkRecord | None) -> Write:
     return Write(LINKS, LINK + name.encode(), None if record is None else json.dumps(record).encode())
 
 
+def new_record(options: LinkOptions) -> LinkRecord:
+    """Of a link that nothing has come over yet."""
+    return {
+        "source": options.source,
+        "families": list(options.families),
+        "prefixes": list(options.prefixes),
+        "keep_losers_seconds": options.keep_losers_seconds,
+        "seeds": 0,
+    }
+
+
+def options_in(record: Mapping[str, Any]) -> LinkOptions:
+    return LinkOptions(
+        source=record["source"],
+        families=tuple(record["families"]),
+        prefixes=tuple(record.get("prefixes", ())),
+        keep_losers_seconds=record.get("keep_losers_seconds", 0.0),
+    )
+
+
 def source_in(record: LinkRecord) -> bytes | None:
     source = record.get("source_database")
     return None if source is None else bytes.fromhex(source)
@@ -60,6 +86,7 @@ def place_in(record: LinkRecord) -> SeedPlace | None:
         epoch=found["epoch"],
         sequence=found["sequence"],
         origins={bytes.fromhex(origin): OriginRecord(*numbers) for origin, *numbers in found["origins"]},
+        horizon_us=found.get("horizon_us", 0),
         family=found["family"],
         after=None if after is None else bytes.fromhex(after),
     )
@@ -72,6 +99,7 @@ def with_place(record: LinkRecord, place: SeedPlace) -> LinkRecord:
             "epoch": place.epoch,
             "sequence": place.sequence,
             "origins": [[origin.hex(), *numbers] for origin, numbers in place.origins.items()],
+            "horizon_us": place.horizon_us,
             "family": place.family,
             "after": None if place.after is None else place.after.hex(),
         }

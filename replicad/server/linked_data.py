@@ -13,33 +13,20 @@ owns this.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from replicad.env.events import get_logger
 from replicad.errors import InvalidArgument, NotFoundError
-from replicad.options import BATCH_BYTES_MAX, KIB, MIB
-from replicad.replication.links.batches import (
-    Write,
-    clock_write,
-    introduced,
-    merged,
-    seeded,
-    stamped,
-    written,
-)
-from replicad.replication.links.merge import (
-    KeyHere,
-    LinkBatch,
-    LinkBroken,
-    LinkOperation,
-    check_times,
-    divide,
-    judge,
-)
+from replicad.options import BATCH_BYTES_MAX, KIB
+from replicad.replication.links.batches import Write, clock_write, introduced, log_data_of, stamped, written
+from replicad.replication.links.losers import Keep, kept
+from replicad.replication.links.merge import KeyHere, LinkBatch, judge
 from replicad.replication.links.records import (
     HORIZON_KEY,
     LINKED_KEY_BYTES_MAX,
     LINKS,
+    LOSERS,
     ORIGINS,
     STAMPS,
     SYSTEM_FAMILIES,
@@ -51,22 +38,20 @@ from replicad.replication.links.records import (
     encode_horizon,
     stamp_key,
 )
-from replicad.replication.links.stability import is_forgotten, stable_through_us
+from replicad.replication.links.stability import seen_through_us
 from replicad.replication.links.stamps import HybridClock, Stamp
-from replicad.replication.links.target import KeyRange, SeedPlace
 from replicad.replication.wire.messages import Refuse
 from replicad.server import replies
 from replicad.server.committer import Committer
 from replicad.server.interfaces import Node
 from replicad.server.link_records import (
+    PARTIAL,
     LinkRecord,
     family_write,
     link_records,
     link_write,
     linked_names,
-    place_in,
     source_in,
-    with_place,
 )
 from replicad.server.refusals import Refused
 from replicad.server.watches import Watches
@@ -78,17 +63,13 @@ log = get_logger()
 
 ROOM_BYTES = 4 * KIB
 """Of a batch in a linked family: what a target adds to it must have room, however often it is shipped on."""
-ALONE_BYTES = 4 * MIB
-"""Of one batch of what a newcomer holds alone."""
 JOINING = "joining-"
 """Codes of refusals begin so; the database id follows."""
 WAIT_SECONDS = 0.02
-LOOKED_AT_ONCE = 1000
-"""Stamps, within one turn of the event loop."""
 
 
 class LinkedData:
-    """Satisfies `Merging` and `LinkedPrimary`."""
+    """Satisfies `Merging` and `LinkedPrimary`. Seeds and upkeep write through it."""
 
     def __init__(
         self,
@@ -113,28 +94,36 @@ class LinkedData:
         self._wall_us = wall_us
         self._names: frozenset[str] = frozenset()
         self._clock = HybridClock()
+        self._seen_us = 0
+        """All writes of other origins with this time or an earlier one are here."""
         self._ids: dict[str, int] = {}
         """Of families by name, as they were when these were linked: a linked family is not dropped."""
         self._records: dict[bytes, OriginRecord] = {}
         """How far the origins are: what is in the store, once it was read."""
-        self._horizon_us = 0
-        self._looked_through: bytes | None = None
+        self.horizon_us = 0
+        """Stamps of deletions through here may be forgotten already."""
+        self.is_partial = False
+        """Something was left out of what came here over links."""
+        self.silence_us = 0
+        """For how long another primary may be silent; 0: for ever."""
         self.load()
 
     def load(self) -> None:
         """What the data says: when the store is opened, and when the node becomes primary."""
         self._ids = ids = self._store.families
-        self._records, self._horizon_us = {}, 0
+        self._records, self.horizon_us, self.is_partial = {}, 0, False
         if not self.is_set_up:
             self._names, self.families = frozenset(), frozenset()
             return
         newest = self._store.newest
         found = newest.scan(family=ids[ORIGINS])
         self._records = {key: decode_origin(value) for key, value in found}
-        self._horizon_us = decode_horizon(newest.get(HORIZON_KEY, family=ids[STAMPS]))
+        self.horizon_us = decode_horizon(newest.get(HORIZON_KEY, family=ids[STAMPS]))
+        self.is_partial = newest.get(PARTIAL, family=ids[LINKS]) is not None
         self._names = linked_names(self._store, ids[LINKS])
         self.families = frozenset(ids[name] for name in self._names if name in ids)
         self._clock = HybridClock(self.origin(self.own).frontier_us)
+        self._seen_us = seen_through_us(self._records, self.own)
 
     @property
     def is_set_up(self) -> bool:
@@ -162,19 +151,28 @@ class LinkedData:
         if not writes:
             return
         stamp = Stamp(self._clock.next(self._wall_us()), self.own)
-        self._add(batch, stamped(writes, self._names, stamp, self._id))
+        self._add(batch, stamped(writes, self._names, stamp, self._seen_us, self.family_id))
         if len(batch.data) > BATCH_BYTES_MAX - ROOM_BYTES:
             raise Refused(replies.error("ERR the batch is too large for a linked family"))
 
     def _add(self, batch: WriteBatch, writes: Sequence[Write]) -> None:
         for family, key, value in writes:
             if value is None:
-                batch.delete(key, self._id(family))
+                batch.delete(key, self.family_id(family))
             else:
-                batch.put(key, value, self._id(family))
+                batch.put(key, value, self.family_id(family))
 
-    def _id(self, family: str) -> int:
+    def family_id(self, family: str) -> int:
         return self._ids[family]
+
+    def has(self, family: str) -> bool:
+        return family in self._ids
+
+    def scan(
+        self, family: str, start: bytes | None = None, end: bytes | None = None, limit: int | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """The newest state of a family, a system family too."""
+        return self._store.newest.scan(start, end, limit=limit, family=self.family_id(family))
 
     # What a link asks.
 
@@ -226,10 +224,10 @@ class LinkedData:
 
     async def until_writable(self) -> None:
         # It waits for roles, other clients' commands and the store: nothing reports all of these.
-        while not self._is_ready():  # noqa: ASYNC110
+        while not self.is_ready():  # noqa: ASYNC110
             await asyncio.sleep(WAIT_SECONDS)
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
         """The clients' writes that came before are in the store, and nothing that was read must stay true."""
         node, committer = self._node, self._committer
         if not node.is_writable or node.holds_writes() or self.stands_still() or self._store.stalled:
@@ -243,45 +241,46 @@ class LinkedData:
     def origins(self) -> dict[bytes, OriginRecord]:
         return self._records
 
-    def _present(self, family: str, key: bytes) -> KeyHere:
-        newest, number = self._store.newest, self._id(family)
-        stamp = newest.get(stamp_key(number, key), family=self._id(STAMPS))
+    def present(self, family: str, key: bytes) -> KeyHere:
+        newest, number = self._store.newest, self.family_id(family)
+        stamp = newest.get(stamp_key(number, key), family=self.family_id(STAMPS))
         return KeyHere(newest.get(key, family=number), None if stamp is None else decode_key_stamp(stamp))
 
     @property
     def is_member(self) -> bool:
         return bool(self.origins().keys() - {self.own})
 
-    def merge(self, batch: LinkBatch) -> tuple[int, int, int]:
+    def merge(self, batch: LinkBatch, keep: Keep | None = None) -> tuple[int, int, int]:
         came = batch.provenance
         carried = tuple(each for each in batch.operations if each.family in self._names)
         applied = judge(
-            LinkBatch(
-                provenance=came, operations=carried, annotations=batch.annotations, members=batch.members
-            ),
+            replace(batch, operations=carried),
             own=self.own,
             known=self.origin(came.origin),
             now_us=self._wall_us(),
-            horizon_us=self._horizon_us,
-            present=self._present,
+            horizon_us=self.horizon_us,
+            silence_us=self.silence_us,
+            present=self.present,
         )
         if applied is None:
             return 0, 0, 0
         self._clock.see(batch.newest_us)
         known = self.origins()
         new_members = [each for each in batch.members if each not in known and each != self.own]
-        writes = written(applied, came.origin, new_members, self._id)
-        annotations = [came.encode(), *(batch.annotations if applied.won else ())]
-        return self._write(writes, annotations), len(applied.won), len(applied.lost)
+        writes = written(applied, came.origin, new_members, self.family_id)
+        if keep is not None and applied.lost:
+            lost = [(each, self.present(each.family, each.key)) for each in applied.lost]
+            writes += kept(keep, batch, lost, self._wall_us())
+        return self.write(writes, log_data_of(applied, batch)), len(applied.won), len(applied.lost)
 
-    def _write(self, writes: Sequence[Write], annotations: Sequence[bytes] = ()) -> int:
+    def write(self, writes: Sequence[Write], log_data: Sequence[bytes] = ()) -> int:
         """One batch, with the clock; its last sequence number."""
         batch = WriteBatch()
-        for annotation in annotations:
+        for annotation in log_data:
             batch.put_log_data(annotation)
-        self._add(batch, [*writes, clock_write(self.own, self._clock.last_us)])
+        self._add(batch, [*writes, clock_write(self.own, self._clock.last_us, self._seen_us)])
         changed = {
-            each.key if (number := self._id(each.family)) == 0 else (number, each.key)
+            each.key if (number := self.family_id(each.family)) == 0 else (number, each.key)
             for each in writes
             if not each.family.startswith(SYSTEM_PREFIX)
         }
@@ -291,92 +290,64 @@ class LinkedData:
         self._committer.store_moved()
 
         # Only now: what is known here is never ahead of the store.
-        self._records[self.own] = OriginRecord(frontier_us=self._clock.last_us)
-        for each in writes:
-            if each.family == ORIGINS and each.value is not None:
+        self._records[self.own] = OriginRecord(frontier_us=self._clock.last_us, seen_us=self._seen_us)
+        moved = [each for each in writes if each.family == ORIGINS]
+        for each in moved:
+            if each.value is None:
+                self._records.pop(each.key, None)
+            else:
                 self._records[each.key] = decode_origin(each.value)
+        if moved:
+            self._seen_us = seen_through_us(self._records, self.own)
         return last
 
-    # Seeds.
+    def write_new(self, writes: Sequence[Write]) -> int:
+        """As writes of a client, in linked families; their sequence number, or 0 where there are none."""
+        if not writes:
+            return 0
+        stamp = Stamp(self._clock.next(self._wall_us()), self.own)
+        return self.write([*writes, *stamped(writes, self._names, stamp, self._seen_us, self.family_id)])
 
-    def merge_seed(
-        self, link: str, place: SeedPlace, family: str, keys: KeyRange, part: list[LinkOperation]
-    ) -> int:
-        record = self._known_link(link)
-        self._check_place(place, (each.stamp.time_us for each in part))
-        if family not in self._names:
-            # It is linked at the source and not here.
-            return self._write([link_write(link, with_place(record, place))])
-        is_member = self.is_member
-        won, _ = divide(part, self._present, self._horizon_us if is_member else None)
-        self._clock.see(max((each.stamp.time_us for each in won), default=0))
-        writes = merged(won, self._id)
-        if not is_member:
-            clock = place.origins.get(place.source, OriginRecord())
-            self._clock.see(clock.frontier_us)
-            self._stamp_alone(family, keys, {each.key for each in part})
-        return self._write([*writes, link_write(link, with_place(record, place))])
+    def move_clock(self) -> int:
+        """Says in the log up to which time no stamps come any more."""
+        self._clock.next(self._wall_us())
+        return self.write([])
 
-    def _known_link(self, link: str) -> LinkRecord:
-        record = self.links().get(link)
-        if record is None:
-            raise LinkBroken(f"the link {link} was removed")
-        return record
+    def see(self, times_us: Iterable[int]) -> None:
+        """Stamps of other primaries arrived."""
+        self._clock.see(max(times_us, default=0))
 
-    def _check_place(self, place: SeedPlace, times_us: Iterable[int]) -> None:
-        frontiers = (record.frontier_us for record in place.origins.values())
-        check_times(place.source.hex(), (*times_us, *frontiers), self._wall_us())
+    def now_us(self) -> int:
+        """The wall clock."""
+        return self._wall_us()
 
-    def _stamp_alone(self, family: str, keys: KeyRange, theirs: set[bytes]) -> None:
-        """What this newcomer held alone before it was linked: new writes, which all others get. `theirs` are
-        the keys that the source has, or has a stamp of their deletion."""
-        start = None if keys.after is None else keys.after + b"\0"
-        end = None if keys.upto is None else keys.upto + b"\0"
-        found: list[Write] = []
-        size_bytes = 0
-        for key, value in self._store.newest.scan(start, end, family=self._id(family)):
-            if key in theirs or self._present(family, key).stamp is not None:
-                continue
-            if len(key) > LINKED_KEY_BYTES_MAX:
-                raise LinkBroken(f"family {family} has a key of {len(key)} bytes here, too long for a link")
-            found.append(Write(family, key, value))
-            size_bytes += len(value)
-            if size_bytes > ALONE_BYTES:
-                self._write_new(found)
-                found, size_bytes = [], 0
-        self._write_new(found)
+    def move_horizon(self, time_us: int, gone: Iterable[bytes]) -> None:
+        """Forgets these stamps, none of which is after that time."""
+        forgotten = [Write(STAMPS, key, None) for key in gone]
+        self.write([*forgotten, Write(STAMPS, HORIZON_KEY, encode_horizon(time_us))])
+        self.horizon_us = time_us
 
-    def _write_new(self, writes: list[Write]) -> None:
-        if writes:
-            stamp = Stamp(self._clock.next(self._wall_us()), self.own)
-            self._write([*writes, *stamped(writes, self._names, stamp, self._id)])
-
-    def finish_seed(self, link: str, place: SeedPlace) -> int:
-        known = self._known_link(link)
-        self._check_place(place, ())
-        there = place.origins
-        for provenance, write in seeded(self.origins(), there, own=self.own, source=place.source):
-            self._write([write], [provenance.encode()])
-        return self.set_link(link, known | {"source_database": place.source.hex(), "seed": None})
-
-    def source_of(self, link: str) -> bytes | None:
-        return source_in(self._link(link))
-
-    def seed_place(self, link: str) -> SeedPlace | None:
-        return place_in(self._link(link))
+    async def note_partial(self) -> None:
+        await self.until_writable()
+        if not self.is_partial:
+            self.write([Write(LINKS, PARTIAL, b"")])
+            self.is_partial = True
 
     # Links, and who is linked.
 
     def links(self) -> dict[str, LinkRecord]:
         """What operators asked for, by name."""
-        return link_records(self._store, self._id(LINKS)) if self.is_set_up else {}
+        return link_records(self._store, self.family_id(LINKS)) if self.is_set_up else {}
 
-    def _link(self, name: str) -> LinkRecord:
-        return self.links().get(name, {})
+    def source_of(self, link: str) -> bytes | None:
+        return source_in(self.links().get(link, {}))
 
     def set_link(self, name: str, record: LinkRecord | None) -> int:
         """None removes it."""
-        return self._write([link_write(name, record)])
+        if record is not None and record.get("keep_losers_seconds") and LOSERS not in self._ids:
+            self._store.submit_create_family(LOSERS)
+            self._ids = self._store.families
+        return self.write([link_write(name, record)])
 
     def link_families(self, names: Sequence[str]) -> None:
         """From now on writes to these families get stamps. Raises NotFoundError, and InvalidArgument once
@@ -397,7 +368,7 @@ class LinkedData:
                 self._store.submit_create_family(name)
         self._ids = self._store.families
         if new:
-            self._write([family_write(name) for name in new])
+            self.write([family_write(name) for name in new])
             self.load()
             log.info("link.families", linked=sorted(self._names))
 
@@ -407,39 +378,9 @@ class LinkedData:
         last = self._store.appended_sequence
         if member not in self.origins():
             self._clock.next(self._wall_us())
-            last = self._write([introduced(member)])
+            last = self.write([introduced(member)])
         while not self.is_safe(last):  # noqa: ASYNC110
             await asyncio.sleep(WAIT_SECONDS)
-
-    # Upkeep.
-
-    def tick(self) -> None:
-        """Says in the log up to which time no stamps come any more: others may forget deletions then."""
-        if self.families and self._is_ready() and self.is_member:
-            self._clock.next(self._wall_us())
-            self._write([])
-
-    def forget_deletions(self) -> int:
-        """Removes stamps of deleted keys that are older than all that can still arrive, of the next keys in
-        their order; how many."""
-        if not self.families or not self._is_ready():
-            return 0
-        through_us = stable_through_us(self.origins(), self.own)
-        if not through_us:
-            return 0
-        looked_at = list(
-            self._store.newest.scan(self._looked_through, limit=LOOKED_AT_ONCE, family=self._id(STAMPS))
-        )
-        self._looked_through = looked_at[-1][0] + b"\0" if len(looked_at) == LOOKED_AT_ONCE else None
-        gone = [
-            Write(STAMPS, key, None)
-            for key, value in looked_at
-            if key != HORIZON_KEY and is_forgotten(decode_key_stamp(value), through_us)
-        ]
-        if gone:
-            self._write([*gone, Write(STAMPS, HORIZON_KEY, encode_horizon(through_us))])
-            self._horizon_us = through_us
-        return len(gone)
 
 
 def refuse_system(name: str) -> None:

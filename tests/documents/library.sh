@@ -2,6 +2,9 @@
 
 set -eu
 
+# A program that is not installed: the page is not executed on this machine.
+command_not_found_handle() { echo "*** $1 is not installed ***"; exit 77; }
+
 # Waits for what a person would wait for.
 until_() {
     local end=$((SECONDS + 60))

@@ -17,6 +17,7 @@ from replicad.cli.demonstration.processes import HOST
 from replicad.replication.links.annotation import MAGIC, decode_provenance
 from replicad.replication.links.batches import LinkReader, Logged, Write
 from replicad.replication.links.merge import UNSTAMPED
+from replicad.replication.links.records import HORIZON_KEY, STAMPS, split_stamp_key
 from replicad.replication.links.source import fork_of
 from replicad.replication.links.stamps import Stamp
 from replicad.store.database import Database
@@ -68,6 +69,13 @@ class Sites:
             keys = sorted(client.scan_iter(count=1000))
             return dict(zip(keys, client.mget(keys), strict=True)) if keys else {}
 
+    def stamps(self, number: int) -> set[bytes]:
+        """The keys of the default family that have one, deleted ones too."""
+        with replicad.open(self.nodes[number].data, read_only=True) as store:
+            found = store.scan(family=store.families[STAMPS])
+            split = (split_stamp_key(key) for key, _ in found if key != HORIZON_KEY)
+            return {key for family, key in split if family == 0}
+
     def until_equal(self, seconds: float = 60) -> dict[bytes, bytes]:
         """Waits until every site has the same data; returns it."""
         found: list[dict[bytes, bytes]] = []
@@ -97,7 +105,7 @@ class Sites:
 
 def _check_log(store: Database, best: dict[bytes, tuple[Stamp, bytes | None]]) -> None:
     names = {number: name for name, number in store.families.items()}
-    reader = LinkReader(store.database_id, 0, lambda name: name == FAMILY, names.get)
+    reader = LinkReader(store.database_id, 0, lambda name, _: name == FAMILY, names.get)
     arrivals: Counter[tuple[bytes, int, int]] = Counter()
     for update in store.get_updates_since(0):
         writes, annotations = [], []

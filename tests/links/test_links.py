@@ -4,38 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
-import replicad
-from replicad.replication.links.records import STAMPS
 from tests.links import simulated
 from tests.links.sites import Sites, write_everywhere
-from tests.support.nodes.daemons import Daemon
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Sites]:
-    yield from _started(Sites(tmp_path, 2))
-
-
-@pytest.fixture
-def three(tmp_path: Path) -> Iterator[Sites]:
-    yield from _started(Sites(tmp_path, 3))
-
-
-def _started(sites: Sites) -> Iterator[Sites]:
-    try:
-        sites.start()
-        yield sites
-    finally:
-        sites.end()
-        for node in sites.nodes:
-            print(f"--- {node.log.name}\n{node.tail()}")
 
 
 def test_a_pair_takes_writes_on_both_sides(pair: Sites) -> None:
@@ -203,36 +179,13 @@ def test_deletions_are_forgotten_once_everybody_knows(pair: Sites) -> None:
     second.ask("DEL", "k")
     eventually(lambda: first.ask("GET", "k") is None)
 
-    def stamps(node: Daemon) -> int:
-        store = node.data
-        with replicad.open(store, read_only=True) as database:
-            family = database.families[STAMPS]
-            return sum(1 for key, _ in database.scan(family=family) if key.endswith(b"k"))
-
-    eventually(lambda: stamps(first) == 0 and stamps(second) == 0, 60)
+    eventually(lambda: not pair.stamps(0) and not pair.stamps(1), 60)
     assert first.ask("GET", "k") is None and second.ask("GET", "k") is None
 
 
 def test_the_model_holds() -> None:
     """A few seeds of `make sim LINKS=1`."""
     assert [seed for seed in range(100, 140) if simulated.play(seed) is not None] == []
-
-
-def test_a_link_that_leaves_families_out_ships_only_what_was_made_at_its_source(three: Sites) -> None:
-    """What came there from elsewhere may come to the target another way, with all of its families."""
-    first, second, third = three.nodes
-    for node in three.nodes:
-        node.ask("REPLICAD.FAMILY", "CREATE", "sessions")
-    both = ("FAMILY", "default", "FAMILY", "sessions")
-    second.ask("REPLICAD.LINK", "ADD", "from0", three.replication[0], *both)
-    three.until_streaming(1, 0)
-    third.ask("REPLICAD.LINK", "ADD", "from1", three.replication[1], "FAMILY", "default")
-    three.until_streaming(2, 1)
-    first.ask("SET", "foreign", "1")
-    eventually(lambda: second.ask("GET", "foreign") == b"1")
-    second.ask("SET", "own", "2")
-    eventually(lambda: third.ask("GET", "own") == b"2")
-    assert third.ask("GET", "foreign") is None
 
 
 def test_a_pause_of_writes_holds_links_as_well(pair: Sites) -> None:

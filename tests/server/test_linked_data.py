@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,8 +21,9 @@ from replicad.replication.links.records import (
     decode_origin,
     stamp_key,
 )
+from replicad.replication.links.seeding import KeyRange, SeedPlace
 from replicad.replication.links.stamps import Stamp
-from replicad.replication.links.target import KeyRange, SeedPlace
+from replicad.server.link_seeds import LinkSeeds
 from replicad.server.linked_data import LinkedData
 from replicad.store.database import Database, open_database
 from tests.server.conftest import StartServer
@@ -42,6 +43,11 @@ def server(start: StartServer, store: Database) -> RunningServer:
     running = start(store, on_uvloop=True)
     on_loop(running, lambda linked: linked.link_families(["default"]))
     return running
+
+
+def awaited(server: RunningServer, function: Callable[[LinkedData], Coroutine[Any, Any, Found]]) -> Found:
+    state = server.server.state
+    return asyncio.run_coroutine_threadsafe(function(state.linked), state.loop).result(10)
 
 
 def on_loop(server: RunningServer, function: Callable[[LinkedData], Found]) -> Found:
@@ -81,8 +87,7 @@ def test_the_clock_goes_on_in_a_new_process(start: StartServer, tmp_path: Path) 
     def run_ahead(linked: LinkedData) -> None:
         linked.link_families(["default"])
         linked._clock.see(far_us)
-        linked.tick()
-        linked._write([])
+        linked.move_clock()
 
     on_loop(server, run_ahead)
     server.close()
@@ -98,9 +103,9 @@ def test_a_link_waits_for_a_command_in_pieces(server: RunningServer) -> None:
     def is_ready(linked: LinkedData) -> tuple[bool, bool]:
         before = linked.stands_still
         linked.stands_still = lambda: True
-        waits = linked._is_ready()
+        waits = linked.is_ready()
         linked.stands_still = before
-        return waits, linked._is_ready()
+        return waits, linked.is_ready()
 
     assert on_loop(server, is_ready) == (False, True)
 
@@ -121,29 +126,29 @@ def test_times_that_cannot_be_are_not_taken(server: RunningServer) -> None:
     source = b"s" * 16
     far_us = (1 << 64) - 1
 
-    def seed(linked: LinkedData, frontier_us: int, time_us: int) -> None:
-        place = SeedPlace(source, 1, 5, {source: OriginRecord(1, 5, frontier_us)}, "default", None)
+    async def seed(linked: LinkedData, frontier_us: int, time_us: int, horizon_us: int = 0) -> None:
+        place = SeedPlace(source, 1, 5, {source: OriginRecord(1, 5, frontier_us)}, horizon_us, "default")
         part = [LinkOperation("default", b"k", b"v", Stamp(time_us, source))]
         linked.set_link("a", {})
-        linked.merge_seed("a", place, "default", KeyRange(None, None), part)
+        await LinkSeeds(linked).merge("a", place, "default", KeyRange(None, None), part)
 
-    for times in ((far_us, 5), (5, far_us)):
+    for times in ((far_us, 5), (5, far_us), (5, 5, far_us)):
         with pytest.raises(LinkBroken, match="ahead of the clock here"):
-            on_loop(server, lambda linked, times=times: seed(linked, *times))  # type: ignore[misc]
-    on_loop(server, lambda linked: seed(linked, 5, 5))
+            awaited(server, lambda linked, times=times: seed(linked, *times))  # type: ignore[misc]
+    awaited(server, lambda linked: seed(linked, 5, 5))
 
 
 def test_a_family_that_is_not_linked_here_is_left_alone(server: RunningServer) -> None:
     """A source may link more, or say so."""
     source = b"s" * 16
 
-    def seed(linked: LinkedData) -> int:
-        place = SeedPlace(source, 1, 5, {}, "other", None)
+    async def seed(linked: LinkedData) -> int:
+        place = SeedPlace(source, 1, 5, {}, 0, "other")
         part = [LinkOperation("other", b"k", b"v", Stamp(5, source))]
         linked.set_link("a", {})
-        return linked.merge_seed("a", place, "other", KeyRange(None, None), part)
+        return await LinkSeeds(linked).merge("a", place, "other", KeyRange(None, None), part)
 
-    assert on_loop(server, seed) > 0
+    assert awaited(server, seed) > 0
     with redis.Redis(port=server.port, socket_timeout=10) as client:
         assert client.get("k") is None
 
@@ -166,15 +171,16 @@ def test_what_a_newcomer_holds_alone_is_new_to_all(start: StartServer, tmp_path:
     server = start(store, on_uvloop=True)
     source = b"s" * 16
 
-    def seed(linked: LinkedData) -> None:
+    async def seed(linked: LinkedData) -> None:
         linked.link_families(["default"])
-        place = SeedPlace(source, 1, 5, {source: OriginRecord(1, 5, 5)}, "default", b"m")
+        place = SeedPlace(source, 1, 5, {source: OriginRecord(1, 5, 5)}, 0, "default", b"m")
         part = [LinkOperation("default", b"b", b"theirs", UNSTAMPED)]
         linked.set_link("a", {})
-        linked.merge_seed("a", place, "default", KeyRange(None, b"m"), part)
+        await LinkSeeds(linked).merge("a", place, "default", KeyRange(None, b"m"), part)
 
-    on_loop(server, seed)
+    awaited(server, seed)
     eventually(lambda: store.get(b"b") == b"theirs")
+    eventually(lambda: stamp_of(store, b"a") is not None)
     assert stamp_of(store, b"a").stamp.origin == store.database_id
     assert stamp_of(store, b"b") is None and stamp_of(store, b"z") is None
     assert (store.get(b"a"), store.get(b"z")) == (b"mine", b"mine")
@@ -182,16 +188,17 @@ def test_what_a_newcomer_holds_alone_is_new_to_all(start: StartServer, tmp_path:
 
 def test_a_link_that_is_removed_during_its_seed_stays_removed(server: RunningServer) -> None:
     source = b"s" * 16
-    place = SeedPlace(source, 1, 5, {}, "default", None)
+    place = SeedPlace(source, 1, 5, {}, 0, "default")
 
-    def seed(linked: LinkedData) -> None:
+    async def seed(linked: LinkedData) -> None:
+        seeds = LinkSeeds(linked)
         with pytest.raises(LinkBroken, match="was removed"):
-            linked.merge_seed("gone", place, "default", KeyRange(None, None), [])
+            await seeds.merge("gone", place, "default", KeyRange(None, None), [])
         with pytest.raises(LinkBroken, match="was removed"):
-            linked.finish_seed("gone", place)
+            seeds.finish("gone", place)
         assert linked.links() == {}
 
-    on_loop(server, seed)
+    awaited(server, seed)
 
 
 def test_who_has_its_own_data_to_come_is_no_source_yet(server: RunningServer) -> None:
@@ -225,7 +232,6 @@ def test_families_are_linked_with_the_first_link(server: RunningServer, store: D
     async def introduce(linked: LinkedData) -> None:
         await linked.introduce(b"m" * 16, ["default"])
 
-    linked = server.server.state.linked
-    asyncio.run_coroutine_threadsafe(introduce(linked), server.server.state.loop).result(10)
+    awaited(server, introduce)
     eventually(lambda: on_loop(server, lambda linked: linked.is_member))
     on_loop(server, link)

@@ -15,6 +15,13 @@ def links_findings(node: str, document: Document) -> Iterator[Finding]:
         if row.get("direction") != "in":
             continue
         name, source, reason = row.get("name"), row.get("source"), row.get("reason")
+        if row.get("not_configured"):
+            yield Finding(
+                Severity.WARNING,
+                f"link {name} is not what the configuration says: {row['not_configured']}",
+                f"change [links.{name}], or replicad link remove {node} {name}",
+                Runbook.LINK_BETWEEN_PRIMARIES,
+            )
         match row.get("state"):
             case "stopped":
                 yield Finding(

@@ -15,6 +15,7 @@ http = "127.0.0.1:6382"                # health, status and metrics; without it 
 [backup]     the fields of replicad.daemon.backups.options.NodeBackupOptions
 [tls]        the fields of replicad.net.options.TlsOptions, with tables for each port
 [users.NAME] the fields of replicad.server.access.users.UserOptions
+[links.NAME] the fields of replicad.replication.links.options.LinkOptions
 [log]        the fields of LogConfig
 """
 
@@ -42,6 +43,7 @@ from replicad.errors import ConfigError
 from replicad.net.addresses import Address, parse_address
 from replicad.net.options import TlsOptions
 from replicad.options import Options
+from replicad.replication.links.options import LINK_NAME, LinkOptions, is_link_name
 from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
 from replicad.replication.wire.identify import NAME
 from replicad.server import ServerOptions
@@ -122,6 +124,9 @@ class NodeConfig(BaseModel):
     """Certificates, for all ports or for one: the files are read again when they change."""
     users: Mapping[str, UserOptions] = {}
     """Who may do what at the client port and over HTTP. Without any user everybody may do everything."""
+    links: Mapping[str, LinkOptions] = {}
+    """Links from primaries of other databases, while this node is a primary. A link that is taken out of the
+    configuration stays: `replicad link remove` ends it."""
     log: LogConfig = LogConfig()
     """What is written to standard error, by a thread of its own."""
     take_role: bool = False
@@ -137,6 +142,13 @@ class NodeConfig(BaseModel):
         for name in self.users:
             if re.fullmatch(USER_NAME, name) is None:
                 raise ConfigError(f"users.{name} is not the name of a user: {USER_NAME}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_links(self) -> Self:
+        for name in self.links:
+            if not is_link_name(name):
+                raise ConfigError(f"links.{name} is not the name of a link: {LINK_NAME}")
         return self
 
     @model_validator(mode="after")
@@ -156,6 +168,9 @@ class NodeConfig(BaseModel):
             exposed.append(Exposed("replication", replication, between_nodes, False))
         if (primary := getattr(self, "primary", None)) is not None:
             exposed.append(Exposed("primary", primary, between_nodes, False, listens=False))
+        for name, link in self.links.items():
+            key = f"links.{name}.source"
+            exposed += [Exposed(key, each, between_nodes, False, listens=False) for each in link.sources]
         if self.http is not None:
             exposed.append(Exposed("http", self.http, tls.material("http") is not None, True))
         return exposed

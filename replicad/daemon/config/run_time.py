@@ -60,7 +60,7 @@ AT_RUN_TIME: Mapping[str, frozenset[str]] = {
         }
     ),
     # Whole tables: each is read anew. TLS as such cannot begin or end at run time: see `changes.py`.
-    "": frozenset({"users"}),
+    "": frozenset({"users", "links"}),
     "tls": frozenset(
         {
             *("cert_file", "key_file", "ca_file", "certificates", "certificate_users", "allow"),
@@ -103,7 +103,7 @@ AFTER_RESTART: Mapping[str, frozenset[str]] = {
             *("heartbeat_seconds", "idle_seconds", "connect_seconds", "handshake_seconds", "send_seconds"),
             *("backoff_seconds_min", "backoff_seconds_max", "stopped_retry_seconds", "ack_seconds", "ship"),
             *("catch_up_seconds_max", "chunk_bytes", "window_bytes", "file_chunk_bytes"),
-            *("copy_window_bytes", "copy_connections_max", "free_bytes_min"),
+            *("copy_window_bytes", "copy_connections_max", "free_bytes_min", "link_silence_seconds_max"),
         }
     ),
     "roles": frozenset(

@@ -52,7 +52,7 @@ class Logged:
 
 
 def stamped(
-    writes: Iterable[Write], linked: Collection[str], stamp: Stamp, family_id: FamilyIdOf
+    writes: Iterable[Write], linked: Collection[str], stamp: Stamp, seen_us: int, family_id: FamilyIdOf
 ) -> list[Write]:
     """What goes into the same batch as these writes of a client: the stamps of keys in linked families, and
     the clock. Nothing where no family of them is linked."""
@@ -65,12 +65,13 @@ def stamped(
         for each in writes
         if each.family in linked
     ]
-    return [*stamps, clock_write(stamp.origin, stamp.time_us)] if stamps else []
+    return [*stamps, clock_write(stamp.origin, stamp.time_us, seen_us)] if stamps else []
 
 
-def clock_write(own: bytes, last_us: int) -> Write:
-    """Has the next process, and who reads the log, know the clock: no later stamp has this time."""
-    return Write(ORIGINS, own, OriginRecord(frontier_us=last_us).encode())
+def clock_write(own: bytes, last_us: int, seen_us: int) -> Write:
+    """Has the next process, and who reads the log, know the clock: no later stamp has this time. And what
+    has been seen here."""
+    return Write(ORIGINS, own, OriginRecord(frontier_us=last_us, seen_us=seen_us).encode())
 
 
 def written(
@@ -78,8 +79,16 @@ def written(
 ) -> list[Write]:
     """What the target writes for a batch: data, stamps, and how far the origin is, all in one batch.
     `new_members` are those of the batch that have no record here."""
+    if applied.is_astray:
+        return merged(applied.won, family_id)
     place = Write(ORIGINS, origin, applied.origin.encode())
     return [*merged(applied.won, family_id), place, *map(introduced, new_members)]
+
+
+def log_data_of(applied: Applied, batch: LinkBatch) -> tuple[bytes, ...]:
+    """Of the batch that the target writes."""
+    theirs = batch.annotations if applied.won else ()
+    return theirs if applied.is_astray else (batch.provenance.encode(), *theirs)
 
 
 def introduced(member: bytes) -> Write:
@@ -135,14 +144,14 @@ class LinkReader:
         self,
         own: bytes,
         through: int,
-        linked: Callable[[str], bool],
+        carried: Callable[[str, bytes], bool],
         family_name: Callable[[int], str | None],
     ) -> None:
-        """`own` is the database id; everything of its own through `through` is known to the target. `linked`
-        says which families the link carries."""
+        """`own` is the database id; everything of its own through `through` is known to the target.
+        `carried` says of a family and a key whether the link carries it."""
         self._own = own
         self._through = through
-        self._linked = linked
+        self._carried = carried
         self._family_name = family_name
 
     def read(self, batch: Logged) -> LinkBatch | None:
@@ -160,7 +169,7 @@ class LinkReader:
         operations = tuple(
             LinkOperation(*each, stamps.get((each.family, each.key), UNSTAMPED))
             for each in batch.writes
-            if self._linked(each.family)
+            if self._carried(each.family, each.key)
         )
         theirs = tuple(each for each in batch.annotations if not each.startswith(PREFIX))
         return LinkBatch(
@@ -168,6 +177,7 @@ class LinkReader:
             operations=operations,
             annotations=theirs if operations else (),
             members=tuple(records.keys() - {self._own, provenance.origin}),
+            seen_us=records.get(provenance.origin, OriginRecord()).seen_us,
         )
 
     def _system(self, batch: Logged) -> tuple[dict[tuple[str, bytes], Stamp], dict[bytes, OriginRecord]]:

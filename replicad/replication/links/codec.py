@@ -49,7 +49,7 @@ def encode_origins(origins: Mapping[bytes, OriginRecord]) -> bytes:
 
 def decode_origins(payload: bytes) -> dict[bytes, OriginRecord]:
     def read(value: Any) -> dict[bytes, OriginRecord]:
-        rows = [_list(row, 4) for row in _list(value)]
+        rows = [_list(row, 5) for row in _list(value)]
         found = {_id(row[0]): OriginRecord(*map(_number, row[1:])) for row in rows}
         if any(record.epoch >= 1 << 32 for record in found.values()):
             raise ProtocolError("what the link carries has an epoch that there cannot be")
@@ -71,11 +71,11 @@ def _batch(batch: LinkBatch) -> list[Any]:
         came.hops,
     ]
     operations = [_operation(each) for each in batch.operations]
-    return [place, operations, list(batch.annotations), list(batch.members)]
+    return [place, operations, list(batch.annotations), list(batch.members), batch.seen_us]
 
 
 def _read_batch(found: Any) -> LinkBatch:
-    place, operations, annotations, members = _list(found, 4)
+    place, operations, annotations, members, seen_us = _list(found, 5)
     origin, peer, *numbers = _list(place, 8)
     epoch, fork, first, last, frontier_us, hops = map(_number, numbers)
     if not 0 < first <= last or epoch >= 1 << 32 or hops >= 1 << 8:
@@ -94,6 +94,7 @@ def _read_batch(found: Any) -> LinkBatch:
         operations=tuple(map(_read_operation, _list(operations))),
         annotations=tuple(map(_bytes, _list(annotations))),
         members=tuple(map(_id, _list(members))),
+        seen_us=_number(seen_us),
     )
 
 

@@ -5,8 +5,11 @@
     was made here                                               DROPPED: it has come home
     came over more than HOPS_MAX links                          LinkBroken
     is in the origin's log at or before what was applied        DROPPED: it came by another way
+    is of an epoch before that, and wins something              APPLIED, as of a seed: the origin lost it
     begins after what was applied                               LinkBroken: something was lost
     is of a later epoch that began before what was applied      LinkBroken: the origin lost what is here
+    is of an origin whose frontier is before the horizon,       LinkBroken: it was silent for too long
+    or that was not heard of for longer than it may be silent
     else                                                        APPLIED: each operation whose stamp is larger
 
 Last writer wins for each key by itself, so merging is a join: in whatever order batches of several origins
@@ -61,6 +64,8 @@ class LinkBatch:
     """Of the application, bytes unchanged."""
     members: tuple[bytes, ...] = ()
     """Origins that are linked from here on: nothing is stable before they have been heard of."""
+    seen_us: int = 0
+    """What its origin had seen of all others."""
 
     @property
     def newest_us(self) -> int:
@@ -81,6 +86,8 @@ class Applied:
     origin: OriginRecord
     won: tuple[LinkOperation, ...]
     lost: tuple[LinkOperation, ...]
+    is_astray: bool = False
+    """The batch has no place in the origin's log any more: what won is written as what wins of a seed."""
 
 
 def judge(
@@ -90,12 +97,14 @@ def judge(
     known: OriginRecord,
     now_us: int,
     horizon_us: int,
+    silence_us: int,
     present: Callable[[str, bytes], KeyHere],
 ) -> Applied | None:
     """What to write, or None for a batch that is to be dropped.
 
     `own` is the database id of this primary, `known` how far the batch's origin is here, `now_us` the wall
-    clock, `horizon_us` that of deleted keys; `present` finds what is here of a key. Raises LinkBroken.
+    clock, `horizon_us` that of deleted keys; an origin may be silent for `silence_us` (0: for ever).
+    `present` finds what is here of a key. Raises LinkBroken.
     """
     came = batch.provenance
     if came.origin == own:
@@ -103,18 +112,33 @@ def judge(
     _check_way(batch, now_us)
 
     if (came.epoch, came.last) <= (known.epoch, known.sequence):
-        return None
+        return _astray(batch, known, horizon_us, present) if came.epoch < known.epoch else None
     _check_place(came, known)
+    _check_silence(came, known, horizon_us, silence_us)
 
-    origin = OriginRecord(came.epoch, came.last, max(known.frontier_us, came.frontier_us))
+    origin = OriginRecord(
+        came.epoch,
+        came.last,
+        max(known.frontier_us, came.frontier_us),
+        max(known.seen_us, batch.seen_us),
+    )
     won, lost = divide(batch.operations, present, horizon_us)
     return Applied(origin=origin, won=won, lost=lost)
+
+
+def _astray(
+    batch: LinkBatch, known: OriginRecord, horizon_us: int, present: Callable[[str, bytes], KeyHere]
+) -> Applied | None:
+    """A batch of an older epoch came by another way before, or a promotion lost it: then it wins here."""
+    won, _ = divide(batch.operations, present, horizon_us)
+    return Applied(origin=known, won=won, lost=(), is_astray=True) if won else None
 
 
 def joined(here: OriginRecord, there: OriginRecord) -> OriginRecord:
     """How far an origin is after a seed from a primary where it was that far."""
     place = max((here.epoch, here.sequence), (there.epoch, there.sequence))
-    return OriginRecord(*place, max(here.frontier_us, there.frontier_us))
+    frontier_us = max(here.frontier_us, there.frontier_us)
+    return OriginRecord(*place, frontier_us, max(here.seen_us, there.seen_us))
 
 
 def divide(
@@ -162,6 +186,22 @@ def check_times(origin: str, times_us: Iterable[int], now_us: int) -> None:
         raise LinkBroken(
             f"a stamp of {origin} is {(newest_us - now_us) / 1e6:.1f} s ahead of the clock here: one of the "
             "clocks is wrong"
+        )
+
+
+def _check_silence(came: Provenance, known: OriginRecord, horizon_us: int, silence_us: int) -> None:
+    """An origin that was introduced and never heard of yet has no frontier: its stamps are newer.
+
+    Others may have forgotten what this primary has not, too, and not wait for it: a frontier that jumps by
+    that much comes from a seed, which does not say what was forgotten.
+    """
+    if not known.frontier_us:
+        return
+    jumps = 0 < silence_us < came.frontier_us - known.frontier_us
+    if jumps or known.frontier_us < horizon_us:
+        raise LinkBroken(
+            f"{came.origin.hex()} was silent for so long that deletions were forgotten which its writes "
+            f"would have to be compared with: seed this link again, and those to the other primary"
         )
 
 

@@ -4,6 +4,7 @@
     replicad.stamps    family id, key            -> the stamp of the key's newest write: `KeyStamp`
                        the empty key             -> the horizon of deleted keys, in microseconds
     replicad.links     name of a link            -> what the operator asked for, in JSON
+    replicad.losers    until when, and what      -> a write that lost (`losers`)
 
 They are ordinary families: replicas have them, so a new primary of a site goes on where the old one was.
 Their names begin with a prefix that clients cannot use.
@@ -21,13 +22,15 @@ SYSTEM_PREFIX = "replicad."
 ORIGINS = "replicad.origins"
 STAMPS = "replicad.stamps"
 LINKS = "replicad.links"
+LOSERS = "replicad.losers"
 SYSTEM_FAMILIES = (ORIGINS, STAMPS, LINKS)
+"""Of every linked primary. `LOSERS` is there once a link keeps what lost."""
 
 _FAMILY = struct.Struct(">I")
 LINKED_KEY_BYTES_MAX = 60_000
 """Of a key in a linked family: that of its stamp has the family in front, and a header names keys."""
 
-_ORIGIN = struct.Struct(">IQQ")
+_ORIGIN = struct.Struct(">IQQQ")
 _PUT, _DELETED = b"\x01", b"\x02"
 
 
@@ -36,13 +39,15 @@ _HORIZON = struct.Struct(">Q")
 
 
 class OriginRecord(NamedTuple):
-    """How far one origin's batches are here. Of the primary itself: only `frontier_us`, its clock."""
+    """How far one origin's batches are here. Of the primary itself: only its clock, and what it has seen."""
 
     epoch: int = 0
     sequence: int = 0
     """Of the origin's log: every batch through here was applied, dropped or holds nothing that is linked."""
     frontier_us: int = 0
     """No stamp with this time or an earlier one comes from there any more."""
+    seen_us: int = 0
+    """Of all other origins, it has every write with this time or an earlier one."""
 
     def encode(self) -> bytes:
         return _ORIGIN.pack(*self)

@@ -10,7 +10,7 @@ made. A slot under the target's database id keeps the log that the target lacks.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from collections.abc import Sequence as Series
 from typing import Protocol
 
@@ -19,17 +19,10 @@ from replicad.env.events import get_logger
 from replicad.errors import InvalidArgument, LogGoneError, NotFoundError, ProtocolError
 from replicad.replication.links.batches import LinkReader, Logged, Write
 from replicad.replication.links.codec import encode_batches, encode_origins, encode_seed
-from replicad.replication.links.merge import UNSTAMPED, LinkBatch, LinkBroken, LinkOperation
-from replicad.replication.links.records import (
-    LINKED_KEY_BYTES_MAX,
-    ORIGINS,
-    STAMPS,
-    OriginRecord,
-    decode_key_stamp,
-    decode_origin,
-    split_stamp_key,
-    stamp_key,
-)
+from replicad.replication.links.link_filter import LinkFilter
+from replicad.replication.links.merge import LinkBatch, LinkBroken
+from replicad.replication.links.records import OriginRecord
+from replicad.replication.links.seed_reader import held_in, horizon_at, origins_at, take_part
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.primary.slots import Slots
 from replicad.replication.tasks import Wakeup, beside, in_thread
@@ -80,6 +73,11 @@ class LinkedPrimary(Protocol):
     def linked_families(self) -> frozenset[str]: ...
 
     @property
+    def is_partial(self) -> bool:
+        """Something was left out of what came here over links."""
+        ...
+
+    @property
     def safe_through(self) -> int:
         """What is durable, and on the replicas that a write waits for: a failover does not lose it."""
         ...
@@ -114,10 +112,12 @@ class LinkSource:
         self._identity = identity
         self._store = store
         self._primary = primary
+        self._chosen = LinkFilter(hello.families, hello.prefixes)
         self._slots = slots
         self._options = options
         self._wakeup = Wakeup()
         self._parts_sent = self._parts_acknowledged = 0
+        self._said_partial = False
         self._has_answered = False
         """The target is ready for payloads: its first acknowledgement came."""
         self._on_its_way: deque[tuple[int, int]] = deque()
@@ -140,6 +140,7 @@ class LinkSource:
             connection.send(Refuse("families", str(error), False))
             return
         self._hold_log()
+        self._said_partial = self._is_partial
         connection.send(
             Linked(
                 PROTOCOL_VERSION,
@@ -148,6 +149,7 @@ class LinkSource:
                 SOFTWARE,
                 round(self._options.heartbeat_seconds * 1000),
                 store.durable_position,
+                self._said_partial,
             )
         )
         await beside(
@@ -260,11 +262,12 @@ class LinkSource:
             cut, epoch = snapshot.sequence, store.durable_position.epoch
             origins = await in_thread(origins_at, store, snapshot)
             clock = origins.get(store.database_id, OriginRecord())
-            origins[store.database_id] = OriginRecord(epoch, cut, clock.frontier_us)
-            self.connection.send(LinkCut(epoch, cut, encode_origins(origins)))
+            origins[store.database_id] = OriginRecord(epoch, cut, *clock[2:])
+            horizon_us = 0 if self._said_partial else await in_thread(horizon_at, store, snapshot)
+            self.connection.send(LinkCut(epoch, cut, encode_origins(origins), horizon_us))
             self.sent = cut
 
-            for family in self._carried():
+            for family in self._chosen.families(self._primary.linked_families):
                 if family < hello.seed_family:
                     continue
                 after = hello.seed_after if family == hello.seed_family else None
@@ -273,8 +276,7 @@ class LinkSource:
         return cut
 
     async def _seed_family(self, snapshot: Snapshot, family: str, after: bytes | None) -> None:
-        store = self._store
-        held = held_in(store, snapshot, family, store.families[family], after)
+        held = held_in(self._store, snapshot, family, self._chosen, after)
         while True:
             part = await in_thread(take_part, held, self._options.chunk_bytes)
             upto = part[-1].key if part else None
@@ -286,10 +288,6 @@ class LinkSource:
             while self._parts_sent - self._parts_acknowledged >= SEED_PARTS_MAX:
                 self._wakeup.clear()
                 await self._wakeup.wait()
-
-    def _carried(self) -> list[str]:
-        linked = self._primary.linked_families
-        return sorted(linked.intersection(self.hello.families) if self.hello.families else linked)
 
     # What is written.
 
@@ -313,6 +311,10 @@ class LinkSource:
                     await self._wakeup.wait()
                     continue
 
+                if self._is_partial != self._said_partial:
+                    # The target has to know before such a batch comes: the next session says it first.
+                    self.connection.send(Refuse("partial", "a link of the source leaves something out", True))
+                    return
                 batches: list[LinkBatch] = []
                 for update in found:
                     batch = reader.read(self._logged(update))
@@ -336,16 +338,22 @@ class LinkSource:
         await self.connection.drain()
 
     def _is_for_target(self, batch: LinkBatch) -> bool:
-        """Not what was made there. A link that leaves families out ships only what was made here: the target
-        counts a batch of another origin as seen, and would drop the rest of it when it comes another way."""
-        origin, wanted = batch.provenance.origin, self.hello.families
-        if wanted and not self._primary.linked_families <= set(wanted):
+        """Not what was made there; and of what was made elsewhere nothing, where the link leaves some out."""
+        origin = batch.provenance.origin
+        if self._leaves_out:
             return origin == self._store.database_id
         return origin != self.hello.database
 
-    def _is_carried(self, family: str) -> bool:
-        wanted = self.hello.families
-        return family in self._primary.linked_families and (not wanted or family in wanted)
+    @property
+    def _leaves_out(self) -> bool:
+        return self._chosen.leaves_out(self._primary.linked_families)
+
+    @property
+    def _is_partial(self) -> bool:
+        return self._leaves_out or self._primary.is_partial
+
+    def _is_carried(self, family: str, key: bytes) -> bool:
+        return family in self._primary.linked_families and self._chosen.carries(family, key)
 
     def _family_name(self, id: int) -> str | None:
         if id not in self._family_names:
@@ -395,11 +403,6 @@ def why_not_from(
     return None
 
 
-def origins_at(store: Database, snapshot: Snapshot) -> dict[bytes, OriginRecord]:
-    family = store.families[ORIGINS]
-    return {key: decode_origin(value) for key, value in store.scan(snapshot=snapshot, family=family)}
-
-
 def take_updates(updates: UpdateIterator, size_bytes: int) -> list[Update]:
     """What is durable now, until it is that large. Blocks."""
     found = []
@@ -409,40 +412,3 @@ def take_updates(updates: UpdateIterator, size_bytes: int) -> list[Update]:
         if size_bytes <= 0:
             break
     return found
-
-
-def held_in(
-    store: Database, snapshot: Snapshot, name: str, family: int, after: bytes | None
-) -> Iterator[LinkOperation]:
-    """All keys after one, in order: values with their stamps, and stamps of deleted keys."""
-    start = None if after is None else after + b"\0"
-    values = store.scan(start, snapshot=snapshot, family=family)
-    first, end = stamp_key(family, start or b""), stamp_key(family + 1, b"")
-    stamps = store.scan(first, end, snapshot=snapshot, family=store.families[STAMPS])
-    stamped = ((split_stamp_key(key)[1], decode_key_stamp(value)) for key, value in stamps)
-
-    value, stamp = next(values, None), next(stamped, None)
-    while value is not None or stamp is not None:
-        key = min(each[0] for each in (value, stamp) if each is not None)
-        here = value[1] if value is not None and value[0] == key else None
-        its_stamp = stamp[1].stamp if stamp is not None and stamp[0] == key else UNSTAMPED
-        if value is not None and value[0] == key:
-            value = next(values, None)
-        if stamp is not None and stamp[0] == key:
-            stamp = next(stamped, None)
-        if len(key) > LINKED_KEY_BYTES_MAX:
-            raise LinkBroken(
-                f"family {name} has a key of {len(key)} bytes: {LINKED_KEY_BYTES_MAX} are the most in a link"
-            )
-        yield LinkOperation(name, key, here, its_stamp)
-
-
-def take_part(held: Iterator[LinkOperation], size_bytes: int) -> list[LinkOperation]:
-    """The next of them, until they are that large. Empty at the end. Blocks."""
-    part: list[LinkOperation] = []
-    for operation in held:
-        part.append(operation)
-        size_bytes -= len(operation.key) + len(operation.value or b"") + 64
-        if size_bytes <= 0:
-            break
-    return part

@@ -11,18 +11,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from replicad.env import Env
 from replicad.env.events import bind, get_logger
 from replicad.env.reasons import reason_of
 from replicad.errors import PeerTimeoutError, ProtocolError, ReplicadError, SessionRefusedError
+from replicad.net.addresses import Address
 from replicad.options import BATCH_BYTES_MAX, KIB
 from replicad.replication.links.codec import decode_batches, decode_origins, decode_seed
+from replicad.replication.links.losers import Keep
 from replicad.replication.links.merge import LinkBatch, LinkBroken, LinkOperation
+from replicad.replication.links.options import LinkOptions
 from replicad.replication.links.records import OriginRecord
+from replicad.replication.links.seeding import KeyRange, SeedPlace
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.tasks import Wakeup, beside
 from replicad.replication.wire.connection import Connection
@@ -56,25 +60,6 @@ class LinkPhase(StrEnum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class SeedPlace:
-    """A seed that is under way: the first cut, and how far its parts are here."""
-
-    source: bytes
-    epoch: int
-    sequence: int
-    origins: dict[bytes, OriginRecord]
-    family: str = ""
-    after: bytes | None = None
-
-
-class KeyRange(NamedTuple):
-    """The keys behind `after`, through `upto`; None: from the first, to the last."""
-
-    after: bytes | None
-    upto: bytes | None
-
-
 class Merging(Protocol):
     """What a target asks of the primary that it is a part of. Each write is one batch."""
 
@@ -97,28 +82,17 @@ class Merging(Protocol):
 
     def origin(self, id: bytes) -> OriginRecord: ...
 
-    def merge(self, batch: LinkBatch) -> tuple[int, int, int]:
-        """Writes what wins of a batch: its sequence number (0: it was dropped), and how many operations won
-        and lost. Raises LinkBroken."""
+    def merge(self, batch: LinkBatch, keep: Keep | None) -> tuple[int, int, int]:
+        """Writes what wins of a batch, and what lost where it is kept: its sequence number (0: it was
+        dropped), and how many operations won and lost. Raises LinkBroken."""
         ...
 
-    def merge_seed(
-        self, link: str, place: SeedPlace, family: str, keys: KeyRange, part: list[LinkOperation]
-    ) -> int:
-        """Writes what wins of a part, which is all of these keys, and that `place` is reached; its sequence
-        number."""
-        ...
-
-    def finish_seed(self, link: str, place: SeedPlace) -> int:
-        """From here on the link has a source, and a place in its log."""
+    async def note_partial(self) -> None:
+        """Something is left out of what comes from now on: this primary does not know what it has seen."""
         ...
 
     def source_of(self, link: str) -> bytes | None:
         """The database that the link was seeded from; None: all of it has to come first."""
-        ...
-
-    def seed_place(self, link: str) -> SeedPlace | None:
-        """A seed that was broken off."""
         ...
 
     def is_safe(self, sequence: int) -> bool:
@@ -126,6 +100,25 @@ class Merging(Protocol):
         ...
 
     def subscribe(self, moved: Callable[[], None]) -> Callable[[], None]: ...
+
+
+class Seeding(Protocol):
+    """What becomes of seeds; its writes are the primary's."""
+
+    def place(self, link: str) -> SeedPlace | None:
+        """A seed that was broken off."""
+        ...
+
+    async def merge(
+        self, link: str, place: SeedPlace, family: str, keys: KeyRange, part: list[LinkOperation]
+    ) -> int:
+        """Writes what becomes of a part, which is all of these keys, and that `place` is reached; its last
+        sequence number. Clients have their turns meanwhile."""
+        ...
+
+    def finish(self, link: str, place: SeedPlace) -> int:
+        """From here on the link has a source, and a place in its log."""
+        ...
 
 
 class LinkTarget:
@@ -136,12 +129,15 @@ class LinkTarget:
         env: Env,
         identity: Identity,
         name: str,
-        families: tuple[str, ...],
+        asked: LinkOptions,
         merging: Merging,
-        dial: Callable[[], Awaitable[Connection]],
+        seeding: Seeding,
+        dial: Callable[[Address], Awaitable[Connection]],
         options: ReplicationOptions,
     ) -> None:
         self.name = name
+        self.address = asked.sources[0]
+        """Of the node that it talks to, or will."""
         self.state = LinkPhase.CONNECTING
         self.reason: str | None = None
         """Why it is not streaming."""
@@ -155,8 +151,10 @@ class LinkTarget:
         self.applied = self.dropped = self.won = self.lost = 0
         self._env = env
         self._identity = identity
-        self._families = families
+        self._asked = asked
+        self._keep = Keep(name, asked.keep_losers_seconds) if asked.keep_losers_seconds else None
         self._merging = merging
+        self._seeds = seeding
         self._dial = dial
         self._options = options
         self._attempts = self._parts = 0
@@ -185,6 +183,7 @@ class LinkTarget:
         """Takes note of why the session ended; how long to wait before the next."""
         self.reason, options = reason_of(error), self._options
         self.refused = error.code if isinstance(error, SessionRefusedError) else ""
+        has_more = self._try_next_address()
         is_new, self._said = self.reason != self._said, self.reason
         broken = isinstance(error, LinkBroken) or (isinstance(error, SessionRefusedError) and not error.retry)
         if broken:
@@ -192,14 +191,23 @@ class LinkTarget:
             if is_new:
                 log.error("link.stopped", link=self.name, reason=self.reason)
             return options.stopped_retry_seconds
-        self._attempts += 1
         self.state = LinkPhase.WAITING
         if is_new:
             log.warning("link.down", link=self.name, reason=self.reason)
+        if has_more:
+            return options.backoff_seconds_min
+        self._attempts += 1
         ceiling = min(
             options.backoff_seconds_max, options.backoff_seconds_min * 2 ** min(self._attempts - 1, 20)
         )
         return self._env.random.uniform(ceiling / 2, ceiling)
+
+    def _try_next_address(self) -> bool:
+        """Whether there is one that was not tried in this round."""
+        addresses = self._asked.sources
+        number = (addresses.index(self.address) + 1) % len(addresses)
+        self.address = addresses[number]
+        return number > 0
 
     async def _session(self) -> None:
         if self.state is not LinkPhase.STOPPED:
@@ -207,7 +215,7 @@ class LinkTarget:
         await self._merging.until_writable()
         try:
             async with asyncio.timeout(self._options.connect_seconds):
-                connection = await self._dial()
+                connection = await self._dial(self.address)
         except TimeoutError:
             raise PeerTimeoutError("the source did not accept the connection in time") from None
         bind(link=self.name)
@@ -230,7 +238,7 @@ class LinkTarget:
 
     async def _agree(self, connection: Connection) -> None:
         merging = self._merging
-        place = merging.seed_place(self.name) if self.source is None else None
+        place = self._seeds.place(self.name) if self.source is None else None
         known = OriginRecord() if self.source is None else merging.origin(self.source)
         seed = ("", None) if place is None else (place.family, place.after)
         connection.send(
@@ -241,12 +249,13 @@ class LinkTarget:
                 merging.own,
                 SOFTWARE,
                 self.name,
-                self._families,
+                self._asked.families,
                 known.epoch,
                 known.sequence,
                 self.seeds,
                 *seed,
                 merging.is_member,
+                self._asked.prefix_bytes,
             )
         )
         async with asyncio.timeout(self._options.handshake_seconds):
@@ -266,6 +275,8 @@ class LinkTarget:
         self._acknowledged, self._parts = known.sequence, 0
         self._seeding, self._is_resumed = place, place is not None
         self._answered = answer.database
+        if answer.partial:
+            await merging.note_partial()
         # Only now: from here on payloads may come.
         connection.send(LinkAck(self._acknowledged, 0))
         log.info("link.up", peer=connection.peer, source=answer.database.hex(), seeds=self.seeds)
@@ -287,11 +298,13 @@ class LinkTarget:
                     # Of a seed that goes on, the first cut counts: its first parts are of that.
                     if self._seeding is None:
                         origins = decode_origins(message.payload)
-                        self._seeding = SeedPlace(self._answered, message.epoch, message.sequence, origins)
+                        self._seeding = SeedPlace(
+                            self._answered, message.epoch, message.sequence, origins, message.horizon_us
+                        )
                 case SeedPart() if self._seeding is not None:
-                    self._seeding = self._merge_part(self._seeding, message)
+                    self._seeding = await self._merge_part(self._seeding, message)
                 case Seeded() if self._seeding is not None:
-                    await self._until_safe(merging.finish_seed(self.name, self._seeding))
+                    await self._until_safe(self._seeds.finish(self.name, self._seeding))
                     self.source, self._seeding = self._seeding.source, None
                     log.info("link.seeded", link=self.name)
                     if self._is_resumed:
@@ -306,7 +319,7 @@ class LinkTarget:
         turn_ends_at = self._env.clock.monotonic() + TURN_SECONDS
         for batch in decode_batches(message.payload):
             await self._merging.until_writable()
-            sequence, won, lost = self._merging.merge(batch)
+            sequence, won, lost = self._merging.merge(batch, self._keep)
             if sequence:
                 self.applied += 1
                 self.won += won
@@ -323,12 +336,13 @@ class LinkTarget:
         self._unacknowledged.append((last, message.through))
         self._notify()
 
-    def _merge_part(self, place: SeedPlace, message: SeedPart) -> SeedPlace:
+    async def _merge_part(self, place: SeedPlace, message: SeedPart) -> SeedPlace:
         family, upto, operations = decode_seed(message.payload)
         after = place.after if family == place.family else None
         # Behind the last key of a family comes the next name.
         reached = replace(place, family=family if upto is not None else f"{family}\0", after=upto)
-        sequence = self._merging.merge_seed(self.name, reached, family, KeyRange(after, upto), operations)
+        keys = KeyRange(after, upto)
+        sequence = await self._seeds.merge(self.name, reached, family, keys, operations)
         self._parts += 1
         self._unacknowledged.append((sequence, 0))
         self._notify()

@@ -18,6 +18,7 @@ from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
 
 LONG_KEY_BYTES_MAX = 60_000
 """A header has less than 64 KiB."""
+PREFIX_BYTES_MAX = 128
 
 Check: TypeAlias = Callable[[str, Any], Any]
 
@@ -65,6 +66,12 @@ def short_bytes(name: str, value: Any) -> bytes:
 def long_key(name: str, value: Any) -> bytes:
     if type(value) is not bytes or len(value) > LONG_KEY_BYTES_MAX:
         raise _wrong(name, value, f"at most {LONG_KEY_BYTES_MAX} bytes")
+    return value
+
+
+def prefix(name: str, value: Any) -> bytes:
+    if type(value) is not bytes or not 0 < len(value) <= PREFIX_BYTES_MAX:
+        raise _wrong(name, value, f"1 to {PREFIX_BYTES_MAX} bytes")
     return value
 
 

@@ -28,6 +28,7 @@ BOUNDS_MAX = 17
 """Boundaries in one QUESTION."""
 PATH_MAX = 64
 LINKED_FAMILIES_MAX = 16
+LINKED_PREFIXES_MAX = 8
 NODES_MAX = 64
 """Nodes that one node knows of, and tells others about."""
 
@@ -357,6 +358,8 @@ class LinkHello(Message):
     seed_after: bytes | None = wire(headers.optional(headers.long_key), default=None)
     member: bool = wire(headers.boolean, default=False)
     """Whether it knows other primaries than itself already."""
+    prefixes: tuple[bytes, ...] = wire(headers.array_of(headers.prefix, LINKED_PREFIXES_MAX), default=())
+    """Only keys that begin with one of these; empty: all keys."""
 
 
 @message(MessageKind.LINKED)
@@ -369,6 +372,8 @@ class Linked(Message):
     software: str = wire(headers.text)
     heartbeat_ms: int = wire(headers.u32)
     position: Position = wire(headers.position)
+    partial: bool = wire(headers.boolean, default=False)
+    """The link leaves something out, or one did that the source's data came over."""
 
 
 @message(MessageKind.LINK_CUT)
@@ -379,6 +384,9 @@ class LinkCut(Message):
     epoch: int = wire(headers.u32)
     sequence: int = wire(headers.u64)
     payload: bytes
+    horizon_us: int = wire(headers.u64, default=0)
+    """No stamp of a deletion at this time or before is there any more; 0 where the link leaves something
+    out."""
 
 
 @message(MessageKind.SEED)

@@ -20,6 +20,7 @@ from replicad.server.options import KEYS_AT_ONCE
 from replicad.server.refusals import Refused
 from replicad.server.requests import Request
 from replicad.server.walks import walk
+from replicad.store.reading import successor
 
 keys = Group("generic")
 
@@ -146,7 +147,7 @@ def scan(client: ClientState, request: Request) -> Reply:
         if cursor and start is None:
             every = _wanted(client, state.scan(family=family))
             start = locate(cursor, (key for key, _ in every))
-        pairs = state.scan(max(prefix, start or b""), prefix_end(prefix), family=family)
+        pairs = state.scan(max(prefix, start or b""), successor(prefix), family=family)
         return _page(_wanted(client, pairs), count)
 
     def reply(result: tuple[list[bytes], bytes | None]) -> bytes:
@@ -202,12 +203,6 @@ def _page(pairs: Iterator[tuple[bytes, bytes]], count: int) -> tuple[list[bytes]
         found.append(key)
         size += len(key) + len(value)
     return found, None
-
-
-def prefix_end(prefix: bytes) -> bytes | None:
-    """The least key above all that begin with `prefix`; None when there is none."""
-    stripped = prefix.rstrip(b"\xff")
-    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else None
 
 
 @keys.command("dbsize", 1, "Counts the keys; INFO says how old the count is.", walks=True)

@@ -100,6 +100,7 @@ def test_what_is_shown_is_the_same_configuration(run: Run, tmp_path: Path, origi
         'data = "/a\\u007f\\\\b\\"c"\nname = "n"\nprimary = "[::1]:5"\n[link]\nsynchronous = "any 1"\n'
         "[store.families.x]\nblock_bytes = 4096\n[backup]\nkeep_log_seconds = 1e9\n"
         '[users."a.b"]\nroles = ["read", "write"]\nfamilies = ["x"]\n[tls]\nallow = ["n"]\n'
+        '[links.paris]\nsource = "127.0.0.1:7"\nprefixes = ["eu:"]\n'
     )
     again.write_text(run("config", "show", file, *origin)[1])
     assert load_replica(again) == load_replica(file)

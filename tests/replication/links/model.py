@@ -20,6 +20,7 @@ from replicad.replication.links.batches import (
     Write,
     clock_write,
     introduced,
+    log_data_of,
     merged,
     seeded,
     stamped,
@@ -29,8 +30,8 @@ from replicad.replication.links.merge import (
     UNSTAMPED,
     KeyHere,
     LinkBatch,
+    LinkBroken,
     LinkOperation,
-    divide,
     judge,
 )
 from replicad.replication.links.records import (
@@ -46,7 +47,8 @@ from replicad.replication.links.records import (
     split_stamp_key,
     stamp_key,
 )
-from replicad.replication.links.stability import is_forgotten, stable_through_us
+from replicad.replication.links.seeding import KeyRange, SeedPlace, sort_part
+from replicad.replication.links.stability import is_forgotten, seen_through_us, stable_through_us
 from replicad.replication.links.stamps import HybridClock, Stamp
 
 LINKED, OTHER = "default", "other"
@@ -137,13 +139,18 @@ class Site:
 
     def client_writes(self, now_us: int, writes: list[Write], annotations: tuple[bytes, ...] = ()) -> None:
         stamp = Stamp(self.clock.next(now_us + self.skew_us), self.id)
-        more = stamped(writes, {LINKED}, stamp, self.family_ids.__getitem__)
+        seen_us = seen_through_us(self.origins(), self.id)
+        more = stamped(writes, {LINKED}, stamp, seen_us, self.family_ids.__getitem__)
         self._append([*writes, *more], annotations)
 
     def tick(self, now_us: int) -> None:
-        self._append([clock_write(self.id, self.clock.next(now_us + self.skew_us))])
+        self.clock.next(now_us + self.skew_us)
+        self._append([self._clock_write()])
 
-    def receive(self, batch: LinkBatch, now_us: int) -> None:
+    def _clock_write(self) -> Write:
+        return clock_write(self.id, self.clock.last_us, seen_through_us(self.origins(), self.id))
+
+    def receive(self, batch: LinkBatch, now_us: int, silence_us: int) -> None:
         came = batch.provenance
         applied = judge(
             batch,
@@ -151,6 +158,7 @@ class Site:
             known=self.origin(came.origin),
             now_us=now_us + self.skew_us,
             horizon_us=self.horizon_us,
+            silence_us=silence_us,
             present=self.present,
         )
         if applied is None:
@@ -159,40 +167,49 @@ class Site:
         known = self.origins()
         new_members = [each for each in batch.members if each not in known and each != self.id]
         writes = written(applied, came.origin, new_members, self.family_ids.__getitem__)
-        writes.append(clock_write(self.id, self.clock.last_us))
-        self._append(writes, (came.encode(), *(batch.annotations if applied.won else ())))
+        writes.append(self._clock_write())
+        self._append(writes, log_data_of(applied, batch))
 
-    def receive_seed(self, source: Site, operations: list[LinkOperation]) -> None:
-        """Part of what the source holds."""
-        won, _ = divide(operations, self.present, None if self.is_newcomer else self.horizon_us)
-        if won:
+    def receive_seed(self, place: SeedPlace, keys: KeyRange, part: list[LinkOperation], now_us: int) -> None:
+        """All that the source holds of these keys."""
+        theirs = {each.key for each in part}
+        alone = [
+            (key, self.present(LINKED, key))
+            for key in self.linked_data()
+            if keys.holds(key) and key not in theirs
+        ]
+        found = sort_part(
+            LINKED,
+            part,
+            alone,
+            place=place,
+            present=self.present,
+            known=self.origins(),
+            horizon_us=None if self.is_newcomer else self.horizon_us,
+        )
+        for each in found.won:
+            self.clock.see(each.stamp.time_us)
+        if self.is_newcomer:
+            self.clock.see(place.origins[place.source].frontier_us)
+        if found.won:
             # They are in this primary's log as its own: who reads it gets them once, and they never circle.
-            self.clock.see(max(each.stamp.time_us for each in won))
-            writes = [*merged(won, self.family_ids.__getitem__), clock_write(self.id, self.clock.last_us)]
-            self._append(writes)
+            writes = merged(found.won, self.family_ids.__getitem__)
+            self._append([*writes, self._clock_write()])
+        if found.new:
+            self.client_writes(now_us, list(found.new))
 
     @property
     def is_newcomer(self) -> bool:
         return not self.origins().keys() - {self.id}
 
-    def finish_seed(
-        self, source: Site, origins: dict[bytes, OriginRecord], cut: int, keys: set[bytes]
-    ) -> None:
-        """From here on the source's log goes on after `cut`. What a newcomer has alone is new to all."""
-        if self.is_newcomer:
-            alone = [
-                Write(LINKED, key, value)
-                for key, value in self.linked_data().items()
-                if key not in keys and self.stamp(LINKED, key) is None
-            ]
-            self.clock.see(origins[source.id].frontier_us)
-            for each in alone:
-                self.client_writes(0, [each])
-        self.clock.see(origins[source.id].frontier_us)
-        self._append([clock_write(self.id, self.clock.last_us)])
-        origins = origins | {source.id: OriginRecord(source.epoch, cut, origins[source.id].frontier_us)}
-        for provenance, write in seeded(self.origins(), origins, own=self.id, source=source.id):
+    def finish_seed(self, place: SeedPlace) -> None:
+        """From here on the source's log goes on after the cut."""
+        self.clock.see(place.origins[place.source].frontier_us)
+        self._append([self._clock_write()])
+        for provenance, write in seeded(self.origins(), place.origins, own=self.id, source=place.source):
             self._append([write], (provenance.encode(),))
+        if place.forgotten.time_us > self.horizon_us:
+            self._append([Write(STAMPS, HORIZON_KEY, encode_horizon(place.forgotten.time_us))])
 
     def held(self) -> list[LinkOperation]:
         """Everything of the linked family: values with and without stamps, and tombstones."""
@@ -207,16 +224,17 @@ class Site:
                     found[name] = LinkOperation(LINKED, name, self.data.get((LINKED, name)), record.stamp)
         return list(found.values())
 
-    def purge(self) -> None:
+    def purge(self, silent_us: int = 0) -> None:
         """Removes stamps that nothing which can still arrive is older than."""
-        through_us = stable_through_us(self.origins(), self.id)
+        through_us = stable_through_us(self.origins(), self.id, silent_us)
         gone = [
             Write(STAMPS, key, None)
             for (family, key), value in self.data.items()
             if family == STAMPS and key != HORIZON_KEY and is_forgotten(decode_key_stamp(value), through_us)
         ]
         if gone:
-            self._append([*gone, Write(STAMPS, HORIZON_KEY, encode_horizon(through_us))])
+            horizon_us = max(through_us, self.horizon_us)
+            self._append([*gone, Write(STAMPS, HORIZON_KEY, encode_horizon(horizon_us))])
 
 
 @dataclass
@@ -236,24 +254,30 @@ class Link:
     def introduce(self) -> None:
         """The source and all who read its log know of the target."""
         if self.target.id not in self.source.origins():
-            self.source._append(
-                [introduced(self.target.id), clock_write(self.source.id, self.source.clock.last_us)]
-            )
+            self.source._append([introduced(self.target.id), self.source._clock_write()])
 
     def seed(self, now_us: int, draw: random.Random) -> None:
-        """All at once, in parts of any size and order: merging is a join."""
+        """All at once, in parts of any size."""
         self.cut()
         self.introduce()
         self.source.tick(now_us)
         self.source.sync()
-        operations, origins = self.source.held(), self.source.origins()
-        keys = {each.key for each in operations if each.value is not None}
-        draw.shuffle(operations)
-        while operations:
+        source = self.source
+        operations = sorted(source.held(), key=lambda each: each.key)
+        cut = OriginRecord(source.epoch, source.last, *source.origin(source.id)[2:])
+        place = SeedPlace(
+            source.id, *cut[:2], source.origins() | {source.id: cut}, horizon_us=source.horizon_us
+        )
+        after = None
+        while True:
             size = draw.randint(1, 10)
             part, operations = operations[:size], operations[size:]
-            self.target.receive_seed(self.source, part)
-        self.target.finish_seed(self.source, origins, self.source.last, keys)
+            upto = part[-1].key if operations else None
+            self.target.receive_seed(place, KeyRange(after, upto), part, now_us)
+            if upto is None:
+                break
+            after = upto
+        self.target.finish_seed(place)
         # A link is seeded once that is durable; until then it begins again.
         self.target.sync()
 
@@ -263,7 +287,9 @@ class Link:
         self._cut_after_crash()
         if self._reader is None:
             through = target.origin(source.id).sequence
-            self._reader = LinkReader(source.id, through, lambda family: family == LINKED, source.family_name)
+            self._reader = LinkReader(
+                source.id, through, lambda family, _: family == LINKED, source.family_name
+            )
             self._next = next(
                 (i for i, each in enumerate(source.log) if each.last > through), len(source.log)
             )
@@ -285,11 +311,11 @@ class Link:
             self.cut()
             self._run = run
 
-    def deliver(self, now_us: int) -> bool:
+    def deliver(self, now_us: int, silence_us: int = 0) -> bool:
         self._cut_after_crash()
         if not self.sent:
             return False
-        self.target.receive(self.sent.popleft(), now_us)
+        self.target.receive(self.sent.popleft(), now_us, silence_us)
         return True
 
     @property
@@ -321,6 +347,12 @@ class World:
         self.now_us = 1_700_000_000_000_000
         self.keys = [b"key%d" % number for number in range(self.draw.choice((1, 5, 50)))]
         self.written = 0
+        self.silence_us = 0
+        """After which a site is not waited for."""
+        self.alone: Site | None = None
+        """A site that nobody can reach."""
+        self.stalled: Link | None = None
+        """A link that delivers nothing."""
         if at_once:
             self._add_all_links()
 
@@ -347,15 +379,16 @@ class World:
         self.now_us += draw.randrange(0, 50_000)
         site, link = draw.choice(self.sites), draw.choice(self.links)
         match draw.choices(
-            ("write", "send", "deliver", "sync", "crash", "fail over", "cut", "tick", "purge"),
-            (30, 40, 40, 20, 1, 1, 1, 5, 4),
+            ("write", "send", "deliver", "sync", "crash", "fail over", "cut", "seed", "tick", "purge"),
+            (30, 40, 40, 20, 1, 1, 1, 0.3, 5, 4),
         )[0]:
             case "write":
                 self._write(site)
             case "send":
-                link.send()
+                if self.alone not in (link.source, link.target):
+                    link.send()
             case "deliver":
-                link.deliver(self.now_us)
+                self._deliver(link)
             case "sync":
                 site.sync()
             case "crash":
@@ -364,10 +397,26 @@ class World:
                 site.fail_over(self.now_us)
             case "cut":
                 link.cut()
+            case "seed":
+                if self.alone not in (link.source, link.target):
+                    link.seed(self.now_us, draw)
             case "tick":
                 site.tick(self.now_us)
             case "purge":
-                site.purge()
+                site.purge(self._silent_us(site))
+
+    def _silent_us(self, site: Site) -> int:
+        return self.now_us + site.skew_us - self.silence_us if self.silence_us else 0
+
+    def _deliver(self, link: Link) -> bool:
+        """A link that is broken is seeded by its operator."""
+        if self.alone in (link.source, link.target) or link is self.stalled:
+            return False
+        try:
+            return link.deliver(self.now_us, self.silence_us)
+        except LinkBroken:
+            link.seed(self.now_us, self.draw)
+            return True
 
     def _write(self, site: Site) -> None:
         draw = self.draw
@@ -386,12 +435,59 @@ class World:
         while True:
             for link in self.links:
                 link.send()
-                while link.deliver(self.now_us):
+                while self._deliver(link):
                     link.target.sync()
                     link.send()
                 link.target.sync()
             if all(link.is_quiet for link in self.links):
                 return
+
+    # Disasters, after which an operator seeds links.
+
+    def isolate(self, steps: int) -> dict[bytes, bytes]:
+        """Nobody reaches one site, for longer than it is waited for; what only it writes meanwhile."""
+        self.silence_us = 5_000_000
+        self.alone = self.draw.choice(self.sites)
+        for link in self.links:
+            if self.alone in (link.source, link.target):
+                link.cut()
+        late = {}
+        for number in range(steps):
+            self.step()
+            if number % (steps // 5) == 0:
+                key, value = b"late%d" % number, b"late"
+                self.alone.client_writes(self.now_us, [Write(LINKED, key, value)])
+                self.alone.sync()
+                late[key] = value
+            self.now_us += 4 * self.silence_us // steps
+        site, self.alone = self.alone, None
+        self.seed_links_of(site)
+        return late
+
+    def stall(self, steps: int) -> None:
+        """A link stands still until it is seeded again, with nobody else behind it but who waits for it."""
+        self.stalled = self.draw.choice(self.links)
+        for _ in range(steps):
+            self.step()
+        link, self.stalled = self.stalled, None
+        link.seed(self.now_us, self.draw)
+
+    def lose(self) -> None:
+        """A forced promotion of a replica that had not all; its site's links stop."""
+        site = self.draw.choice(self.sites)
+        site.fail_over(self.now_us, lost=self.draw.randint(1, 30))
+        for link in self.links:
+            if site in (link.source, link.target):
+                link.cut()
+        self.seed_links_of(site)
+
+    def seed_links_of(self, site: Site) -> None:
+        """Both directions, in any order, while work goes on."""
+        links = [link for link in self.links if site in (link.source, link.target)]
+        for link in self.draw.sample(links, len(links)):
+            link.seed(self.now_us, self.draw)
+            for _ in range(self.draw.randint(0, 30)):
+                self.step()
 
     # What must be so.
 
@@ -429,7 +525,7 @@ class World:
         """Of each key the write with the largest stamp, over all logs."""
         best: dict[bytes, tuple[Stamp, bytes | None]] = {}
         for site in self.sites:
-            reader = LinkReader(site.id, 0, lambda family: family == LINKED, site.family_name)
+            reader = LinkReader(site.id, 0, lambda family, _: family == LINKED, site.family_name)
             for batch in site.log:
                 read = reader.read(batch)
                 if read is None or read.provenance.origin != site.id:

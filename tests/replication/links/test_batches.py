@@ -19,7 +19,7 @@ IDS = {"default": 0, "other": 1}
 
 
 def read(writes: list[Write], annotations: tuple[bytes, ...] = (), through: int = 4) -> LinkBatch | None:
-    reader = LinkReader(OWN, through, lambda family: family == "default", {0: "default", 1: "other"}.get)
+    reader = LinkReader(OWN, through, lambda family, _: family == "default", {0: "default", 1: "other"}.get)
     return reader.read(Logged(epoch=2, fork=3, last=9, writes=tuple(writes), annotations=annotations))
 
 
@@ -27,7 +27,7 @@ def test_a_clients_batch_is_carried_with_its_stamps() -> None:
     """Only linked families; annotations of the application as they are."""
     data = [Write("default", b"k", b"v"), Write("default", b"d", None), Write("other", b"k", b"v")]
     stamp = Stamp(7, OWN)
-    batch = read([*data, *stamped(data, {"default"}, stamp, IDS.__getitem__)], (b"app", b"replicad.ours"))
+    batch = read([*data, *stamped(data, {"default"}, stamp, 4, IDS.__getitem__)], (b"app", b"replicad.ours"))
     assert batch is not None
     assert [tuple(each) for each in batch.operations] == [
         ("default", b"k", b"v", stamp),
@@ -41,14 +41,14 @@ def test_a_clients_batch_is_carried_with_its_stamps() -> None:
 
 def test_what_is_not_linked_is_not_carried() -> None:
     """The next batch says that nothing was missed."""
-    assert stamped([Write("other", b"k", b"v")], {"default"}, Stamp(7, OWN), IDS.__getitem__) == []
+    assert stamped([Write("other", b"k", b"v")], {"default"}, Stamp(7, OWN), 4, IDS.__getitem__) == []
     assert read([Write("other", b"k", b"v")]) is None
 
 
 def test_what_is_shipped_further_came_over_one_more_link() -> None:
     """It stays its origin's; the peer is this primary."""
     came = Provenance(origin=THERE, peer=PEER, epoch=1, fork=0, first=1, last=2, frontier_us=5, hops=3)
-    batch = read([Write("default", b"k", b"v"), clock_write(OWN, 9)], (came.encode(),))
+    batch = read([Write("default", b"k", b"v"), clock_write(OWN, 9, 4)], (came.encode(),))
     assert batch is not None
     assert (batch.provenance.origin, batch.provenance.peer, batch.provenance.hops) == (THERE, OWN, 4)
     assert (batch.provenance.first, batch.provenance.last, batch.provenance.frontier_us) == (1, 2, 5)
@@ -56,5 +56,5 @@ def test_what_is_shipped_further_came_over_one_more_link() -> None:
 
 def test_a_member_is_told_to_those_who_read_further() -> None:
     """With the clock that comes after it."""
-    batch = read([introduced(PEER), clock_write(OWN, 9)])
+    batch = read([introduced(PEER), clock_write(OWN, 9, 4)])
     assert batch is not None and batch.members == (PEER,)

@@ -45,6 +45,7 @@ BATCH = LinkBatch(
     ),
     annotations=(b"app",),
     members=(B,),
+    seen_us=7,
 )
 
 
@@ -55,11 +56,11 @@ def written() -> dict[str, str]:
         "key_stamp_put": KeyStamp(Stamp(7, A), False).encode().hex(),
         "key_stamp_deleted": KeyStamp(Stamp(7, A), True).encode().hex(),
         "stamp_key": stamp_key(3, b"key").hex(),
-        "origin": OriginRecord(3, 45, 9).encode().hex(),
+        "origin": OriginRecord(3, 45, 9, 7).encode().hex(),
         "horizon": encode_horizon(9).hex(),
         "batches": encode_batches([BATCH]).hex(),
         "seed": encode_seed("default", b"k", BATCH.operations[:1]).hex(),
-        "origins": encode_origins({A: OriginRecord(3, 45, 9)}).hex(),
+        "origins": encode_origins({A: OriginRecord(3, 45, 9, 7)}).hex(),
     }
 
 
@@ -72,7 +73,7 @@ def test_what_is_written_is_read() -> None:
     assert decode_provenance(PROVENANCE.encode()) == PROVENANCE
     assert decode_key_stamp(KeyStamp(Stamp(7, A), True).encode()) == KeyStamp(Stamp(7, A), True)
     assert split_stamp_key(stamp_key(3, b"key")) == (3, b"key")
-    assert decode_origin(OriginRecord(3, 45, 9).encode()) == OriginRecord(3, 45, 9)
+    assert decode_origin(OriginRecord(3, 45, 9, 7).encode()) == OriginRecord(3, 45, 9, 7)
     assert (decode_horizon(encode_horizon(9)), decode_horizon(None)) == (9, 0)
     assert decode_batches(encode_batches([BATCH])) == [BATCH]
     assert decode_seed(encode_seed("default", None, BATCH.operations[:1])) == (
@@ -82,7 +83,7 @@ def test_what_is_written_is_read() -> None:
     )
     with pytest.raises(ProtocolError, match="keys of another family"):
         decode_seed(encode_seed("default", None, BATCH.operations))
-    assert decode_origins(encode_origins({A: OriginRecord(3, 45, 9)})) == {A: OriginRecord(3, 45, 9)}
+    assert decode_origins(encode_origins({A: OriginRecord(3, 45, 9, 7)})) == {A: OriginRecord(3, 45, 9, 7)}
 
 
 def test_records_of_another_length_are_damage() -> None:

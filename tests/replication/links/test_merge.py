@@ -44,14 +44,21 @@ def batch(
     )
 
 
-def judged(arrived: LinkBatch) -> Applied | None:
+NOTHING = KeyHere(None, None)
+SEEN = KeyHere(b"v", KeyStamp(Stamp(100, THERE), False))
+
+
+def judged(
+    arrived: LinkBatch, horizon_us: int = 0, silence_us: int = 0, here: KeyHere = NOTHING
+) -> Applied | None:
     return judge(
         arrived,
         own=OWN,
         known=OriginRecord(2, 10, 80),
         now_us=NOW_US,
-        horizon_us=0,
-        present=lambda family, key: KeyHere(None, None),
+        horizon_us=horizon_us,
+        silence_us=silence_us,
+        present=lambda family, key: here,
     )
 
 
@@ -69,7 +76,14 @@ def test_the_next_batch_of_its_origin_is_applied() -> None:
 )
 def test_what_was_seen_is_dropped(arrived: LinkBatch) -> None:
     """Its own, and what came by another way; a later sequence number of an older epoch as well."""
-    assert judged(arrived) is None
+    assert judged(arrived, here=SEEN) is None
+
+
+def test_what_an_origin_lost_is_merged_without_a_place() -> None:
+    """A batch of an older epoch that was not seen here: by its own log the origin never made it."""
+    applied = judged(batch(90, 99, epoch=1))
+    assert applied is not None and applied.is_astray
+    assert len(applied.won) == 1 and applied.origin == OriginRecord(2, 10, 80)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +98,14 @@ def test_what_was_seen_is_dropped(arrived: LinkBatch) -> None:
 def test_what_breaks_a_link_is_said(arrived: LinkBatch, said: str) -> None:
     with pytest.raises(LinkBroken, match=said):
         judged(arrived)
+
+
+def test_an_origin_that_was_silent_for_too_long_is_seeded() -> None:
+    """Its frontier is 80 here, and 90 in the batch."""
+    assert judged(batch(), horizon_us=80, silence_us=10) is not None
+    for limits in ({"horizon_us": 81}, {"silence_us": 9}):
+        with pytest.raises(LinkBroken, match="was silent for so long"):
+            judged(batch(), **limits)
 
 
 @pytest.mark.parametrize(

@@ -71,3 +71,47 @@ def test_primaries_that_are_linked_at_once_come_together(topology: str, seed: in
     data = world.check_equal()
     for key, value in world.expected().items():
         assert data[key] == value
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_a_site_that_was_silent_comes_back(topology: str, seed: int) -> None:
+    """Deletions were forgotten meanwhile, on both sides: none comes back, and no write is lost."""
+    world = World(seed, topology)
+    for _ in range(500):
+        world.step()
+    late = world.isolate(500)
+    for _ in range(300):
+        world.step()
+    world.settle()
+    data = world.check_equal()
+    assert {key: data.get(key) for key in late} == late
+    for key, value in world.expected().items():
+        assert data[key] == value
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_a_site_that_lost_writes_comes_together_again(topology: str, seed: int) -> None:
+    """It forgot deletions that others have forgotten since, and writes that others have."""
+    world = World(seed, topology)
+    for _ in range(700):
+        world.step()
+    world.lose()
+    for _ in range(300):
+        world.step()
+    world.settle()
+    world.check_equal()
+
+
+@pytest.mark.parametrize("topology", ["ring", "ring of five with a chord"])
+@pytest.mark.parametrize("seed", range(5 * SEEDS))
+def test_a_seed_of_a_slow_link_hides_no_deletion_from_those_behind(topology: str, seed: int) -> None:
+    """What nobody has forgotten before all have seen it goes on to them."""
+    world = World(seed, topology)
+    world.keys = [b"key%d" % number for number in range(60)]
+    for _ in range(2):
+        world.run(10)
+        world.stall(800)
+    world.settle()
+    world.check_equal()
