@@ -93,7 +93,7 @@ def compare_nodes(
 
     Raises PeerTimeoutError when they could not be brought to one sequence number within `timeout_seconds`.
     """
-    say = progress or _line_on_terminal
+    say = progress or line_on_terminal
     try:
         return asyncio.run(_compare(nodes, timeout_seconds, differences_max, say))
     finally:
@@ -281,7 +281,7 @@ def _hold_one(node: NodeClient) -> tuple[int, Side]:
     return node.hold(Mark(MarkId(os.urandom(16)), HELD_SECONDS))
 
 
-def _line_on_terminal(text: str) -> None:
+def line_on_terminal(text: str) -> None:
     """Shows what verify waits for, where a person watches."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)

@@ -21,6 +21,9 @@ def register(app: typer.Typer) -> None:
     whatever is written meanwhile. Directories, and nodes without their primary, are compared when they stand
     at one sequence number: while a replica catches up, or until writers pause.
 
+    Primaries of different databases that are linked are compared in the families that are linked, and what
+    is on its way is waited for.
+
     Only digests travel, and the keys that differ, which it prints. Exits with 0 when the nodes are equal,
     with 4 when they are not, and with 1 when they could not be compared in time. A replica that repairs
     itself keeps every file that its primary has as well; `replicad status` shows how far it is.
@@ -48,7 +51,8 @@ def verify(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    from replicad.cli.nodes.comparison import compare_nodes, order_repairs
+    from replicad.cli.nodes.comparison import compare_nodes, line_on_terminal, order_repairs
+    from replicad.cli.nodes.linked_comparison import are_linked, compare_linked
     from replicad.cli.nodes.node import open_node
     from replicad.cli.output import print_json
     from replicad.errors import DifferentError, UsageError
@@ -63,7 +67,12 @@ def verify(
         for node in opened:
             if sum(other.key == node.key for other in opened) > 1:
                 raise UsageError(f"{node.name} is named twice; verify compares different nodes")
-        outcome = compare_nodes(opened, timeout, differences_max=differences)
+        if linked := are_linked(opened):
+            if repair:
+                raise UsageError("linked primaries are repaired by a seed: replicad link seed NODE NAME")
+            outcome = compare_linked(opened, timeout, differences_max=differences, say=line_on_terminal)
+        else:
+            outcome = compare_nodes(opened, timeout, differences_max=differences)
         repairing = order_repairs(opened, outcome) if repair else []
     if json:
         print_json(
@@ -85,6 +94,12 @@ def verify(
             for name in repairing:
                 print(f"{name} fetches its data again")
         more = f" and {'' if outcome.complete else 'at least '}{len(others)} more" if others else ""
-        raise DifferentError(f"the nodes differ at sequence number {outcome.sequence}: {first}{more}")
-    if not json:
-        print(f"equal at sequence number {outcome.sequence}: {show_size(outcome.compared_bytes)} compared")
+        where = "" if linked else f" at sequence number {outcome.sequence}"
+        raise DifferentError(f"the nodes differ{where}: {first}{more}")
+    if json:
+        return
+    size = show_size(outcome.compared_bytes)
+    if linked:
+        print(f"equal in what is linked: {size} compared")
+    else:
+        print(f"equal at sequence number {outcome.sequence}: {size} compared")

@@ -46,6 +46,7 @@ _LINK = Container(
         0,
         3,
     ),
+    Subcommand("FAMILIES", "Returns the names of the families that are linked."),
     Subcommand("MEMBERS", "Returns the databases that are linked, and how far they are here."),
     Subcommand("FORGET <database>", "Waits no longer for the primary of a database that is gone.", 1, 1),
 )
@@ -170,6 +171,7 @@ _SHOWN: dict[bytes, Callable[[ClientState, Request], Any]] = {
     b"LIST": _list,
     b"SHOW": _show,
     b"CONFLICTS": _conflicts,
+    b"FAMILIES": lambda client, rest: sorted(client.server.linked.linked_families),
     b"MEMBERS": _members,
 }
 

@@ -103,9 +103,9 @@ def test_what_breaks_a_link_is_said(arrived: LinkBatch, said: str) -> None:
 def test_an_origin_that_was_silent_for_too_long_is_seeded() -> None:
     """Its frontier is 80 here, and 90 in the batch."""
     assert judged(batch(), horizon_us=80, silence_us=10) is not None
-    for limits in ({"horizon_us": 81}, {"silence_us": 9}):
+    for horizon_us, silence_us in ((81, 0), (0, 9)):
         with pytest.raises(LinkBroken, match="was silent for so long"):
-            judged(batch(), **limits)
+            judged(batch(), horizon_us, silence_us)
 
 
 @pytest.mark.parametrize(
