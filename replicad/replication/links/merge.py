@@ -45,6 +45,14 @@ class LinkBroken(ReplicationError):
     """A link cannot go on: its source, or what is between, did not keep its word. Time does not mend it."""
 
 
+class ClockAhead(LinkBroken):
+    """Of a clock that is a little wrong: `seconds` later the same can be taken."""
+
+    def __init__(self, reason: str, seconds: float) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
 class LinkOperation(NamedTuple):
     """One write of a key in a linked family; `value` is None for a delete."""
 
@@ -179,13 +187,13 @@ def _check_way(batch: LinkBatch, now_us: int) -> None:
 
 
 def check_times(origin: str, times_us: Iterable[int], now_us: int) -> None:
-    """Raises LinkBroken for a time that a clock which is right cannot have given: this primary's clock would
+    """Raises ClockAhead for a time that a clock which is right cannot have given: this primary's clock would
     follow it."""
-    newest_us = max(times_us, default=0)
-    if newest_us > now_us + AHEAD_US_MAX:
-        raise LinkBroken(
-            f"a stamp of {origin} is {(newest_us - now_us) / 1e6:.1f} s ahead of the clock here: one of the "
-            "clocks is wrong"
+    ahead_us = max(times_us, default=0) - now_us
+    if ahead_us > AHEAD_US_MAX:
+        ahead = f"{ahead_us / 1e6:.1f} s ahead of the clock here"
+        raise ClockAhead(
+            f"a stamp of {origin} is {ahead}: one of the clocks is wrong", (ahead_us - AHEAD_US_MAX) / 1e6
         )
 
 

@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from enum import StrEnum
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from replicad.env import Env
 from replicad.env.events import bind, get_logger
@@ -23,7 +24,7 @@ from replicad.net.addresses import Address
 from replicad.options import BATCH_BYTES_MAX, KIB
 from replicad.replication.links.codec import decode_batches, decode_origins, decode_seed
 from replicad.replication.links.losers import Keep
-from replicad.replication.links.merge import LinkBatch, LinkBroken, LinkOperation
+from replicad.replication.links.merge import ClockAhead, LinkBatch, LinkBroken, LinkOperation
 from replicad.replication.links.options import LinkOptions
 from replicad.replication.links.records import OriginRecord
 from replicad.replication.links.seeding import KeyRange, SeedPlace
@@ -47,6 +48,12 @@ from replicad.replication.wire.messages import (
 from replicad.types import Position
 
 log = get_logger()
+
+Taken = TypeVar("Taken")
+
+AHEAD_WAIT_SECONDS_MAX = 60.0
+"""A clock that is further ahead than this has to be mended."""
+AHEAD_PAUSE_SECONDS = 0.5
 
 TURN_SECONDS = 0.003
 """Of merging, between two turns of clients."""
@@ -160,6 +167,8 @@ class LinkTarget:
         self._attempts = self._parts = 0
         self._seeding: SeedPlace | None = None
         self._is_resumed = False
+        self._is_ahead = False
+        """The source's clock was ahead in this session: it is said once."""
         self._answered = b""
         self._said: str | None = None
         self._unacknowledged: deque[tuple[int, int]] = deque()
@@ -271,6 +280,7 @@ class LinkTarget:
                 f"another database answers there, {answer.database.hex()} and not {expected.hex()}: seed the "
                 "link again"
             )
+        self._is_ahead = False
         self._unacknowledged.clear()
         self._acknowledged, self._parts = known.sequence, 0
         self._seeding, self._is_resumed = place, place is not None
@@ -302,9 +312,9 @@ class LinkTarget:
                             self._answered, message.epoch, message.sequence, origins, message.horizon_us
                         )
                 case SeedPart() if self._seeding is not None:
-                    self._seeding = await self._merge_part(self._seeding, message)
+                    self._seeding = await self._in_its_time(partial(self._merge_part, self._seeding, message))
                 case Seeded() if self._seeding is not None:
-                    await self._until_safe(self._seeds.finish(self.name, self._seeding))
+                    await self._until_safe(await self._in_its_time(partial(self._finish, self._seeding)))
                     self.source, self._seeding = self._seeding.source, None
                     log.info("link.seeded", link=self.name)
                     if self._is_resumed:
@@ -318,8 +328,7 @@ class LinkTarget:
     async def _merge(self, message: LinkBatches) -> None:
         turn_ends_at = self._env.clock.monotonic() + TURN_SECONDS
         for batch in decode_batches(message.payload):
-            await self._merging.until_writable()
-            sequence, won, lost = self._merging.merge(batch, self._keep)
+            sequence, won, lost = await self._in_its_time(partial(self._merge_batch, batch))
             if sequence:
                 self.applied += 1
                 self.won += won
@@ -336,6 +345,9 @@ class LinkTarget:
         self._unacknowledged.append((last, message.through))
         self._notify()
 
+    async def _finish(self, place: SeedPlace) -> int:
+        return self._seeds.finish(self.name, place)
+
     async def _merge_part(self, place: SeedPlace, message: SeedPart) -> SeedPlace:
         family, upto, operations = decode_seed(message.payload)
         after = place.after if family == place.family else None
@@ -347,6 +359,28 @@ class LinkTarget:
         self._unacknowledged.append((sequence, 0))
         self._notify()
         return reached
+
+    async def _merge_batch(self, batch: LinkBatch) -> tuple[int, int, int]:
+        return self._merging.merge(batch, self._keep)
+
+    async def _in_its_time(self, take: Callable[[], Awaitable[Taken]]) -> Taken:
+        """Takes what comes; what a clock that is ahead has stamped, when it is that late here. What follows
+        it waits, and the state says why."""
+        while True:
+            await self._merging.until_writable()
+            try:
+                taken = await take()
+            except ClockAhead as error:
+                if error.seconds > AHEAD_WAIT_SECONDS_MAX:
+                    raise
+                if not self._is_ahead:
+                    log.error("link.stopped", link=self.name, reason=str(error))
+                self.state, self.reason, self._is_ahead = LinkPhase.STOPPED, str(error), True
+                await asyncio.sleep(min(error.seconds, AHEAD_PAUSE_SECONDS))
+            else:
+                if self.state is LinkPhase.STOPPED:
+                    self._begin_to_receive()
+                return taken
 
     def _begin_to_receive(self) -> None:
         self.state = LinkPhase.SEEDING if self.seeds else LinkPhase.STREAMING
