@@ -33,6 +33,7 @@
     │   ├── SlotInUseError       another reader has the slot of a feed
     │   ├── SlotLostError        the log after the position of a feed's slot is gone
     │   ├── LinkStoppedError     the two nodes must not replicate as they are
+    │   │   └── BackupRefusedError      a replica must not start from the backups that are there
     │   ├── UpstreamError        the followed node cannot answer a verification
     │   │   └── UpstreamDamagedError    its own tables are damaged
     │   └── RoleRefused          a change of role is refused
@@ -290,6 +291,15 @@ class SlotLostError(ReplicationError):
 
 class LinkStoppedError(ReplicationError):
     """The two nodes must not replicate as they are; the message is for the operator."""
+
+
+class BackupRefusedError(LinkStoppedError):
+    """A replica must not start from what the target has; `code` says why for programs, the message what to
+    do."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class UpstreamError(ReplicationError):

@@ -115,6 +115,8 @@ class NodeProgram:
         stored = self._stored()
         begin = self._role_at_start(stored)
         self._check_start(begin)
+        if data.has_data and self.parts.link.from_backup is not None:
+            self.parts.link.from_backup.not_needed()
         lost = begin.role == "primary" and self._may_have_lost(stored)
         if lost and stored is not None:
             log.warning("role.tail_sought", epoch=stored.epoch)

@@ -154,6 +154,8 @@ class NodeStatus:
             "link": {"state": "none", "waits_for": "a primary to be found"},
             "bootstrap": None,
             "last_bootstrap": self._link.last_bootstrap,
+            "from_backup": self._link.from_backup and self._link.from_backup.where,
+            "last_restore": self._link.last_restore,
         }
         if self._store.database is not None and self._link.follower is not None:
             document["lag_sequences"] = self._link.follower.lag_sequences
@@ -372,14 +374,16 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def bootstrap_document(env: Env, follower: Follower) -> Document | None:
-    """The bootstrap that is under way. Rate and estimate count what this attempt fetches."""
-    progress, fetcher = follower.progress, follower.fetcher
+    """The bootstrap or the restore that is under way. Rate and estimate count what this attempt fetches."""
+    progress, fetcher, restoring = follower.progress, follower.fetcher, follower.restoring
     if progress is None:
         return None
     document = progress_document(progress)
     if fetcher is not None and fetcher.transfer is not None:
         document |= transfer_document(fetcher.transfer, env.clock.monotonic())
         document["connections"] = fetcher.connections
+    if restoring is not None and restoring.transfer is not None:
+        document |= transfer_document(restoring.transfer, env.clock.monotonic())
     return document
 
 

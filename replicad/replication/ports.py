@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from replicad.replication.policy.agree import History
 from replicad.replication.wire.connection import Connection
 from replicad.state.records import BootstrapProgress, Slot
 from replicad.store.copies.checkpoint import CopyFile
@@ -21,6 +22,18 @@ class LogArchive(Protocol):
     ) -> Generator[bytes, None, None]:
         """Whole frames, those of one epoch at a time, after `start` and through `goal` at most, as far as
         there are any without a gap. `epochs` are the primary's."""
+        ...
+
+
+class BackupSource(Protocol):
+    """Backups of this database that a replica without data may begin with."""
+
+    async def restore(
+        self, primary: History, on_progress: Callable[[BootstrapProgress], None], /
+    ) -> Path | None:
+        """Makes a directory out of the newest backup that the primary's history goes on from, and the
+        archived log after it, to be installed; None, and an event that says why, when there is none. Raises
+        BackupRefusedError when a person must decide. Cancelling it ends its work before it returns."""
         ...
 
 

@@ -24,5 +24,5 @@ def test_every_key_and_section_has_its_text() -> None:
 def test_a_replica_has_every_key_of_a_primary() -> None:
     """The page is made of a replica's keys."""
     primary = {key.path for key in keys_of(PrimaryConfig)}
-    assert {key.path for key in keys_of(ReplicaConfig)} - primary == {("primary",)}
+    assert {key.path for key in keys_of(ReplicaConfig)} - primary == {("primary",), ("from_backup",)}
     assert primary <= {key.path for key in keys_of(ReplicaConfig)}

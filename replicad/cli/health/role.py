@@ -25,6 +25,15 @@ _CHANGING = {
 OTHER_HISTORY = frozenset({"diverged", "other-epoch-id", "unknown-fork", "replica-ahead"})
 """Codes of a stopped link that `rejoin` mends."""
 
+BACKUP_PAGES = {
+    "damaged-backup": Runbook.DAMAGED_BACKUP,
+    "unusable-backup": Runbook.RESTORE_REFUSED,
+    "wrong-backup": Runbook.RESTORE_REFUSED,
+    "no-backup": Runbook.RESTORE_REFUSED,
+    "backup-ahead": Runbook.RESTORE_REFUSED,
+}
+"""Codes of a link that stopped because its replica must not start from the backups that are there."""
+
 
 def standing_findings(node: str, document: Document) -> Iterator[Finding]:
     standing, primary = document.get("standing"), document.get("primary_clients")
@@ -87,6 +96,7 @@ def link_findings(node: str, document: Document, thresholds: Thresholds) -> Iter
         lags = None
     elif not has_data or state in ("bootstrapping", "installing"):
         what = "fetches its data again" if has_data else "has no data yet"
+        what = "restores a backup" if state == "restoring" else what
         what = f"{what}: {progress(document)}"
         yield Finding(Severity.WARNING, what, f"replicad top {node}", Runbook.BOOTSTRAP)
 
@@ -118,6 +128,9 @@ def _stopped_remedy(node: str, document: Document, link: Document) -> str:
     code = link.get("stopped_code")
     if code in OTHER_HISTORY:
         return f"replicad rejoin {node}, which saves what only it has ({OPERATING})"
+    if code in BACKUP_PAGES:
+        target = document.get("from_backup") or "TARGET"
+        return f"replicad backup verify {target} --all --checksums; the message says what else helps"
     if code == "wrong-database":
         return f"is {document.get('primary')} the right primary? If so, start it with an empty --data"
     return f"{OPERATING}, A replica that cannot follow"
@@ -127,6 +140,8 @@ def _stopped_page(link: Document) -> Runbook:
     code = link.get("stopped_code")
     if code in OTHER_HISTORY:
         return Runbook.DIVERGED_NODE
+    if code in BACKUP_PAGES:
+        return BACKUP_PAGES[code]
     return Runbook.ANOTHER_DATABASE if code == "wrong-database" else Runbook.STOPPED_LINK
 
 

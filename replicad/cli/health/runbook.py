@@ -34,6 +34,7 @@ class Runbook(StrEnum):
     NO_PRIMARY = "no-primary"
     PAUSED_CLIENTS = "paused-clients"
     REFUSED_STATUS = "refused-status"
+    RESTORE_REFUSED = "restore-refused"
     ROLE_CHANGE = "role-change"
     SLOT = "slot"
     SLOW_DISK = "slow-disk"

@@ -73,6 +73,6 @@ def waits_for(document: Document) -> str:
         return f"{waits}; {replicas}{read}"
     link = part(document, "link")
     state = link.get("state")
-    if state == "bootstrapping" and document.get("bootstrap"):
+    if state in ("bootstrapping", "restoring") and document.get("bootstrap"):
         return f"its data: {progress(document)}"
     return _LINKS.get(str(state)) or str(link.get("waits_for") or "-")

@@ -25,6 +25,22 @@ def address(text: str | None) -> str | None:
     return text
 
 
+def _target(text: str | None) -> str | None:
+    """Of a flag: a directory may be relative, as for the verbs of `replicad backup`."""
+    from replicad.backup.address import check_for_node, parse_target
+    from replicad.errors import ConfigError
+
+    if text is None:
+        return None
+    try:
+        place = parse_target(text)
+        where = text if isinstance(place, str) else str(place.absolute())
+        check_for_node(where)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None
+    return where
+
+
 def _one_of(*choices: str) -> Callable[[str | None], str | None]:
     def check(text: str | None) -> str | None:
         if text is not None and text not in choices:
@@ -49,6 +65,15 @@ CreateOption = Annotated[
     typer.Option(
         "--create",
         help="Make a database although the directory exists. An empty one may be a disk that is not mounted.",
+    ),
+]
+FromBackupOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from-backup",
+        metavar="TARGET",
+        help="Without data, restore the newest backup at this directory or URL first, then the log there.",
+        callback=_target,
     ),
 ]
 ListenOption = Annotated[

@@ -12,6 +12,7 @@ from replicad.cli.nodes.daemons import (
     ConfigOption,
     DataOption,
     DurabilityOption,
+    FromBackupOption,
     HttpOption,
     ListenOption,
     LogFormatOption,
@@ -28,12 +29,19 @@ def register(app: typer.Typer) -> None:
 
     Without data it fetches a copy of the primary's files first; then it follows the log, and goes on where it
     stopped whenever it starts again. Until it has data, clients are told -LOADING.
+
+    With --from-backup it does not fetch that copy from the primary: it restores the newest backup of the
+    primary's database at TARGET, then the archived log there, and the primary sends only what is newer. A
+    restore that was interrupted goes on at the next start. Once there is data the option does nothing, so it
+    can stay in a unit.
     """,
         epilog=f"""\
 \b
 Examples:
   replicad replica --data /tmp/r --primary 127.0.0.1:6381 --listen 127.0.0.1:6390
   replicad replica --config /etc/replicad/replica.toml
+  replicad replica --data /tmp/r --primary 127.0.0.1:6381 --from-backup /var/backups/replicad
+  replicad replica --data /tmp/r --primary 127.0.0.1:6381 --from-backup s3://bucket/prefix
 
 {SIGNALS}""",
     )(replica)
@@ -45,6 +53,7 @@ def replica(
         str | None,
         typer.Option(metavar="HOST:PORT", callback=address, help="The replication address of its primary."),
     ] = None,
+    from_backup: FromBackupOption = None,
     listen: ListenOption = None,
     replication: Annotated[
         str | None,
@@ -67,6 +76,7 @@ def replica(
     flags = {
         "data": data,
         "primary": primary,
+        "from_backup": from_backup,
         "listen": listen,
         "replication": replication,
         "http": http,

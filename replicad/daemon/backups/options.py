@@ -31,9 +31,9 @@ class NodeBackupOptions:
     max_background_operations: int = 4
     """How many files are copied at once."""
     read_bytes_per_second: float | None = None
-    """Limit for reading from the database."""
+    """Limit for reading from the database; for a replica that starts from a backup, from the target."""
     write_bytes_per_second: float | None = None
-    """Limit for writing to the target."""
+    """Limit for writing to the target; for a replica that starts from a backup, to its directory."""
 
     catch_up_from: str | None = None
     """A replica whose log is gone reads archived log at this target before it fetches a copy."""

@@ -5,6 +5,7 @@ name = "paris-1"                       # what status and `synchronous` call this
 listen = "127.0.0.1:6380"              # Redis clients
 replication = "127.0.0.1:6381"         # where replicas connect; of a replica, a port that the system chooses
 primary = "127.0.0.1:6381"             # a replica: the replication address of the node that it follows
+from_backup = "/var/backups/replicad"  # a replica without data: restores a backup from there first
 http = "127.0.0.1:6382"                # health, status and metrics; without it nothing listens
 
 [store]      the fields of replicad.options.Options; [store.families.NAME] those of FamilyOptions
@@ -37,6 +38,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from replicad.backup.address import check_for_node
 from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.daemon.exposure import Exposed, check_announce, check_exposure
 from replicad.errors import ConfigError
@@ -67,6 +69,14 @@ def _host(text: str) -> str:
     if address is None or address.is_any:
         raise PydanticCustomError("address", "{reason}", {"reason": f"{text!r} is not a host to connect to"})
     return address.host
+
+
+def _target(text: str) -> str:
+    try:
+        check_for_node(text)
+    except ConfigError as error:
+        raise PydanticCustomError("target", "{reason}", {"reason": str(error)}) from None
+    return text
 
 
 AddressText = Annotated[Address, BeforeValidator(_address)]
@@ -202,6 +212,9 @@ class ReplicaConfig(NodeConfig):
     """The replication address of the node that it follows. Required for a replica."""
     replication: AddressText = Address("127.0.0.1", 0)
     """Where replicas connect; of a replica, port 0 is one that the system chooses."""
+    from_backup: Annotated[str, AfterValidator(_target)] | None = None
+    """A replica without data restores the newest backup at this target, and the archived log after it, before
+    it follows. With data it goes on as it is; archived log is read there where `catch_up_from` is not set."""
 
     @model_validator(mode="after")
     def _check_primary(self) -> Self:

@@ -79,6 +79,7 @@ AFTER_RESTART: Mapping[str, frozenset[str]] = {
             "listen",
             "http",
             "primary",
+            "from_backup",
             "replication",
             "take_role",
             "insecure",

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from replicad.daemon.backups.archived_log import TargetLog
-from replicad.daemon.config import NodeConfig
+from replicad.daemon.backups.from_backup import FromBackup
+from replicad.daemon.config import NodeConfig, ReplicaConfig
 from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.data.verification import DataVerification
 from replicad.daemon.open_store import OpenStore
@@ -28,6 +29,7 @@ from replicad.replication.policy.agree import has_diverged
 from replicad.replication.policy.roles import HighWatermark
 from replicad.replication.replica.follower import Follower
 from replicad.replication.replica.link_state import LinkState
+from replicad.replication.replica.restoring import RestoreFirst
 from replicad.replication.traffic import Traffic
 from replicad.replication.wire.connection import dial
 from replicad.replication.wire.identify import Identity, Whereabouts
@@ -41,6 +43,7 @@ log = get_logger("replicad.daemon")
 ROLE_WORDS = {
     LinkState.STREAMING: "connected",
     LinkState.BOOTSTRAPPING: "sync",
+    LinkState.RESTORING: "sync",
     LinkState.INSTALLING: "sync",
     LinkState.WAITING: "connect",
 }
@@ -53,6 +56,12 @@ def high_watermark_in(record: RoleRecord) -> HighWatermark | None:
         return None
     epoch = record.epoch if record.primary_epoch is None else record.primary_epoch
     return HighWatermark(epoch, record.primary_sequence)
+
+
+def _from_backup(config: NodeConfig, env: Env) -> FromBackup | None:
+    if not isinstance(config, ReplicaConfig) or config.from_backup is None:
+        return None
+    return FromBackup(env, config.from_backup, config.data, config.backup)
 
 
 class NodeLink:
@@ -86,6 +95,9 @@ class NodeLink:
         self.high_watermark = None if view.role is None else high_watermark_in(view.role)
         """The greatest position that a primary reported, as far as it was noted."""
         self.last_bootstrap: dict[str, Any] | None = None
+        self.from_backup = _from_backup(config, env)
+        """What this node begins with when it has no data."""
+        self._restore: RestoreFirst | None = None
         self._config = config
         self._env = env
         self._identity = identity
@@ -107,13 +119,18 @@ class NodeLink:
     def reconfigure(self, config: NodeConfig) -> None:
         """Takes over when reads are refused, and for the next start what is read before a copy is fetched."""
         self._config = config
+        if self.from_backup is not None:
+            self.from_backup.reconfigure(config.backup)
         if self.follower is not None:
             self.follower.reconfigure(config.link)
 
     def start(self, *, discard: bool = False) -> None:
         """Follows the node that the memory names. `discard`: first of all a copy replaces all data."""
-        primary, where = self._memory.primary, self._config.backup.catch_up_from
+        primary, source = self._memory.primary, self.from_backup
         assert primary is not None
+        where = self._config.backup.catch_up_from or (None if source is None else source.where)
+        begins = source is not None and not discard and not self._data.has_data
+        self._restore = RestoreFirst(source, self._env.clock) if source is not None and begins else None
 
         self.follower = Follower(
             self._env,
@@ -127,6 +144,7 @@ class NodeLink:
             on_welcome=self._welcomed,
             on_nodes=lambda message: self._peers.hear_of(message.nodes, message.gone),
             archive=None if where is None else TargetLog(self._env, where),
+            restore=self._restore,
             discard=discard,
             traffic=self._traffic,
         )
@@ -163,6 +181,13 @@ class NodeLink:
             (high_watermark for high_watermark in (heard, self.high_watermark) if high_watermark is not None),
             default=None,
         )
+
+    @property
+    def last_restore(self) -> dict[str, Any] | None:
+        """What this node began with, and whether the log that was restored reached the primary's."""
+        if self.from_backup is None or self.from_backup.last is None:
+            return None
+        return {**self.from_backup.last, "gap": None if self._restore is None else self._restore.gap}
 
     @property
     def is_linked(self) -> bool:
@@ -266,7 +291,9 @@ class NodeLink:
         progress = None if follower is None else follower.progress
         await self._data.install(staging)
         self._verification.installed()
-        if progress is not None and follower is not None:
+        if follower is not None and follower.restoring is not None and self.from_backup is not None:
+            await self.from_backup.installed()
+        elif progress is not None and follower is not None:
             seconds = self._env.clock.monotonic() - follower.progress_started_at
             self.last_bootstrap = {
                 "position": progress.position,

@@ -39,6 +39,7 @@ from replicad.replication.replica.catch_up import CATCH_UPS_MAX, catch_up
 from replicad.replication.replica.freshness import Freshness, fresh_at, lag_sequences, why_refused, why_stale
 from replicad.replication.replica.link_state import Link, LinkState
 from replicad.replication.replica.receiver import Receiver
+from replicad.replication.replica.restoring import RestoreFirst
 from replicad.replication.tasks import beside, to_its_end
 from replicad.replication.traffic import Traffic
 from replicad.replication.verify.upstream import Upstream
@@ -90,13 +91,15 @@ class Follower:
         on_welcome: Callable[[Welcome], None] = lambda welcome: None,
         on_nodes: Callable[[Nodes], None] = lambda nodes: None,
         archive: LogArchive | None = None,
+        restore: RestoreFirst | None = None,
         discard: bool = False,
         traffic: Traffic | None = None,
     ) -> None:
         """`on_change` is called after the link's state or the bootstrap's progress changed; `on_welcome` when
         somebody was found to follow, `on_nodes` when that one says which other nodes there are; `archive` is
-        looked into before a new copy is fetched. With `discard` all data that is here is replaced by a copy
-        first."""
+        looked into before a new copy is fetched; `restore` is what a replica without data begins with. With
+        `discard` all data that is here is replaced by a copy first."""
+        self._restore_first = restore
         self._discard = discard
         self._traffic = traffic or Traffic()
         self._archive = archive
@@ -131,7 +134,7 @@ class Follower:
         self.progress: BootstrapProgress | None = None
         self.progress_started_at = 0.0
         self.progress_started_bytes = 0
-        self._activity: Receiver | Fetcher | None = None
+        self._activity: Receiver | Fetcher | RestoreFirst | None = None
 
     @property
     def receiver(self) -> Receiver | None:
@@ -142,6 +145,11 @@ class Follower:
     def fetcher(self) -> Fetcher | None:
         """The bootstrap that runs now."""
         return self._activity if isinstance(self._activity, Fetcher) else None
+
+    @property
+    def restoring(self) -> RestoreFirst | None:
+        """The restore of a backup that runs now."""
+        return self._activity if isinstance(self._activity, RestoreFirst) else None
 
     @property
     def waits_for(self) -> str:
@@ -297,6 +305,12 @@ class Follower:
         self._connection = connection
         try:
             welcome = await self._identify(connection)
+            restore = self._restore_first
+            if restore is not None and restore.is_due and self._data.store is None:
+                connection.close()
+                await self._restore(restore, welcome)
+                return
+
             await beside(
                 self._agree(connection, welcome),
                 keep_alive(
@@ -398,6 +412,9 @@ class Follower:
                 self._repair = None
                 raise LinkStoppedError(f"the primary proposed to replace this replica's data: {refusal}")
 
+            if self._restore_first is not None:
+                self._restore_first.proposed_copy(decided.code, decided.reason)
+
             # The archive may hold the log that the primary no longer has. Applying it costs less than a whole
             # copy.
             if decided.code == Code.LOG_GONE.value and await self._caught_up(primary):
@@ -428,6 +445,28 @@ class Follower:
         return await catch_up(
             store, self._archive, primary, self._env.clock, self._options.catch_up_seconds_max
         )
+
+    async def _restore(self, restore: RestoreFirst, welcome: Welcome) -> None:
+        """Begins with a backup; the next session follows from where that one ends."""
+
+        def restoring() -> None:
+            self._set(LinkState.RESTORING, "the backup to be restored")
+
+        def note(progress: BootstrapProgress) -> None:
+            if self.link.state is not LinkState.RESTORING:
+                restoring()
+            self._on_progress(progress)
+
+        # A link that a refused backup stopped is shown as stopped until the next attempt has found a backup.
+        self._activity, self.progress = restore, None
+        if self.link.state is not LinkState.STOPPED:
+            restoring()
+
+        staging = await restore.run(History(welcome.database, welcome.position, welcome.epochs), note)
+        if staging is not None:
+            self._set(LinkState.INSTALLING, "the store to open the restored backup")
+            await to_its_end(self._install(staging))
+            restore.installed()
 
     async def _receive_decision(self, connection: Connection) -> tuple[Decided, Heartbeat | None]:
         """With the last heartbeat before it. The primary may search its log for a while: only its silence is

@@ -4,6 +4,7 @@
        v                                                                         │
     waiting ─> connecting ─> agreeing ─┬─> streaming ────────────────────────────┤
                    ^                   ├─> bootstrapping ─> installing ─┐        │
+                   │                   ├─> restoring ─────────^         │        │
                    │                   ├─> catching up ───┐             │        │
                    │                   ├─> rewinding ─┐   │             │        │
                    └── at once ────────│──────────────┴───┴─────────────┘        │
@@ -11,8 +12,8 @@
 
 A link that is stopped asks again after a long while. It shows `stopped` meanwhile, and goes to what the two
 nodes agreed on, or to `waiting` after another error. `catching up` goes on to `bootstrapping` when the
-archive had nothing that helps. Any state ends in `down` when the node lets go of its link. `MOVES` has every
-move.
+archive had nothing that helps, and `restoring` to `connecting` when no backup fits. Any state ends in `down`
+when the node lets go of its link. `MOVES` has every move.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class LinkState(StrEnum):
     STREAMING = "streaming"
     BOOTSTRAPPING = "bootstrapping"
     """A copy of the primary's data is fetched; what is here stays until that is verified."""
+    RESTORING = "restoring"
+    """A backup, and the archived log after it, are put together: there is no data yet."""
     INSTALLING = "installing"
     """The copy takes the place of the data."""
     CATCHING_UP = "catching up"
@@ -55,7 +58,9 @@ class LinkState(StrEnum):
 
 
 _LINKED = frozenset({LinkState.STREAMING, LinkState.BOOTSTRAPPING, LinkState.INSTALLING})
-_CHANGING = frozenset({LinkState.BOOTSTRAPPING, LinkState.INSTALLING, LinkState.REWINDING})
+_CHANGING = frozenset(
+    {LinkState.BOOTSTRAPPING, LinkState.RESTORING, LinkState.INSTALLING, LinkState.REWINDING}
+)
 _AGREED = frozenset(
     {LinkState.STREAMING, LinkState.BOOTSTRAPPING, LinkState.CATCHING_UP, LinkState.REWINDING}
 )
@@ -65,13 +70,14 @@ _ENDED = frozenset({LinkState.WAITING, LinkState.STOPPED, LinkState.DOWN})
 MOVES: dict[LinkState, frozenset[LinkState]] = {
     LinkState.WAITING: _ENDED | {LinkState.CONNECTING},
     LinkState.CONNECTING: _ENDED | {LinkState.CONNECTING, LinkState.AGREEING},
-    LinkState.AGREEING: _ENDED | _AGREED,
+    LinkState.AGREEING: _ENDED | _AGREED | {LinkState.RESTORING},
     LinkState.STREAMING: _ENDED | {LinkState.CONNECTING},
     LinkState.BOOTSTRAPPING: _ENDED | {LinkState.INSTALLING},
+    LinkState.RESTORING: _ENDED | {LinkState.CONNECTING, LinkState.INSTALLING},
     LinkState.INSTALLING: _ENDED | {LinkState.CONNECTING},
     LinkState.CATCHING_UP: _ENDED | {LinkState.CONNECTING, LinkState.BOOTSTRAPPING},
     LinkState.REWINDING: _ENDED | {LinkState.CONNECTING},
-    LinkState.STOPPED: _ENDED | _AGREED,
+    LinkState.STOPPED: _ENDED | _AGREED | {LinkState.RESTORING},
     LinkState.DOWN: frozenset({LinkState.DOWN}),
 }
 

@@ -16,6 +16,7 @@ from replicad.replication.ports import LogArchive, ReplicaData
 from replicad.replication.primary.node import PrimaryNode
 from replicad.replication.primary.slots import Slots
 from replicad.replication.replica.follower import Follower
+from replicad.replication.replica.restoring import RestoreFirst
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.identify import Identity
 from replicad.state.records import BootstrapProgress, Slot
@@ -152,6 +153,7 @@ class Replica:
         process: bytes = b"r" * 16,
         name: str = "",
         archive: LogArchive | None = None,
+        restore: RestoreFirst | None = None,
         options: ReplicationOptions = OPTIONS,
     ) -> None:
         self.data = data
@@ -165,6 +167,7 @@ class Replica:
             options,
             lambda: self.states.append(self.follower.link.state),
             archive=archive,
+            restore=restore,
         )
         self.task = asyncio.create_task(self.follower.run())
 
