@@ -20,7 +20,7 @@ from replicad.cli.demonstration.processes import HOST, free_ports
 from replicad.cli.main import main
 from replicad.store.database import open_database
 from tests.integration.test_backup import archived, command_line, content, write
-from tests.support.nodes.daemons import Cluster
+from tests.support.nodes.daemons import Cluster, follows
 from tests.support.stores.small import fill, small_options
 from tests.support.waiting import eventually
 
@@ -141,6 +141,25 @@ def test_a_node_archives_to_it(url: str, cluster: Cluster, tmp_path: Path) -> No
     command_line("backup", "restore", url, tmp_path / "restored", "--sequence", 456)
     assert len(content(tmp_path / "restored")) == 456
     assert primary.terminate() == 0
+
+
+def test_a_replica_starts_from_it(url: str, cluster: Cluster) -> None:
+    """A replica restores the backup and the archived log from S3, and follows without a copy."""
+    primary = cluster.primary()
+    primary.configure({"backup": {"target": url, "archive_log": True, "archive_seconds": 0.2}})
+    primary.start()
+    write(primary, 0, 300)
+    command_line("backup", "create", "--node", f":{primary.port}")
+    write(primary, 300, 300)
+    eventually(lambda: archived(primary), 60)
+    replica = cluster.replica()
+    replica.keys["from_backup"] = url
+    replica.configure({})
+    replica.spawn()
+    eventually(replica.serves, 60)
+    follows(replica, primary)
+    assert replica.status()["last_restore"]["position"].split(":")[1] == "600"
+    assert primary.events("bootstrap.serving") == []
 
 
 def test_a_prefix_without_backups_has_none(url: str, tmp_path: Path) -> None:
