@@ -22,6 +22,7 @@ from tests.teeth.restoring import RESTORING
 from tests.teeth.roles import ROLES
 from tests.teeth.room import ROOM
 from tests.teeth.security import SECURITY
+from tests.teeth.starting import STARTING
 from tests.teeth.wire import WIRE
 
 LISTS = (
@@ -31,6 +32,7 @@ LISTS = (
     ROOM,
     COPIES,
     RESTORING,
+    STARTING,
     ROLES,
     NODES,
     AHEAD,
