@@ -301,3 +301,32 @@ def test_a_full_disk_is_said_and_tried_again(cluster: Cluster, tmp_path: Path, s
     eventually(replica.serves)
     follows(replica, primary)
     assert no_copy_was_shipped(primary)
+
+
+def test_later_the_archive_of_the_same_target_saves_a_copy(cluster: Cluster, tmp_path: Path) -> None:
+    """A replica whose log is gone reads archived log where it began, without another key."""
+    target = tmp_path / "target"
+    tables: Tables = {
+        "store": {"log_retention_bytes": 0},
+        "link": {"slot_log_bytes_max": 50_000},
+        **archiving(target),
+    }
+    primary = cluster.primary(tables=tables).start()
+    write(primary, 0, 100)
+    command_line("backup", "create", "--node", f":{primary.port}")
+    replica = from_backup(cluster, target).start()
+    follows(replica, primary)
+    replica.kill()
+    fill(primary, 2000)
+    eventually(lambda: archived(primary), 60)
+
+    # Without its archiver, which also holds log, the primary lets all of it go.
+    assert primary.terminate() == 0
+    primary.configure({name: table for name, table in tables.items() if name != "backup"})
+    primary.start()
+    eventually(lambda: primary.status()["log"]["first_sequence"] > 101)
+    fill(primary, 10)
+    replica.start()
+    follows(replica, primary)
+    assert replica.logged("archive.applied")
+    assert replica.events("bootstrap.finished") == []

@@ -130,7 +130,9 @@ def _stopped_remedy(node: str, document: Document, link: Document) -> str:
         return f"replicad rejoin {node}, which saves what only it has ({OPERATING})"
     if code in BACKUP_PAGES:
         target = document.get("from_backup") or "TARGET"
-        return f"replicad backup verify {target} --all --checksums; the message says what else helps"
+        if code == "damaged-backup":
+            return f"replicad backup verify {target} --all --checksums"
+        return f"replicad backup list {target}"
     if code == "wrong-database":
         return f"is {document.get('primary')} the right primary? If so, start it with an empty --data"
     return f"{OPERATING}, A replica that cannot follow"

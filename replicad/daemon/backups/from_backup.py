@@ -169,7 +169,10 @@ class FromBackup:
 
         own = [info for info in shelf.infos if info.database_id == primary.database_id]
         for info in sorted(own, key=lambda info: info.id, reverse=True):
-            meta = read_meta(target, info.id)
+            try:
+                meta = read_meta(target, info.id)
+            except NotFoundError:
+                continue  # It was purged meanwhile.
             fit, reason = fit_of(primary, History(meta.database_id, meta.position, meta.epochs))
             if fit is Fit.REFUSED:
                 raise ahead(self.where, info.id, reason)
