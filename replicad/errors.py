@@ -33,6 +33,7 @@
     │   ├── SlotInUseError       another reader has the slot of a feed
     │   ├── SlotLostError        the log after the position of a feed's slot is gone
     │   ├── LinkStoppedError     the two nodes must not replicate as they are
+    │   │   └── WaitingLogFullError    as much log as a delayed replica may hold waits to be applied
     │   ├── UpstreamError        the followed node cannot answer a verification
     │   │   └── UpstreamDamagedError    its own tables are damaged
     │   └── RoleRefused          a change of role is refused
@@ -290,6 +291,12 @@ class SlotLostError(ReplicationError):
 
 class LinkStoppedError(ReplicationError):
     """The two nodes must not replicate as they are; the message is for the operator."""
+
+
+class WaitingLogFullError(LinkStoppedError):
+    """A delayed replica holds as much log as it may: it takes no more until some of that was applied."""
+
+    code = "waiting-log-full"
 
 
 class UpstreamError(ReplicationError):

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from replicad.types import Position
 from replicad.units import show_time
 
 
@@ -83,6 +84,29 @@ def refuse_pause(point: PausePoint, applied: WaitingBatch) -> str | None:
         f"this replica is beyond {point} already: it has applied everything through sequence number "
         f"{applied.last_sequence}, committed at {show_time(applied.commit_time_us)}"
     )
+
+
+class AtOpening(Enum):
+    """What becomes of received log that an opening finds."""
+
+    KEEP = "keep"
+    """It goes on: what of it is not applied waits."""
+    CLEAR = "clear"
+    """Everything in it is applied, or in a copy that took the place of the data."""
+    SAVE = "save"
+    """It continues another history than the store's: it is saved in `discarded/`, and removed."""
+
+
+def at_opening(end: Position, at: Position, *, goes_through: bool, is_owner: bool) -> AtOpening:
+    """`end` is that of the received log, `at` the position of the store, of an owner's where its epoch began;
+    `goes_through`: the received log went through that very position.
+
+    A log that ends before was applied, or its node got a copy. An owner finds more only where its promotion
+    was interrupted after the epoch had begun: what it discards goes to `discarded/`.
+    """
+    if (end.epoch, end.sequence) <= (at.epoch, at.sequence):
+        return AtOpening.CLEAR
+    return AtOpening.KEEP if goes_through and not is_owner else AtOpening.SAVE
 
 
 class AtPromotion(Enum):

@@ -233,15 +233,18 @@ class ReceivedLog:
         """Removes the pieces that end at that number or before it, which the store has durably; the one that
         is written stays until it is worth a removal."""
         with self._syncing:
-            while self._pieces and self._pieces[0].end.sequence <= through:
-                first = self._pieces[0]
-                is_live = len(self._pieces) == 1
-                if is_live and first.size_bytes < min(self._segment_bytes, _WORTH_A_REMOVAL_BYTES):
-                    break
+            while self.may_trim(through):
                 # Its name is gone durably before the next one goes: a crash must not leave a gap between
                 # an older piece and a newer one, or the newer one would count as damage.
-                self._forget(first)
+                self._forget(self._pieces[0])
                 self._fs.sync_directory(self._directory)
+
+    def may_trim(self, through: int) -> bool:
+        """Whether `trim` would find something to remove."""
+        pieces = self._pieces
+        if not pieces or pieces[0].end.sequence > through:
+            return False
+        return len(pieces) > 1 or pieces[0].size_bytes >= min(self._segment_bytes, _WORTH_A_REMOVAL_BYTES)
 
     def clear(self) -> None:
         """Removes all of it, the newest first: a crash leaves a chain."""
