@@ -118,6 +118,8 @@ def _stopped_remedy(node: str, document: Document, link: Document) -> str:
     code = link.get("stopped_code")
     if code in OTHER_HISTORY:
         return f"replicad rejoin {node}, which saves what only it has ({OPERATING})"
+    if code == "waiting-log-full":
+        return "raise [link] apply_delay_bytes_max, or lower apply_delay_seconds, and replicad reload it"
     if code == "wrong-database":
         return f"is {document.get('primary')} the right primary? If so, start it with an empty --data"
     return f"{OPERATING}, A replica that cannot follow"
@@ -127,6 +129,8 @@ def _stopped_page(link: Document) -> Runbook:
     code = link.get("stopped_code")
     if code in OTHER_HISTORY:
         return Runbook.DIVERGED_NODE
+    if code == "waiting-log-full":
+        return Runbook.PAUSED_REPLICA
     return Runbook.ANOTHER_DATABASE if code == "wrong-database" else Runbook.STOPPED_LINK
 
 
