@@ -80,7 +80,11 @@ class NodeDelay:
             log.warning("delay.received_log_cut", reason=note)
         await in_thread(self._join, received, store)
 
+        # A promotion that was interrupted may have left the record of a pause that it ended.
         pause = self.pause
+        if store.role == "owner" and pause is not None:
+            await self._save_pause(None)
+            pause = None
         self.apply = DelayedApply(
             env,
             store,
@@ -105,7 +109,7 @@ class NodeDelay:
         if begin is None or end is None:
             return
         is_owner = store.role == "owner"
-        at = store.epochs[-1].fork if is_owner and store.epochs else store.position
+        at = store.epochs[-1].fork if is_owner else store.position
         goes_through = received.position_at(at.sequence) == at
         match at_opening(end, at, goes_through=goes_through, is_owner=is_owner):
             case AtOpening.KEEP:

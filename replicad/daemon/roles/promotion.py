@@ -105,13 +105,14 @@ class Promotion:
         # Above every epoch that this node or another has heard of: two nodes that began the same epoch would
         # both believe that they are right.
         await link.stop()
+        received_epoch = 0 if apply is None else apply.position.epoch
         saved = await self._finish_waiting(then)
         if saved is not None and store is not None:
             # Now it is known what is given up.
             _, lost = may_promote(replace(candidate, position=store.position), force=True)
             lost = f"{lost or 'what the pause held'}; saved in {saved.files[0].parent}"
-        above = (memory.least_epoch, survey.given_epoch + 1, survey.epoch + 1, self._store.epoch + STEP)
-        await self.begin_epoch(max(above))
+        above = (memory.least_epoch, survey.given_epoch + 1, survey.epoch + 1)
+        await self.begin_epoch(max(*above, self._store.epoch + STEP, received_epoch + STEP))
         log.info("role.promotion_done", seconds=round(self._env.clock.monotonic() - began, 4))
         if lost:
             log.error("role.promoted_with_loss", lost=lost)

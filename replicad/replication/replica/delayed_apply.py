@@ -45,7 +45,7 @@ from replicad.replication.policy.apply_delay import (
     refuse_pause,
     wait_us,
 )
-from replicad.replication.tasks import Wakeup, beside, in_thread
+from replicad.replication.tasks import Wakeup, beside, in_thread, to_its_end
 from replicad.store.copies.saved_log import SavedLog
 from replicad.store.database import Database
 from replicad.store.received.received_log import ReceivedCursor, ReceivedLog
@@ -326,8 +326,12 @@ class DelayedApply:
     async def pause(self, point: PausePoint | None) -> PausePoint:
         """Stands still at that point (None: at once) from now on, also after a restart; where.
 
-        Raises InvalidArgument when it is applied already, and what `save_pause` does.
+        Raises InvalidArgument when it is applied already, and what `save_pause` does. It is done to its end,
+        also when the caller goes away: what is on record must be what holds.
         """
+        return await to_its_end(self._pause(point))
+
+    async def _pause(self, point: PausePoint | None) -> PausePoint:
         async with self._turn:
             store = self._store
             applied = WaitingBatch(store.position.sequence, store.commit_time_us)
@@ -340,7 +344,10 @@ class DelayedApply:
         return point
 
     async def resume(self) -> bool:
-        """Goes on by the delay alone; whether it was paused."""
+        """Goes on by the delay alone; whether it was paused. Done to its end, as `pause`."""
+        return await to_its_end(self._resume())
+
+    async def _resume(self) -> bool:
         async with self._turn:
             if self.rules.pause is None:
                 return False
