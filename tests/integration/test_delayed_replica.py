@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 
+from replicad.cli.demonstration.processes import HOST, free_ports
 from replicad.env import Env
 from replicad.store.database import open_database
 from replicad.units import show_time
@@ -222,3 +225,135 @@ def test_a_paused_replica_is_promoted_by_force_at_the_pause(cluster: Cluster) ->
     assert replica.status()["role"] == "primary"
     assert replica.ask("GET", "key 7") == b"7"
     assert replica.status()["discarded"]["batches"] == 6
+
+
+def test_what_follows_a_delayed_replica_sees_what_it_applied(cluster: Cluster) -> None:
+    """A replica of it, which has no delay of its own."""
+    primary, replica = pair(cluster, HOUR)
+    (port,) = free_ports(1)
+    chained = Daemon(
+        cluster.directory,
+        "replica",
+        "chained",
+        {},
+        listen=f"{HOST}:{port}",
+        primary=replica.status()["replication"],
+    )
+    cluster.daemons.append(chained.start())
+    follows(chained, replica)
+    write(primary, 1, 20)
+    received(replica, primary)
+    assert chained.ask("GET", "key 1") is None
+    assert sequence_of(chained) == sequence_of(replica)
+    replica.ask("CONFIG", "SET", "link.apply_delay_seconds", "0")
+    follows(chained, primary)
+
+
+def test_a_switchover_hands_nothing_to_a_delayed_replica(cluster: Cluster) -> None:
+    """It would have to show at once what it is to keep back; the primary goes on."""
+    primary, replica = pair(cluster, HOUR)
+    with pytest.raises(redis.ResponseError, match="applies late"):
+        primary.ask("REPLICAD.SWITCHOVER", "TO", f"{HOST}:{replica.port}")
+    write(primary, 1, 2)
+    replica.ask("CONFIG", "SET", "link.apply_delay_seconds", "0")
+    follows(replica, primary)
+    primary.ask("REPLICAD.SWITCHOVER", "TO", f"{HOST}:{replica.port}")
+    assert replica.status()["role"] == "primary"
+
+
+def test_a_paused_replica_takes_no_copy(cluster: Cluster) -> None:
+    """A copy would carry it beyond the pause; it waits for its operator instead."""
+    primary, replica = pair(cluster, {})
+    replica.ask("REPLICAD.REPLICA", "PAUSE")
+    with pytest.raises(redis.ResponseError, match="is paused at sequence number"):
+        replica.ask("REPLICAD.REJOIN")
+    stands_at = sequence_of(replica)
+    write(primary, 1, 5)
+    received(replica, primary)
+    assert sequence_of(replica) == stands_at
+
+
+def test_another_history_takes_what_waits_and_saves_it(cluster: Cluster) -> None:
+    """Nobody saw it; the delayed replica follows the new primary from the fork."""
+    primary, delayed = pair(cluster, HOUR)
+    other = cluster.replica("other").start()
+    follows(other, primary)
+    fork = sequence_of(other)
+    other.kill()
+    write(primary, 1, 20)
+    received(delayed, primary)
+    primary.kill()
+    other.start()
+    other.ask("REPLICAD.PROMOTE", "FORCE")
+    write(other, 100, 110)
+    eventually(lambda: delayed.status()["discarded"]["batches"] > 0)
+    eventually(lambda: apply_of(delayed)["received_sequence"] >= sequence_of(other))
+    assert sequence_of(delayed) <= fork
+    delayed.ask("CONFIG", "SET", "link.apply_delay_seconds", "0")
+    follows(delayed, other)
+    assert delayed.ask("GET", "key 1") is None and delayed.ask("GET", "key 109") == b"109"
+
+
+def test_a_node_that_lacks_what_waits_elsewhere_is_not_promoted(cluster: Cluster) -> None:
+    """The delayed replica has it: that one is named."""
+    primary, delayed = pair(cluster, HOUR)
+    other = cluster.replica("other").start()
+    follows(other, primary)
+    eventually(lambda: len(other.status()["peers"]) == 2)
+    other.kill()
+    write(primary, 1, 20)
+    received(delayed, primary)
+    primary.kill()
+    other.start()
+
+    def names_it() -> bool:
+        with pytest.raises(redis.ResponseError) as refused:
+            other.ask("REPLICAD.PROMOTE")
+        return "is further" in str(refused.value)
+
+    eventually(names_it)
+    delayed.ask("REPLICAD.PROMOTE", "FORCE")
+    assert delayed.ask("GET", "key 19") == b"19"
+    follows(other, delayed)
+
+
+def test_log_that_waits_is_bounded_and_status_says_so(cluster: Cluster) -> None:
+    """The replica stops, receives nothing more, and goes on when it applied some."""
+    tables = {"link": {"apply_delay_seconds": 3600.0, "apply_delay_bytes_max": 4096}}
+    primary, replica = pair(cluster, tables)
+    eventually(lambda: wrote_and_stopped(primary, replica))
+    shown = replica.status()
+    assert shown["link"]["stopped_code"] == "waiting-log-full"
+    assert "apply_delay_bytes_max" in shown["apply"]["refused"]
+    assert shown["apply"]["waiting_bytes"] < 4096 + (1 << 20)
+    assert replica.ask("GET", "large") is None
+    replica.ask("CONFIG", "SET", "link.apply_delay_seconds", "0")
+    follows(replica, primary)
+
+
+def wrote_and_stopped(primary: Daemon, replica: Daemon) -> bool:
+    primary.ask("SET", "large", "v" * 1000)
+    return bool(replica.status()["link"]["state"] == "stopped")
+
+
+def run_cli(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "replicad", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_verbs_of_the_command_line(cluster: Cluster) -> None:
+    """They say where the replica stands; a point that is applied is refused with exit code 1."""
+    primary, replica = pair(cluster, {})
+    node = f"{HOST}:{replica.port}"
+    paused = run_cli("replica-pause", node)
+    assert paused.returncode == 0
+    assert "is paused at sequence number 1; it has applied through 1" in paused.stdout
+    write(primary, 1, 3)
+    received(replica, primary)
+    resumed = run_cli("replica-resume", node)
+    assert resumed.returncode == 0 and "applies again" in resumed.stdout
+    follows(replica, primary)
+    late = run_cli("replica-pause", node, "--at", "1")
+    assert late.returncode != 0 and "beyond sequence number 1 already" in late.stderr
+    wrong = run_cli("replica-pause", node, "--at", "soon")
+    assert wrong.returncode == 2 and "'soon' is not a time" in wrong.stderr
