@@ -111,8 +111,9 @@ class Promotion:
             # Now it is known what is given up.
             _, lost = may_promote(replace(candidate, position=store.position), force=True)
             lost = f"{lost or 'what the pause held'}; saved in {saved.files[0].parent}"
-        above = (memory.least_epoch, survey.given_epoch + 1, survey.epoch + 1)
-        await self.begin_epoch(max(*above, self._store.epoch + STEP, received_epoch + STEP))
+        newest = max(self._store.epoch, received_epoch)
+        above = (memory.least_epoch, survey.given_epoch + 1, survey.epoch + 1, newest + STEP)
+        await self.begin_epoch(max(above))
         log.info("role.promotion_done", seconds=round(self._env.clock.monotonic() - began, 4))
         if lost:
             log.error("role.promoted_with_loss", lost=lost)

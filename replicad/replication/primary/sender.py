@@ -70,9 +70,8 @@ class Sender:
         # The replica's claim counts as its first acknowledgement, so neither of the others may be above
         # `received`.
         self.sent = sequence
-        self.ack = Ack(
-            sequence, sequence if applied is None else min(applied, sequence), min(durable, sequence)
-        )
+        seen = sequence if applied is None else min(applied, sequence)
+        self.ack = Ack(sequence, seen, min(durable, sequence))
         self.moved_at = dict.fromkeys(("received", "applied", "durable"), now())
         """When each level of `ack` moved last."""
 

@@ -217,7 +217,8 @@ class Receiver:
         """What is true now. Of what a stall keeps from the intake it says only that it was received."""
         intake = self._intake
         applied = min(intake.applied_sequence, self._received)
-        return Ack(self._received, applied, min(intake.durable_position.sequence, self._received))
+        durable = min(intake.durable_position.sequence, self._received)
+        return Ack(self._received, applied, durable)
 
     def _acknowledge_now(self, ack: Ack) -> None:
         self._acknowledged = ack

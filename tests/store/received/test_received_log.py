@@ -18,7 +18,7 @@ from replicad.store.received.opening import open_received
 from replicad.store.received.received_log import ReceivedCursor, ReceivedLog
 from replicad.types import ORIGIN, DatabaseId, Epoch, HistoryHash, Position, Sequence
 from tests.crash.states import Medium, Thoroughness
-from tests.support.files.journal import Note
+from tests.support.files.journal import Note, Rename
 from tests.support.files.memory_filesystem import MemoryFileSystem
 from tests.support.stores.small import small_options
 
@@ -266,14 +266,10 @@ def test_after_a_failed_sync_the_files_are_written_again(tmp_path: Path) -> None
         world.log.sync()
     fs.before = lambda call, path, size: None
     assert world.log.durable == ORIGIN
-    medium = Medium(MemoryFileSystem())
-    for operation in fs.journal:
-        if not isinstance(operation, Note):
-            medium.apply(operation)
+    before = len(fs.journal)
     world.open()
     assert world.log.durable == world.batches[1].position
-    reopened = fs.image()
-    assert sum(len(data) for name, data in reopened.items() if name.endswith(".log"))
+    assert any(isinstance(operation, Rename) for operation in fs.journal[before:])
 
 
 def test_a_crash_leaves_a_prefix_with_everything_that_was_durable(tmp_path: Path) -> None:
