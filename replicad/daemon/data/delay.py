@@ -9,6 +9,7 @@ Belongs to the event loop.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from replicad.daemon.config import NodeConfig
 from replicad.daemon.data.discarded import DISCARDED
@@ -30,7 +31,15 @@ log = get_logger("replicad.daemon")
 
 
 class NodeDelay:
-    def __init__(self, config: NodeConfig, env: Env, records: NodeRecords) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        env: Env,
+        records: NodeRecords,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """`failed` is called with an error that ended the applying."""
+        self._failed = failed
         self._config = config
         self._env = env
         self._records = records
@@ -94,6 +103,7 @@ class NodeDelay:
             bytes_max=config.link.apply_delay_bytes_max,
         )
         self._running = asyncio.create_task(self.apply.run())
+        self._running.add_done_callback(self._ended)
         if self.apply.is_waiting or pause is not None:
             log.info(
                 "delay.waiting",
@@ -120,6 +130,10 @@ class NodeDelay:
                 saved = received.save(after, self._config.data / DISCARDED)
                 log.warning("delay.discarded", after=str(after), last=str(end), batches=saved.batches)
         received.clear()
+
+    def _ended(self, running: asyncio.Task[None]) -> None:
+        if not running.cancelled() and (error := running.exception()) is not None:
+            self._failed(error)
 
     async def close(self) -> None:
         running, self._running, self.apply = self._running, None, None

@@ -82,7 +82,7 @@ class NodeData:
         self.backups = NodeBackups(env, config.backup, known)
         self.archiving = LogArchiving(env, config.backup, known)
         self.discarded = Discarded()
-        self.delay = NodeDelay(config, env, records)
+        self.delay = NodeDelay(config, env, records, failed)
         """What waits to be applied on a replica."""
         self._watcher: asyncio.Task[None] | None = None
         self._archiving: asyncio.Task[None] | None = None
@@ -122,10 +122,10 @@ class NodeData:
             feed = self._make_feed(store, self.slots)
             await asyncio.to_thread(feed.copies.load)
             self._store.apply = await self.delay.open(store)
+            await self._count_discarded()
             self._watcher = asyncio.create_task(watch_failure(store))
             self._watcher.add_done_callback(self._watched)
             self._store.database, self._store.feed = store, feed
-            await self._count_discarded()
             self._before_answers()
             await self.replicas.accept()
             await self.clients.serve(store)
