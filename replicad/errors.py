@@ -33,7 +33,8 @@
     │   ├── SlotInUseError       another reader has the slot of a feed
     │   ├── SlotLostError        the log after the position of a feed's slot is gone
     │   ├── LinkStoppedError     the two nodes must not replicate as they are
-    │   │   └── BackupRefusedError      a replica must not start from the backups that are there
+    │   │   ├── BackupRefusedError      a replica must not start from the backups that are there
+    │   │   └── WaitingLogFullError    as much log as a delayed replica may hold waits to be applied
     │   ├── UpstreamError        the followed node cannot answer a verification
     │   │   └── UpstreamDamagedError    its own tables are damaged
     │   └── RoleRefused          a change of role is refused
@@ -300,6 +301,12 @@ class BackupRefusedError(LinkStoppedError):
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
         self.code = code
+
+
+class WaitingLogFullError(LinkStoppedError):
+    """A delayed replica holds as much log as it may: it takes no more until some of that was applied."""
+
+    code = "waiting-log-full"
 
 
 class UpstreamError(ReplicationError):

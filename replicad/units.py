@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+from replicad.errors import InvalidArgument
+
+_TIME_END_US = 253_402_300_800_000_000
+"""The year 10000."""
 _NEVER_SECONDS = 1e9
 """What nodes show at most for a time that is still left."""
 
@@ -51,3 +57,30 @@ def show_count(count: int, one: str, many: str | None = None) -> str:
     ('1 file', '0 files', '2 batches')
     """
     return f"{count} {one}" if count == 1 else f"{count} {many or one + 's'}"
+
+
+def show_time(time_us: int) -> str:
+    """A wall-clock time in UTC, with microseconds; the bare number when no calendar has it.
+
+    >>> show_time(1_500_000)
+    '1970-01-01T00:00:01.500000Z'
+    """
+    if not 0 <= time_us < _TIME_END_US:
+        return f"{time_us} µs"
+    return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(text: str) -> int:
+    """Microseconds since 1970; without a zone the time is UTC. Raises InvalidArgument.
+
+    >>> parse_time("1970-01-01T00:00:01.5Z")
+    1500000
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidArgument(f"{text!r} is not a time: write it as 2026-03-01T12:00:00Z") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+    return round(seconds * 1_000_000)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from replicad.errors import UsageError
+from replicad import units
+from replicad.errors import InvalidArgument, UsageError
 
 NodeArgument = Annotated[
     str, typer.Argument(metavar="NODE", help="HOST:PORT of a running node, or a data directory.")
@@ -28,10 +28,6 @@ def parse_time(text: str) -> int:
     1500000
     """
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is not a time: write it as 2026-03-01T12:00:00Z") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
-    return round(seconds * 1_000_000)
+        return units.parse_time(text)
+    except InvalidArgument as error:
+        raise UsageError(str(error)) from None

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from replicad.cli.output import print_fields, print_table, show_time
+from replicad.cli.output import print_fields, print_table
 from replicad.cli.terminal import printable
-from replicad.units import show_seconds, show_size
+from replicad.units import show_seconds, show_size, show_time
 
 
 def print_document(document: dict[str, Any], indent: int = 0) -> None:

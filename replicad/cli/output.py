@@ -6,7 +6,6 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from replicad.cli import streams
@@ -15,7 +14,6 @@ SHOWN_BYTES_MAX = 64
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE = re.compile(rb"\\(?:x[0-9a-fA-F]{2}|[\\nrt])")
 _ESCAPED = {rb"\\": b"\\", rb"\n": b"\n", rb"\r": b"\r", rb"\t": b"\t"}
-_TIME_END_US = 253_402_300_800_000_000  # the year 10000
 
 
 def show_bytes(data: bytes, limit: int | None = SHOWN_BYTES_MAX) -> str:
@@ -43,13 +41,6 @@ def _show_character(character: str) -> str:
     if "\udc80" <= character <= "\udcff":
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character if character.isprintable() and character != "\\" else ascii(character)[1:-1]
-
-
-def show_time(time_us: int) -> str:
-    """A wall-clock time in UTC, with microseconds; the bare number when no calendar has it."""
-    if not 0 <= time_us < _TIME_END_US:
-        return f"{time_us} µs"
-    return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def json_bytes(data: bytes) -> str | dict[str, str]:

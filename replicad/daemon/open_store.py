@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from replicad.replication.primary.node import PrimaryNode
+from replicad.replication.replica.delayed_apply import DelayedApply
 from replicad.store.database import Database
 
 
@@ -15,6 +16,8 @@ class OpenStore:
     def __init__(self) -> None:
         self.database: Database | None = None
         """None without data, and while the data is exchanged."""
+        self.apply: DelayedApply | None = None
+        """What the database applies late; there whenever the database is."""
         self.feed: PrimaryNode | None = None
         """Serves replicas from the database."""
         self.database_id: bytes | None = None

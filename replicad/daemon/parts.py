@@ -222,6 +222,7 @@ class NodeParts:
             link=self.link,
             survey=self.survey,
             lock=self.lock,
+            data=self.data,
         )
         self.switchover = Switchover(
             self.identity,
@@ -245,6 +246,7 @@ class NodeParts:
             link=self.link,
             promotion=self.promotion,
             lock=self.lock,
+            refusal=lambda: self.data.delay.no_takeover,
         )
 
         self.lost_tail = LostTail(
@@ -322,6 +324,7 @@ class NodeParts:
             switchover=self.switchover,
             verification=self.verification,
             backups=self.data.backups,
+            delay=self.data.delay,
             status=self.status,
             reload=self.reload,
             traffic=self.traffic,

@@ -16,6 +16,7 @@ from replicad.state import (
     BootstrapProgress,
     KnownPeer,
     NodeState,
+    PauseRecord,
     RoleRecord,
     Shown,
     Slot,
@@ -80,6 +81,9 @@ class NodeRecords:
 
     async def put_verification(self, verification: VerificationRecord) -> None:
         await self._run(self.state.put_verification, verification)
+
+    async def put_pause(self, pause: PauseRecord | None) -> None:
+        await self._run(self.state.put_pause, pause)
 
     async def close(self) -> None:
         """Returns when every write under way is done."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from replicad.daemon.backups.on_request import NodeBackups
 from replicad.daemon.config.setting import shown_values
+from replicad.daemon.data.delay import NodeDelay
 from replicad.daemon.data.verification import DataVerification
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
@@ -21,9 +22,10 @@ from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.daemon.roles.switchover import Switchover
 from replicad.daemon.status import NodeStatus, replica_views
 from replicad.env.events import get_logger
-from replicad.errors import CorruptionError
+from replicad.errors import CorruptionError, InvalidArgument
 from replicad.net.addresses import address_of
 from replicad.replication.options import ReplicationOptions
+from replicad.replication.policy.apply_delay import PausePoint
 from replicad.replication.policy.synchronous import Level, parse_rule
 from replicad.replication.primary.feed_slots import FeedSlots
 from replicad.replication.primary.waits import Waits
@@ -53,6 +55,7 @@ class ServedNode:
         switchover: Switchover,
         verification: DataVerification,
         backups: NodeBackups,
+        delay: NodeDelay,
         status: NodeStatus,
         reload: Reload,
         traffic: Traffic,
@@ -70,6 +73,7 @@ class ServedNode:
         self._switchover = switchover
         self._verification = verification
         self._backups = backups
+        self._delay = delay
         self._status = status
         self._reload = reload
         self.traffic = traffic
@@ -117,6 +121,20 @@ class ServedNode:
 
     async def rejoin(self, host: str | None, port: int) -> str:
         return await self._following.rejoin(host, port)
+
+    async def pause_replica(self, *, sequence: int | None, time_us: int | None) -> dict[str, Any]:
+        if self.role == "primary":
+            raise InvalidArgument("this node is a primary: only a replica can stand still")
+        wanted = None if sequence is None and time_us is None else PausePoint(sequence, time_us)
+        point = await self._delay.pause_at(wanted)
+        apply = self._store.apply
+        at = None if apply is None else apply.applied_sequence
+        return {"sequence": point.sequence, "time_us": point.time_us, "applied_sequence": at}
+
+    async def resume_replica(self) -> bool:
+        if self.role == "primary":
+            raise InvalidArgument("this node is a primary: only a replica can stand still")
+        return await self._delay.resume()
 
     async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
         return await self._switchover.switch_over(target, timeout_seconds=timeout_seconds)

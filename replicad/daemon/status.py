@@ -159,6 +159,8 @@ class NodeStatus:
         }
         if self._store.database is not None and self._link.follower is not None:
             document["lag_sequences"] = self._link.follower.lag_sequences
+        if self._store.apply is not None:
+            document["apply"] = self._store.apply.document()
         return document
 
 
@@ -271,6 +273,7 @@ def _session_document(
         newest = node.newest.sequence
         files = database.get_sorted_wal_files()
         unsent = log_bytes_after(files, sender.sent, newest)
+        held = max(sender.ack.applied, sender.ack.durable)
         document |= {
             "waits_for": sender.waits_for,
             "stages": _stages(node, sender, files, newest, now),
@@ -278,9 +281,10 @@ def _session_document(
             "received_sequence": sender.ack.received,
             "applied_sequence": sender.ack.applied,
             "durable_sequence": sender.ack.durable,
-            "lag_sequences": max(0, newest - sender.ack.applied),
+            # Of one that applies late: what it has not received durably. `stages` say what it applied.
+            "lag_sequences": max(0, newest - held),
             "lag_bytes": unsent + sender.window_bytes,
-            "lag_seconds": round(node.upkeep.course.seconds_behind(sender.ack.applied, newest, now), 3),
+            "lag_seconds": round(node.upkeep.course.seconds_behind(held, newest, now), 3),
             "lag_batches": sender.lag_batches(newest),
             **{f"{level}_age_seconds": round(now - at, 3) for level, at in sender.moved_at.items()},
             "sent_bytes": sender.sent_bytes,
@@ -361,6 +365,7 @@ def link_document(env: Env, follower: Follower) -> Document:
 
     # Lag is what this node has still to apply; staleness is how old a read may be.
     document["lag_seconds"] = _rounded(follower.lag_seconds)
+    document["received_lag_seconds"] = _rounded(follower.received_lag_seconds)
     document["staleness_seconds"] = _rounded(follower.staleness_seconds)
     document["stale_because"] = follower.stale_because
     document["reads_refused"] = follower.reads_refused

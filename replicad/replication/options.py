@@ -56,6 +56,12 @@ class ReplicationOptions:
     """Of an "async" primary, take log as it is written, or only log that a loss of the primary's power cannot
     take back."""
 
+    apply_delay_seconds: float = 0.0
+    """A replica receives log at once and keeps it durably, but applies a batch, for readers to see, only when
+    its commit time is this long in the past by the replica's clock."""
+    apply_delay_bytes_max: int = 4 * GIB
+    """A replica takes no more log while this much of it waits to be applied."""
+
     catch_up_seconds_max: float = 600.0
     """How long a replica reads archived log before it asks its primary again."""
 
@@ -90,6 +96,7 @@ class ReplicationOptions:
         "heartbeat_seconds": 0.001,
         "ack_seconds": 0,
         "max_staleness_seconds": 0,
+        "apply_delay_seconds": 0,
         "catch_up_seconds_max": 0,
         "copy_window_bytes": 2,
         "copy_bytes_per_second": 0,
@@ -133,6 +140,10 @@ class ReplicationOptions:
         # of a replica that follows well.
         if 0 < self.max_staleness_seconds < 2 * self.heartbeat_seconds:
             raise InvalidArgument("max_staleness_seconds must be at least twice heartbeat_seconds")
+
+        # What such a replica shows is never younger than the delay: every read would be refused.
+        if 0 < self.max_staleness_seconds <= self.apply_delay_seconds:
+            raise InvalidArgument("max_staleness_seconds must be above apply_delay_seconds, or 0")
 
         # One heartbeat that comes late must not end a session.
         if self.idle_seconds < 2 * self.heartbeat_seconds:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from replicad.replication.intake import LogIntake
 from replicad.replication.policy.agree import History
 from replicad.replication.wire.connection import Connection
 from replicad.state.records import BootstrapProgress, Slot
@@ -66,6 +67,16 @@ class ReplicaData(Protocol):
     @property
     def store(self) -> Database | None:
         """None while there is no data, and while it is exchanged."""
+        ...
+
+    @property
+    def intake(self) -> LogIntake | None:
+        """Where log is put that is received; None without a store."""
+        ...
+
+    @property
+    def held_because(self) -> str | None:
+        """Why no copy may replace the data at the moment, or None."""
         ...
 
     async def resume(self) -> None:

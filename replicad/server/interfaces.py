@@ -97,6 +97,15 @@ class Node(Protocol):
         fetch all data from there; what was saved, in words. Raises RoleRefused."""
         ...
 
+    async def pause_replica(self, *, sequence: int | None, time_us: int | None) -> dict[str, Any]:
+        """Has a replica stand still after the last batch through that sequence number or commit time, at once
+        without either; where that is, ready for JSON. It is durable. Raises InvalidArgument."""
+        ...
+
+    async def resume_replica(self) -> bool:
+        """Has a replica apply again what is due; whether it was paused. Raises InvalidArgument."""
+        ...
+
     async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
         """Hands the primary's role to `target` (node id or address; None: any replica), without loss.
 

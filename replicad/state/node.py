@@ -5,6 +5,7 @@
     bootstrap         BootstrapProgress  while one is under way
     verification      VerificationRecord       what was found about the data's soundness
     slot/<node id>    Slot               on a primary, one for each replica it keeps log for
+    pause             PauseRecord        where a replica is to stand still; while it is paused
     role              RoleRecord         what the node was told to be
     peer/<node id>    KnownPeer               other nodes of this database, and where they were met
 
@@ -39,6 +40,7 @@ from replicad.state.records import (
     KnownPeer,
     NodeRecord,
     NodeView,
+    PauseRecord,
     Record,
     RoleRecord,
     Shown,
@@ -57,7 +59,7 @@ _NODE, _SHOWN, _BOOTSTRAP, _SLOT = b"node", b"shown", b"bootstrap", b"slot/"
 _ROLE, _PEER = b"role", b"peer/"
 
 
-_VERIFICATION = b"verification"
+_VERIFICATION, _PAUSE = b"verification", b"pause"
 
 
 def check_name(data_dir: Path) -> None:
@@ -123,6 +125,10 @@ class NodeState:
 
     def put_verification(self, verification: VerificationRecord) -> None:
         self._put(_VERIFICATION, encode(verification))
+
+    def put_pause(self, pause: PauseRecord | None) -> None:
+        """Replaces or removes it."""
+        self._put(_PAUSE, None if pause is None else encode(pause))
 
     def put_slot(self, slot: Slot) -> None:
         self._put(_SLOT + slot.node_id, encode(slot))
@@ -228,8 +234,8 @@ def _identity(data: bytes | None, path: Path) -> NodeRecord | None:
 def _view(environment: Any, path: Path) -> NodeView:
     # One transaction: all records of the view are of one moment.
     with _located(path), environment.begin() as transaction:
-        identity, shown, bootstrap, role, verification = (
-            transaction.get(key) for key in (_NODE, _SHOWN, _BOOTSTRAP, _ROLE, _VERIFICATION)
+        identity, shown, bootstrap, role, verification, pause = (
+            transaction.get(key) for key in (_NODE, _SHOWN, _BOOTSTRAP, _ROLE, _VERIFICATION, _PAUSE)
         )
 
         node = _identity(identity, path)
@@ -244,6 +250,7 @@ def _view(environment: Any, path: Path) -> NodeView:
             role=None if role is None else decode(RoleRecord, role),
             peers=tuple(_records(transaction, _PEER, KnownPeer)),
             verification=None if verification is None else decode(VerificationRecord, verification),
+            pause=None if pause is None else decode(PauseRecord, pause),
         )
 
 

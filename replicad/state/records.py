@@ -153,6 +153,14 @@ class VerificationRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PauseRecord:
+    """The last batch that a replica applies until it is resumed: by sequence number or by commit time."""
+
+    sequence: int | None = None
+    time_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
     """Everything in a node's state, as another process reads it."""
 
@@ -163,6 +171,7 @@ class NodeView:
     role: RoleRecord | None = None
     peers: tuple[KnownPeer, ...] = ()
     verification: VerificationRecord | None = None
+    pause: PauseRecord | None = None
 
 
 def encode(record: Any) -> bytes:

@@ -70,6 +70,11 @@ class LogAccess:
         return self._progress.durable_position
 
     @property
+    def commit_time_us(self) -> int:
+        """Of the last batch written, in microseconds since 1970: commit times never go back."""
+        return self._core.commit_time_us
+
+    @property
     def visible_position(self) -> Position:
         """Nothing that a reader was shown is after it, and it is visible itself when the call returns.
 

@@ -11,9 +11,9 @@ import pytest
 
 import replicad
 from replicad.cli.exits import DIFFERENT, ERROR, OK, USAGE
-from replicad.cli.output import show_time
 from replicad.env import Env
 from replicad.state import NodeState, Shown
+from replicad.units import show_time
 from tests.cli.conftest import RECORDS, Outcome, fill
 
 Run = Callable[..., Outcome]

@@ -16,12 +16,12 @@ from replicad.cli.exits import DIFFERENT, ERROR, UNREACHABLE, USAGE
 from replicad.cli.nodes.client import Client
 from replicad.cli.nodes.comparison import _Deadline, _write_mark, compare_nodes
 from replicad.cli.nodes.node import DirectoryNode, LiveNode
-from replicad.cli.output import show_time
 from replicad.errors import ReplyError, UnreachableError
 from replicad.options import KIB, Options
 from replicad.server.replies import Value, bulk, encode, error
 from replicad.store.database import open_database
 from replicad.store.marks import MarkId
+from replicad.units import show_time
 from tests.cli.conftest import RECORDS
 from tests.server.harness import FakeNode, RunningServer
 from tests.support.waiting import eventually

@@ -8,6 +8,7 @@ import pytest
 
 from replicad.cli import output
 from replicad.cli.document import print_document
+from replicad.units import show_time
 
 
 def test_the_examples_in_the_docstrings_are_true() -> None:
@@ -41,7 +42,7 @@ def test_bytes_of_a_stranger_cannot_move_the_cursor(data: bytes, shown: str) -> 
 )
 def test_a_time_that_no_calendar_has_is_shown_as_its_number(time_us: int, shown: str) -> None:
     """A time that no calendar has, as a damaged frame may hold, is shown as its number."""
-    assert output.show_time(time_us) == shown
+    assert show_time(time_us) == shown
 
 
 def test_a_document_is_shown_in_units_and_without_control_characters(

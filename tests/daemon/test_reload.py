@@ -18,6 +18,7 @@ from replicad.daemon.process import logs
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.reload import ConfigSource, Reload, Swap
 from replicad.errors import ConfigError
+from replicad.replication.replica.delayed_apply import DelayedApply
 from replicad.server.server import RespServer
 from tests.support.nodes.programs import PATIENT, primary, rewrite, started_program, streams
 from tests.support.waiting import until
@@ -44,6 +45,12 @@ async def running(written: Written) -> AsyncIterator[NodeProgram]:
 @pytest.fixture
 def written(tmp_path: Path) -> Written:
     return Written(load_primary, data=tmp_path / "p", replication=":0")
+
+
+def applied(node: NodeParts) -> DelayedApply:
+    apply = node.open_store.apply
+    assert apply is not None
+    return apply
 
 
 def limits(node: NodeParts) -> Any:
@@ -95,6 +102,8 @@ REACHED: dict[str, tuple[Any, Callable[[NodeParts], Any]]] = {
     "link.synchronous_seconds_max": (5.0, lambda node: node.served.waits.timeout_seconds),
     "link.stale_reads": ("refuse", lambda node: node.served._options.stale_reads),
     "link.max_staleness_seconds": (6.0, lambda node: node.served._options.max_staleness_seconds),
+    "link.apply_delay_seconds": (0.5, lambda node: applied(node).rules.delay_us / 1e6),
+    "link.apply_delay_bytes_max": (11, lambda node: applied(node).bytes_max),
     "link.copy_bytes_per_second": (7_000, lambda node: node.served.copy_bytes_per_second),
     "link.slot_log_bytes_max": (8, lambda node: node.data.slots.limits.log_bytes_max),
     "link.slot_idle_seconds_max": (9.0, idle_seconds),

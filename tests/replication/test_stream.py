@@ -7,10 +7,12 @@ import contextlib
 import random
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from replicad.errors import GapError, LogGoneError, PoisonedError, ProtocolError
+from replicad.replication.intake import DirectIntake
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.primary.sender import Sender
 from replicad.replication.replica.receiver import Receiver
@@ -43,7 +45,7 @@ class Stream:
             now=time.monotonic,
         )
         self.receiver = Receiver(
-            replica.as_database(),
+            DirectIntake(replica.as_database()),
             self.right,
             options,
             on_primary=lambda sequence, _: self.primary_seen.append(sequence),
@@ -212,13 +214,42 @@ async def test_log_that_goes_away_ends_the_stream() -> None:
             await running.sending
 
 
+async def test_a_replica_that_applies_late_acknowledges_what_is_durable() -> None:
+    """That opens the window: it is not sent less because its readers see less."""
+    primary = FakeStore()
+    for _ in range(3):
+        primary.write(b"v" * 100)
+    left, right = pair()
+    right.allow_payloads(1 << 20)
+    acks: list[Ack] = []
+    sender = Sender(
+        primary.as_database(),
+        left,
+        replace(OPTIONS, window_bytes=1, chunk_bytes=1),
+        sequence=1,
+        durable=1,
+        applied=0,
+        on_ack=acks.append,
+        now=time.monotonic,
+    )
+    assert sender.ack == Ack(1, 0, 1)
+    task = asyncio.create_task(sender.run())
+    await until(lambda: sender.sent == 2)
+    right.send(Ack(2, 0, 2))
+    await until(lambda: sender.sent == 3)
+    assert acks == [Ack(2, 0, 2)] and sender.window_bytes > 0
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 @pytest.mark.parametrize(
     "acks",
     [
         [Ack(4, 3, 3)],
         [Ack(3, 4, 3)],
         [Ack(3, 3, 4)],
-        [Ack(3, 2, 3)],
+        [Ack(2, 2, 3)],
         [Ack(3, 3, 3), Ack(3, 3, 2)],
         [Ack(3, 3, 3), Ack(2, 2, 2)],
     ],
@@ -251,7 +282,9 @@ async def receive(replica: FakeStore, *messages: LogFrames) -> BaseException | N
     """Feeds messages to a receiver; how it ended, or None when it took them all."""
     left, right = pair()
     right.allow_payloads(1 << 20)
-    receiver = Receiver(replica.as_database(), right, OPTIONS, on_primary=lambda sequence, clock: None)
+    receiver = Receiver(
+        DirectIntake(replica.as_database()), right, OPTIONS, on_primary=lambda sequence, clock: None
+    )
     task = asyncio.create_task(receiver.run())
     for message in messages:
         left.send(message)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import redis
 import uvloop
 
-from replicad.errors import ConfigError, CorruptionError, RoleRefused
+from replicad.errors import ConfigError, CorruptionError, InvalidArgument, RoleRefused
 from replicad.net.addresses import Address
 from replicad.net.doors import CLEAR, Door
 from replicad.replication.policy.synchronous import parse_rule
@@ -43,6 +43,7 @@ class FakeNode:
     held: bool = False
     doubting: bool = False
     promoted: list[bool] = field(default_factory=list)
+    paused: tuple[int | None, int | None] | None = None
 
     def holds_writes(self) -> bool:
         return self.held or self.doubting
@@ -61,6 +62,16 @@ class FakeNode:
 
     async def rejoin(self, host: str | None, port: int) -> str:
         raise RoleRefused(f"nothing is at {host}:{port}")
+
+    async def pause_replica(self, *, sequence: int | None, time_us: int | None) -> dict[str, Any]:
+        if self.role == "primary":
+            raise InvalidArgument("this node is a primary: only a replica can stand still")
+        self.paused = (sequence, time_us)
+        return {"sequence": sequence, "time_us": time_us, "applied_sequence": 7}
+
+    async def resume_replica(self) -> bool:
+        paused, self.paused = self.paused, None
+        return paused is not None
 
     async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
         raise RoleRefused(f"nobody is {target}")

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 import redis
 
-CONTAINERS = ["COMMAND", "CONFIG", "CLIENT", "REPLICAD.SLOT", "REPLICAD.BACKUP", "REPLICAD.FAMILY"]
+CONTAINERS = [
+    "COMMAND",
+    "CONFIG",
+    "CLIENT",
+    "REPLICAD.REPLICA",
+    "REPLICAD.SLOT",
+    "REPLICAD.BACKUP",
+    "REPLICAD.FAMILY",
+]
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

@@ -37,6 +37,8 @@ class Scenario:
     roles: RoleOptions
     verification: VerificationOptions
     keys: int
+    delay_seconds: float
+    """Of the last node: how late it applies, by its own clock, which may be minutes off."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,7 +113,14 @@ def draw_scenario(seed: int) -> Scenario:
             interval_seconds=draw.choice((0.0, 2.0)), section_seconds=2.0, bytes_per_second=1 << 20
         ),
         keys=draw.choice((10, 60, 300)),
+        delay_seconds=_delay(seed, max_staleness),
     )
+
+
+def _delay(seed: int, max_staleness: float) -> float:
+    draw = random.Random(f"delay {seed}")
+    delay = draw.choice((0.5, 1.5)) if draw.random() < 0.3 else 0.0
+    return 0.0 if 0 < max_staleness <= delay else delay
 
 
 def host_of(index: int) -> str:
@@ -144,7 +153,13 @@ def _common(scenario: Scenario, index: int, name: str) -> dict[str, Any]:
         "listen": Address(host, 6380),
         "replication": Address(host, 6381),
         "store": scenario.store,
-        "link": scenario.link,
+        "link": _link_of(scenario, index),
         "roles": scenario.roles,
         "verification": scenario.verification,
     }
+
+
+def _link_of(scenario: Scenario, index: int) -> ReplicationOptions:
+    if index != len(scenario.names) - 1:
+        return scenario.link
+    return replace(scenario.link, apply_delay_seconds=scenario.delay_seconds)

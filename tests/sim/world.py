@@ -239,6 +239,12 @@ class World:
                 machine.kill()
                 machine.replace_disk(replica_config(self.scenario, machine.name, primary.host))
 
+    def _end_delay(self, machine: Machine) -> None:
+        """What waited through all faults is seen: its clock would let it wait on for minutes."""
+        apply = None if machine.node is None else machine.node.open_store.apply
+        if apply is not None and apply.rules.delay_us:
+            apply.reconfigure(delay_us=0, bytes_max=apply.bytes_max)
+
     def _not_equal(self) -> str | None:
         standings = {}
         for machine in self.machines:
@@ -248,6 +254,7 @@ class World:
             if machine.node is None or machine.store is None:
                 return f"{machine.name} has no data"
             standings[machine.name] = machine.node.standing.current
+            self._end_delay(machine)
         primaries = [name for name, standing in standings.items() if standing is Standing.PRIMARY]
         if len(primaries) != 1 or set(standings.values()) != {Standing.PRIMARY, Standing.FOLLOWING}:
             return f"the nodes stand like this: { {n: s.value for n, s in standings.items()} }"

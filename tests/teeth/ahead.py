@@ -113,8 +113,8 @@ AHEAD = (
         trap=10,
         name="a promotion takes the number that the former primary may take",
         file="replicad/daemon/roles/promotion.py",
-        old="self._store.epoch + STEP)",
-        new="self._store.epoch + 1)",
+        old="newest + STEP)",
+        new="newest + 1)",
         caught_by=("tests/daemon/test_taking_a_role.py::test_a_role_is_taken_when_the_primary_is_dead",),
     ),
     Mutation(

@@ -7,6 +7,7 @@ from tests.teeth.backups import BACKUPS
 from tests.teeth.breaking import BREAKING
 from tests.teeth.compiled import COMPILED
 from tests.teeth.copies import COPIES
+from tests.teeth.delay import DELAY
 from tests.teeth.disk import DISK
 from tests.teeth.feed import FEED
 from tests.teeth.held import HELD
@@ -47,6 +48,7 @@ LISTS = (
     COMPILED,
     SECURITY,
     FEED,
+    DELAY,
 )
 MUTATIONS: tuple[Mutation, ...] = tuple(
     sorted((mutation for each in LISTS for mutation in each), key=lambda mutation: mutation.trap)

@@ -232,7 +232,7 @@ LOG = (
         trap=9,
         name="a replica's sync that somebody waits for takes its time",
         file="replicad/replication/replica/receiver.py",
-        old="            self._store.hurry_sync()\n",
+        old="            self._intake.hurry_sync()\n",
         new="            pass\n",
         caught_by=("tests/replication/test_stream.py::test_what_somebody_waits_for_is_synced_at_once",),
     ),

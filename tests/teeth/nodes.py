@@ -75,9 +75,8 @@ NODES = (
         trap=9,
         name="a replica acknowledges as durable what it applied",
         file="replicad/replication/replica/receiver.py",
-        old="        self._ack_timer = None\n"
-        "        durable = min(int(self._store.durable_sequence), int(self._applied))\n",
-        new="        self._ack_timer = None\n        durable = int(self._applied)\n",
+        old="        return Ack(self._received, applied, durable)\n",
+        new="        return Ack(self._received, applied, applied)\n",
         caught_by=(f"{STREAM}test_durable_is_acknowledged_apart_from_applied",),
     ),
     Mutation(
@@ -92,7 +91,7 @@ NODES = (
         trap=9,
         name="a slot begins after what its replica could lose",
         file="replicad/replication/primary/node.py",
-        old="            min(sequence, durable),\n",
+        old="            min(sequence, claim.durable),\n",
         new="            sequence,\n",
         caught_by=("tests/replication/test_held_log.py::test_a_slot_follows_what_its_replica_holds_durably",),
     ),

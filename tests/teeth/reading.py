@@ -13,7 +13,7 @@ READING = (
         trap=11,
         name="frames that do not follow are applied as far as they go",
         file="replicad/store/write/foreign_frames.py",
-        old="            if scan.stop != kernels.SCAN_END:\n                raise _why_refused(scan, data)\n",
+        old="    if scan.stop != kernels.SCAN_END:\n        raise _why_refused(scan, data)\n",
         new="",
         caught_by=("tests/store/copies/test_checkpoint.py::test_replica_refuses_gaps_and_other_histories",),
     ),

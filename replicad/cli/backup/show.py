@@ -73,8 +73,8 @@ def list_backups(target: TargetArgument, database: DatabaseOption = None, json: 
 
 def _print_databases(infos: list[BackupInfo], logs: list[LogCheck]) -> None:
     from replicad.backup.databases import short_names
-    from replicad.cli.output import print_table, show_time
-    from replicad.units import show_count, show_size
+    from replicad.cli.output import print_table
+    from replicad.units import show_count, show_size, show_time
 
     checks = {check.database_id: check for check in logs}
     ids = list(dict.fromkeys([info.database_id for info in infos] + list(checks)))
@@ -121,8 +121,8 @@ def show(
     files: Annotated[bool, typer.Option("--files", help="Also list every file.")] = False,
     json: JsonOption = False,
 ) -> None:
-    from replicad.cli.output import print_fields, print_json, print_table, show_time
-    from replicad.units import show_count, show_size
+    from replicad.cli.output import print_fields, print_json, print_table
+    from replicad.units import show_count, show_size, show_time
 
     with open_reading(target) as engine:
         meta = engine.get_backup(id)

@@ -7,8 +7,8 @@ from replicad.backup.catalog import decode_catalog
 from replicad.backup.collections import decode_collection, decode_doubted, decode_revoked
 from replicad.backup.meta import decode_meta, decode_pending
 from replicad.cli.explain.explanation import Damage, Explanation
-from replicad.cli.output import show_time
 from replicad.errors import CorruptionError, NewerFormatError
+from replicad.units import show_time
 
 PREFIX = b'{"replicad":"'
 

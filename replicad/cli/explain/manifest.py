@@ -6,11 +6,12 @@ from dataclasses import fields
 from typing import Any
 
 from replicad.cli.explain.explanation import Damage, Explanation
-from replicad.cli.output import json_bytes, show_time
+from replicad.cli.output import json_bytes
 from replicad.errors import CorruptionError
 from replicad.store.manifest.edit import Edit, decode_edit
 from replicad.store.manifest.file import HEADER_BYTES, decode_current, decode_header, decode_records
 from replicad.store.table.meta import TableMeta
+from replicad.units import show_time
 
 _RECORD_HEADER_BYTES = 8
 

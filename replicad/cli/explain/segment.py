@@ -6,10 +6,11 @@ from typing import Any
 
 from replicad import kernels
 from replicad.cli.explain.explanation import Damage, Explanation
-from replicad.cli.output import json_bytes, show_time
+from replicad.cli.output import json_bytes
 from replicad.errors import CorruptionError
 from replicad.store.wal.segment import HEADER_BYTES, SegmentHeader
 from replicad.types import OperationKind
+from replicad.units import show_time
 
 _STOPS = {
     kernels.SCAN_BAD_HEADER: "frame header checksum",

@@ -7,7 +7,7 @@ from typing import Any
 
 from replicad import kernels
 from replicad.cli.explain.explanation import Damage, Explanation
-from replicad.cli.output import json_bytes, show_time
+from replicad.cli.output import json_bytes
 from replicad.errors import CorruptionError
 from replicad.store.table.format import (
     FOOTER_BYTES,
@@ -17,6 +17,7 @@ from replicad.store.table.format import (
     decode_properties,
 )
 from replicad.types import OperationKind
+from replicad.units import show_time
 
 
 def explain_table(data: bytes, *, entries: bool) -> Explanation:

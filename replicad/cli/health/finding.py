@@ -71,8 +71,14 @@ def part(document: Document, *names: str) -> Document:
 
 
 def lag_seconds(document: Document) -> float | None:
-    """How old a read of a replica may be, or how long it has been missing something; None of a primary."""
-    link = part(document, "link")
+    """How old a read of a replica may be, or how long it has been missing something; None of a primary.
+
+    Of one that is to apply late: how long it has been missing something that it did not receive.
+    """
+    link, apply = part(document, "link"), part(document, "apply")
+    if apply.get("delay_seconds") or apply.get("paused"):
+        received: float | None = link.get("received_lag_seconds")
+        return received
     staleness: float | None = link.get("staleness_seconds")
     return link.get("lag_seconds") if staleness is None else staleness
 

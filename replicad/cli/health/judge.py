@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from replicad.cli.health.copies import copies_findings
 from replicad.cli.health.data import clock_findings, store_findings, verification_findings
+from replicad.cli.health.delay import delay_findings
 from replicad.cli.health.doors import doors_findings
 from replicad.cli.health.finding import OPERATING, Document, Finding, Severity, Thresholds
 from replicad.cli.health.links import links_findings
@@ -45,6 +46,7 @@ def _rules(node: str, document: Document, thresholds: Thresholds, asked: set[str
     yield from store_findings(node, document)
     yield from verification_findings(node, document)
     yield from link_findings(node, document, thresholds)
+    yield from delay_findings(node, document)
     yield from replicas_findings(node, document, thresholds, asked=asked)
     yield from links_findings(node, document)
     yield from copies_findings(node, document, thresholds)

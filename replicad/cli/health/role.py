@@ -133,6 +133,8 @@ def _stopped_remedy(node: str, document: Document, link: Document) -> str:
         if code == "damaged-backup":
             return f"replicad backup verify {target} --all --checksums"
         return f"replicad backup list {target}"
+    if code == "waiting-log-full":
+        return "raise [link] apply_delay_bytes_max, or lower apply_delay_seconds, and replicad reload it"
     if code == "wrong-database":
         return f"is {document.get('primary')} the right primary? If so, start it with an empty --data"
     return f"{OPERATING}, A replica that cannot follow"
@@ -144,6 +146,8 @@ def _stopped_page(link: Document) -> Runbook:
         return Runbook.DIVERGED_NODE
     if code in BACKUP_PAGES:
         return BACKUP_PAGES[code]
+    if code == "waiting-log-full":
+        return Runbook.PAUSED_REPLICA
     return Runbook.ANOTHER_DATABASE if code == "wrong-database" else Runbook.STOPPED_LINK
 
 

@@ -33,6 +33,7 @@ class Runbook(StrEnum):
     MISSING_REPLICA = "missing-replica"
     NO_PRIMARY = "no-primary"
     PAUSED_CLIENTS = "paused-clients"
+    PAUSED_REPLICA = "paused-replica"
     REFUSED_STATUS = "refused-status"
     RESTORE_REFUSED = "restore-refused"
     ROLE_CHANGE = "role-change"

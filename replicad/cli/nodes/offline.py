@@ -71,9 +71,9 @@ def directory_status(directory: Path) -> dict[str, Any]:
     `shown` is what the node last showed of itself, `manifest` what its tables hold. Raises NotFoundError
     when the directory holds neither.
     """
-    from replicad.cli.output import show_time
     from replicad.state import NodeState
     from replicad.store.manifest.file import load
+    from replicad.units import show_time
 
     document: dict[str, Any] = {"directory": str(directory), "in_use": is_in_use(directory)}
     try:

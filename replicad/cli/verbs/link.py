@@ -138,7 +138,8 @@ def conflicts(
 
 
 def _shown_conflict(row: dict[str, Any]) -> dict[str, Any]:
-    from replicad.cli.output import show_bytes, show_time
+    from replicad.cli.output import show_bytes
+    from replicad.units import show_time
 
     def shown(text: str) -> str:
         return show_bytes(text.encode("utf-8", "surrogateescape"))

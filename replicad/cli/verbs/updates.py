@@ -156,8 +156,9 @@ def _after(opened: NodeClient, position: Position) -> int:
 
 
 def _print(update: LogUpdate, full: bool) -> None:
-    from replicad.cli.output import SHOWN_BYTES_MAX, show_bytes, show_time
+    from replicad.cli.output import SHOWN_BYTES_MAX, show_bytes
     from replicad.types import OperationKind
+    from replicad.units import show_time
 
     limit = None if full else SHOWN_BYTES_MAX
     first, last = update.first_sequence, update.last_sequence

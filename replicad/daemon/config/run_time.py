@@ -26,6 +26,8 @@ AT_RUN_TIME: Mapping[str, frozenset[str]] = {
             "synchronous_seconds_max",
             "stale_reads",
             "max_staleness_seconds",
+            "apply_delay_seconds",
+            "apply_delay_bytes_max",
             "copy_bytes_per_second",
             "slot_log_bytes_max",
             "slot_idle_seconds_max",

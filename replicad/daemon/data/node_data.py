@@ -19,6 +19,7 @@ from replicad.daemon.backups.archiving import LogArchiving
 from replicad.daemon.backups.known_targets import KnownTargets
 from replicad.daemon.backups.on_request import NodeBackups
 from replicad.daemon.config import NodeConfig
+from replicad.daemon.data.delay import NodeDelay
 from replicad.daemon.data.discarded import DISCARDED, Discarded, what_was_discarded
 from replicad.daemon.data.holds import AllHolds
 from replicad.daemon.data.opening import open_store, watch_failure
@@ -28,7 +29,7 @@ from replicad.daemon.ports.replication_port import ReplicationPort
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
 from replicad.env.events import get_logger
-from replicad.errors import DivergedError
+from replicad.errors import DivergedError, LinkStoppedError
 from replicad.net.doors import Door
 from replicad.replication.primary.node import PrimaryNode
 from replicad.replication.primary.slots import Slots
@@ -81,6 +82,8 @@ class NodeData:
         self.backups = NodeBackups(env, config.backup, known)
         self.archiving = LogArchiving(env, config.backup, known)
         self.discarded = Discarded()
+        self.delay = NodeDelay(config, env, records, failed)
+        """What waits to be applied on a replica."""
         self._watcher: asyncio.Task[None] | None = None
         self._archiving: asyncio.Task[None] | None = None
 
@@ -94,6 +97,7 @@ class NodeData:
         self.slots.limits = config.link.slot_limits
         self.backups.reconfigure(config.backup)
         self.archiving.reconfigure(config.backup)
+        self.delay.reconfigure(config)
         store = self._store.database
         if store is not None and not store.closed and store.failed is None:
             store.change_retention(config.store)
@@ -110,7 +114,6 @@ class NodeData:
         )
         self._store.database_id = store.database_id
         self.slots.clamp(store.durable_sequence)
-        self.discarded = await in_thread(what_was_discarded, env.fs, config.data / DISCARDED)
 
         # Replicas are let in before clients: a write must not be acknowledged while no replica can get it.
         # Nobody sees the store before its watcher runs: a store that stopped must end the node.
@@ -118,6 +121,8 @@ class NodeData:
             self._archiving = asyncio.create_task(self.archiving.run(store, self.backups))
             feed = self._make_feed(store, self.slots)
             await asyncio.to_thread(feed.copies.load)
+            self._store.apply = await self.delay.open(store)
+            await self._count_discarded()
             self._watcher = asyncio.create_task(watch_failure(store))
             self._watcher.add_done_callback(self._watched)
             self._store.database, self._store.feed = store, feed
@@ -154,41 +159,60 @@ class NodeData:
     async def install(self, staging: Path) -> None:
         """The old store serves until here. What a crash interrupts is begun again from the staged files."""
         config = self._config
+        # What waits stays until the copy is there: the opening that follows finds it there, or saves it.
         await self._exchange(lambda: install(self._env, staging, config.data, config.store.wal_dir))
 
     async def rewind(self, fork: Position) -> bool:
         """See `ReplicaData.rewind`. The old history serves until its tail is saved."""
         store, config, env = self._store.database, self._config, self._env
-        assert store is not None
+        apply = self.delay.apply
+        assert store is not None and apply is not None
 
         # Both histories must have gone through the fork. Else nothing says where this one left the other.
-        if (found := await in_thread(store.position_at, fork.sequence)) != fork:
+        if (found := await in_thread(apply.position_at, fork.sequence)) != fork:
             here = found or "no log, so its tail cannot be saved; remove its data to have it fetch a copy"
             raise DivergedError(f"the new history forks at {fork}, where this node has {here}")
+
+        # A tail that only waits was seen by nobody: the store stays as it is.
+        if fork.sequence >= store.position.sequence:
+            await self.save_after(fork)
+            await apply.cut_back(fork)
+            return True
+        if (held := self.delay.held_because) is not None:
+            raise LinkStoppedError(f"the other history forks at {fork}, before what is applied: {held}")
 
         # The tail may hold writes that were acknowledged, so it is saved before it is cut off. What is in
         # tables already cannot be cut off; a copy replaces it.
         await self.save_after(fork)
+        await self.delay.forget()
         if store.flushed_position.sequence > fork.sequence:
             return False
         await self._exchange(lambda: cut_back(env, config.data, config.store, fork))
         return True
 
-    async def save_after(self, position: Position) -> SavedLog:
-        """Saves the log after that position, which is about to be discarded."""
+    async def save_after(self, position: Position) -> list[SavedLog]:
+        """Saves the log after that position, applied and waiting, which is about to be discarded."""
         store = self._store.database
         assert store is not None
-        saved = await in_thread(store.save_log, position, self._config.data / DISCARDED)
-        self.discarded = await in_thread(what_was_discarded, self._env.fs, self._config.data / DISCARDED)
-        log.warning(
-            "replication.discarded",
-            after=str(saved.after),
-            last=str(saved.last),
-            batches=saved.batches,
-            size_bytes=saved.size_bytes,
-            files=[str(path) for path in saved.files],
-        )
+        saved, there = [], store.position
+        if position.sequence < there.sequence:
+            saved.append(await in_thread(store.save_log, position, self._config.data / DISCARDED))
+        waiting = await self.delay.save(max(position, there, key=lambda each: each.sequence))
+        saved += [] if waiting is None else [waiting]
+        await self._count_discarded()
+        for each in saved:
+            log.warning(
+                "replication.discarded",
+                after=str(each.after),
+                last=str(each.last),
+                batches=each.batches,
+                size_bytes=each.size_bytes,
+                files=[str(path) for path in each.files],
+            )
         return saved
+
+    async def _count_discarded(self) -> None:
+        self.discarded = await in_thread(what_was_discarded, self._env.fs, self._config.data / DISCARDED)
 
     async def _exchange(self, change: Callable[[], object]) -> None:
         """Changes the data while it is closed, and serves what is there then, also when the change failed."""
@@ -205,6 +229,7 @@ class NodeData:
 
     async def _close_store(self) -> None:
         store, self._store.database, self._store.feed = self._store.database, None, None
+        self._store.apply = None
         # All that read the store end before it is closed.
         if self._watcher is not None:
             self._watcher.cancel()
@@ -212,6 +237,7 @@ class NodeData:
             self._archiving.cancel()
             await asyncio.gather(self._archiving, return_exceptions=True)
         await self.backups.end()
+        await self.delay.close()
         if store is not None:
             await asyncio.to_thread(store.close)
             log.info("store.closed", position=str(store.durable_position))

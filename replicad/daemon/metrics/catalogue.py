@@ -7,6 +7,7 @@ from types import ModuleType
 from replicad.daemon.metrics import (
     backups,
     clients,
+    delay,
     feeds,
     latency,
     link,
@@ -28,6 +29,7 @@ PARTS: dict[str, ModuleType] = {
     "Replicas and slots": replicas,
     "Change feeds": feeds,
     "The link of a replica": link,
+    "Delayed replicas": delay,
     "Links between primaries": links,
     "Replication traffic": traffic,
     "Backups": backups,

@@ -32,6 +32,7 @@ from replicad.replication.tasks import in_thread
 from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.introduction import view_of
 from replicad.replication.wire.messages import StandingMessage
+from replicad.store.database import Database
 
 log = get_logger("replicad.daemon")
 
@@ -119,6 +120,8 @@ class Following:
         wanted = address or self._memory.primary
         if wanted is None:
             raise RoleRefused("this node knows no primary; name one")
+        if (held := self._data.delay.held_because) is not None:
+            raise RoleRefused(held)
 
         # Everything here is about to be replaced, so the other node must have something to replace it with.
         found, answer = await self._ask(wanted)
@@ -156,7 +159,7 @@ class Following:
         store = self._store.database
         if store is None:
             return "nothing was here"
-        shared = last_common(History(store.database_id, store.position, store.epochs), other)
+        shared = last_common(self._history(store), other)
         start = store.log_start
         if start is None:
             return "nothing was here but tables, which the copy replaces"
@@ -165,11 +168,19 @@ class Following:
         after = start if shared is None or shared.sequence < start.sequence else shared
         await in_thread(store.wait_durable, store.appended_sequence, self._options.switchover_seconds)
         saved = await self._data.save_after(after)
-        if not saved.batches:
+        batches, files = sum(each.batches for each in saved), [path for each in saved for path in each.files]
+        if not batches:
             return "nothing was here that the other lacks"
-        return f"saved: {saved.batches} batches after {saved.after}, in {saved.files[0]}" + (
-            f" and {len(saved.files) - 1} more" if len(saved.files) > 1 else ""
+        return f"saved: {batches} batches after {after}, in {files[0]}" + (
+            f" and {len(files) - 1} more" if len(files) > 1 else ""
         )
+
+    def _history(self, store: Database) -> History:
+        """What this node has received, applied or not."""
+        apply = self._store.apply
+        if apply is None:
+            return History(store.database_id, store.position, store.epochs)
+        return History(store.database_id, apply.position, apply.epochs)
 
     def _check_database(self, address: Address, other: View) -> None:
         mine = self._store.database_id
@@ -180,8 +191,7 @@ class Following:
         store = self._store.database
         if store is None or other.database_id is None or other.position is None:
             return
-        mine = History(store.database_id, store.position, store.epochs)
-        lost = would_discard(mine, History(other.database_id, other.position, other.epochs))
+        lost = would_discard(self._history(store), History(other.database_id, other.position, other.epochs))
         if lost is not None:
             raise RoleRefused(
                 f"to follow {address} this node would have to discard {lost}; "

@@ -25,6 +25,7 @@ from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.errors import StoreError
 from replicad.net.doors import Door
+from replicad.replication.intake import LogIntake
 from replicad.replication.policy.agree import has_diverged
 from replicad.replication.policy.roles import HighWatermark
 from replicad.replication.replica.follower import Follower
@@ -279,6 +280,14 @@ class NodeLink:
     @property
     def store(self) -> Database | None:
         return self._store.database
+
+    @property
+    def intake(self) -> LogIntake | None:
+        return self._data.delay.apply
+
+    @property
+    def held_because(self) -> str | None:
+        return self._data.delay.held_because
 
     def local_files(self) -> Any:
         return self._data.local_files()

@@ -92,12 +92,14 @@ class PeerSurvey:
         store = self._store.database
         if store is None:
             return View(self._identity.node, self._standing.current, None, None, ())
+        # A replica that applies late has what it received: a promotion of it would apply that first.
+        has = self._store.apply or store
         return View(
             self._identity.node,
             self._standing.current,
             store.database_id,
-            store.durable_position,
-            store.epochs,
+            has.durable_position,
+            has.epochs,
         )
 
     def introduce(self) -> StandingMessage:
@@ -184,7 +186,7 @@ class PeerSurvey:
         return why_unproven(
             History(me.database_id, me.position, me.epochs),
             History(other.database_id, other.position, other.epochs),
-            store.position_at,
+            (self._store.apply or store).position_at,
             may_be_behind=self.may_be_behind(),
             asked=asked,
         )

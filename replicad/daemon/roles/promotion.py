@@ -2,6 +2,7 @@
 
     ask all nodes       refuse what would lose acknowledged writes (`may_promote`)
     end the link        from here on nobody but this node writes into the store
+    what waits          is applied; what a pause holds is saved in discarded/, if that was forced
     PROMOTING           clients are refused, as by a replica
     begin the epoch     the manifest says "takes writes, in epoch e"            <- the one moment that decides
                         the first frame of epoch e is durable in the log
@@ -15,6 +16,9 @@ primary, although the record still says replica: the store is of a later epoch t
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.process.notify import notify
@@ -25,8 +29,10 @@ from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.errors import ReplicadError, RoleRefused
+from replicad.replication.policy.apply_delay import AtPromotion, at_promotion
 from replicad.replication.policy.roles import Candidate, Standing, may_promote, own_refusal
 from replicad.replication.tasks import in_thread
+from replicad.store.copies.saved_log import SavedLog
 
 log = get_logger("replicad.daemon")
 
@@ -52,8 +58,10 @@ class Promotion:
         link: NodeLink,
         survey: PeerSurvey,
         lock: ChangeLock,
+        data: NodeData,
     ) -> None:
         self._env = env
+        self._data = data
         self._standing = standing
         self._store = store
         self._memory = memory
@@ -80,11 +88,15 @@ class Promotion:
         # moved on meanwhile.
         began = self._env.clock.monotonic()
         survey = await self._survey.before_promotion()
-        store, follower = self._store.database, link.follower
+        store, apply, follower = self._store.database, self._store.apply, link.follower
         if store is not None and store.role == "owner":
             raise RoleRefused("this node is stepping down; ask again")
         busy = follower is not None and follower.link.state.changes_data
-        position = None if store is None else store.position
+        pause = self._data.delay.pause
+        then, refusal = at_promotion(pause, force=force)
+        if refusal is not None:
+            raise RoleRefused(refusal)
+        position = None if apply is None else apply.position
         candidate = Candidate(position, link.highest_watermark, survey, busy)
         refusal, lost = may_promote(candidate, force=force)
         if refusal is not None:
@@ -93,12 +105,42 @@ class Promotion:
         # Above every epoch that this node or another has heard of: two nodes that began the same epoch would
         # both believe that they are right.
         await link.stop()
-        above = (memory.least_epoch, survey.given_epoch + 1, survey.epoch + 1, self._store.epoch + STEP)
+        received_epoch = 0 if apply is None else apply.position.epoch
+        saved = await self._finish_waiting(then)
+        if saved is not None and store is not None:
+            # Now it is known what is given up.
+            _, lost = may_promote(replace(candidate, position=store.position), force=True)
+            lost = f"{lost or 'what the pause held'}; saved in {saved.files[0].parent}"
+        newest = max(self._store.epoch, received_epoch)
+        above = (memory.least_epoch, survey.given_epoch + 1, survey.epoch + 1, newest + STEP)
         await self.begin_epoch(max(above))
         log.info("role.promotion_done", seconds=round(self._env.clock.monotonic() - began, 4))
         if lost:
             log.error("role.promoted_with_loss", lost=lost)
         return "" if lost is None else f"lost: {lost}"
+
+    async def _finish_waiting(self, then: AtPromotion) -> SavedLog | None:
+        """Applies what waits, and saves what is to be discarded. Raises RoleRefused: then the node follows
+        again, and what was not applied still waits."""
+        apply, delay, store = self._store.apply, self._data.delay, self._store.database
+        assert apply is not None and store is not None
+        try:
+            if apply.is_waiting:
+                log.info("role.applies_what_waits", then=then.value, received=str(apply.position))
+            await apply.apply_through(delay.pause)
+            saved = await self._data.save_after(store.position) if apply.is_waiting else []
+            return saved[0] if saved else None
+        except (ReplicadError, OSError) as error:
+            if store.failed is None:
+                self._link.start_again()
+            raise RoleRefused(f"what waits to be applied cannot be: {error}") from error
+
+    async def _forget_waiting(self) -> None:
+        """The epoch has begun: what was saved is removed. A failure leaves that to the next start."""
+        try:
+            await self._data.delay.forget()
+        except (ReplicadError, OSError) as error:
+            log.warning("delay.not_forgotten", reason=str(error))
 
     async def begin_epoch(self, at_least: int) -> None:
         """Takes writes when it returns. The link has ended. Raises RoleRefused if nothing has changed."""
@@ -127,3 +169,4 @@ class Promotion:
         self._survey.ask_soon()
         nothing = dict.fromkeys(FORGOTTEN_BY_A_PRIMARY)
         await self._memory.save(self._store.epoch, role="primary", **nothing)
+        await self._forget_waiting()

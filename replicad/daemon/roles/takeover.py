@@ -11,6 +11,7 @@ with the epoch that it is in. `switchover` has the whole drawing. Belongs to the
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
@@ -43,7 +44,10 @@ class Takeover:
         link: NodeLink,
         promotion: Promotion,
         lock: ChangeLock,
+        refusal: Callable[[], str | None],
     ) -> None:
+        """`refusal` says why a switchover cannot hand the writes to this node, or gives None."""
+        self._refusal = refusal
         self._options = options
         self._standing = standing
         self._store = store
@@ -59,6 +63,9 @@ class Takeover:
         following = self._standing.current is Standing.FOLLOWING
         if store is None or store.database_id != message.database or not following:
             return Refuse("not-following", "this node does not follow that database", False)
+        # It would have to apply at once what it is to keep from its readers.
+        if (refusal := self._refusal()) is not None:
+            return Refuse("delayed", refusal, False)
         if await _until_at(store, message.position, message.within_ms / 1000):
             reached("target-ready")
             return Ready(message.position)

@@ -377,7 +377,7 @@ class PrimaryNode:
 
         if decision.outcome is Outcome.STREAM:
             assert decision.start is not None
-            await self._stream(session, decision.start - 1, claim.durable)
+            await self._stream(session, decision.start - 1, claim)
         elif decision.outcome is Outcome.BOOTSTRAP and COPY_ONLY in session.hello.features:
             await self._copy_out(session)
         elif decision.outcome is Outcome.BOOTSTRAP:
@@ -407,7 +407,7 @@ class PrimaryNode:
             unproven = why_unproven(me, replica, source.position_at, may_be_behind=behind, asked=False)
         return agree(me, replica, found=found, oldest=source.oldest_log_sequence, unproven=unproven)
 
-    async def _stream(self, session: ReplicaSession, sequence: int, durable: int) -> None:
+    async def _stream(self, session: ReplicaSession, sequence: int, claim: PositionClaim) -> None:
         node_id = session.hello.node
         await self._make_room(node_id)
 
@@ -421,7 +421,7 @@ class PrimaryNode:
         # the log after a restart of its own.
         slot = self.slots.hold(
             node_id,
-            min(sequence, durable),
+            min(sequence, claim.durable),
             self._env.clock.wall_us(),
             name=session.hello.name,
             owner=session.owner,
@@ -437,7 +437,8 @@ class PrimaryNode:
             session.connection,
             self._options,
             sequence=sequence,
-            durable=durable,
+            durable=claim.durable,
+            applied=claim.applied,
             on_ack=lambda ack: self._on_ack(node_id, ack),
             now=self._env.clock.monotonic,
             sends_written=lambda: self._sends_written(takes_written=session.takes_written),

@@ -40,6 +40,7 @@ class Sender:
         *,
         sequence: int,
         durable: int,
+        applied: int | None = None,
         on_ack: Callable[[Ack], None],
         now: Callable[[], float],
         sends_written: Callable[[], bool] = lambda: False,
@@ -48,7 +49,8 @@ class Sender:
         answering: AnsweringSession | None = None,
         traffic: Traffic | None = None,
     ) -> None:
-        """`ask_through`: up to there the replica is asked to acknowledge at once; `now` is monotonic.
+        """`applied` is what of `sequence` the replica applied, where that may be less. `ask_through`: up to
+        there the replica is asked to acknowledge at once; `now` is monotonic.
         `sends_written`: whether what is not durable yet may be sent at this moment."""
         self._source = source
         self._connection = connection
@@ -65,10 +67,11 @@ class Sender:
         self._ask_through = ask_through
         self._asked_through = 0
 
-        # The replica's claim counts as its first acknowledgement, so received >= applied >= durable must hold
-        # for it.
+        # The replica's claim counts as its first acknowledgement, so neither of the others may be above
+        # `received`.
         self.sent = sequence
-        self.ack = Ack(sequence, sequence, min(durable, sequence))
+        seen = sequence if applied is None else min(applied, sequence)
+        self.ack = Ack(sequence, seen, min(durable, sequence))
         self.moved_at = dict.fromkeys(("received", "applied", "durable"), now())
         """When each level of `ack` moved last."""
 
@@ -76,7 +79,7 @@ class Sender:
         self._sent_batches = 0
         self._window_batches = 0
         self.window_bytes = 0
-        """Bytes sent and not yet applied."""
+        """Bytes sent and not yet applied, nor durable where they are applied late."""
         self.sent_bytes = 0
         self.waits_for = ""
         self._checked: Position | None = None
@@ -205,7 +208,7 @@ class Sender:
         before = self.ack
 
         # Acknowledgements let log go and writes be answered: one that cannot be true ends the session.
-        if not self.sent >= ack.received >= ack.applied >= ack.durable:
+        if not self.sent >= ack.received >= max(ack.applied, ack.durable):
             raise ProtocolError(f"{ack} where {self.sent} was sent")
         if ack.received < before.received or ack.applied < before.applied or ack.durable < before.durable:
             raise ProtocolError(f"{ack} goes back behind {before}")
@@ -216,8 +219,9 @@ class Sender:
                 self.moved_at[level] = self._now()
 
         # A chunk leaves the window when it is applied, not when it arrives: a replica that cannot keep up is
-        # not sent much more than a window beyond what it applied.
-        while self._on_its_way and self._on_its_way[0][0] <= ack.applied:
+        # not sent much more than a window beyond what it applied. One that applies late has dealt with it
+        # when it is durable there.
+        while self._on_its_way and self._on_its_way[0][0] <= max(ack.applied, ack.durable):
             _, size, batches = self._on_its_way.popleft()
             self.window_bytes -= size
             self._window_batches -= batches

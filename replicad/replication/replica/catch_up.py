@@ -14,10 +14,10 @@ from replicad.env import Clock
 from replicad.env.events import get_logger
 from replicad.env.reasons import reason_of
 from replicad.errors import PoisonedError
+from replicad.replication.intake import LogIntake
 from replicad.replication.policy.agree import History
 from replicad.replication.ports import LogArchive
 from replicad.replication.tasks import Wakeup, in_thread
-from replicad.store.database import Database
 
 log = get_logger("replicad.replication")
 
@@ -26,16 +26,16 @@ CATCH_UPS_MAX = 3
 
 
 async def catch_up(
-    store: Database, archive: LogArchive, primary: History, clock: Clock, seconds_max: float
+    intake: LogIntake, archive: LogArchive, primary: History, clock: Clock, seconds_max: float
 ) -> bool:
-    """Applies what the archive has after the store's position; whether there was anything.
+    """Applies what the archive has after the replica's position; whether there was anything.
 
     A fault of the archive is logged and is not an error, since a copy can be fetched instead. A failed store
     is an error.
     """
-    start, began = store.position, clock.monotonic()
+    start, began = intake.position, clock.monotonic()
     wakeup = Wakeup()
-    unsubscribe = store.subscribe(wakeup.notify)
+    unsubscribe = intake.subscribe(wakeup.notify)
 
     try:
         frames = await in_thread(
@@ -47,32 +47,32 @@ async def catch_up(
                 data = await in_thread(next, frames, None)
                 if data is None:
                     break
-                await _until_not_stalled(store, wakeup)
-                await in_thread(store.apply_frames, data)
+                await _until_not_stalled(intake, wakeup)
+                await intake.take(data)
         finally:
             await in_thread(frames.close)
     except Exception as error:
         # A store that failed ends the node. An archive that cannot be used only means that a copy is fetched.
-        if store.failed is not None:
-            raise PoisonedError(f"the store stopped: {store.failed}") from error
-        log.warning("archive.unusable", position=str(store.position), reason=reason_of(error))
+        if intake.failed is not None:
+            raise PoisonedError(f"the store stopped: {intake.failed}") from error
+        log.warning("archive.unusable", position=str(intake.position), reason=reason_of(error))
     finally:
         unsubscribe()
 
     # What was applied before an error counts too: the primary is asked again from there.
-    advanced = store.position.sequence > start.sequence
+    advanced = intake.position.sequence > start.sequence
 
     log.info(
         "archive.applied" if advanced else "archive.has_nothing",
         start=str(start),
-        position=str(store.position),
+        position=str(intake.position),
         seconds=round(clock.monotonic() - began, 3),
     )
     return advanced
 
 
-async def _until_not_stalled(store: Database, wakeup: Wakeup) -> None:
-    while store.stalled and store.failed is None:
+async def _until_not_stalled(intake: LogIntake, wakeup: Wakeup) -> None:
+    while intake.stalled and intake.failed is None:
         wakeup.clear()
-        if store.stalled and store.failed is None:
+        if intake.stalled and intake.failed is None:
             await wakeup.wait()

@@ -27,9 +27,11 @@ from replicad.errors import (
     ReplicadError,
     ReplicationError,
     SessionRefusedError,
+    WaitingLogFullError,
     WrongDatabaseError,
 )
 from replicad.replication.copy.fetch import Fetcher
+from replicad.replication.intake import LogIntake
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.agree import Code, History, Outcome, may_bootstrap, may_start_over
 from replicad.replication.policy.repair import may_repair
@@ -38,7 +40,7 @@ from replicad.replication.ports import Dial, LogArchive, ReplicaData
 from replicad.replication.replica.catch_up import CATCH_UPS_MAX, catch_up
 from replicad.replication.replica.freshness import Freshness, fresh_at, lag_sequences, why_refused, why_stale
 from replicad.replication.replica.link_state import Link, LinkState
-from replicad.replication.replica.receiver import Receiver
+from replicad.replication.replica.receiver import NO_DELAYS, Receiver
 from replicad.replication.replica.restoring import RestoreFirst
 from replicad.replication.tasks import beside, to_its_end
 from replicad.replication.traffic import Traffic
@@ -46,6 +48,7 @@ from replicad.replication.verify.upstream import Upstream
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.framing import PAYLOAD_BYTES_MAX
 from replicad.replication.wire.identify import (
+    DELAYED,
     FEATURES,
     WRITTEN,
     Identity,
@@ -65,7 +68,6 @@ from replicad.replication.wire.messages import (
     newest_epochs,
 )
 from replicad.state.records import BootstrapProgress
-from replicad.store.database import Database
 from replicad.types import Epoch, HistoryHash, Position, Sequence
 
 log = get_logger("replicad.replication")
@@ -203,6 +205,14 @@ class Follower:
         if self.lag_sequences is not None or lag is None or self.staleness_seconds is None:
             return lag
         return max(lag, self.staleness_seconds)
+
+    @property
+    def received_lag_seconds(self) -> float | None:
+        """How long it has been without something that it knows of, applied or not."""
+        intake = self._data.intake
+        if intake is None:
+            return None
+        return self.freshness.lag_seconds(intake.position.sequence, self._env.clock.awake())
 
     @property
     def reads_refused(self) -> str | None:
@@ -363,10 +373,15 @@ class Follower:
         # node hold one.
         connection.allow_payloads(PAYLOAD_BYTES_MAX)
 
-        store = self._data.store
+        store, intake = self._data.store, self._data.intake
         mine = None
-        if store is not None:
-            mine = History(store.database_id, store.position, store.epochs)
+        if store is not None and intake is not None:
+            # A session that could take nothing would only be in the way of the next one.
+            if intake.refusal is not None:
+                raise WaitingLogFullError(intake.refusal)
+            if intake.delays and DELAYED not in welcome.features:
+                raise SessionRefusedError("no-delays", NO_DELAYS, False)
+            mine = History(store.database_id, intake.position, intake.epochs)
 
         # A replica that wants a copy claims that it has no data: its tail is saved and cannot be cut
         # (`_start_over`), its operator gave the data up (`_discard`), or the data cannot be trusted
@@ -375,14 +390,15 @@ class Follower:
         connection.send(
             PositionClaim(
                 None if claimed is None else claimed.position,
-                0 if store is None else store.durable_sequence,
+                0 if intake is None else intake.durable_position.sequence,
                 () if claimed is None else newest_epochs(claimed.epochs),
+                intake.applied_sequence if intake is not None and intake.delays else None,
             )
         )
 
         decided, heartbeat = await self._receive_decision(connection)
         if decided.outcome == Outcome.STREAM.value:
-            if store is None or claimed is None or store.database_id != welcome.database:
+            if store is None or intake is None or claimed is None or store.database_id != welcome.database:
                 raise ProtocolError("the primary streams another database than this replica has")
 
             # A promotion refuses to lose what is below this mark, so it counts only once the histories agree.
@@ -392,7 +408,7 @@ class Follower:
             if heartbeat is not None:
                 self._heard_of_primary(heartbeat.position.sequence, heartbeat)
 
-            await self._stream(connection, store, welcome)
+            await self._stream(connection, intake, welcome)
         elif decided.outcome == Outcome.BOOTSTRAP.value:
             # The primary only proposes. Each reason to claim nothing has its own rule for what the copy may
             # replace.
@@ -406,6 +422,10 @@ class Follower:
                 refusal = may_start_over(mine, primary)
             else:
                 refusal = may_repair(mine, primary)
+
+            # A copy is newer than what a pause, or what waits, keeps from readers.
+            if refusal is None and mine is not None:
+                refusal = self._data.held_because
 
             # A repair that was refused is given up: the next session claims what is here and follows with it.
             if refusal is not None:
@@ -437,13 +457,13 @@ class Follower:
 
     async def _caught_up(self, primary: History) -> bool:
         """Whether the log archive brought this replica further, so that the primary is to be asked again."""
-        store = self._data.store
-        if self._archive is None or store is None or self._catch_ups >= CATCH_UPS_MAX:
+        intake = self._data.intake
+        if self._archive is None or intake is None or self._catch_ups >= CATCH_UPS_MAX:
             return False
         self._catch_ups += 1
         self._set(LinkState.CATCHING_UP, "the archived log to be applied")
         return await catch_up(
-            store, self._archive, primary, self._env.clock, self._options.catch_up_seconds_max
+            intake, self._archive, primary, self._env.clock, self._options.catch_up_seconds_max
         )
 
     async def _restore(self, restore: RestoreFirst, welcome: Welcome) -> None:
@@ -482,15 +502,16 @@ class Follower:
                 raise ProtocolError(f"{message.KIND.name} came where DECISION belongs")
             heartbeat = message
 
-    async def _stream(self, connection: Connection, store: Database, welcome: Welcome) -> None:
+    async def _stream(self, connection: Connection, intake: LogIntake, welcome: Welcome) -> None:
         receiver = Receiver(
-            store,
+            intake,
             connection,
             self._options,
             on_primary=self._heard_of_primary,
             upstream=self.upstream,
             on_nodes=self._on_nodes,
             traffic=self._traffic,
+            takes_delayed=DELAYED in welcome.features,
         )
 
         self._activity = receiver
@@ -499,9 +520,11 @@ class Follower:
         # The archive has helped, or was not needed: when log is gone again, it may be tried again.
         self._catch_ups = 0
         self._down_because = None
-        log.info("replication.streaming", peer=connection.peer, position=str(store.position))
+        log.info("replication.streaming", peer=connection.peer, position=str(intake.position))
 
-        self.upstream.attach(connection, welcome.features)
+        # A mark would come when it is due: the primary would hold its snapshot for nothing until then.
+        if not intake.delays:
+            self.upstream.attach(connection, welcome.features)
         try:
             await receiver.run()
         finally:
@@ -570,7 +593,7 @@ class Follower:
         return Heartbeat(self._position(), clock.wall_us(), sent_us=int(clock.awake() * 1e6))
 
     def _position(self) -> Position:
-        return NOWHERE if self._data.store is None else self._data.store.durable_position
+        return NOWHERE if self._data.intake is None else self._data.intake.durable_position
 
     def _linked(self, state: LinkState) -> None:
         self.link.forget_troubles()

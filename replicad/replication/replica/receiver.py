@@ -1,14 +1,15 @@
 """The replica's side of a stream: frames in, appended and applied as they are, acknowledged.
 
-    FRAMES ──> (those that are here already, up to a chunk) ──> apply_frames ──> ACK received = applied
-                                                                    └─ the store's sync, later ──> ACK durable
+    FRAMES ──> (those that are here already, up to a chunk) ──> the intake's `take` ──> ACK received, applied
+                                                                    └─ its sync, later ──> ACK durable
+
+Where log waits before it is applied (`delayed_apply`), it is acknowledged as received and durable first.
 
 Acknowledgements are collected for a few milliseconds, unless somebody waits for them (ASK) or much came since
 the last one. What somebody waits for is synced at once, too.
 
-The store checks that the first frame follows its position and continues its history hash. Small chunks are
-applied in line, since a thread would cost more than they do; large ones in a thread. While the store stalls
-nothing is taken from the connection, which stops reading, and so the primary stops sending.
+The intake checks that the first frame follows its position and continues its history hash. While the store
+stalls nothing is taken from the connection, which stops reading, and so the primary stops sending.
 """
 
 from __future__ import annotations
@@ -18,28 +19,31 @@ from collections.abc import Callable
 
 from replicad import kernels
 from replicad.errors import GapError, ProtocolError, SessionRefusedError
-from replicad.options import KIB, MIB
+from replicad.options import MIB
+from replicad.replication.intake import INLINE_BYTES_MAX, LogIntake
 from replicad.replication.options import ReplicationOptions
-from replicad.replication.tasks import Wakeup, beside, in_thread
+from replicad.replication.tasks import Wakeup, beside
 from replicad.replication.traffic import Traffic
 from replicad.replication.verify.upstream import Upstream
 from replicad.replication.wire.connection import Connection
 from replicad.replication.wire.history_check import HistoryCheck
 from replicad.replication.wire.messages import Ack, Answer, Ask, Heartbeat, LogFrames, Message, Nodes, Refuse
-from replicad.store.database import Database
 
-INLINE_BYTES_MAX = 256 * KIB
-"""One or two milliseconds of small frames."""
 ACK_BYTES = 1 * MIB
 """After this many bytes an acknowledgement goes out before its time: it opens the primary's window."""
 
+NO_DELAYS = (
+    "the primary is of a release that does not know delayed replicas: upgrade it first, or set "
+    "apply_delay_seconds = 0 and resume this replica"
+)
+
 
 class Receiver:
-    """Follows one stream from the store's position on."""
+    """Follows one stream from the intake's position on."""
 
     def __init__(
         self,
-        store: Database,
+        intake: LogIntake,
         connection: Connection,
         options: ReplicationOptions,
         *,
@@ -47,12 +51,15 @@ class Receiver:
         upstream: Upstream | None = None,
         on_nodes: Callable[[Nodes], None] = lambda nodes: None,
         traffic: Traffic | None = None,
+        takes_delayed: bool = True,
     ) -> None:
-        """`on_primary` is told the primary's durable sequence number, and the heartbeat if one said it;
+        """`takes_delayed`: the primary knows that log may be durable here before it is applied.
+        `on_primary` is told the primary's durable sequence number, and the heartbeat if one said it;
         `on_nodes` which other nodes there are."""
         self._on_nodes = on_nodes
         self._traffic = traffic or Traffic()
-        self._store = store
+        self._intake = intake
+        self._takes_delayed = takes_delayed
         self._connection = connection
         self._options = options
         self._on_primary = on_primary
@@ -65,14 +72,13 @@ class Receiver:
         self._unacknowledged_bytes = 0
         self._ack_timer: asyncio.TimerHandle | None = None
 
-        self._applied = store.position.sequence
-        self._received = int(self._applied)
+        self._received = int(intake.position.sequence)
         self.received_bytes = 0
         self.waits_for = ""
 
     async def run(self) -> None:
         """Ends only by an error: the peer's, the store's or a cancellation."""
-        unsubscribe = self._store.subscribe(self._wakeup.notify)
+        unsubscribe = self._intake.subscribe(self._wakeup.notify)
         try:
             await beside(self._ingest(), self._acknowledge())
         finally:
@@ -118,7 +124,7 @@ class Receiver:
 
                 # Before the primary's position counts: another history is noticed at once, not at the next
                 # agreement.
-                self._check.heard(message.position, self._store.position)
+                self._check.heard(message.position, self._intake.position)
                 self._on_primary(message.position.sequence, message)
                 message = self._connection.receive_ready()
 
@@ -149,48 +155,47 @@ class Receiver:
         self._unacknowledged_bytes += len(frames)
         self._on_primary(batch[-1].primary, None)
 
-        # A thread costs more than a small chunk does. A store that stalls would block the event loop.
-        if len(frames) <= INLINE_BYTES_MAX and not self._store.stalled:
-            position = self._store.apply_frames(frames)
-        else:
-            # What was received is acknowledged before a wait that may be long.
+        # A primary of a release without delays would take such an acknowledgement for a lie.
+        if self._intake.delays and not self._takes_delayed:
+            raise SessionRefusedError("no-delays", NO_DELAYS, False)
+
+        # What was received is acknowledged before a wait that may be long.
+        if len(frames) > INLINE_BYTES_MAX or self._intake.stalled:
             self._send_ack()
             await self._until_not_stalled()
             self.waits_for = "the store to apply"
-            position = await in_thread(self._store.apply_frames, frames)
+        position = await self._intake.take(frames)
 
         # `received` came from the messages. If the frames end elsewhere, what was acknowledged is not true.
         if position.sequence != self._received:
             raise ProtocolError(f"the frames ended at {position.sequence}, not at {self._received}")
 
-        self._applied = position.sequence
         self._check.applied(frames, position)
         self._send_ack()
 
     async def _until_not_stalled(self) -> None:
-        if self._store.failed is not None:
-            raise self._store.failed
-        while self._store.stalled:
-            self.waits_for = f"the store: {self._store.stalled}"
+        if self._intake.failed is not None:
+            raise self._intake.failed
+        while self._intake.stalled:
+            self.waits_for = f"the store: {self._intake.stalled}"
             self._wakeup.clear()
-            if not self._store.stalled:
+            if not self._intake.stalled:
                 break
             await self._wakeup.wait()
 
     async def _acknowledge(self) -> None:
         while True:
             self._wakeup.clear()
-            if self._store.failed is not None:
-                raise self._store.failed
+            if self._intake.failed is not None:
+                raise self._intake.failed
             self._send_ack()
             await self._wakeup.wait()
 
     def _send_ack(self) -> None:
-        durable = min(int(self._store.durable_sequence), int(self._applied))
-        if durable < min(self._asked_through, self._applied):
-            self._store.hurry_sync()
+        ack = self._ack()
+        if ack.durable < min(self._asked_through, self._intake.position.sequence):
+            self._intake.hurry_sync()
 
-        ack = Ack(self._received, self._applied, durable)
         last = self._acknowledged
         if ack == last:
             return
@@ -206,8 +211,14 @@ class Receiver:
 
     def _ack_time_over(self) -> None:
         self._ack_timer = None
-        durable = min(int(self._store.durable_sequence), int(self._applied))
-        self._acknowledge_now(Ack(self._received, self._applied, durable))
+        self._acknowledge_now(self._ack())
+
+    def _ack(self) -> Ack:
+        """What is true now. Of what a stall keeps from the intake it says only that it was received."""
+        intake = self._intake
+        applied = min(intake.applied_sequence, self._received)
+        durable = min(intake.durable_position.sequence, self._received)
+        return Ack(self._received, applied, durable)
 
     def _acknowledge_now(self, ack: Ack) -> None:
         self._acknowledged = ack

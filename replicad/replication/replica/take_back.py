@@ -9,6 +9,7 @@ import asyncio
 
 from replicad.env import Env
 from replicad.errors import PeerTimeoutError, ReplicationError
+from replicad.replication.intake import DirectIntake
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.agree import Outcome
 from replicad.replication.ports import Dial
@@ -58,7 +59,7 @@ async def take_back(
             clock = env.clock
             return Heartbeat(store.durable_position, clock.wall_us(), sent_us=int(clock.awake() * 1e6))
 
-        receiver = Receiver(store, connection, options, on_primary=lambda *_: None)
+        receiver = Receiver(DirectIntake(store), connection, options, on_primary=lambda *_: None)
         alive = keep_alive(
             connection,
             beat,

@@ -23,7 +23,9 @@ NODES = "nodes"
 """The replica is told which other nodes there are."""
 WRITTEN = "written"
 """The replica takes log that is written and not durable yet, where its primary sends such."""
-FEATURES: tuple[str, ...] = (VERIFY, NODES, WRITTEN)
+DELAYED = "delayed"
+"""The replica may acknowledge log as durable before it applies it, and says in its claim what it applied."""
+FEATURES: tuple[str, ...] = (VERIFY, NODES, WRITTEN, DELAYED)
 """What a replica asks for."""
 NAME = r"[A-Za-z0-9_.-]{0,64}"
 """What a node may be called."""

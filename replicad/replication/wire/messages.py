@@ -164,6 +164,8 @@ class PositionClaim(Message):
     position: Position | None = wire(headers.optional(headers.position))
     durable: int = wire(headers.u64)
     epochs: tuple[EpochRecord, ...] = wire(headers.array_of(headers.epoch_record, EPOCHS_MAX))
+    applied: int | None = wire(headers.optional(headers.u64), default=None)
+    """What of it its readers see, where that may be less."""
 
 
 @message(MessageKind.DECISION)
@@ -206,7 +208,9 @@ class Heartbeat(Message):
 
 @message(MessageKind.ACK)
 class Ack(Message):
-    """How far the replica is: three different facts. None is ever above what was sent, none goes back."""
+    """How far the replica is: three different facts. None is ever above what was received, none goes back.
+
+    `durable` is above `applied` where the replica applies late."""
 
     received: int = wire(headers.u64)
     applied: int = wire(headers.u64)

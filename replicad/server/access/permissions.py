@@ -24,6 +24,7 @@ _ROLES: dict[Role, tuple[str, ...]] = {
     Role.ADMIN: (
         *("shutdown", "replicaof", "slaveof", "failover"),
         *("replicad.promote", "replicad.switchover", "replicad.rejoin", "replicad.reload"),
+        "replicad.replica",
         *("replicad.link", "replicad.slot", "replicad.throttle", "replicad.repair", "monitor"),
     ),
 }

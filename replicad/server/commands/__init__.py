@@ -15,6 +15,7 @@ from replicad.server.commands.log import log
 from replicad.server.commands.node import node
 from replicad.server.commands.numbers import numbers
 from replicad.server.commands.observation import observation
+from replicad.server.commands.replica import replica
 from replicad.server.commands.replication import replication
 from replicad.server.commands.roles import roles
 from replicad.server.commands.slots import slots
@@ -44,6 +45,7 @@ _GROUPS = (
     log,
     families,
     replication,
+    replica,
     slots,
     copies,
     links,

@@ -6,16 +6,18 @@ last position. Saving the same again writes the same files.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from replicad.env import AppendFile
+from replicad.env import AppendFile, FileSystem
 from replicad.errors import DivergedError
 from replicad.store.core import Core
 from replicad.store.updates import check_start, position_at
 from replicad.store.wal.cursor import LogCursor
+from replicad.store.wal.frames import LogChunk
 from replicad.store.wal.segment import SegmentHeader, segment_name
-from replicad.types import Position, Sequence
+from replicad.types import DatabaseId, Position, Sequence
 
 CHUNK_BYTES = 1 << 20
 
@@ -44,28 +46,45 @@ def save_log(core: Core, after: Position, directory: Path) -> SavedLog:
 
     start = Sequence(after.sequence + 1)
     check_start(core, start)
+    cursor = LogCursor(core.catalog, core.database_id, start)
+    try:
+        chunks = iter(lambda: cursor.next(CHUNK_BYTES), None)
+        return save_frames(fs, core.database_id, after, last, chunks, directory)
+    finally:
+        cursor.close()
+
+
+def save_frames(
+    fs: FileSystem,
+    database_id: DatabaseId,
+    after: Position,
+    last: Position,
+    chunks: Iterable[LogChunk],
+    directory: Path,
+) -> SavedLog:
+    """Writes the frames after `after` through `last` into a directory of their own in `directory`."""
     directory = directory / f"{last.epoch}-{last.sequence}-{last.history_hash:016x}"
     fs.make_directories(directory)
 
-    cursor = LogCursor(core.catalog, core.database_id, start)
     files: list[Path] = []
     writer: AppendFile | None = None
     at, batches, size_bytes = after, 0, 0
     try:
-        while at.sequence < last.sequence and (chunk := cursor.next(CHUNK_BYTES)) is not None:
+        for chunk in chunks:
             # An epoch begins a new segment, in these files as in the log.
             if writer is None or chunk.position.epoch != at.epoch:
                 _finish(writer)
                 path = directory / segment_name(chunk.position.epoch, Sequence(at.sequence + 1))
                 fs.unlink(path)
                 writer = fs.create(path)
-                writer.append(SegmentHeader(core.database_id, chunk.position.epoch, at).encode())
+                writer.append(SegmentHeader(database_id, chunk.position.epoch, at).encode())
                 files.append(path)
 
             writer.append(chunk.frames)
             at, batches, size_bytes = chunk.position, batches + chunk.batches, size_bytes + len(chunk.frames)
+            if at.sequence >= last.sequence:
+                break
     finally:
-        cursor.close()
         _finish(writer)
 
     fs.sync_directory(directory)

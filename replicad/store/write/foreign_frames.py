@@ -10,7 +10,7 @@ from replicad.store.writable_core import WritableCore
 from replicad.store.write.admission import check_frames
 from replicad.store.write.applier import Applier
 from replicad.store.write.gate import WriteGate
-from replicad.types import Epoch, HistoryHash, Position, Sequence
+from replicad.types import DatabaseId, Epoch, HistoryHash, Position, Sequence
 
 
 class ForeignFrames:
@@ -39,23 +39,15 @@ class ForeignFrames:
 
             # Frames are checked whole before any of them is appended: checksums, and that they continue this
             # very history.
-            frames = self._frames
-            scan = kernels.scan_frames(
-                data, core.database_id, frames.epoch, frames.sequence, frames.history_hash
-            )
-            if scan.stop != kernels.SCAN_END:
-                raise _why_refused(scan, data)
-
+            scan = check_continues(data, core.database_id, core.log.written)
             if not scan.frames:
                 return core.log.written
-            if kernels.FrameHeader.decode(data).epoch != scan.epoch:
-                raise InvalidArgument("frames of two epochs in one piece")
 
             # What passes its checksums may still be something that cannot be applied. It must not get into
             # the log.
             families = families_at(core.version, self._progress.appended)
             check_frames(data, core.log.written, families, core.version.next_family)
-            after = Position(Epoch(scan.epoch), Sequence(scan.last_sequence), HistoryHash(scan.history_hash))
+            after = end_of(scan)
 
             try:
                 self._log.append_frames(data, after, scan.commit_time_us)
@@ -67,6 +59,24 @@ class ForeignFrames:
             self._applier.after_append(scan.last_sequence, seal=dropped)
             self._syncer.request()
             return after
+
+
+def check_continues(data: bytes, database_id: DatabaseId, at: Position) -> kernels.FrameScan:
+    """What whole frames of one epoch say that continue this very history, their checksums right.
+
+    Raises GapError, DivergedError, CorruptionError or InvalidArgument for others.
+    """
+    scan = kernels.scan_frames(data, database_id, at.epoch, at.sequence, at.history_hash)
+    if scan.stop != kernels.SCAN_END:
+        raise _why_refused(scan, data)
+    if scan.frames and kernels.FrameHeader.decode(data).epoch != scan.epoch:
+        raise InvalidArgument("frames of two epochs in one piece")
+    return scan
+
+
+def end_of(scan: kernels.FrameScan) -> Position:
+    """The position after the frames that were scanned."""
+    return Position(Epoch(scan.epoch), Sequence(scan.last_sequence), HistoryHash(scan.history_hash))
 
 
 def _why_refused(scan: kernels.FrameScan, data: bytes) -> Exception:

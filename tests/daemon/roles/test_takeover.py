@@ -40,6 +40,7 @@ def behind(store: FakeStore, standing: Standing = Standing.FOLLOWING) -> Takeove
         link=unused,
         promotion=unused,
         lock=unused,
+        refusal=lambda: None,
     )
 
 

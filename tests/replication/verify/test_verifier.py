@@ -15,6 +15,7 @@ import pytest
 
 from replicad.env import Env
 from replicad.errors import CorruptionError, NotFoundError, ProtocolError, UpstreamDamagedError, UpstreamError
+from replicad.replication.intake import DirectIntake
 from replicad.replication.options import ReplicationOptions, VerificationOptions
 from replicad.replication.primary.sender import Sender
 from replicad.replication.replica.receiver import Receiver
@@ -91,7 +92,9 @@ class Nodes:
             now=time.monotonic,
             answering=self.session,
         )
-        receiver = Receiver(self.replica, right, LINK, on_primary=lambda *_: None, upstream=self.upstream)
+        receiver = Receiver(
+            DirectIntake(self.replica), right, LINK, on_primary=lambda *_: None, upstream=self.upstream
+        )
         self.upstream.attach(right, (VERIFY,))
         self.tasks += [asyncio.create_task(sender.run()), asyncio.create_task(receiver.run())]
 

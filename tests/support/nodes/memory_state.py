@@ -6,7 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from replicad.env import Env
-from replicad.state import BootstrapProgress, KnownPeer, NodeView, RoleRecord, Shown, Slot, VerificationRecord
+from replicad.state import (
+    BootstrapProgress,
+    KnownPeer,
+    NodeView,
+    PauseRecord,
+    RoleRecord,
+    Shown,
+    Slot,
+    VerificationRecord,
+)
 from replicad.state.records import NodeRecord, decode, encode
 
 NODE_ID_BYTES = 16
@@ -37,6 +46,9 @@ class MemoryNodeState:
     def put_verification(self, verification: VerificationRecord) -> None:
         self._put(b"verification", verification)
 
+    def put_pause(self, pause: PauseRecord | None) -> None:
+        self._put(b"pause", pause)
+
     def put_slot(self, slot: Slot) -> None:
         self._put(b"slot/" + slot.node_id, slot)
 
@@ -61,6 +73,7 @@ class MemoryNodeState:
             role=self._get(RoleRecord, b"role"),
             peers=tuple(self._all(KnownPeer, b"peer/")),
             verification=self._get(VerificationRecord, b"verification"),
+            pause=self._get(PauseRecord, b"pause"),
         )
 
     def close(self) -> None:

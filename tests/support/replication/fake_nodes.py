@@ -11,6 +11,7 @@ from typing import cast
 
 from replicad.env import Env
 from replicad.net.certificates import Certificate
+from replicad.replication.intake import DirectIntake
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.ports import LogArchive, ReplicaData
 from replicad.replication.primary.node import PrimaryNode
@@ -62,6 +63,12 @@ class FakeData:
     def as_data(self) -> ReplicaData:
         """For a follower, which serves what stands here as its database."""
         return cast(ReplicaData, self)
+
+    @property
+    def intake(self) -> DirectIntake | None:
+        return None if self.store is None else DirectIntake(self.store.as_database())
+
+    held_because: str | None = None
 
     def local_files(self) -> Mapping[bytes, Path]:
         return self.local

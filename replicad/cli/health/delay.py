@@ -1,0 +1,44 @@
+"""What waits on a replica to be applied: a pause that was ordered, and batches that cannot be applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from replicad.cli.health.finding import Document, Finding, Severity, part
+from replicad.cli.health.runbook import Runbook
+from replicad.units import show_count, show_size, show_time
+
+
+def delay_findings(node: str, document: Document) -> Iterator[Finding]:
+    if document.get("role") != "replica":
+        return
+    apply = part(document, "apply")
+    if trouble := apply.get("trouble"):
+        yield Finding(
+            Severity.CRITICAL,
+            f"cannot apply what it received: {trouble}",
+            f"replicad rejoin {node}, unless its disk is full",
+            Runbook.PAUSED_REPLICA,
+        )
+    waits = show_count(apply.get("waiting_sequences") or 0, "sequence number")
+    size = show_size(apply.get("waiting_bytes") or 0)
+    if apply.get("paused"):
+        yield Finding(
+            Severity.WARNING,
+            f"is paused at {_point(apply)}: {waits} ({size}) wait to be applied",
+            f"replicad replica-resume {node}",
+            Runbook.PAUSED_REPLICA,
+        )
+    if refused := apply.get("refused"):
+        # The primary keeps the log for it instead, within the limits of a slot.
+        yield Finding(
+            Severity.WARNING,
+            f"receives nothing more: {refused}",
+            "raise [link] apply_delay_bytes_max, or lower apply_delay_seconds, and replicad reload it",
+            Runbook.PAUSED_REPLICA,
+        )
+
+
+def _point(apply: Document) -> str:
+    time_us, sequence = apply.get("pause_time_us"), apply.get("pause_sequence")
+    return f"sequence number {sequence}" if time_us is None else show_time(time_us)

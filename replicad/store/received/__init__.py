@@ -1,0 +1,1 @@
+"""Log that a replica has received and not applied yet."""
