@@ -17,9 +17,10 @@ from replicad.cli.demonstration.processes import HOST
 from replicad.replication.links.annotation import MAGIC, decode_provenance
 from replicad.replication.links.batches import LinkReader, Logged, Write
 from replicad.replication.links.merge import UNSTAMPED
-from replicad.replication.links.records import HORIZON_KEY, STAMPS, split_stamp_key
+from replicad.replication.links.records import HORIZON_KEY, LINKS, STAMPS, split_stamp_key
 from replicad.replication.links.source import fork_of
 from replicad.replication.links.stamps import Stamp
+from replicad.server.link_records import PARTIAL
 from replicad.store.database import Database
 from replicad.types import OperationKind
 from tests.support.nodes.daemons import Cluster, Daemon
@@ -69,6 +70,11 @@ class Sites:
         with self.nodes[number].client() as client:
             keys = sorted(client.scan_iter(count=1000))
             return dict(zip(keys, client.mget(keys), strict=True)) if keys else {}
+
+    def is_partial(self, number: int) -> bool:
+        """Whether something was left out of what came to a site over links."""
+        with replicad.open(self.nodes[number].data, read_only=True) as store:
+            return store.get(PARTIAL, family=store.families[LINKS]) is not None
 
     def stamps(self, number: int) -> set[bytes]:
         """The keys of the default family that have one, deleted ones too."""

@@ -47,8 +47,8 @@ def test_only_keys_with_some_prefixes_come_over_a_link(pair: Sites) -> None:
     assert first.ask("GET", "us:new") == b"1" and second.ask("GET", "us:new") is None
 
 
-def test_who_is_seeded_by_a_partial_primary_forgets_nothing_by_its_horizon(three: Sites) -> None:
-    """It does not know what its source has seen."""
+def test_who_is_seeded_by_a_partial_primary_knows_it(three: Sites) -> None:
+    """It does not know what its source has seen: nothing is deleted by the source's horizon."""
     first, second, third = three.nodes
     second.ask("SET", "us:1", "1")
     second.ask("REPLICAD.LINK", "ADD", "from0", three.replication[0], "PREFIX", "eu:")
@@ -57,3 +57,4 @@ def test_who_is_seeded_by_a_partial_primary_forgets_nothing_by_its_horizon(three
     first.ask("SET", "eu:1", "1")
     eventually(lambda: third.ask("GET", "eu:1") == b"1")
     assert third.ask("GET", "us:1") == b"1"
+    assert [three.is_partial(number) for number in range(3)] == [False, True, True]

@@ -8,6 +8,8 @@ MERGE = "tests/replication/links/test_merge.py::"
 MODEL = "tests/replication/links/test_model.py::"
 MERGE_FILE = "replicad/replication/links/merge.py"
 BATCHES_FILE = "replicad/replication/links/batches.py"
+SEEDING_FILE = "replicad/replication/links/seeding.py"
+SEEDING = "tests/replication/links/test_seeding.py::"
 
 LINKS = (
     Mutation(
@@ -22,8 +24,8 @@ LINKS = (
         trap=31,
         name="what came by another way is applied again",
         file=MERGE_FILE,
-        old="    if (came.epoch, came.last) <= (known.epoch, known.sequence):\n        return None\n",
-        new="",
+        old="    if (came.epoch, came.last) <= (known.epoch, known.sequence):\n",
+        new="    if False and (came.epoch, came.last) <= (known.epoch, known.sequence):\n",
         caught_by=(f"{MERGE}test_what_was_seen_is_dropped",),
     ),
     Mutation(
@@ -80,8 +82,8 @@ LINKS = (
         trap=31,
         name="a stamp of a delete goes before all have been heard of",
         file="replicad/replication/links/stability.py",
-        old="    return min(others, default=0)\n",
-        new="    return max(others, default=0)\n",
+        old="    return min(times, default=0)\n",
+        new="    return max(times, default=0)\n",
         caught_by=("tests/replication/links/test_stability.py::test_all_others_have_to_be_beyond_a_time",),
     ),
     Mutation(
@@ -113,8 +115,8 @@ LINKS = (
         trap=31,
         name="a clock that is far ahead is believed",
         file=MERGE_FILE,
-        old="    if newest_us > now_us + AHEAD_US_MAX:\n",
-        new="    if False and newest_us > now_us + AHEAD_US_MAX:\n",
+        old="    if ahead_us > AHEAD_US_MAX:\n",
+        new="    if False and ahead_us > AHEAD_US_MAX:\n",
         caught_by=(f"{MERGE}test_what_breaks_a_link_is_said",),
     ),
     Mutation(
@@ -146,9 +148,9 @@ LINKS = (
     Mutation(
         trap=31,
         name="what a newcomer holds alone stays with it",
-        file="replicad/server/linked_data.py",
-        old="            self._stamp_alone(family, keys, {each.key for each in part})\n",
-        new="            pass\n",
+        file=SEEDING_FILE,
+        old="            if here.stamp is None:\n                new",
+        new="            if False:\n                new",
         caught_by=("tests/server/test_linked_data.py::test_what_a_newcomer_holds_alone_is_new_to_all",),
     ),
     Mutation(
@@ -166,5 +168,111 @@ LINKS = (
         old="node.holds_writes() or self.stands_still() or",
         new="node.holds_writes() or",
         caught_by=("tests/server/test_linked_data.py::test_a_link_waits_for_a_command_in_pieces",),
+    ),
+    Mutation(
+        trap=31,
+        name="a deletion is forgotten before all have seen it",
+        file="replicad/replication/links/stability.py",
+        old="min(record.frontier_us, record.seen_us)",
+        new="record.frontier_us",
+        caught_by=(f"{MODEL}test_a_seed_of_a_slow_link_hides_no_deletion_from_those_behind",),
+    ),
+    Mutation(
+        trap=31,
+        name="what an origin has seen is not shipped",
+        file=BATCHES_FILE,
+        old="            seen_us=records.get(provenance.origin, OriginRecord()).seen_us,\n",
+        new="",
+        caught_by=("tests/replication/links/test_batches.py::test_a_batch_says_what_its_origin_has_seen",),
+    ),
+    Mutation(
+        trap=31,
+        name="who was silent goes on where it was",
+        file=MERGE_FILE,
+        old="    if jumps or known.frontier_us < horizon_us:\n",
+        new="    if jumps and known.frontier_us < horizon_us:\n",
+        caught_by=(f"{MERGE}test_an_origin_that_was_silent_for_too_long_is_seeded",),
+    ),
+    Mutation(
+        trap=31,
+        name="a deletion that the source forgot is not repeated by a seed",
+        file=SEEDING_FILE,
+        old="            gone.append(LinkOperation(family, key, None, place.forgotten))\n",
+        new="            pass\n",
+        caught_by=(f"{SEEDING}test_what_becomes_of_a_value_that_the_source_lacks",),
+    ),
+    Mutation(
+        trap=31,
+        name="a write that the source never saw counts as deleted there",
+        file=SEEDING_FILE,
+        old="        elif _was_seen(stamp, place.origins):\n",
+        new="        else:\n",
+        caught_by=(f"{SEEDING}test_what_becomes_of_a_value_that_the_source_lacks",),
+    ),
+    Mutation(
+        trap=31,
+        name="a write that the source lost stays behind",
+        file=SEEDING_FILE,
+        old="    return there < here.stamp.stamp and here.stamp.stamp.time_us <= place.clock_us\n",
+        new="    return False\n",
+        caught_by=(f"{SEEDING}test_what_becomes_of_a_value_that_the_source_lacks",),
+    ),
+    Mutation(
+        trap=31,
+        name="a late write from a seed is lost",
+        file=SEEDING_FILE,
+        old="        elif horizon_us and _is_late(each, here, known):\n",
+        new="        elif False and _is_late(each, here, known):\n",
+        caught_by=(f"{SEEDING}test_a_late_write_is_written_anew",),
+    ),
+    Mutation(
+        trap=31,
+        name="the horizon of a source whose clock is behind counts in full",
+        file=SEEDING_FILE,
+        old="        return Stamp(min(self.horizon_us, self.clock_us), self.source)\n",
+        new="        return Stamp(self.horizon_us, self.source)\n",
+        caught_by=(f"{SEEDING}test_later_writes_of_the_source_are_not_forgotten",),
+    ),
+    Mutation(
+        trap=31,
+        name="a batch that an origin lost is dropped",
+        file=MERGE_FILE,
+        old=" if came.epoch < known.epoch else None\n",
+        new=" if False else None\n",
+        caught_by=(f"{MERGE}test_what_an_origin_lost_is_merged_without_a_place",),
+    ),
+    Mutation(
+        trap=31,
+        name="a link that leaves something out ships what was made elsewhere",
+        file="replicad/replication/links/source.py",
+        old="        if self._leaves_out:\n",
+        new="        if False and self._leaves_out:\n",
+        caught_by=(
+            "tests/links/test_filters.py::test_a_link_that_leaves_families_out_ships_only_what_was_made_at_its_source",
+        ),
+    ),
+    Mutation(
+        trap=31,
+        name="a prefix is not looked at in the log",
+        file="replicad/replication/links/link_filter.py",
+        old="        return of_family and (not self._prefixes or key.startswith(self._prefixes))\n",
+        new="        return of_family\n",
+        caught_by=("tests/replication/links/test_link_filter.py::test_what_a_link_carries",),
+    ),
+    Mutation(
+        trap=31,
+        name="the target is not told that a link is partial",
+        file="replicad/replication/links/source.py",
+        old="        return self._leaves_out or self._primary.is_partial\n",
+        new="        return False\n",
+        caught_by=("tests/links/test_filters.py::test_who_is_seeded_by_a_partial_primary_knows_it",),
+    ),
+    Mutation(
+        trap=31,
+        name="losers are kept for ever",
+        file="replicad/server/link_upkeep.py",
+        old="        gone = [Write(LOSERS, key, None) for key, _ in over]\n",
+        new="        gone = [Write(LOSERS, key, None) for key, _ in over if False]\n",
+        caught_by=("tests/links/test_conflicts.py::test_what_lost_is_not_kept_for_ever",),
     ),
 )

@@ -128,11 +128,11 @@ async def _compare(
         before = comparison.at
         sides: list[Side] = []
         try:
-            _be_patient(nodes, min(REPLY_SECONDS, deadline.left))
+            be_patient(nodes, min(REPLY_SECONDS, deadline.left))
             nodes, marked = await asyncio.to_thread(_reference_first, nodes)
             hold = _hold_mark if marked else _hold_snapshots
             sequence = await asyncio.to_thread(hold, nodes, sides, deadline, say)
-            _be_patient(nodes, REPLY_SECONDS)
+            be_patient(nodes, REPLY_SECONDS)
             for side in reversed(sides):
                 named |= await side.families()
             await comparison.run(sides[0], sides[1:])
@@ -167,7 +167,7 @@ async def _compare(
     )
 
 
-def _be_patient(nodes: Sequence[NodeClient], seconds: float) -> None:
+def be_patient(nodes: Sequence[NodeClient], seconds: float) -> None:
     """How long a reply may take: a node that does not answer must not outlast the whole time that was
     given."""
     for node in nodes:

@@ -18,10 +18,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from replicad.cli.nodes.comparison import HELD_SECONDS, ComparisonOutcome, NamedDifference
+from replicad.cli.nodes.comparison import (
+    HELD_SECONDS,
+    REPLY_SECONDS,
+    ComparisonOutcome,
+    NamedDifference,
+    be_patient,
+)
 from replicad.cli.nodes.node import LiveNode, NodeClient
 from replicad.cli.nodes.sides import Side
-from replicad.errors import PeerTimeoutError, UsageError
+from replicad.errors import PeerTimeoutError, ReplyError, UnreachableError, UsageError
 from replicad.replication.verify.comparison import Comparison, Difference, DifferenceKind
 from replicad.store.marks import Mark, MarkId
 from replicad.store.ranges import Entries, RangeDigest
@@ -31,11 +37,16 @@ LOOKED_AT_ONCE = 1000
 """Keys that differ, before it is asked whether they are on their way."""
 
 
-def are_linked(nodes: Sequence[NodeClient]) -> bool:
-    """Whether these are running primaries of different databases."""
+def are_linked(nodes: Sequence[NodeClient], timeout_seconds: float) -> bool:
+    """Whether these are running primaries of different databases. A node that does not answer in time may be
+    anything."""
     if not all(isinstance(node, LiveNode) for node in nodes):
         return False
-    documents = [node.status() for node in nodes]
+    be_patient(nodes, timeout_seconds)
+    try:
+        documents = [node.status() for node in nodes]
+    except (UnreachableError, ReplyError):
+        return False
     databases = {document.get("database_id") for document in documents}
     return len(databases) == len(nodes) and all(document["role"] == "primary" for document in documents)
 
@@ -46,6 +57,7 @@ def compare_linked(
     """Raises UsageError for primaries that are not linked, or whose links leave something out;
     PeerTimeoutError when they do not hear of each other, or keys keep changing, for `timeout_seconds`."""
     live = [node for node in nodes if isinstance(node, LiveNode)]
+    be_patient(live, REPLY_SECONDS)
     try:
         return asyncio.run(_LinkedComparison(live, timeout_seconds, differences_max, say).run())
     finally:

@@ -67,7 +67,7 @@ def verify(
         for node in opened:
             if sum(other.key == node.key for other in opened) > 1:
                 raise UsageError(f"{node.name} is named twice; verify compares different nodes")
-        if linked := are_linked(opened):
+        if linked := are_linked(opened, timeout):
             if repair:
                 raise UsageError("linked primaries are repaired by a seed: replicad link seed NODE NAME")
             outcome = compare_linked(opened, timeout, differences_max=differences, say=line_on_terminal)

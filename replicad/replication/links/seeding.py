@@ -105,7 +105,7 @@ def sort_part(
                 new.append(Write(family, key, here.value))
             continue
         stamp = UNSTAMPED if here.stamp is None else here.stamp.stamp
-        if not place.horizon_us or stamp > place.forgotten:
+        if not place.horizon_us or stamp >= place.forgotten:
             if _was_lost(here, UNSTAMPED, place):
                 new.append(Write(family, key, here.value))
         elif _was_seen(stamp, place.origins):

@@ -12,6 +12,7 @@ from replicad.replication.links.batches import (
     stamped,
 )
 from replicad.replication.links.merge import LinkBatch
+from replicad.replication.links.records import ORIGINS, OriginRecord
 from replicad.replication.links.stamps import Stamp
 
 OWN, THERE, PEER = b"o" * 16, b"t" * 16, b"p" * 16
@@ -58,3 +59,13 @@ def test_a_member_is_told_to_those_who_read_further() -> None:
     """With the clock that comes after it."""
     batch = read([introduced(PEER), clock_write(OWN, 9, 4)])
     assert batch is not None and batch.members == (PEER,)
+
+
+def test_a_batch_says_what_its_origin_has_seen() -> None:
+    """Of its own batch the clock says it, of another origin's the record that is written with it."""
+    own = read([clock_write(OWN, 9, 4)])
+    assert own is not None and own.seen_us == 4
+    came = Provenance(origin=PEER, peer=PEER, epoch=1, fork=0, first=1, last=2, frontier_us=9, hops=1)
+    record = Write(ORIGINS, PEER, OriginRecord(1, 2, 9, seen_us=6).encode())
+    foreign = read([record, clock_write(OWN, 9, 4)], (came.encode(),))
+    assert foreign is not None and foreign.seen_us == 6
