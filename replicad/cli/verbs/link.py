@@ -90,9 +90,23 @@ def list_links(node: NodeArgument, json: JsonOption = False) -> None:
     if json:
         print_json(rows)
     elif rows:
-        print_rows(rows, 0)
+        print_rows([_shown_link(row) for row in rows], 0)
     else:
         print("no links")
+
+
+def _shown_link(row: dict[str, Any]) -> dict[str, Any]:
+    """What fits on a line; `link show` has the rest."""
+    carries = [*row["families"], *(f"{_shown(prefix)}*" for prefix in row["prefixes"])]
+    return {
+        "name": row["name"],
+        "direction": row["direction"],
+        "other": row.get("address") or row["source"],
+        "carries": ", ".join(carries) or "all that is linked",
+        "state": row["state"],
+        "behind": row.get("lag_sequences"),
+        "reason": row["reason"] or row.get("not_configured"),
+    }
 
 
 @links.command(
@@ -138,19 +152,22 @@ def conflicts(
 
 
 def _shown_conflict(row: dict[str, Any]) -> dict[str, Any]:
-    from replicad.cli.output import show_bytes
     from replicad.units import show_time
-
-    def shown(text: str) -> str:
-        return show_bytes(text.encode("utf-8", "surrogateescape"))
 
     return {
         "arrived": show_time(row["arrived_us"]),
         "link": row["link"],
         "family": row["family"],
-        "key": shown(row["key"]),
-        "lost": "a deletion" if row["value"] is None else shown(row["value"]),
+        "key": _shown(row["key"]),
+        "lost": "a deletion" if row["value"] is None else _shown(row["value"]),
     }
+
+
+def _shown(text: str) -> str:
+    """Bytes, as the node's JSON has them."""
+    from replicad.cli.output import show_bytes
+
+    return show_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 @links.command(
