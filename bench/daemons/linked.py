@@ -1,7 +1,6 @@
 """Writes to a linked family beside writes to the same family of a primary that is not linked.
 
-The linked primary has no target that reads: what is measured is the stamp of each write, and that Python
-executes it.
+The linked primary has no target that reads: what is measured is the stamp of each write.
 """
 
 from __future__ import annotations

@@ -229,7 +229,8 @@ class ClientState:
             return
 
         # A pair needs no batch object, and most writes are one.
-        if self.annotations or family in self.server.linked.families:
+        linked = self.server.linked
+        if self.annotations or (family in linked.families and not linked.kernel_may_stamp(key, value)):
             batch = self.begin_batch()
             batch.put(key, value, family)
             self._commit(batch)

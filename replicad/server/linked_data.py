@@ -1,6 +1,6 @@
 """What links make of this primary's data: stamps on clients' writes, and batches of others merged in.
 
-    clients' batches ──stamp──> WriteGroup ─┐
+    clients' batches ──stamp──> WriteGroup ─┐      the kernel stamps simple writes itself (`LinkClock`)
                                             ├──> the store, in the order of their stamps
     batches of a link ──judge, write────────┘
 
@@ -39,11 +39,12 @@ from replicad.replication.links.records import (
     stamp_key,
 )
 from replicad.replication.links.stability import seen_through_us
-from replicad.replication.links.stamps import HybridClock, Stamp
+from replicad.replication.links.stamps import Stamp
 from replicad.replication.wire.messages import Refuse
 from replicad.server import replies
 from replicad.server.committer import Committer
 from replicad.server.interfaces import Node
+from replicad.server.link_clock import LinkClock
 from replicad.server.link_records import (
     PARTIAL,
     LinkRecord,
@@ -93,9 +94,7 @@ class LinkedData:
         self._watches = watches
         self._wall_us = wall_us
         self._names: frozenset[str] = frozenset()
-        self._clock = HybridClock()
-        self._seen_us = 0
-        """All writes of other origins with this time or an earlier one are here."""
+        self.clock = LinkClock(committer.group, wall_us)
         self._ids: dict[str, int] = {}
         """Of families by name, as they were when these were linked: a linked family is not dropped."""
         self._records: dict[bytes, OriginRecord] = {}
@@ -114,6 +113,7 @@ class LinkedData:
         self._records, self.horizon_us, self.is_partial = {}, 0, False
         if not self.is_set_up:
             self._names, self.families = frozenset(), frozenset()
+            self._committer.group.link([], 0, 0, self.own)
             return
         newest = self._store.newest
         found = newest.scan(family=ids[ORIGINS])
@@ -122,8 +122,9 @@ class LinkedData:
         self.is_partial = newest.get(PARTIAL, family=ids[LINKS]) is not None
         self._names = linked_names(self._store, ids[LINKS])
         self.families = frozenset(ids[name] for name in self._names if name in ids)
-        self._clock = HybridClock(self.origin(self.own).frontier_us)
-        self._seen_us = seen_through_us(self._records, self.own)
+        self.clock.last_us = self._records.get(self.own, OriginRecord()).frontier_us
+        self.clock.seen_us = seen_through_us(self._records, self.own)
+        self._committer.group.link(sorted(self.families), ids[STAMPS], ids[ORIGINS], self.own)
 
     @property
     def is_set_up(self) -> bool:
@@ -136,6 +137,11 @@ class LinkedData:
             raise Refused(
                 replies.error(f"ERR a key in a linked family has at most {LINKED_KEY_BYTES_MAX} bytes")
             )
+
+    def kernel_may_stamp(self, key: bytes, value: bytes) -> bool:
+        """Whether this write is small enough for that: of a larger one Python says what is wrong."""
+        self.clock.look()
+        return len(key) + len(value) <= LINKED_KEY_BYTES_MAX
 
     def stamp(self, batch: WriteBatch) -> None:
         """Adds what goes into the same batch as a client's writes. Raises Refused, and changes nothing."""
@@ -150,8 +156,8 @@ class LinkedData:
                 writes.append(Write(names[operation.family], operation.key, operation.value))
         if not writes:
             return
-        stamp = Stamp(self._clock.next(self._wall_us()), self.own)
-        self._add(batch, stamped(writes, self._names, stamp, self._seen_us, self.family_id))
+        stamp = Stamp(self.clock.tick(), self.own)
+        self._add(batch, stamped(writes, self._names, stamp, self.clock.seen_us, self.family_id))
         if len(batch.data) > BATCH_BYTES_MAX - ROOM_BYTES:
             raise Refused(replies.error("ERR the batch is too large for a linked family"))
 
@@ -236,9 +242,13 @@ class LinkedData:
         return not committer.group.batches
 
     def origin(self, id: bytes) -> OriginRecord:
-        return self._records.get(id, OriginRecord())
+        return self.origins().get(id, OriginRecord())
 
     def origins(self) -> dict[bytes, OriginRecord]:
+        if self.own in self._records:
+            # The kernel moves the clock as well.
+            clock = self.clock
+            self._records[self.own] = OriginRecord(frontier_us=clock.last_us, seen_us=clock.seen_us)
         return self._records
 
     def present(self, family: str, key: bytes) -> KeyHere:
@@ -264,7 +274,7 @@ class LinkedData:
         )
         if applied is None:
             return 0, 0, 0
-        self._clock.see(batch.newest_us)
+        self.clock.see(batch.newest_us)
         known = self.origins()
         new_members = [each for each in batch.members if each not in known and each != self.own]
         writes = written(applied, came.origin, new_members, self.family_id)
@@ -278,7 +288,7 @@ class LinkedData:
         batch = WriteBatch()
         for annotation in log_data:
             batch.put_log_data(annotation)
-        self._add(batch, [*writes, clock_write(self.own, self._clock.last_us, self._seen_us)])
+        self._add(batch, [*writes, clock_write(self.own, self.clock.last_us, self.clock.seen_us)])
         changed = {
             each.key if (number := self.family_id(each.family)) == 0 else (number, each.key)
             for each in writes
@@ -290,7 +300,7 @@ class LinkedData:
         self._committer.store_moved()
 
         # Only now: what is known here is never ahead of the store.
-        self._records[self.own] = OriginRecord(frontier_us=self._clock.last_us, seen_us=self._seen_us)
+        self._records.setdefault(self.own, OriginRecord())
         moved = [each for each in writes if each.family == ORIGINS]
         for each in moved:
             if each.value is None:
@@ -298,24 +308,24 @@ class LinkedData:
             else:
                 self._records[each.key] = decode_origin(each.value)
         if moved:
-            self._seen_us = seen_through_us(self._records, self.own)
+            self.clock.seen_us = seen_through_us(self._records, self.own)
         return last
 
     def write_new(self, writes: Sequence[Write]) -> int:
         """As writes of a client, in linked families; their sequence number, or 0 where there are none."""
         if not writes:
             return 0
-        stamp = Stamp(self._clock.next(self._wall_us()), self.own)
-        return self.write([*writes, *stamped(writes, self._names, stamp, self._seen_us, self.family_id)])
+        stamp = Stamp(self.clock.tick(), self.own)
+        return self.write([*writes, *stamped(writes, self._names, stamp, self.clock.seen_us, self.family_id)])
 
     def move_clock(self) -> int:
         """Says in the log up to which time no stamps come any more."""
-        self._clock.next(self._wall_us())
+        self.clock.tick()
         return self.write([])
 
     def see(self, times_us: Iterable[int]) -> None:
         """Stamps of other primaries arrived."""
-        self._clock.see(max(times_us, default=0))
+        self.clock.see(max(times_us, default=0))
 
     def now_us(self) -> int:
         """The wall clock."""
@@ -377,7 +387,7 @@ class LinkedData:
         self.link_families(families)
         last = self._store.appended_sequence
         if member not in self.origins():
-            self._clock.next(self._wall_us())
+            self.clock.tick()
             last = self.write([introduced(member)])
         while not self.is_safe(last):  # noqa: ASYNC110
             await asyncio.sleep(WAIT_SECONDS)

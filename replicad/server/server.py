@@ -221,8 +221,9 @@ class RespServer:
         if self.pieces.under_way or state.monitors.clients or paused is Paused.ALL:
             return kernels.TAKES_NOTHING
         if node.is_writable:
-            # Writes to linked families get stamps, which the kernel does not make.
-            writes = paused is Paused.NOTHING and not state.linked.families
+            if state.linked.families:
+                state.linked.clock.look()
+            writes = paused is Paused.NOTHING
             return kernels.TAKES_ALL if writes else kernels.TAKES_READS
         return kernels.TAKES_READS if node.reads_refused is None else kernels.TAKES_NOTHING
 

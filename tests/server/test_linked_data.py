@@ -70,12 +70,15 @@ def test_every_write_of_a_client_has_its_stamp(server: RunningServer, store: Dat
         client.pipeline().incr("a").set("b", 2).execute()
         client.mset({"c": 3, "d": 4})
         client.delete("c")
+        client.pipeline().set("e", 1).delete("b").execute()
         client.append("d", "x")
+        client.set("large", "x" * 70_000)
     assert first.stamp.origin == store.database_id and not first.is_deleted
-    assert stamp_of(store, b"a").stamp == stamp_of(store, b"b").stamp > first.stamp
-    assert stamp_of(store, b"c").is_deleted
+    assert stamp_of(store, b"a").stamp > first.stamp
+    assert stamp_of(store, b"c").is_deleted and stamp_of(store, b"b").is_deleted
+    assert stamp_of(store, b"b").stamp == stamp_of(store, b"e").stamp < stamp_of(store, b"d").stamp
     clock = decode_origin(store.get(store.database_id, family=store.families[ORIGINS]) or b"")
-    assert clock.frontier_us == stamp_of(store, b"d").stamp.time_us
+    assert clock.frontier_us == stamp_of(store, b"large").stamp.time_us
 
 
 def test_the_clock_goes_on_in_a_new_process(start: StartServer, tmp_path: Path) -> None:
@@ -86,7 +89,7 @@ def test_the_clock_goes_on_in_a_new_process(start: StartServer, tmp_path: Path) 
 
     def run_ahead(linked: LinkedData) -> None:
         linked.link_families(["default"])
-        linked._clock.see(far_us)
+        linked.see([far_us])
         linked.move_clock()
 
     on_loop(server, run_ahead)

@@ -131,8 +131,8 @@ LINKS = (
         trap=31,
         name="the clock of a new process begins at the wall clock",
         file="replicad/server/linked_data.py",
-        old="        self._clock = HybridClock(self.origin(self.own).frontier_us)\n",
-        new="        self._clock = HybridClock()\n",
+        old="        self.clock.last_us = self._records.get(self.own, OriginRecord()).frontier_us\n",
+        new="",
         caught_by=("tests/server/test_linked_data.py::test_the_clock_goes_on_in_a_new_process",),
     ),
     Mutation(
@@ -156,9 +156,9 @@ LINKS = (
     Mutation(
         trap=31,
         name="the kernel writes to linked families without stamps",
-        file="replicad/server/server.py",
-        old="            writes = paused is Paused.NOTHING and not state.linked.families\n",
-        new="            writes = paused is Paused.NOTHING\n",
+        file="replicad/server/linked_data.py",
+        old="        self._committer.group.link(sorted(self.families), ids[STAMPS], ids[ORIGINS], self.own)\n",
+        new="",
         caught_by=("tests/server/test_linked_data.py::test_every_write_of_a_client_has_its_stamp",),
     ),
     Mutation(

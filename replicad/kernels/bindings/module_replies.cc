@@ -132,6 +132,23 @@ void BindGroup(nb::module_& m) {
            "What `lookup` finds, of all keys that it changes.")
       .def("unknown_family", &WriteGroup::UnknownFamily, "memtables"_a,
            "The first family that the group writes to and that is not in the set, or None.")
+      .def(
+          "link",
+          [](WriteGroup& group, std::vector<uint32_t> families, uint32_t stamps, uint32_t origins,
+             const nb::bytes& origin) { group.stamps().Link(std::move(families), stamps, origins, View(origin)); },
+          "families"_a, "stamps"_a, "origins"_a, "origin"_a,
+          "From now on writes to these families get stamps, but for batches of `add`.")
+      .def_prop_rw(
+          "link_clock_us", [](WriteGroup& group) { return group.stamps().last_us; },
+          [](WriteGroup& group, uint64_t value) { group.stamps().last_us = value; },
+          "No stamp that is made from now on has this time or an earlier one.")
+      .def_prop_rw(
+          "link_now_us", [](WriteGroup& group) { return group.stamps().now_us; },
+          [](WriteGroup& group, uint64_t value) { group.stamps().now_us = value; }, "The wall clock, for stamps.")
+      .def_prop_rw(
+          "link_seen_us", [](WriteGroup& group) { return group.stamps().seen_us; },
+          [](WriteGroup& group, uint64_t value) { group.stamps().seen_us = value; },
+          "Every write of other origins with this time or an earlier one is here.")
       .def_prop_ro("batches", &WriteGroup::batches)
       .def_prop_ro("size_bytes", &WriteGroup::size_bytes)
       .def("settle", &WriteGroup::Settle, "last"_a,

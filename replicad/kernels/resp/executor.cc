@@ -14,6 +14,9 @@ namespace {
 constexpr size_t kDeletedMax = 64;
 // As large as what is written at once.
 constexpr size_t kWrittenBytesMax = size_t{4} << 20;
+// Of a request that writes in a linked family, and of a value that it makes: its keys and its batch are within the
+// limits of links then.
+constexpr size_t kLinkedBytesMax = 60'000;
 
 constexpr std::string_view kOk = "+OK\r\n";
 constexpr std::string_view kQueued = "+QUEUED\r\n";
@@ -50,6 +53,12 @@ void AnswerValue(ClientView& client, const std::optional<std::string_view>& valu
 
 bool Fits(std::string_view key, std::string_view value) {
   return key.size() <= kKeyBytesMax && value.size() <= kValueBytesMax;
+}
+
+bool IsSmall(const Request& request) {
+  size_t bytes = 0;
+  for (const Request::Range& argument : request) bytes += argument.size;
+  return bytes <= kLinkedBytesMax;
 }
 
 bool IsWord(std::string_view argument, std::string_view word) {
@@ -215,7 +224,7 @@ bool Executor::Read(Operator operation, const Request& request, ClientView& clie
 }
 
 bool Executor::Write(Operator operation, const Request& request, ClientView& client) {
-  if (!Writable(client)) return false;
+  if (!Writable(client) || (group_.stamps().Links(client.family) && !IsSmall(request))) return false;
   switch (operation) {
     case Operator::kSet:
       return Set(request, client);
@@ -405,6 +414,7 @@ bool Executor::Append(const Request& request, ClientView& client) {
   made_ = found.value;
   made_ += request[2];
   if (!Fits(request[1], made_)) return false;
+  if (made_.size() > kLinkedBytesMax && group_.stamps().Links(client.family)) return false;
   HoldFor(found, client);
   PutMade(request[1], made_, client);
   AnswerNumber(client, static_cast<int64_t>(made_.size()));

@@ -13,30 +13,44 @@ WriteGroup::~WriteGroup() {
 void WriteGroup::Put(ReplyQueue& queue, uint32_t family, std::string_view key, std::string_view value) {
   CheckKey(key);
   CheckValue(value);
-  PutPutOperation(Begin(queue, PutOperationSize(family, key, value), 1, family), family, key, value);
+  const bool linked = stamps_.Links(family);
+  const size_t stamp_bytes = linked ? stamps_.StampBytes(key) : 0;
+  char* to = BeginWrites(queue, family, PutOperationSize(family, key, value), stamp_bytes, 1);
+  to = PutPutOperation(to, family, key, value);
+  if (linked) stamps_.PutClock(stamps_.PutStamp(to, family, key, false));
 }
 
 void WriteGroup::PutAll(ReplyQueue& queue, uint32_t family, const std::vector<std::string_view>& keys_and_values) {
-  size_t body_bytes = 0;
+  const bool linked = stamps_.Links(family);
+  size_t body_bytes = 0, stamp_bytes = 0;
   for (size_t i = 0; i < keys_and_values.size(); i += 2) {
     CheckKey(keys_and_values[i]);
     CheckValue(keys_and_values[i + 1]);
     body_bytes += PutOperationSize(family, keys_and_values[i], keys_and_values[i + 1]);
+    if (linked) stamp_bytes += stamps_.StampBytes(keys_and_values[i]);
   }
-  char* to = Begin(queue, body_bytes, static_cast<uint32_t>(keys_and_values.size() / 2), family);
+  char* to = BeginWrites(queue, family, body_bytes, stamp_bytes, keys_and_values.size() / 2);
   for (size_t i = 0; i < keys_and_values.size(); i += 2) {
     to = PutPutOperation(to, family, keys_and_values[i], keys_and_values[i + 1]);
   }
+  if (!linked) return;
+  for (size_t i = 0; i < keys_and_values.size(); i += 2) to = stamps_.PutStamp(to, family, keys_and_values[i], false);
+  stamps_.PutClock(to);
 }
 
 void WriteGroup::DeleteAll(ReplyQueue& queue, uint32_t family, const std::vector<std::string_view>& keys) {
-  size_t body_bytes = 0;
+  const bool linked = stamps_.Links(family);
+  size_t body_bytes = 0, stamp_bytes = 0;
   for (const std::string_view key : keys) {
     CheckKey(key);
     body_bytes += DeleteOperationSize(family, key);
+    if (linked) stamp_bytes += stamps_.StampBytes(key);
   }
-  char* to = Begin(queue, body_bytes, static_cast<uint32_t>(keys.size()), family);
+  char* to = BeginWrites(queue, family, body_bytes, stamp_bytes, keys.size());
   for (const std::string_view key : keys) to = PutDeleteOperation(to, family, key);
+  if (!linked) return;
+  for (const std::string_view key : keys) to = stamps_.PutStamp(to, family, key, true);
+  stamps_.PutClock(to);
 }
 
 void WriteGroup::Add(ReplyQueue& queue, const Batch& batch) {
@@ -47,16 +61,31 @@ void WriteGroup::Add(ReplyQueue& queue, const Batch& batch) {
 }
 
 void WriteGroup::AddAll(ReplyQueue& queue, uint32_t family, const std::vector<Transaction::Change>& changes) {
-  size_t body_bytes = 0;
+  const bool linked = stamps_.Links(family);
+  size_t body_bytes = 0, stamp_bytes = 0;
   for (const auto& change : changes) {
     body_bytes +=
         change.deletes ? DeleteOperationSize(family, change.key) : PutOperationSize(family, change.key, change.value);
+    if (linked) stamp_bytes += stamps_.StampBytes(change.key);
   }
-  char* to = Begin(queue, body_bytes, static_cast<uint32_t>(changes.size()), family);
+  char* to = BeginWrites(queue, family, body_bytes, stamp_bytes, changes.size());
   for (const auto& change : changes) {
     to = change.deletes ? PutDeleteOperation(to, family, change.key)
                         : PutPutOperation(to, family, change.key, change.value);
   }
+  if (!linked) return;
+  for (const auto& change : changes) to = stamps_.PutStamp(to, family, change.key, change.deletes);
+  stamps_.PutClock(to);
+}
+
+char* WriteGroup::BeginWrites(ReplyQueue& queue, uint32_t family, size_t body_bytes, size_t stamp_bytes,
+                              size_t writes) {
+  const auto count = static_cast<uint32_t>(writes);
+  if (stamp_bytes == 0) return Begin(queue, body_bytes, count, family);
+  char* to = Begin(queue, body_bytes + stamp_bytes + stamps_.ClockBytes(), 2 * count + 1, stamps_.FamilyMax(family));
+  // Only now: what Begin refuses leaves the clock alone.
+  stamps_.Tick();
+  return to;
 }
 
 char* WriteGroup::Begin(ReplyQueue& queue, size_t body_bytes, uint32_t operations, uint32_t family) {

@@ -2,7 +2,8 @@
 //
 // Each batch is a frame whose header is filled when the log's writer numbers it (FrameWriter::AddFrames): until then
 // the header holds only its body's length and how many operations are in it. So a value is copied once, from the
-// client's input into the frame.
+// client's input into the frame. Writes in linked families get their stamps here, but for those of `Add`, which has its
+// own.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include "base/buffer.h"
 #include "log/batch.h"
 #include "memtable/memtable_set.h"
+#include "resp/link_stamps.h"
 #include "resp/overlay.h"
 #include "resp/reply_queue.h"
 #include "resp/transaction.h"
@@ -51,6 +53,7 @@ class WriteGroup {
     overlay_.Each(frames_.view(), visit);
   }
 
+  LinkStamps& stamps() { return stamps_; }
   const std::function<void()>& begun() const { return begun_; }
   size_t batches() const { return batches_; }
   size_t size_bytes() const { return frames_.size(); }
@@ -68,12 +71,15 @@ class WriteGroup {
   friend class ReplyQueue;
   void Forget(ReplyQueue* queue) { std::erase(queues_, queue); }
 
+  // The same of writes to one family, with room for `stamp_bytes` and the clock where it is linked.
+  char* BeginWrites(ReplyQueue& queue, uint32_t family, size_t body_bytes, size_t stamp_bytes, size_t writes);
   // Room for a frame with this body; where the body begins. Its reply joins.
   char* Begin(ReplyQueue& queue, size_t body_bytes, uint32_t operations, uint32_t family);
   void Join(ReplyQueue& queue);
   void Empty();
 
   std::function<void()> begun_;
+  LinkStamps stamps_;
   Buffer frames_;
   Overlay overlay_;
   std::vector<ReplyQueue*> queues_;
