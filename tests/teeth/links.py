@@ -157,8 +157,8 @@ LINKS = (
         trap=31,
         name="the kernel writes to linked families without stamps",
         file="replicad/server/linked_data.py",
-        old="        self._committer.group.link(sorted(self.families), ids[STAMPS], ids[ORIGINS], self.own)\n",
-        new="",
+        old="group.link(sorted(self.families), ids[STAMPS], ids[ORIGINS], self.own)\n",
+        new="group.link([], 0, 0, self.own)\n",
         caught_by=("tests/server/test_linked_data.py::test_every_write_of_a_client_has_its_stamp",),
     ),
     Mutation(
