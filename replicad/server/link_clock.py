@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from replicad import kernels
+from replicad.env import Clock
 from replicad.replication.links.stamps import HybridClock
+from replicad.store.commit_clock import CommitClock
 
 
 class LinkClock(HybridClock):
-    def __init__(self, group: kernels.WriteGroup, wall_us: Callable[[], int]) -> None:
+    """A wall clock that jumps ahead is not believed, as for commit times: stamps of one wrong minute would be
+    ahead of all others until that time comes."""
+
+    def __init__(self, group: kernels.WriteGroup, clock: Clock, jump_seconds_max: float) -> None:
         self._group = group
-        self._wall_us = wall_us
+        self._clock = clock
+        self._jumps = CommitClock(clock, jump_seconds_max)
+
+    def now_us(self) -> int:
+        """The wall clock, less what it jumped ahead."""
+        return self._clock.wall_us() - self._jumps.look(0).ahead_us
 
     @property
     def last_us(self) -> int:
@@ -32,8 +40,8 @@ class LinkClock(HybridClock):
 
     def tick(self) -> int:
         """The time of a new stamp."""
-        return self.next(self._wall_us())
+        return self.next(self.now_us())
 
     def look(self) -> None:
         """Has the kernel know what time it is: before commands that it executes."""
-        self._group.link_now_us = self._wall_us()
+        self._group.link_now_us = self.now_us()

@@ -114,4 +114,4 @@ class LinkSeeds:
     def _check(self, place: SeedPlace, times_us: Iterable[int]) -> None:
         frontiers = (record.frontier_us for record in place.origins.values())
         times = (*times_us, *frontiers, place.horizon_us)
-        check_times(place.source.hex(), times, self._linked.now_us())
+        check_times(place.source.hex(), times, self._linked.clock.now_us())

@@ -31,7 +31,7 @@ class LinkUpkeep:
         linked = self._linked
         if not linked.families or not linked.is_ready():
             return 0
-        silent_us = max(0, linked.now_us() - linked.silence_us) if linked.silence_us else 0
+        silent_us = max(0, linked.clock.now_us() - linked.silence_us) if linked.silence_us else 0
         through_us = stable_through_us(linked.origins(), linked.own, silent_us)
         if not through_us:
             return 0
@@ -51,7 +51,7 @@ class LinkUpkeep:
         linked = self._linked
         if not linked.has(LOSERS) or not linked.is_ready():
             return 0
-        over = linked.scan(LOSERS, None, kept_until(linked.now_us()), limit=LOOKED_AT_ONCE)
+        over = linked.scan(LOSERS, None, kept_until(linked.clock.now_us()), limit=LOOKED_AT_ONCE)
         gone = [Write(LOSERS, key, None) for key, _ in over]
         if gone:
             linked.write(gone)

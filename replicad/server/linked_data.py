@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from replicad.env import Clock
 from replicad.env.events import get_logger
 from replicad.errors import InvalidArgument, NotFoundError
 from replicad.options import BATCH_BYTES_MAX, KIB
@@ -78,7 +79,7 @@ class LinkedData:
         node: Node,
         committer: Committer,
         watches: Watches,
-        wall_us: Callable[[], int],
+        clock: Clock,
         stands_still: Callable[[], bool] = lambda: False,
     ) -> None:
         """`stands_still` says whether nobody may write now: a command is under way whose reads must stay true
@@ -92,9 +93,8 @@ class LinkedData:
         self._node = node
         self._committer = committer
         self._watches = watches
-        self._wall_us = wall_us
         self._names: frozenset[str] = frozenset()
-        self.clock = LinkClock(committer.group, wall_us)
+        self.clock = LinkClock(committer.group, clock, store.options.clock_jump_seconds_max)
         self._ids: dict[str, int] = {}
         """Of families by name, as they were when these were linked: a linked family is not dropped."""
         self._records: dict[bytes, OriginRecord] = {}
@@ -267,7 +267,7 @@ class LinkedData:
             replace(batch, operations=carried),
             own=self.own,
             known=self.origin(came.origin),
-            now_us=self._wall_us(),
+            now_us=self.clock.now_us(),
             horizon_us=self.horizon_us,
             silence_us=self.silence_us,
             present=self.present,
@@ -280,7 +280,7 @@ class LinkedData:
         writes = written(applied, came.origin, new_members, self.family_id)
         if keep is not None and applied.lost:
             lost = [(each, self.present(each.family, each.key)) for each in applied.lost]
-            writes += kept(keep, batch, lost, self._wall_us())
+            writes += kept(keep, batch, lost, self.clock.now_us())
         return self.write(writes, log_data_of(applied, batch)), len(applied.won), len(applied.lost)
 
     def write(self, writes: Sequence[Write], log_data: Sequence[bytes] = ()) -> int:
@@ -326,10 +326,6 @@ class LinkedData:
     def see(self, times_us: Iterable[int]) -> None:
         """Stamps of other primaries arrived."""
         self.clock.see(max(times_us, default=0))
-
-    def now_us(self) -> int:
-        """The wall clock."""
-        return self._wall_us()
 
     def move_horizon(self, time_us: int, gone: Iterable[bytes]) -> None:
         """Forgets these stamps, none of which is after that time."""

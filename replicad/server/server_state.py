@@ -102,7 +102,7 @@ class ServerState:
             store, node, watches=self.watches, conditions=self.conditions, stats=self.stats, now=self.now
         )
         self.group = self.committer.group
-        self.linked = LinkedData(store, node, self.committer, self.watches, clock.wall_us)
+        self.linked = LinkedData(store, node, self.committer, self.watches, clock)
         self.engine = kernels.Engine(
             store.reads(),
             self.group,

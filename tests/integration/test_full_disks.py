@@ -121,7 +121,7 @@ def test_a_primary_that_reaches_its_reserve(cluster: Cluster, small_disk: Path) 
     refuses_and_resumes(primary, replica, fill_up(small_disk, 2_500_000), is_said)
     eventually(lambda: primary.events("store.has_room"))
     (said,) = primary.events("store.no_room")
-    assert "disk_reserve_bytes keeps 1.9 MiB" in said["reason"] and "free some" in said["remedy"]
+    assert "disk_reserve_bytes" in said["reason"] and "free some" in said["remedy"]
     assert not primary.events("state.not_saved")
 
 

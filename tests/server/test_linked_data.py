@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 import redis
 
+from replicad.env.clock import SystemClock
 from replicad.errors import InvalidArgument
 from replicad.options import Options
 from replicad.replication.links.merge import UNSTAMPED, LinkBroken, LinkOperation
@@ -23,6 +24,7 @@ from replicad.replication.links.records import (
 )
 from replicad.replication.links.seeding import KeyRange, SeedPlace
 from replicad.replication.links.stamps import Stamp
+from replicad.server.link_clock import LinkClock
 from replicad.server.link_seeds import LinkSeeds
 from replicad.server.linked_data import LinkedData
 from replicad.store.database import Database, open_database
@@ -238,3 +240,23 @@ def test_families_are_linked_with_the_first_link(server: RunningServer, store: D
     awaited(server, introduce)
     eventually(lambda: on_loop(server, lambda linked: linked.is_member))
     on_loop(server, link)
+
+
+def test_a_wall_clock_that_jumps_ahead_is_not_believed(server: RunningServer, store: Database) -> None:
+    """Its stamps would be ahead of everybody's for as long; a clock that comes back is believed again."""
+    clock = WallClock()
+    link_clock = LinkClock(server.server.state.group, clock, jump_seconds_max=600.0)
+    first = link_clock.tick()
+    clock.ahead_us = 86_400_000_000
+    assert link_clock.tick() - first < 600_000_000
+    clock.ahead_us = 0
+    assert link_clock.tick() - first < 600_000_000
+    clock.ahead_us = 300_000_000
+    assert 200_000_000 < link_clock.tick() - first < 600_000_000
+
+
+class WallClock(SystemClock):
+    ahead_us = 0
+
+    def wall_us(self) -> int:
+        return super().wall_us() + self.ahead_us
