@@ -207,8 +207,9 @@ class NodeLinks:
             "source": record["source"],
             "families": record["families"],
             "prefixes": record.get("prefixes", []),
-            "state": "paused" if record.get("paused") else "waiting",
+            "state": self._resting_state(record),
             "reason": None,
+            "configured": name in self.configured,
             "not_configured": self._refused.get(name),
             "database": record.get("source_database"),
         }
@@ -229,6 +230,12 @@ class NodeLinks:
             "operations_lost": target.lost,
         }
 
+    def _resting_state(self, record: dict[str, Any]) -> str:
+        """Of a link that this node does not run now."""
+        if record.get("paused"):
+            return "paused"
+        return "waiting" if self._is_primary() else "standby"
+
     def _refused_row(self, name: str) -> dict[str, Any]:
         asked = self.configured[name]
         return {
@@ -239,6 +246,8 @@ class NodeLinks:
             "prefixes": list(asked.prefixes),
             "state": "stopped",
             "reason": self._refused[name],
+            "configured": True,
+            "not_configured": self._refused[name],
             "database": None,
         }
 

@@ -11,7 +11,7 @@ from typing import Any
 from replicad.errors import InvalidArgument, NotFoundError
 from replicad.replication.links.batches import Write
 from replicad.replication.links.options import LINK_NAME, LinkOptions, is_link_name
-from replicad.replication.links.records import ORIGINS
+from replicad.replication.links.records import GONE_US, ORIGINS
 from replicad.server.link_records import LinkRecord, new_record, options_in
 from replicad.server.linked_data import LinkedData
 
@@ -64,12 +64,14 @@ def forget_member(linked: LinkedData, member: bytes) -> int:
     """Nothing waits for the primary of that database any longer."""
     if member == linked.own:
         raise InvalidArgument("that is the database of this node itself")
-    if member not in linked.origins():
+    record = linked.origins().get(member)
+    if record is None or record.is_gone:
         raise NotFoundError(f"no database {member.hex()} is known here: REPLICAD.LINK MEMBERS lists them")
-    for name, record in linked.links().items():
-        if record.get("source_database") == member.hex():
+    for name, link in linked.links().items():
+        if link.get("source_database") == member.hex():
             raise InvalidArgument(f"link {name} comes from it: remove that first")
-    return linked.write([Write(ORIGINS, member, None)])
+    # What it wrote stays known as seen: a seed must not take it for new.
+    return linked.write([Write(ORIGINS, member, record._replace(seen_us=GONE_US).encode())])
 
 
 def _known(linked: LinkedData, name: str) -> LinkRecord:

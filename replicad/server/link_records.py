@@ -87,6 +87,7 @@ def place_in(record: LinkRecord) -> SeedPlace | None:
         sequence=found["sequence"],
         origins={bytes.fromhex(origin): OriginRecord(*numbers) for origin, *numbers in found["origins"]},
         horizon_us=found.get("horizon_us", 0),
+        partial=found.get("partial", False),
         family=found["family"],
         after=None if after is None else bytes.fromhex(after),
     )
@@ -100,6 +101,7 @@ def with_place(record: LinkRecord, place: SeedPlace) -> LinkRecord:
             "sequence": place.sequence,
             "origins": [[origin.hex(), *numbers] for origin, numbers in place.origins.items()],
             "horizon_us": place.horizon_us,
+            "partial": place.partial,
             "family": place.family,
             "after": None if place.after is None else place.after.hex(),
         }

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 
 from replicad.options import MIB
 from replicad.replication.links.batches import merged, seeded
+from replicad.replication.links.link_filter import LinkFilter
 from replicad.replication.links.merge import LinkBroken, LinkOperation, check_times
 from replicad.replication.links.records import LINKED_KEY_BYTES_MAX
 from replicad.replication.links.seeding import KeyRange, SeedPlace, sort_part
-from replicad.server.link_records import LinkRecord, link_write, place_in, with_place
+from replicad.server.link_records import LinkRecord, link_write, options_in, place_in, with_place
 from replicad.server.linked_data import LinkedData
 
 KEYS_AT_ONCE = 1000
@@ -34,8 +35,9 @@ class LinkSeeds:
         self._check(place, (each.stamp.time_us for each in part))
         if family in linked.linked_families:
             for held, of_part, found in self._pieces(family, keys, part):
-                self._known(link)
-                self._write(place, family, of_part, found)
+                asked = options_in(self._known(link))
+                chosen = LinkFilter(asked.families, asked.prefix_bytes)
+                self._write(place, family, of_part, found, chosen)
                 if held.upto != keys.upto:
                     await asyncio.sleep(0)
                     await linked.until_writable()
@@ -47,7 +49,7 @@ class LinkSeeds:
         self._check(place, ())
         for provenance, write in seeded(linked.origins(), place.origins, own=linked.own, source=place.source):
             linked.write([write], [provenance.encode()])
-        if place.forgotten.time_us > linked.horizon_us:
+        if not place.partial and place.forgotten.time_us > linked.horizon_us:
             # What the source has forgotten is not remembered here either.
             linked.move_horizon(place.forgotten.time_us, ())
         return linked.set_link(link, known | {"source_database": place.source.hex(), "seed": None})
@@ -79,14 +81,26 @@ class LinkSeeds:
                 return found, key
         return found, keys.upto
 
-    def _write(self, place: SeedPlace, family: str, part: list[LinkOperation], found: list[bytes]) -> None:
+    def _write(
+        self,
+        place: SeedPlace,
+        family: str,
+        part: list[LinkOperation],
+        found: list[bytes],
+        chosen: LinkFilter,
+    ) -> None:
         linked = self._linked
         theirs = {each.key for each in part}
         is_member = linked.is_member
         sorted_part = sort_part(
             family,
             part,
-            [(key, linked.present(family, key)) for key in found if key not in theirs],
+            [
+                (key, linked.present(family, key))
+                for key in found
+                # What a newcomer holds gets stamps, also where the link does not carry it.
+                if key not in theirs and (not is_member or chosen.carries(family, key))
+            ],
             place=place,
             present=linked.present,
             known=linked.origins(),

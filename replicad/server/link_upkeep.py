@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
+from itertools import islice
 
 from replicad.replication.links.batches import Write
 from replicad.replication.links.losers import Loser, decode_loser, kept_until
@@ -12,6 +12,9 @@ from replicad.server.linked_data import LinkedData
 
 LOOKED_AT_ONCE = 1000
 """Records, within one turn of the event loop."""
+LOSERS_LOOKED_AT = 20_000
+LOSERS_FORGOTTEN = 5000
+"""The same."""
 
 
 class LinkUpkeep:
@@ -51,7 +54,7 @@ class LinkUpkeep:
         linked = self._linked
         if not linked.has(LOSERS) or not linked.is_ready():
             return 0
-        over = linked.scan(LOSERS, None, kept_until(linked.clock.now_us()), limit=LOOKED_AT_ONCE)
+        over = linked.scan(LOSERS, None, kept_until(linked.clock.now_us()), limit=LOSERS_FORGOTTEN)
         gone = [Write(LOSERS, key, None) for key, _ in over]
         if gone:
             linked.write(gone)
@@ -59,9 +62,10 @@ class LinkUpkeep:
 
 
 def losers(linked: LinkedData, link: str | None, count: int) -> list[Loser]:
-    """What lost and is kept, the newest first; of one link, or of all."""
+    """What lost and is kept, the newest first; of one link, or of all. `LOSERS_LOOKED_AT` are looked at, at
+    most, those first that are kept longest."""
     if not linked.has(LOSERS):
         return []
-    found = (decode_loser(value) for _, value in linked.scan(LOSERS))
-    chosen = (each for each in found if link is None or each.link == link)
-    return heapq.nlargest(count, chosen, key=lambda each: each.arrived_us)
+    found = (decode_loser(value) for _, value in linked.scan(LOSERS, reverse=True, limit=LOSERS_LOOKED_AT))
+    chosen = islice((each for each in found if link is None or each.link == link), count)
+    return sorted(chosen, key=lambda each: each.arrived_us, reverse=True)

@@ -67,6 +67,8 @@ ROOM_BYTES = 4 * KIB
 """Of a batch in a linked family: what a target adds to it must have room, however often it is shipped on."""
 JOINING = "joining-"
 """Codes of refusals begin so; the database id follows."""
+WRITE_BYTES = 32
+"""At most what a write takes besides its key and value."""
 WAIT_SECONDS = 0.02
 
 
@@ -175,10 +177,17 @@ class LinkedData:
         return family in self._ids
 
     def scan(
-        self, family: str, start: bytes | None = None, end: bytes | None = None, limit: int | None = None
+        self,
+        family: str,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        limit: int | None = None,
+        *,
+        reverse: bool = False,
     ) -> Iterator[tuple[bytes, bytes]]:
         """The newest state of a family, a system family too."""
-        return self._store.newest.scan(start, end, limit=limit, family=self.family_id(family))
+        number = self.family_id(family)
+        return self._store.newest.scan(start, end, limit=limit, reverse=reverse, family=number)
 
     # What a link asks.
 
@@ -258,7 +267,7 @@ class LinkedData:
 
     @property
     def is_member(self) -> bool:
-        return bool(self.origins().keys() - {self.own})
+        return any(not record.is_gone for id, record in self.origins().items() if id != self.own)
 
     def merge(self, batch: LinkBatch, keep: Keep | None = None) -> tuple[int, int, int]:
         came = batch.provenance
@@ -280,7 +289,9 @@ class LinkedData:
         writes = written(applied, came.origin, new_members, self.family_id)
         if keep is not None and applied.lost:
             lost = [(each, self.present(each.family, each.key)) for each in applied.lost]
-            writes += kept(keep, batch, lost, self.clock.now_us())
+            size_bytes = sum(len(each.key) + len(each.value or b"") + WRITE_BYTES for each in writes)
+            room_bytes = BATCH_BYTES_MAX - ROOM_BYTES - size_bytes
+            writes += kept(keep, batch, lost, self.clock.now_us(), room_bytes)
         return self.write(writes, log_data_of(applied, batch)), len(applied.won), len(applied.lost)
 
     def write(self, writes: Sequence[Write], log_data: Sequence[bytes] = ()) -> int:
@@ -381,10 +392,10 @@ class LinkedData:
     async def introduce(self, member: bytes, families: Sequence[str]) -> None:
         await self.until_writable()
         self.link_families(families)
-        last = self._store.appended_sequence
-        if member not in self.origins():
-            self.clock.tick()
-            last = self.write([introduced(member)])
+        # The clock goes on in any case: a seed says how far it is at the cut.
+        self.clock.tick()
+        known = self.origins().get(member)
+        last = self.write([introduced(member)] if known is None or known.is_gone else [])
         while not self.is_safe(last):  # noqa: ASYNC110
             await asyncio.sleep(WAIT_SECONDS)
 

@@ -47,6 +47,26 @@ def test_only_keys_with_some_prefixes_come_over_a_link(pair: Sites) -> None:
     assert first.ask("GET", "us:new") == b"1" and second.ask("GET", "us:new") is None
 
 
+def test_a_link_that_comes_back_with_a_prefix_leaves_other_keys_alone(pair: Sites) -> None:
+    """They are not in its seed, and not lost: newer writes stay, and what was deleted stays deleted."""
+    first, second = pair.nodes
+    pair.link(0, 1)
+    pair.link(1, 0)
+    for key in ("us:1", "us:2", "eu:1"):
+        first.ask("SET", key, "old")
+    pair.until_equal()
+    second.ask("REPLICAD.LINK", "REMOVE", "from0")
+    eventually(lambda: pair.link_of(1, 0)["state"] == "none")
+    first.ask("SET", "us:1", "new")
+    first.ask("DEL", "us:2", "eu:1")
+    second.ask("REPLICAD.LINK", "ADD", "from0", pair.replication[0], "PREFIX", "eu:")
+    pair.until_streaming(1, 0)
+    eventually(lambda: second.ask("GET", "eu:1") is None)
+    second.ask("SET", "last", "1")
+    eventually(lambda: first.ask("GET", "last") == b"1")
+    assert pair.data(0) == {b"us:1": b"new", b"last": b"1"}
+
+
 def test_who_is_seeded_by_a_partial_primary_knows_it(three: Sites) -> None:
     """It does not know what its source has seen: nothing is deleted by the source's horizon."""
     first, second, third = three.nodes

@@ -14,6 +14,7 @@ from replicad.env.clock import SystemClock
 from replicad.errors import InvalidArgument
 from replicad.options import Options
 from replicad.replication.links.merge import UNSTAMPED, LinkBroken, LinkOperation
+from replicad.replication.links.options import LinkOptions
 from replicad.replication.links.records import (
     ORIGINS,
     STAMPS,
@@ -25,6 +26,7 @@ from replicad.replication.links.records import (
 from replicad.replication.links.seeding import KeyRange, SeedPlace
 from replicad.replication.links.stamps import Stamp
 from replicad.server.link_clock import LinkClock
+from replicad.server.link_records import new_record
 from replicad.server.link_seeds import LinkSeeds
 from replicad.server.linked_data import LinkedData
 from replicad.store.database import Database, open_database
@@ -33,6 +35,7 @@ from tests.server.harness import FakeNode, RunningServer
 from tests.support.waiting import eventually
 
 Found = TypeVar("Found")
+RECORD = new_record(LinkOptions(source="127.0.0.1:1"))
 
 
 @pytest.fixture
@@ -132,9 +135,11 @@ def test_times_that_cannot_be_are_not_taken(server: RunningServer) -> None:
     far_us = (1 << 64) - 1
 
     async def seed(linked: LinkedData, frontier_us: int, time_us: int, horizon_us: int = 0) -> None:
-        place = SeedPlace(source, 1, 5, {source: OriginRecord(1, 5, frontier_us)}, horizon_us, "default")
+        place = SeedPlace(
+            source, 1, 5, {source: OriginRecord(1, 5, frontier_us)}, horizon_us, family="default"
+        )
         part = [LinkOperation("default", b"k", b"v", Stamp(time_us, source))]
-        linked.set_link("a", {})
+        linked.set_link("a", RECORD)
         await LinkSeeds(linked).merge("a", place, "default", KeyRange(None, None), part)
 
     for times in ((far_us, 5), (5, far_us), (5, 5, far_us)):
@@ -148,9 +153,9 @@ def test_a_family_that_is_not_linked_here_is_left_alone(server: RunningServer) -
     source = b"s" * 16
 
     async def seed(linked: LinkedData) -> int:
-        place = SeedPlace(source, 1, 5, {}, 0, "other")
+        place = SeedPlace(source, 1, 5, {}, family="other")
         part = [LinkOperation("other", b"k", b"v", Stamp(5, source))]
-        linked.set_link("a", {})
+        linked.set_link("a", RECORD)
         return await LinkSeeds(linked).merge("a", place, "other", KeyRange(None, None), part)
 
     assert awaited(server, seed) > 0
@@ -178,9 +183,9 @@ def test_what_a_newcomer_holds_alone_is_new_to_all(start: StartServer, tmp_path:
 
     async def seed(linked: LinkedData) -> None:
         linked.link_families(["default"])
-        place = SeedPlace(source, 1, 5, {source: OriginRecord(1, 5, 5)}, 0, "default", b"m")
+        place = SeedPlace(source, 1, 5, {source: OriginRecord(1, 5, 5)}, family="default", after=b"m")
         part = [LinkOperation("default", b"b", b"theirs", UNSTAMPED)]
-        linked.set_link("a", {})
+        linked.set_link("a", RECORD)
         await LinkSeeds(linked).merge("a", place, "default", KeyRange(None, b"m"), part)
 
     awaited(server, seed)
@@ -193,7 +198,7 @@ def test_what_a_newcomer_holds_alone_is_new_to_all(start: StartServer, tmp_path:
 
 def test_a_link_that_is_removed_during_its_seed_stays_removed(server: RunningServer) -> None:
     source = b"s" * 16
-    place = SeedPlace(source, 1, 5, {}, 0, "default")
+    place = SeedPlace(source, 1, 5, {}, family="default")
 
     async def seed(linked: LinkedData) -> None:
         seeds = LinkSeeds(linked)

@@ -22,12 +22,15 @@ def links_findings(node: str, document: Document) -> Iterator[Finding]:
                 f"change [links.{name}], or replicad link remove {node} {name}",
                 Runbook.LINK_BETWEEN_PRIMARIES,
             )
+            if not row.get("database"):
+                continue  # It was never added.
         match row.get("state"):
             case "stopped":
                 yield Finding(
                     Severity.CRITICAL,
                     f"link {name} from {source} stopped: {reason}",
-                    f"replicad link seed {node} {name}, once the cause is mended",
+                    f"once the cause is mended: replicad link seed {node} {name}, and the same of the other "
+                    "primary's link from here",
                     Runbook.LINK_BETWEEN_PRIMARIES,
                 )
             case "waiting" if reason:

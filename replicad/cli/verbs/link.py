@@ -78,7 +78,8 @@ def add(
     The links of a node: those that it follows (in), and those that it serves (out).
 
     streaming: it takes what is written there. seeding: all data of the source comes first. waiting: it tries
-    again by itself. stopped: it needs somebody, and says why. paused: until it is resumed.
+    again by itself. stopped: it needs somebody, and says why. paused: until it is resumed. standby: this node
+    is not the primary, which follows it.
     """,
     epilog="\b\nExample:\n  replicad link list :6380",
 )
@@ -119,7 +120,10 @@ def show(node: NodeArgument, name: NameArgument, json: JsonOption = False) -> No
     from replicad.cli.output import print_json
 
     row = codec.loads(_call(node, "SHOW", name))
-    (print_json if json else print_document)(row)
+    if json:
+        print_json(row)
+    else:
+        print_document(row | {"prefixes": [_shown(each) for each in row["prefixes"]]})
 
 
 @links.command(
@@ -226,8 +230,11 @@ def seed(node: NodeArgument, name: NameArgument) -> None:
 
 @links.command("remove", help="End a link. What came over it stays.")
 def remove(node: NodeArgument, name: NameArgument) -> None:
+    row = codec.loads(_call(node, "SHOW", name))
     _call(node, "REMOVE", name)
     print(f"{name} is removed; replicad slot drop lets go of the log that its source keeps")
+    if row.get("configured"):
+        print(f"[links.{name}] stands in the configuration: take it out there, or the link comes back")
 
 
 def _call(node: str, *words: str | bytes) -> bytes:

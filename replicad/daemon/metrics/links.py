@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from replicad.daemon.metrics.metric import Document, Fields, Samples, counter, gauge
 
-STATES = ("connecting", "seeding", "streaming", "waiting", "stopped", "paused")
+STATES = ("connecting", "seeding", "streaming", "waiting", "stopped", "paused", "standby")
 
 STATE = gauge("replicad_links_state", "1 for the state of the link now, else 0.", "link", "state")
 

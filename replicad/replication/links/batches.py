@@ -176,7 +176,11 @@ class LinkReader:
             provenance=provenance,
             operations=operations,
             annotations=theirs if operations else (),
-            members=tuple(records.keys() - {self._own, provenance.origin}),
+            members=tuple(
+                origin
+                for origin, record in records.items()
+                if origin not in (self._own, provenance.origin) and not record.is_gone
+            ),
             seen_us=records.get(provenance.origin, OriginRecord()).seen_us,
         )
 

@@ -16,6 +16,10 @@ from replicad.replication.links.stamps import Stamp
 Decoded = TypeVar("Decoded")
 
 _ID_BYTES = 16
+MEMBERS_MAX = 1024
+"""Databases that are linked."""
+SEQUENCE_END = 1 << 63
+"""No log has a sequence number from here on."""
 
 
 def encode_batches(batches: Iterable[LinkBatch]) -> bytes:
@@ -50,9 +54,11 @@ def encode_origins(origins: Mapping[bytes, OriginRecord]) -> bytes:
 def decode_origins(payload: bytes) -> dict[bytes, OriginRecord]:
     def read(value: Any) -> dict[bytes, OriginRecord]:
         rows = [_list(row, 5) for row in _list(value)]
+        if len(rows) > MEMBERS_MAX:
+            raise ProtocolError(f"what the link carries has {len(rows)} origins: {MEMBERS_MAX} are the most")
         found = {_id(row[0]): OriginRecord(*map(_number, row[1:])) for row in rows}
-        if any(record.epoch >= 1 << 32 for record in found.values()):
-            raise ProtocolError("what the link carries has an epoch that there cannot be")
+        if any(record.epoch >= 1 << 32 or record.sequence >= SEQUENCE_END for record in found.values()):
+            raise ProtocolError("what the link carries has a place in a log that there cannot be")
         return found
 
     return _decoded(payload, read)
@@ -76,9 +82,11 @@ def _batch(batch: LinkBatch) -> list[Any]:
 
 def _read_batch(found: Any) -> LinkBatch:
     place, operations, annotations, members, seen_us = _list(found, 5)
+    if len(_list(members)) > MEMBERS_MAX:
+        raise ProtocolError(f"a linked batch with {len(members)} members: {MEMBERS_MAX} are the most")
     origin, peer, *numbers = _list(place, 8)
     epoch, fork, first, last, frontier_us, hops = map(_number, numbers)
-    if not 0 < first <= last or epoch >= 1 << 32 or hops >= 1 << 8:
+    if not 0 < first <= last < SEQUENCE_END or epoch >= 1 << 32 or hops >= 1 << 8 or fork >= SEQUENCE_END:
         raise ProtocolError(f"a linked batch from {first} through {last}")
     return LinkBatch(
         provenance=Provenance(

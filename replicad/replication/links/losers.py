@@ -23,6 +23,8 @@ from replicad.replication.links.stamps import Stamp
 _KEY = struct.Struct(">Q16sQI")
 KEPT_BYTES_MAX = MIB
 """Of one batch; what is more is counted and not kept."""
+RECORD_BYTES = 64
+"""About what each takes besides its value."""
 
 
 class Keep(NamedTuple):
@@ -58,11 +60,15 @@ def decode_loser(data: bytes) -> Loser:
 
 
 def kept(
-    keep: Keep, batch: LinkBatch, lost: Iterable[tuple[LinkOperation, KeyHere]], now_us: int
+    keep: Keep,
+    batch: LinkBatch,
+    lost: Iterable[tuple[LinkOperation, KeyHere]],
+    now_us: int,
+    room_bytes: int = KEPT_BYTES_MAX,
 ) -> Iterator[Write]:
-    """The records of what lost against another write."""
+    """The records of what lost against another write, as far as there is room."""
     until_us = now_us + round(keep.seconds * 1e6)
-    room_bytes = KEPT_BYTES_MAX
+    room_bytes = min(room_bytes, KEPT_BYTES_MAX)
     for number, (operation, here) in enumerate(lost):
         winner = None if here.stamp is None else here.stamp.stamp
         if winner == operation.stamp:
@@ -76,7 +82,7 @@ def kept(
             stamp=operation.stamp,
             winner=winner,
         ).encode()
-        room_bytes -= len(record)
+        room_bytes -= len(record) + RECORD_BYTES
         if room_bytes < 0:
             return
         came = batch.provenance

@@ -128,7 +128,7 @@ def judge(
         came.epoch,
         came.last,
         max(known.frontier_us, came.frontier_us),
-        max(known.seen_us, batch.seen_us),
+        batch.seen_us if known.is_gone else max(known.seen_us, batch.seen_us),
     )
     won, lost = divide(batch.operations, present, horizon_us)
     return Applied(origin=origin, won=won, lost=lost)

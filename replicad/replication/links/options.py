@@ -15,6 +15,7 @@ from replicad.replication.wire.messages import LINKED_FAMILIES_MAX, LINKED_PREFI
 
 LINK_NAME = r"[A-Za-z0-9_.-]{1,64}"
 SOURCES_MAX = 8
+KEEP_SECONDS_MAX = 315_360_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,10 @@ class LinkOptions:
 
     def __post_init__(self) -> None:
         check_numbers(self)
+        if self.keep_losers_seconds > KEEP_SECONDS_MAX:
+            raise InvalidArgument(f"keep_losers_seconds is at most {KEEP_SECONDS_MAX:,} (ten years)")
+        if len(set(self.sources)) < len(self.sources):
+            raise InvalidArgument(f"source has an address twice: {self.source}")
         if not 1 <= len(self.sources) <= SOURCES_MAX:
             raise InvalidArgument(f"source has 1 to {SOURCES_MAX} addresses, not {len(self.sources)}")
         if not 1 <= len(self.families) <= LINKED_FAMILIES_MAX:

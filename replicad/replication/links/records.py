@@ -38,6 +38,9 @@ HORIZON_KEY = b""
 _HORIZON = struct.Struct(">Q")
 
 
+GONE_US = (1 << 63) - 1
+
+
 class OriginRecord(NamedTuple):
     """How far one origin's batches are here. Of the primary itself: only its clock, and what it has seen."""
 
@@ -47,7 +50,12 @@ class OriginRecord(NamedTuple):
     frontier_us: int = 0
     """No stamp with this time or an earlier one comes from there any more."""
     seen_us: int = 0
-    """Of all other origins, it has every write with this time or an earlier one."""
+    """Of all other origins, it has every write with this time or an earlier one. GONE_US: nobody waits for it
+    any more."""
+
+    @property
+    def is_gone(self) -> bool:
+        return self.seen_us == GONE_US
 
     def encode(self) -> bytes:
         return _ORIGIN.pack(*self)

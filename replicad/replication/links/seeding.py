@@ -14,8 +14,8 @@
     nothing                   another value after its horizon          stays: it is on its way there
 
 A write is *late* when it was made at a site that nobody had heard of for so long that its stamps were not
-waited for: it counts as written when it is found. A source whose links leave something out does not know what
-it has seen: its horizon counts as 0.
+waited for: it counts as written when it is found. Where something is left out, only the source's own writes
+are known to have been seen by it: others' stay.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ class SeedPlace:
     """How far they are at the source; the source itself is at the cut."""
     horizon_us: int = 0
     """That of the source."""
+    partial: bool = False
+    """Something was left out of what came to the source, or is left out of the seed: of others' writes nobody
+    knows whether the source has seen them."""
     family: str = ""
     after: bytes | None = None
 
@@ -105,6 +108,8 @@ def sort_part(
                 new.append(Write(family, key, here.value))
             continue
         stamp = UNSTAMPED if here.stamp is None else here.stamp.stamp
+        if place.partial and stamp.origin != place.source:
+            continue
         if not place.horizon_us or stamp >= place.forgotten:
             if _was_lost(here, UNSTAMPED, place):
                 new.append(Write(family, key, here.value))

@@ -263,7 +263,7 @@ class LinkSource:
             origins = await in_thread(origins_at, store, snapshot)
             clock = origins.get(store.database_id, OriginRecord())
             origins[store.database_id] = OriginRecord(epoch, cut, *clock[2:])
-            horizon_us = 0 if self._said_partial else await in_thread(horizon_at, store, snapshot)
+            horizon_us = await in_thread(horizon_at, store, snapshot)
             self.connection.send(LinkCut(epoch, cut, encode_origins(origins), horizon_us))
             self.sent = cut
 

@@ -31,14 +31,15 @@ def stable_through_us(origins: Mapping[bytes, OriginRecord], own: bytes, silent_
     times = [
         max(min(record.frontier_us, record.seen_us), silent_us) if record.frontier_us else 0
         for origin, record in origins.items()
-        if origin != own
+        if origin != own and not record.is_gone
     ]
     return min(times, default=0)
 
 
 def seen_through_us(origins: Mapping[bytes, OriginRecord], own: bytes) -> int:
     """All writes of other origins with this time or an earlier one are here."""
-    return min((record.frontier_us for origin, record in origins.items() if origin != own), default=0)
+    others = (record for origin, record in origins.items() if origin != own and not record.is_gone)
+    return min((record.frontier_us for record in others), default=0)
 
 
 def is_forgotten(stamp: KeyStamp, through_us: int) -> bool:

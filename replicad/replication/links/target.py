@@ -19,7 +19,13 @@ from typing import Protocol, TypeVar
 from replicad.env import Env
 from replicad.env.events import bind, get_logger
 from replicad.env.reasons import reason_of
-from replicad.errors import PeerTimeoutError, ProtocolError, ReplicadError, SessionRefusedError
+from replicad.errors import (
+    InvalidArgument,
+    PeerTimeoutError,
+    ProtocolError,
+    ReplicadError,
+    SessionRefusedError,
+)
 from replicad.net.addresses import Address
 from replicad.options import BATCH_BYTES_MAX, KIB
 from replicad.replication.links.codec import decode_batches, decode_origins, decode_seed
@@ -143,8 +149,8 @@ class LinkTarget:
         options: ReplicationOptions,
     ) -> None:
         self.name = name
-        self.address = asked.sources[0]
-        """Of the node that it talks to, or will."""
+        self._number = 0
+        """Of the address that it uses, or will."""
         self.state = LinkPhase.CONNECTING
         self.reason: str | None = None
         """Why it is not streaming."""
@@ -167,13 +173,20 @@ class LinkTarget:
         self._attempts = self._parts = 0
         self._seeding: SeedPlace | None = None
         self._is_resumed = False
+        self._is_partial = False
         self._is_ahead = False
         """The source's clock was ahead in this session: it is said once."""
         self._answered = b""
-        self._said: str | None = None
+        self._said: dict[Address, str] = {}
+        """Why the last session with each address ended."""
         self._unacknowledged: deque[tuple[int, int]] = deque()
         self._acknowledged = 0
         self._wakeup: Wakeup | None = None
+
+    @property
+    def address(self) -> Address:
+        """Of the node that it talks to, or will."""
+        return self._asked.sources[self._number]
 
     @property
     def seeds(self) -> bool:
@@ -187,14 +200,21 @@ class LinkTarget:
                 await self._session()
             except (ReplicadError, OSError) as error:
                 await asyncio.sleep(self._ended(error))
+            except Exception as error:
+                # What a peer sends must not end the node: it would come again after the restart.
+                log.error("link.failed", link=self.name, exc_info=error)
+                await asyncio.sleep(self._ended(LinkBroken(f"what came could not be merged: {error!r}")))
 
     def _ended(self, error: ReplicadError | OSError) -> float:
         """Takes note of why the session ended; how long to wait before the next."""
-        self.reason, options = reason_of(error), self._options
+        self.reason, options, address = reason_of(error), self._options, self.address
         self.refused = error.code if isinstance(error, SessionRefusedError) else ""
         has_more = self._try_next_address()
-        is_new, self._said = self.reason != self._said, self.reason
-        broken = isinstance(error, LinkBroken) or (isinstance(error, SessionRefusedError) and not error.retry)
+        is_new = self.reason != self._said.get(address)
+        self._said[address] = self.reason
+        broken = isinstance(error, LinkBroken | InvalidArgument) or (
+            isinstance(error, SessionRefusedError) and not error.retry
+        )
         if broken:
             self.state = LinkPhase.STOPPED
             if is_new:
@@ -213,10 +233,8 @@ class LinkTarget:
 
     def _try_next_address(self) -> bool:
         """Whether there is one that was not tried in this round."""
-        addresses = self._asked.sources
-        number = (addresses.index(self.address) + 1) % len(addresses)
-        self.address = addresses[number]
-        return number > 0
+        self._number = (self._number + 1) % len(self._asked.sources)
+        return self._number > 0
 
     async def _session(self) -> None:
         if self.state is not LinkPhase.STOPPED:
@@ -285,6 +303,7 @@ class LinkTarget:
         self._acknowledged, self._parts = known.sequence, 0
         self._seeding, self._is_resumed = place, place is not None
         self._answered = answer.database
+        self._is_partial = answer.partial
         if answer.partial:
             await merging.note_partial()
         # Only now: from here on payloads may come.
@@ -309,7 +328,12 @@ class LinkTarget:
                     if self._seeding is None:
                         origins = decode_origins(message.payload)
                         self._seeding = SeedPlace(
-                            self._answered, message.epoch, message.sequence, origins, message.horizon_us
+                            self._answered,
+                            message.epoch,
+                            message.sequence,
+                            origins,
+                            message.horizon_us,
+                            self._is_partial,
                         )
                 case SeedPart() if self._seeding is not None:
                     self._seeding = await self._in_its_time(partial(self._merge_part, self._seeding, message))
@@ -324,6 +348,7 @@ class LinkTarget:
                     raise SessionRefusedError(message.code, message.reason, message.retry)
                 case _:
                     raise _unexpected(message)
+            self._goes_on()
 
     async def _merge(self, message: LinkBatches) -> None:
         turn_ends_at = self._env.clock.monotonic() + TURN_SECONDS
@@ -384,7 +409,11 @@ class LinkTarget:
 
     def _begin_to_receive(self) -> None:
         self.state = LinkPhase.SEEDING if self.seeds else LinkPhase.STREAMING
-        self.reason, self._said, self._attempts = None, None, 0
+
+    def _goes_on(self) -> None:
+        """Something came and was taken: what ended the last session is over."""
+        self.reason, self._attempts = None, 0
+        self._said.clear()
 
     async def _until_safe(self, sequence: int) -> None:
         wakeup = Wakeup()

@@ -389,8 +389,7 @@ class LinkCut(Message):
     sequence: int = wire(headers.u64)
     payload: bytes
     horizon_us: int = wire(headers.u64, default=0)
-    """No stamp of a deletion at this time or before is there any more; 0 where the link leaves something
-    out."""
+    """No stamp of a deletion at this time or before is there any more."""
 
 
 @message(MessageKind.SEED)

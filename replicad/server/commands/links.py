@@ -24,6 +24,8 @@ links = Group("replicad")
 CONFLICTS = 100
 """Shown, where nobody asks for more or fewer."""
 CONFLICTS_MAX = 10_000
+SHOWN_BYTES_MAX = 1024
+"""Of a value."""
 
 _LINK = Container(
     "replicad.link",
@@ -65,6 +67,9 @@ def link(client: ClientState, request: Request) -> bytes:
         return refusals.CHANGING
     client.server.committer.submit()
     try:
+        if action == b"FORGET":
+            client.hold_written(_forget(client, _database(_text(rest[0]))))
+            return replies.OK
         client.hold_written(_order(linked, action, _text(rest[0]), rest[1:]))
     except (ConfigError, InvalidArgument, NotFoundError) as error:
         return replies.error(f"ERR {error}")
@@ -81,9 +86,16 @@ def _order(linked: LinkedData, action: bytes, name: str, rest: Request) -> int:
             return link_orders.change(linked, name, {"paused": False})
         case b"SEED":
             return link_orders.seed_again(linked, name)
-        case b"FORGET":
-            return link_orders.forget_member(linked, _database(name))
     return link_orders.remove(linked, name)
+
+
+def _forget(client: ClientState, database: bytes) -> int:
+    for row in client.server.node.links():
+        if row["direction"] == "out" and row["database"] == database.hex():
+            raise InvalidArgument(
+                f"it is alive: it has a link from here, {row['name']}; remove that there first"
+            )
+    return link_orders.forget_member(client.server.linked, database)
 
 
 def _asked(words: Request) -> LinkOptions:
@@ -135,7 +147,11 @@ def _conflicts(client: ClientState, rest: Request) -> list[dict[str, Any]]:
         if rest[0].upper() != b"COUNT" or not rest[1].isdigit() or not 0 < int(rest[1]) <= CONFLICTS_MAX:
             raise Refused(refusals.SYNTAX)
         count = int(rest[1])
-    return [_conflict(each) for each in losers(client.server.linked, name, count)]
+    linked = client.server.linked
+    found = [_conflict(each) for each in losers(linked, name, count)]
+    if not found and name is not None and name not in linked.links():
+        raise Refused(replies.error(f"ERR there is no link {name[:64]!r}: REPLICAD.LINK LIST shows them"))
+    return found
 
 
 def _conflict(loser: Loser) -> dict[str, Any]:
@@ -144,7 +160,8 @@ def _conflict(loser: Loser) -> dict[str, Any]:
         "arrived_us": loser.arrived_us,
         "family": loser.family,
         "key": prefix_text(loser.key),
-        "value": None if loser.value is None else prefix_text(loser.value),
+        "value": None if loser.value is None else prefix_text(loser.value[:SHOWN_BYTES_MAX]),
+        "value_bytes": None if loser.value is None else len(loser.value),
         "written_us": loser.stamp.time_us,
         "origin": loser.stamp.origin.hex(),
         "winner_written_us": None if loser.winner is None else loser.winner.time_us,
@@ -164,6 +181,7 @@ def _members(client: ClientState, rest: Request) -> list[dict[str, Any]]:
             "seen_us": record.seen_us,
         }
         for origin, record in linked.origins().items()
+        if not record.is_gone
     ]
 
 

@@ -106,6 +106,11 @@ def test_a_peer_that_lies_is_told_so() -> None:
                 decode(bytes(data))
             except ProtocolError:
                 pass
+    far = OriginRecord(1, 1 << 63, 9)
+    with pytest.raises(ProtocolError, match="that there cannot be"):
+        decode_origins(encode_origins({A: far}))
+    with pytest.raises(ProtocolError, match="1024 are the most"):
+        decode_origins(encode_origins({bytes([i // 256, i % 256]) * 8: OriginRecord() for i in range(1025)}))
     ours = [["replicad.stamps", b"k", b"v"]]
     with pytest.raises(ProtocolError, match="in the place of a family"):
         decode_seed(msgpack.packb(["default", None, ours]))

@@ -3,6 +3,8 @@ through 50, and has forgotten deletions through 60."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from replicad.replication.links.batches import Write
@@ -67,9 +69,17 @@ def test_what_becomes_of_a_value_that_the_source_lacks(found: KeyHere, becomes: 
         assert result == Sorted((), ())
 
 
-def test_a_source_that_leaves_something_out_has_forgotten_nothing() -> None:
-    """Nor what it has not seen can be told from what was deleted there."""
-    place = SeedPlace(SOURCE, 1, 9, PLACE.origins)
+def test_a_source_that_leaves_something_out_knows_its_own_writes_only() -> None:
+    """Of others' it cannot be told whether it has seen them."""
+    place = replace(PLACE, partial=True)
+    others = [(b"a", here(0)), (b"b", here(40)), (b"c", here(55))]
+    assert sorted_([], others, place=place) == Sorted((), ())
+    assert sorted_([], [(b"k", here(59, SOURCE))], place=place).won
+    assert sorted_([], [(b"k", here(99, SOURCE))], place=place).new
+
+
+def test_a_source_without_a_horizon_has_forgotten_nothing() -> None:
+    place = replace(PLACE, horizon_us=0)
     assert sorted_([], [(b"a", here(0)), (b"b", here(40))], place=place) == Sorted((), ())
 
 

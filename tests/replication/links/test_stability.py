@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replicad.replication.links.records import KeyStamp, OriginRecord
+from replicad.replication.links.records import GONE_US, KeyStamp, OriginRecord
 from replicad.replication.links.stability import is_forgotten, seen_through_us, stable_through_us
 from replicad.replication.links.stamps import Stamp
 
@@ -37,3 +37,11 @@ def test_who_is_silent_is_not_waited_for() -> None:
     silent, heard = OriginRecord(1, 2, 4, 3), OriginRecord(1, 2, 9, 3)
     assert stable_through_us({A: silent, B: heard}, OWN, silent_us=6) == 6
     assert stable_through_us({A: OriginRecord(), B: heard}, OWN, silent_us=6) == 0
+
+
+def test_who_is_gone_is_not_waited_for() -> None:
+    """What it wrote stays known as seen."""
+    gone, heard = OriginRecord(1, 2, 4, GONE_US), OriginRecord(1, 2, 9, 8)
+    assert stable_through_us({A: gone, B: heard}, OWN) == 8
+    assert seen_through_us({A: gone, B: heard}, OWN) == 9
+    assert stable_through_us({A: gone}, OWN) == 0
