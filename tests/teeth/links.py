@@ -139,8 +139,8 @@ LINKS = (
         trap=31,
         name="a new member is not told to the others",
         file=BATCHES_FILE,
-        old="            members=tuple(records.keys() - {self._own, provenance.origin}),\n",
-        new="            members=(),\n",
+        old="                if origin not in (self._own, provenance.origin) and not record.is_gone\n",
+        new="                if False\n",
         caught_by=(
             "tests/replication/links/test_batches.py::test_a_member_is_told_to_those_who_read_further",
         ),
