@@ -17,6 +17,7 @@ from replicad.daemon.records import NodeRecords
 from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.errors import InvalidArgument
+from replicad.replication.policy.agree import History, would_discard
 from replicad.replication.policy.apply_delay import ApplyRules, AtOpening, PausePoint, at_opening
 from replicad.replication.replica.delayed_apply import DelayedApply
 from replicad.replication.tasks import in_thread
@@ -25,7 +26,7 @@ from replicad.store.copies.saved_log import SavedLog
 from replicad.store.database import Database
 from replicad.store.received.opening import RECEIVED, open_received
 from replicad.store.received.received_log import ReceivedLog
-from replicad.types import Position
+from replicad.types import EpochRecord, Position
 
 log = get_logger("replicad.daemon")
 
@@ -121,9 +122,18 @@ class NodeDelay:
         is_owner = store.role == "owner"
         at = store.epochs[-1].fork if is_owner else store.position
         goes_through = received.position_at(at.sequence) == at
-        match at_opening(end, at, goes_through=goes_through, is_owner=is_owner):
+        then = at_opening(
+            begin,
+            at,
+            has_end=end.sequence <= at.sequence and _goes_through(store, end, received.epochs),
+            goes_through=goes_through,
+            is_owner=is_owner,
+        )
+        match then:
             case AtOpening.KEEP:
                 return
+            case AtOpening.DROP:
+                log.info("delay.never_durable", applied=str(at), begin=str(begin), end=str(end))
             case AtOpening.SAVE:
                 # A promotion saved it under this very name, if it got so far.
                 after = at if goes_through else begin
@@ -174,6 +184,17 @@ class NodeDelay:
         """Nothing waits any more, and nothing is paused."""
         if self.apply is not None:
             await self.apply.forget()
+
+
+def _goes_through(store: Database, end: Position, epochs: tuple[EpochRecord, ...]) -> bool:
+    """Whether the store's history goes through the end of a received log, in which `epochs` begin. Blocks."""
+    if (found := store.position_at(end.sequence)) is not None:
+        return found == end
+    # A copy came without that part of the log: only the epochs tell.
+    if end.epoch > store.position.epoch:
+        return False
+    theirs, ours = (store.database_id, end, epochs), (store.database_id, store.position, store.epochs)
+    return would_discard(History(*theirs), History(*ours)) is None
 
 
 def _delay_us(config: NodeConfig) -> int:

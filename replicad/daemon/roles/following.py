@@ -161,14 +161,17 @@ class Following:
             return "nothing was here"
         shared = last_common(self._history(store), other)
         start = store.log_start
-        if start is None:
-            return "nothing was here but tables, which the copy replaces"
 
-        # Batches before the start of the log are in tables only, and cannot be saved one by one.
+        # Batches before the start of the log are in tables only, and cannot be saved one by one. Without any
+        # log there is still what waits to be applied.
+        if start is None:
+            start = store.position
         after = start if shared is None or shared.sequence < start.sequence else shared
         await in_thread(store.wait_durable, store.appended_sequence, self._options.switchover_seconds)
         saved = await self._data.save_after(after)
         batches, files = sum(each.batches for each in saved), [path for each in saved for path in each.files]
+        if not batches and store.log_start is None:
+            return "nothing was here but tables, which the copy replaces"
         if not batches:
             return "nothing was here that the other lacks"
         return f"saved: {batches} batches after {after}, in {files[0]}" + (

@@ -95,18 +95,35 @@ class AtOpening(Enum):
     """Everything in it is applied, or in a copy that took the place of the data."""
     SAVE = "save"
     """It continues another history than the store's: it is saved in `discarded/`, and removed."""
+    DROP = "drop"
+    """A loss of power took what it continues: it was never acknowledged as durable, and comes again."""
 
 
-def at_opening(end: Position, at: Position, *, goes_through: bool, is_owner: bool) -> AtOpening:
-    """`end` is that of the received log, `at` the position of the store, of an owner's where its epoch began;
-    `goes_through`: the received log went through that very position.
+def at_opening(
+    begin: Position, at: Position, *, has_end: bool, goes_through: bool, is_owner: bool
+) -> AtOpening:
+    """`begin` is that of the received log, `at` the position of the store, of an owner's where its epoch
+    began; `has_end`: the store's history goes through the end of the received log; `goes_through`: the
+    received log goes through `at`. The cases, in the order they are tried:
 
-    A log that ends before was applied, or its node got a copy. An owner finds more only where its promotion
-    was interrupted after the epoch had begun: what it discards goes to `discarded/`.
+    the received log                                        a replica's     an owner's
+    ------------------------------------------------------  --------------  --------------
+    ends within the store's history                         CLEAR           CLEAR
+    goes on from where the store is                         KEEP            SAVE
+    begins after the store's end, in no earlier epoch       DROP            SAVE
+    anything else is another history                        SAVE            SAVE
+
+    An owner finds more only where its promotion was interrupted after the epoch had begun.
     """
-    if (end.epoch, end.sequence) <= (at.epoch, at.sequence):
+    if has_end:
         return AtOpening.CLEAR
-    return AtOpening.KEEP if goes_through and not is_owner else AtOpening.SAVE
+    if is_owner:
+        return AtOpening.SAVE
+    if goes_through:
+        return AtOpening.KEEP
+    # The store of a copy may end earlier as well: it is of a later epoch then.
+    begins_later = begin.sequence > at.sequence and begin.epoch >= at.epoch
+    return AtOpening.DROP if begins_later else AtOpening.SAVE
 
 
 class AtPromotion(Enum):

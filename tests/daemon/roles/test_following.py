@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from replicad.daemon.parts import NodeParts
 from replicad.daemon.roles.promotion import STEP
 from replicad.errors import DiskFullError, RoleRefused
 from replicad.net.addresses import Address
 from replicad.replication.policy.roles import Standing
-from replicad.types import Epoch, EpochRecord
+from replicad.types import Epoch, EpochRecord, Position
 from tests.support.nodes.programs import primary, replica_of, streams
 from tests.support.nodes.role_changes import failing_once, spawned_by
 from tests.support.waiting import until
@@ -78,3 +79,28 @@ async def test_a_replica_without_a_link_follows_whom_it_followed_before(tmp_path
         epochs = (EpochRecord(Epoch(2), b"e" * 16, said.position),)
         node.survey.heard(replace(said, position=position, epochs=epochs))
         await until(lambda: streams(node, b"p"))
+
+
+async def test_a_rejoin_saves_what_waits_although_the_store_has_no_log(tmp_path: Path) -> None:
+    """A delayed replica that began with a copy has applied nothing since: what it acknowledged only waits."""
+    async with (
+        primary(tmp_path / "p") as p,
+        replica_of(p, tmp_path / "r", link__apply_delay_seconds=3600.0) as node,
+    ):
+        await until(lambda: streams(node, b"p"))
+        assert p.store is not None and node.store is not None and node.store.log_start is None
+        p.store.put(b"late", b"1")
+        await until(lambda: waits(node) and p.store is not None and p.store.position == received(node))
+        assert "saved: 1 batches" in await node.following.rejoin(None, 0)
+        assert node.data.discarded.batches == 1
+        await until(lambda: node.store is not None and node.store.get(b"late") == b"1")
+
+
+def waits(node: NodeParts) -> bool:
+    apply = node.data.delay.apply
+    return apply is not None and apply.is_waiting
+
+
+def received(node: NodeParts) -> Position | None:
+    apply = node.data.delay.apply
+    return None if apply is None else apply.position

@@ -8,19 +8,26 @@ from hypothesis import strategies as st
 
 from replicad.replication.policy.apply_delay import (
     ApplyRules,
+    AtOpening,
     AtPromotion,
     PausePoint,
     WaitingBatch,
+    at_opening,
     at_promotion,
     due,
     refuse_pause,
     wait_us,
 )
+from replicad.types import Epoch, HistoryHash, Position, Sequence
 
 MINUTE_US = 60_000_000
 NOON_US = 1_800_000_000_000_000
 BATCH = WaitingBatch(last_sequence=100, commit_time_us=NOON_US)
 MINUTE = ApplyRules(MINUTE_US)
+
+
+def position(epoch: int, sequence: int) -> Position:
+    return Position(Epoch(epoch), Sequence(sequence), HistoryHash(7 * epoch + sequence))
 
 
 @pytest.mark.parametrize(
@@ -119,3 +126,35 @@ def test_a_promotion_discards_only_what_a_pause_and_force_give_up(
     found, refusal = at_promotion(pause, force=force)
     assert found is then
     assert (refusal is not None) == refused
+
+
+@pytest.mark.parametrize("is_owner", [False, True])
+@pytest.mark.parametrize(
+    ("says", "begin", "at", "has_end", "goes_through", "then"),
+    [
+        ("all of it is applied", position(1, 5), position(1, 20), True, True, AtOpening.CLEAR),
+        ("a copy of this history came", position(1, 5), position(1, 90), True, False, AtOpening.CLEAR),
+        ("a copy of a later epoch has it", position(1, 5), position(2, 90), True, False, AtOpening.CLEAR),
+        ("some of it waits", position(1, 5), position(1, 10), False, True, AtOpening.KEEP),
+        ("a copy of a later epoch lacks it", position(1, 5), position(2, 90), False, False, AtOpening.SAVE),
+        ("that copy ends before it", position(1, 50), position(2, 9), False, False, AtOpening.SAVE),
+        ("it left the store's history", position(1, 5), position(1, 10), False, False, AtOpening.SAVE),
+        ("the store lost its tail", position(1, 50), position(1, 40), False, False, AtOpening.DROP),
+        ("with the begin of an epoch", position(2, 50), position(1, 40), False, False, AtOpening.DROP),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_becomes_of_received_log(
+    says: str,
+    begin: Position,
+    at: Position,
+    has_end: bool,
+    goes_through: bool,
+    then: AtOpening,
+    is_owner: bool,
+) -> None:
+    """Only what the store's history has, or what was never durable, goes without being saved."""
+    if is_owner and then is not AtOpening.CLEAR:
+        then = AtOpening.SAVE
+    found = at_opening(begin, at, has_end=has_end, goes_through=goes_through, is_owner=is_owner)
+    assert found is then
