@@ -74,8 +74,10 @@ class DelayedApply:
         save_pause: Callable[[PausePoint | None], Awaitable[None]],
         *,
         bytes_max: int,
+        unchangeable: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`save_pause` returns when the pause is durable. `bytes_max` bounds the received log."""
+        """`save_pause` returns when the pause is durable. `bytes_max` bounds the received log.
+        `unchangeable` says why nobody may order or end a pause at the moment."""
         self.rules = rules
         self.bytes_max = bytes_max
         self.trouble: str | None = None
@@ -85,6 +87,7 @@ class DelayedApply:
         self._direct = DirectIntake(store)
         self._received = received
         self._save_pause = save_pause
+        self._unchangeable = unchangeable
         self._turn = asyncio.Lock()
         self._cursor: ReceivedCursor | None = None
         self._frames = b""
@@ -333,6 +336,7 @@ class DelayedApply:
 
     async def _pause(self, point: PausePoint | None) -> PausePoint:
         async with self._turn:
+            self._check_changeable()
             store = self._store
             applied = WaitingBatch(store.position.sequence, store.commit_time_us)
             if point is None:
@@ -349,6 +353,7 @@ class DelayedApply:
 
     async def _resume(self) -> bool:
         async with self._turn:
+            self._check_changeable()
             if self.rules.pause is None:
                 return False
             # Recorded first: what is applied from here on must not be beyond a pause that is on record.
@@ -357,6 +362,17 @@ class DelayedApply:
         log.warning("delay.resumed", position=str(self._store.position))
         self._to_apply.notify()
         return True
+
+    def _check_changeable(self) -> None:
+        """Asked with the turn: an order that began before has ended then, and one that comes later is
+        refused."""
+        if (why := self._unchangeable()) is not None:
+            raise InvalidArgument(why)
+
+    async def settled(self) -> None:
+        """Returns when an order that is carried out now has ended."""
+        async with self._turn:
+            pass
 
     async def _change_pause(self, point: PausePoint) -> None:
         before, self.rules = self.rules, replace(self.rules, pause=point)
@@ -386,9 +402,17 @@ class DelayedApply:
             return await in_thread(self._received.save, after, directory)
 
     async def cut_back(self, position: Position) -> None:
-        """Removes what waits after that position, at which something waits or the store is."""
+        """Removes what waits after that position, at which something waits or the store is.
+
+        A pause by number that stood beyond it stands at it from now on: in the other history that number is
+        another batch's.
+        """
         async with self._turn:
             self._forget_cursor()
+            pause, end = self.rules.pause, position.sequence
+            if pause is not None and pause.sequence is not None and pause.sequence > end:
+                await self._change_pause(replace(pause, sequence=end))
+                log.warning("delay.pause_moved", ordered=pause.sequence, at=end)
             await in_thread(self._received.cut_back, position)
 
     async def forget(self) -> None:

@@ -159,7 +159,8 @@ class Receiver:
         if self._intake.delays and not self._takes_delayed:
             raise SessionRefusedError("no-delays", NO_DELAYS, False)
 
-        # What was received is acknowledged before a wait that may be long.
+        # What was received is acknowledged before a wait that may be long. Where it waits in a log of its own
+        # it is only then received: that log may be full.
         if len(frames) > INLINE_BYTES_MAX or self._intake.stalled:
             self._send_ack()
             await self._until_not_stalled()
@@ -216,9 +217,13 @@ class Receiver:
     def _ack(self) -> Ack:
         """What is true now. Of what a stall keeps from the intake it says only that it was received."""
         intake = self._intake
-        applied = min(intake.applied_sequence, self._received)
-        durable = min(intake.durable_position.sequence, self._received)
-        return Ack(self._received, applied, durable)
+        received = self._received
+        if intake.delays:
+            before = 0 if self._acknowledged is None else self._acknowledged.received
+            received = max(before, min(received, intake.position.sequence))
+        applied = min(intake.applied_sequence, received)
+        durable = min(intake.durable_position.sequence, received)
+        return Ack(received, applied, durable)
 
     def _acknowledge_now(self, ack: Ack) -> None:
         self._acknowledged = ack

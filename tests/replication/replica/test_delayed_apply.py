@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -13,12 +14,17 @@ import pytest
 from replicad import kernels
 from replicad.env import Env, LocalFileSystem
 from replicad.errors import CorruptionError, GapError, InvalidArgument, StoreError, WaitingLogFullError
+from replicad.replication.intake import INLINE_BYTES_MAX
+from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.apply_delay import ApplyRules, PausePoint
 from replicad.replication.replica.delayed_apply import DelayedApply
+from replicad.replication.replica.receiver import Receiver
+from replicad.replication.wire.messages import Ack, LogFrames
 from replicad.store.database import open_database
 from replicad.store.received.opening import open_received
 from replicad.types import Position
 from tests.support.manual_clock import ManualClock
+from tests.support.replication.memory_connection import pair
 from tests.support.stores.small import small_options
 from tests.support.waiting import until
 
@@ -325,3 +331,38 @@ async def test_another_history_cuts_what_waits_and_leaves_what_is_applied(tmp_pa
         assert made.apply.position == made.primary.position
         await made.apply.resume()
         await until(lambda: made.store.digest() == made.primary.digest())
+
+
+async def test_a_pause_by_number_does_not_move_into_another_history(tmp_path: Path) -> None:
+    """Beyond the fork that number is another batch's: the replica stands still at the fork."""
+    async with node(tmp_path, ApplyRules(MINUTE_US)) as made:
+        for key in (b"a", b"b", b"c", b"d"):
+            made.write(key)
+        end = await made.ship()
+        fork = made.apply.position_at(end.sequence - 2)
+        assert fork is not None
+        await made.apply.pause(PausePoint(sequence=end.sequence - 1))
+        await made.apply.cut_back(fork)
+        assert made.apply.rules.pause == made.saved[-1] == PausePoint(sequence=fork.sequence)
+
+
+async def test_what_a_full_log_refuses_was_not_acknowledged(tmp_path: Path) -> None:
+    """Not as received either, however large it is."""
+    async with node(tmp_path, ApplyRules(MINUTE_US), bytes_max=1) as made:
+        made.write(b"a")
+        at = (await made.ship()).sequence
+        made.primary.put(b"large", random.Random(1).randbytes(2 * INLINE_BYTES_MAX))
+        cursor = made.primary.read_log(at + 1)
+        chunk = cursor.next()
+        cursor.close()
+        assert chunk is not None and len(chunk.frames) > INLINE_BYTES_MAX
+        left, right = pair()
+        right.allow_payloads(1 << 24)
+        receiver = Receiver(
+            made.apply, right, ReplicationOptions(ack_seconds=0.0), on_primary=lambda sequence, beat: None
+        )
+        left.send(LogFrames(at + 1, chunk.position.sequence, chunk.position.sequence, chunk.frames))
+        with pytest.raises(WaitingLogFullError):
+            await receiver.run()
+        while isinstance(ack := left.receive_ready(), Ack):
+            assert ack.received == at
