@@ -137,6 +137,7 @@ class NodeParts:
             standing=self.standing,
             store=self.open_store,
             holds_writes=lambda: self.served.holds_writes(),
+            held_because=lambda: self.data.delay.held_because,
         )
 
         # The other nodes.
@@ -191,6 +192,7 @@ class NodeParts:
 
         # The changes of role.
         self.lock = ChangeLock(self.tasks)
+        self.data.delay.changes_role = lambda: self.lock.is_taken
         self.fencing = Fencing(
             standing=self.standing,
             store=self.open_store,

@@ -127,6 +127,8 @@ class ServedNode:
             raise InvalidArgument("this node is a primary: only a replica can stand still")
         wanted = None if sequence is None and time_us is None else PausePoint(sequence, time_us)
         point = await self._delay.pause_at(wanted)
+        if self._link.follower is not None:
+            self._link.follower.end_fetch()
         apply = self._store.apply
         at = None if apply is None else apply.applied_sequence
         return {"sequence": point.sequence, "time_us": point.time_us, "applied_sequence": at}

@@ -9,14 +9,15 @@ Belongs to the event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 
 from replicad.daemon.config import NodeConfig
 from replicad.daemon.data.discarded import DISCARDED
 from replicad.daemon.records import NodeRecords
 from replicad.env import Env
 from replicad.env.events import get_logger
-from replicad.errors import InvalidArgument
+from replicad.errors import InvalidArgument, LinkStoppedError
 from replicad.replication.policy.agree import History, would_discard
 from replicad.replication.policy.apply_delay import ApplyRules, AtOpening, PausePoint, at_opening
 from replicad.replication.replica.delayed_apply import DelayedApply
@@ -45,6 +46,9 @@ class NodeDelay:
         self._env = env
         self._records = records
         self._running: asyncio.Task[None] | None = None
+        self._exchanges = False
+        self.changes_role: Callable[[], bool] = lambda: False
+        """Whether a change of role is under way: it goes by the pause that it found."""
         self.apply: DelayedApply | None = None
         """Of the open store."""
 
@@ -102,6 +106,7 @@ class NodeDelay:
             ApplyRules(_delay_us(config), pause),
             self._save_pause,
             bytes_max=config.link.apply_delay_bytes_max,
+            unchangeable=lambda: self._unchangeable,
         )
         self._running = asyncio.create_task(self.apply.run())
         self._running.add_done_callback(self._ended)
@@ -155,11 +160,34 @@ class NodeDelay:
         record = None if pause is None else PauseRecord(sequence=pause.sequence, time_us=pause.time_us)
         await self._records.put_pause(record)
 
+    @property
+    def _unchangeable(self) -> str | None:
+        if self.changes_role():
+            return "a promotion, or another change of role, is under way: ask again"
+        return "the data is exchanged at the moment: ask again" if self._exchanges else None
+
+    @contextlib.asynccontextmanager
+    async def exchange(self) -> AsyncIterator[None]:
+        """Around what replaces the data or cuts it back: no pause is ordered meanwhile. Raises
+        LinkStoppedError when there is one."""
+        self._exchanges = True
+        try:
+            if self.apply is not None:
+                await self.apply.settled()
+                if (held := self.held_because) is not None:
+                    raise LinkStoppedError(held)
+            yield
+        finally:
+            self._exchanges = False
+
     # What an operator orders.
 
     async def pause_at(self, point: PausePoint | None) -> PausePoint:
-        """Raises InvalidArgument for a point that is applied already, and for a node without data."""
+        """Raises InvalidArgument for a point that is applied already, for a node without data, and while its
+        data or its role changes."""
         if self.apply is None:
+            if (why := self._unchangeable) is not None:
+                raise InvalidArgument(why)
             raise InvalidArgument("this replica has no data yet that could stand still")
         return await self.apply.pause(point)
 
@@ -167,6 +195,8 @@ class NodeDelay:
         """Whether it was paused."""
         if self.apply is not None:
             return await self.apply.resume()
+        if (why := self._unchangeable) is not None:
+            raise InvalidArgument(why)
         was_paused = self.pause is not None
         if was_paused:
             await self._save_pause(None)

@@ -160,7 +160,8 @@ class NodeData:
         """The old store serves until here. What a crash interrupts is begun again from the staged files."""
         config = self._config
         # What waits stays until the copy is there: the opening that follows finds it there, or saves it.
-        await self._exchange(lambda: install(self._env, staging, config.data, config.store.wal_dir))
+        async with self.delay.exchange():
+            await self._exchange(lambda: install(self._env, staging, config.data, config.store.wal_dir))
 
     async def rewind(self, fork: Position) -> bool:
         """See `ReplicaData.rewind`. The old history serves until its tail is saved."""
@@ -183,11 +184,12 @@ class NodeData:
 
         # The tail may hold writes that were acknowledged, so it is saved before it is cut off. What is in
         # tables already cannot be cut off; a copy replaces it.
-        await self.save_after(fork)
-        await self.delay.forget()
-        if store.flushed_position.sequence > fork.sequence:
-            return False
-        await self._exchange(lambda: cut_back(env, config.data, config.store, fork))
+        async with self.delay.exchange():
+            await self.save_after(fork)
+            await self.delay.forget()
+            if store.flushed_position.sequence > fork.sequence:
+                return False
+            await self._exchange(lambda: cut_back(env, config.data, config.store, fork))
         return True
 
     async def save_after(self, position: Position) -> list[SavedLog]:

@@ -44,6 +44,8 @@ log = get_logger("replicad.daemon")
 
 DAMAGED = "DAMAGED the data of this replica cannot be trusted; REPLICAD.STATUS says why"
 DIVERGED = "DIVERGED this replica has another history than the node that it follows; replicad rejoin mends it"
+ORDERED = "a repair is under way: "
+"""What a doubt begins with that is only an order to fetch the data again."""
 SHOWN_DIFFERENCES_MAX = 3
 SHOWN_KEY_BYTES_MAX = 64
 
@@ -59,8 +61,10 @@ class DataVerification:
         standing: OwnStanding,
         store: OpenStore,
         holds_writes: Callable[[], bool],
+        held_because: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`holds_writes` says whether nothing may be written at the moment although this is the primary."""
+        """`holds_writes` says whether nothing may be written at the moment although this is the primary,
+        `held_because` why no copy may replace the data."""
         self._env = env
         self._data = data
         self._records = records
@@ -68,6 +72,7 @@ class DataVerification:
         self._standing = standing
         self._store = store
         self._holds_writes = holds_writes
+        self._held_because = held_because
         self._follower: Follower | None = None
 
         self._changed = asyncio.Event()
@@ -166,11 +171,20 @@ class DataVerification:
             self._changed.set()
 
     def order_repair(self, reason: str) -> None:
-        """Fetches the data again, although nothing is wrong with it; raises InvalidArgument on a primary."""
+        """Fetches the data again, although nothing is wrong with it; raises InvalidArgument on a primary,
+        and on a replica whose data may not be replaced."""
+        if (held := self._held_because()) is not None:
+            raise InvalidArgument(held)
         if self._standing.role == "primary" or not self.fetch_again(reason):
             raise InvalidArgument("only a replica that follows a node can fetch its data again")
         log.warning("verification.repair_ordered", reason=reason)
-        self._set(doubt=self.record.doubt or f"a repair is under way: {reason}", repairs=0)
+        self._set(doubt=self.record.doubt or f"{ORDERED}{reason}", repairs=0)
+
+    def repair_refused(self) -> None:
+        """A session gave the repair up: data that was not doubted before is not doubted now."""
+        if self.record.doubt is not None and self.record.doubt.startswith(ORDERED):
+            log.warning("verification.repair_refused", doubt=self.record.doubt)
+            self._set(doubt=None)
 
     def diverged(self, reason: str | None) -> None:
         """The node that is followed has another history; None: it has this one, or nobody is followed."""

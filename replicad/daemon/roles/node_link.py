@@ -146,6 +146,7 @@ class NodeLink:
             on_nodes=lambda message: self._peers.hear_of(message.nodes, message.gone),
             archive=None if where is None else TargetLog(self._env, where),
             restore=self._restore,
+            on_repair_refused=self._verification.repair_refused,
             discard=discard,
             traffic=self._traffic,
         )

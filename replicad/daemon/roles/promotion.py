@@ -29,8 +29,8 @@ from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.errors import ReplicadError, RoleRefused
-from replicad.replication.policy.apply_delay import AtPromotion, at_promotion
-from replicad.replication.policy.roles import Candidate, Standing, may_promote, own_refusal
+from replicad.replication.policy.apply_delay import AtPromotion, PausePoint, at_promotion
+from replicad.replication.policy.roles import Candidate, HighWatermark, Standing, may_promote, own_refusal
 from replicad.replication.tasks import in_thread
 from replicad.store.copies.saved_log import SavedLog
 
@@ -92,12 +92,21 @@ class Promotion:
         if store is not None and store.role == "owner":
             raise RoleRefused("this node is stepping down; ask again")
         busy = follower is not None and follower.link.state.changes_data
+
+        # Nobody orders or ends a pause while this change holds the lock; who began before has ended then.
+        if apply is not None:
+            await apply.settled()
         pause = self._data.delay.pause
         then, refusal = at_promotion(pause, force=force)
         if refusal is not None:
             raise RoleRefused(refusal)
         position = None if apply is None else apply.position
-        candidate = Candidate(position, link.highest_watermark, survey, busy)
+        # What was received was acknowledged, also where the last record of the primary's mark is older.
+        mark = link.highest_watermark
+        if position is not None:
+            here = HighWatermark(position.epoch, position.sequence)
+            mark = here if mark is None else max(mark, here)
+        candidate = Candidate(position, mark, survey, busy)
         refusal, lost = may_promote(candidate, force=force)
         if refusal is not None:
             raise RoleRefused(refusal)
@@ -106,7 +115,7 @@ class Promotion:
         # both believe that they are right.
         await link.stop()
         received_epoch = 0 if apply is None else apply.position.epoch
-        saved = await self._finish_waiting(then)
+        saved = await self._finish_waiting(then, pause)
         if saved is not None and store is not None:
             # Now it is known what is given up.
             _, lost = may_promote(replace(candidate, position=store.position), force=True)
@@ -119,15 +128,15 @@ class Promotion:
             log.error("role.promoted_with_loss", lost=lost)
         return "" if lost is None else f"lost: {lost}"
 
-    async def _finish_waiting(self, then: AtPromotion) -> SavedLog | None:
+    async def _finish_waiting(self, then: AtPromotion, pause: PausePoint | None) -> SavedLog | None:
         """Applies what waits, and saves what is to be discarded. Raises RoleRefused: then the node follows
         again, and what was not applied still waits."""
-        apply, delay, store = self._store.apply, self._data.delay, self._store.database
+        apply, store = self._store.apply, self._store.database
         assert apply is not None and store is not None
         try:
             if apply.is_waiting:
                 log.info("role.applies_what_waits", then=then.value, received=str(apply.position))
-            await apply.apply_through(delay.pause)
+            await apply.apply_through(pause)
             saved = await self._data.save_after(store.position) if apply.is_waiting else []
             return saved[0] if saved else None
         except (ReplicadError, OSError) as error:

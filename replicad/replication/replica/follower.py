@@ -94,13 +94,15 @@ class Follower:
         on_nodes: Callable[[Nodes], None] = lambda nodes: None,
         archive: LogArchive | None = None,
         restore: RestoreFirst | None = None,
+        on_repair_refused: Callable[[], None] = lambda: None,
         discard: bool = False,
         traffic: Traffic | None = None,
     ) -> None:
         """`on_change` is called after the link's state or the bootstrap's progress changed; `on_welcome` when
-        somebody was found to follow, `on_nodes` when that one says which other nodes there are; `archive` is
-        looked into before a new copy is fetched; `restore` is what a replica without data begins with. With
-        `discard` all data that is here is replaced by a copy first."""
+        somebody was found to follow, `on_repair_refused` when a repair is given up, `on_nodes` when that one
+        says which other nodes there are; `archive` is looked into before a new copy is fetched; `restore` is
+        what a replica without data begins with. With `discard` all data that is here is replaced by a copy
+        first."""
         self._restore_first = restore
         self._discard = discard
         self._traffic = traffic or Traffic()
@@ -109,6 +111,7 @@ class Follower:
         self._whereabouts = whereabouts
         self._on_welcome = on_welcome
         self._on_nodes = on_nodes
+        self._on_repair_refused = on_repair_refused
         self._start_over = False
 
         self._env = env
@@ -262,6 +265,16 @@ class Follower:
         if self._connection is not None:
             self._connection.close()
         return True
+
+    def end_fetch(self) -> None:
+        """A copy that is being fetched may not be put in place any more: the next session says why."""
+        if self.fetcher is not None and self._connection is not None:
+            self._connection.close()
+
+    def _give_repair_up(self) -> None:
+        if self._repair is not None:
+            self._repair = None
+            self._on_repair_refused()
 
     def ended(self) -> None:
         """`run` was cancelled for good: what the node shows last says so."""
@@ -429,7 +442,7 @@ class Follower:
 
             # A repair that was refused is given up: the next session claims what is here and follows with it.
             if refusal is not None:
-                self._repair = None
+                self._give_repair_up()
                 raise LinkStoppedError(f"the primary proposed to replace this replica's data: {refusal}")
 
             if self._restore_first is not None:
@@ -560,7 +573,12 @@ class Follower:
         log.info("bootstrap.finished", position=str(copy.position), size_bytes=copy.bytes)
 
     async def _install(self, staging: Path) -> None:
-        await self._data.install(staging)
+        # What was fetched stays: the session after a resume needs it.
+        try:
+            await self._data.install(staging)
+        except LinkStoppedError:
+            self._give_repair_up()
+            raise
         self._start_over, self._discard, self._repair = False, False, None
         self.progress = None
         self._on_change()
