@@ -75,8 +75,8 @@ NODES = (
         trap=9,
         name="a replica acknowledges as durable what it applied",
         file="replicad/replication/replica/receiver.py",
-        old="        return Ack(self._received, applied, durable)\n",
-        new="        return Ack(self._received, applied, applied)\n",
+        old="        return Ack(received, applied, durable)\n",
+        new="        return Ack(received, applied, applied)\n",
         caught_by=(f"{STREAM}test_durable_is_acknowledged_apart_from_applied",),
     ),
     Mutation(
