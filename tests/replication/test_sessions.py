@@ -200,6 +200,37 @@ async def test_breaks_are_survived(tmp_path: Path) -> None:
         assert replica.follower.link.attempts == 0
 
 
+async def test_a_copy_that_has_no_room_is_asked_for_ever_more_rarely(tmp_path: Path) -> None:
+    """That the primary agrees to send it is no progress; the first attempt that has room ends the waiting."""
+    primary = Primary(written(10), tmp_path / "p")
+    replica = Replica(primary, FakeData(), tmp_path / "r", options=replace(OPTIONS, free_bytes_min=1 << 60))
+    async with running(replica, primary):
+        await until(lambda: replica.follower.link.attempts >= 4)
+        assert "bootstrapping" in replica.states
+        assert "in reserve" in str(replica.follower.link.last_error)
+        replica.follower.reconfigure(OPTIONS)
+        await until(lambda: caught_up(replica, primary))
+        await until(lambda: replica.follower.link.attempts == 0)
+
+
+async def test_a_stream_that_brings_nothing_is_asked_for_ever_more_rarely(tmp_path: Path) -> None:
+    """A store that takes no frame is no progress either."""
+    primary, store = Primary(written(10), tmp_path / "p"), FakeStore()
+    apply = store.apply_frames
+
+    def refuse(frames: bytes) -> Position:
+        raise OSError(28, "no room")
+
+    store.apply_frames = refuse  # type: ignore[method-assign]
+    replica = Replica(primary, FakeData(store), tmp_path / "r")
+    async with running(replica, primary):
+        await until(lambda: replica.follower.link.attempts >= 4)
+        assert "streaming" in replica.states
+        store.apply_frames = apply  # type: ignore[method-assign]
+        await until(lambda: caught_up(replica, primary))
+        await until(lambda: replica.follower.link.attempts == 0)
+
+
 async def test_a_bootstrap_resumes_with_the_files_it_has(tmp_path: Path) -> None:
     """After a break the same copy goes on, and complete files are not sent again."""
     primary = Primary(written(10), tmp_path / "p")

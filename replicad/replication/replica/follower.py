@@ -39,7 +39,7 @@ from replicad.replication.policy.roles import HighWatermark, closes_loop
 from replicad.replication.ports import Dial, LogArchive, ReplicaData
 from replicad.replication.replica.catch_up import CATCH_UPS_MAX, catch_up
 from replicad.replication.replica.freshness import Freshness, fresh_at, lag_sequences, why_refused, why_stale
-from replicad.replication.replica.link_state import Link, LinkState
+from replicad.replication.replica.link_state import Link, LinkState, is_progress
 from replicad.replication.replica.receiver import NO_DELAYS, Receiver
 from replicad.replication.replica.restoring import RestoreFirst
 from replicad.replication.tasks import beside, to_its_end
@@ -133,7 +133,9 @@ class Follower:
         self._repair: str | None = None
         self._sessions = 0
         self._down_because: str | None = None
-        """What the log says already of the link, since it last streamed."""
+        """What the log says already of the link, since it last made progress."""
+        self._streams_from = 0
+        """The sequence number at which the stream that runs now began."""
         self._connection: Connection | None = None
 
         self.progress: BootstrapProgress | None = None
@@ -528,11 +530,11 @@ class Follower:
         )
 
         self._activity = receiver
+        self._streams_from = intake.position.sequence
         self._linked(LinkState.STREAMING)
 
         # The archive has helped, or was not needed: when log is gone again, it may be tried again.
         self._catch_ups = 0
-        self._down_because = None
         log.info("replication.streaming", peer=connection.peer, position=str(intake.position))
 
         # A mark would come when it is due: the primary would hold its snapshot for nothing until then.
@@ -542,6 +544,8 @@ class Follower:
             await receiver.run()
         finally:
             self.upstream.detach()
+            if intake.position.sequence > self._streams_from:
+                self._progressed()
 
     async def _bootstrap(self, connection: Connection) -> None:
         self.progress = None
@@ -581,6 +585,7 @@ class Follower:
             raise
         self._start_over, self._discard, self._repair = False, False, None
         self.progress = None
+        self._progressed()
         self._on_change()
 
     async def _rewind(self, fork: Position) -> None:
@@ -590,11 +595,17 @@ class Follower:
         if self.progress is None:
             self.progress_started_at = self._env.clock.monotonic()
             self.progress_started_bytes = progress.size_bytes
+        elif progress.size_bytes > self.progress.size_bytes:
+            self._progressed()
         self.progress = progress
 
     def _heard_of_primary(self, sequence: int, heartbeat: Heartbeat | None) -> None:
         clock = self._env.clock
         self.link.primary_sequence = sequence
+        intake = self._data.intake
+        if self.receiver is not None and intake is not None:
+            if is_progress(self._streams_from, intake.position.sequence, sequence):
+                self._progressed()
         self.link.high_watermark = max(
             HighWatermark(self._position().epoch, sequence), self.link.high_watermark or HighWatermark(0, 0)
         )
@@ -616,6 +627,11 @@ class Follower:
     def _linked(self, state: LinkState) -> None:
         self.link.forget_troubles()
         self._set(state, "")
+
+    def _progressed(self) -> None:
+        """The session has brought something: the next failure is the first one."""
+        self.link.attempts = 0
+        self._down_because = None
 
     def _set(self, state: LinkState, waits_for: str) -> None:
         self.link.move(state, waits_for, self._env.clock.monotonic())

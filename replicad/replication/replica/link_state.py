@@ -91,7 +91,7 @@ class Link:
     since: float = 0.0
     """When the state was entered."""
     attempts: int = 0
-    """Connection attempts since the last stream or bootstrap."""
+    """Connection attempts since a session last made progress."""
     last_error: str | None = None
     stopped_code: str | None = None
     primary_sequence: int | None = None
@@ -108,7 +108,12 @@ class Link:
         self.state, self.waits_for = state, waits_for
 
     def forget_troubles(self) -> None:
-        """For a link that came to an agreement: what went wrong before it does not count any more."""
-        self.attempts = 0
+        """For a link that came to an agreement: what went wrong before it is not shown any more. Its attempts
+        count on until something was received: an agreement that leads nowhere is not asked for at once."""
         self.last_error = None
         self.stopped_code = None
+
+
+def is_progress(began_at: int, received: int, primary: int) -> bool:
+    """Whether a stream that began at that sequence number has brought something, or has nothing to bring."""
+    return received > began_at or received >= primary

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from replicad.replication.replica import link_state
-from replicad.replication.replica.link_state import MOVES, Link, LinkState
+from replicad.replication.replica.link_state import MOVES, Link, LinkState, is_progress
 
 
 @pytest.mark.parametrize("state", LinkState)
@@ -44,3 +44,17 @@ def test_a_move_that_cannot_be_is_a_bug() -> None:
     """Data is never exchanged without an agreement."""
     with pytest.raises(AssertionError, match="waiting cannot become installing"):
         Link().move(LinkState.INSTALLING, "", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("began_at", "received", "primary", "expected"),
+    [
+        pytest.param(5, 5, 9, False, id="nothing came yet"),
+        pytest.param(5, 6, 9, True, id="something came"),
+        pytest.param(9, 9, 9, True, id="nothing is missing"),
+        pytest.param(9, 9, 8, True, id="the primary's durable is behind what it sent"),
+    ],
+)
+def test_what_ends_the_count_of_attempts(began_at: int, received: int, primary: int, expected: bool) -> None:
+    """An agreement alone does not."""
+    assert is_progress(began_at, received, primary) is expected
