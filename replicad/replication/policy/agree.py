@@ -205,11 +205,16 @@ def would_discard(replica: History, primary: History) -> str | None:
 
 
 def last_common(one: History, other: History) -> Position | None:
-    """The last position that both surely went through: where they fork, or where an epoch began that both
-    know under one id; None when the lists do not say."""
+    """The last position that both surely went through: the one at which both are, where they fork, or where
+    an epoch began that both know under one id; None when the lists do not say."""
     decision = agree(other, one, found=None, oldest=0)
     if decision.code is Code.BEYOND_FORK:
         return decision.fork
+
+    # The hash stands for all that is before it. Of two positions of one epoch that are not the same, the
+    # earlier one may be of a tail that the other node lost, and wrote over.
+    if decision.code is Code.SAME_HISTORY and one.position == other.position:
+        return one.position
 
     ids = {record.epoch: record.id for record in other.epochs}
     common = [record for record in one.epochs if ids.get(record.epoch) == record.id]

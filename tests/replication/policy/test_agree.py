@@ -6,7 +6,15 @@ import re
 
 import pytest
 
-from replicad.replication.policy.agree import Code, Decision, History, Outcome, agree, may_bootstrap
+from replicad.replication.policy.agree import (
+    Code,
+    Decision,
+    History,
+    Outcome,
+    agree,
+    last_common,
+    may_bootstrap,
+)
 from replicad.types import Epoch, EpochRecord
 from tests.support.cases import Case, CaseError, cases, position, with_short_hashes
 
@@ -82,3 +90,12 @@ def test_a_replica_with_data_guards_it(case: Case) -> None:
     assert primary is not None
     refusal = may_bootstrap(history(case, "replica"), primary, Code(case["because"]))
     case.expect("takes the copy" if refusal is None else with_short_hashes(f"refuses: {refusal}"))
+
+
+@pytest.mark.parametrize("case", cases("agree/common"), ids=str)
+def test_the_last_position_that_both_went_through(case: Case) -> None:
+    """A position that the other may not have is never it: what is after it is saved before a rejoin."""
+    one, other = history(case, "replica"), history(case, "primary")
+    assert one is not None and other is not None
+    common = last_common(one, other)
+    case.expect("not known" if common is None else with_short_hashes(str(common)))
