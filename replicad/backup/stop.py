@@ -17,6 +17,10 @@ class OperationStop:
     def request(self) -> None:
         self._requested.set()
 
+    @property
+    def is_requested(self) -> bool:
+        return self._requested.is_set()
+
     def check(self) -> None:
         """Raises StoppedError once it was requested."""
         if self._requested.is_set():

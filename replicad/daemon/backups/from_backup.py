@@ -85,8 +85,13 @@ class FromBackup:
 
         stop, loop = OperationStop("the restore"), asyncio.get_running_loop()
 
+        def on_loop(progress: BootstrapProgress) -> None:
+            # Whoever stopped the restore has gone on: its link may be down by now.
+            if not stop.is_requested:
+                on_progress(progress)
+
         def show(progress: BootstrapProgress) -> None:
-            loop.call_soon_threadsafe(on_progress, progress)
+            loop.call_soon_threadsafe(on_loop, progress)
 
         began = self._env.clock.monotonic()
         working = asyncio.ensure_future(in_thread(self._restore, primary, stop, show))

@@ -488,6 +488,9 @@ class Follower:
             self._set(LinkState.RESTORING, "the backup to be restored")
 
         def note(progress: BootstrapProgress) -> None:
+            # A thread of the restore tells it, perhaps when the session has ended.
+            if self._activity is not restore:
+                return
             if self.link.state is not LinkState.RESTORING:
                 restoring()
             self._on_progress(progress)
@@ -603,9 +606,9 @@ class Follower:
         clock = self._env.clock
         self.link.primary_sequence = sequence
         intake = self._data.intake
-        if self.receiver is not None and intake is not None:
-            if is_progress(self._streams_from, intake.position.sequence, sequence):
-                self._progressed()
+        received = None if self.receiver is None or intake is None else intake.position.sequence
+        if received is not None and is_progress(self._streams_from, received, sequence):
+            self._progressed()
         self.link.high_watermark = max(
             HighWatermark(self._position().epoch, sequence), self.link.high_watermark or HighWatermark(0, 0)
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
 from replicad import BackupEngine
-from replicad.backup.restore.ready_copy import CopyMaker, ReadyCopy
+from replicad.backup.restore.ready_copy import CopyMaker, Done, ReadyCopy
 from replicad.daemon.backups.from_backup import PLACE, FromBackup
 from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.env import Env
@@ -107,6 +108,28 @@ async def test_a_cancelled_restore_has_ended_when_it_says_so(prepared: Prepared)
         await task
     assert source.last is None
     assert not (prepared.data / PLACE / "database").exists()
+
+
+async def test_a_stopped_restore_shows_nothing_more(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its threads told while it was being stopped is not for the node, which has gone on."""
+    make, began, goes_on = CopyMaker.make, threading.Event(), threading.Event()
+
+    def held(maker: CopyMaker) -> ReadyCopy:
+        began.set()
+        goes_on.wait()
+        maker._report(Done(1, 1, 1, 1))
+        return make(maker)
+
+    monkeypatch.setattr(CopyMaker, "make", held)
+    task = asyncio.create_task(prepared.restore())
+    await until(began.is_set)
+    task.cancel()
+    asyncio.get_running_loop().call_soon(goes_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert prepared.shown == []
 
 
 def test_what_a_killed_attempt_left_goes_when_there_is_data(prepared: Prepared) -> None:

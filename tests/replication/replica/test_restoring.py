@@ -40,11 +40,13 @@ class FakeSource:
         self.goes_on = asyncio.Event()
         self.goes_on.set()
         self.cancelled = False
+        self.tell: Callable[[BootstrapProgress], None] | None = None
 
     async def restore(
         self, primary: History, on_progress: Callable[[BootstrapProgress], None], /
     ) -> Path | None:
         self.asked.append(primary)
+        self.tell = on_progress
         found = self.found.pop(0) if len(self.found) > 1 else self.found[0]
         if isinstance(found, Exception):
             raise found
@@ -160,6 +162,23 @@ async def test_a_replica_that_ends_ends_its_restore_first(tmp_path: Path) -> Non
         await replica.end()
         assert source.cancelled
         assert data.installed == []
+
+
+async def test_what_a_restore_tells_too_late_is_ignored(tmp_path: Path) -> None:
+    """Its threads may tell something when the link is down already."""
+    store, behind, _ = stores(through=20)
+    primary, data = Primary(store, tmp_path / "p"), FakeData()
+    source = FakeSource(tmp_path / "ready", behind)
+    source.goes_on.clear()
+    replica = Replica(primary, data, tmp_path / "r", restore=RestoreFirst(source, Env().clock))
+    async with running(primary):
+        await until(lambda: replica.follower.progress is not None)
+        await replica.end()
+        replica.follower.ended()
+        assert source.tell is not None
+        source.tell(progress(60))
+        assert replica.follower.link.state == "down"
+        assert replica.follower.progress is not None and replica.follower.progress.size_bytes == 50
 
 
 async def test_data_that_is_there_needs_no_backup(tmp_path: Path) -> None:
