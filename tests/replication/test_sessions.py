@@ -13,6 +13,7 @@ from replicad.env.local import LocalFileSystem
 from replicad.errors import PoisonedError
 from replicad.net.certificates import Certificate
 from replicad.replication.copy.copies import SourceCopy
+from replicad.replication.intake import DirectIntake
 from replicad.replication.primary.slots import Slots
 from replicad.replication.wire.identify import FEATURES, Identity, check_hello
 from replicad.replication.wire.messages import Ack, Hello, Message, PositionClaim, Refuse, Welcome
@@ -229,6 +230,23 @@ async def test_a_stream_that_brings_nothing_is_asked_for_ever_more_rarely(tmp_pa
         store.apply_frames = apply  # type: ignore[method-assign]
         await until(lambda: caught_up(replica, primary))
         await until(lambda: replica.follower.link.attempts == 0)
+
+
+async def test_a_full_received_log_waits_for_room_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No person is asked for, the primary is left alone, and the stream goes on when there is room."""
+    primary = Primary(written(10), tmp_path / "p")
+    monkeypatch.setattr(DirectIntake, "refusal", "all is full")
+    options = replace(OPTIONS, stopped_retry_seconds=3600.0)
+    replica = Replica(primary, FakeData(FakeStore()), tmp_path / "r", options=options)
+    async with running(replica, primary):
+        await until(lambda: replica.follower.link.state == "waiting" and replica.follower.link.attempts)
+        assert replica.follower.waits_for == "room for more log: all is full"
+        assert len(primary.ends) == 1
+        monkeypatch.setattr(DirectIntake, "refusal", None)
+        await until(lambda: caught_up(replica, primary))
+        assert "stopped" not in replica.states
 
 
 async def test_a_bootstrap_resumes_with_the_files_it_has(tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 from replicad.cli.health.finding import Document, Finding, Severity, part
 from replicad.cli.health.runbook import Runbook
-from replicad.units import show_count, show_size, show_time
+from replicad.units import show_count, show_seconds, show_size, show_time
+
+CLOCKS_DIFFER_SECONDS = 10.0
+"""How much longer than its delay a batch may wait before a clock is to blame."""
 
 
 def delay_findings(node: str, document: Document) -> Iterator[Finding]:
@@ -34,9 +37,28 @@ def delay_findings(node: str, document: Document) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING,
             f"receives nothing more: {refused}",
-            "raise [link] apply_delay_bytes_max, or lower apply_delay_seconds, and replicad reload it",
-            Runbook.PAUSED_REPLICA,
+            *_room(refused),
         )
+
+    # What is applied late counts from the primary's clock when it was written.
+    wait, delay = apply.get("next_seconds") or 0, apply.get("delay_seconds") or 0
+    if wait > delay + CLOCKS_DIFFER_SECONDS:
+        primary = document.get("primary_clients") or document.get("primary")
+        yield Finding(
+            Severity.WARNING,
+            f"applies nothing for {show_seconds(wait)}, although its delay is {show_seconds(delay)}: "
+            "what waits was written by a clock that was ahead",
+            f"timedatectl there and at {primary}; apply_delay_seconds = 0 applies at once what waits",
+            Runbook.WRONG_CLOCK,
+        )
+
+
+def _room(refused: str) -> tuple[str, Runbook]:
+    """The remedy for a received log that takes no more, and its page."""
+    if "log_disk_floor_bytes" in refused:
+        return "free or add disk space there; it goes on by itself", Runbook.FULL_DISK
+    remedy = "raise [link] apply_delay_bytes_max, or lower apply_delay_seconds, and replicad reload it"
+    return remedy, Runbook.PAUSED_REPLICA
 
 
 def _point(apply: Document) -> str:

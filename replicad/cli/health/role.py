@@ -87,6 +87,9 @@ def link_findings(node: str, document: Document, thresholds: Thresholds) -> Iter
             _follow(node),
             Runbook.NO_PRIMARY,
         )
+    elif part(document, "apply").get("refused") and state == "waiting":
+        # It waits for its own room, which `delay_findings` says.
+        lags = None
     elif state in ("waiting", "connecting", "agreeing") and link.get("last_error"):
         age = "of unknown age" if lag is None else f"{show_seconds(lag)} old"
         data = f"its data is {age}" if has_data else "it has no data yet"
@@ -133,8 +136,6 @@ def _stopped_remedy(node: str, document: Document, link: Document) -> str:
         if code == "damaged-backup":
             return f"replicad backup verify {target} --all --checksums"
         return f"replicad backup list {target}"
-    if code == "waiting-log-full":
-        return "raise [link] apply_delay_bytes_max, or lower apply_delay_seconds, and replicad reload it"
     if code == "wrong-database":
         return f"is {document.get('primary')} the right primary? If so, start it with an empty --data"
     return f"{OPERATING}, A replica that cannot follow"
@@ -146,8 +147,6 @@ def _stopped_page(link: Document) -> Runbook:
         return Runbook.DIVERGED_NODE
     if code in BACKUP_PAGES:
         return BACKUP_PAGES[code]
-    if code == "waiting-log-full":
-        return Runbook.PAUSED_REPLICA
     return Runbook.ANOTHER_DATABASE if code == "wrong-database" else Runbook.STOPPED_LINK
 
 

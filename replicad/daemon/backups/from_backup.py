@@ -86,7 +86,7 @@ class FromBackup:
         stop, loop = OperationStop("the restore"), asyncio.get_running_loop()
 
         def on_loop(progress: BootstrapProgress) -> None:
-            # Whoever stopped the restore has gone on: its link may be down by now.
+            # The node that stopped the restore has gone on: its link may be down by now.
             if not stop.is_requested:
                 on_progress(progress)
 

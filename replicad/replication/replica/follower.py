@@ -11,6 +11,7 @@ session begins with the store open if there is data. A failed store is not an er
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +43,7 @@ from replicad.replication.replica.freshness import Freshness, fresh_at, lag_sequ
 from replicad.replication.replica.link_state import Link, LinkState, is_progress
 from replicad.replication.replica.receiver import NO_DELAYS, Receiver
 from replicad.replication.replica.restoring import RestoreFirst
-from replicad.replication.tasks import beside, to_its_end
+from replicad.replication.tasks import Wakeup, beside, to_its_end
 from replicad.replication.traffic import Traffic
 from replicad.replication.verify.upstream import Upstream
 from replicad.replication.wire.connection import Connection
@@ -74,6 +75,8 @@ log = get_logger("replicad.replication")
 
 NOWHERE = Position(Epoch(0), Sequence(0), HistoryHash(0))
 """What a replica without data says in its heartbeats."""
+ROOM_SECONDS = 1.0
+"""How often a replica whose received log is full looks whether there is room, at least."""
 
 
 class Follower:
@@ -243,7 +246,7 @@ class Follower:
         while True:
             try:
                 await self._session()
-                delay = 0.0
+                delay, is_full = 0.0, False
             except PoisonedError:
                 raise
             except (ReplicadError, OSError) as error:
@@ -251,8 +254,11 @@ class Follower:
                 if failed is not None:
                     raise PoisonedError(f"the store stopped: {failed}") from error
                 delay = self._session_ended(error)
+                is_full = isinstance(error, WaitingLogFullError)
             finally:
                 self._activity = None
+            if is_full:
+                await self._until_room()
             await asyncio.sleep(delay)
 
     def fetch_again(self, reason: str) -> bool:
@@ -306,8 +312,30 @@ class Follower:
             delay = self._env.random.uniform(ceiling / 2, ceiling)
             if is_new:
                 log.warning("replication.link_down", reason=text, retry_seconds=round(delay, 3))
-            self._set(LinkState.WAITING, f"the next attempt, {delay:.1f} s after: {text}")
+            waits_for = f"the next attempt, {delay:.1f} s after: {text}"
+            if isinstance(error, WaitingLogFullError):
+                waits_for = f"room for more log: {text}"
+            self._set(LinkState.WAITING, waits_for)
         return delay
+
+    async def _until_room(self) -> None:
+        """Returns when the intake takes log again."""
+        intake = self._data.intake
+        if intake is None:
+            return
+        moved = Wakeup()
+        unsubscribe = intake.subscribe(moved.notify)
+        try:
+            while True:
+                moved.clear()
+                if intake.refusal is None or intake.failed is not None:
+                    return
+                # Nobody tells that the disk has room again, or that the limit was raised.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(ROOM_SECONDS):
+                        await moved.wait()
+        finally:
+            unsubscribe()
 
     async def _session(self) -> None:
         self._sessions += 1
@@ -644,6 +672,8 @@ class Follower:
 def _needs_a_person(error: Exception) -> bool:
     if isinstance(error, SessionRefusedError):
         return not error.retry
+    if isinstance(error, WaitingLogFullError):
+        return False
     return isinstance(error, LinkStoppedError | WrongDatabaseError | DivergedError)
 
 
