@@ -14,7 +14,7 @@ import pytest
 import replicad
 from replicad.cli.exits import DIFFERENT, ERROR, UNREACHABLE, USAGE
 from replicad.cli.nodes.client import Client
-from replicad.cli.nodes.comparison import _Deadline, _write_mark, compare_nodes
+from replicad.cli.nodes.comparison import _Deadline, _write_mark, compare_nodes, late_because
 from replicad.cli.nodes.node import DirectoryNode, LiveNode
 from replicad.errors import ReplyError, UnreachableError
 from replicad.options import KIB, Options
@@ -472,3 +472,23 @@ def test_verify_waits_no_longer_than_it_is_told_to(
         code, _, err = run("verify", "--timeout", "0.3", f":{server.port}", f":{port}")
     assert code != 0 and "in time" in err
     assert waits and max(waits) <= 0.3
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        pytest.param({"role": "primary"}, None, id="a primary"),
+        pytest.param({"role": "primary", "apply": {"delay_seconds": 60.0}}, None, id="was delayed before"),
+        pytest.param({"role": "replica", "apply": {"delay_seconds": 0.0, "paused": False}}, None, id="well"),
+        pytest.param({"role": "replica", "apply": None}, None, id="has no data"),
+        pytest.param(
+            {"role": "replica", "apply": {"delay_seconds": 3600.0}}, "applies 1h00m late", id="delayed"
+        ),
+        pytest.param(
+            {"role": "replica", "apply": {"delay_seconds": 0, "paused": True}}, "is paused", id="paused"
+        ),
+    ],
+)
+def test_which_nodes_verify_leaves_out(document: dict[str, object], expected: str | None) -> None:
+    """It does not wait for what applies late on purpose."""
+    assert late_because(document) == expected

@@ -341,6 +341,21 @@ def run_cli(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def test_verify_leaves_a_delayed_replica_out(cluster: Cluster) -> None:
+    """It says so, and does not wait; it refuses when nothing is left to compare."""
+    primary, delayed = pair(cluster, HOUR)
+    other = cluster.replica("other").start()
+    follows(other, primary)
+    write(primary, 1, 20)
+    received(delayed, primary)
+    names = [f"{HOST}:{node.port}" for node in (primary, delayed, other)]
+    compared = run_cli("verify", *names)
+    assert (compared.returncode, "equal at" in compared.stdout) == (0, True)
+    assert f"{names[1]} is left out: it applies 1h00m late" in compared.stderr
+    refused = run_cli("verify", *names[:2])
+    assert refused.returncode != 0 and "applies 1h00m late" in refused.stderr
+
+
 def test_the_verbs_of_the_command_line(cluster: Cluster) -> None:
     """They say where the replica stands; a point that is applied is refused with exit code 1."""
     primary, replica = pair(cluster, {})

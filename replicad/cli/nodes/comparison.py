@@ -8,10 +8,11 @@ each holds a snapshot, and those behind take another one until all are alike.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from replicad.cli.output import json_bytes, show_bytes
 from replicad.errors import ClosedError, NotFoundError, PeerTimeoutError, ReplyError, UnreachableError
 from replicad.replication.verify.comparison import Comparison, DifferenceKind
 from replicad.store.marks import Mark, MarkId
-from replicad.units import show_size
+from replicad.units import show_seconds, show_size
 
 PAUSE_SECONDS = 0.2
 REPLY_SECONDS = 30.0
@@ -98,6 +99,36 @@ def compare_nodes(
         return asyncio.run(_compare(nodes, timeout_seconds, differences_max, say))
     finally:
         say("")
+
+
+def late_because(document: Mapping[str, Any]) -> str | None:
+    """Why a node that runs does not reach what its primary has within any time to wait; None: it does."""
+    apply = document.get("apply") or {}
+    if document.get("role") != "replica":
+        return None
+    if apply.get("paused"):
+        return "is paused"
+    if delay := apply.get("delay_seconds"):
+        return f"applies {show_seconds(delay)} late"
+    return None
+
+
+def without_late(nodes: Sequence[NodeClient], seconds: float) -> tuple[list[NodeClient], dict[str, str]]:
+    """The nodes that can be compared now, and why each of the others is left out. One that does not answer in
+    time stays: comparing it says what is wrong."""
+    be_patient(nodes, seconds)
+    taken: list[NodeClient] = []
+    late: dict[str, str] = {}
+    for node in nodes:
+        reason = None
+        if isinstance(node, LiveNode):
+            with contextlib.suppress(UnreachableError, ReplyError):
+                reason = late_because(node.status())
+        if reason is None:
+            taken.append(node)
+        else:
+            late[node.name] = reason
+    return taken, late
 
 
 def order_repairs(nodes: Sequence[NodeClient], outcome: ComparisonOutcome) -> list[str]:

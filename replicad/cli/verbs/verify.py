@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,7 +52,7 @@ def verify(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    from replicad.cli.nodes.comparison import compare_nodes, line_on_terminal, order_repairs
+    from replicad.cli.nodes.comparison import compare_nodes, line_on_terminal, order_repairs, without_late
     from replicad.cli.nodes.linked_comparison import are_linked, compare_linked
     from replicad.cli.nodes.node import open_node
     from replicad.cli.output import print_json
@@ -72,6 +73,12 @@ def verify(
                 raise UsageError("linked primaries are repaired by a seed: replicad link seed NODE NAME")
             outcome = compare_linked(opened, timeout, differences_max=differences, say=line_on_terminal)
         else:
+            opened, late = without_late(opened, timeout)
+            if len(opened) < 2:
+                text = ", ".join(f"{name} {reason}" for name, reason in late.items())
+                raise UsageError(f"verify compares two nodes or more that apply at once: {text}")
+            for name, reason in late.items():
+                print(f"{name} is left out: it {reason}", file=sys.stderr)
             outcome = compare_nodes(opened, timeout, differences_max=differences)
         repairing = order_repairs(opened, outcome) if repair else []
     if json:
