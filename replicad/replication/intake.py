@@ -46,6 +46,11 @@ class LogIntake(Protocol):
         ...
 
     @property
+    def cuts(self) -> int:
+        """How often something was lost that had been taken: the session has to begin anew."""
+        ...
+
+    @property
     def failed(self) -> BaseException | None: ...
 
     async def take(self, frames: bytes) -> Position:
@@ -70,6 +75,7 @@ class DirectIntake:
 
     delays = False
     refusal = None
+    cuts = 0
 
     def __init__(self, store: Database) -> None:
         self._store = store

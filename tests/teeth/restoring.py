@@ -162,8 +162,8 @@ RESTORING = (
         trap=14,
         name="a tail is cut off without being saved",
         file="replicad/daemon/data/node_data.py",
-        old="        await self.save_after(fork)\n        await self.delay.forget()\n",
-        new="        await self.delay.forget()\n",
+        old="            await self.save_after(fork)\n            await self.delay.forget()\n",
+        new="            await self.delay.forget()\n",
         caught_by=(
             "tests/integration/test_roles.py::test_a_tail_that_reached_tables_is_saved_and_replaced_by_a_copy",
         ),

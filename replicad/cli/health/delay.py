@@ -23,6 +23,13 @@ def delay_findings(node: str, document: Document) -> Iterator[Finding]:
             f"replicad rejoin {node}, unless its disk is full",
             Runbook.PAUSED_REPLICA,
         )
+    if cut := apply.get("cut"):
+        yield Finding(
+            Severity.WARNING,
+            f"fetches again what it had received: {cut}",
+            "check the disk, then delete what is kept there",
+            Runbook.PAUSED_REPLICA,
+        )
     waits = show_count(apply.get("waiting_sequences") or 0, "sequence number")
     size = show_size(apply.get("waiting_bytes") or 0)
     if apply.get("paused"):

@@ -170,7 +170,11 @@ class NodeData:
         assert store is not None and apply is not None
 
         # Both histories must have gone through the fork. Else nothing says where this one left the other.
-        if (found := await in_thread(apply.position_at, fork.sequence)) != fork:
+        found = await in_thread(apply.position_at, fork.sequence)
+        if found is None and fork.sequence > store.position.sequence and await apply.cut_damage():
+            # It ends before the fork now, or goes through it.
+            return True
+        if found != fork:
             here = found or "no log, so its tail cannot be saved; remove its data to have it fetch a copy"
             raise DivergedError(f"the new history forks at {fork}, where this node has {here}")
 

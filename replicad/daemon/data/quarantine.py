@@ -11,9 +11,10 @@ from pathlib import Path
 
 from replicad.env import FileSystem
 from replicad.env.atomic import link_or_copy
+from replicad.store.received.aside import QUARANTINE
 from replicad.store.table.meta import is_table_name
 
-DIRECTORY = "quarantine"
+DIRECTORY = QUARANTINE
 TABLES_MAX = 8
 """The newest that stay: a dying disk must not fill itself with what it damaged."""
 
@@ -24,14 +25,15 @@ def is_table_of(data: Path, path: Path) -> bool:
 
 def kept_aside(fs: FileSystem, data: Path) -> list[Path]:
     """The tables that are kept, of all repairs."""
-    return [data / DIRECTORY / name for name in fs.list(data / DIRECTORY)]
+    return [data / DIRECTORY / name for name in fs.list(data / DIRECTORY) if is_table_name(name)]
 
 
 def keep_aside(fs: FileSystem, table: Path) -> Path:
     """Where the table is kept from now on, durably. Raises OSError, FileNotFoundError when it is gone."""
     directory = table.parent / DIRECTORY
     fs.make_directories(directory)
-    oldest_first = sorted(fs.list(directory), key=lambda name: (len(name), name))
+    tables = [name for name in fs.list(directory) if is_table_name(name)]
+    oldest_first = sorted(tables, key=lambda name: (len(name), name))
     for name in oldest_first[: 1 - TABLES_MAX]:
         fs.unlink(directory / name)
     kept = directory / table.name

@@ -28,7 +28,7 @@ from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.env import Env
 from replicad.env.events import get_logger
-from replicad.errors import ReplicadError, RoleRefused
+from replicad.errors import CorruptionError, ReplicadError, RoleRefused
 from replicad.replication.policy.apply_delay import AtPromotion, PausePoint, at_promotion
 from replicad.replication.policy.roles import Candidate, HighWatermark, Standing, may_promote, own_refusal
 from replicad.replication.tasks import in_thread
@@ -115,11 +115,14 @@ class Promotion:
         # both believe that they are right.
         await link.stop()
         received_epoch = 0 if apply is None else apply.position.epoch
-        saved = await self._finish_waiting(then, pause)
-        if saved is not None and store is not None:
-            # Now it is known what is given up.
+        saved = await self._finish_waiting(then, pause, force=force)
+        if store is not None and position is not None and store.position.sequence < position.sequence:
+            # Now it is known what is given up: what the pause held, and what was damaged.
             _, lost = may_promote(replace(candidate, position=store.position), force=True)
-            lost = f"{lost or 'what the pause held'}; saved in {saved.files[0].parent}"
+            lost = f"{lost or 'what the pause held'}" + (
+                f"; saved in {saved.files[0].parent}" if saved else ""
+            )
+            lost += f"; damaged was {apply.cut}" if apply is not None and apply.cut is not None else ""
         newest = max(self._store.epoch, received_epoch)
         above = (memory.least_epoch, survey.given_epoch + 1, survey.epoch + 1, newest + STEP)
         await self.begin_epoch(max(above))
@@ -128,7 +131,9 @@ class Promotion:
             log.error("role.promoted_with_loss", lost=lost)
         return "" if lost is None else f"lost: {lost}"
 
-    async def _finish_waiting(self, then: AtPromotion, pause: PausePoint | None) -> SavedLog | None:
+    async def _finish_waiting(
+        self, then: AtPromotion, pause: PausePoint | None, *, force: bool
+    ) -> SavedLog | None:
         """Applies what waits, and saves what is to be discarded. Raises RoleRefused: then the node follows
         again, and what was not applied still waits."""
         apply, store = self._store.apply, self._store.database
@@ -136,7 +141,12 @@ class Promotion:
         try:
             if apply.is_waiting:
                 log.info("role.applies_what_waits", then=then.value, received=str(apply.position))
+            cuts, received = apply.cuts, apply.position
             await apply.apply_through(pause)
+            if apply.cuts != cuts and not force:
+                raise CorruptionError(
+                    f"it was damaged after {apply.position}, and reached {received}; --force gives that up"
+                )
             saved = await self._data.save_after(store.position) if apply.is_waiting else []
             return saved[0] if saved else None
         except (ReplicadError, OSError) as error:

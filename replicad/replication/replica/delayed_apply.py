@@ -31,6 +31,7 @@ from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.env.reasons import reason_of
 from replicad.errors import (
+    CorruptionError,
     InvalidArgument,
     PoisonedError,
     ReplicadError,
@@ -48,6 +49,7 @@ from replicad.replication.policy.apply_delay import (
 from replicad.replication.tasks import Wakeup, beside, in_thread, to_its_end
 from replicad.store.copies.saved_log import SavedLog
 from replicad.store.database import Database
+from replicad.store.received.opening import cut_damage
 from replicad.store.received.received_log import ReceivedCursor, ReceivedLog
 from replicad.store.write.admission import check_epoch
 from replicad.store.write.foreign_frames import check_continues, end_of
@@ -82,6 +84,9 @@ class DelayedApply:
         self.bytes_max = bytes_max
         self.trouble: str | None = None
         """Why the next batch cannot be applied, although it is due."""
+        self.cut: str | None = None
+        """Why received log was cut off since the store was opened."""
+        self.cuts = 0
         self._env = env
         self._store = store
         self._direct = DirectIntake(store)
@@ -304,13 +309,43 @@ class DelayedApply:
             return False
         if self._cursor is None:
             self._cursor = ReceivedCursor(self._received, self._store.position)
-        chunk = await in_thread(self._cursor.next)
+        try:
+            chunk = await in_thread(self._cursor.next)
+        except CorruptionError:
+            if not await self._cut_damage():
+                raise
+            return await self._read()
         if chunk is None:
             return False
         self._frames, at = chunk.frames, 0
         for _, first, count, time_us, _, _, _ in kernels.list_frames(chunk.frames):
             begin, at = at, at + kernels.FrameHeader.decode(chunk.frames, at).size
             self._next.append((WaitingBatch(first + count - 1, time_us), begin, at))
+        return True
+
+    async def cut_damage(self) -> bool:
+        """Cuts what waits where it is damaged; whether it is."""
+        async with self._turn:
+            return await self._cut_damage()
+
+    async def _cut_damage(self) -> bool:
+        """What lies behind the damage comes again from the primary, or it is lost. With the turn."""
+        self._forget_cursor()
+        received, store = self._received, self._store
+        # The damage may lie in what is applied and not durable in the store yet.
+        self._direct.hurry_sync()
+        await in_thread(store.wait_durable, store.position.sequence)
+        notes = await in_thread(cut_damage, self._env.fs, received.directory, received)
+        if not notes:
+            return False
+        if received.end is not None and received.end.sequence < store.position.sequence:
+            await in_thread(received.clear)
+        self.cut = notes[0]
+        self.cuts += 1
+        for note in notes:
+            log.error("delay.received_log_damaged", reason=note, position=str(self.position))
+        for listener in list(self._listeners):
+            listener()
         return True
 
     def _forget_cursor(self) -> None:
@@ -399,6 +434,15 @@ class DelayedApply:
             end = self._received.end
             if end is None or end.sequence <= after.sequence or not self.is_waiting:
                 return None
+            try:
+                return await in_thread(self._received.save, after, directory)
+            except CorruptionError:
+                if not await self._cut_damage():
+                    raise
+            # What can be read of it.
+            end = self._received.end
+            if end is None or end.sequence <= after.sequence:
+                return None
             return await in_thread(self._received.save, after, directory)
 
     async def cut_back(self, position: Position) -> None:
@@ -449,4 +493,5 @@ class DelayedApply:
             "commit_time_us": self._store.commit_time_us,
             "refused": self.refusal,
             "trouble": self.trouble,
+            "cut": self.cut,
         }

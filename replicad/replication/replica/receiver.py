@@ -73,6 +73,7 @@ class Receiver:
         self._ack_timer: asyncio.TimerHandle | None = None
 
         self._received = int(intake.position.sequence)
+        self._cuts = intake.cuts
         self.received_bytes = 0
         self.waits_for = ""
 
@@ -189,6 +190,8 @@ class Receiver:
             self._wakeup.clear()
             if self._intake.failed is not None:
                 raise self._intake.failed
+            if self._intake.cuts != self._cuts:
+                raise GapError("received log was damaged, and is asked for again")
             self._send_ack()
             await self._wakeup.wait()
 

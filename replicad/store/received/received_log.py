@@ -10,7 +10,7 @@ number.
 
 The files are segments (`proto/log.md`), one for each epoch at least: `replicad inspect` reads them. After a
 crash they are synced, and read whole. What does not continue the chain is a tail that was never acknowledged,
-or damage; it is cut off and kept aside (`*.torn`), and comes again from the primary.
+or damage, which is kept in `quarantine/` (`opening`); it is cut off, and comes again from the primary.
 
 One thread at a time appends, trims or cuts; another may sync or read meanwhile.
 """
@@ -56,8 +56,8 @@ class ReceivedLog:
     ) -> None:
         """Makes and reads nothing: `open_received` does."""
         self._fs = fs
-        self._directory = directory
-        self._database_id = database_id
+        self.directory = self._directory = directory
+        self.database_id = self._database_id = database_id
         self._segment_bytes = segment_bytes
         self._pieces: list[Piece] = []
         self._syncing = threading.Lock()
@@ -322,6 +322,7 @@ class ReceivedLog:
     def take_over(self, pieces: list[Piece], epochs: list[EpochRecord]) -> None:
         """What an opening found, all of it durable."""
         self._pieces, self._epochs = pieces, epochs
+        self._unsynced, self._names_changed = [], False
         self._durable = pieces[-1].end if pieces else None
 
 

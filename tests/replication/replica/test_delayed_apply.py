@@ -22,6 +22,7 @@ from replicad.replication.replica.receiver import Receiver
 from replicad.replication.wire.messages import Ack, LogFrames
 from replicad.store.database import open_database
 from replicad.store.received.opening import open_received
+from replicad.store.wal.segment import HEADER_BYTES
 from replicad.types import Position
 from tests.support.manual_clock import ManualClock
 from tests.support.replication.memory_connection import pair
@@ -331,6 +332,56 @@ async def test_another_history_cuts_what_waits_and_leaves_what_is_applied(tmp_pa
         assert made.apply.position == made.primary.position
         await made.apply.resume()
         await until(lambda: made.store.digest() == made.primary.digest())
+
+
+def damage(made: Node, at: int) -> None:
+    """One byte of the frame of the batch of that index, of those that wait."""
+    (path,) = (made.path / "replica" / "received").iterdir()
+    data = bytearray(path.read_bytes())
+    offset = HEADER_BYTES
+    for _ in range(at):
+        offset += kernels.FrameHeader.decode(bytes(data), offset).size
+    data[offset + kernels.FRAME_HEADER_BYTES + 1] ^= 1
+    path.write_bytes(bytes(data))
+
+
+async def test_damage_is_cut_off_kept_and_received_again(tmp_path: Path) -> None:
+    """What is before it is applied; the session ends, since what was acknowledged is gone."""
+    async with node(tmp_path, ApplyRules(MINUTE_US)) as made:
+        for key in (b"a", b"b", b"c", b"d"):
+            made.write(key)
+        await made.ship()
+        await made.durable()
+        damage(made, 2)
+        # What was read before is forgotten.
+        await made.apply.cut_back(made.apply.position)
+        left, right = pair()
+        receiver = Receiver(made.apply, right, ReplicationOptions(), on_primary=lambda sequence, beat: None)
+        session = asyncio.create_task(receiver.run())
+        await until(lambda: isinstance(left.receive_ready(), Ack))
+        made.advance(MINUTE)
+        with pytest.raises(GapError, match="damaged"):
+            await session
+        assert made.store.get(b"b") == b"b" and made.store.get(b"c") is None
+        assert made.apply.position == made.store.position and made.apply.cuts == 1
+        assert len(list((tmp_path / "replica" / "quarantine").iterdir())) == 1
+        await made.ship()
+        await until(lambda: made.store.get(b"d") == b"d")
+        assert made.apply.trouble is None
+
+
+async def test_what_is_readable_before_damage_is_saved(tmp_path: Path) -> None:
+    """A rejoin and a forced promotion go on with that; nothing of it stays in the way."""
+    async with node(tmp_path, ApplyRules(MINUTE_US)) as made:
+        begin = made.store.position
+        for key in (b"a", b"b", b"c", b"d"):
+            made.write(key)
+        await made.ship()
+        await made.durable()
+        damage(made, 2)
+        saved = await made.apply.save(begin, tmp_path / "discarded")
+        assert saved is not None and saved.batches == 2 and saved.last == made.apply.position
+        assert made.apply.cut is not None and "quarantine" in made.apply.cut
 
 
 async def test_a_pause_by_number_does_not_move_into_another_history(tmp_path: Path) -> None:

@@ -155,6 +155,7 @@ def test_a_torn_tail_is_cut_off(world: World) -> None:
     path.write_bytes(path.read_bytes()[:-5])
     world.open()
     assert world.notes and world.log.end == world.batches[1].position
+    assert not (world.directory.parent / "quarantine").exists()
     world.append(2, 6)
     assert world.read() == world.expected(0, 6)
 
@@ -167,12 +168,15 @@ def test_what_lies_behind_damage_is_kept_aside(world: World) -> None:
     data = bytearray(second.read_bytes())
     data[70] ^= 1
     second.write_bytes(bytes(data))
+    files = LocalFileSystem().list(world.directory)
     world.open()
     end = world.log.end
     assert end is not None
     at = next(at for at in range(20) if world.before(at) == end)
     assert 0 < at < 12 and world.read() == world.expected(0, at)
-    assert any(name.endswith(".torn") for name in LocalFileSystem().list(world.directory))
+    aside = world.directory.parent / "quarantine"
+    assert LocalFileSystem().list(aside) == [f"received-{name}.torn" for name in files[1:]]
+    assert (aside / f"received-{second.name}.torn").read_bytes() == data and str(aside) in world.notes[0]
     world.append(at, 12)
     assert world.read() == world.expected(0, 12)
 
