@@ -10,7 +10,7 @@ import pytest
 
 from replicad.daemon.parts import NodeParts
 from replicad.daemon.roles.node_link import NodeLink
-from replicad.errors import InvalidArgument, LinkStoppedError
+from replicad.errors import InvalidArgument, LinkStoppedError, RoleRefused
 from replicad.replication.copy.fetch import Fetcher
 from replicad.replication.policy.roles import Standing, SurveyResult
 from replicad.replication.replica.link_state import LinkState
@@ -142,3 +142,36 @@ async def test_a_forced_promotion_names_all_that_was_received(
         monkeypatch.setattr(NodeLink, "highest_watermark", property(lambda _: None))
         lost = await node.promotion.promote(force=True)
         assert f"sequence numbers {at + 1} to {at + 5}" in lost and "discarded" in lost
+
+
+async def test_a_promotion_goes_on_with_what_is_readable_by_force_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One byte of what waits is damaged: what is lost with it is named."""
+
+    async def nobody_answers() -> SurveyResult:
+        return SurveyResult()
+
+    async with (
+        primary(tmp_path / "p") as p,
+        replica_of(p, tmp_path / "r", link__apply_delay_seconds=3600.0) as node,
+    ):
+        await until(lambda: streams(node, b"p"))
+        at = await pause(node)
+        assert p.store is not None
+        for number in range(4):
+            p.store.put(b"%d" % number, b"late")
+        await until(lambda: has_received(node, p))
+        apply = node.data.delay.apply
+        assert apply is not None
+        await until(lambda: apply.durable_position == apply.position)
+        (path,) = (tmp_path / "r" / "received").iterdir()
+        data = bytearray(path.read_bytes())
+        data[-3] ^= 1
+        path.write_bytes(bytes(data))
+        monkeypatch.setattr(node.survey, "before_promotion", nobody_answers)
+        with pytest.raises(RoleRefused, match="paused"):
+            await node.promotion.promote(force=False)
+        lost = await node.promotion.promote(force=True)
+        assert f"sequence numbers {at + 1} to {at + 4}" in lost and "quarantine" in lost
+        assert node.data.discarded.batches == 3

@@ -434,12 +434,12 @@ class DelayedApply:
             end = self._received.end
             if end is None or end.sequence <= after.sequence or not self.is_waiting:
                 return None
+            # What can be read of it, under the name of where that ends.
             try:
-                return await in_thread(self._received.save, after, directory)
+                await in_thread(self._received.check, after)
             except CorruptionError:
                 if not await self._cut_damage():
                     raise
-            # What can be read of it.
             end = self._received.end
             if end is None or end.sequence <= after.sequence:
                 return None

@@ -306,6 +306,11 @@ class ReceivedLog:
         finally:
             file.close()
 
+    def check(self, after: Position) -> None:
+        """Reads all after that position; raises CorruptionError where it is not what was written."""
+        for _ in self.read(after):
+            pass
+
     def save(self, after: Position, directory: Path) -> SavedLog:
         """Writes the batches after that position to segment files in `directory`, synced, and counts them."""
         last = self.end
