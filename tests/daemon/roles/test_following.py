@@ -12,6 +12,7 @@ from replicad.daemon.parts import NodeParts
 from replicad.daemon.roles.promotion import STEP
 from replicad.errors import DiskFullError, RoleRefused
 from replicad.net.addresses import Address
+from replicad.replication.policy.agree import History
 from replicad.replication.policy.roles import Standing
 from replicad.types import Epoch, EpochRecord, Position
 from tests.support.nodes.programs import primary, replica_of, streams
@@ -91,8 +92,12 @@ async def test_a_rejoin_saves_what_waits_although_the_store_has_no_log(tmp_path:
         assert p.store is not None and node.store is not None and node.store.log_start is None
         p.store.put(b"late", b"1")
         await until(lambda: waits(node) and p.store is not None and p.store.position == received(node))
-        assert "saved: 1 batches" in await node.following.rejoin(None, 0)
+        # Its primary has all of it; a node that has not is one that it was promoted over.
+        store = node.store
+        behind = History(store.database_id, store.position, store.epochs)
+        assert "saved: 1 batches" in await node.following._save_tail(behind)
         assert node.data.discarded.batches == 1
+        assert "nothing was here but tables" in await node.following.rejoin(None, 0)
         await until(lambda: node.store is not None and node.store.get(b"late") == b"1")
 
 
