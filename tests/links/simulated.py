@@ -1,8 +1,8 @@
 """`make sim LINKS=1`: seeds of the model of linked primaries (tests/replication/links/model.py).
 
-Every run has a shape of links and a random course; in the middle of most of them a member joins, a site is
-silent for longer than it is waited for, a link is seeded again that was slow, or a forced promotion loses
-writes.
+Every run has a shape of links and a random course; in the middle of most of them a member joins or leaves, a
+site is silent for longer than it is waited for, a link is seeded again that was slow, or a forced promotion
+loses writes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def play(seed: int) -> str | None:
         data = world.check_equal()
         lost = {key for key, value in late.items() if data.get(key) != value}
         assert not lost, f"{sorted(lost)} of the silent site are lost"
-        if course != "a site loses writes":  # of which no log speaks any more, and others have them
+        if course not in NEWEST_UNKNOWN:
             wrong = {key for key, value in world.expected().items() if data.get(key) != value}
             assert not wrong, f"{sorted(wrong)} do not hold the newest write"
         if course == "nothing else":
@@ -56,6 +56,12 @@ def _stalls(world: World) -> dict[bytes, bytes]:
     return {}
 
 
+def _leaves(world: World) -> dict[bytes, bytes]:
+    if len(world.sites) > 2:
+        world.leave()
+    return {}
+
+
 def _loses(world: World) -> dict[bytes, bytes]:
     world.lose()
     return {}
@@ -64,11 +70,16 @@ def _loses(world: World) -> dict[bytes, bytes]:
 COURSES: dict[str, Callable[[World], dict[bytes, bytes]]] = {
     "nothing else": lambda world: {},
     "a member joins": _joins,
+    "a member leaves": _leaves,
     "a link is slow": _stalls,
     "a site is silent": lambda world: world.isolate(STEPS),
     "a site loses writes": _loses,
 }
 """What happens on the way; the writes of a site that nobody reached, if there is one."""
+
+
+NEWEST_UNKNOWN = ("a site loses writes", "a member leaves")
+"""No log that is left speaks of some writes, and sites may have them."""
 
 
 def play_all(seeds: range) -> int:

@@ -442,6 +442,22 @@ class World:
             if all(link.is_quiet for link in self.links):
                 return
 
+    def leave(self) -> Site:
+        """A member goes while its batches are under way: its follower is linked to its source first."""
+        gone = self.draw.choice(self.sites)
+        sources = [link.source for link in self.links if link.target is gone]
+        followers = [link.target for link in self.links if link.source is gone]
+        known = {(link.source.number, link.target.number) for link in self.links}
+        for source in sources:
+            for follower in followers:
+                if source is not follower and (source.number, follower.number) not in known:
+                    link = Link(source, follower)
+                    link.seed(self.now_us, self.draw)
+                    self.links.append(link)
+        self.links = [link for link in self.links if gone not in (link.source, link.target)]
+        self.sites.remove(gone)
+        return gone
+
     # Disasters, after which an operator seeds links.
 
     def isolate(self, steps: int) -> dict[bytes, bytes]:
@@ -518,7 +534,7 @@ class World:
             assert site.linked_data() == expected, f"site {site.number}"
             for batch in site.log:
                 assert not (batch.annotations and self._is_home(site, batch))
-            counted = Counter(self._arrivals(site))
+            counted = Counter(self.arrivals(site))
             assert not [each for each, times in counted.items() if times > 1], f"twice at site {site.number}"
 
     def expected(self) -> dict[bytes, bytes]:
@@ -540,7 +556,7 @@ class World:
     def _is_home(self, site: Site, batch: Logged) -> bool:
         return any(origin == site.id for origin, _, _ in self._came(batch))
 
-    def _arrivals(self, site: Site) -> Iterator[tuple[bytes, int, int]]:
+    def arrivals(self, site: Site) -> Iterator[tuple[bytes, int, int]]:
         for batch in site.log:
             yield from self._came(batch)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from replicad.replication.links.batches import Write
@@ -115,3 +117,21 @@ def test_a_seed_of_a_slow_link_hides_no_deletion_from_those_behind(topology: str
         world.stall(800)
     world.settle()
     world.check_equal()
+
+
+@pytest.mark.parametrize("topology", ["ring", "ring of five with a chord", "mesh"])
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_what_a_member_that_left_has_sent_dies_where_it_is_known(topology: str, seed: int) -> None:
+    """Nothing circles: all links become quiet, and no batch of it stands twice in a log."""
+    world = World(seed, topology)
+    for _ in range(700):
+        world.step()
+    gone = world.leave()
+    world.settle()
+    world.check_equal()
+    for site in world.sites:
+        arrived = Counter(each for each in world.arrivals(site) if each[0] == gone.id)
+        assert max(arrived.values(), default=0) <= 1
+    before = sum(link.shipped for link in world.links)
+    world.settle()
+    assert sum(link.shipped for link in world.links) == before
