@@ -29,7 +29,7 @@ from replicad.replication.wire.connection import Connection, dial
 from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.messages import LinkHello, Refuse
 from replicad.server import link_orders
-from replicad.server.link_records import options_in
+from replicad.server.link_records import new_record, options_in
 from replicad.server.link_seeds import LinkSeeds
 from replicad.server.link_upkeep import LinkUpkeep
 from replicad.server.linked_data import LinkedData
@@ -237,19 +237,8 @@ class NodeLinks:
         return "waiting" if self._is_primary() else "standby"
 
     def _refused_row(self, name: str) -> dict[str, Any]:
-        asked = self.configured[name]
-        return {
-            "name": name,
-            "direction": "in",
-            "source": asked.source,
-            "families": list(asked.families),
-            "prefixes": list(asked.prefixes),
-            "state": "stopped",
-            "reason": self._refused[name],
-            "configured": True,
-            "not_configured": self._refused[name],
-            "database": None,
-        }
+        row = self._row(name, new_record(self.configured[name]))
+        return row | {"state": "stopped", "reason": self._refused[name]}
 
     def _served_row(self, source: LinkSource) -> dict[str, Any]:
         return {

@@ -34,9 +34,10 @@ class LinkSeeds:
         linked = self._linked
         self._check(place, (each.stamp.time_us for each in part))
         if family in linked.linked_families:
+            asked = options_in(self._known(link))
+            chosen = LinkFilter(asked.families, asked.prefix_bytes)
             for held, of_part, found in self._pieces(family, keys, part):
-                asked = options_in(self._known(link))
-                chosen = LinkFilter(asked.families, asked.prefix_bytes)
+                self._known(link)
                 self._write(place, family, of_part, found, chosen)
                 if held.upto != keys.upto:
                     await asyncio.sleep(0)

@@ -314,9 +314,7 @@ class LinkedData:
         self._records.setdefault(self.own, OriginRecord())
         moved = [each for each in writes if each.family == ORIGINS]
         for each in moved:
-            if each.value is None:
-                self._records.pop(each.key, None)
-            else:
+            if each.value is not None:
                 self._records[each.key] = decode_origin(each.value)
         if moved:
             self.clock.seen_us = seen_through_us(self._records, self.own)
