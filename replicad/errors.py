@@ -20,6 +20,7 @@
     │   ├── BatchTooLargeError   a batch that no reply can hold
     │   ├── CatchUpError         a reader beside a writer found no state that stayed long enough
     │   └── NotFoundError        no such database, file or family
+    ├── EtcdError                no answer of etcd's says what happened: it is unknown
     ├── ReplicationError
     │   ├── ProtocolError        the peer broke the protocol
     │   ├── WrongDatabaseError   the peer has another database
@@ -235,6 +236,10 @@ def _short(value: object) -> str:
 
 class NotFoundError(StoreError):
     """There is no such database, file or column family."""
+
+
+class EtcdError(ReplicadError):
+    """etcd gave no answer, or an error: whether it did what it was asked for is unknown."""
 
 
 class ReplicationError(ReplicadError):

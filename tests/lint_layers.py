@@ -1,7 +1,7 @@
 """Holds the order of the layers: an import goes down the list only, and some doors have one owner.
 
-    cli > daemon > server > (the public names) > replication | backup | feed > store | state > kernels > net
-        > env > options > types > units > errors > version
+    cli > daemon > server > (the public names) > replication | backup | feed > store | state > kernels
+        > etcd > net > env > options > types > units > errors > version
 
 A part may import itself and what stands below it; `|` parts those that may not import each other. `make lint`
 runs this file.
@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("replication", "backup", "feed"),
     ("store", "state"),
     ("kernels",),
+    ("etcd",),
     ("net",),
     ("env",),
     ("options",),
@@ -39,7 +40,7 @@ do not use."""
 OWNERS: dict[str, frozenset[str]] = {
     "lmdb": frozenset({"state"}),
     "uvloop": frozenset({"daemon"}),
-    "aiohttp": frozenset({"server"}),
+    "aiohttp": frozenset({"server", "etcd"}),
     "typer": frozenset({"cli"}),
     "rich": frozenset({"cli"}),
 }
