@@ -110,7 +110,7 @@ class Etcd(Protocol):
     async def keep_alive(self, lease: int) -> Lease: ...
 
     async def revoke(self, lease: int) -> None:
-        """A lease that has ended already is no error."""
+        """A lease that has ended already is not an error."""
         ...
 
     async def range(self, prefix: bytes) -> tuple[Pair, ...]:
