@@ -1,0 +1,123 @@
+"""TLS to a real etcd: certificates on both sides, and those that do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from replicad.cli.demonstration.processes import free_ports
+from replicad.errors import EtcdError
+from replicad.etcd.calls import IsAbsent, Put
+from replicad.etcd.contexts import EtcdContext
+from replicad.etcd.options import EtcdOptions
+from tests.support.certificates import Authority
+from tests.support.etcd.gateways import MakeGateway
+from tests.support.etcd.servers import EtcdServer, needs_etcd, one_server
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Authority:
+    return Authority.make(tmp_path / "ours")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Authority:
+    return Authority.make(tmp_path / "other")
+
+
+@pytest.fixture
+def server(tmp_path: Path, ours: Authority) -> Iterator[EtcdServer]:
+    """It asks for certificates of our CA."""
+    cert, key = ours.node("etcd")
+    made = one_server(
+        tmp_path,
+        tls=[
+            *("--cert-file", str(cert), "--key-file", str(key)),
+            *("--client-cert-auth", "--trusted-ca-file", str(ours.ca)),
+        ],
+    )
+    try:
+        yield made.start()
+    finally:
+        made.end()
+
+
+@needs_etcd
+async def test_certificates_of_both_sides_are_checked(
+    server: EtcdServer, ours: Authority, other: Authority, gateway_to: MakeGateway
+) -> None:
+    """Ours by etcd, etcd's by us; each error says what does not fit."""
+    cert, key = ours.node("n1")
+    etcd = gateway_to(server.endpoint, ca_file=ours.ca, cert_file=cert, key_file=key)
+    lease = await etcd.grant(60)
+    assert (await etcd.txn([IsAbsent(b"k")], [Put(b"k", b"v", lease.id)])).succeeded
+    assert (await etcd.keep_alive(lease.id)).ttl_seconds == lease.ttl_seconds
+    assert [pair.value for pair in await etcd.range(b"")] == [b"v"]
+
+    with pytest.raises(EtcdError, match="the CA of the certificate is not in ca_file"):
+        await gateway_to(server.endpoint, ca_file=other.ca, cert_file=cert, key_file=key).range(b"")
+    with pytest.raises(EtcdError, match="certificate"):
+        await gateway_to(server.endpoint).range(b"")
+    with pytest.raises(EtcdError, match=server.endpoint):
+        await gateway_to(server.endpoint, ca_file=ours.ca).range(b"")
+    cert, key = other.node("n1")
+    with pytest.raises(EtcdError, match=server.endpoint):
+        await gateway_to(server.endpoint, ca_file=ours.ca, cert_file=cert, key_file=key).range(b"")
+    with pytest.raises(EtcdError, match="closed the connection"):
+        await gateway_to(server.endpoint.replace("https:", "http:")).range(b"")
+
+
+@needs_etcd
+async def test_a_certificate_for_another_host_is_refused(
+    server: EtcdServer, ours: Authority, gateway_to: MakeGateway
+) -> None:
+    """etcd's is for 127.0.0.1. A claim that was not sent for it is asked elsewhere."""
+    cert, key = ours.node("n1")
+    more = {"ca_file": ours.ca, "cert_file": cert, "key_file": key}
+    wrong = f"https://localhost:{server.port}"
+    with pytest.raises(EtcdError, match="the certificate is for another host"):
+        await gateway_to(wrong, **more).range(b"")
+    etcd = gateway_to(wrong, server.endpoint, **more)
+    assert (await etcd.txn([IsAbsent(b"k")], [Put(b"k", b"v")])).succeeded
+
+
+async def test_files_that_do_not_fit_are_an_error(
+    ours: Authority, other: Authority, tmp_path: Path, gateway_to: MakeGateway
+) -> None:
+    """It names them, and nobody is asked."""
+    (nobody,) = free_ports(1)
+    endpoint = f"https://127.0.0.1:{nobody}"
+    cert, key = ours.node("n1")
+    for more, reason in (
+        ({"ca_file": tmp_path / "nothing"}, "nothing: No such file"),
+        ({"ca_file": key}, "n1.key: "),
+        ({"cert_file": cert, "key_file": other.node("n1")[1]}, "key values mismatch"),
+        ({"cert_file": tmp_path / "nothing", "key_file": key}, "nothing and .*: No such file"),
+    ):
+        with pytest.raises(EtcdError, match=reason):
+            await gateway_to(endpoint, **more).range(b"")
+    key.chmod(0o644)
+    with pytest.raises(EtcdError, match="chmod 600"):
+        await gateway_to(endpoint, cert_file=cert, key_file=key).range(b"")
+
+
+def test_files_that_were_renewed_are_used(ours: Authority, other: Authority) -> None:
+    """What was read stays in use while the new ones do not fit, as when one of two was exchanged."""
+    cert, key = ours.node("n1")
+    context = EtcdContext(
+        EtcdOptions(endpoints=("https://127.0.0.1:1",), ca_file=ours.ca, cert_file=cert, key_file=key)
+    )
+    first = context.current()
+    assert context.current() is first and context.refused is None
+
+    new_cert, new_key = other.node("n1")
+    new_cert.replace(cert)
+    assert context.current() is first
+    assert context.refused is not None and "key values mismatch" in context.refused
+
+    new_key.replace(key)
+    second = context.current()
+    assert second is not first and context.refused is None
+    assert context.current() is second
