@@ -61,6 +61,8 @@ class _Call(Generic[T]):
     """At another endpoint, although the one before may have executed it."""
     first_only: bool = False
     """It is answered by a stream."""
+    kept_in_term: Callable[[Json], int] | None = None
+    """It counts only where the endpoint is still in this term when it has read: see `_confirm`."""
     has_password: bool = False
     """What is said of it may quote the password, and is shown nowhere."""
 
@@ -74,6 +76,8 @@ class Gateway:
         self._endpoints = Endpoints(options.endpoints)
         self._posts = Posts(options)
         self._token: str | None = None
+        self._readable = b"\0"
+        """A key that may be read, for that was allowed before; at first one that nobody has."""
 
     async def authenticate(self) -> None:
         if self._options.user:
@@ -89,7 +93,15 @@ class Gateway:
         def read(answer: Json, sent_at: float) -> Lease:
             return messages.kept_lease(answer, lease, sent_at)
 
-        return await self._ask(_Call("/v3/lease/keepalive", {"ID": str(lease)}, read, first_only=True))
+        return await self._ask(
+            _Call(
+                "/v3/lease/keepalive",
+                {"ID": str(lease)},
+                read,
+                first_only=True,
+                kept_in_term=messages.kept_in_term,
+            )
+        )
 
     async def revoke(self, lease: int) -> None:
         def read(answer: Json, _: float) -> None:
@@ -105,7 +117,9 @@ class Gateway:
         def read(answer: Json, _: float) -> tuple[Pair, ...]:
             return messages.pairs_of(answer)
 
-        return await self._ask(_Call("/v3/kv/range", messages.range_request(prefix), read))
+        pairs = await self._ask(_Call("/v3/kv/range", messages.range_request(prefix), read))
+        self._readable = prefix or self._readable
+        return pairs
 
     async def txn(
         self, compares: Sequence[Compare], then: Sequence[Operation], otherwise: Sequence[Operation] = ()
@@ -114,9 +128,12 @@ class Gateway:
             return messages.outcome_of(answer, then, otherwise)
 
         body = messages.txn_request(compares, then, otherwise)
-        return await self._ask(
+        outcome = await self._ask(
             _Call("/v3/kv/txn", body, read, may_repeat=_may_repeat(compares, then, otherwise))
         )
+        if compares:
+            self._readable = compares[0].key
+        return outcome
 
     async def close(self) -> None:
         await self._posts.close()
@@ -164,8 +181,9 @@ class Gateway:
 
     async def _attempt(self, endpoint: str, call: _Call[T], token: str | None, ends_at: float) -> T:
         """Raises NoAnswer, and EtcdRefusal where every endpoint would refuse."""
-        seconds = min(self._options.request_seconds, ends_at - asyncio.get_running_loop().time())
-        if seconds <= 0:
+        loop = asyncio.get_running_loop()
+        ends_at = min(ends_at, loop.time() + self._options.request_seconds)
+        if (seconds := ends_at - loop.time()) <= 0:
             raise NoAnswer("no time was left for it", never_sent=True)
 
         # A lease lasts from a moment after this one, whatever became of the attempts before: they are not
@@ -175,7 +193,10 @@ class Gateway:
             answer = await self._posts.post(
                 endpoint, call.path, call.body, token=token, first_only=call.first_only, seconds=seconds
             )
-            return call.read(answer, sent_at)
+            value = call.read(answer, sent_at)
+            if call.kept_in_term is not None:
+                await self._confirm(endpoint, call.kept_in_term(answer), token, ends_at - loop.time())
+            return value
         except MalformedAnswer as error:
             raise NoAnswer(f"its answer is not what etcd answers: {error}") from None
         except ConfigError as error:
@@ -185,6 +206,28 @@ class Gateway:
                 shown = f"it fails with code {error.code}" if call.has_password else _said(error, token)
                 raise NoAnswer(shown) from None
             raise
+
+    async def _confirm(self, endpoint: str, term: int, token: str | None, seconds: float) -> None:
+        """Raises NoAnswer unless the leader that kept a lease alive was the leader.
+
+        A leader of etcd keeps leases alive by its own clock. Older releases, like 3.4.23, do not ask the
+        other members then whether it still is the leader. One that stood still, and was replaced meanwhile,
+        answers in its first moments that a lease has its whole time again. Its successor knows nothing of it,
+        ends the lease seconds earlier, and gives the key to another.
+
+        A read is only answered when a majority confirms the leader. Where the endpoint is still in the same
+        term after it, there was no successor when the lease was kept alive.
+        """
+        answer = await self._posts.post(
+            endpoint,
+            "/v3/kv/range",
+            messages.key_request(self._readable),
+            token=token,
+            first_only=False,
+            seconds=max(0.0, seconds),
+        )
+        if messages.read_in_term(answer) != term:
+            raise NoAnswer("etcd elected a leader meanwhile, and whether the lease was kept alive is unknown")
 
     # Logging in.
 

@@ -44,6 +44,11 @@ def range_request(prefix: bytes) -> Json:
     return {"key": _text(prefix or b"\0"), "range_end": _text(end_of(prefix)), "sort_order": "ASCEND"}
 
 
+def key_request(key: bytes) -> Json:
+    """Whether a key is there, without its value."""
+    return {"key": _text(key), "keys_only": True}
+
+
 def end_of(prefix: bytes) -> bytes:
     """The first key after all that begin so.
 
@@ -135,6 +140,17 @@ def kept_lease(answer: Json, lease: int, sent_at: float) -> Lease:
     return Lease(lease, max(0, _number(result, "TTL", 0)), sent_at)
 
 
+def kept_in_term(answer: Json) -> int:
+    """The term of Raft in which the endpoint was before it kept the lease alive."""
+    return _term(_object(answer, "result"))
+
+
+def read_in_term(answer: Json) -> int:
+    """And after it had read."""
+    _check_header(answer)
+    return _term(answer)
+
+
 def check_revoked(answer: Json) -> None:
     _check_header(answer)
 
@@ -150,6 +166,10 @@ def token_of(answer: Json) -> str:
 def _check_header(answer: Json) -> None:
     if _number(_object(answer, "header"), "revision") <= 0:
         raise MalformedAnswer("its header has no revision")
+
+
+def _term(answer: Json) -> int:
+    return _number(_object(answer, "header"), "raft_term", 0)
 
 
 def _pairs(answer: Json) -> tuple[Pair, ...]:
