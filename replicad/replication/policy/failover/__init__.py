@@ -1,0 +1,1 @@
+"""Automatic failover: every decision about who leads, as pure functions over what etcd says."""

@@ -1,0 +1,93 @@
+"""The rule that is stated in etcd, and the rule that the leader counts by, while either changes.
+
+At every moment every acknowledged write has to be durable on `count` of the `replicas` that are stated. So:
+
+    weaker first    fewer, or more replicas to choose from     stated, then counted
+    stronger last   more, or fewer to choose from              counted, then stated: once all that was
+                                                               acknowledged before is on as many
+
+Both at once go through the weaker of the two. A new leader states nothing before as many replicas hold its
+whole history as the rule asks for: until then what its predecessor stated is true, for nothing was
+acknowledged since. (A replica that holds a batch holds all before it.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from replicad.replication.policy.failover.cluster import StatedRule
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the configuration asks for: that many of those. `leader`, `epoch`: this node's leadership."""
+
+    leader: str
+    epoch: int
+    count: int
+    replicas: frozenset[str]
+    leader_has_all: bool
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`count` of `replicas` is what an acknowledgement needs now. `state` is what to write into etcd, at once
+    or (`when_held`) as soon as so many of those hold all that was written until now."""
+
+    count: int
+    replicas: frozenset[str]
+    state: StatedRule | None = None
+    when_held: bool = False
+
+
+def is_of(stated: StatedRule | None, wanted: Wanted) -> bool:
+    """Whether the rule in etcd is of this leadership."""
+    return stated is not None and (stated.leader, stated.epoch) == (wanted.leader, wanted.epoch)
+
+
+def covers(stated: StatedRule | None, wanted: Wanted) -> bool:
+    """Whether what is acknowledged as `next_step` counts is as durable as etcd says."""
+    if stated is None or not is_of(stated, wanted):
+        return False
+    return wanted.leader_has_all or not stated.leader_has_all
+
+
+def next_step(stated: StatedRule | None, wanted: Wanted) -> Step:
+    """The cases, in the order they are tried:
+
+    stated                              counted                     to be stated
+    ----------------------------------  --------------------------  ----------------------------------------
+    by another leader, or none          what is wanted              that, once so many hold all (at once if
+                                                                    it waits for nobody)
+    is not as weak as what is wanted    the stronger of the two     the weaker of the two, at once
+    is weaker than what is wanted       what is wanted              that, once so many hold all
+    is what is wanted                   that                        nothing
+    """
+    goal = _stated(wanted, wanted.count, wanted.replicas)
+    if stated is None or not is_of(stated, wanted):
+        return Step(wanted.count, wanted.replicas, goal, when_held=wanted.count > 0)
+
+    # Fewer to wait for, or more to choose from, and no longer all at the leader: a candidate has to ask more.
+    weaker = _stated(
+        wanted,
+        min(stated.count, wanted.count),
+        stated.replicas | wanted.replicas,
+        leader_has_all=stated.leader_has_all and wanted.leader_has_all,
+    )
+    if _what_counts(weaker) != _what_counts(stated):
+        return Step(max(stated.count, wanted.count), stated.replicas & wanted.replicas, weaker)
+    if _what_counts(goal) != _what_counts(stated):
+        return Step(wanted.count, wanted.replicas, goal, when_held=True)
+    return Step(wanted.count, wanted.replicas, goal if goal.text != stated.text else None)
+
+
+def _stated(
+    wanted: Wanted, count: int, replicas: frozenset[str], *, leader_has_all: bool | None = None
+) -> StatedRule:
+    has_all = wanted.leader_has_all if leader_has_all is None else leader_has_all
+    return StatedRule(wanted.leader, wanted.epoch, count, replicas, has_all, wanted.text)
+
+
+def _what_counts(rule: StatedRule) -> tuple[int, frozenset[str], bool]:
+    return rule.count, rule.replicas, rule.leader_has_all
