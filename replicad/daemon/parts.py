@@ -5,8 +5,9 @@
     data, verification             the data directory, and whether it can be trusted
     peers, link, survey, pauses    the other nodes, and the one that is followed
     promotion, fencing,            how the node becomes something else
-    following, switchover,
-    takeover, ahead, lost_tail
+    following, failover,
+    switchover, takeover,
+    ahead, lost_tail
     feeds, sessions, loop_lag,     what replicas, other nodes, operators and clients are answered
     status, served, http, publisher
     reload                         the configuration, read again
@@ -22,6 +23,9 @@ from typing import Any
 from replicad.daemon.config import NodeConfig, PrimaryConfig, ReplicaConfig
 from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.data.verification import DataVerification
+from replicad.daemon.failover.agent import FailoverAgent
+from replicad.daemon.failover.document import failover_document
+from replicad.daemon.failover.leadership import Leadership
 from replicad.daemon.feed_factory import FeedFactory
 from replicad.daemon.links import NodeLinks
 from replicad.daemon.metrics.timings import NodeTimings
@@ -56,8 +60,11 @@ from replicad.daemon.server_node import ServedNode
 from replicad.daemon.state_publisher import StatePublisher
 from replicad.daemon.status import NodeStatus
 from replicad.daemon.tasks import NodeTasks
-from replicad.env import Env
+from replicad.env import Clock, Env
 from replicad.env.events import get_logger
+from replicad.etcd.calls import Etcd
+from replicad.etcd.gateway import Gateway
+from replicad.etcd.options import EtcdOptions
 from replicad.net.doors import Doors
 from replicad.replication.traffic import Traffic
 from replicad.replication.wire.identify import Identity
@@ -78,6 +85,7 @@ class NodeParts:
         records: NodeRecords,
         stop: StopRequest,
         source: ConfigSource | None = None,
+        make_etcd: Callable[[EtcdOptions, Clock], Etcd] = Gateway,
     ) -> None:
         self.config = config
         self.reload = Reload(config, source)
@@ -180,6 +188,12 @@ class NodeParts:
             fence=lambda epoch, where: self.fencing.fence(epoch, where),
             turn_to=lambda address, clients: self.following.turn_to(address, clients),
         )
+        options = config.failover
+        leadership = None
+        if options.is_on:
+            leadership = Leadership(
+                env.clock, ttl_seconds=options.ttl_seconds, margin_seconds=options.margin_seconds
+            )
         self.pauses = PauseDetector(
             env.clock,
             config.roles,
@@ -188,6 +202,7 @@ class NodeParts:
             survey=self.survey,
             tasks=self.tasks,
             go_on=lambda: self.lost_tail.go_on(),
+            leadership=leadership,
         )
 
         # The changes of role.
@@ -226,6 +241,30 @@ class NodeParts:
             lock=self.lock,
             data=self.data,
         )
+        self.failover = None
+        if leadership is not None:
+            self.failover = FailoverAgent(
+                self.identity,
+                env.clock,
+                options,
+                config.roles,
+                make_etcd(options.etcd_options, env.clock),
+                durability=config.store.durability,
+                leadership=leadership,
+                standing=self.standing,
+                store=self.open_store,
+                data=self.data,
+                memory=self.memory,
+                peers=self.peers,
+                link=self.link,
+                addresses=self.addresses,
+                fencing=self.fencing,
+                following=self.following,
+                promotion=self.promotion,
+                lock=self.lock,
+                tasks=self.tasks,
+                door=self.doors.replication,
+            )
         self.switchover = Switchover(
             self.identity,
             env.clock,
@@ -238,6 +277,7 @@ class NodeParts:
             lock=self.lock,
             tasks=self.tasks,
             door=self.doors.replication,
+            failover=self.failover,
         )
         self.takeover = Takeover(
             config.roles,
@@ -249,6 +289,7 @@ class NodeParts:
             promotion=self.promotion,
             lock=self.lock,
             refusal=lambda: self.data.delay.no_takeover,
+            failover=self.failover,
         )
 
         self.lost_tail = LostTail(
@@ -290,6 +331,7 @@ class NodeParts:
             door=self.doors.replication,
             traffic=self.traffic,
             serve_link=lambda connection, hello: self.links.serve(connection, hello),
+            promises=None if self.failover is None else self.failover.promises,
         )
         self.loop_lag = LoopLag(env.clock)
         self.status = NodeStatus(
@@ -312,6 +354,7 @@ class NodeParts:
             ),
             refused_http=lambda: self.http.refused,
             links=lambda: self.links.document(),
+            failover=lambda: None if self.failover is None else failover_document(self.failover),
         )
         self.served = ServedNode(
             config.link,
@@ -331,6 +374,7 @@ class NodeParts:
             reload=self.reload,
             traffic=self.traffic,
             links=lambda: self.links.document(),
+            failover=self.failover,
         )
         self.links = NodeLinks(
             env,

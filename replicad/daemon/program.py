@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,12 @@ from replicad.daemon.process.supervise import (
 )
 from replicad.daemon.records import NodeRecords, node_state
 from replicad.daemon.reload import ConfigSource
-from replicad.env import Env, LocalFileSystem, raise_descriptor_limit
+from replicad.env import Clock, Env, LocalFileSystem, raise_descriptor_limit
 from replicad.env.events import get_logger
 from replicad.errors import ConfigError, PoisonedError, ReplicadError, RoleRefused, StoreError
+from replicad.etcd.calls import Etcd
+from replicad.etcd.gateway import Gateway
+from replicad.etcd.options import EtcdOptions
 from replicad.net.addresses import Address
 from replicad.options import MIB
 from replicad.replication.policy.lost_tail import may_have_lost
@@ -93,11 +96,12 @@ class NodeProgram:
         records: NodeRecords,
         stop: StopRequest,
         source: ConfigSource | None = None,
+        make_etcd: Callable[[EtcdOptions, Clock], Etcd] = Gateway,
     ) -> None:
         self.config = config
         self.env = env
         self.records = records
-        self.parts = NodeParts(config, env, records, stop, source)
+        self.parts = NodeParts(config, env, records, stop, source, make_etcd)
         self._clock_watch = ClockWatch()
         self._room_watch = RoomWatch()
         self._slow_watch = SlowWatch()
@@ -118,13 +122,18 @@ class NodeProgram:
         if data.has_data and self.parts.link.from_backup is not None:
             self.parts.link.from_backup.not_needed()
         lost = begin.role == "primary" and self._may_have_lost(stored)
+        failover = self.parts.failover
+        if lost and failover is not None:
+            # It follows whoever leads, or stands for election like any other node.
+            log.warning("role.tail_may_be_lost", epoch=None if stored is None else stored.epoch)
+            begin, lost = Start("replica"), False
         if lost and stored is not None:
             log.warning("role.tail_sought", epoch=stored.epoch)
             await self.parts.lost_tail.begin(stored.epoch)
 
         # The standing comes before the ports: from the moment that they are bound other nodes can ask.
         if begin.role == "primary":
-            doubts = lost or len(self.parts.peers)
+            doubts = lost or len(self.parts.peers) or failover is not None
             self.parts.standing.begin_as(Standing.DOUBTING if doubts else Standing.PRIMARY)
         elif data.has_data:
             self.parts.standing.begin_as(Standing.FENCED if memory.primary is None else Standing.FOLLOWING)
@@ -206,9 +215,9 @@ class NodeProgram:
         asked for it; the key in a configuration is only tried."""
         try:
             if isinstance(self.config, ReplicaConfig):
-                await self.parts.following.follow(*self.config.primary)
+                await self.parts.served.follow(*self.config.primary)
             else:
-                await self.parts.promotion.promote(force=False)
+                await self.parts.served.promote(force=False)
         except RoleRefused as error:
             if self.config.take_role_now:
                 raise RoleRefused(f"--take-role: {error}") from None
@@ -236,7 +245,9 @@ class NodeProgram:
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """To be run side by side until the node stops; none of them returns."""
+        failover = self.parts.failover
         return [
+            *([] if failover is None else [failover.run(), failover.failsafe.run()]),
             self.parts.publisher.run(),
             self.keep(),
             self.tick(),
@@ -330,6 +341,8 @@ class NodeProgram:
             await self.parts.link.save_progress()
             await self.parts.publisher.publish()
         await self.parts.data.close()
+        if self.parts.failover is not None:
+            await self.parts.failover.close()
         self.parts.login.close()
         if store is not None and store.failed is None:
             with contextlib.suppress(StoreError):

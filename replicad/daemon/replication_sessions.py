@@ -3,6 +3,8 @@
 HELLO             a replica, or somebody who wants a copy: served from the open store
 STANDING          a node says who it is; it is answered in kind
 HANDOVER, GRANT   the primary hands its role to this node
+PROMISE           a candidate asks that nothing of a lower epoch is acknowledged here any more
+FAILSAFE          a leader that etcd does not answer asks whether this node follows it
 LINK              the primary of another database wants what is linked of this one
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from replicad.daemon.failover.promises import Promises
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.roles.lost_tail import LostTail
 from replicad.daemon.roles.peer_survey import PeerSurvey
@@ -24,11 +27,13 @@ from replicad.replication.traffic import Traffic
 from replicad.replication.wire.connection import TcpConnection
 from replicad.replication.wire.identify import COPY_ONLY
 from replicad.replication.wire.messages import (
+    Failsafe,
     Grant,
     Handover,
     Hello,
     LinkHello,
     Message,
+    Promise,
     Refuse,
     StandingMessage,
 )
@@ -48,7 +53,9 @@ class ReplicationSessions:
         door: Door,
         traffic: Traffic,
         serve_link: Callable[[TcpConnection, LinkHello], Awaitable[None]],
+        promises: Promises | None = None,
     ) -> None:
+        self._promises = promises
         self._handshake_seconds = handshake_seconds
         self._store = store
         self._survey = survey
@@ -71,7 +78,7 @@ class ReplicationSessions:
             elif isinstance(first, StandingMessage):
                 self._survey.heard_unasked(first)
                 connection.send(self._survey.introduce())
-            elif isinstance(first, Handover | Grant):
+            elif isinstance(first, Handover | Grant | Promise | Failsafe):
                 connection.send(await self._answer(first))
             elif isinstance(first, LinkHello):
                 await self._serve_link(connection, first)
@@ -105,7 +112,9 @@ class ReplicationSessions:
             return None
         return refusal_of_name(certificate, first.name)
 
-    async def _answer(self, message: Handover | Grant) -> Message:
+    async def _answer(self, message: Handover | Grant | Promise | Failsafe) -> Message:
+        if isinstance(message, Promise | Failsafe):
+            return await self._promised(message)
         if isinstance(message, Handover):
             return await self._takeover.get_ready(message)
         try:
@@ -113,3 +122,14 @@ class ReplicationSessions:
         except RoleRefused as error:
             return Refuse("not-taken", str(error), True)
         return self._survey.introduce()
+
+    async def _promised(self, message: Promise | Failsafe) -> Message:
+        promises = self._promises
+        if promises is None:
+            return Refuse("no-failover", "[failover] is not configured on this node", False)
+        try:
+            if isinstance(message, Promise):
+                return await promises.promise(message)
+            return promises.follows(message)
+        except RoleRefused as error:
+            return Refuse("not-promised", str(error), True)

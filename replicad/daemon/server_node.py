@@ -10,6 +10,8 @@ from replicad.daemon.backups.on_request import NodeBackups
 from replicad.daemon.config.setting import shown_values
 from replicad.daemon.data.delay import NodeDelay
 from replicad.daemon.data.verification import DataVerification
+from replicad.daemon.failover.agent import FailoverAgent
+from replicad.daemon.failover.orders import FailoverOrders
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.reload import Reload
@@ -22,7 +24,7 @@ from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.daemon.roles.switchover import Switchover
 from replicad.daemon.status import NodeStatus, replica_views
 from replicad.env.events import get_logger
-from replicad.errors import CorruptionError, InvalidArgument
+from replicad.errors import CorruptionError, InvalidArgument, RoleRefused
 from replicad.net.addresses import address_of
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.apply_delay import PausePoint
@@ -60,7 +62,10 @@ class ServedNode:
         reload: Reload,
         traffic: Traffic,
         links: Callable[[], list[dict[str, Any]]],
+        failover: FailoverAgent | None = None,
     ) -> None:
+        self._failover = failover
+        self._orders = None if failover is None else FailoverOrders(failover)
         self._options = options
         self._standing = standing
         self._store = store
@@ -114,9 +119,13 @@ class ServedNode:
         return self._standing.current.holds_answers
 
     async def promote(self, *, force: bool) -> str:
+        if self._failover is not None:
+            return await self._failover.promote(force=force)
         return await self._promotion.promote(force=force)
 
     async def follow(self, host: str, port: int) -> None:
+        if self._failover is not None:
+            raise RoleRefused("etcd says whom this node follows: replicad switchover changes who leads")
         await self._following.follow(host, port)
 
     async def rejoin(self, host: str | None, port: int) -> str:
@@ -140,6 +149,10 @@ class ServedNode:
 
     async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
         return await self._switchover.switch_over(target, timeout_seconds=timeout_seconds)
+
+    @property
+    def failover(self) -> FailoverOrders | None:
+        return self._orders
 
     def cancel_switchover(self) -> bool:
         return self._switchover.cancel()

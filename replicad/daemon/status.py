@@ -62,7 +62,9 @@ class NodeStatus:
         refused_http: Callable[[], Mapping[str, int]],
         security: Callable[[], Document],
         links: Callable[[], list[Document]],
+        failover: Callable[[], Document | None] = lambda: None,
     ) -> None:
+        self._failover = failover
         self._env = env
         self._identity = identity
         self._standing = standing
@@ -105,6 +107,7 @@ class NodeStatus:
         }
 
         document["links"] = self._links()
+        document["failover"] = self._failover()
         document |= self._security()
 
         # Neither depends on the role: a replica serves other replicas, and a fenced node may have a link.

@@ -60,6 +60,22 @@ class ReplicaView:
     """Since it acknowledged something last, or had nothing to acknowledge."""
 
 
+class Failover(Protocol):
+    """The automatic failover of a node. What changes it raises RoleRefused."""
+
+    def document(self) -> dict[str, Any]:
+        """Who leads, who would be next, and who may not lead and why, ready for JSON."""
+        ...
+
+    async def pause(self, *, paused: bool) -> bool:
+        """Has nobody promoted automatically, or ends that; whether it was otherwise before."""
+        ...
+
+    async def remove(self, node: str) -> None:
+        """Has the leader, which this node must be, count the node of that id no more."""
+        ...
+
+
 class Node(Protocol):
     """The node that this server answers for."""
 
@@ -111,6 +127,11 @@ class Node(Protocol):
 
         Returns the new primary's client address. Raises RoleRefused; then everything is as before.
         """
+        ...
+
+    @property
+    def failover(self) -> Failover | None:
+        """None where `[failover]` is not configured."""
         ...
 
     def cancel_switchover(self) -> bool:

@@ -114,6 +114,10 @@ class RoleRecord:
     """… and the run of the operating system in which it did; both are cleared at a clean stop."""
     primary_node: bytes | None = None
     """The id of the primary of all, which took the writes when this was written."""
+    promised_epoch: int | None = None
+    """A candidate's epoch: this node acknowledges nothing of a lower one any more."""
+    promised_node: bytes | None = None
+    """The candidate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

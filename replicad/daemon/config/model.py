@@ -11,6 +11,7 @@ http = "127.0.0.1:6382"                # health, status and metrics; without it 
 [store]      the fields of replicad.options.Options; [store.families.NAME] those of FamilyOptions
 [link]       the fields of replicad.replication.options.ReplicationOptions
 [roles]      the fields of replicad.replication.options.RoleOptions
+[failover]   the fields of replicad.daemon.failover.options.FailoverOptions
 [verification]  the fields of replicad.replication.options.VerificationOptions
 [clients]    the fields of replicad.server.options.ServerOptions
 [backup]     the fields of replicad.daemon.backups.options.NodeBackupOptions
@@ -41,6 +42,7 @@ from pydantic_core import PydanticCustomError
 from replicad.backup.address import check_for_node
 from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.daemon.exposure import Exposed, check_announce, check_exposure
+from replicad.daemon.failover.options import FailoverOptions
 from replicad.errors import ConfigError
 from replicad.net.addresses import Address, parse_address
 from replicad.net.options import TlsOptions
@@ -119,6 +121,8 @@ class NodeConfig(BaseModel):
     """Replication, on both sides."""
     roles: RoleOptions = RoleOptions()
     """How a node changes its role, and what it does when it is not sure of it."""
+    failover: FailoverOptions = FailoverOptions()
+    """Automatic failover: etcd says who leads."""
     verification: VerificationOptions = VerificationOptions()
     """How a replica compares its data with that of the node it follows."""
     clients: ServerOptions = ServerOptions()
@@ -159,6 +163,15 @@ class NodeConfig(BaseModel):
         for name in self.links:
             if not is_link_name(name):
                 raise ConfigError(f"links.{name} is not the name of a link: {LINK_NAME}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_failover(self) -> Self:
+        if self.failover.is_on and self.link.synchronous and self.link.synchronous_level != "durable":
+            raise ConfigError(
+                'failover needs link.synchronous_level = "durable": a node that is promoted has what the '
+                "others hold durably"
+            )
         return self
 
     @model_validator(mode="after")

@@ -112,6 +112,13 @@ AFTER_RESTART: Mapping[str, frozenset[str]] = {
     "roles": frozenset(
         {"stood_still_seconds", "ask_seconds", "when_alone", "meet_seconds", "switchover_seconds"}
     ),
+    # What a leader promised by its lease is as long as it said when it got that.
+    "failover": frozenset(
+        {
+            *("etcd", "user", "password_file", "ca_file", "cert_file", "key_file", "service_name"),
+            *("ttl_seconds", "keepalive_seconds", "margin_seconds", "candidate", "priority", "lag_bytes_max"),
+        }
+    ),
     "clients": frozenset(
         {
             # The kernel's parsers and queues are made with these.

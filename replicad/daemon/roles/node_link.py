@@ -23,7 +23,7 @@ from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.daemon.tasks import NodeTasks
 from replicad.env import Env
 from replicad.env.events import get_logger
-from replicad.errors import StoreError
+from replicad.errors import SessionRefusedError, StoreError
 from replicad.net.doors import Door
 from replicad.replication.intake import LogIntake
 from replicad.replication.policy.agree import has_diverged
@@ -99,6 +99,7 @@ class NodeLink:
         self.from_backup = _from_backup(config, env)
         """What this node begins with when it has no data."""
         self._restore: RestoreFirst | None = None
+        self._catches_up = False
         self._config = config
         self._env = env
         self._identity = identity
@@ -125,10 +126,13 @@ class NodeLink:
         if self.follower is not None:
             self.follower.reconfigure(config.link)
 
-    def start(self, *, discard: bool = False) -> None:
-        """Follows the node that the memory names. `discard`: first of all a copy replaces all data."""
+    def start(self, *, discard: bool = False, catch_up: bool = False) -> None:
+        """Follows the node that the memory names. `discard`: first of all a copy replaces all data.
+        `catch_up`: a candidate fetches what it lacks from a node that has promised its epoch, and is in a
+        lower one."""
         primary, source = self._memory.primary, self.from_backup
         assert primary is not None
+        self._catches_up = catch_up
         where = self._config.backup.catch_up_from or (None if source is None else source.where)
         begins = source is not None and not discard and not self._data.has_data
         self._restore = RestoreFirst(source, self._env.clock) if source is not None and begins else None
@@ -218,6 +222,15 @@ class NodeLink:
 
     def _welcomed(self, welcome: Welcome) -> None:
         memory = self._memory
+
+        # A promise: a candidate counts on it that nothing lower is acknowledged from here.
+        if welcome.position.epoch < memory.promised_epoch and not self._catches_up:
+            raise SessionRefusedError(
+                "promised",
+                f"the node there is in epoch {welcome.position.epoch}, and this one has promised "
+                f"{memory.promised_epoch} to a candidate",
+                True,
+            )
 
         # The node answered at that address itself: that proves where it is. Nodes of another database are not
         # remembered.

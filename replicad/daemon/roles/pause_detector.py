@@ -8,6 +8,9 @@ acknowledges nothing until it has asked the other nodes.
     PRIMARY, PAUSED ──stood still──> DOUBTING ──a node answers, none has a higher epoch──> PRIMARY
                                         └──── a node has a higher epoch ────────────────> FENCED
 
+Where a failover decides who leads, a primary doubts whenever its right to acknowledge has ended, and goes on
+when it leads again.
+
 A primary that is started while other nodes know of it doubts in the same way. Nobody votes: a higher epoch
 wins wherever it is heard of. Belongs to the event loop.
 """
@@ -15,8 +18,10 @@ wins wherever it is heard of. Belongs to the event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
+from replicad.daemon.failover.leadership import Leadership
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.peers import Peers
@@ -25,6 +30,7 @@ from replicad.env import Clock
 from replicad.env.events import get_logger
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.roles import Standing
+from replicad.replication.tasks import Wakeup
 
 log = get_logger("replicad.daemon")
 
@@ -40,9 +46,10 @@ class PauseDetector:
         survey: PeerSurvey,
         tasks: NodeTasks,
         go_on: Callable[[], Awaitable[None]],
+        leadership: Leadership | None = None,
     ) -> None:
         """`go_on` is called when no other node objects: it makes this one a primary that takes writes, or has
-        the nodes asked again."""
+        the nodes asked again. `leadership`: where a failover decides who leads."""
         self._clock = clock
         self._options = options
         self._standing = standing
@@ -50,6 +57,7 @@ class PauseDetector:
         self._survey = survey
         self._tasks = tasks
         self._go_on = go_on
+        self._leadership = leadership
         self._alive_at: float | None = None
         """When this process was last seen to run; None before `begin`."""
         self._pauses = 0
@@ -68,6 +76,9 @@ class PauseDetector:
 
     def check(self) -> None:
         """Called often, and before every acknowledgement."""
+        if self._leadership is not None:
+            self._check_leadership(self._leadership)
+            return
         if self._alive_at is None:
             return
         now = self._clock.awake()
@@ -80,8 +91,36 @@ class PauseDetector:
                 self._standing.doubt()
                 self._tasks.spawn(self.confirm_role(f"it stood still for {stood_still:.1f} s"))
 
+    def _check_leadership(self, leadership: Leadership) -> None:
+        """The lease says whether another node may lead by now, however long this one stood still."""
+        if self._standing.current in (Standing.PRIMARY, Standing.PAUSED) and not leadership.may_acknowledge():
+            self._standing.doubt()
+            self._tasks.spawn(self.confirm_role("its right to acknowledge ended"))
+
+    async def _until_it_leads(self, leadership: Leadership) -> None:
+        wakeup = Wakeup()
+        end = leadership.subscribe(wakeup.notify)
+        try:
+            while self._standing.current is Standing.DOUBTING:
+                wakeup.clear()
+                if leadership.may_acknowledge():
+                    log.info("role.certain", answers=0)
+                    await self._go_on()
+                else:
+                    # Woken by the leadership; the standing may change without it.
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(self._options.meet_seconds):
+                            await wakeup.wait()
+        finally:
+            end()
+
     async def confirm_role(self, why: str) -> None:
-        """Asks the known nodes until one of them has answered; a node of a higher epoch fences this one."""
+        """Asks the known nodes until one of them has answered; a node of a higher epoch fences this one.
+        Where a failover decides who leads, waits until this node does."""
+        if self._leadership is not None:
+            log.info("role.doubts", reason=why, nodes=len(self._peers))
+            await self._until_it_leads(self._leadership)
+            return
         ask_seconds = self._options.ask_seconds
         log.info("role.doubts", reason=why, nodes=len(self._peers))
 

@@ -57,13 +57,18 @@ class RoleMemory:
         return None if self.record is None else self.record.primary_node
 
     @property
+    def promised_epoch(self) -> int:
+        """Nothing of a lower epoch is acknowledged; 0 without a promise."""
+        return 0 if self.record is None else self.record.promised_epoch or 0
+
+    @property
     def least_epoch(self) -> int:
         """The least epoch that this node may begin, as far as it knows of others."""
         # A fence that is further ahead than an epoch can be came from a false claim, and must not count.
         record = self.record
         if record is None:
             return 0
-        known = (record.fenced_by or 0, record.granted_epoch or 0)
+        known = (record.fenced_by or 0, record.granted_epoch or 0, record.promised_epoch or 0)
         return max((epoch for epoch in known if epoch < record.epoch + EPOCH_STEP_MAX), default=0) + 1
 
     async def save(self, epoch: int, **changes: Any) -> None:

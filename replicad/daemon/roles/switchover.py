@@ -31,6 +31,7 @@ import asyncio
 from collections.abc import Iterable
 from functools import partial
 
+from replicad.daemon.failover.agent import FailoverAgent
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.change_lock import ChangeLock
@@ -52,7 +53,7 @@ from replicad.replication.primary.node import ReplicaSession
 from replicad.replication.tasks import in_thread
 from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.introduction import exchange, view_of
-from replicad.replication.wire.messages import Grant, Handover, Ready, Refuse, StandingMessage
+from replicad.replication.wire.messages import Grant, Handover, Hello, Ready, Refuse, StandingMessage
 from replicad.store.database import Database
 from replicad.types import Position
 
@@ -105,7 +106,9 @@ class Switchover:
         lock: ChangeLock,
         tasks: NodeTasks,
         door: Door,
+        failover: FailoverAgent | None = None,
     ) -> None:
+        self._failover = failover
         self._identity = identity
         self._clock = clock
         self._options = options
@@ -177,6 +180,13 @@ class Switchover:
                 raise RoleRefused(f"rolled back, writes go on here: {error}") from error
             raise
 
+        if self._failover is not None:
+            clients = await self._free_leadership(self._failover, hello, deadline)
+            log.warning(
+                "switchover.done", target=str(address), seconds=round(self._clock.monotonic() - began, 4)
+            )
+            return clients
+
         # The decision. The target's answer is awaited as long as the caller asked for, because the caller
         # wants to know; the role is the target's either way.
         epoch = position.epoch + 1
@@ -190,6 +200,25 @@ class Switchover:
         await self.given_away(epoch, address, address, answer.clients)
         log.warning("switchover.done", target=str(address), seconds=round(self._clock.monotonic() - began, 4))
         return hello.clients
+
+    async def _free_leadership(self, failover: FailoverAgent, hello: Hello, deadline: float) -> str:
+        """Where etcd decides: the target claims what this node gives up. Until it has begun its epoch this
+        node can lead again; a death leaves a primary that asks etcd when it starts."""
+        standing, memory = self._standing, self._memory
+        standing.move(Standing.HANDING_OVER)
+        try:
+            leader = await failover.hand_over(hello.node.hex(), deadline - self._clock.monotonic())
+        except RoleRefused as error:
+            # It takes and acknowledges nothing before etcd says again that it leads.
+            standing.move(Standing.PRIMARY)
+            log.warning("switchover.rolled_back", reason=str(error))
+            raise RoleRefused(f"rolled back: {error}") from error
+
+        memory.primary, memory.primary_clients = address_of(leader.replication), leader.clients
+        await until_saved(partial(demote, self._store), meanwhile=self.refuse_writes)
+        assert memory.primary is not None
+        await self._following.point_link_at(memory.primary, leader.clients)
+        return leader.clients
 
     async def _until_ready(
         self, store: Database, address: Address, deadline: float, cancelled: asyncio.Event

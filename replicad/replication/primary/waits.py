@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from replicad.replication.policy.synchronous import Level, Rule, WaitedReplica, satisfied_through
 from replicad.replication.wire.messages import Ack
@@ -31,7 +32,9 @@ class Waits:
         """`ask` makes replicas acknowledge at once what they have up to a sequence number."""
         self._replicas = replicas
         self._ask = ask
-        self.rule = rule
+        self._configured = rule
+        self._counted: tuple[int, frozenset[str]] | None = None
+        """How many of which replicas, by id, where a failover counts them instead."""
         self.level = level
         self.timeout_seconds = timeout_seconds
         self._satisfied = 0
@@ -42,11 +45,35 @@ class Waits:
     def reconfigure(self, rule: Rule | None, level: Level, timeout_seconds: float) -> None:
         """Writes that wait now go by the new rule. What was satisfied stays so: it was true when it was
         said."""
-        self.rule, self.level, self.timeout_seconds = rule, level, timeout_seconds
-        if rule is not None:
+        self._configured, self.level, self.timeout_seconds = rule, level, timeout_seconds
+        self._rule_changed()
+
+    def count_by(self, count: int, replicas: frozenset[str]) -> None:
+        """From now on a failover says how many replicas a write waits for, and which of them count, by id.
+        The configured rule says which come first, and what they are called."""
+        if self._counted != (count, replicas):
+            self._counted = (count, replicas)
+            self._rule_changed()
+
+    def _rule_changed(self) -> None:
+        if self.rule is not None:
             # Replicas collect acknowledgements while nobody waits for them.
             self._ask(EVERYTHING)
         self.changed()
+
+    @property
+    def configured(self) -> Rule | None:
+        return self._configured
+
+    @property
+    def rule(self) -> Rule | None:
+        """What all writes wait for."""
+        if self._counted is None:
+            return self._configured
+        count = self._counted[0]
+        if count == 0:
+            return None
+        return Rule("any", count) if self._configured is None else replace(self._configured, count=count)
 
     def changed(self) -> None:
         """An acknowledgement came, or a replica came or went."""
@@ -82,9 +109,15 @@ class Waits:
         holders = ", ".join(self.holders(self.level.value, sequence)) or "none"
         return f"{self.describe()!r} was asked for, {self.level.value} on {holders}"
 
+    def held_by(self, count: int, replicas: frozenset[str]) -> int:
+        """The newest sequence number that so many of these replicas hold durably; 0 if there is none."""
+        peers = [peer for peer in self._peers(Level.DURABLE, counted=False) if peer.node_id in replicas]
+        return satisfied_through(Rule("any", count), peers)
+
     def holders(self, level: str, sequence: int) -> list[str]:
         """The connected replicas that have it, by name."""
-        return sorted(peer.called for peer in self._peers(Level(level)) if peer.sequence >= sequence)
+        peers = self._peers(Level(level), counted=False)
+        return sorted(peer.called for peer in peers if peer.sequence >= sequence)
 
     async def wait(self, level: str, count: int, sequence: int, timeout_seconds: float | None) -> list[str]:
         """Waits until `count` replicas have it, or the time is over; returns those that have it then."""
@@ -102,7 +135,11 @@ class Waits:
             pass
         return self.holders(level, sequence)
 
-    def _peers(self, level: Level) -> list[WaitedReplica]:
+    def _peers(self, level: Level, *, counted: bool = True) -> list[WaitedReplica]:
+        """`counted`: only those that count for the rule."""
+        only = None if self._counted is None or not counted else self._counted[1]
         return [
-            WaitedReplica(name, node_id, getattr(ack, level.value)) for name, node_id, ack in self._replicas()
+            WaitedReplica(name, node_id, getattr(ack, level.value))
+            for name, node_id, ack in self._replicas()
+            if only is None or node_id in only
         ]

@@ -59,6 +59,10 @@ class MessageKind(IntEnum):
     HANDOVER = 21  # P
     READY = 22  # R
     GRANT = 23  # P
+    PROMISE = 24  # a candidate
+    PROMISED = 25  # R or P
+    FAILSAFE = 26  # P
+    FOLLOWS = 27  # R
     JOIN = 30  # R
     WANTED = 31  # R
     ASK = 32  # P
@@ -467,6 +471,43 @@ class Grant(Message):
     node: bytes = wire(headers.id16)
     database: bytes = wire(headers.id16)
     position: Position = wire(headers.position)
+    epoch: int = wire(headers.u32)
+
+
+@message(MessageKind.PROMISE)
+class Promise(Message):
+    """A node that has claimed `epoch` asks another one to acknowledge nothing of a lower epoch any more."""
+
+    node: bytes = wire(headers.id16)
+    database: bytes = wire(headers.id16)
+    epoch: int = wire(headers.u32)
+
+
+@message(MessageKind.PROMISED)
+class Promised(Message):
+    """The sender has promised it, durably. Its durable position: nothing that it acknowledged is beyond."""
+
+    node: bytes = wire(headers.id16)
+    epoch: int = wire(headers.u32)
+    position: Position = wire(headers.position)
+
+
+@message(MessageKind.FAILSAFE)
+class Failsafe(Message):
+    """A leader that etcd does not answer asks whether the node follows it, and has it hold still for so
+    long: neither claim the leadership nor promise an epoch."""
+
+    node: bytes = wire(headers.id16)
+    database: bytes = wire(headers.id16)
+    epoch: int = wire(headers.u32)
+    hold_ms: int = wire(headers.u32)
+
+
+@message(MessageKind.FOLLOWS)
+class Follows(Message):
+    """The sender follows that leader in that epoch, and holds still from now on."""
+
+    node: bytes = wire(headers.id16)
     epoch: int = wire(headers.u32)
 
 

@@ -14,7 +14,7 @@ _ROLES: dict[Role, tuple[str, ...]] = {
         # What a transaction does is asked of its commands.
         *("multi", "exec", "discard", "unwatch"),
         *("wait", "waitaof", "replicad.wait", "replicad.waitpos", "replicad.synchronous"),
-        *("replicad.position", "replicad.status", "replicad.family"),
+        *("replicad.position", "replicad.status", "replicad.family", "replicad.failover"),
     ),
     Role.REPLICATE: (
         *("replicad.updates", "replicad.frames", "replicad.sequenceat"),
@@ -45,6 +45,9 @@ SUBCOMMANDS = {
     ("replicad.slot", b"ACK"): Role.REPLICATE,
     ("replicad.family", b"CREATE"): Role.ADMIN,
     ("replicad.family", b"DROP"): Role.ADMIN,
+    ("replicad.failover", b"PAUSE"): Role.ADMIN,
+    ("replicad.failover", b"RESUME"): Role.ADMIN,
+    ("replicad.failover", b"REMOVE"): Role.ADMIN,
     ("acl", b"LIST"): Role.ADMIN,
     ("acl", b"USERS"): Role.ADMIN,
     ("acl", b"GETUSER"): Role.ADMIN,

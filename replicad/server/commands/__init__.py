@@ -7,6 +7,7 @@ from replicad.server.commands.clients import clients
 from replicad.server.commands.configuration import configuration
 from replicad.server.commands.connection import connection
 from replicad.server.commands.copies import copies
+from replicad.server.commands.failover import failovers
 from replicad.server.commands.families import families
 from replicad.server.commands.introspection import introspection
 from replicad.server.commands.keys import keys
@@ -46,6 +47,7 @@ _GROUPS = (
     families,
     replication,
     replica,
+    failovers,
     slots,
     copies,
     links,
