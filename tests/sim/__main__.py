@@ -10,10 +10,12 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 from tests.links.simulated import play_all as play_links
+from tests.sim.scenario import Scenario, draw_failover, draw_scenario
 from tests.sim.world import Outcome, play
 from tests.support.command import run
 
@@ -22,21 +24,23 @@ TRACE_LINES = 60
 PROGRESS_SECONDS = 30.0
 
 
-def outcomes(seeds: range, processes: int) -> Iterator[Outcome]:
+def outcomes(seeds: range, processes: int, draw: Callable[[int], Scenario]) -> Iterator[Outcome]:
+    player = partial(play, draw=draw)
     if processes == 1:
-        yield from map(play, seeds)
+        yield from map(player, seeds)
         return
     with ProcessPoolExecutor(processes) as pool:
-        yield from pool.map(play, seeds, chunksize=CHUNK)
+        yield from pool.map(player, seeds, chunksize=CHUNK)
 
 
-def play_all(seeds: range, processes: int) -> int:
+def play_all(seeds: range, processes: int, draw: Callable[[int], Scenario]) -> int:
     """Plays seeds; says what failed, with the command that shows it again. The exit status."""
     began = time.monotonic()
     failed = frames = acknowledged = 0
     virtual = 0.0
     told = began
-    for played, outcome in enumerate(outcomes(seeds, processes)):
+    which = " FAILOVER=1" if draw is draw_failover else ""
+    for played, outcome in enumerate(outcomes(seeds, processes, draw)):
         if time.monotonic() - told > PROGRESS_SECONDS:
             told = time.monotonic()
             print(f"{played} of {len(seeds)} seeds in {told - began:.0f} s, {failed} failed", flush=True)
@@ -47,7 +51,7 @@ def play_all(seeds: range, processes: int) -> int:
             failed += 1
             lines = outcome.trace.splitlines()[-TRACE_LINES:]
             print(f"\nseed {outcome.seed} failed: {outcome.failure}", *lines, sep="\n")
-            print(f"\n    make sim SEED={outcome.seed}\n", flush=True)
+            print(f"\n    make sim SEED={outcome.seed}{which}\n", flush=True)
     seconds = time.monotonic() - began
     rate = len(seeds) / seconds
     print(
@@ -57,9 +61,9 @@ def play_all(seeds: range, processes: int) -> int:
     return 1 if failed else 0
 
 
-def show(seed: int) -> int:
+def show(seed: int, draw: Callable[[int], Scenario]) -> int:
     """Plays one seed and prints all of it."""
-    outcome = play(seed, keep_trace=True)
+    outcome = play(seed, keep_trace=True, draw=draw)
     print(outcome.trace)
     print(f"seed {seed}: {outcome.failure or 'nothing failed'}")
     print(
@@ -78,13 +82,15 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--first", type=int, default=0, help="the first seed of the runs")
     parser.add_argument("--links", action="store_true", help="the model of linked primaries")
+    parser.add_argument("--failover", action="store_true", help="with etcd, which decides who leads")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     if options.links:
         return play_links(range(options.first, options.first + options.runs))
+    draw = draw_failover if options.failover else draw_scenario
     if options.seed is not None:
-        return show(options.seed)
-    return play_all(range(options.first, options.first + options.runs), options.processes)
+        return show(options.seed, draw)
+    return play_all(range(options.first, options.first + options.runs), options.processes, draw)
 
 
 if __name__ == "__main__":

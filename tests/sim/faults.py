@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from replicad.errors import RoleRefused
 from replicad.replication.policy.roles import Standing
+from tests.sim.etcd import HOST
 from tests.sim.machine import Machine
-from tests.sim.mishaps import MISHAPS
-from tests.sim.scenario import replica_config
+from tests.sim.mishaps import ELECTIONS, MISHAPS
+from tests.sim.scenario import ETCD, replica_config
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -36,9 +37,11 @@ class Faults:
                 self.switch_over()
             elif kind == "promote":
                 self.promote(machine)
-            elif kind in MISHAPS:
+            elif kind in ETCD:
+                self._strike_etcd(kind, machine)
+            elif (story := MISHAPS.get(kind) or ELECTIONS.get(kind)) is not None:
                 world.trace.note("world", kind)
-                await MISHAPS[kind](self)
+                await story(self)
             else:
                 self._strike(kind, machine)
         self.heal()
@@ -51,6 +54,8 @@ class Faults:
         world.trace.note("world", "healed")
         world.network.closed.clear()
         world.network.delay_seconds_max = 0.002
+        world.etcd.loss, world.etcd.delay_seconds_max = 0.0, 0.01
+        world.etcd.restart()
         for machine in world.machines:
             machine.die_soon("kill", 1 << 60)
             machine.go_on()
@@ -60,7 +65,7 @@ class Faults:
     def _strike(self, kind: str, machine: Machine) -> None:
         draw, network, world = self.draw, self.world.network, self.world
         other = draw.choice([m for m in world.machines if m is not machine])
-        seconds = draw.random() ** 2 * 4.0
+        seconds = draw.random() ** 2 * world.scenario.outage_seconds_max
         if kind in ("kill", "power", "stop", "wipe") and not machine.is_running:
             return
         if kind not in ("die", "die-power"):
@@ -99,6 +104,25 @@ class Faults:
                 network.delay_seconds_max = draw.choice((0.001, 0.02, 0.2, 0.6))
             case "clock":
                 machine.clock.wall_offset += draw.uniform(-3600, 3600)
+
+    def _strike_etcd(self, kind: str, machine: Machine) -> None:
+        draw, etcd = self.draw, self.world.etcd
+        seconds = draw.random() ** 2 * self.world.scenario.outage_seconds_max
+        self.world.trace.note("world", kind, machine=machine.name, seconds=seconds)
+        match kind:
+            case "etcd-down":
+                etcd.is_down = True
+                self.after(seconds, etcd.restart)
+            case "etcd-restart":
+                etcd.restart()
+            case "etcd-cut":
+                self.close(seconds, (machine.host, HOST), (HOST, machine.host))
+            case "etcd-half-open":
+                self.close(seconds, draw.choice([(machine.host, HOST), (HOST, machine.host)]))
+            case "etcd-slow":
+                etcd.delay_seconds_max = draw.choice((0.01, 0.3, 1.0, 3.0))
+            case "etcd-lossy":
+                etcd.loss = draw.choice((0.0, 0.1, 0.3))
 
     def close(self, seconds: float, *directions: tuple[str, str]) -> None:
         network = self.world.network

@@ -23,7 +23,10 @@ from replicad.daemon.parts import NodeParts
 from replicad.daemon.process.supervise import StopRequest, until_stopped
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.records import NodeRecords
-from replicad.env import Env
+from replicad.env import Clock, Env
+from replicad.etcd.calls import Etcd
+from replicad.etcd.gateway import Gateway
+from replicad.etcd.options import EtcdOptions
 from replicad.net.addresses import Address
 from replicad.replication.primary.node import PrimaryNode
 from replicad.replication.primary.slots import Slots
@@ -169,7 +172,7 @@ class NodeProcess:
         env.fs.make_directories(machine.config.data / "state")
         state = MemoryNodeState(env, machine.kept, lambda: machine.step("record"))
         records = NodeRecords(cast(NodeState, state))
-        program = NodeProgram(machine.config, env, records, stop)
+        program = NodeProgram(machine.config, env, records, stop, make_etcd=machine.make_etcd)
         node = self.node = program.parts
         make_feed = node.feeds.make
 
@@ -204,6 +207,7 @@ class Machine:
         on_open: Callable[[NodeProcess, Database], None],
     ) -> None:
         self.on_open = on_open
+        self.make_etcd: Callable[[EtcdOptions, Clock], Etcd] = Gateway
         self.name, self.host, self.config = name, host, config
         self.clock = NodeClock(loop, draw)
         self.kept: dict[bytes, bytes] = {}

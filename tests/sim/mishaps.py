@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tests.sim.faults import Faults
     from tests.sim.machine import Machine
 
+ETCD_HOST = "etcd"
 POLL_SECONDS = 0.002
 POLLS_MAX = 500
 
@@ -155,6 +156,108 @@ async def _fetch_again(machine: Machine) -> None:
     if machine.node is not None:
         machine.node.verification.fetch_again("somebody told it to")
 
+
+async def left_behind(faults: Faults) -> None:
+    """A replica gets nothing for a while, and then the primary is gone: the one left behind may lead."""
+    world, draw = faults.world, faults.draw
+    machine = world.primary()
+    if machine is None or machine.is_paused:
+        return
+    behind = draw.choice([other for other in world.machines if other is not machine])
+    ttl = world.scenario.failover.ttl_seconds
+    faults.close(3.0 * ttl, (machine.host, behind.host), (behind.host, machine.host))
+    await asyncio.sleep(draw.uniform(0.2, 2.0))
+    _take_away(faults, machine, draw.uniform(1.0, 4.0) * ttl)
+    await asyncio.sleep(draw.uniform(0.0, 2.0) * ttl)
+
+
+async def one_after_the_other(faults: Faults) -> None:
+    """The primary goes, and whoever leads next goes while it becomes that, or soon after."""
+    world, draw = faults.world, faults.draw
+    ttl = world.scenario.failover.ttl_seconds
+    for _ in range(2):
+        machine = world.primary()
+        if machine is None or machine.is_paused:
+            return
+        _take_away(faults, machine, draw.uniform(0.5, 3.0) * ttl)
+        await _until_claimed(faults, draw.uniform(1.0, 2.0) * ttl)
+        await asyncio.sleep(draw.random() ** 3 * ttl)
+
+
+async def candidate_dies(faults: Faults) -> None:
+    """A candidate is gone between its claim and its first write: killed at a step, or cut off."""
+    world, draw = faults.world, faults.draw
+    ttl = world.scenario.failover.ttl_seconds
+    machine = world.primary()
+    if machine is None or machine.is_paused:
+        return
+    _take_away(faults, machine, draw.uniform(1.0, 3.0) * ttl)
+    claimant = await _until_claimed(faults, 3.0 * ttl)
+    if claimant is None or not claimant.is_running:
+        return
+    if draw.random() < 0.5:
+        claimant.die_soon("kill", draw.randint(1, 12))
+        faults.start_after(draw.uniform(0.0, 2.0) * ttl, claimant)
+    else:
+        _take_away(faults, claimant, draw.uniform(0.5, 2.0) * ttl)
+    await asyncio.sleep(draw.random() * ttl)
+
+
+async def etcd_and_primary(faults: Faults) -> None:
+    """etcd is away for longer than a lease, and then something happens to the primary or a member."""
+    world, draw = faults.world, faults.draw
+    ttl = world.scenario.failover.ttl_seconds
+    world.etcd.is_down = True
+    faults.after(draw.uniform(1.0, 4.0) * ttl, world.etcd.restart)
+    await asyncio.sleep(draw.uniform(0.0, 2.0) * ttl)
+    machine = world.primary() if draw.random() < 0.6 else draw.choice(world.machines)
+    if machine is not None and machine.is_running and not machine.is_paused:
+        _take_away(faults, machine, draw.uniform(0.2, 2.0) * ttl)
+
+
+def _take_away(faults: Faults, machine: Machine, seconds: float) -> None:
+    """It is killed, stands still, or nobody, or not etcd, hears of it, for so long."""
+    world, draw = faults.world, faults.draw
+    others = [other.host for other in world.machines if other is not machine]
+    how = draw.choice(("kill", "power", "pause", "etcd", "alone"))
+    world.trace.note("world", "takes away", machine=machine.name, how=how, seconds=seconds)
+    match how:
+        case "kill":
+            machine.kill()
+            faults.start_after(seconds, machine)
+        case "power":
+            machine.lose_power()
+            faults.start_after(seconds, machine)
+        case "pause":
+            machine.pause()
+            faults.after(seconds, machine.go_on)
+        case "etcd":
+            faults.close(seconds, (machine.host, ETCD_HOST), (ETCD_HOST, machine.host))
+        case "alone":
+            ways = [(machine.host, other) for other in (*others, ETCD_HOST)]
+            faults.close(seconds, *ways, *[(there, here) for here, there in ways])
+
+
+async def _until_claimed(faults: Faults, seconds: float) -> Machine | None:
+    """Who claims the leadership within that time, having no epoch of its own yet."""
+    world = faults.world
+    end = world.loop.now + seconds
+    while world.loop.now < end:
+        await asyncio.sleep(POLL_SECONDS * 2)
+        for machine in world.machines:
+            failover = None if machine.node is None else machine.node.failover
+            if failover is not None and failover.promises.is_claiming:
+                return machine
+    return None
+
+
+ELECTIONS: dict[str, Callable[[Faults], Awaitable[None]]] = {
+    "left-behind": left_behind,
+    "one-after-the-other": one_after_the_other,
+    "candidate-dies": candidate_dies,
+    "etcd-and-primary": etcd_and_primary,
+}
+"""Of a cluster whose leader etcd decides."""
 
 MISHAPS: dict[str, Callable[[Faults], Awaitable[None]]] = {
     "standstills": standstills,

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
+from replicad.daemon.failover.options import FailoverOptions
 from replicad.net.addresses import Address
 from replicad.options import KIB, Options
 from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
-from tests.sim.mishaps import MISHAPS
+from tests.sim.mishaps import ELECTIONS, MISHAPS
 
-Promise = Literal["sync", "synchronous", "async"]
+Promise = Literal["sync", "synchronous", "async", "failover"]
 """What an acknowledged write survives:
 
 sync          whatever happens to processes and power; the role changes by switchover only
 synchronous   that, and promotions by force while the primary is away: all replicas acknowledged it
 async         kills, and no loss of power or promotion: what is lost then is a tail
+failover      whatever happens, with promotions that nobody orders: one replica acknowledged it
 """
 
 
@@ -37,6 +39,9 @@ class Scenario:
     roles: RoleOptions
     verification: VerificationOptions
     keys: int
+    outage_seconds_max: float = 4.0
+    failover: FailoverOptions = field(default_factory=FailoverOptions)
+    priorities: tuple[int, ...] = (100, 100, 100)
     delay_seconds: float
     """Of the last node: how late it applies, by its own clock, which may be minutes off."""
 
@@ -45,6 +50,7 @@ class Scenario:
         return ("one", "two", "three")
 
 
+ETCD = ("etcd-down", "etcd-restart", "etcd-cut", "etcd-half-open", "etcd-slow", "etcd-lossy")
 MILD = ("kill", "die", "stop", "pause", "reset", "partition", "half-open", "slow", "clock")
 
 
@@ -117,6 +123,29 @@ def draw_scenario(seed: int) -> Scenario:
     )
 
 
+def draw_failover(seed: int) -> Scenario:
+    """The same cluster with etcd beside it: nobody promotes by hand."""
+    scenario, draw = draw_scenario(seed), random.Random(f"failover {seed}")
+    kinds = [*MILD, *ETCD, *ETCD, *ELECTIONS, *ELECTIONS, "power", "die-power", "switchover", "kill", "pause"]
+    ttl = draw.choice((2, 3))
+    return replace(
+        scenario,
+        promise="failover",
+        cascade=False,
+        faults=tuple(draw.sample(kinds, draw.randint(2, 8))),
+        fault_seconds=draw.choice((0.8, 1.5, 3.0)),
+        chaos_seconds=draw.choice((10.0, 20.0, 30.0)),
+        store=replace(scenario.store, durability="sync"),
+        link=replace(scenario.link, synchronous="any 1"),
+        outage_seconds_max=draw.choice((4.0, 12.0)),
+        priorities=tuple(draw.choice((100, 200)) for _ in scenario.names),
+        failover=FailoverOptions(
+            etcd=("http://etcd:2379",), ttl_seconds=ttl, keepalive_seconds=0.4, margin_seconds=0.4
+        ),
+        delay_seconds=0.0,
+    )
+
+
 def _delay(seed: int, max_staleness: float) -> float:
     draw = random.Random(f"delay {seed}")
     delay = draw.choice((0.5, 1.5)) if draw.random() < 0.3 else 0.0
@@ -156,6 +185,7 @@ def _common(scenario: Scenario, index: int, name: str) -> dict[str, Any]:
         "link": _link_of(scenario, index),
         "roles": scenario.roles,
         "verification": scenario.verification,
+        "failover": replace(scenario.failover, priority=(*scenario.priorities, 100)[index]),
     }
 
 

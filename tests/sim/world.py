@@ -15,6 +15,7 @@ from replicad.store.database import Database
 from replicad.types import Position
 from tests.sim import loop as loop_module
 from tests.sim.applications import Applications
+from tests.sim.etcd import SimEtcd, SimEtcdClient
 from tests.sim.faults import Faults
 from tests.sim.ledger import Frame, Ledger, Violation, contents, number_of, numbers
 from tests.sim.loop import PROCESS, VirtualLoop
@@ -78,6 +79,7 @@ class World:
         if "mistaken" in scenario.faults:
             host = host_of(len(self.machines))
             self.stranger = self._machine("stranger", host, stranger_config(scenario), lambda *_: None)
+        self.etcd = SimEtcd(self.loop, self.network, self._stream("etcd"))
         self._database_id: bytes | None = None
         self.applications = Applications(self, self._stream("applications"))
         self.faults = Faults(self, self._stream("faults"))
@@ -90,7 +92,11 @@ class World:
         on_open: Callable[[NodeProcess, Database], None],
     ) -> Machine:
         draw = self._stream(name)
-        return Machine(name, host, config, self.loop, self.network, draw, self.trace.note, on_open)
+        machine = Machine(name, host, config, self.loop, self.network, draw, self.trace.note, on_open)
+        machine.make_etcd = lambda options, clock: SimEtcdClient(
+            self.etcd, host, clock, options.request_seconds
+        )
+        return machine
 
     def _stream(self, name: str) -> random.Random:
         return random.Random(f"{self.scenario.seed} {name}")
@@ -196,6 +202,8 @@ class World:
         jobs = [applications.write, applications.write, applications.read]
         if self.scenario.link.max_staleness_seconds:
             jobs.append(applications.look)
+        if self.scenario.failover.is_on:
+            jobs.append(self._watch_rights)
         tasks = [asyncio.create_task(job()) for job in jobs]
         chaos = asyncio.create_task(self.faults.run())
         while not chaos.done():
@@ -207,6 +215,23 @@ class World:
         await asyncio.gather(*tasks)
         await self._until_equal()
         self._check_end()
+
+    async def _watch_rights(self) -> None:
+        """At no moment do two nodes have the right to acknowledge."""
+        while not self.applications.stopping:
+            self.check_rights()
+            await asyncio.sleep(0.02)
+
+    def check_rights(self) -> None:
+        having = [
+            f"{machine.name} in epoch {machine.node.open_store.epoch}"
+            for machine in self.machines
+            if machine.node is not None
+            and machine.node.failover is not None
+            and machine.node.failover.leadership.may_acknowledge()
+        ]
+        if len(having) > 1:
+            self.fail(f"two may acknowledge: {', '.join(having)}")
 
     def _check_ended(self) -> None:
         for machine in self.machines:
@@ -383,11 +408,15 @@ class World:
 
 
 def play(
-    seed: int, *, keep_trace: bool = False, change: Callable[[Scenario], Scenario] = lambda scenario: scenario
+    seed: int,
+    *,
+    keep_trace: bool = False,
+    draw: Callable[[int], Scenario] = draw_scenario,
+    change: Callable[[Scenario], Scenario] = lambda scenario: scenario,
 ) -> Outcome:
     """Plays a seed to its end. The trace is kept of what failed, or when it is asked for."""
     with loop_module.torn_down():
-        outcome = _play(change(draw_scenario(seed)), keep_trace)
+        outcome = _play(change(draw(seed)), keep_trace)
         keep_logs_quiet()
         return outcome
 
