@@ -31,6 +31,7 @@ from replicad.net.addresses import Address
 from replicad.replication.primary.node import PrimaryNode
 from replicad.replication.primary.slots import Slots
 from replicad.replication.replica.link_state import Link
+from replicad.server.committer import Committer
 from replicad.state import NodeState, RoleRecord
 from replicad.state.records import decode
 from replicad.store.database import Database
@@ -110,6 +111,20 @@ class LoopRunner(InlineRunner):
     def _run_later(self, name: str) -> None:
         delay = self._moments.random() ** 3 * LANE_SECONDS_MAX
         self._loop.call_at(self._loop.time() + delay, self.run_one, name)
+
+
+def watch_acknowledgements() -> None:
+    """From now on every machine is told when its process lets answers go out."""
+    acknowledgeable = Committer._acknowledgeable
+
+    def watched(self: Committer) -> int:
+        visible = acknowledgeable(self)
+        process = PROCESS.get()
+        if visible and self.holding and isinstance(process, NodeProcess):
+            process.machine.on_acknowledge(process)
+        return visible
+
+    Committer._acknowledgeable = watched  # type: ignore[method-assign]
 
 
 class NodeProcess:
@@ -208,6 +223,8 @@ class Machine:
     ) -> None:
         self.on_open = on_open
         self.make_etcd: Callable[[EtcdOptions, Clock], Etcd] = Gateway
+        self.on_acknowledge: Callable[[NodeProcess], None] = lambda process: None
+        """Called whenever its process lets answers to writes go out."""
         self.name, self.host, self.config = name, host, config
         self.clock = NodeClock(loop, draw)
         self.kept: dict[bytes, bytes] = {}

@@ -19,7 +19,7 @@ from tests.sim.etcd import SimEtcd, SimEtcdClient
 from tests.sim.faults import Faults
 from tests.sim.ledger import Frame, Ledger, Violation, contents, number_of, numbers
 from tests.sim.loop import PROCESS, VirtualLoop
-from tests.sim.machine import Died, Machine, NodeProcess
+from tests.sim.machine import Died, Machine, NodeProcess, watch_acknowledgements
 from tests.sim.network import Network, SimTransport
 from tests.sim.scenario import (
     Scenario,
@@ -81,6 +81,7 @@ class World:
             self.stranger = self._machine("stranger", host, stranger_config(scenario), lambda *_: None)
         self.etcd = SimEtcd(self.loop, self.network, self._stream("etcd"))
         self._database_id: bytes | None = None
+        self._acknowledged_epoch = 0
         self.applications = Applications(self, self._stream("applications"))
         self.faults = Faults(self, self._stream("faults"))
 
@@ -93,6 +94,7 @@ class World:
     ) -> Machine:
         draw = self._stream(name)
         machine = Machine(name, host, config, self.loop, self.network, draw, self.trace.note, on_open)
+        machine.on_acknowledge = self._acknowledges
         machine.make_etcd = lambda options, clock: SimEtcdClient(
             self.etcd, host, clock, options.request_seconds
         )
@@ -232,6 +234,15 @@ class World:
         ]
         if len(having) > 1:
             self.fail(f"two may acknowledge: {', '.join(having)}")
+
+    def _acknowledges(self, process: NodeProcess) -> None:
+        """No epoch is acknowledged in once a later one was, where nobody promotes by force."""
+        if not self.scenario.failover.is_on or process.store is None:
+            return
+        epoch = int(process.store.durable_position.epoch)
+        if epoch < self._acknowledged_epoch:
+            self.fail(f"{process.name} acknowledges in epoch {epoch}, after {self._acknowledged_epoch}")
+        self._acknowledged_epoch = max(self._acknowledged_epoch, epoch)
 
     def _check_ended(self) -> None:
         for machine in self.machines:
@@ -405,6 +416,9 @@ class World:
                         f"{shown.node} showed {shown.key!r} at {shown.at:.4f} without write {number}, "
                         f"acknowledged at {acknowledged_at:.4f}, though its limit is {limit} s"
                     )
+
+
+watch_acknowledgements()
 
 
 def play(

@@ -8,6 +8,7 @@ from replicad.cli.health.copies import copies_findings
 from replicad.cli.health.data import clock_findings, store_findings, verification_findings
 from replicad.cli.health.delay import delay_findings
 from replicad.cli.health.doors import doors_findings
+from replicad.cli.health.failover import failover_findings
 from replicad.cli.health.finding import OPERATING, Document, Finding, Severity, Thresholds
 from replicad.cli.health.links import links_findings
 from replicad.cli.health.replicas import replicas_findings
@@ -49,6 +50,7 @@ def _rules(node: str, document: Document, thresholds: Thresholds, asked: set[str
     yield from delay_findings(node, document)
     yield from replicas_findings(node, document, thresholds, asked=asked)
     yield from links_findings(node, document)
+    yield from failover_findings(node, document)
     yield from copies_findings(node, document, thresholds)
     yield from doors_findings(node, document)
     yield from clock_findings(document)

@@ -13,6 +13,7 @@ from replicad.cli.arguments import JsonOption, NodesArgument, TimeoutOption
 if TYPE_CHECKING:
     from replicad.cli.health.finding import Threshold, Thresholds
     from replicad.cli.nodes.ask import NodeAnswer
+    from replicad.cli.terminal import Line
 
 
 def register(app: typer.Typer) -> None:
@@ -116,7 +117,17 @@ def _print_page(answers: Sequence[NodeAnswer], thresholds: Thresholds) -> None:
     from replicad.cli.terminal import print_lines
 
     findings = find_all(answers, thresholds)
-    print_lines(status_lines(findings, summarize(answers, findings)))
+    print_lines([*status_lines(findings, summarize(answers, findings)), *_cluster(answers)])
+
+
+def _cluster(answers: Sequence[NodeAnswer]) -> list[Line]:
+    """The cluster as the first node shows it that reaches etcd; nothing without a failover."""
+    from replicad.cli.health.cluster import cluster_lines
+
+    shown = [failover for each in answers if (failover := (each.document or {}).get("failover"))]
+    if not shown:
+        return []
+    return [[], *cluster_lines(min(shown, key=lambda failover: failover.get("unreachable") is not None))]
 
 
 def _print_documents(answers: Sequence[NodeAnswer], *, json: bool) -> None:

@@ -1,0 +1,73 @@
+"""Whether the automatic failover of a node would work now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from replicad.cli.health.finding import Document, Finding, Severity, part
+from replicad.cli.health.runbook import Runbook
+
+
+def failover_findings(node: str, document: Document) -> Iterator[Finding]:
+    failover = document.get("failover")
+    if not failover:
+        return
+    if reason := failover.get("unreachable"):
+        yield _unreachable(failover, str(reason))
+        return
+    cluster = part(failover, "cluster")
+    leader = cluster.get("leader")
+    if cluster and leader is None:
+        yield Finding(
+            Severity.CRITICAL,
+            f"nobody leads: {failover.get('reason') or 'an election is under way'}",
+            f"replicad failover status {node}",
+            Runbook.FAILOVER,
+        )
+        return
+    # The rest is the same at every node: the leader says it.
+    if leader is None or leader.get("node_id") != document.get("node_id"):
+        return
+    if cluster.get("paused"):
+        yield Finding(
+            Severity.WARNING,
+            "failover is paused: if this node were gone, nobody would be promoted",
+            f"replicad failover resume {node}",
+            Runbook.FAILOVER,
+        )
+    elif reason := _nobody_next(cluster):
+        yield Finding(
+            Severity.WARNING,
+            f"if this node were gone, nobody could be promoted: {reason}",
+            f"replicad failover status {node}",
+            Runbook.FAILOVER,
+        )
+    for absent in cluster.get("absent") or ():
+        yield Finding(
+            Severity.WARNING,
+            f"member {absent[:12]} is absent; without etcd this node would have to stop writes",
+            f"start it, or, if it is gone for good: replicad failover remove {node} {absent[:12]}",
+            Runbook.FAILOVER,
+        )
+
+
+def _unreachable(failover: Document, reason: str) -> Finding:
+    if not failover.get("leads"):
+        severity, what = Severity.WARNING, "does not reach etcd, and cannot be promoted"
+    elif lacks := failover.get("failsafe_lacks"):
+        severity, what = Severity.CRITICAL, f"does not reach etcd, and takes no writes: {lacks}"
+    else:
+        severity, what = Severity.WARNING, "does not reach etcd; it goes on while all members follow it"
+    return Finding(severity, f"{what}: {reason}", "is etcd well? etcdctl endpoint status", Runbook.ETCD)
+
+
+def _nobody_next(cluster: Document) -> str | None:
+    rows = cluster.get("next") or []
+    if not rows:
+        return "there is no other member"
+    if all(row.get("not_eligible") for row in rows):
+        return "; ".join(f"{row['name'] or row['node_id'][:12]}: {row['not_eligible']}" for row in rows)
+    # The leader itself promises nothing then, so `too_few` of now would not count it.
+    needed, replicas = part(cluster, "rule").get("promises_needed") or 0, part(cluster, "rule")
+    there = {row["node_id"] for row in rows} & set(replicas.get("replicas") or ())
+    return None if len(there) >= needed else f"{needed} nodes have to promise, and {len(there)} could"
