@@ -25,7 +25,6 @@ from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.data.verification import DataVerification
 from replicad.daemon.failover.agent import FailoverAgent
 from replicad.daemon.failover.document import failover_document
-from replicad.daemon.failover.leadership import Leadership
 from replicad.daemon.feed_factory import FeedFactory
 from replicad.daemon.links import NodeLinks
 from replicad.daemon.metrics.timings import NodeTimings
@@ -44,6 +43,7 @@ from replicad.daemon.replication_sessions import ReplicationSessions
 from replicad.daemon.roles.change_lock import ChangeLock
 from replicad.daemon.roles.fencing import Fencing
 from replicad.daemon.roles.following import Following
+from replicad.daemon.roles.leadership import Leadership
 from replicad.daemon.roles.lost_tail import LostTail
 from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.pause_detector import PauseDetector
@@ -277,7 +277,7 @@ class NodeParts:
             lock=self.lock,
             tasks=self.tasks,
             door=self.doors.replication,
-            failover=self.failover,
+            free_leadership=None if self.failover is None else self.failover.hand_over,
         )
         self.takeover = Takeover(
             config.roles,
@@ -289,7 +289,7 @@ class NodeParts:
             promotion=self.promotion,
             lock=self.lock,
             refusal=lambda: self.data.delay.no_takeover,
-            failover=self.failover,
+            expect_to_lead=None if self.failover is None else self.failover.hurry,
         )
 
         self.lost_tail = LostTail(

@@ -124,7 +124,7 @@ class NodeProgram:
         lost = begin.role == "primary" and self._may_have_lost(stored)
         failover = self.parts.failover
         if lost and failover is not None:
-            # It follows whoever leads, or stands for election like any other node.
+            # It follows the leader, or stands for election like any other node.
             log.warning("role.tail_may_be_lost", epoch=None if stored is None else stored.epoch)
             begin, lost = Start("replica"), False
         if lost and stored is not None:

@@ -11,7 +11,7 @@ Reads and transactions are linearizable: they see all that was done before they 
 
 Only an answer says what happened. `EtcdError` means that it is *unknown*: the request may have been lost, or
 its answer, whatever the error says. So a comparison that failed is the one way to learn that something was
-lost to another (`Outcome.succeeded` is False).
+lost to another (`TxnOutcome.succeeded` is False).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
+class EtcdLease:
     """`ttl_seconds` is 0 when it has ended. It lasts that long from a moment that is not before `sent_at`, at
     which the request that was answered was sent, by `Clock.awake`."""
 
@@ -92,7 +92,7 @@ Operation = Put | Delete | Read
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TxnOutcome:
     """`pairs`: what the reads among the operations that were done found, in their order."""
 
     succeeded: bool
@@ -105,9 +105,9 @@ class Etcd(Protocol):
 
     async def authenticate(self) -> None: ...
 
-    async def grant(self, ttl_seconds: int) -> Lease: ...
+    async def grant(self, ttl_seconds: int) -> EtcdLease: ...
 
-    async def keep_alive(self, lease: int) -> Lease: ...
+    async def keep_alive(self, lease: int) -> EtcdLease: ...
 
     async def revoke(self, lease: int) -> None:
         """A lease that has ended already is not an error."""
@@ -119,6 +119,6 @@ class Etcd(Protocol):
 
     async def txn(
         self, compares: Sequence[Compare], then: Sequence[Operation], otherwise: Sequence[Operation] = ()
-    ) -> Outcome: ...
+    ) -> TxnOutcome: ...
 
     async def close(self) -> None: ...

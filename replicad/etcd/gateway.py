@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from replicad.env.clock import Clock
 from replicad.errors import ConfigError, EtcdError
 from replicad.etcd import messages
-from replicad.etcd.calls import Compare, Lease, Operation, Outcome, Pair, Put, Read
+from replicad.etcd.calls import Compare, EtcdLease, Operation, Pair, Put, Read, TxnOutcome
 from replicad.etcd.endpoints import Endpoints
 from replicad.etcd.messages import Json, MalformedAnswer
 from replicad.etcd.options import EtcdOptions
@@ -83,14 +83,14 @@ class Gateway:
         if self._options.user:
             await self._log_in(self._end_of_round())
 
-    async def grant(self, ttl_seconds: int) -> Lease:
+    async def grant(self, ttl_seconds: int) -> EtcdLease:
         # One that nobody hears of ends by itself.
         return await self._ask(
             _Call("/v3/lease/grant", {"TTL": str(ttl_seconds)}, messages.granted_lease),
         )
 
-    async def keep_alive(self, lease: int) -> Lease:
-        def read(answer: Json, sent_at: float) -> Lease:
+    async def keep_alive(self, lease: int) -> EtcdLease:
+        def read(answer: Json, sent_at: float) -> EtcdLease:
             return messages.kept_lease(answer, lease, sent_at)
 
         return await self._ask(
@@ -123,8 +123,8 @@ class Gateway:
 
     async def txn(
         self, compares: Sequence[Compare], then: Sequence[Operation], otherwise: Sequence[Operation] = ()
-    ) -> Outcome:
-        def read(answer: Json, _: float) -> Outcome:
+    ) -> TxnOutcome:
+        def read(answer: Json, _: float) -> TxnOutcome:
             return messages.outcome_of(answer, then, otherwise)
 
         body = messages.txn_request(compares, then, otherwise)

@@ -15,15 +15,15 @@ from typing import Any
 from replicad.etcd.calls import (
     Compare,
     Delete,
+    EtcdLease,
     HasRevision,
     HasValue,
     IsAbsent,
-    Lease,
     Operation,
-    Outcome,
     Pair,
     Put,
     Read,
+    TxnOutcome,
 )
 
 Json = Mapping[str, Any]
@@ -102,7 +102,7 @@ def pairs_of(answer: Json) -> tuple[Pair, ...]:
     return _pairs(answer)
 
 
-def outcome_of(answer: Json, then: Sequence[Operation], otherwise: Sequence[Operation]) -> Outcome:
+def outcome_of(answer: Json, then: Sequence[Operation], otherwise: Sequence[Operation]) -> TxnOutcome:
     _check_header(answer)
     succeeded = answer.get("succeeded", False)
     if not isinstance(succeeded, bool):
@@ -120,24 +120,24 @@ def outcome_of(answer: Json, then: Sequence[Operation], otherwise: Sequence[Oper
                 _object(result, "response_delete_range")
             case Read():
                 pairs += _pairs(_object(result, "response_range"))
-    return Outcome(succeeded, tuple(pairs))
+    return TxnOutcome(succeeded, tuple(pairs))
 
 
-def granted_lease(answer: Json, sent_at: float) -> Lease:
+def granted_lease(answer: Json, sent_at: float) -> EtcdLease:
     _check_header(answer)
     lease, ttl = _number(answer, "ID"), _number(answer, "TTL")
     if lease <= 0 or ttl <= 0:
         raise MalformedAnswer("it grants no lease")
-    return Lease(lease, ttl, sent_at)
+    return EtcdLease(lease, ttl, sent_at)
 
 
-def kept_lease(answer: Json, lease: int, sent_at: float) -> Lease:
+def kept_lease(answer: Json, lease: int, sent_at: float) -> EtcdLease:
     """Without a time to live, or with one of 0, the lease has ended."""
     result = _object(answer, "result")
     _check_header(result)
     if _number(result, "ID") != lease:
         raise MalformedAnswer("it is about another lease")
-    return Lease(lease, max(0, _number(result, "TTL", 0)), sent_at)
+    return EtcdLease(lease, max(0, _number(result, "TTL", 0)), sent_at)
 
 
 def kept_in_term(answer: Json) -> int:

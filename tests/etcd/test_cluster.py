@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from replicad.errors import EtcdError
-from replicad.etcd.calls import Etcd, IsAbsent, Outcome, Put
+from replicad.etcd.calls import Etcd, IsAbsent, Put, TxnOutcome
 from tests.support.etcd.contract import found
 from tests.support.etcd.gateways import MakeGateway
 from tests.support.etcd.servers import EtcdCluster, needs_etcd
@@ -61,7 +61,7 @@ async def test_one_of_many_claims_at_all_members_wins(cluster: EtcdCluster, gate
     etcds = [gateway_to(*cluster.endpoints[at:], *cluster.endpoints[:at]) for at in range(3)]
     await at_last(etcds[0], b"k", b"v")
 
-    async def claim(number: int) -> Outcome:
+    async def claim(number: int) -> TxnOutcome:
         return await etcds[number % 3].txn([IsAbsent(b"leader")], [Put(b"leader", b"%d" % number)])
 
     outcomes = await asyncio.gather(*(claim(number) for number in range(30)))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicad.etcd import messages
-from replicad.etcd.calls import Delete, Operation, Outcome, Pair, Put, Read
+from replicad.etcd.calls import Delete, Operation, Pair, Put, Read, TxnOutcome
 from replicad.etcd.messages import Json, MalformedAnswer
 
 HEADER = {"cluster_id": "1", "revision": "7"}
@@ -83,9 +83,9 @@ RESULTS: list[Json] = [{"response_put": {}}, {"response_delete_range": {}}, {"re
 def test_a_transaction_has_a_result_for_each_operation() -> None:
     """Of the branch that was done: `succeeded` is left out where it is false."""
     done: Json = {"header": HEADER, "succeeded": True, "responses": RESULTS}
-    assert messages.outcome_of(done, THEN, []) == Outcome(True)
-    assert messages.outcome_of({"header": HEADER}, THEN, []) == Outcome(False)
-    assert messages.outcome_of({"header": HEADER, "responses": RESULTS}, [], THEN) == Outcome(False)
+    assert messages.outcome_of(done, THEN, []) == TxnOutcome(True)
+    assert messages.outcome_of({"header": HEADER}, THEN, []) == TxnOutcome(False)
+    assert messages.outcome_of({"header": HEADER, "responses": RESULTS}, [], THEN) == TxnOutcome(False)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from replicad.replication.primary.waits import Acknowledged, Waits
 from replicad.replication.traffic import Traffic
 from replicad.server import ReplicaView, RespServer, ServerOptions
 from replicad.server.access.login import Login
+from replicad.server.interfaces import Failover
 
 DEADLINE_SECONDS = 10.0
 
@@ -40,6 +41,7 @@ class FakeNode:
     traffic: Traffic = field(default_factory=Traffic)
     primary_heard_seconds: float | None = None
 
+    failover: Failover | None = None
     held: bool = False
     doubting: bool = False
     promoted: list[bool] = field(default_factory=list)

@@ -12,26 +12,14 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from dataclasses import dataclass
 from typing import TypeVar
 
 from replicad.env import Clock
 from replicad.errors import EtcdError
-from replicad.etcd.calls import (
-    Compare,
-    Delete,
-    HasRevision,
-    HasValue,
-    IsAbsent,
-    Lease,
-    Operation,
-    Outcome,
-    Pair,
-    Put,
-    Read,
-)
+from replicad.etcd.calls import Compare, EtcdLease, Operation, Pair, TxnOutcome
 from tests.sim.loop import VirtualLoop
 from tests.sim.network import Network
+from tests.support.etcd.keys import EtcdKeys, RefusedError
 
 HOST = "etcd"
 LATE_SECONDS_MAX = 0.5
@@ -39,16 +27,6 @@ LATE_SECONDS_MAX = 0.5
 
 T = TypeVar("T")
 _OUTSIDE = Context()
-
-
-class RefusedError(Exception):
-    """etcd answers with an error."""
-
-
-@dataclass(slots=True)
-class _Lease:
-    ttl_seconds: float
-    ends_at: float
 
 
 class SimEtcd:
@@ -59,13 +37,8 @@ class SimEtcd:
         self.delay_seconds_max = 0.01
         self.loss = 0.0
         """How many requests, and how many answers, get lost."""
-        self.pairs: dict[bytes, Pair] = {}
-        self._revision = 0
-        self._leases: dict[int, _Lease] = {}
-        self._next_lease = 1
+        self.keys = EtcdKeys(lambda: loop.now, lambda: draw.random() * LATE_SECONDS_MAX)
         self._loop, self._network, self._draw = loop, network, draw
-
-    # How a request gets here, and its answer back.
 
     def send(self, host: str, request: Callable[[], T], answer: Callable[[T | Exception], None]) -> None:
         if self._draw.random() < self.loss or (host, HOST) in self._network.closed:
@@ -75,7 +48,7 @@ class SimEtcd:
     def _arrive(self, host: str, request: Callable[[], T], answer: Callable[[T | Exception], None]) -> None:
         if self.is_down:
             return
-        self._end_leases()
+        self.keys.end_leases()
         result: T | Exception
         try:
             result = request()
@@ -91,67 +64,7 @@ class SimEtcd:
 
     def restart(self) -> None:
         self.is_down = False
-        for lease in self._leases.values():
-            lease.ends_at = max(lease.ends_at, self._ends_at(lease.ttl_seconds))
-
-    # What it does.
-
-    def grant(self, ttl_seconds: float) -> int:
-        lease, self._next_lease = self._next_lease, self._next_lease + 1
-        self._leases[lease] = _Lease(ttl_seconds, self._ends_at(ttl_seconds))
-        return lease
-
-    def keep_alive(self, lease: int) -> float:
-        found = self._leases.get(lease)
-        if found is None:
-            return 0.0
-        found.ends_at = self._ends_at(found.ttl_seconds)
-        return found.ttl_seconds
-
-    def revoke(self, lease: int) -> None:
-        if self._leases.pop(lease, None) is not None:
-            self._revision += 1
-            self.pairs = {key: pair for key, pair in self.pairs.items() if pair.lease != lease}
-
-    def range(self, prefix: bytes) -> tuple[Pair, ...]:
-        return tuple(self.pairs[key] for key in sorted(self.pairs) if key.startswith(prefix))
-
-    def txn(
-        self, compares: Sequence[Compare], then: Sequence[Operation], otherwise: Sequence[Operation]
-    ) -> Outcome:
-        succeeded = all(map(self._holds, compares))
-        operations = then if succeeded else otherwise
-        leases = {each.lease for each in operations if isinstance(each, Put) and each.lease}
-        if not leases <= self._leases.keys():
-            raise RefusedError("requested lease not found")
-        self._revision += 1
-        found: list[Pair] = []
-        for each in operations:
-            match each:
-                case Put(key, value, lease):
-                    self.pairs[key] = Pair(key, value, self._revision, lease)
-                case Delete(key):
-                    self.pairs.pop(key, None)
-                case Read(prefix):
-                    found += self.range(prefix)
-        return Outcome(succeeded, tuple(found))
-
-    def _holds(self, compare: Compare) -> bool:
-        pair = self.pairs.get(compare.key)
-        match compare:
-            case IsAbsent():
-                return pair is None
-            case HasRevision(_, revision):
-                return pair is not None and pair.revision == revision
-            case HasValue(_, value):
-                return pair is not None and pair.value == value
-
-    def _ends_at(self, ttl_seconds: float) -> float:
-        return self._loop.now + ttl_seconds + self._draw.random() * LATE_SECONDS_MAX
-
-    def _end_leases(self) -> None:
-        for lease in [id for id, lease in self._leases.items() if lease.ends_at <= self._loop.now]:
-            self.revoke(lease)
+        self.keys.prolong_leases()
 
 
 class SimEtcdClient:
@@ -159,6 +72,7 @@ class SimEtcdClient:
 
     def __init__(self, server: SimEtcd, host: str, clock: Clock, request_seconds: float) -> None:
         self._server, self._host, self._clock = server, host, clock
+        self._keys = server.keys
         self._request_seconds = request_seconds
 
     async def _call(self, request: Callable[[], T]) -> T:
@@ -181,25 +95,25 @@ class SimEtcdClient:
     async def authenticate(self) -> None:
         """There are no users."""
 
-    async def grant(self, ttl_seconds: int) -> Lease:
+    async def grant(self, ttl_seconds: int) -> EtcdLease:
         sent_at = self._clock.awake()
-        lease = await self._call(lambda: self._server.grant(ttl_seconds))
-        return Lease(lease, ttl_seconds, sent_at)
+        lease = await self._call(lambda: self._keys.grant(ttl_seconds))
+        return EtcdLease(lease, ttl_seconds, sent_at)
 
-    async def keep_alive(self, lease: int) -> Lease:
+    async def keep_alive(self, lease: int) -> EtcdLease:
         sent_at = self._clock.awake()
-        return Lease(lease, await self._call(lambda: self._server.keep_alive(lease)), sent_at)
+        return EtcdLease(lease, await self._call(lambda: self._keys.keep_alive(lease)), sent_at)
 
     async def revoke(self, lease: int) -> None:
-        await self._call(lambda: self._server.revoke(lease))
+        await self._call(lambda: self._keys.revoke(lease))
 
     async def range(self, prefix: bytes) -> tuple[Pair, ...]:
-        return await self._call(lambda: self._server.range(prefix))
+        return await self._call(lambda: self._keys.range(prefix))
 
     async def txn(
         self, compares: Sequence[Compare], then: Sequence[Operation], otherwise: Sequence[Operation] = ()
-    ) -> Outcome:
-        return await self._call(lambda: self._server.txn(compares, then, otherwise))
+    ) -> TxnOutcome:
+        return await self._call(lambda: self._keys.txn(compares, then, otherwise))
 
     async def close(self) -> None:
         """Nothing is open."""

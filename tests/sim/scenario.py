@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
-from replicad.daemon.failover.options import FailoverOptions
 from replicad.net.addresses import Address
 from replicad.options import KIB, Options
+from replicad.replication.failover_options import FailoverOptions
 from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
 from tests.sim.mishaps import ELECTIONS, MISHAPS
 
@@ -42,6 +42,9 @@ class Scenario:
     outage_seconds_max: float = 4.0
     failover: FailoverOptions = field(default_factory=FailoverOptions)
     priorities: tuple[int, ...] = (100, 100, 100)
+    clock_rates: tuple[float, ...] = ()
+    """How fast the clock of each node runs, where that is far off: leases say nothing then, and promises
+    alone must do."""
     delay_seconds: float
     """Of the last node: how late it applies, by its own clock, which may be minutes off."""
 
@@ -139,11 +142,18 @@ def draw_failover(seed: int) -> Scenario:
         link=replace(scenario.link, synchronous="any 1"),
         outage_seconds_max=draw.choice((4.0, 12.0)),
         priorities=tuple(draw.choice((100, 200)) for _ in scenario.names),
+        clock_rates=tuple(draw.choice((0.2, 0.5, 1.0)) for _ in scenario.names)
+        if draw.random() < 0.3
+        else (),
         failover=FailoverOptions(
             etcd=("http://etcd:2379",), ttl_seconds=ttl, keepalive_seconds=0.4, margin_seconds=0.4
         ),
         delay_seconds=0.0,
     )
+
+
+def _clock_rates(draw: random.Random) -> tuple[float, ...]:
+    return tuple(draw.choice((0.2, 0.5, 1.0)) for _ in range(3))
 
 
 def _delay(seed: int, max_staleness: float) -> float:

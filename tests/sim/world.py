@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,8 @@ NO_LOG = "remove its data to have it fetch a copy"
 LOOK_BYTES = 1 << 20
 NETWORK_SETTLES_SECONDS = 1.0
 CLOCKS_APART = 0.05
+ON_THE_WAY_SECONDS_MAX = 1.5
+"""For an answer to an application."""
 AGE_SLACK_SECONDS = 0.1
 """What ages may be wrong by: clocks run unequally, and under "async" writes become durable later."""
 
@@ -74,6 +77,8 @@ class World:
             self._machine(name, host_of(index), config_of(scenario, index), self._opened)
             for index, name in enumerate(scenario.names)
         ]
+        for machine, rate in zip(self.machines, scenario.clock_rates, strict=False):
+            machine.clock.rate = rate
         self.stranger: Machine | None = None
         """A node of another database; nothing befalls it, and nothing is asked of it."""
         if "mistaken" in scenario.faults:
@@ -205,7 +210,7 @@ class World:
         if self.scenario.link.max_staleness_seconds:
             jobs.append(applications.look)
         if self.scenario.failover.is_on:
-            jobs.append(self._watch_rights)
+            jobs += [] if self.scenario.clock_rates else [self._watch_rights]
         tasks = [asyncio.create_task(job()) for job in jobs]
         chaos = asyncio.create_task(self.faults.run())
         while not chaos.done():
@@ -237,7 +242,7 @@ class World:
 
     def _acknowledges(self, process: NodeProcess) -> None:
         """No epoch is acknowledged in once a later one was, where nobody promotes by force."""
-        if not self.scenario.failover.is_on or process.store is None:
+        if not self.scenario.failover.is_on or self.scenario.clock_rates or process.store is None:
             return
         epoch = int(process.store.durable_position.epoch)
         if epoch < self._acknowledged_epoch:
@@ -321,6 +326,8 @@ class World:
         if len(digests) != 1:
             raise Violation(f"digests at {newest} differ: {digests}")
         self._check_acknowledged(history)
+        if self.scenario.failover.is_on:
+            self._check_epochs()
         self._check_seen()
         self._check_ages()
 
@@ -353,6 +360,22 @@ class World:
                 raise Violation(
                     f"write {write.number}, acknowledged by {write.node} at {write.at:.4f}, was never durable"
                 )
+
+    def _check_epochs(self) -> None:
+        """No write of an epoch was acknowledged once one of a later epoch was."""
+        epochs = {n: int(f.position.epoch) for f in self.ledger.frames.values() for n in numbers(f)}
+        newest: deque[tuple[float, int]] = deque()
+        reached = 0
+        for write in sorted(self.applications.acknowledged, key=lambda write: write.at):
+            while newest and newest[0][0] < write.at - ON_THE_WAY_SECONDS_MAX:
+                reached = max(reached, newest.popleft()[1])
+            epoch = epochs.get(write.number, reached)
+            if epoch < reached:
+                raise Violation(
+                    f"write {write.number} of epoch {epoch} was acknowledged by {write.node} at "
+                    f"{write.at:.4f}, after one of epoch {reached}"
+                )
+            newest.append((write.at, epoch))
 
     def _check_seen(self) -> None:
         """What was read after a token is from its history, and not older than what that says."""

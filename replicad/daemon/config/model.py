@@ -11,7 +11,7 @@ http = "127.0.0.1:6382"                # health, status and metrics; without it 
 [store]      the fields of replicad.options.Options; [store.families.NAME] those of FamilyOptions
 [link]       the fields of replicad.replication.options.ReplicationOptions
 [roles]      the fields of replicad.replication.options.RoleOptions
-[failover]   the fields of replicad.daemon.failover.options.FailoverOptions
+[failover]   the fields of replicad.replication.failover_options.FailoverOptions
 [verification]  the fields of replicad.replication.options.VerificationOptions
 [clients]    the fields of replicad.server.options.ServerOptions
 [backup]     the fields of replicad.daemon.backups.options.NodeBackupOptions
@@ -42,11 +42,11 @@ from pydantic_core import PydanticCustomError
 from replicad.backup.address import check_for_node
 from replicad.daemon.backups.options import NodeBackupOptions
 from replicad.daemon.exposure import Exposed, check_announce, check_exposure
-from replicad.daemon.failover.options import FailoverOptions
 from replicad.errors import ConfigError
 from replicad.net.addresses import Address, parse_address
 from replicad.net.options import TlsOptions
 from replicad.options import Options
+from replicad.replication.failover_options import FailoverOptions
 from replicad.replication.links.options import LINK_NAME, LinkOptions, is_link_name
 from replicad.replication.options import ReplicationOptions, RoleOptions, VerificationOptions
 from replicad.replication.wire.identify import NAME

@@ -26,10 +26,8 @@ from replicad.daemon.failover.keys import (
     status_value,
     switchover_value,
 )
-from replicad.daemon.failover.leadership import Leadership
 from replicad.daemon.failover.leading import Leading
 from replicad.daemon.failover.lease import NodeLease
-from replicad.daemon.failover.options import FailoverOptions
 from replicad.daemon.failover.promises import Promises
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_addresses import OwnAddresses
@@ -37,6 +35,7 @@ from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.change_lock import ChangeLock
 from replicad.daemon.roles.fencing import Fencing
 from replicad.daemon.roles.following import Following
+from replicad.daemon.roles.leadership import Leadership
 from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.peers import Peers
 from replicad.daemon.roles.promotion import Promotion
@@ -48,16 +47,17 @@ from replicad.errors import EtcdError, RoleRefused
 from replicad.etcd.calls import Delete, Etcd, HasRevision, IsAbsent, Operation, Put, Read
 from replicad.net.addresses import Address, address_of
 from replicad.net.doors import Door
+from replicad.replication.failover_options import FailoverOptions
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.failover.cluster import Cluster, Leader, Member, SwitchoverOrder
 from replicad.replication.policy.failover.election import why_not_eligible
-from replicad.replication.policy.failover.turn import Decision, Me, Pace, Turn, decide
+from replicad.replication.policy.failover.turn import Me, NextTurn, Pace, Turn, decide
 from replicad.replication.wire.identify import Identity
 
 log = get_logger("replicad.daemon")
 
 QUICK = 5
-"""So many looks in the time of one while nobody leads, or a change is expected."""
+"""This many looks in the time of one while nobody leads, or a change is expected."""
 HURRY_SECONDS = 10.0
 """How long a change is expected that was announced."""
 
@@ -108,7 +108,7 @@ class FailoverAgent:
         """What etcd said last; None before it said anything."""
         self.unreachable: str | None = None
         """Why the last look failed, or None."""
-        self.decision = Decision(Turn.WAIT, "it has not looked at etcd yet")
+        self.decision = NextTurn(Turn.WAIT, "it has not looked at etcd yet")
         self._absent_since: float | None = None
         self._hurries_until = 0.0
         self._is_settled = False
@@ -182,12 +182,7 @@ class FailoverAgent:
         """Never returns."""
         while True:
             self._now.clear()
-            try:
-                await self._look()
-                self._reached(None)
-            except EtcdError as error:
-                self._reached(str(error))
-            self._looked.set()
+            await self.look()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause_seconds()):
                     await self._now.wait()
@@ -223,6 +218,15 @@ class FailoverAgent:
 
     # One look, one turn.
 
+    async def look(self) -> None:
+        """Looks once, and takes the turn that follows from that."""
+        try:
+            await self._look()
+            self._reached(None)
+        except EtcdError as error:
+            self._reached(str(error))
+        self._looked.set()
+
     async def _look(self) -> None:
         store = self._store.database
         if store is None:
@@ -255,7 +259,7 @@ class FailoverAgent:
             if member.node != self._me:
                 self._peers.remember_proven(bytes.fromhex(member.node), member.replication, member.clients)
 
-    async def _take(self, decision: Decision, cluster: Cluster, keys: Keys, kept_at: float) -> None:
+    async def _take(self, decision: NextTurn, cluster: Cluster, keys: Keys, kept_at: float) -> None:
         self._is_settled = decision.turn is Turn.FOLLOW
         leader = cluster.leader
         match decision.turn:
@@ -389,6 +393,10 @@ class FailoverAgent:
                 f"{cluster.leader.clients} leads: replicad switchover loses nothing; --force takes the "
                 "leadership from it"
             )
+        try:
+            await self._lease.keep()
+        except EtcdError as error:
+            raise RoleRefused(f"etcd does not answer: {error}") from error
         self._election = self._tasks.spawn(self._stand(cluster, force=force))
         return await asyncio.shield(self._election)
 

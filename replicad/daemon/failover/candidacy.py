@@ -5,7 +5,7 @@ acknowledged.
     promise        this node itself acknowledges nothing lower any more                      durable
     ask            every node it knows for the same promise; each says how far it is
     enough?        by the rule that is stated (`failover.quorum`); otherwise it is given up
-    catch up       from whoever has more, if anybody has
+    catch up       from the node that has most
     begin          the epoch that was claimed, no other                                      durable
     begun          etcd says so; the others follow
 
@@ -20,12 +20,12 @@ from collections.abc import Callable, Mapping
 
 from replicad.daemon.failover.asking import ask_each
 from replicad.daemon.failover.keys import Keys, epoch_is, epoch_value, leader_value
-from replicad.daemon.failover.leadership import Leadership
 from replicad.daemon.failover.lease import NodeLease
 from replicad.daemon.failover.promises import Promises
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_addresses import OwnAddresses
 from replicad.daemon.roles.change_lock import ChangeLock
+from replicad.daemon.roles.leadership import Leadership
 from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.promotion import Promotion
 from replicad.daemon.roles.role_memory import RoleMemory
@@ -105,7 +105,7 @@ class Candidacy:
         keys, began = Keys(store.database_id), self._clock.monotonic()
         leader = await self._claim(keys, cluster, force=force)
         try:
-            # Whoever said FOLLOWS shortly before keeps to it, whatever it has claimed since.
+            # A node that said FOLLOWS shortly before keeps to it, whatever it has claimed since.
             if (reason := self._promises.holds_still) is not None and not force:
                 raise RoleRefused(reason)
             await self._promises.record(leader.epoch, self._identity.node)

@@ -1,7 +1,7 @@
 """A leader that etcd does not answer: it goes on while *every* member says that it follows.
 
 A majority would not do: the member that is missing may have claimed the leadership, and nobody else need
-know. Whoever is not in `failsafe` is never promoted, so nobody else has to be asked. Belongs to the event
+know. A node that is not in `failsafe` is never promoted, so no other has to be asked. Belongs to the event
 loop.
 """
 
@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from replicad.daemon.failover.asking import ask_each
-from replicad.daemon.failover.leadership import Leadership
 from replicad.daemon.open_store import OpenStore
+from replicad.daemon.roles.leadership import Leadership
 from replicad.env import Clock
 from replicad.env.events import get_logger
 from replicad.net.addresses import Address
@@ -75,9 +75,10 @@ class FailsafeWatch:
             right = self._leadership.right
             since = self._clock.awake() - max(right.kept_at, right.vouched_at)
             if right.leads and right.is_stated and since > 1.5 * self._keepalive_seconds:
-                await self._ask()
+                await self.ask()
 
-    async def _ask(self) -> None:
+    async def ask(self) -> None:
+        """Asks all members once."""
         store = self._store.database
         members = self.members
         if store is None or members is None:

@@ -5,8 +5,8 @@
     failsafe   everybody who may be promoted: those that follow now, and those that ever did
     status     how far each replica is
 
-Each change is one transaction that holds only while this node is still that leader. Whoever was a member
-stays one, whatever becomes of its lease, until an operator removes it. Belongs to the event loop.
+Each change is one transaction that holds only while this node is still that leader. A node that was a
+member stays one, whatever becomes of its lease, until an operator removes it. Belongs to the event loop.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from replicad.daemon.failover.keys import (
     leader_value,
     rule_value,
 )
-from replicad.daemon.failover.leadership import Leadership
 from replicad.daemon.open_store import OpenStore
+from replicad.daemon.roles.leadership import Leadership
 from replicad.env.events import get_logger
 from replicad.errors import RoleRefused
 from replicad.etcd.calls import Compare, Delete, Etcd, HasRevision, IsAbsent, Put
@@ -122,10 +122,11 @@ class Leading:
         """Whether what was acknowledged before is as durable as what is to be stated says."""
         if not step.when_held:
             return True
-        # What is acknowledged from now on is held by so many; the rest was written before.
+        # What is acknowledged from now on is held by that many; the rest was written before.
         if step.state != self._goal:
             self._goal, self._mark = step.state, store.appended_sequence
-        is_held = feed.waits.held_by(step.count, step.replicas) >= self._mark
+        are_there = len(step.replicas) >= step.count
+        is_held = are_there and feed.waits.held_by(step.count, step.replicas) >= self._mark
         return is_held and (not self._has_all or store.durable_sequence >= self._mark)
 
     def _wanted(self, cluster: Cluster, store: Database, feed: PrimaryNode) -> Wanted:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from replicad.env import Clock
 from replicad.env.events import get_logger
 from replicad.errors import EtcdError
-from replicad.etcd.calls import Etcd, Lease
+from replicad.etcd.calls import Etcd, EtcdLease
 
 log = get_logger("replicad.daemon")
 
@@ -19,7 +19,7 @@ class NodeLease:
         self._clock = clock
         self._ttl_seconds = ttl_seconds
         self._keepalive_seconds = keepalive_seconds
-        self._lease: Lease | None = None
+        self._lease: EtcdLease | None = None
 
     @property
     def id(self) -> int:

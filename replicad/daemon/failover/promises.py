@@ -3,8 +3,8 @@
     PROMISE e    from a candidate that has claimed epoch e. First the promise is durable: nothing lower any
                  more. Then the old stream ends, and is acknowledged no more; a primary gives its role up.
                  Only then the answer, with all that was ever acknowledged with this node's help
-    FAILSAFE     from a leader that etcd does not answer. Whoever says that it follows holds still for the
-                 time of a lease: it neither claims the leadership nor promises an epoch
+    FAILSAFE     from a leader that etcd does not answer. A node that says that it follows holds still for
+                 the time of a lease: it neither claims the leadership nor promises an epoch
 
 A node that was started may have said FOLLOWS shortly before. So it holds still for that long, too.
 
@@ -15,7 +15,6 @@ the event loop.
 from __future__ import annotations
 
 from replicad.daemon.failover.keys import Keys
-from replicad.daemon.failover.options import TTL_SECONDS_MAX
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.change_lock import ChangeLock
@@ -26,6 +25,7 @@ from replicad.env import Clock
 from replicad.env.events import get_logger
 from replicad.errors import EtcdError, RoleRefused
 from replicad.etcd.calls import Etcd
+from replicad.replication.failover_options import TTL_SECONDS_MAX
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX
 from replicad.replication.tasks import in_thread

@@ -21,8 +21,8 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from replicad.daemon.failover.leadership import Leadership
 from replicad.daemon.own_standing import OwnStanding
+from replicad.daemon.roles.leadership import Leadership
 from replicad.daemon.roles.peer_survey import PeerSurvey
 from replicad.daemon.roles.peers import Peers
 from replicad.daemon.tasks import NodeTasks

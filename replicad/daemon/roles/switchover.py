@@ -28,10 +28,9 @@ force. So at every moment at most one of the two may write, and a kill of either
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from replicad.daemon.failover.agent import FailoverAgent
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.change_lock import ChangeLock
@@ -48,6 +47,7 @@ from replicad.errors import ReplicadError, RoleRefused, StoreError
 from replicad.net.addresses import Address, address_of
 from replicad.net.doors import Door
 from replicad.replication.options import RoleOptions
+from replicad.replication.policy.failover.cluster import Leader
 from replicad.replication.policy.roles import Standing
 from replicad.replication.primary.node import ReplicaSession
 from replicad.replication.tasks import in_thread
@@ -58,6 +58,9 @@ from replicad.store.database import Database
 from replicad.types import Position
 
 log = get_logger("replicad.daemon")
+
+FreeLeadership = Callable[[str, float], Awaitable[Leader]]
+"""Frees the leadership for the node of that id, within that time; who leads then. Raises RoleRefused."""
 
 REPEAT_SECONDS_MAX = 0.1
 """Between two grants."""
@@ -106,9 +109,10 @@ class Switchover:
         lock: ChangeLock,
         tasks: NodeTasks,
         door: Door,
-        failover: FailoverAgent | None = None,
+        free_leadership: FreeLeadership | None = None,
     ) -> None:
-        self._failover = failover
+        """`free_leadership`: where etcd decides who leads."""
+        self._free_leadership = free_leadership
         self._identity = identity
         self._clock = clock
         self._options = options
@@ -180,8 +184,8 @@ class Switchover:
                 raise RoleRefused(f"rolled back, writes go on here: {error}") from error
             raise
 
-        if self._failover is not None:
-            clients = await self._free_leadership(self._failover, hello, deadline)
+        if self._free_leadership is not None:
+            clients = await self._let_lead(self._free_leadership, hello, deadline)
             log.warning(
                 "switchover.done", target=str(address), seconds=round(self._clock.monotonic() - began, 4)
             )
@@ -201,13 +205,13 @@ class Switchover:
         log.warning("switchover.done", target=str(address), seconds=round(self._clock.monotonic() - began, 4))
         return hello.clients
 
-    async def _free_leadership(self, failover: FailoverAgent, hello: Hello, deadline: float) -> str:
+    async def _let_lead(self, free_leadership: FreeLeadership, hello: Hello, deadline: float) -> str:
         """Where etcd decides: the target claims what this node gives up. Until it has begun its epoch this
         node can lead again; a death leaves a primary that asks etcd when it starts."""
         standing, memory = self._standing, self._memory
         standing.move(Standing.HANDING_OVER)
         try:
-            leader = await failover.hand_over(hello.node.hex(), deadline - self._clock.monotonic())
+            leader = await free_leadership(hello.node.hex(), deadline - self._clock.monotonic())
         except RoleRefused as error:
             # It takes and acknowledges nothing before etcd says again that it leads.
             standing.move(Standing.PRIMARY)

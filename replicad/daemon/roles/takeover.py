@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from replicad.daemon.failover.agent import FailoverAgent
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
 from replicad.daemon.roles.change_lock import ChangeLock
@@ -46,11 +45,12 @@ class Takeover:
         promotion: Promotion,
         lock: ChangeLock,
         refusal: Callable[[], str | None],
-        failover: FailoverAgent | None = None,
+        expect_to_lead: Callable[[], None] | None = None,
     ) -> None:
-        """`refusal` says why a switchover cannot hand the writes to this node, or gives None."""
+        """`refusal` says why a switchover cannot hand the writes to this node, or gives None.
+        `expect_to_lead` is called, where etcd decides who leads, when the giver may free the leadership."""
         self._refusal = refusal
-        self._failover = failover
+        self._expect_to_lead = expect_to_lead
         self._options = options
         self._standing = standing
         self._store = store
@@ -71,14 +71,14 @@ class Takeover:
             return Refuse("delayed", refusal, False)
         if await _until_at(store, message.position, message.within_ms / 1000):
             reached("target-ready")
-            if self._failover is not None:
-                self._failover.hurry()
+            if self._expect_to_lead is not None:
+                self._expect_to_lead()
             return Ready(message.position)
         return Refuse("behind", f"this node is at {store.durable_position}, not at {message.position}", True)
 
     async def take_over(self, message: Grant) -> None:
         """Begins the epoch; raises RoleRefused if this node must not."""
-        if self._failover is not None:
+        if self._expect_to_lead is not None:
             raise RoleRefused("here etcd says who leads: the giver needs [failover], too")
         store = self._store.database
         if store is None or store.database_id != message.database:

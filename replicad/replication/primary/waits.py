@@ -110,7 +110,7 @@ class Waits:
         return f"{self.describe()!r} was asked for, {self.level.value} on {holders}"
 
     def held_by(self, count: int, replicas: frozenset[str]) -> int:
-        """The newest sequence number that so many of these replicas hold durably; 0 if there is none."""
+        """The newest sequence number that this many of these replicas hold durably; 0 if there is none."""
         peers = [peer for peer in self._peers(Level.DURABLE, counted=False) if peer.node_id in replicas]
         return satisfied_through(Rule("any", count), peers)
 

@@ -20,10 +20,10 @@ from replicad.etcd.calls import (
     HasValue,
     IsAbsent,
     Operation,
-    Outcome,
     Pair,
     Put,
     Read,
+    TxnOutcome,
 )
 
 PassTime = Callable[[float], Awaitable[None]]
@@ -131,7 +131,7 @@ async def all_comparisons_have_to_hold(etcd: Etcd) -> None:
         HasRevision(b"all/held", held.revision),
     ]
     outcome = await etcd.txn([*compares, IsAbsent(b"all/held")], [Put(b"all/a", b"")], [Put(b"all/b", b"")])
-    assert outcome == Outcome(False)
+    assert outcome == TxnOutcome(False)
     assert [pair.key for pair in await etcd.range(b"all/")] == [b"all/b", b"all/held"]
     assert (await etcd.txn(compares, [Put(b"all/a", b"")], [Delete(b"all/b")])).succeeded
     assert [pair.key for pair in await etcd.range(b"all/")] == [b"all/a", b"all/b", b"all/held"]
@@ -150,18 +150,18 @@ async def a_transaction_reads_what_it_wrote(etcd: Etcd) -> None:
     outcome = await etcd.txn([], then)
     new = await found(etcd, b"reads/a")
     assert new is not None and new.value == b"new"
-    assert outcome == Outcome(True, (old, new))
+    assert outcome == TxnOutcome(True, (old, new))
     failed = await etcd.txn(
         [IsAbsent(b"reads/a")], [Put(b"reads/a", b"")], [Read(b"reads/x"), Read(b"reads/")]
     )
-    assert failed == Outcome(False, (new,))
+    assert failed == TxnOutcome(False, (new,))
 
 
 async def one_of_many_claims_wins(etcd: Etcd) -> None:
     """Of transactions at the same time, that want a key which is absent, exactly one succeeds; the others are
     shown the winner."""
 
-    async def claim(number: int) -> Outcome:
+    async def claim(number: int) -> TxnOutcome:
         key, value = b"claim/leader", b"%d" % number
         return await etcd.txn([IsAbsent(key)], [Put(key, value)], [Read(key)])
 

@@ -19,7 +19,10 @@ from replicad.daemon.process.supervise import StopRequest
 from replicad.daemon.program import NodeProgram
 from replicad.daemon.records import node_state
 from replicad.daemon.reload import ConfigSource
-from replicad.env import Env, LocalFileSystem
+from replicad.env import Clock, Env, LocalFileSystem
+from replicad.etcd.calls import Etcd
+from replicad.etcd.gateway import Gateway
+from replicad.etcd.options import EtcdOptions
 
 PATIENT = {"roles__stood_still_seconds": 60.0, "roles__ask_seconds": 20.0}
 """Nothing waits for as long: where no node is, the loopback refuses at once."""
@@ -32,12 +35,17 @@ def rewrite(config: NodeConfig, values: Mapping[KeyPath, Any]) -> Path:
 
 @contextlib.asynccontextmanager
 async def started_program(
-    config: Any, read: Callable[[], NodeConfig] | None = None
+    config: Any,
+    read: Callable[[], NodeConfig] | None = None,
+    *,
+    env: Env | None = None,
+    make_etcd: Callable[[EtcdOptions, Clock], Etcd] = Gateway,
 ) -> AsyncIterator[NodeProgram]:
     """`read` reads its configuration again."""
-    async with node_state(Env(), config.data) as records:
+    env = env or Env()
+    async with node_state(env, config.data) as records:
         source = None if read is None else ConfigSource(read, rewrite)
-        program = NodeProgram(config, Env(), records, StopRequest(), source)
+        program = NodeProgram(config, env, records, StopRequest(), source, make_etcd)
         try:
             await program.start()
             yield program

@@ -1,7 +1,7 @@
 """Who may lead next, in which order, and why a node may not.
 
-The order only saves time: whoever claims the leadership streams what it lacks from whoever has most. So the
-first in the order claims at once, and each other one a little later than the one before it.
+The order only saves time: a node that claims the leadership streams what it lacks from the one that has
+most. So the first in the order claims at once, and each other one a little later than the one before it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether a candidate may lead, by the promises that it has: does one of those who promised hold every write?
 
-Under `any k` of n replicas every acknowledged write is durable on k of them. Whoever asks n - k + 1 has asked
-at least one that holds it:
+Under `any k` of n replicas every acknowledged write is durable on k of them. Of any n - k + 1 at least one
+holds it:
 
     n = 3, k = 2    write on   [a] [b]  c        asked   a  [b] [c]      n - k + 1 = 2
 

@@ -33,7 +33,7 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class Step:
     """`count` of `replicas` is what an acknowledgement needs now. `state` is what to write into etcd, at once
-    or (`when_held`) as soon as so many of those hold all that was written until now."""
+    or (`when_held`) as soon as that many of those hold all that was written until now."""
 
     count: int
     replicas: frozenset[str]
@@ -58,10 +58,10 @@ def next_step(stated: StatedRule | None, wanted: Wanted) -> Step:
 
     stated                              counted                     to be stated
     ----------------------------------  --------------------------  ----------------------------------------
-    by another leader, or none          what is wanted              that, once so many hold all (at once if
+    by another leader, or none          what is wanted              that, once as many hold all (at once if
                                                                     it waits for nobody)
     is not as weak as what is wanted    the stronger of the two     the weaker of the two, at once
-    is weaker than what is wanted       what is wanted              that, once so many hold all
+    is weaker than what is wanted       what is wanted              that, once as many hold all
     is what is wanted                   that                        nothing
     """
     goal = _stated(wanted, wanted.count, wanted.replicas)

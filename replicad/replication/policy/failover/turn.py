@@ -55,12 +55,12 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class NextTurn:
     turn: Turn
     reason: str = ""
 
 
-def decide(me: Me, cluster: Cluster, pace: Pace) -> Decision:
+def decide(me: Me, cluster: Cluster, pace: Pace) -> NextTurn:
     """The cases, in the order they are tried:
 
     this node        etcd                                              turn
@@ -83,31 +83,31 @@ def decide(me: Me, cluster: Cluster, pace: Pace) -> Decision:
     if me.is_primary:
         if leader is not None and leader.node != me.node:
             if leader.epoch > me.epoch:
-                return Decision(Turn.STEP_DOWN, f"{leader.node[:8]} leads in epoch {leader.epoch}")
-            return Decision(
+                return NextTurn(Turn.STEP_DOWN, f"{leader.node[:8]} leads in epoch {leader.epoch}")
+            return NextTurn(
                 Turn.WAIT,
                 f"{leader.node[:8]} leads in epoch {leader.epoch}, and this node is a primary in {me.epoch}",
             )
         if (newest := max(cluster.epoch, me.promised)) > me.epoch:
-            return Decision(Turn.STEP_DOWN, f"epoch {newest} was claimed after {me.epoch}")
+            return NextTurn(Turn.STEP_DOWN, f"epoch {newest} was claimed after {me.epoch}")
         if me.is_busy:
-            return Decision(Turn.WAIT, "it is handing over")
+            return NextTurn(Turn.WAIT, "it is handing over")
         if leader is None or leader.lease != me.lease:
-            return Decision(Turn.RECLAIM)
-        return Decision(Turn.LEAD)
+            return NextTurn(Turn.RECLAIM)
+        return NextTurn(Turn.LEAD)
 
     if me.is_busy:
-        return Decision(Turn.WAIT, "it stands for election")
+        return NextTurn(Turn.WAIT, "it stands for election")
     if leader is None:
         return _claim(me, cluster, pace)
     if leader.node == me.node:
-        return Decision(Turn.GIVE_UP)
+        return NextTurn(Turn.GIVE_UP)
     if not leader.begun:
-        return Decision(Turn.WAIT, f"{leader.node[:8]} is about to begin epoch {leader.epoch}")
-    return Decision(Turn.FOLLOW)
+        return NextTurn(Turn.WAIT, f"{leader.node[:8]} is about to begin epoch {leader.epoch}")
+    return NextTurn(Turn.FOLLOW)
 
 
-def _claim(me: Me, cluster: Cluster, pace: Pace) -> Decision:
+def _claim(me: Me, cluster: Cluster, pace: Pace) -> NextTurn:
     """Whether a replica stands for election when nobody leads. The cases, in the order they are tried:
 
     failover is paused, but not for an order to switch over     WAIT
@@ -120,19 +120,19 @@ def _claim(me: Me, cluster: Cluster, pace: Pace) -> Decision:
     """
     wanted = None if cluster.switchover is None else cluster.switchover.to
     if cluster.paused and wanted != me.node:
-        return Decision(Turn.WAIT, "failover is paused")
+        return NextTurn(Turn.WAIT, "failover is paused")
     mine = cluster.members.get(me.node)
     if mine is None:
-        return Decision(Turn.WAIT, "it is not among the members yet")
+        return NextTurn(Turn.WAIT, "it is not among the members yet")
     if (reason := why_not_eligible(mine, cluster, pace.lag_bytes_max)) is not None:
-        return Decision(Turn.WAIT, reason)
+        return NextTurn(Turn.WAIT, reason)
     if me.holds_still is not None:
-        return Decision(Turn.WAIT, me.holds_still)
+        return NextTurn(Turn.WAIT, me.holds_still)
     if (reason := too_few(cluster)) is not None:
-        return Decision(Turn.WAIT, reason)
+        return NextTurn(Turn.WAIT, reason)
     if wanted not in (None, me.node) and me.absent_seconds < pace.patience_seconds:
-        return Decision(Turn.WAIT, f"{str(wanted)[:8]} is to lead")
+        return NextTurn(Turn.WAIT, f"{str(wanted)[:8]} is to lead")
     (rank,) = (each.rank for each in order(cluster, pace.lag_bytes_max) if each.member.node == me.node)
     if me.absent_seconds < rank * pace.step_seconds:
-        return Decision(Turn.WAIT, f"{rank} nodes come before it")
-    return Decision(Turn.CLAIM)
+        return NextTurn(Turn.WAIT, f"{rank} nodes come before it")
+    return NextTurn(Turn.CLAIM)
