@@ -11,6 +11,7 @@ _ROLES: dict[Role, tuple[str, ...]] = {
     Role.MONITOR: (
         *("ping", "echo", "select", "client", "info", "role", "config", "command", "acl"),
         *("slowlog", "latency"),
+        *("subscribe", "psubscribe", "unsubscribe", "punsubscribe", "publish"),
         # What a transaction does is asked of its commands.
         *("multi", "exec", "discard", "unwatch"),
         *("wait", "waitaof", "replicad.wait", "replicad.waitpos", "replicad.synchronous"),

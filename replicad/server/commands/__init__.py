@@ -16,6 +16,7 @@ from replicad.server.commands.log import log
 from replicad.server.commands.node import node
 from replicad.server.commands.numbers import numbers
 from replicad.server.commands.observation import observation
+from replicad.server.commands.pubsub import pubsub
 from replicad.server.commands.replica import replica
 from replicad.server.commands.replication import replication
 from replicad.server.commands.roles import roles
@@ -43,6 +44,7 @@ _GROUPS = (
     observation,
     waiting,
     roles,
+    pubsub,
     log,
     families,
     replication,
