@@ -7,6 +7,15 @@ from tests.teeth.mutation import Mutation
 CHANNELS = "tests/server/test_channels.py::"
 
 FOLLOWING = (
+    # 10: an older primary is not taken for the primary
+    Mutation(
+        trap=10,
+        name="clients are sent to a primary that is down",
+        file="replicad/server/commands/sentinel.py",
+        old='"s_down,o_down,master,disconnected" if primary.is_down else "master"',
+        new='"master"',
+        caught_by=("tests/server/test_sentinel.py::test_what_is_down_says_so",),
+    ),
     # 16: nothing is believed that a client says
     Mutation(
         trap=16,

@@ -20,6 +20,7 @@ from replicad.server.commands.pubsub import pubsub
 from replicad.server.commands.replica import replica
 from replicad.server.commands.replication import replication
 from replicad.server.commands.roles import roles
+from replicad.server.commands.sentinel import sentinel
 from replicad.server.commands.slots import slots
 from replicad.server.commands.strings import strings
 from replicad.server.commands.table import COMMANDS, Table, build_table
@@ -44,6 +45,7 @@ _GROUPS = (
     observation,
     waiting,
     roles,
+    sentinel,
     pubsub,
     log,
     families,
