@@ -24,6 +24,7 @@ from replicad.replication.primary.waits import Acknowledged, Waits
 from replicad.replication.traffic import Traffic
 from replicad.server import ReplicaView, RespServer, SentinelView, ServerOptions
 from replicad.server.access.login import Login
+from replicad.server.interfaces import Failover
 
 DEADLINE_SECONDS = 10.0
 
@@ -82,6 +83,7 @@ class FakeNode:
     def replicas(self) -> list[ReplicaView]:
         return self.followers
 
+    failover: Failover | None = None
     view: SentinelView | None = None
 
     def sentinel(self) -> SentinelView | None:
