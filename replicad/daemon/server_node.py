@@ -34,7 +34,7 @@ from replicad.replication.primary.waits import Waits
 from replicad.replication.replica.freshness import why_refused, why_stale
 from replicad.replication.replica.link_state import LinkState
 from replicad.replication.traffic import Traffic
-from replicad.server import ReplicaView
+from replicad.server import ReplicaView, SentinelView
 
 log = get_logger("replicad.daemon")
 
@@ -63,6 +63,7 @@ class ServedNode:
         traffic: Traffic,
         links: Callable[[], list[dict[str, Any]]],
         failover: FailoverAgent | None = None,
+        sentinel: Callable[[], SentinelView | None] = lambda: None,
     ) -> None:
         self._failover = failover
         self._orders = None if failover is None else FailoverOrders(failover)
@@ -83,6 +84,7 @@ class ServedNode:
         self._reload = reload
         self.traffic = traffic
         self._links = links
+        self._sentinel = sentinel
         # While the data is exchanged no replica is connected. A write that waits for replicas must wait then,
         # and not be answered as if none had been asked for.
         self._no_waits = Waits(lambda: [], lambda _: None, rule=parse_rule(options.synchronous))
@@ -194,6 +196,9 @@ class ServedNode:
 
     def replicas(self) -> list[ReplicaView]:
         return [] if self._store.feed is None else replica_views(self._store.feed)
+
+    def sentinel(self) -> SentinelView | None:
+        return self._sentinel()
 
     @property
     def waits(self) -> Waits:

@@ -32,10 +32,11 @@ from replicad.replication.primary.feed_slots import FeedReader
 from replicad.server import refusals
 from replicad.server.access.roles import ALL, Rights, Role
 from replicad.server.access.users import User
+from replicad.server.channels import Message
 from replicad.server.interfaces import Name, Reader
 from replicad.server.parts import part_of
 from replicad.server.refusals import Refused
-from replicad.server.replies import NIL_BULK, error, nil
+from replicad.server.replies import NIL_BULK, bulk, error, nil, push
 from replicad.server.reply_queue import ReplyQueue
 from replicad.server.requests import Request
 from replicad.server.server_state import ServerState
@@ -91,7 +92,9 @@ class ClientState:
         self.rights: Rights = ALL
         """What the user may do in the family that is selected."""
         self.is_limited = False
-        """Whether there is anything that it may not."""
+        """Whether there is anything that it may not now."""
+        self.only_hears = False
+        """Whether it has subscribed in RESP2, where messages stand in the place of replies."""
         self._refused_before_login = 0
         self.library_version = b""
         self.nil = NIL_BULK
@@ -105,7 +108,9 @@ class ClientState:
         self.port = kernels.ClientPort(server.engine, self.replies, server.request_limits)
         self.port.last_input_at = self.connected_at
         self.family = 0
-        self._settle_rights()
+        self.messages: list[Message] = []
+        """Published, and not among the replies yet."""
+        self.settle_rights()
         self.transaction: Transaction | None = None
         self.direct = True
         """No EXEC is under way and the family is the default one: if nothing is held either, reads may show
@@ -308,7 +313,7 @@ class ClientState:
     def log_in(self, user: User, *, by_certificate: bool = False) -> None:
         self.user = user
         self.is_by_certificate = by_certificate
-        self._settle_rights()
+        self.settle_rights()
         if not self.is_stranger:
             self.server.strangers.remove(self)
         elif self.id:
@@ -320,19 +325,25 @@ class ClientState:
         users = self.server.login.users
         return not users.is_open and self.user == users.anonymous
 
-    def _settle_rights(self) -> None:
+    def settle_rights(self) -> None:
+        """What it may do now: as this user, in this family, with what it has subscribed to."""
         family = None
         if self.user.families is not None:
             named = {number: name for name, number in self.server.store.families.items()}
             family = named.get(self.family)
         rights = self.rights = self.user.rights_in(family)
-        self.is_limited = rights != ALL
         if Role.ADMIN not in rights:
             self.server.monitors.forget(self)
+        if Role.MONITOR not in rights:
+            self.server.channels.forget(self)
+        self.only_hears = self.protocol == 2 and self.has_subscribed
+        self.is_limited = rights != ALL or self.only_hears
 
         # The kernel executes what the user may do, and leaves to Python what is refused.
         port = self.port
-        if Role.WRITE in rights:
+        if self.only_hears:
+            port.granted = kernels.TAKES_NOTHING
+        elif Role.WRITE in rights:
             port.granted = kernels.TAKES_ALL
         else:
             port.granted = kernels.TAKES_READS if Role.READ in rights else kernels.TAKES_NOTHING
@@ -340,6 +351,12 @@ class ClientState:
         if port.one_by_one == is_known:
             port.one_by_one = not is_known
             port.set_limits(self.server.request_limits if is_known else LIMITS_BEFORE_LOGIN)
+
+    def hear(self) -> None:
+        """What was published comes behind the replies that are ready."""
+        for message in self.messages:
+            self.replies.append(push(map(bulk, message), self.protocol))
+        self.messages.clear()
 
     def forbid(self, command: str) -> bytes:
         """The refusal of a command. Who does nothing but collect them before it logs in is sent away."""
@@ -362,7 +379,7 @@ class ClientState:
         self.family = self.port.family = family
         self._settle_direct()
         if self.user.families is not None:
-            self._settle_rights()
+            self.settle_rights()
 
     def check_family(self) -> None:
         """Refuses to write to a family that was dropped since it was selected: its group would fail."""
@@ -446,6 +463,7 @@ class ClientState:
         """The version of the protocol from now on: 2 or 3."""
         self.port.is_resp3 = protocol == 3
         self.nil = nil(protocol)
+        self.settle_rights()
 
     @property
     def protocol(self) -> int:
@@ -457,6 +475,10 @@ class ClientState:
         return bool(self.stopped & BUSY)
 
     # What others are told about it.
+
+    @property
+    def has_subscribed(self) -> bool:
+        return self.server.channels.count(self) > 0
 
     def describe(self) -> bytes:
         """The line of CLIENT LIST."""
@@ -470,6 +492,8 @@ class ClientState:
             "idle": int(now - self.port.last_input_at),
             "flags": self._flags(),
             "db": self.family,
+            "sub": self.server.channels.channels.count(self),
+            "psub": self.server.channels.patterns.count(self),
             "user": self.user.name,
             "multi": -1 if self.queued is None else len(self.queued),
             "cmd": self.port.command_name or self.command_name,
@@ -480,8 +504,9 @@ class ClientState:
         return " ".join([f"{name}={value}" for name, value in fields.items()]).encode()
 
     def _flags(self) -> str:
-        """As Redis's: O watches with MONITOR, x is in MULTI, N is none of these."""
+        """As Redis's: O watches with MONITOR, P has subscribed, x is in MULTI, N is none of these."""
         flags = "O" if self in self.server.monitors.clients else ""
+        flags += "P" if self.has_subscribed else ""
         return flags + ("x" if self.queued is not None else "") or "N"
 
     def explain(self, cause: Exception, command_name: str = "") -> bytes:

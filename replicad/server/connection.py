@@ -168,6 +168,8 @@ class ClientConnection:
             client.replies.append(replies.error(f"ERR Protocol error: {self._error}"))
             client.ending = True
 
+        if client.messages and not client.held:
+            client.hear()
         if client.replies.ready_bytes:
             wire.send()
         if client.large_bytes and not client.held:
@@ -197,7 +199,7 @@ class ClientConnection:
             self._is_reading = reading
             self._reads_since = self._server.now()
             wire.read(reading)
-        port.quiet = port.direct and reading
+        port.quiet = port.direct and reading and not client.messages
 
     def _holds_enough(self) -> bool:
         if not self.client.held:
@@ -229,6 +231,8 @@ class ClientConnection:
         client, execution = self.client, self._execution
         waiting = client.queued_bytes + client.watched.size_bytes + client.annotation_bytes
         waiting += execution.backlog_bytes + client.replies.held_bytes
+        if client.has_subscribed:
+            waiting += self._server.channels.size_bytes(client)
         return waiting + self._port.buffered_bytes + self._wire.unsent_bytes
 
     def overdue(self, now: float) -> str | None:

@@ -76,6 +76,40 @@ class Failover(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentinelPeer:
+    """One node as SENTINEL describes it: the primary, a replica, or one that answers as a sentinel."""
+
+    node_id: str
+    """In hex."""
+    host: str
+    port: int
+    """Where it serves clients."""
+    is_down: bool
+    link_is_up: bool = True
+    """Of a replica: whether it follows the primary, as far as that is known."""
+    offset: int = 0
+    """Of a replica: the last sequence number that it is known to have; 0 when none is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentinelView:
+    """Who is primary, and who else there is, where the node takes part in automatic failover."""
+
+    service: str
+    """The name that clients ask for."""
+    node_id: str
+    """This node's, in hex."""
+    primary: SentinelPeer | None
+    epoch: int
+    replicas: tuple[SentinelPeer, ...]
+    sentinels: tuple[SentinelPeer, ...]
+    """The other nodes that answer as sentinels."""
+    quorum: int
+    down_after_seconds: float = 0.0
+    """For this long nobody may hear of a node before it counts as down; 0.0 where that is not known."""
+
+
 class Node(Protocol):
     """The node that this server answers for."""
 
@@ -144,6 +178,10 @@ class Node(Protocol):
         ...
 
     def replicas(self) -> list[ReplicaView]: ...
+
+    def sentinel(self) -> SentinelView | None:
+        """What SENTINEL answers from; None where no failover is configured."""
+        ...
 
     @property
     def traffic(self) -> Traffic:

@@ -109,5 +109,12 @@ def not_permitted(user: str, command: str) -> bytes:
     return error(f"NOPERM User {user} has no permissions to run the '{command}' command")
 
 
+def only_while_subscribed(name: str) -> bytes:
+    return error(
+        f"ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
+        "are allowed in this context"
+    )
+
+
 def not_in_transaction(name: str) -> bytes:
     return error(f"ERR {name.upper()} inside MULTI is not supported")

@@ -60,6 +60,12 @@ def mapping(pairs: Mapping[bytes, bytes], protocol: int) -> bytes:
     return b"*%d\r\n%b" % (2 * len(pairs), body)
 
 
+def push(encoded: Iterable[bytes], protocol: int) -> bytes:
+    """What comes beside the replies; RESP2 knows it as an array."""
+    as_array = array(encoded)
+    return b">" + as_array[1:] if protocol >= 3 else as_array
+
+
 def error(text: str | bytes) -> bytes:
     """`text` begins with its code. Control bytes become blanks, so that input quoted in it stays inside."""
     raw = text.encode("utf-8", "replace") if isinstance(text, str) else text

@@ -10,7 +10,7 @@ owns everything but the threads' work. Nothing on the loop waits for a disk sync
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +26,7 @@ from replicad.server import refusals
 from replicad.server.access.login import Login
 from replicad.server.access.roles import Role
 from replicad.server.access.users import OPERATOR, Users
+from replicad.server.channels import Subscriber
 from replicad.server.client_pause import Paused
 from replicad.server.client_state import UNREAD, ClientState
 from replicad.server.connection import ClientConnection
@@ -85,7 +86,7 @@ class RespServer:
         self._rounds = Rounds(self.state, self._taken)
         self._committer = self.state.committer
         self._committer.on_stall = self._settle_all
-        self.state.monitors.on_shown = self._send_to_monitors
+        self.state.monitors.on_shown = lambda shown: self._send_to(shown, "does not read what MONITOR shows")
         self._listener: Listener | None = None
         self._unix_listener: UnixListener | None = None
         self._inspection: asyncio.TimerHandle | None = None
@@ -138,6 +139,10 @@ class RespServer:
         if self.state.node.is_writable:
             self.state.linked.load()
         self._committer.role_changed()
+
+    def publish(self, channel: bytes, message: bytes) -> None:
+        """Says this to the clients that have subscribed to the channel."""
+        self._send_to(self.state.channels.publish(channel, message), "does not read what is published")
 
     def users_changed(self) -> None:
         """Ends the connections of users that are no more, or are others now, and of those that a certificate
@@ -276,6 +281,7 @@ class RespServer:
     def _forget(self, connection: ClientConnection) -> None:
         self.connections.pop(connection.client, None)
         self.state.monitors.forget(connection.client)
+        self.state.channels.forget(connection.client)
         self.state.pause.forget(connection.client)
         self.state.strangers.remove(connection.client)
         if self._committer.closing:
@@ -324,13 +330,14 @@ class RespServer:
             self._close_for(connection, "takes the most of too much memory")
             excess -= sizes[connection]
 
-    def _send_to_monitors(self, clients: list[Watcher]) -> None:
+    def _send_to(self, clients: Sequence[Watcher | Subscriber], unread: str) -> None:
+        """Sends what there is for them beside their replies; one that does not read is closed for that."""
         for client in clients:
             connection = self.connections.get(cast(ClientState, client))
             if connection is not None:
                 connection.settle()
                 if connection.client.stopped & UNREAD:
-                    self._close_for(connection, "does not read what MONITOR shows")
+                    self._close_for(connection, unread)
 
     def _kill(self, client: ConnectedClient) -> None:
         """Ends the connection at once, whatever it waits for."""

@@ -19,6 +19,7 @@ from replicad.net.addresses import Address
 from replicad.net.guests import Guests
 from replicad.server.access.login import Login
 from replicad.server.access.users import User
+from replicad.server.channels import Channels
 from replicad.server.client_pause import ClientPause
 from replicad.server.command_usage import CommandUsages
 from replicad.server.committer import Committer
@@ -51,6 +52,9 @@ class ConnectedClient(Protocol):
 
     @property
     def is_busy(self) -> bool: ...
+
+    @property
+    def has_subscribed(self) -> bool: ...
 
     def describe(self) -> bytes: ...
 
@@ -86,6 +90,7 @@ class ServerState:
         self.stats = ServerStats()
         self.slow_log = SlowLog(clock.wall_us, options.slow_seconds)
         self.monitors = Monitors(clock.wall_us, self.loop.call_soon)
+        self.channels = Channels()
         self.pause = ClientPause(self.loop, self.now)
 
         # What INFO says about the server itself.

@@ -1,75 +1,18 @@
-"""ioredis, the client of Node.js, with users, over TLS and in clear text, through a kill and a switchover.
-
-`make ioredis` has npm install what `ioredis/package-lock.json` names; `make check` does so.
-"""
+"""ioredis, the client of Node.js, with users, over TLS and in clear text, through a kill and a switchover."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from replicad.cli.demonstration.processes import HOST
 from tests.soak.cluster import SoakCluster
+from tests.support.ioredis import VERSIONS, Client, needs_ioredis
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[2]
-CLIENT = Path(__file__).parent / "ioredis" / "client.js"
-INSTALLED = ROOT / "build" / "ioredis"
-VERSIONS = {"ioredis-5": 12, "ioredis-6": 20}
-"""Each with the oldest Node.js that it runs on."""
-
-
-def node_version() -> int:
-    """0 where there is none."""
-    node = shutil.which("node")
-    if node is None:
-        return 0
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
-    return int(said.lstrip("v").partition(".")[0])
-
-
-pytestmark = pytest.mark.skipif(
-    node_version() == 0 or not (INSTALLED / ".installed").exists(),
-    reason="*** node is not installed, or `make ioredis` did not install ioredis ***",
-)
-
-
-class Client:
-    """One process with one client."""
-
-    def __init__(self, version: str, **options: Any) -> None:
-        if node_version() < VERSIONS[version]:
-            pytest.skip(f"*** {version} needs Node.js {VERSIONS[version]} ***")
-        self._process = subprocess.Popen(
-            ["node", str(CLIENT), json.dumps({"module": version, **options})],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={"NODE_PATH": str(INSTALLED / "node_modules"), "PATH": "/usr/local/bin:/usr/bin:/bin"},
-        )
-
-    def do(self, *step: Any) -> Any:
-        """What the step returns; raises RuntimeError with the message of its error."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps(step) + "\n")
-        self._process.stdin.flush()
-        reply = json.loads(self._process.stdout.readline())
-        if "error" in reply:
-            raise RuntimeError(reply["error"])
-        return reply["ok"]
-
-    def end(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.kill()
-        self._process.wait()
+pytestmark = needs_ioredis
 
 
 @pytest.fixture

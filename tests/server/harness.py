@@ -22,7 +22,7 @@ from replicad.replication.policy.synchronous import parse_rule
 from replicad.replication.primary.feed_slots import FeedSlots
 from replicad.replication.primary.waits import Acknowledged, Waits
 from replicad.replication.traffic import Traffic
-from replicad.server import ReplicaView, RespServer, ServerOptions
+from replicad.server import ReplicaView, RespServer, SentinelView, ServerOptions
 from replicad.server.access.login import Login
 from replicad.server.interfaces import Failover
 
@@ -83,6 +83,12 @@ class FakeNode:
 
     def replicas(self) -> list[ReplicaView]:
         return self.followers
+
+    failover: Failover | None = None
+    view: SentinelView | None = None
+
+    def sentinel(self) -> SentinelView | None:
+        return self.view
 
     copy_bytes_per_second: int = 0
 

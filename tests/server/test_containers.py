@@ -9,6 +9,7 @@ CONTAINERS = [
     "COMMAND",
     "CONFIG",
     "CLIENT",
+    "SENTINEL",
     "REPLICAD.REPLICA",
     "REPLICAD.SLOT",
     "REPLICAD.BACKUP",

@@ -77,6 +77,9 @@ def a_command(rng: random.Random) -> Words:
         lambda: [b"EXEC"],
         lambda: [b"GETDEL", key],
         lambda: [b"TYPE", key],
+        lambda: [b"SUBSCRIBE", key],
+        lambda: [b"UNSUBSCRIBE"],
+        lambda: [b"UNSUBSCRIBE"],
         lambda: [b"NOTHING", key],
         lambda: [b"SET", b"k" * (KEY_BYTES_MAX + 1), value],
     ]
@@ -132,7 +135,7 @@ def test_the_kernel_answers_as_python_does(twins: tuple[RunningServer, RunningSe
     for _ in range(60):
         sent = [a_transaction(rng) if rng.random() < 0.2 else [a_command(rng)] for _ in range(60)]
         stream = b"".join([encode_request(*words) for each in sent for words in each])
-        stream += encode_request(b"DISCARD") + encode_request(*END)
+        stream += encode_request(b"DISCARD") + encode_request(b"UNSUBSCRIBE") + encode_request(*END)
         step = rng.choice([1 << 20, 1000, 100, 7])
         answers = []
         for server in twins:

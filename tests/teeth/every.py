@@ -10,6 +10,7 @@ from tests.teeth.copies import COPIES
 from tests.teeth.delay import DELAY
 from tests.teeth.disk import DISK
 from tests.teeth.feed import FEED
+from tests.teeth.following import FOLLOWING
 from tests.teeth.held import HELD
 from tests.teeth.links import LINKS
 from tests.teeth.log import LOG
@@ -49,6 +50,7 @@ LISTS = (
     SECURITY,
     FEED,
     DELAY,
+    FOLLOWING,
 )
 MUTATIONS: tuple[Mutation, ...] = tuple(
     sorted((mutation for each in LISTS for mutation in each), key=lambda mutation: mutation.trap)

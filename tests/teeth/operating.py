@@ -422,11 +422,14 @@ OPERATING = (
     ),
     Mutation(
         trap=16,
-        name="a client that does not read what MONITOR shows stays",
+        name="a client that does not read what it is shown stays",
         file="replicad/server/server.py",
         old="                if connection.client.stopped & UNREAD:\n",
         new="                if False and connection.client.stopped & UNREAD:\n",
-        caught_by=("tests/server/test_monitor.py::test_one_that_does_not_read_is_closed",),
+        caught_by=(
+            "tests/server/test_monitor.py::test_one_that_does_not_read_is_closed",
+            "tests/server/test_channels.py::test_one_that_does_not_read_is_closed",
+        ),
         hangs=True,
     ),
 )

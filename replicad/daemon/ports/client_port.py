@@ -112,6 +112,11 @@ class ClientPort:
         for server in self._resp_servers():
             server.role_changed()
 
+    def publish(self, channel: bytes, message: bytes) -> None:
+        """Says this to the clients that have subscribed to the channel."""
+        for server in self._resp_servers():
+            server.publish(channel, message)
+
     def _resp_servers(self) -> list[RespServer]:
         """The one that serves, and one that drains."""
         both = (self._server, self._draining)

@@ -10,7 +10,8 @@ BEFORE_LOGIN = frozenset({"auth", "hello", "quit", "reset"})
 _ROLES: dict[Role, tuple[str, ...]] = {
     Role.MONITOR: (
         *("ping", "echo", "select", "client", "info", "role", "config", "command", "acl"),
-        *("slowlog", "latency"),
+        *("slowlog", "latency", "sentinel"),
+        *("subscribe", "psubscribe", "unsubscribe", "punsubscribe", "publish"),
         # What a transaction does is asked of its commands.
         *("multi", "exec", "discard", "unwatch"),
         *("wait", "waitaof", "replicad.wait", "replicad.waitpos", "replicad.synchronous"),

@@ -16,9 +16,11 @@ from replicad.server.commands.log import log
 from replicad.server.commands.node import node
 from replicad.server.commands.numbers import numbers
 from replicad.server.commands.observation import observation
+from replicad.server.commands.pubsub import pubsub
 from replicad.server.commands.replica import replica
 from replicad.server.commands.replication import replication
 from replicad.server.commands.roles import roles
+from replicad.server.commands.sentinel import sentinel
 from replicad.server.commands.slots import slots
 from replicad.server.commands.strings import strings
 from replicad.server.commands.table import COMMANDS, Table, build_table
@@ -43,6 +45,8 @@ _GROUPS = (
     observation,
     waiting,
     roles,
+    sentinel,
+    pubsub,
     log,
     families,
     replication,

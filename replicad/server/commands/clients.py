@@ -31,7 +31,7 @@ _CLIENT = Container(
     Subcommand("SETINFO <LIB-NAME|LIB-VER> <value>", "Says which library this client uses.", 2, 2),
     Subcommand("LIST [TYPE <NORMAL|MASTER|REPLICA|PUBSUB> | ID <id> ...]", "Lists connections.", 0, ANY),
     Subcommand(
-        "KILL <address | [ID <id>] [ADDR <address>] [USER <name>] [TYPE <NORMAL>] [SKIPME <YES|NO>]>",
+        "KILL <address | [ID <id>] [ADDR <address>] [USER <name>] [TYPE <NORMAL|PUBSUB>] [SKIPME <YES|NO>]>",
         "Ends the connections that all filters choose.",
         1,
         10,
@@ -88,7 +88,7 @@ def _listed(client: ClientState, options: Request) -> list[ConnectedClient]:
         wanted = values[0].lower()
         if wanted not in (b"normal", b"master", b"replica", b"slave", b"pubsub"):
             raise Refused(replies.error(b"ERR Unknown client type '%b'" % values[0][:64]))
-        return clients if wanted == b"normal" else []
+        return _of_type(clients, wanted)
     if kind == b"ID" and values:
         try:
             ids = {parse_count(value) for value in values}
@@ -96,6 +96,12 @@ def _listed(client: ClientState, options: Request) -> list[ConnectedClient]:
             raise Refused(replies.error("ERR Invalid client ID")) from None
         return [other for other in clients if other.id in ids]
     raise Refused(refusals.SYNTAX)
+
+
+def _of_type(clients: list[ConnectedClient], wanted: bytes) -> list[ConnectedClient]:
+    """Replicas have a port of their own, so the others are of no other type."""
+    has_subscribed = {b"normal": False, b"pubsub": True}
+    return [each for each in clients if each.has_subscribed is has_subscribed.get(wanted)]
 
 
 def _kill(client: ClientState, options: Request) -> bytes:
@@ -118,8 +124,8 @@ def _kill(client: ClientState, options: Request) -> bytes:
                 chosen = [other for other in chosen if other.peer.encode() == value]
             case b"USER", _:
                 chosen = [other for other in chosen if other.user.name.encode() == value]
-            case b"TYPE", b"NORMAL":
-                pass
+            case b"TYPE", b"NORMAL" | b"PUBSUB":
+                chosen = _of_type(chosen, value.lower())
             case b"SKIPME", b"YES" | b"NO":
                 skips_me = value.upper() == b"YES"
             case _:

@@ -24,6 +24,8 @@ log = get_logger()
 def ping(client: ClientState, request: Request) -> bytes:
     if len(request) > 2:
         return refusals.wrong_arity("ping")
+    if client.only_hears:
+        return replies.bulk_array([b"pong", request[1] if len(request) == 2 else b""])
     return replies.PONG if len(request) == 1 else replies.bulk(request[1])
 
 
@@ -90,6 +92,7 @@ def reset(client: ClientState, request: Request) -> bytes:
     client.discard()
     client.forget_annotations()
     client.server.monitors.forget(client)
+    client.server.channels.forget(client)
     client.select(0)
     client.replies.wait_for_replicas(True)
     client.name = b""

@@ -32,6 +32,10 @@ _READS_WITHOUT_KEYS = frozenset(["scan", "keys", "dbsize", "randomkey"])
 LOOK_AFTER = 16
 """This many quick commands are executed between two looks at the clock; any other ends with one."""
 _QUICK = frozenset(["get", "set", "ping"])
+_WHILE_SUBSCRIBED = frozenset(
+    ["subscribe", "psubscribe", "unsubscribe", "punsubscribe", "ping", "quit", "reset"]
+)
+"""What a client may send in RESP2 that has subscribed."""
 _MAY_WRITE = frozenset(["exec", "replicad.family"])
 
 
@@ -83,6 +87,12 @@ class Command:
         if self.container is not None and len(request) > 1:
             return SUBCOMMANDS.get((self.name, request[1].upper()), self.role)
         return self.role
+
+    def full_name(self, request: Request) -> str:
+        """With the subcommand, as Redis names it."""
+        if self.container is None or len(request) == 1:
+            return self.name
+        return f"{self.name}|{request[1][:64].decode('ascii', 'replace').lower()}"
 
     def is_shown(self, request: Request) -> bool:
         """Whether MONITOR shows it: not what may hold a secret, nor what only an administrator sends."""
@@ -201,11 +211,13 @@ def refusal_now(command: Command, node: Node) -> bytes | None:
 
 
 def forbidden(command: Command, client: ClientState, request: Request) -> bytes | None:
-    """What a client hears whose user may not have this executed."""
+    """What a client hears that may not have this executed now: its user may not, or it has subscribed."""
     needed = command.role_for(request)
-    if needed is None or needed in client.rights:
-        return None
-    return client.forbid(command.name)
+    if needed is not None and needed not in client.rights:
+        return client.forbid(command.name)
+    if client.only_hears and command.name not in _WHILE_SUBSCRIBED:
+        return refusals.only_while_subscribed(command.full_name(request))
+    return None
 
 
 def find_entry(table: Table, name: bytes) -> Entry | None:

@@ -1,4 +1,4 @@
-"""The client port while it closes."""
+"""The client port while it closes, and what it says by itself."""
 
 from __future__ import annotations
 
@@ -43,6 +43,29 @@ async def test_a_node_that_is_fenced_while_it_drains_acknowledges_nothing(in_the
         answer = await reader.readline()
         assert answer.startswith(b"-READONLY " if in_the_log else b"-ERR the server is shutting down")
         await closing
+    finally:
+        writer.close()
+        await port.close()
+        store.close()
+
+
+async def test_what_is_published_goes_to_the_clients_that_are_served() -> None:
+    """While there is no data nobody is, and nothing is kept for later."""
+    store, node = FakeDatabase("sync"), FakeNode()
+    port = ClientPort(Address("127.0.0.1", 0), lambda: node, ServerOptions(), SystemClock(), lambda: None)
+    port.publish(b"+switch-master", b"too early")
+    await port.serve(cast(Database, store))
+    reader, writer = await asyncio.open_connection(*port.address)
+    try:
+        writer.write(b"SUBSCRIBE +switch-master\r\n")
+        assert (
+            await reader.readuntil(b":1\r\n") == b"*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n"
+        )
+        port.publish(b"+switch-master", b"said")
+        assert (
+            await reader.readuntil(b"said\r\n")
+            == b"*3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n$4\r\nsaid\r\n"
+        )
     finally:
         writer.close()
         await port.close()

@@ -19,15 +19,16 @@ function turn() {
 }
 
 const file = (name) => name && fs.readFileSync(name);
-const redis = new Redis({
+// With `sentinels` it asks them for the node of that role, and follows what they publish; it is told nothing else.
+const asksSentinels = options.sentinels && {
+  sentinels: options.sentinels.map(([host, port]) => ({ host, port })),
+  name: options.name,
+  role: options.role,
+  failoverDetector: true,
+};
+const asksAddresses = addresses && {
   host: addresses[0][0],
   port: addresses[0][1],
-  username: options.username,
-  password: options.password,
-  ...(options.protocol && { protocol: options.protocol }),
-  ...(options.ca && { tls: { ca: file(options.ca), cert: file(options.cert), key: file(options.key) } }),
-  enableReadyCheck: true,
-  maxRetriesPerRequest: null,
   // Before each new connection.
   retryStrategy() {
     turn();
@@ -36,6 +37,16 @@ const redis = new Redis({
   reconnectOnError(error) {
     return error.message.startsWith("READONLY") && 2; // connects again, and sends the command again
   },
+};
+const redis = new Redis({
+  ...asksSentinels,
+  ...asksAddresses,
+  username: options.username,
+  password: options.password,
+  ...(options.protocol && { protocol: options.protocol }),
+  ...(options.ca && { tls: { ca: file(options.ca), cert: file(options.cert), key: file(options.key) } }),
+  enableReadyCheck: true,
+  maxRetriesPerRequest: null,
 });
 redis.on("ready", () => (ready += 1));
 redis.on("error", () => {});
@@ -49,6 +60,11 @@ const steps = {
   call: (...command) => redis.call(...command),
   role: async () => (await redis.info("replication")).match(/role:(\w+)/)[1],
   port: async () => redis.options.port,
+  // Of the node that it is connected to.
+  connectedTo: async () => {
+    await redis.ping();
+    return redis.stream.remotePort;
+  },
   set: (key, value) => redis.set(key, value),
   get: (key) => redis.get(key),
   // Any byte in key and value.
