@@ -264,6 +264,7 @@ class NodeParts:
                 lock=self.lock,
                 tasks=self.tasks,
                 door=self.doors.replication,
+                publish=self.clients.publish,
             )
         self.switchover = Switchover(
             self.identity,

@@ -63,7 +63,6 @@ class ServedNode:
         traffic: Traffic,
         links: Callable[[], list[dict[str, Any]]],
         failover: FailoverAgent | None = None,
-        sentinel: Callable[[], SentinelView | None] = lambda: None,
     ) -> None:
         self._failover = failover
         self._orders = None if failover is None else FailoverOrders(failover)
@@ -84,7 +83,6 @@ class ServedNode:
         self._reload = reload
         self.traffic = traffic
         self._links = links
-        self._sentinel = sentinel
         # While the data is exchanged no replica is connected. A write that waits for replicas must wait then,
         # and not be answered as if none had been asked for.
         self._no_waits = Waits(lambda: [], lambda _: None, rule=parse_rule(options.synchronous))
@@ -198,7 +196,7 @@ class ServedNode:
         return [] if self._store.feed is None else replica_views(self._store.feed)
 
     def sentinel(self) -> SentinelView | None:
-        return self._sentinel()
+        return None if self._failover is None else self._failover.sentinel()
 
     @property
     def waits(self) -> Waits:

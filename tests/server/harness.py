@@ -41,7 +41,6 @@ class FakeNode:
     traffic: Traffic = field(default_factory=Traffic)
     primary_heard_seconds: float | None = None
 
-    failover: Failover | None = None
     held: bool = False
     doubting: bool = False
     promoted: list[bool] = field(default_factory=list)

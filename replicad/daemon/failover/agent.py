@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.failover.candidacy import Candidacy
+from replicad.daemon.failover.clients import LeaderAnnouncement, sentinel_view
 from replicad.daemon.failover.failsafe import FailsafeWatch
 from replicad.daemon.failover.keys import (
     Keys,
@@ -53,6 +55,7 @@ from replicad.replication.policy.failover.cluster import Cluster, Leader, Member
 from replicad.replication.policy.failover.election import why_not_eligible
 from replicad.replication.policy.failover.turn import Me, NextTurn, Pace, Turn, decide
 from replicad.replication.wire.identify import Identity
+from replicad.server.interfaces import SentinelView
 
 log = get_logger("replicad.daemon")
 
@@ -86,7 +89,9 @@ class FailoverAgent:
         lock: ChangeLock,
         tasks: NodeTasks,
         door: Door,
+        publish: Callable[[bytes, bytes], None],
     ) -> None:
+        """`publish` says a message to the clients that have subscribed to a channel."""
         self._identity = identity
         self._me = identity.node.hex()
         self._clock = clock
@@ -114,6 +119,7 @@ class FailoverAgent:
         self._is_settled = False
         self._now = asyncio.Event()
         self._looked = asyncio.Event()
+        self._announcement = LeaderAnnouncement(options.service_name, publish)
         self._election: asyncio.Task[str] | None = None
         self._is_handing_over = False
         self._is_unsure = False
@@ -255,6 +261,7 @@ class FailoverAgent:
         elif self._absent_since is None:
             self._absent_since = self._clock.awake()
         self.failsafe.seen(cluster.failsafe)
+        self._announcement.saw(cluster)
         for member in cluster.members.values():
             if member.node != self._me:
                 self._peers.remember_proven(bytes.fromhex(member.node), member.replication, member.clients)
@@ -324,6 +331,11 @@ class FailoverAgent:
             self._is_unsure = False
             self.leadership.took(kept_at)
         self.look_soon()
+
+    def sentinel(self) -> SentinelView:
+        """What clients are told that ask this node as a sentinel."""
+        options = self.options
+        return sentinel_view(self._me, options.service_name, options.ttl_seconds, self.cluster)
 
     def _step_down(self, cluster: Cluster) -> None:
         leader = cluster.leader
