@@ -233,9 +233,11 @@ class NodeParts:
         )
         self.promotion = Promotion(
             env,
+            self.identity,
             standing=self.standing,
             store=self.open_store,
             memory=self.memory,
+            peers=self.peers,
             link=self.link,
             survey=self.survey,
             lock=self.lock,

@@ -132,5 +132,5 @@ async def test_a_replica_that_would_discard_rejoins_where_it_may_not_follow(tmp_
         with pytest.raises(RoleRefused, match="rejoin"):
             await a.following.follow(*b.clients.address)
         assert "saved: 1 batches" in await a.following.rejoin(*b.clients.address)
-        await until(lambda: streams(a, b"p") and a.open_store.epoch == 1 + STEP)
+        await until(lambda: streams(a, b"p") and a.open_store.epoch > STEP)
         assert a.store is not None and a.store.get(b"k") is None

@@ -9,6 +9,7 @@ import pytest
 
 import replicad.replication.wire.messages
 from replicad.daemon.roles.promotion import STEP
+from replicad.replication.policy.epoch_numbers import SEATS
 from replicad.replication.wire.framing import MessageDecoder
 from replicad.replication.wire.messages import EPOCHS_SENT_MAX, PositionClaim, decode, encode, newest_epochs
 from replicad.types import Epoch, EpochRecord, HistoryHash, Position, Sequence
@@ -45,7 +46,7 @@ async def test_a_replica_from_before_the_epochs_that_are_told_follows(
         assert p.store is not None
         for _ in range(6):
             p.store.demote()
-            p.store.promote(os.urandom(16), at_least=2 + STEP)
+            p.store.promote(os.urandom(16), at_least=2 + STEP + SEATS)
         p.store.put(b"k", b"v")
         life = again(tmp_path / "r") if diverged else replica_of(p, tmp_path / "r")
         async with life as r:

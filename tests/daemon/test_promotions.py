@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 
 from replicad.daemon.parts import NodeParts
 from replicad.errors import RoleRefused
+from replicad.net.addresses import Address
 from replicad.replication.policy.roles import Standing
+from replicad.replication.wire.messages import StandingMessage
 from tests.support.nodes.programs import primary, replica_of, streams
 from tests.support.waiting import until
 
@@ -108,3 +111,65 @@ async def test_nodes_that_a_replica_does_not_know_are_found_through_others(tmp_p
         b.peers.forget(c.identity.node)
         asked = await b.survey.ask_transitively()
         assert c.identity.node in {answer.node for answer in asked.values() if answer is not None}
+
+
+async def test_a_primary_that_another_node_hears_is_not_dead(tmp_path: Path) -> None:
+    """The candidate cannot reach it; a node that it can reach does. Once nobody hears it, it may be."""
+    async with AsyncExitStack() as p_life, AsyncExitStack() as stack:
+        p = await p_life.enter_async_context(primary(tmp_path / "p"))
+        hearing = await stack.enter_async_context(replica_of(p, tmp_path / "hearing"))
+        cut_off = await stack.enter_async_context(replica_of(p, tmp_path / "cut-off"))
+        await until(lambda: streams(hearing, b"p") and streams(cut_off, b"p"))
+        await until(lambda: knows(cut_off, hearing) and hearing.survey.introduce().heard_ms is not None)
+        await cut_off.link.stop()
+        answers = cut_off.peers.ask
+        gone = p.addresses.replication_address
+
+        async def cannot_reach(address: Address, seconds: float) -> StandingMessage | None:
+            return None if address == gone else await answers(address, seconds)
+
+        cut_off.peers.ask = cannot_reach  # type: ignore[method-assign]
+        with pytest.raises(RoleRefused, match=f"{hearing.clients.address} hears the primary"):
+            await cut_off.promotion.promote(force=False)
+        await p_life.aclose()
+        await until(lambda: hearing.survey.introduce().heard_ms is None)
+        assert await cut_off.promotion.promote(force=False) == ""
+
+
+async def test_two_that_are_promoted_apart_begin_two_epochs(tmp_path: Path) -> None:
+    """Each by force, without hearing of the other; when they meet, the higher one stays."""
+    async with (
+        primary(tmp_path / "p") as p,
+        replica_of(p, tmp_path / "a") as a,
+        replica_of(p, tmp_path / "b") as b,
+    ):
+        await until(lambda: streams(a, b"p") and streams(b, b"p") and knows(a, b) and knows(b, a))
+
+        async def answers_nobody(address: Address, seconds: float) -> StandingMessage | None:
+            return None
+
+        asks = [(node, node.peers.ask) for node in (a, b)]
+        for node, _ in asks:
+            node.peers.ask = answers_nobody  # type: ignore[method-assign]
+        for node in (a, b):
+            await node.promotion.promote(force=True)
+        epochs = [a.open_store.epoch, b.open_store.epoch]
+        assert epochs[0] != epochs[1]
+        for node, ask in asks:
+            node.peers.ask = ask  # type: ignore[method-assign]
+        lower, higher = (a, b) if epochs[0] < epochs[1] else (b, a)
+        await lower.survey.ask(lower.peers.addresses())
+        await until(lambda: lower.standing.current in (Standing.FENCED, Standing.FOLLOWING))
+        assert higher.standing.current is Standing.PRIMARY
+
+
+async def test_the_other_replicas_find_the_node_that_was_promoted(tmp_path: Path) -> None:
+    """Nobody tells them: they know the nodes of their cluster, also through a restart."""
+    async with after_the_primary_died(tmp_path) as cluster:
+        await cluster.ahead.promotion.promote(force=False)
+        behind, where = cluster.behind, cluster.ahead.addresses.replication_address
+        survey = asyncio.ensure_future(behind.survey.run())
+        try:
+            await until(lambda: streams(behind, b"p") and behind.memory.primary == where)
+        finally:
+            survey.cancel()

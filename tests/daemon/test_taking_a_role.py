@@ -52,7 +52,7 @@ async def test_a_role_is_taken_when_the_primary_is_dead(tmp_path: Path) -> None:
     async with stopped_replica(tmp_path) as (_, life):
         await life.aclose()
         async with as_primary(tmp_path / "r", take_role_now=True) as node:
-            assert (node.standing.current, node.open_store.epoch) == (Standing.PRIMARY, 1 + STEP)
+            assert node.standing.current is Standing.PRIMARY and node.open_store.epoch > STEP
 
 
 async def test_a_key_in_the_configuration_is_tried_once(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_promoted_replica_takes_over(cluster: Cluster) -> None:
     primary.kill()
     assert main(["promote", f"127.0.0.1:{replica.port}"]) == 0
     assert replica.status()["role"] == "primary"
-    assert replica.status()["epoch"] == 1 + STEP
+    assert replica.status()["epoch"] > STEP
     fill(replica, 50, 50)
     replica.kill()
     replica.start()

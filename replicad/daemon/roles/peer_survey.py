@@ -32,6 +32,7 @@ from replicad.replication.policy.roles import (
     Verdict,
     View,
     has_given,
+    hears_its_primary,
     is_further,
     judge,
     would_be_deposed,
@@ -44,6 +45,7 @@ log = get_logger("replicad.daemon")
 
 CLASHES_MAX = 8
 """The newest that are shown."""
+U32_MAX = (1 << 32) - 1
 ASKED_MAX = 256
 """Nodes that are asked before a promotion."""
 
@@ -119,7 +121,13 @@ class PeerSurvey:
             path=self._link.path,
             granted=self._memory.granted_epoch,
             nodes=tuple(entry.replication for entry in self._peers.entries()),
+            heard_ms=self._heard_ms(),
         )
+
+    def _heard_ms(self) -> int | None:
+        follower = self._link.follower
+        age = None if follower is None or not self._link.is_linked else follower.newest_age_seconds
+        return None if age is None else min(round(max(0.0, age) * 1000), U32_MAX)
 
     def may_be_behind(self) -> bool:
         """Whether other nodes may have more of this node's last epoch than itself: it is a replica, or a
@@ -254,6 +262,10 @@ class PeerSurvey:
 
             if would_be_deposed(me, other):
                 survey = survey._replace(primary_answers=True)
+
+            # It lives, although this node cannot reach it.
+            if hears_its_primary(me, other, answer.path, answer.heard_ms):
+                survey = survey._replace(heard_by=answer.clients or answer.replication)
 
             # A switchover gave the role to a third node, which may take writes already.
             if has_given(me, other) and address_of(answer.primary) != mine:

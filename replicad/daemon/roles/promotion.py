@@ -25,13 +25,16 @@ from replicad.daemon.process.notify import notify
 from replicad.daemon.roles.change_lock import ChangeLock
 from replicad.daemon.roles.node_link import NodeLink
 from replicad.daemon.roles.peer_survey import PeerSurvey
+from replicad.daemon.roles.peers import Peers
 from replicad.daemon.roles.role_memory import RoleMemory
 from replicad.env import Env
 from replicad.env.events import get_logger
 from replicad.errors import CorruptionError, ReplicadError, RoleRefused
 from replicad.replication.policy.apply_delay import AtPromotion, PausePoint, at_promotion
+from replicad.replication.policy.epoch_numbers import own_epoch
 from replicad.replication.policy.roles import Candidate, HighWatermark, Standing, may_promote, own_refusal
 from replicad.replication.tasks import in_thread
+from replicad.replication.wire.identify import Identity
 from replicad.store.copies.saved_log import SavedLog
 
 log = get_logger("replicad.daemon")
@@ -51,16 +54,20 @@ class Promotion:
     def __init__(
         self,
         env: Env,
+        identity: Identity,
         *,
         standing: OwnStanding,
         store: OpenStore,
         memory: RoleMemory,
+        peers: Peers,
         link: NodeLink,
         survey: PeerSurvey,
         lock: ChangeLock,
         data: NodeData,
     ) -> None:
         self._env = env
+        self._identity = identity
+        self._peers = peers
         self._data = data
         self._standing = standing
         self._store = store
@@ -111,8 +118,8 @@ class Promotion:
         if refusal is not None:
             raise RoleRefused(refusal)
 
-        # Above every epoch that this node or another has heard of: two nodes that began the same epoch would
-        # both believe that they are right.
+        # Above every epoch that this node or another has heard of, and one that no other node of the cluster
+        # takes: two nodes that began the same epoch would both believe that they are right.
         await link.stop()
         received_epoch = 0 if apply is None else apply.position.epoch
         saved = await self._finish_waiting(then, pause, force=force)
@@ -125,7 +132,8 @@ class Promotion:
             lost += f"; damaged was {apply.cut}" if apply is not None and apply.cut is not None else ""
         newest = max(self._store.epoch, received_epoch)
         above = (memory.least_epoch, survey.given_epoch + 1, survey.epoch + 1, newest + STEP)
-        await self.begin_epoch(max(above))
+        others = [peer.node_id for peer in self._peers]
+        await self.begin_epoch(own_epoch(max(above), self._identity.node, others))
         log.info("role.promotion_done", seconds=round(self._env.clock.monotonic() - began, 4))
         if lost:
             log.error("role.promoted_with_loss", lost=lost)

@@ -151,6 +151,9 @@ def takes_role(record: RoleRecord | None, *, flag: bool, key: bool) -> bool:
 
 # Promotion.
 
+HEARD_MS_MAX = 3000
+"""A node that heard of its primary this long ago or less says that it lives. Nodes hear of it each second."""
+
 
 class HighWatermark(NamedTuple):
     """How far a primary said that it is durable, in which epoch. Of two the greater counts: a node that
@@ -172,6 +175,8 @@ class SurveyResult(NamedTuple):
 
     primary_answers: bool = False
     """The one above, or any other that the promotion would depose."""
+    heard_by: str | None = None
+    """Where a node is that hears that primary, whether it answers this one or not."""
     given_to: str | None = None
     """To whom, not this node, a primary gave its role in an epoch that is not known to have begun."""
     given_epoch: int = 0
@@ -227,6 +232,7 @@ def may_promote(candidate: Candidate, *, force: bool) -> tuple[str | None, str |
     lacks acknowledged writes          refused, with how many             promoted; says what is lost
     has a primary that answers         refused: switch over instead       promoted; that one is fenced
     hears of a role that was given     refused: wait for that node        promoted, above that epoch
+    has a primary that another hears   refused: it is not dead            promoted; that one is fenced
     hears of a node that is further    refused, naming that node          promoted; says what is lost
     knows a replica that is silent     refused, naming that node          promoted
     anything else                      promoted                           promoted
@@ -250,6 +256,9 @@ def may_promote(candidate: Candidate, *, force: bool) -> tuple[str | None, str |
     if survey.given_to is not None:
         reason = f"the role was given to {survey.given_to}, which may have taken writes"
         return f"{reason}; --force gives them up", None
+    if survey.heard_by is not None:
+        reason = f"the node at {survey.heard_by} hears the primary, which this one cannot reach"
+        return f"{reason}: replicad switchover there loses nothing; --force fences that primary", None
     if survey.ahead is not None:
         reason = f"the node at {survey.ahead.where} is further, at {survey.ahead.position}"
         return f"{reason}: promote that one; here this would lose {lost}; --force accepts that", None
@@ -347,6 +356,15 @@ def would_be_deposed(me: View, other: View) -> bool:
     """Whether a promotion of `me` would take the role from `other`: a primary of this database that is not
     behind the epoch of `me`."""
     return _is_same(me, other) and other.standing.role == "primary" and other.epoch >= me.epoch
+
+
+def hears_its_primary(me: View, other: View, path: tuple[bytes, ...], heard_ms: int | None) -> bool:
+    """Whether `other`, which follows along `path`, has just heard a primary that a promotion of `me` would
+    depose. Of nodes that follow each other only the first hears it; the others hear that one."""
+    is_news = heard_ms is not None and heard_ms <= HEARD_MS_MAX
+    return (
+        is_news and _is_same(me, other) and other.epoch >= me.epoch and len(path) == 1 and path[0] != me.node
+    )
 
 
 def has_given(me: View, other: View) -> bool:

@@ -445,6 +445,8 @@ class StandingMessage(Message):
     """The epoch that it gave to `primary`, and does not know to have begun."""
     nodes: tuple[str, ...] = wire(headers.array_of(headers.text, NODES_MAX), default=())
     """The replication addresses of the other nodes that it knows."""
+    heard_ms: int | None = wire(headers.optional(headers.u32), default=None)
+    """How old what it knows of the primary of all is, while it follows."""
 
 
 @message(MessageKind.HANDOVER)

@@ -35,7 +35,7 @@ async def test_a_fenced_primary_whose_record_cannot_be_written_steps_down_when_i
         monkeypatch.setattr(store, "demote", failing_once(store.demote, OSError("too many open files")))
         await b.promotion.promote(force=True)
         a.survey.heard(b.survey.introduce())
-        await until(lambda: store.role == "replica" and streams(a, b"a") and a.open_store.epoch == 1 + STEP)
+        await until(lambda: store.role == "replica" and streams(a, b"a") and a.open_store.epoch > STEP)
         assert a.memory.record is not None and a.memory.record.role == "replica"
 
 
