@@ -9,6 +9,7 @@ from tests.teeth.compiled import COMPILED
 from tests.teeth.copies import COPIES
 from tests.teeth.delay import DELAY
 from tests.teeth.disk import DISK
+from tests.teeth.failover import FAILOVER
 from tests.teeth.feed import FEED
 from tests.teeth.following import FOLLOWING
 from tests.teeth.held import HELD
@@ -51,6 +52,7 @@ LISTS = (
     FEED,
     DELAY,
     FOLLOWING,
+    FAILOVER,
 )
 MUTATIONS: tuple[Mutation, ...] = tuple(
     sorted((mutation for each in LISTS for mutation in each), key=lambda mutation: mutation.trap)

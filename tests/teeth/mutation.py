@@ -39,6 +39,7 @@ TRAPS = {
     28: "What others can make grow has a limit and an age",
     29: "What counts over all counts over all of one database",
     31: "What comes by several ways is applied once, and the newest write stays everywhere",
+    32: "One leader at a time: nothing is taken for granted that etcd, a clock or a peer did not say",
     30: "Directories vanish under running processes, and interpreters end while threads run",
 }
 

@@ -9,9 +9,11 @@ import pytest
 
 from replicad.daemon.failover.keys import Keys
 from replicad.errors import RoleRefused
-from replicad.etcd.calls import Delete
+from replicad.etcd.calls import Delete, Put
 from replicad.replication.policy.failover.turn import Turn
 from replicad.replication.policy.roles import Standing
+from replicad.replication.policy.synchronous import Level, parse_rule
+from replicad.replication.wire.messages import Failsafe
 from tests.support.nodes.cluster import TTL_SECONDS, Member, Nodes, cluster
 from tests.support.waiting import until
 
@@ -269,6 +271,7 @@ async def test_without_a_rule_a_node_that_lacks_too_much_does_not_lead(tmp_path:
         assert leader_of(nodes) is None
         assert "more than lag_bytes_max" in two.agent.decision.reason
         object.__setattr__(two.agent.options, "lag_bytes_max", 1 << 20)
+        nodes.pass_time(1.0)  # for nodes that come before it
         await nodes.until(lambda: leader_of(nodes))
         assert leader_of(nodes) is two
 
@@ -380,3 +383,119 @@ async def test_a_clean_stop_frees_the_leadership(tmp_path: Path) -> None:
         nodes.members.remove(one)
         await nodes.stacks[one.id].aclose()
         await nodes.until(lambda: leader_of(nodes))
+
+
+async def test_a_claim_by_an_old_look_comes_to_nothing(tmp_path: Path) -> None:
+    """Another node claimed that epoch since, and is gone again: nobody leads, but the number is taken."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        two = nodes.members[1]
+        await nodes.end(one)
+        nodes.pass_time(TTL_SECONDS + 1)
+        await two.agent._lease.keep()
+        seen, keys = await two.agent.fresh()
+        nodes.keys.txn([], [Put(keys.epoch, b"2")], [])
+        with pytest.raises(RoleRefused, match="claimed the leadership first"):
+            await two.agent._candidacy.stand(seen)
+
+
+async def test_a_candidate_that_holds_still_gives_its_claim_up(tmp_path: Path) -> None:
+    """It told a leader shortly before that it follows, and its claim arrived all the same."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        two = nodes.members[1]
+        store = one.node.store
+        assert store is not None
+        two.agent.promises.follows(
+            Failsafe(one.node.identity.node, store.database_id, 1, 2 * TTL_SECONDS * 1000)
+        )
+        await nodes.end(one)
+        nodes.pass_time(TTL_SECONDS + 1)
+        await two.agent._lease.keep()
+        seen, _ = await two.agent.fresh()
+        with pytest.raises(RoleRefused, match="it holds still"):
+            await two.agent._candidacy.stand(seen)
+        assert two.node.memory.promised_epoch == 0
+        now, _ = await two.agent.fresh()
+        assert now.leader is None
+
+
+async def test_a_lease_that_may_have_ended_begins_no_epoch(tmp_path: Path) -> None:
+    """The promises took long: somebody else may have claimed a later epoch, and be ahead of this one."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        two = nodes.members[1]
+        await nodes.end(one)
+        nodes.pass_time(TTL_SECONDS + 1)
+        await nodes.members[-1].look()
+        await two.agent._lease.keep()
+        seen, _ = await two.agent.fresh()
+        gather = two.agent._candidacy._gather
+
+        async def takes_long(*arguments: object, **keywords: object) -> object:
+            promised = await gather(*arguments, **keywords)  # type: ignore[arg-type]
+            nodes.pass_time(TTL_SECONDS)
+            return promised
+
+        two.agent._candidacy._gather = takes_long  # type: ignore[method-assign, assignment]
+        with pytest.raises(RoleRefused, match="may have ended"):
+            await two.agent._candidacy.stand(seen)
+        assert two.node.open_store.epoch == 1
+
+
+async def test_a_rule_is_stated_once_replicas_hold_what_was_acknowledged_before(tmp_path: Path) -> None:
+    """Until then etcd says the weaker one, and writes wait for the stronger."""
+    async with cluster(tmp_path, synchronous="any 1") as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        _, two, three = nodes.members
+        feed, store = one.node.open_store.feed, one.node.store
+        assert feed is not None and store is not None
+        await three.node.link.stop()
+        store.put(b"k", b"v")
+        await until(lambda: two.node.store is not None and two.node.store.get(b"k") == b"v")
+        three.node.link.start()
+        slow = feed.waits._replicas
+        feed.waits._replicas = lambda: [each for each in slow() if each[1] != three.id]
+        feed.waits.reconfigure(parse_rule("any 2"), Level.DURABLE, 10.0)
+        for _ in range(3):
+            await nodes.look()
+        assert one.cluster.rule is not None and one.cluster.rule.count == 1
+        assert feed.waits.rule is not None and feed.waits.rule.count == 2
+        feed.waits._replicas = slow
+        await nodes.until(lambda: one.cluster.rule is not None and one.cluster.rule.count == 2)
+
+
+async def test_a_weaker_rule_is_stated_before_it_is_counted(tmp_path: Path) -> None:
+    """What etcd says is asked of candidates: it must not be more than what writes wait for."""
+    async with cluster(tmp_path, synchronous="any 2") as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        feed = one.node.open_store.feed
+        assert feed is not None
+        feed.waits.reconfigure(parse_rule("any 1"), Level.DURABLE, 10.0)
+        assert feed.waits.rule is not None and feed.waits.rule.count == 2
+        one.etcd.is_cut = True
+        await nodes.look()
+        assert feed.waits.rule.count == 2
+        one.etcd.is_cut = False
+        await nodes.until(lambda: one.cluster.rule is not None and one.cluster.rule.count == 1)
+        await nodes.look()
+        assert feed.waits.rule is not None and feed.waits.rule.count == 1
+
+
+async def test_a_statement_that_may_still_arrive_is_made_void(tmp_path: Path) -> None:
+    """Its answer was lost, or itself: the rule is written again first, so that the late one fails."""
+    async with cluster(tmp_path, synchronous="any 1") as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        feed = one.node.open_store.feed
+        assert feed is not None
+        before = one.cluster.rule_revision
+        feed.waits.reconfigure(parse_rule("any 2"), Level.DURABLE, 10.0)
+        one.agent.leading._is_unsure = True
+        await nodes.look()
+        await nodes.look()
+        assert one.cluster.rule is not None and one.cluster.rule_revision > before
+        assert not one.agent.leading._is_unsure
+        await nodes.until(lambda: one.cluster.rule is not None and one.cluster.rule.count == 2)

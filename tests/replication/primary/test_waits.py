@@ -47,3 +47,22 @@ async def test_a_rule_that_changes_counts_for_the_writes_that_wait() -> None:
     assert (waits.released(8), waits.released(12)) == (8, 9)
     waits.reconfigure(None, Level.DURABLE, 2.0)
     assert (waits.released(12), len(moved)) == (12, 4)
+
+
+async def test_a_failover_says_which_replicas_count() -> None:
+    """How many of them, too, whatever is configured; what else asks for acknowledgements asks all replicas."""
+    acknowledged = [("a", "aa", Ack(9, 9, 9)), ("b", "bb", Ack(5, 5, 5)), ("c", "cc", Ack(3, 3, 3))]
+    waits = Waits(lambda: acknowledged, lambda sequence: None, rule=parse_rule("any 1"))
+    waits.count_by(1, frozenset({"bb", "cc"}))
+    assert (waits.released(9), waits.describe()) == (5, "any 1 durable")
+    waits.count_by(2, frozenset({"bb", "cc"}))
+    assert waits.rule is not None and waits.rule.count == 2
+    assert waits.held_by(2, frozenset({"bb", "cc"})) == 3
+    assert waits.held_by(1, frozenset({"aa"})) == 9
+    assert waits.held_by(2, frozenset({"aa"})) == 0
+    assert waits.holders("durable", 9) == ["a"]
+    waits.count_by(0, frozenset())
+    assert waits.rule is None and waits.released(12) == 12
+    waits.reconfigure(None, Level.DURABLE, 1.0)
+    waits.count_by(1, frozenset({"aa"}))
+    assert waits.describe() == "any 1 durable" and waits.released(12) == 9
