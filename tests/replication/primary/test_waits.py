@@ -50,7 +50,7 @@ async def test_a_rule_that_changes_counts_for_the_writes_that_wait() -> None:
 
 
 async def test_a_failover_says_which_replicas_count() -> None:
-    """How many of them, too, whatever is configured; what else asks for acknowledgements asks all replicas."""
+    """How many of them, too, whatever is configured; what else asks for acknowledgements asks all."""
     acknowledged = [("a", "aa", Ack(9, 9, 9)), ("b", "bb", Ack(5, 5, 5)), ("c", "cc", Ack(3, 3, 3))]
     waits = Waits(lambda: acknowledged, lambda sequence: None, rule=parse_rule("any 1"))
     waits.count_by(1, frozenset({"bb", "cc"}))

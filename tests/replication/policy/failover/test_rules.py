@@ -88,17 +88,23 @@ def test_a_candidate_finds_every_write_however_the_rule_changes(seed: int) -> No
             step = next_step(now, goal)
             if covers(now, goal) and len(step.replicas) >= step.count > 0:
                 held.append(frozenset(draw.sample(sorted(step.replicas), step.count)))
+            _check_found(now, held, seed)
             if step.state is not None:
                 if step.when_held:
                     held = [_brought_up(each, step, draw) for each in held]
                 now = step.state
-            if now is not None and now.count and covers(now, goal):
-                needed = promises_needed(now)
-                for holders in held:
-                    lacking = now.replicas - holders
-                    assert len(lacking) < needed, f"seed {seed}: {sorted(lacking)} lack a write under {now}"
-            elif now is not None and not now.count:
+            if now is not None and now.count:
+                _check_found(now, held, seed)
+            else:
                 held = []  # Where writes wait for nobody, a failover may lose some, and says so.
+
+
+def _check_found(now: StatedRule | None, held: list[frozenset[str]], seed: int) -> None:
+    if now is None or not now.count:
+        return
+    for holders in held:
+        lacking = now.replicas - holders
+        assert len(lacking) < promises_needed(now), f"seed {seed}: {sorted(lacking)} lack a write: {now}"
 
 
 def _brought_up(holders: frozenset[str], step: Step, draw: random.Random) -> frozenset[str]:
