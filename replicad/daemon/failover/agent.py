@@ -31,6 +31,7 @@ from replicad.daemon.failover.keys import (
 from replicad.daemon.failover.leading import Leading
 from replicad.daemon.failover.lease import NodeLease
 from replicad.daemon.failover.promises import Promises
+from replicad.daemon.failover.telling import Telling
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_addresses import OwnAddresses
 from replicad.daemon.own_standing import OwnStanding
@@ -119,6 +120,7 @@ class FailoverAgent:
         self._is_settled = False
         self._now = asyncio.Event()
         self._looked = asyncio.Event()
+        self._telling = Telling()
         self._announcement = LeaderAnnouncement(options.service_name, publish)
         self._election: asyncio.Task[str] | None = None
         self._is_handing_over = False
@@ -242,11 +244,7 @@ class FailoverAgent:
             self.leadership.lost()
         kept_at, lease = self._lease.kept_at, self._lease.id
 
-        operations: list[Operation] = [Put(keys.member(self._me), member_value(self._member()), lease)]
-        if self.leadership.right.leads and (status := self.leading.status()) is not None:
-            operations.append(Put(keys.status, status_value(status)))
-        outcome = await self.etcd.txn([], [*operations, Read(keys.prefix)])
-        cluster = self.cluster = keys.read(outcome.pairs)
+        cluster = self.cluster = await self._tell_and_read(keys, lease)
         self._noticed(cluster)
 
         before, decision = self.decision, decide(self._as_it_is(lease), cluster, self._pace())
@@ -254,6 +252,33 @@ class FailoverAgent:
         if decision != before and decision.turn is not Turn.LEAD:
             log.info("failover.turn", turn=decision.turn.value, reason=decision.reason)
         await self._take(decision, cluster, keys, kept_at)
+
+    async def _tell_and_read(self, keys: Keys, lease: int) -> Cluster:
+        """Says how this node is, where that is news, and reads all; in one transaction."""
+        now, before, telling = self._clock.awake(), self.cluster, self._telling
+        is_led = before is not None and before.leader is not None
+        rule = None if before is None else before.rule
+        operations: list[Operation] = []
+
+        member, status = self._member(), None
+        tells = telling.is_member_due(member, lease, now, is_led=is_led)
+        if tells:
+            operations.append(Put(keys.member(self._me), member_value(member), lease))
+        if self.leadership.right.leads and (status := self.leading.status()) is not None:
+            decides = rule is None or rule.count == 0
+            if telling.is_status_due(status, now, decides=decides):
+                operations.append(Put(keys.status, status_value(status)))
+            else:
+                status = None
+
+        outcome = await self.etcd.txn([], [*operations, Read(keys.prefix)])
+        if tells:
+            telling.told_member(member, lease, now)
+        if status is not None:
+            telling.told_status(status, now)
+        cluster = keys.read(outcome.pairs)
+        telling.saw(cluster.members.get(self._me))
+        return cluster
 
     def _noticed(self, cluster: Cluster) -> None:
         if cluster.leader is not None:
