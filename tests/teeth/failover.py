@@ -216,8 +216,8 @@ FAILOVER = (
         trap=32,
         name="a weaker rule is counted before it is stated",
         file="replicad/replication/policy/failover/rules.py",
-        old="        return Step(max(stated.count, wanted.count), stated.replicas & wanted.replicas, weaker)\n",
-        new="        return Step(wanted.count, wanted.replicas, weaker)\n",
+        old="        return Step(max(stated.count, wanted.count), stated.replicas & wanted.replicas, weak",
+        new="        return Step(wanted.count, wanted.replicas, weak",
         caught_by=(f"{RULES}test_a_candidate_finds_every_write_however_the_rule_changes",),
     ),
     Mutation(

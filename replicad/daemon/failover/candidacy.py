@@ -40,13 +40,14 @@ from replicad.replication.options import RoleOptions
 from replicad.replication.policy.failover.cluster import Cluster, Leader
 from replicad.replication.policy.failover.quorum import HowFar, furthest, why_not_enough
 from replicad.replication.policy.roles import Standing
-from replicad.replication.tasks import Wakeup
 from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.messages import Promise, Promised
 from replicad.store.database import Database
 
 log = get_logger("replicad.daemon")
 
+LOOK_SECONDS = 0.01
+"""Between two looks at how far it is."""
 AGAIN_SECONDS = 0.2
 """Between two questions to nodes that have not promised."""
 
@@ -110,7 +111,7 @@ class Candidacy:
                 raise RoleRefused(reason)
             await self._promises.record(leader.epoch, self._identity.node)
             promised = await self._gather(store, cluster, leader.epoch, force=force)
-            await self._lock.run(self._begin(store, leader.epoch, promised, force=force))
+            await self._lock.run(self._begin(leader.epoch, promised, force=force))
         except (ReplicadError, OSError) as error:
             log.warning("failover.given_up", epoch=leader.epoch, reason=reason_of(error))
             self._leadership.lost()
@@ -119,7 +120,7 @@ class Candidacy:
         log.warning(
             "failover.leads_next", epoch=leader.epoch, seconds=round(self._clock.monotonic() - began, 3)
         )
-        return _what_is_lost(store, cluster)
+        return _what_is_lost(self._store.database, cluster)
 
     async def _claim(self, keys: Keys, cluster: Cluster, *, force: bool) -> Leader:
         # Above what this node has heard of, too: etcd may be another one than before.
@@ -195,18 +196,19 @@ class Candidacy:
         await self._link.stop()
         return ""
 
-    async def _begin(
-        self, store: Database, epoch: int, promised: Mapping[str, HowFar], *, force: bool
-    ) -> str:
+    async def _begin(self, epoch: int, promised: Mapping[str, HowFar], *, force: bool) -> str:
         nearest = furthest(self._identity.node.hex(), promised)
         if nearest != self._identity.node.hex():
             try:
-                await self._catch_up(store, nearest, promised[nearest])
+                await self._catch_up(nearest, promised[nearest])
             except RoleRefused:
                 if not force:
                     raise
 
         # Whatever was promised or came meanwhile: this epoch, or none.
+        store = self._store.database
+        if store is None:
+            raise RoleRefused("the data of this node is being exchanged")
         if self._standing() not in (Standing.FOLLOWING, Standing.FENCED):
             raise RoleRefused(f"this node is {self._standing().value} by now")
         if self._memory.promised_epoch != epoch or store.position.epoch >= epoch:
@@ -216,7 +218,7 @@ class Candidacy:
         await self._promotion.begin_epoch(epoch)
         return ""
 
-    async def _catch_up(self, store: Database, node: str, wanted: HowFar) -> None:
+    async def _catch_up(self, node: str, wanted: HowFar) -> None:
         """Streams what this node lacks from a node that has promised, and so changes no more."""
         address = self._address_of(node)
         if address is None:
@@ -225,20 +227,25 @@ class Candidacy:
         before = self._memory.primary
         self._memory.primary = address
         self._link.start(catch_up=True)
-        wakeup = Wakeup()
-        unsubscribe = store.subscribe(wakeup.notify)
         try:
             async with asyncio.timeout(self._options.switchover_seconds):
-                while not _is_at(store, wanted):
-                    wakeup.clear()
-                    if not _is_at(store, wanted):
-                        await wakeup.wait()
+                # A rewind opens the store anew, so there is none to be told by.
+                while not self._is_at(wanted):  # noqa: ASYNC110
+                    await asyncio.sleep(LOOK_SECONDS)
         except TimeoutError:
             raise RoleRefused(f"{address} is further, and did not give what is missing in time") from None
         finally:
-            unsubscribe()
             await self._link.stop()
             self._memory.primary = before
+
+    def _is_at(self, wanted: HowFar) -> bool:
+        store = self._store.database
+        if store is None:
+            return False
+        if store.failed is not None:
+            raise RoleRefused("the store failed")
+        here = store.durable_position
+        return HowFar(here.epoch, here.sequence) >= wanted
 
     async def give_up(self, claim: Compare, keys: Keys) -> None:
         """Frees the leadership, if it is still that claim that holds it; its lease would do so later."""
@@ -248,18 +255,14 @@ class Candidacy:
             log.warning("failover.claim_stays", reason=str(error))
 
 
-def _is_at(store: Database, wanted: HowFar) -> bool:
-    if store.failed is not None:
-        raise RoleRefused("the store failed")
-    here = store.durable_position
-    return HowFar(here.epoch, here.sequence) >= wanted
-
-
-def _what_is_lost(store: Database, cluster: Cluster) -> str:
+def _what_is_lost(store: Database | None, cluster: Cluster) -> str:
     """What the leader before had that this one never got, as far as it is known: only where writes wait for
     nobody."""
-    status, fork = cluster.status, store.epochs[-1].fork
-    if status is None or (fork.epoch, fork.sequence) >= (status.epoch, status.sequence):
+    status = cluster.status
+    if status is None or store is None:
+        return ""
+    fork = store.epochs[-1].fork
+    if (fork.epoch, fork.sequence) >= (status.epoch, status.sequence):
         return ""
     if fork.epoch < status.epoch:
         lost = f"what was written in epoch {status.epoch}"
