@@ -250,7 +250,7 @@ class NodeParts:
                 env.clock,
                 options,
                 config.roles,
-                make_etcd(options.etcd_options, env.clock),
+                make_etcd(options.etcd_options(), env.clock),
                 durability=config.store.durability,
                 leadership=leadership,
                 standing=self.standing,

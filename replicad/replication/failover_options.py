@@ -53,8 +53,8 @@ class FailoverOptions:
     def is_on(self) -> bool:
         return bool(self.etcd)
 
-    @property
     def etcd_options(self) -> EtcdOptions:
+        """Raises InvalidArgument."""
         return EtcdOptions(
             endpoints=self.etcd,
             user=self.user,
@@ -77,4 +77,4 @@ class FailoverOptions:
                 "ttl_seconds has to be at least margin_seconds and twice keepalive_seconds together"
             )
         if self.is_on:
-            assert self.etcd_options.endpoints == self.etcd  # made once, so that it is checked at the start
+            self.etcd_options()

@@ -425,6 +425,8 @@ class FailoverAgent:
         cluster, _ = await self.fresh()
         if self._is_busy:
             raise RoleRefused("this node stands for election already")
+        if (reason := self.promises.holds_still) is not None and not force:
+            raise RoleRefused(reason)
         if cluster.leader is not None and not force:
             raise RoleRefused(
                 f"{cluster.leader.clients} leads: replicad switchover loses nothing; --force takes the "
