@@ -28,6 +28,7 @@ from replicad.etcd.calls import Etcd
 from replicad.replication.failover_options import TTL_SECONDS_MAX
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX
+from replicad.replication.policy.roles import Standing
 from replicad.replication.tasks import in_thread
 from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.messages import Failsafe, Follows, Promise, Promised
@@ -80,7 +81,13 @@ class Promises:
         store = self._check(message.database)
         self._check_promise(message, store)
         await self._check_claim(message)
-        await self._lock.run(self._promise(message))
+        if self._standing.current is Standing.HANDING_OVER:
+            # The switchover that is under way ends once an epoch was begun, and that may need this promise.
+            # This node writes and acknowledges nothing meanwhile. If nobody takes the leadership it steps
+            # down.
+            await self._promise_beside(message)
+        else:
+            await self._lock.run(self._promise(message))
         store = self._check(message.database)
 
         # What was written or received before, and not synced yet, may have been acknowledged by others.
@@ -101,6 +108,10 @@ class Promises:
         else:
             await self._link.stop()
         return ""
+
+    async def _promise_beside(self, message: Promise) -> None:
+        self._check_promise(message, self._check(message.database))
+        await self.record(message.epoch, message.node)
 
     async def record(self, epoch: int, node: bytes) -> None:
         """Nothing below that epoch is acknowledged any more; durable when it returns."""
