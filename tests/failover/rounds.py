@@ -158,8 +158,11 @@ class Rounds:
         place = self._place[leader]
         sick = self._draw.choice(self.etcd.members)
         if kind == "sick-kill":
+            # If it led the others, the new one prolongs all leases. That is over when the primary is killed.
             sick.stop()
             self.say("stands still", member=sick.endpoint)
+            self._fault_at = time.monotonic()
+            self._last(self.ttl_seconds + 2.0)
             self._until(self._not_settled, SETTLE_SECONDS_MAX)
         other = self._draw.choice([node for node in self.nodes if node is not leader])
         if kind == "lean-switchover":

@@ -70,9 +70,18 @@ class Promises:
 
     @property
     def holds_still(self) -> str | None:
-        """Why this node may neither claim the leadership nor promise an epoch now, or None."""
-        left = self._held_until - self._clock.awake()
-        return None if left <= 0 else f"{self._held_for}: it holds still for another {left:.1f} s"
+        """Why this node may neither claim the leadership nor promise an epoch now, or None. The same words as
+        long as that is so."""
+        return None if self._held_seconds <= 0 else f"{self._held_for}: it holds still"
+
+    def check_held(self) -> None:
+        """Raises RoleRefused while this node holds still, with the seconds that are left."""
+        if (reason := self.holds_still) is not None:
+            raise RoleRefused(f"{reason} for another {self._held_seconds:.1f} s")
+
+    @property
+    def _held_seconds(self) -> float:
+        return self._held_until - self._clock.awake()
 
     # To a candidate.
 
@@ -125,8 +134,7 @@ class Promises:
 
     def _check_promise(self, message: Promise, store: Database) -> None:
         record, promised = self._memory.record, self._memory.promised_epoch
-        if (reason := self.holds_still) is not None:
-            raise RoleRefused(reason)
+        self.check_held()
         again = record is not None and (promised, record.promised_node) == (message.epoch, message.node)
         if message.epoch <= promised and not again:
             raise RoleRefused(f"this node has promised epoch {promised}")
