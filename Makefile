@@ -30,7 +30,7 @@ LOCKED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all check lint coverage lock types format bench bench-daemons bench-plots bench-large crash faults rot sim torture soak upgrade bombs teeth fuzz asan ubsan tsan links nightly ioredis install uninstall clean
+.PHONY: help setup demo test test-all check lint coverage lock types format bench bench-daemons bench-plots bench-large crash faults rot sim torture soak upgrade bombs teeth fuzz asan ubsan tsan links failover nightly ioredis install uninstall clean
 
 ##@ Begin here
 
@@ -113,11 +113,14 @@ rot: $(INSTALLED)  ## every byte of a database and its copies is another one: ri
 fuzz: $(INSTALLED)  ## every decoder under inputs that nobody meant (SECONDS=60 SEED=1 CASE=…)
 	$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE)) $(FUZZ_FLAGS)
 
-sim: $(INSTALLED)  ## clusters in virtual time: power, partitions, promotions (SEED=1 shows one; RUNS=2000 FIRST=0; LINKS=1: linked primaries)
-	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),200) --first $(or $(FIRST),0)) $(if $(LINKS),--links) $(SIM_FLAGS)
+sim: $(INSTALLED)  ## clusters in virtual time: power, partitions, promotions (SEED=1 shows one; RUNS=2000 FIRST=0; LINKS=1: linked primaries, FAILOVER=1: with etcd)
+	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),200) --first $(or $(FIRST),0)) $(if $(LINKS),--links) $(if $(FAILOVER),--failover) $(SIM_FLAGS)
 
 links: $(INSTALLED)  ## linked primaries killed and stopped under writes, and their logs read (SEED=1 LINKS_FLAGS=…)
 	$(BIN)/python -m tests.links $(if $(SEED),--seed $(SEED)) $(LINKS_FLAGS)
+
+failover: $(INSTALLED)  ## a primary killed, stopped, cut off, etcd too; who leads then, and when (ROUNDS=20 SEED=1 FAILOVER_FLAGS='--ttl 3')
+	$(BIN)/python -m tests.failover $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(FAILOVER_FLAGS)
 
 torture: $(INSTALLED)  ## real nodes killed, stopped, cut off, filled up, promoted (MINUTES=5 SEED=1 ROUND=…)
 	$(BIN)/python -m tests.torture $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(ROUND),--round $(ROUND)) $(TORTURE_FLAGS)
@@ -141,12 +144,12 @@ tsan: $(INSTALLED)  ## the same under ThreadSanitizer
 	$(BIN)/python tests/native/sanitized.py thread
 
 # The long ones, one after the other; the next one runs even when one failed.
-NIGHTLY := crash faults teeth rot sim links torture bombs fuzz asan ubsan tsan bench-large
+NIGHTLY := crash faults teeth rot sim links failover torture bombs fuzz asan ubsan tsan bench-large
 
-nightly: $(BENCH_INSTALLED)  ## the long ones: crash, faults, teeth, rot, sim, links, torture, bombs, fuzz, sanitizers, the large benchmark (NIGHTLY=… chooses)
+nightly: $(BENCH_INSTALLED)  ## the long ones: crash, faults, teeth, rot, sim, links, failover, torture, bombs, fuzz, sanitizers, the large benchmark (NIGHTLY=… chooses)
 	@failed=; for target in $(NIGHTLY); do \
 		echo "== make $$target"; \
-		$(MAKE) --no-print-directory $$target SECONDS=$(or $(SECONDS),3600) RUNS=$(or $(RUNS),2000) MINUTES=$(or $(MINUTES),60) || failed="$$failed $$target"; \
+		$(MAKE) --no-print-directory $$target SECONDS=$(or $(SECONDS),3600) RUNS=$(or $(RUNS),2000) ROUNDS=$(or $(ROUNDS),100) MINUTES=$(or $(MINUTES),60) || failed="$$failed $$target"; \
 	done; test -z "$$failed" || { echo "nightly: failed:$$failed" >&2; exit 1; }; echo "nightly: all of $(NIGHTLY) went through"
 
 ##@ Install

@@ -198,10 +198,18 @@ FAILOVER = (
     ),
     Mutation(
         trap=32,
+        name="a leader that hands over promises nothing",
+        file="replicad/daemon/failover/promises.py",
+        old="        if self._standing.current is Standing.HANDING_OVER:\n",
+        new="        if False:\n",
+        caught_by=(f"{AGENT}test_a_switchover_needs_no_other_replica",),
+    ),
+    Mutation(
+        trap=32,
         name="a candidate that holds still goes on with its claim",
         file="replicad/daemon/failover/candidacy.py",
-        old="            if (reason := self._promises.holds_still) is not None and not force:\n",
-        new="            if (reason := None) is not None and not force:\n",
+        old="            if not force:\n                self._promises.check_held()\n",
+        new="",
         caught_by=(f"{AGENT}test_a_candidate_that_holds_still_gives_its_claim_up",),
     ),
     Mutation(

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 from tests.support.command import run
+from tests.support.nodes.namespaces import ISOLATED, isolate
 from tests.torture.judge import Violation
-from tests.torture.places import ISOLATED, isolate
 from tests.torture.plan import draw_plan
 from tests.torture.round import Outcome, Round
 
@@ -29,7 +29,7 @@ LOG_LINES = 15
 def main() -> int:
     arguments = _arguments()
     if not arguments.isolated:
-        isolate(sys.argv[1:])
+        isolate("tests.torture", sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
     draw = random.Random(arguments.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import replicad
@@ -44,14 +44,18 @@ def check_alive(nodes: Sequence[Daemon]) -> None:
             raise Violation(f"{node.name} ended by itself, with {code}")
 
 
-def check_writes(primary: Daemon, writers: Sequence[Writer]) -> int:
-    """Each acknowledged write is there once, in its place, and whole; how many there are."""
+def check_writes(primary: Daemon, writers: Sequence[Writer], since: Mapping[str, int] | None = None) -> int:
+    """Each acknowledged write is there once, in its place, and whole; how many there are. `since`: from which
+    number on, by the name of the writer."""
     total = 0
     with primary.client() as client:
         for writer in writers:
-            lists = client.mget([list_of(writer.name, number) for number in range(0, writer.tried + 1, PAGE)])
+            first = (since or {}).get(writer.name, 0) // PAGE * PAGE
+            lists = client.mget(
+                [list_of(writer.name, number) for number in range(first, writer.tried + 1, PAGE)]
+            )
             numbers = [int(number) for page in lists if page for number in page.split(b",")[:-1]]
-            check_order(writer.name, numbers, set(writer.acknowledged))
+            check_order(writer.name, numbers, {each for each in writer.acknowledged if each >= first})
             if max(numbers, default=0) >= writer.tried:
                 raise Violation(f"{writer.name}: {max(numbers)} was never written")
             for start in range(0, len(numbers), PAGE):

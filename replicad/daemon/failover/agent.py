@@ -454,17 +454,18 @@ class FailoverAgent:
         """Frees the leadership for that node, which is ready; this one takes and acknowledges nothing
         meanwhile. Who leads then. Raises RoleRefused: then this node leads again, or knows of nobody who
         does."""
-        cluster, keys = await self.fresh()
-        if cluster.leader is None or cluster.leader.node != self._me:
-            raise RoleRefused("this node does not lead")
-        heir = cluster.members.get(target)
-        if heir is None:
-            raise RoleRefused(f"{target[:8]} is not among the members")
-        if (reason := why_not_eligible(heir, cluster, self.options.lag_bytes_max)) is not None:
-            raise RoleRefused(f"{target[:8]} may not lead: {reason}")
+        # Before anything is waited for: from now on this node may promise an epoch.
         self._is_handing_over = True
         self.leadership.lost()
         try:
+            cluster, keys = await self.fresh()
+            if cluster.leader is None or cluster.leader.node != self._me:
+                raise RoleRefused("this node does not lead")
+            heir = cluster.members.get(target)
+            if heir is None:
+                raise RoleRefused(f"{target[:8]} is not among the members")
+            if (reason := why_not_eligible(heir, cluster, self.options.lag_bytes_max)) is not None:
+                raise RoleRefused(f"{target[:8]} may not lead: {reason}")
             order = Put(keys.switchover, switchover_value(SwitchoverOrder(self._me, target)))
             mine = HasRevision(keys.leader, cluster.leader.revision)
             try:

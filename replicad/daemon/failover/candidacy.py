@@ -107,8 +107,8 @@ class Candidacy:
         leader = await self._claim(keys, cluster, force=force)
         try:
             # A node that said FOLLOWS shortly before keeps to it, whatever it has claimed since.
-            if (reason := self._promises.holds_still) is not None and not force:
-                raise RoleRefused(reason)
+            if not force:
+                self._promises.check_held()
             await self._promises.record(leader.epoch, self._identity.node)
             promised = await self._gather(store, cluster, leader.epoch, force=force)
             await self._lock.run(self._begin(leader.epoch, promised, force=force))

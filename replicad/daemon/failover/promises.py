@@ -28,6 +28,7 @@ from replicad.etcd.calls import Etcd
 from replicad.replication.failover_options import TTL_SECONDS_MAX
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX
+from replicad.replication.policy.roles import Standing
 from replicad.replication.tasks import in_thread
 from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.messages import Failsafe, Follows, Promise, Promised
@@ -69,9 +70,18 @@ class Promises:
 
     @property
     def holds_still(self) -> str | None:
-        """Why this node may neither claim the leadership nor promise an epoch now, or None."""
-        left = self._held_until - self._clock.awake()
-        return None if left <= 0 else f"{self._held_for}: it holds still for another {left:.1f} s"
+        """Why this node may neither claim the leadership nor promise an epoch now, or None. The same words as
+        long as that is so."""
+        return None if self._held_seconds <= 0 else f"{self._held_for}: it holds still"
+
+    def check_held(self) -> None:
+        """Raises RoleRefused while this node holds still, with the seconds that are left."""
+        if (reason := self.holds_still) is not None:
+            raise RoleRefused(f"{reason} for another {self._held_seconds:.1f} s")
+
+    @property
+    def _held_seconds(self) -> float:
+        return self._held_until - self._clock.awake()
 
     # To a candidate.
 
@@ -80,7 +90,13 @@ class Promises:
         store = self._check(message.database)
         self._check_promise(message, store)
         await self._check_claim(message)
-        await self._lock.run(self._promise(message))
+        if self._standing.current is Standing.HANDING_OVER:
+            # The switchover that is under way ends once an epoch was begun, and that may need this promise.
+            # This node writes and acknowledges nothing meanwhile. If nobody takes the leadership it steps
+            # down.
+            await self._promise_beside(message)
+        else:
+            await self._lock.run(self._promise(message))
         store = self._check(message.database)
 
         # What was written or received before, and not synced yet, may have been acknowledged by others.
@@ -102,6 +118,10 @@ class Promises:
             await self._link.stop()
         return ""
 
+    async def _promise_beside(self, message: Promise) -> None:
+        self._check_promise(message, self._check(message.database))
+        await self.record(message.epoch, message.node)
+
     async def record(self, epoch: int, node: bytes) -> None:
         """Nothing below that epoch is acknowledged any more; durable when it returns."""
         await self._memory.save(self._store.epoch, promised_epoch=epoch, promised_node=node)
@@ -114,8 +134,7 @@ class Promises:
 
     def _check_promise(self, message: Promise, store: Database) -> None:
         record, promised = self._memory.record, self._memory.promised_epoch
-        if (reason := self.holds_still) is not None:
-            raise RoleRefused(reason)
+        self.check_held()
         again = record is not None and (promised, record.promised_node) == (message.epoch, message.node)
         if message.epoch <= promised and not again:
             raise RoleRefused(f"this node has promised epoch {promised}")

@@ -94,8 +94,11 @@ class PauseDetector:
     def _check_leadership(self, leadership: Leadership) -> None:
         """The lease says whether another node may lead by now, however long this one stood still."""
         if self._standing.current in (Standing.PRIMARY, Standing.PAUSED) and not leadership.may_acknowledge():
+            right = leadership.right
+            is_new = right.leads and not right.is_stated
+            why = "etcd does not say yet whom it waits for" if is_new else "its right to acknowledge ended"
             self._standing.doubt()
-            self._tasks.spawn(self.confirm_role("its right to acknowledge ended"))
+            self._tasks.spawn(self.confirm_role(why))
 
     async def _until_it_leads(self, leadership: Leadership) -> None:
         wakeup = Wakeup()

@@ -13,7 +13,7 @@ from replicad.etcd.calls import Delete, Put, TxnOutcome
 from replicad.replication.policy.failover.turn import Turn
 from replicad.replication.policy.roles import Standing
 from replicad.replication.policy.synchronous import Level, parse_rule
-from replicad.replication.wire.messages import Failsafe
+from replicad.replication.wire.messages import Failsafe, Promise
 from tests.support.nodes.cluster import TTL_SECONDS, Member, Nodes, cluster
 from tests.support.waiting import until
 
@@ -296,6 +296,42 @@ async def test_a_switchover_goes_through_etcd(tmp_path: Path) -> None:
         assert two.node.open_store.epoch == 2
         await nodes.until(lambda: two.leads and one.node.link.is_linked)
         assert two.cluster.switchover is None
+
+
+async def test_a_switchover_needs_no_other_replica(tmp_path: Path) -> None:
+    """The leader that hands over has all, and promises the epoch, too."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        two, three = nodes.members[1:]
+        await nodes.end(three)
+        switchover = asyncio.ensure_future(one.node.served.switch_over(two.id, timeout_seconds=20.0))
+        await nodes.until(switchover.done)
+        assert await switchover == two.node.addresses.clients
+        assert two.node.open_store.epoch == 2 and one.node.memory.promised_epoch == 2
+
+
+async def test_a_leader_that_promised_while_it_handed_over_leads_no_more(tmp_path: Path) -> None:
+    """Also where nobody took the leadership: it goes back to being a replica."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        two, three = nodes.members[1:]
+        switchover = asyncio.ensure_future(one.node.served.switch_over(two.id, timeout_seconds=1.0))
+        await until(lambda: one.node.standing.current is Standing.HANDING_OVER)
+        store = three.node.store
+        assert store is not None
+        one.etcd.is_cut = True  # so that the promise does not hang on a claim
+        await one.agent.promises.promise(Promise(three.node.identity.node, store.database_id, 2))
+        one.etcd.is_cut = False
+        while not switchover.done():
+            await asyncio.sleep(0.005)
+            await one.look()
+            assert not one.leads
+        with pytest.raises(RoleRefused, match="rolled back"):
+            await switchover
+        await nodes.until(lambda: one.node.standing.role == "replica", two, three)
+        assert not one.leads
 
 
 async def test_a_switchover_that_nobody_takes_is_rolled_back(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from replicad.daemon.failover.failsafe import why_not_all
 from replicad.replication.wire.messages import Follows, Ready
@@ -53,6 +54,21 @@ async def test_a_leader_without_etcd_goes_on_while_all_follow_it(tmp_path: Path)
         assert not any(member.agent.promises.is_claiming for member in nodes.members)
         await nodes.until(lambda: one.agent.unreachable is None and one.leads)
         assert one.node.open_store.epoch == 1
+
+
+async def test_who_holds_still_says_so_once(tmp_path: Path) -> None:
+    """Replicas look often while the lease of the leader that they follow has ended."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        one.etcd.is_cut = True
+        with capture_logs() as events:
+            for _ in range(5):
+                nodes.pass_time(TTL_SECONDS - 2)
+                await one.agent.failsafe.ask()
+                await nodes.look(one)
+        held = [event["reason"] for event in events if event["event"] == "failover.turn"]
+        assert len(held) == 2 and all(reason.endswith("it holds still") for reason in held)
+        assert one.leads
 
 
 async def test_one_member_that_is_missing_is_enough_to_stop_it(tmp_path: Path) -> None:

@@ -27,12 +27,18 @@ class EtcdServer:
     """One member: its port, its directory, its current process."""
 
     def __init__(
-        self, directory: Path, name: str, port: int, members: dict[str, int], tls: Sequence[str]
+        self,
+        directory: Path,
+        name: str,
+        port: int,
+        members: dict[str, int],
+        tls: Sequence[str],
+        host: str = HOST,
     ) -> None:
         """`members`: the ports for peers of all, itself among them. `tls` are arguments for the client port,
-        which has TLS then."""
+        which has TLS then. `host` is where clients find it."""
         self.port = port
-        self.endpoint = f"{'https' if tls else 'http'}://{HOST}:{self.port}"
+        self.endpoint = f"{'https' if tls else 'http'}://{host}:{self.port}"
         self.log = directory / f"{name}.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._log_begins = 0
@@ -111,11 +117,12 @@ class EtcdServer:
 class EtcdCluster:
     """Members that know each other."""
 
-    def __init__(self, directory: Path, count: int = 3, *, tls: Sequence[str] = ()) -> None:
+    def __init__(self, directory: Path, count: int = 3, *, tls: Sequence[str] = (), host: str = HOST) -> None:
         names, ports = [f"e{number}" for number in range(1, count + 1)], free_ports(2 * count)
         peers = dict(zip(names, ports[count:], strict=True))
         self.members = [
-            EtcdServer(directory, name, port, peers, tls) for name, port in zip(names, ports, strict=False)
+            EtcdServer(directory, name, port, peers, tls, host)
+            for name, port in zip(names, ports, strict=False)
         ]
 
     @property

@@ -91,7 +91,7 @@ def decide(me: Me, cluster: Cluster, pace: Pace) -> NextTurn:
         if (newest := max(cluster.epoch, me.promised)) > me.epoch:
             return NextTurn(Turn.STEP_DOWN, f"epoch {newest} was claimed after {me.epoch}")
         if me.is_busy:
-            return NextTurn(Turn.WAIT, "it is handing over")
+            return NextTurn(Turn.WAIT, "it is about to lead, or hands over")
         if leader is None or leader.lease != me.lease:
             return NextTurn(Turn.RECLAIM)
         return NextTurn(Turn.LEAD)
