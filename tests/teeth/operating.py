@@ -66,8 +66,8 @@ OPERATING = (
         trap=9,
         name="a role is taken from a primary that lives",
         file="replicad/daemon/program.py",
-        old="                await self.parts.promotion.promote(force=False)\n",
-        new="                await self.parts.promotion.promote(force=True)\n",
+        old="                await self.parts.served.promote(force=False)\n",
+        new="                await self.parts.served.promote(force=True)\n",
         caught_by=(f"{TAKING}test_a_role_is_not_taken_from_a_primary_that_lives",),
     ),
     Mutation(

@@ -188,7 +188,7 @@ ROLES = (
         trap=9,
         name="an epoch that was given away is begun by another",
         file="replicad/daemon/roles/promotion.py",
-        old="        await self.begin_epoch(max(above))\n",
+        old="        await self.begin_epoch(own_epoch(max(above), self._identity.node, others))\n",
         new="        await self.begin_epoch(memory.least_epoch)\n",
         caught_by=(
             "tests/daemon/roles/test_switchover.py::test_no_other_node_begins_an_epoch_that_was_given_away",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from replicad.env.events import get_logger
 from replicad.errors import ReplicadError
@@ -16,9 +16,15 @@ log = get_logger("replicad.daemon")
 
 
 async def ask_each(
-    where: Mapping[str, Address], question: Message, *, seconds: float, door: Door
+    where: Mapping[str, Address],
+    question: Message,
+    *,
+    seconds: float,
+    door: Door,
+    is_enough: Callable[[Mapping[str, Message | str]], bool] = lambda answers: False,
 ) -> dict[str, Message | str]:
-    """The answer of each node, by its id; a text is why there is none, or why it refuses."""
+    """The answer of each node, by its id; a text is why there is none, or why it refuses. Does not wait for
+    more once `is_enough` says so of the answers that have come."""
 
     async def one(address: Address) -> Message | str:
         try:
@@ -27,6 +33,14 @@ async def ask_each(
             return f"{address} does not answer: {error}"
         return f"{address}: {answer.reason}" if isinstance(answer, Refuse) else answer
 
-    nodes = sorted(where)
-    answers = await asyncio.gather(*(one(where[node]) for node in nodes))
-    return dict(zip(nodes, answers, strict=True))
+    asked = {node: asyncio.ensure_future(one(where[node])) for node in sorted(where)}
+    answers: dict[str, Message | str] = {}
+    try:
+        while len(answers) < len(asked) and not is_enough(answers):
+            waiting = [task for node, task in asked.items() if node not in answers]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            answers |= {node: task.result() for node, task in asked.items() if task.done()}
+        return answers
+    finally:
+        for task in asked.values():
+            task.cancel()

@@ -41,7 +41,7 @@ from replicad.replication.policy.failover.cluster import Cluster, Leader
 from replicad.replication.policy.failover.quorum import HowFar, furthest, why_not_enough
 from replicad.replication.policy.roles import Standing
 from replicad.replication.wire.identify import Identity
-from replicad.replication.wire.messages import Promise, Promised
+from replicad.replication.wire.messages import Message, Promise, Promised
 from replicad.store.database import Database
 
 log = get_logger("replicad.daemon")
@@ -166,22 +166,27 @@ class Candidacy:
         deadline = self._clock.monotonic() + self._options.switchover_seconds
         refusals: dict[str, str] = {}
 
-        # All are asked once, also where fewer would be enough: one of the others may have more, and each that
-        # has promised is out of the former leader's reach.
+        def is_enough(answers: Mapping[str, Message | str]) -> bool:
+            # Where writes wait for nobody, any node may have more than the others.
+            if cluster.rule is None or not cluster.rule.count or force:
+                return False
+            return why_not_enough(cluster.rule, promised | _promised_in(answers, epoch)) is None
+
         while True:
             where = self._where(cluster, promised)
-            answers = await ask_each(where, question, seconds=self._options.ask_seconds, door=self._door)
-            for node, answer in answers.items():
-                if isinstance(answer, Promised) and (answer.node.hex(), answer.epoch) == (node, epoch):
-                    promised[node] = HowFar(answer.position.epoch, answer.position.sequence)
-                    refusals.pop(node, None)
-                else:
-                    refusals[node] = answer if isinstance(answer, str) else "it answers for another node"
+            answers = await ask_each(
+                where, question, seconds=self._options.ask_seconds, door=self._door, is_enough=is_enough
+            )
+            promised |= _promised_in(answers, epoch)
+            for node in answers:
+                answer = answers[node]
+                refusals[node] = answer if isinstance(answer, str) else "it answers for another node"
             lacking = why_not_enough(cluster.rule, promised)
             if lacking is None or force:
                 return promised
             if self._clock.monotonic() > deadline or not self._lease.id:
-                raise RoleRefused("; ".join([lacking, *refusals.values()]))
+                why = [refusals[node] for node in sorted(refusals) if node not in promised]
+                raise RoleRefused("; ".join([lacking, *why]))
             await asyncio.sleep(AGAIN_SECONDS)
 
     def _where(self, cluster: Cluster, promised: Mapping[str, HowFar]) -> dict[str, Address]:
@@ -253,6 +258,15 @@ class Candidacy:
             await self._etcd.txn([claim], [Delete(keys.leader)])
         except EtcdError as error:
             log.warning("failover.claim_stays", reason=str(error))
+
+
+def _promised_in(answers: Mapping[str, Message | str], epoch: int) -> dict[str, HowFar]:
+    """Who has promised that epoch, each for itself, and how far it is."""
+    return {
+        node: HowFar(answer.position.epoch, answer.position.sequence)
+        for node, answer in answers.items()
+        if isinstance(answer, Promised) and (answer.node.hex(), answer.epoch) == (node, epoch)
+    }
 
 
 def _what_is_lost(store: Database | None, cluster: Cluster) -> str:
