@@ -313,9 +313,8 @@ class FailoverAgent:
             case Turn.GIVE_UP if leader is not None:
                 self.leadership.lost()
                 await self._candidacy.give_up(HasRevision(keys.leader, leader.revision), keys)
-            case _:
-                if not self._is_busy and self._standing.role == "replica":
-                    self.leadership.lost()
+            case _ if not self._is_busy:
+                self.leadership.lost()
 
     def _as_it_is(self, lease: int) -> Me:
         absent = 0.0 if self._absent_since is None else self._clock.awake() - self._absent_since

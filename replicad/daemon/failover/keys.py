@@ -6,6 +6,7 @@ A value that this version cannot read raises EtcdError: what is unknown must not
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from replicad.replication.policy.failover.cluster import (
 )
 
 ROOT = "/replicad/"
+_NODE = re.compile("[0-9a-f]{32}")
 _Value = TypeVar("_Value")
 
 
@@ -54,7 +56,7 @@ class Keys:
             elif pair.key == self.rule:
                 rule, rule_revision = _rule(pair), pair.revision
             elif pair.key == self.failsafe:
-                failsafe = frozenset(_checked(pair, list))
+                failsafe = _nodes(pair, _checked(pair, list))
             elif pair.key == self.status:
                 status = _status(pair)
             elif pair.key == self.switchover:
@@ -159,10 +161,16 @@ def _unreadable(pair: Pair) -> EtcdError:
     return EtcdError(f"{key} holds what this release cannot read: {pair.value[:100]!r}")
 
 
+def _nodes(pair: Pair, found: list[Any]) -> frozenset[str]:
+    if not all(isinstance(node, str) and _NODE.fullmatch(node) for node in found):
+        raise _unreadable(pair)
+    return frozenset(found)
+
+
 def _leader(pair: Pair) -> Leader:
     fields = _Fields(pair)
     return Leader(
-        fields.of("node", str),
+        fields.node("node"),
         fields.of("epoch", int),
         fields.of("replication", str),
         fields.of("clients", str),
@@ -175,10 +183,10 @@ def _leader(pair: Pair) -> Leader:
 def _rule(pair: Pair) -> StatedRule:
     fields = _Fields(pair)
     return StatedRule(
-        fields.of("leader", str),
+        fields.node("leader"),
         fields.of("epoch", int),
         fields.of("count", int),
-        frozenset(fields.of("replicas", list)),
+        _nodes(pair, fields.of("replicas", list)),
         fields.of("leader_has_all", bool),
         fields.of("text", str),
     )
@@ -188,7 +196,7 @@ def _member(pair: Pair) -> Member:
     fields = _Fields(pair)
     has_data = fields.values.get("epoch") is not None
     return Member(
-        fields.of("node", str),
+        fields.node("node"),
         fields.of("name", str),
         fields.of("replication", str),
         fields.of("clients", str),
@@ -211,7 +219,7 @@ def _status(pair: Pair) -> Status:
 
 def _switchover(pair: Pair) -> SwitchoverOrder:
     fields = _Fields(pair)
-    return SwitchoverOrder(fields.of("leader", str), fields.of("to", str))
+    return SwitchoverOrder(fields.node("leader"), fields.node("to"))
 
 
 class _Fields:
@@ -220,6 +228,13 @@ class _Fields:
     def __init__(self, pair: Pair) -> None:
         self.values = _checked(pair, dict)
         self._pair = pair
+
+    def node(self, name: str) -> str:
+        """The id of a node, in hex."""
+        value = self.of(name, str)
+        if not _NODE.fullmatch(value):
+            raise _unreadable(self._pair)
+        return value
 
     def of(self, name: str, kind: type[_Value]) -> _Value:
         value = self.values.get(name)
