@@ -95,7 +95,10 @@ class FailsafeWatch:
 
         missing = why_not_all(others, answers, epoch)
         if missing != self.missing:
-            (log.info if missing is None else log.warning)("failover.failsafe", missing=missing)
+            if missing is None:
+                log.info("failover.failsafe", missing=None)
+            else:
+                log.warning("failover.failsafe", missing=missing)
         self.missing = missing
         if missing is None:
             self._leadership.vouched(asked_at)
