@@ -13,15 +13,18 @@ def failover_findings(node: str, document: Document) -> Iterator[Finding]:
     if not failover:
         return
     if reason := failover.get("unreachable"):
-        yield _unreachable(failover, str(reason))
+        yield _unreachable(document, failover, str(reason))
         return
+    if document.get("standing") == "doubting":
+        yield _doubts(node, failover)
     cluster = part(failover, "cluster")
     leader = cluster.get("leader")
     if cluster and leader is None:
+        remedy = "resume" if cluster.get("paused") else "status"
         yield Finding(
             Severity.CRITICAL,
             f"nobody leads: {failover.get('reason') or 'an election is under way'}",
-            f"replicad failover status {node}",
+            f"replicad failover {remedy} {node}",
             Runbook.FAILOVER,
         )
         return
@@ -51,14 +54,25 @@ def failover_findings(node: str, document: Document) -> Iterator[Finding]:
         )
 
 
-def _unreachable(failover: Document, reason: str) -> Finding:
-    if not failover.get("leads"):
+def _unreachable(document: Document, failover: Document, reason: str) -> Finding:
+    lacks = failover.get("failsafe_lacks")
+    if document.get("role") != "primary":
         severity, what = Severity.WARNING, "does not reach etcd, and cannot be promoted"
-    elif lacks := failover.get("failsafe_lacks"):
-        severity, what = Severity.CRITICAL, f"does not reach etcd, and takes no writes: {lacks}"
+    elif lacks or document.get("standing") == "doubting":
+        severity = Severity.CRITICAL
+        what = f"does not reach etcd, and takes no writes: {lacks or 'etcd has to say first that it leads'}"
     else:
         severity, what = Severity.WARNING, "does not reach etcd; it goes on while all members follow it"
-    return Finding(severity, f"{what}: {reason}", "is etcd well? etcdctl endpoint status", Runbook.ETCD)
+    return Finding(severity, f"{what} ({reason})", "is etcd well? etcdctl endpoint status", Runbook.ETCD)
+
+
+def _doubts(node: str, failover: Document) -> Finding:
+    """Of a primary that reaches etcd, and may acknowledge nothing yet."""
+    why = failover.get("reason") or "etcd does not say yet that it leads"
+    if failover.get("leads"):
+        why = "it leads, and not enough replicas hold yet all that it has (synchronous)"
+    what = f"its writes wait: {why}"
+    return Finding(Severity.CRITICAL, what, f"replicad failover status {node}", Runbook.FAILOVER)
 
 
 def _nobody_next(cluster: Document) -> str | None:

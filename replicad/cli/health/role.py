@@ -48,10 +48,11 @@ def standing_findings(node: str, document: Document) -> Iterator[Finding]:
         yield Finding(
             Severity.CRITICAL,
             f"takes no writes: fenced by epoch {document.get('fenced_by_epoch')} of another primary",
-            f"replicad status {primary}" if primary else _follow(node),
+            f"replicad status {primary}" if primary else _find_primary(node, document),
             Runbook.FENCED_NODE,
         )
-    if standing == "doubting":
+    if standing == "doubting" and not document.get("failover"):
+        # Where etcd says who leads, `failover_findings` says what it waits for.
         yield Finding(
             Severity.CRITICAL,
             "its writes wait: it asks the other nodes whether it is still the primary",
@@ -84,7 +85,7 @@ def link_findings(node: str, document: Document, thresholds: Thresholds) -> Iter
         yield Finding(
             Severity.CRITICAL,
             "follows no node",
-            _follow(node),
+            _find_primary(node, document),
             Runbook.NO_PRIMARY,
         )
     elif part(document, "apply").get("refused") and state == "waiting":
@@ -123,7 +124,9 @@ def _look_at_primary(document: Document) -> str:
     return f"does the daemon run whose replication port is {primary}? systemctl status 'replicad-*' there"
 
 
-def _follow(node: str) -> str:
+def _find_primary(node: str, document: Document) -> str:
+    if document.get("failover"):
+        return f"replicad failover status {node}, which says who leads"
     return f"{redis_cli(node)} REPLICAOF HOST PORT, the replication port of its primary"
 
 
