@@ -292,6 +292,7 @@ class NodeParts:
             promotion=self.promotion,
             lock=self.lock,
             refusal=lambda: self.data.delay.no_takeover,
+            holds_still=lambda: None if self.failover is None else self.failover.promises.holds_still,
             expect_to_lead=None if self.failover is None else self.failover.hurry,
         )
 

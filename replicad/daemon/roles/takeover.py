@@ -45,11 +45,14 @@ class Takeover:
         promotion: Promotion,
         lock: ChangeLock,
         refusal: Callable[[], str | None],
+        holds_still: Callable[[], str | None] = lambda: None,
         expect_to_lead: Callable[[], None] | None = None,
     ) -> None:
-        """`refusal` says why a switchover cannot hand the writes to this node, or gives None.
-        `expect_to_lead` is called, where etcd decides who leads, when the giver may free the leadership."""
+        """`refusal` says why a switchover cannot hand the writes to this node, or gives None. Where etcd
+        decides who leads, `holds_still` says why this node may not claim that now, and `expect_to_lead` is
+        called when the giver may free it."""
         self._refusal = refusal
+        self._holds_still = holds_still
         self._expect_to_lead = expect_to_lead
         self._options = options
         self._standing = standing
@@ -69,6 +72,9 @@ class Takeover:
         # It would have to apply at once what it is to keep from its readers.
         if (refusal := self._refusal()) is not None:
             return Refuse("delayed", refusal, False)
+        # The giver's clients would wait for as long as that.
+        if (reason := self._holds_still()) is not None:
+            return Refuse("holds-still", reason, True)
         if await _until_at(store, message.position, message.within_ms / 1000):
             reached("target-ready")
             if self._expect_to_lead is not None:

@@ -334,6 +334,21 @@ async def test_a_leader_that_promised_while_it_handed_over_leads_no_more(tmp_pat
         assert not one.leads
 
 
+async def test_a_switchover_to_a_node_that_holds_still_is_refused_at_once(tmp_path: Path) -> None:
+    """As shortly after its start: writes do not wait until it may claim the leadership."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        two = nodes.members[1]
+        assert one.node.store is not None
+        question = Failsafe(one.node.identity.node, one.node.store.database_id, 1, 3000)
+        two.agent.promises.follows(question)
+        with pytest.raises(RoleRefused, match=r"writes go on here: it follows .* holds still"):
+            await one.node.served.switch_over(two.id, timeout_seconds=20.0)
+        assert one.leads
+        assert one.node.standing.current is Standing.PRIMARY
+
+
 async def test_a_switchover_that_nobody_takes_is_rolled_back(tmp_path: Path) -> None:
     """The leader leads again, in the same epoch."""
     async with cluster(tmp_path) as nodes:
