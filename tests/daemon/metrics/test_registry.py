@@ -15,6 +15,14 @@ from replicad.daemon.parts import NodeParts
 from tests.support.nodes.programs import primary, replica_of, streams
 from tests.support.waiting import until
 
+FREE = {
+    "leader": None,
+    "epoch": 7,
+    "paused": True,
+    "absent": ["ab"],
+    "next": [{"not_eligible": None}, {"not_eligible": "it has no data yet"}],
+}
+"""What etcd says when nobody leads."""
 Found = dict[tuple[str, ...], float]
 
 
@@ -71,6 +79,13 @@ def test_a_node_without_data_is_scraped() -> None:
         ({"log_archive": {"state": "failing", "gap": [1, 2]}}, "replicad_archive_gap", (), 1),
         ({"verification": {"sound": False}}, "replicad_verification_sound", (), 0),
         ({"bootstrap": {"size_bytes": 5}, "link": {"state": "x"}}, "replicad_bootstrap_fetched_bytes", (), 5),
+        ({"failover": {"unreachable": "refused"}}, "replicad_failover_etcd_unreachable", (), 1),
+        ({"failover": {"may_acknowledge_seconds": 3.5}}, "replicad_failover_right_seconds", (), 3.5),
+        ({"failover": {"cluster": FREE}}, "replicad_failover_leader_known", (), 0),
+        ({"failover": {"cluster": FREE}}, "replicad_failover_paused", (), 1),
+        ({"failover": {"cluster": FREE}}, "replicad_failover_members_absent", (), 1),
+        ({"failover": {"cluster": FREE}}, "replicad_failover_candidates", (), 1),
+        ({"failover": {"cluster": FREE}}, "replicad_failover_claimed_epoch", (), 7),
         ({"traffic": {"full_copies": {"log-gone": 2}}}, "replicad_full_copies_total", ("log-gone",), 2),
     ],
 )
@@ -83,6 +98,23 @@ def test_values_come_from_the_document(
         del document["store"]
     found = {(each.metric.name, each.labels): each.value for each in samples(document)}
     assert found[name, labels] == value
+
+
+def test_a_leader_is_known_when_it_has_begun() -> None:
+    """A node that has claimed the leadership takes no writes yet."""
+    for begun in (True, False):
+        document = {"failover": {"leads": True, "cluster": FREE | {"leader": {"begun": begun}}}}
+        found = {each.metric.name: each.value for each in samples(document)}
+        assert found["replicad_failover_leader_known"] == begun
+        assert found["replicad_failover_leads"] == 1
+
+
+def test_what_etcd_says_has_no_sample_while_it_does_not_answer() -> None:
+    """A node that is cut off from etcd would say for ever that there is a leader."""
+    cluster = FREE | {"leader": {"begun": True}}
+    found = {each.metric.name for each in samples({"failover": {"unreachable": "no", "cluster": cluster}})}
+    assert "replicad_failover_etcd_unreachable" in found
+    assert not found & {"replicad_failover_leader_known", "replicad_failover_paused"}
 
 
 async def test_a_primary_and_its_replica_export_what_they_do(tmp_path: Path) -> None:
