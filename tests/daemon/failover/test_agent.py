@@ -366,6 +366,20 @@ async def test_a_switchover_that_nobody_takes_is_rolled_back(tmp_path: Path) -> 
         assert one.node.open_store.epoch == 1
 
 
+async def test_an_etcd_without_data_hears_of_the_primary_first(tmp_path: Path) -> None:
+    """It lost who would have to promise. No replica claims the leadership meanwhile."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        nodes.keys.pairs.clear()
+        nodes.pass_time(TTL_SECONDS + 1)
+        for _ in range(5):
+            await nodes.look(one)
+            nodes.pass_time(TTL_SECONDS + 1)
+        assert {member.agent.decision.turn for member in nodes.members[1:]} == {Turn.WAIT}
+        await nodes.until(lambda: one.leads)
+        assert one.node.open_store.epoch == 1
+
+
 async def test_nobody_is_promoted_while_failover_is_paused(tmp_path: Path) -> None:
     """An operator still can."""
     async with cluster(tmp_path) as nodes:

@@ -70,6 +70,8 @@ REPLICA = Me("a", is_primary=False, epoch=4, promised=0, lease=LEASE, absent_sec
         (replace(REPLICA, holds_still="it was started"), CLUSTER, Turn.WAIT),
         (REPLICA, replace(CLUSTER, paused=True), Turn.WAIT),
         (REPLICA, replace(CLUSTER, paused=True, switchover=SwitchoverOrder("p", "a")), Turn.CLAIM),
+        # etcd is new, or lost its data: who is primary may not have looked at it yet.
+        (REPLICA, Cluster(members=MEMBERS), Turn.WAIT),
         (replace(REPLICA, node="x"), CLUSTER, Turn.WAIT),
         # c does not count, and a alone is not enough.
         (replace(REPLICA, node="c"), CLUSTER, Turn.WAIT),
