@@ -131,8 +131,9 @@ class Gateway:
         outcome = await self._ask(
             _Call("/v3/kv/txn", body, read, may_repeat=_may_repeat(compares, then, otherwise))
         )
-        if compares:
-            self._readable = compares[0].key
+        readable = [each.key for each in compares]
+        readable += [each.prefix for each in (*then, *otherwise) if isinstance(each, Read) and each.prefix]
+        self._readable = readable[0] if readable else self._readable
         return outcome
 
     async def close(self) -> None:

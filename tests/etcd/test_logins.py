@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from replicad.errors import EtcdError
-from replicad.etcd.calls import IsAbsent, Put
+from replicad.etcd.calls import IsAbsent, Put, Read
 from tests.support.etcd.fake_gateway import (
     OK,
     TOKEN,
@@ -61,6 +61,19 @@ async def test_a_user_logs_in_and_calls_go_on_when_its_token_is_gone(
     assert (await etcd.keep_alive(lease.id)).ttl_seconds == lease.ttl_seconds
     await etcd.revoke(lease.id)
     assert await etcd.range(PREFIX) == ()
+
+
+@needs_etcd
+async def test_a_role_for_the_keys_is_enough_for_a_node_that_only_looks(
+    server: EtcdServer, gateway_to: MakeGateway, password_file: Path
+) -> None:
+    """It keeps its lease alive, which reads a key, though it never compares one."""
+    await asyncio.to_thread(add_users, server, PASSWORD, PREFIX)
+    await asyncio.to_thread(enable_logins, server)
+    etcd = gateway_to(server.endpoint, user=USER, password_file=password_file)
+    lease = await etcd.grant(60)
+    assert (await etcd.txn([], [Put(KEY, b"me", lease.id), Read(PREFIX)])).succeeded
+    assert (await etcd.keep_alive(lease.id)).ttl_seconds == lease.ttl_seconds
 
 
 @needs_etcd
