@@ -169,6 +169,7 @@ class FailoverAgent:
             clock,
             roles,
             etcd,
+            ttl_seconds=options.ttl_seconds,
             lease=self._lease,
             leadership=leadership,
             promises=self.promises,
@@ -285,6 +286,8 @@ class FailoverAgent:
             self._absent_since = None
         elif self._absent_since is None:
             self._absent_since = self._clock.awake()
+        if cluster.leader is not None and cluster.leader.begun:
+            self._candidacy.saw_leader()
         self.failsafe.seen(cluster.failsafe)
         self._announcement.saw(cluster)
         for member in cluster.members.values():
@@ -325,7 +328,7 @@ class FailoverAgent:
             promised=self._memory.promised_epoch,
             lease=lease,
             absent_seconds=absent,
-            holds_still=self.promises.holds_still,
+            holds_still=self.promises.holds_still or self._candidacy.rests,
             is_busy=self._is_busy,
         )
 

@@ -9,7 +9,9 @@ acknowledged.
     begin          the epoch that was claimed, no other                                      durable
     begun          etcd says so; the others follow
 
-A death at any point leaves a claim that ends with its lease, and an epoch number that nobody uses again.
+A death at any point leaves a claim that ends with its lease, and an epoch number that nobody uses again. A
+node whose candidacy came to nothing, as one without room on its disk, rests: others have their turn before it
+claims again.
 Belongs to the event loop.
 """
 
@@ -50,6 +52,8 @@ LOOK_SECONDS = 0.01
 """Between two looks at how far it is."""
 AGAIN_SECONDS = 0.2
 """Between two questions to nodes that have not promised."""
+RESTS_MAX = 4
+"""A node rests for one, two and then this many times `ttl_seconds`."""
 
 
 class Candidacy:
@@ -60,6 +64,7 @@ class Candidacy:
         options: RoleOptions,
         etcd: Etcd,
         *,
+        ttl_seconds: float,
         lease: NodeLease,
         leadership: Leadership,
         promises: Promises,
@@ -77,6 +82,7 @@ class Candidacy:
         self._clock = clock
         self._options = options
         self._etcd = etcd
+        self._ttl_seconds = ttl_seconds
         self._lease = lease
         self._leadership = leadership
         self._promises = promises
@@ -89,6 +95,19 @@ class Candidacy:
         self._door = door
         self._address_of = address_of
         self._standing = standing
+        self._given_up = 0
+        self._rests_until = float("-inf")
+
+    @property
+    def rests(self) -> str | None:
+        """Why this node lets others claim the leadership first, or None."""
+        if self._clock.awake() >= self._rests_until:
+            return None
+        return "its candidacy came to nothing: it lets others come first for a while"
+
+    def saw_leader(self) -> None:
+        """Somebody has begun an epoch."""
+        self._given_up, self._rests_until = 0, float("-inf")
 
     async def stand(self, cluster: Cluster, *, force: bool = False) -> str:
         """Becomes the primary; what is lost by that, in words, or "". `force`: also when another node leads,
@@ -114,6 +133,9 @@ class Candidacy:
             await self._lock.run(self._begin(leader.epoch, promised, force=force))
         except (ReplicadError, OSError) as error:
             log.warning("failover.given_up", epoch=leader.epoch, reason=reason_of(error))
+            self._given_up += 1
+            times = min(2 ** (self._given_up - 1), RESTS_MAX)
+            self._rests_until = self._clock.awake() + times * self._ttl_seconds
             self._leadership.lost()
             await self.give_up(HasValue(keys.leader, leader_value(leader)), keys)
             raise RoleRefused(f"epoch {leader.epoch} was given up: {reason_of(error)}") from error

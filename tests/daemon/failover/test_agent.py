@@ -196,6 +196,33 @@ async def test_too_few_promises_make_nobody_a_primary(tmp_path: Path) -> None:
         assert cluster_now.leader is None
 
 
+async def test_a_node_whose_candidacy_came_to_nothing_lets_others_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that cannot begin, as without room on its disk, would claim again and again."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        two, three = nodes.members[1:]
+        object.__setattr__(two.agent.options, "priority", 200)
+        await nodes.look()
+
+        async def no_room(*_: object, **__: object) -> str:
+            raise RoleRefused("no room")
+
+        monkeypatch.setattr(two.agent._candidacy, "_begin", no_room)
+        await nodes.end(one)
+        nodes.pass_time(TTL_SECONDS + 1)
+
+        def passes() -> Member | None:
+            nodes.pass_time(0.05)
+            return leader_of(nodes) if three.node.open_store.epoch > 1 else None
+
+        await nodes.until(passes)
+        assert leader_of(nodes) is three
+        await nodes.until(lambda: two.agent.decision.turn is Turn.FOLLOW)
+        assert two.agent._candidacy.rests is None
+
+
 async def test_a_claim_whose_outcome_is_unknown_is_not_taken_for_lost_nor_won(tmp_path: Path) -> None:
     """It may have been executed: nobody begins an epoch by it, and the next look gives it up."""
     async with cluster(tmp_path) as nodes:
