@@ -26,10 +26,12 @@ def cluster_lines(failover: Document) -> list[Line]:
     if not cluster:
         reason = failover.get("unreachable") or failover.get("reason") or "etcd has not been asked yet"
         return [[("cluster   ", "dim"), (f"not known: {reason}", "bold yellow")]]
-    lines: list[Line] = [[("leader    ", "dim"), (_leader(cluster), "")]]
+    lines: list[Line] = [[("leader    ", "dim"), (_leader(failover, cluster), "")]]
     lines.append([("writes    ", "dim"), (_rule(cluster), "")])
     if failover.get("unreachable"):
         lines.append([("etcd      ", "dim"), (f"not reached: {failover['unreachable']}", "bold yellow")])
+    if reason := failover.get("holds_still"):
+        lines.append([("this node ", "dim"), (f"does not stand for election: {reason}", "")])
     if cluster.get("paused"):
         lines.append([("failover  ", "dim"), ("paused: nobody is promoted automatically", "bold yellow")])
     rows = [_member(place, each) for place, each in enumerate(cluster.get("next") or (), 1)]
@@ -43,8 +45,10 @@ def cluster_lines(failover: Document) -> list[Line]:
     return lines
 
 
-def _leader(cluster: Document) -> str:
-    leader = cluster.get("leader")
+def _leader(failover: Document, cluster: Document) -> str:
+    leader, vouched = cluster.get("leader"), failover.get("vouches_for")
+    if leader is None and vouched:
+        return f"nobody, by etcd; {vouched[:12]}, which this node follows, goes on without etcd"
     if leader is None:
         return f"nobody; the last epoch was {cluster.get('epoch')}"
     name = leader["name"] or leader["node_id"][:12]

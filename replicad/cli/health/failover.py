@@ -19,6 +19,14 @@ def failover_findings(node: str, document: Document) -> Iterator[Finding]:
         yield _doubts(node, failover)
     cluster = part(failover, "cluster")
     leader = cluster.get("leader")
+    if cluster and leader is None and (vouched := failover.get("vouches_for")):
+        yield Finding(
+            Severity.WARNING,
+            f"etcd names no leader; {vouched[:12]}, which this node follows, goes on without etcd",
+            f"does {vouched[:12]} reach etcd? etcdctl endpoint status there",
+            Runbook.ETCD,
+        )
+        return
     if cluster and leader is None:
         remedy = "resume" if cluster.get("paused") else "status"
         yield Finding(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.failover.candidacy import Candidacy
@@ -112,6 +113,8 @@ class FailoverAgent:
 
         self.cluster: Cluster | None = None
         """What etcd said last; None before it said anything."""
+        self._last_leader: Leader | None = None
+        """That had begun."""
         self.unreachable: str | None = None
         """Why the last look failed, or None."""
         self.decision = NextTurn(Turn.WAIT, "it has not looked at etcd yet")
@@ -287,6 +290,7 @@ class FailoverAgent:
         elif self._absent_since is None:
             self._absent_since = self._clock.awake()
         if cluster.leader is not None and cluster.leader.begun:
+            self._last_leader = cluster.leader
             self._candidacy.saw_leader()
         self.failsafe.seen(cluster.failsafe)
         self._announcement.saw(cluster)
@@ -362,7 +366,12 @@ class FailoverAgent:
     def sentinel(self) -> SentinelView:
         """What clients are told that ask this node as a sentinel."""
         options = self.options
-        return sentinel_view(self._me, options.service_name, options.ttl_seconds, self.cluster)
+        cluster, last = self.cluster, self._last_leader
+        vouches_for = self.promises.vouches_for
+        if cluster is not None and cluster.leader is None and last is not None and vouches_for is not None:
+            # It goes on without etcd, as long as all members follow it.
+            cluster = replace(cluster, leader=last if last.node == vouches_for.hex() else None)
+        return sentinel_view(self._me, options.service_name, options.ttl_seconds, cluster)
 
     def _step_down(self, cluster: Cluster) -> None:
         leader = cluster.leader

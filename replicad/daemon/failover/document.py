@@ -14,6 +14,7 @@ Document = dict[str, Any]
 
 def failover_document(failover: FailoverAgent) -> Document:
     options, right, cluster = failover.options, failover.leadership.right, failover.cluster
+    vouches_for = failover.promises.vouches_for
     return {
         "service_name": options.service_name,
         "ttl_seconds": options.ttl_seconds,
@@ -21,6 +22,8 @@ def failover_document(failover: FailoverAgent) -> Document:
         "unreachable": failover.unreachable,
         "turn": failover.decision.turn.value,
         "reason": failover.decision.reason or None,
+        "holds_still": failover.promises.holds_still,
+        "vouches_for": None if vouches_for is None else vouches_for.hex(),
         "leads": right.leads,
         "may_acknowledge_seconds": round(failover.leadership.seconds_left, 3),
         "failsafe_lacks": failover.failsafe.missing if right.leads and failover.unreachable else None,

@@ -67,6 +67,7 @@ class Promises:
         """This node stands for election itself."""
         self._held_until = clock.awake() + ttl_seconds
         self._held_for = "it was started"
+        self._vouched_for: bytes | None = None
 
     @property
     def holds_still(self) -> str | None:
@@ -82,6 +83,12 @@ class Promises:
     @property
     def _held_seconds(self) -> float:
         return self._held_until - self._clock.awake()
+
+    @property
+    def vouches_for(self) -> bytes | None:
+        """The leader without etcd to which this node said that it follows; None once it need not hold still
+        for that any more."""
+        return None if self.holds_still is None else self._vouched_for
 
     # To a candidate.
 
@@ -173,4 +180,5 @@ class Promises:
             raise RoleRefused(f"no lease lasts for {seconds:.0f} s")
         self._held_until = max(self._held_until, self._clock.awake() + seconds)
         self._held_for = f"it follows {message.node.hex()[:8]}, which etcd does not answer"
+        self._vouched_for = message.node
         return Follows(self._identity.node, message.epoch)

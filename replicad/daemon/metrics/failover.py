@@ -6,7 +6,10 @@ from replicad.daemon.metrics.metric import Document, Fields, Samples, gauge
 
 LEADS = gauge("replicad_failover_leads", "1 while this node is the leader, by what etcd said last.")
 UNREACHABLE = gauge("replicad_failover_etcd_unreachable", "1 while etcd does not answer this node.")
-KNOWN = gauge("replicad_failover_leader_known", "1 while etcd names a leader that takes writes.")
+KNOWN = gauge(
+    "replicad_failover_leader_known",
+    "1 while etcd names a leader that takes writes, or this node follows one that goes on without etcd.",
+)
 PAUSED = gauge("replicad_failover_paused", "1 while an operator has failover paused.")
 ABSENT = gauge("replicad_failover_members_absent", "How many members etcd has not heard of for ttl_seconds.")
 ELIGIBLE = gauge("replicad_failover_candidates", "How many members may lead next.")
@@ -35,7 +38,8 @@ def samples(document: Document) -> Samples:
     cluster = failover.get("cluster")
     if cluster is not None and not is_unreachable:
         leader = cluster["leader"]
-        yield KNOWN.of(leader is not None and leader["begun"])
+        is_vouched = failover.get("vouches_for") is not None
+        yield KNOWN.of(is_vouched or (leader is not None and leader["begun"]))
         yield PAUSED.of(cluster["paused"])
         yield ABSENT.of(len(cluster["absent"]))
         yield ELIGIBLE.of(sum(row["not_eligible"] is None for row in cluster["next"]))

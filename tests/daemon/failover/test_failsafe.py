@@ -85,6 +85,25 @@ async def test_one_member_that_is_missing_is_enough_to_stop_it(tmp_path: Path) -
         assert one.node.served.holds_answers() and one.node.served.holds_writes()
 
 
+async def test_clients_find_a_leader_that_goes_on_without_etcd(tmp_path: Path) -> None:
+    """Only the leader is cut off: etcd names nobody by then, and the others say whom they follow."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        two = nodes.members[1]
+        one.etcd.is_cut = True
+        nodes.pass_time(TTL_SECONDS - 1)
+        await one.agent.failsafe.ask()
+        nodes.pass_time(2.0)
+        await nodes.look(one)
+        assert two.cluster.leader is None and one.leads
+        assert two.agent.promises.vouches_for == one.node.identity.node
+        found = two.agent.sentinel().primary
+        assert found is not None and found.node_id == one.id
+        nodes.pass_time(TTL_SECONDS)
+        assert two.agent.promises.vouches_for is None
+        assert two.agent.sentinel().primary is None
+
+
 async def test_a_node_that_may_just_have_become_a_member_is_asked(tmp_path: Path) -> None:
     """Whether it was written is unknown: until etcd was read again it may be promoted."""
     async with cluster(tmp_path) as nodes:

@@ -82,6 +82,7 @@ def test_a_node_without_data_is_scraped() -> None:
         ({"failover": {"unreachable": "refused"}}, "replicad_failover_etcd_unreachable", (), 1),
         ({"failover": {"may_acknowledge_seconds": 3.5}}, "replicad_failover_right_seconds", (), 3.5),
         ({"failover": {"cluster": FREE}}, "replicad_failover_leader_known", (), 0),
+        ({"failover": {"cluster": FREE, "vouches_for": "ab"}}, "replicad_failover_leader_known", (), 1),
         ({"failover": {"cluster": FREE}}, "replicad_failover_paused", (), 1),
         ({"failover": {"cluster": FREE}}, "replicad_failover_members_absent", (), 1),
         ({"failover": {"cluster": FREE}}, "replicad_failover_candidates", (), 1),
