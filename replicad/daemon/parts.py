@@ -25,6 +25,7 @@ from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.data.verification import DataVerification
 from replicad.daemon.failover.agent import FailoverAgent
 from replicad.daemon.failover.document import failover_document
+from replicad.daemon.failover.gateway import make_gateway
 from replicad.daemon.feed_factory import FeedFactory
 from replicad.daemon.links import NodeLinks
 from replicad.daemon.metrics.timings import NodeTimings
@@ -63,7 +64,6 @@ from replicad.daemon.tasks import NodeTasks
 from replicad.env import Clock, Env
 from replicad.env.events import get_logger
 from replicad.etcd.calls import Etcd
-from replicad.etcd.gateway import Gateway
 from replicad.etcd.options import EtcdOptions
 from replicad.net.doors import Doors
 from replicad.replication.traffic import Traffic
@@ -85,7 +85,7 @@ class NodeParts:
         records: NodeRecords,
         stop: StopRequest,
         source: ConfigSource | None = None,
-        make_etcd: Callable[[EtcdOptions, Clock], Etcd] = Gateway,
+        make_etcd: Callable[[EtcdOptions, Clock], Etcd] = make_gateway,
     ) -> None:
         self.config = config
         self.reload = Reload(config, source)

@@ -11,6 +11,7 @@ from typing import Any
 
 from replicad.daemon.config import NodeConfig, PrimaryConfig, ReplicaConfig, Sources, load
 from replicad.daemon.config.keys import KeyPath
+from replicad.daemon.failover.gateway import make_gateway
 from replicad.daemon.parts import NodeParts
 from replicad.daemon.process.clock_watch import ClockWatch
 from replicad.daemon.process.directory_watch import look, watch
@@ -31,7 +32,6 @@ from replicad.env import Clock, Env, LocalFileSystem, raise_descriptor_limit
 from replicad.env.events import get_logger
 from replicad.errors import ConfigError, PoisonedError, ReplicadError, RoleRefused, StoreError
 from replicad.etcd.calls import Etcd
-from replicad.etcd.gateway import Gateway
 from replicad.etcd.options import EtcdOptions
 from replicad.net.addresses import Address
 from replicad.options import MIB
@@ -96,7 +96,7 @@ class NodeProgram:
         records: NodeRecords,
         stop: StopRequest,
         source: ConfigSource | None = None,
-        make_etcd: Callable[[EtcdOptions, Clock], Etcd] = Gateway,
+        make_etcd: Callable[[EtcdOptions, Clock], Etcd] = make_gateway,
     ) -> None:
         self.config = config
         self.env = env
