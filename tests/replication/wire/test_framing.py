@@ -21,8 +21,10 @@ from replicad.replication.wire.messages import (
     Copy,
     Data,
     Decided,
+    Failsafe,
     Fetch,
     Files,
+    Follows,
     Grant,
     Handover,
     Heartbeat,
@@ -33,6 +35,8 @@ from replicad.replication.wire.messages import (
     Message,
     Nodes,
     PositionClaim,
+    Promise,
+    Promised,
     Question,
     Ready,
     Refuse,
@@ -104,6 +108,10 @@ MESSAGES: list[Message] = [
     StandingMessage(
         b"n" * 16, b"p" * 16, "primary", None, None, (), "", "", "", "", (), nodes=("127.0.0.1:6391",)
     ),
+    Promise(b"n" * 16, b"d" * 16, 5),
+    Promised(b"m" * 16, 5, AT),
+    Failsafe(b"n" * 16, b"d" * 16, 5, 2500),
+    Follows(b"m" * 16, 5),
 ]
 
 
