@@ -60,6 +60,7 @@ def test_everything_is_staged_where_the_paths_say_and_nothing_else(staged: Path)
         *(f"usr/lib/systemd/system/{unit}" for unit in UNITS),
         "usr/lib/sysusers.d/replicad.conf",
         "usr/lib/tmpfiles.d/replicad.conf",
+        "etc/replicad/failover.toml.example",
         "etc/replicad/primary.toml.example",
         "etc/replicad/replica.toml.example",
     }
