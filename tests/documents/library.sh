@@ -134,3 +134,24 @@ link_streams() {
     redis-cli -p "$1" REPLICAD.LINK LIST |
         so "any(row['name'] == '$2' and row['direction'] == 'in' and row['state'] == 'streaming' for row in d)"
 }
+
+# etcd is a program that not every machine has.
+needs_etcd() { command -v etcd > /dev/null || command_not_found_handle etcd; }
+# A primary and a replica whose leader an etcd decides, each of which counts for the other.
+elected_pair() {
+    needs_etcd
+    systemctl start etcd
+    configured
+    cat > "$ROOT/etc/replicad/conf.d/failover.toml" <<END
+[link]
+synchronous = "any 1"
+[failover]
+etcd = ["http://127.0.0.1:$P2379"]
+ttl_seconds = 2
+keepalive_seconds = 0.4
+margin_seconds = 0.5
+END
+    pair_from_here
+    until_ replicad status --check ":$P6380" ":$P6390"
+    until_ node "$P6390" 'd["failover"]["holds_still"] is None'
+}

@@ -26,8 +26,8 @@ SKIPPED = 77
 """The exit code of a scene that this machine cannot play, as automake has it."""
 
 _PLACES = re.compile(r"(?<![\w./$~-])/(?=(?:var|etc|srv|tmp|mnt|run)\b)")
-_PORTS = re.compile(r"(?<![\w.])(?:63[89]\d|64\d\d|7[34][89]\d)\b")
-STANDARD_PORTS = ("6380", "6381", "6382", "6390", "6391", "6392")
+_PORTS = re.compile(r"(?<![\w.])(?:63[89]\d|64\d\d|7[34][89]\d|23(?:79|80))\b")
+STANDARD_PORTS = ("6380", "6381", "6382", "6390", "6391", "6392", "2379", "2380")
 
 
 class Machine:

@@ -22,7 +22,7 @@ EXECUTED = [page for page in PAGES if any(each.kind in ("sh", "python", "toml") 
 
 PRIVILEGED = frozenset(
     {"dmesg", "install", "journalctl", "make", "mount", "replicad", "rm", "smartctl", "sudo", "systemctl"}
-    | {"systemd-sysusers", "systemd-tmpfiles", "tail", "timedatectl"}
+    | {"apt-get", "systemd-sysusers", "systemd-tmpfiles", "tail", "timedatectl"}
 )
 """The programs of blocks that nobody runs in a test: with root, for minutes, or on a machine of their own."""
 
