@@ -95,9 +95,13 @@ class Leading:
             return False
         step = next_step(stated, wanted)
         feed.waits.count_by(step.count, step.replicas)
+        if not step.when_held:
+            # What is acknowledged from here on is held as the goal before says by chance only.
+            self._goal = None
         if step.state is not None and self._is_due(step, store, feed):
             if not await self._state(step.state, cluster, keys, mine):
                 return False
+            self._goal = None
             log.info(
                 "failover.rule",
                 count=step.state.count,

@@ -581,6 +581,36 @@ async def test_a_weaker_rule_is_stated_before_it_is_counted(tmp_path: Path) -> N
         assert feed.waits.rule is not None and feed.waits.rule.count == 1
 
 
+async def test_a_rule_asked_for_again_waits_anew(tmp_path: Path) -> None:
+    """An operator wants more, less, and more again: what one replica acknowledged between is not
+    on the other one yet."""
+    async with cluster(tmp_path, synchronous="any 1") as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        _, two, three = nodes.members
+        feed, store = one.node.open_store.feed, one.node.store
+        assert feed is not None and store is not None
+        waits = feed.waits
+
+        async def asks_for(count: int) -> None:
+            waits.reconfigure(parse_rule(f"any {count}"), Level.DURABLE, 10.0)
+            await nodes.until(lambda: one.cluster.rule is not None and one.cluster.rule.count == count)
+
+        await asks_for(2)
+        await asks_for(1)
+        replicas = waits._replicas
+        behind = [each for each in replicas() if each[1] == three.id]
+        waits._replicas = lambda: [each for each in replicas() if each[1] != three.id] + behind
+        store.put(b"k", b"v")
+        await until(lambda: two.node.store is not None and two.node.store.get(b"k") == b"v")
+        waits.reconfigure(parse_rule("any 2"), Level.DURABLE, 10.0)
+        for _ in range(3):
+            await nodes.look()
+        assert one.cluster.rule is not None and one.cluster.rule.count == 1
+        waits._replicas = replicas
+        await asks_for(2)
+
+
 async def test_a_statement_that_may_still_arrive_is_made_void(tmp_path: Path) -> None:
     """Its answer was lost, or itself: the rule is written again first, so that the late one fails."""
     async with cluster(tmp_path, synchronous="any 1") as nodes:
