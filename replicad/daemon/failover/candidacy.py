@@ -181,6 +181,8 @@ class Candidacy:
     ) -> dict[str, HowFar]:
         """Who has promised the epoch, and how far each is. Raises RoleRefused if these are not enough."""
         await self._lock.run(self._end_link())
+        if not force:
+            self._promises.check_applied()
         me = self._identity.node.hex()
         here = store.durable_position
         promised = {me: HowFar(here.epoch, here.sequence)}

@@ -144,6 +144,9 @@ class Leading:
             known |= cluster.rule.replicas & (cluster.failsafe or frozenset())
         if rule is not None and rule.names:
             known = {node for node in known if self._is_named(node, rule.names, cluster, feed)}
+        # What it receives and does not apply no candidate could fetch, so it would promise nothing.
+        prompt = {node for node in known if not self._is_delayed(node, cluster)}
+        known = prompt if len(prompt) >= count else known
         return Wanted(self._me, epoch, count, frozenset(known), self._has_all, text)
 
     def _connected(self, feed: PrimaryNode) -> set[str]:
@@ -152,8 +155,12 @@ class Leading:
     def _may_count(self, node: str, cluster: Cluster) -> bool:
         """Whether it is a member, so that it can promise, and applies at once, so that others can have what
         it acknowledged."""
+        is_member = node in cluster.members and node in (cluster.failsafe or ())
+        return is_member and not self._is_delayed(node, cluster)
+
+    def _is_delayed(self, node: str, cluster: Cluster) -> bool:
         member = cluster.members.get(node)
-        return member is not None and not member.delayed and node in (cluster.failsafe or ())
+        return member is not None and member.delayed
 
     def _is_named(self, node: str, names: tuple[str, ...], cluster: Cluster, feed: PrimaryNode) -> bool:
         called = {node}

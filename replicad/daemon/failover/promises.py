@@ -80,6 +80,13 @@ class Promises:
         if (reason := self.holds_still) is not None:
             raise RoleRefused(f"{reason} for another {self._held_seconds:.1f} s")
 
+    def check_applied(self) -> None:
+        """Raises RoleRefused while log waits here to be applied: it may have been acknowledged with this
+        node's help, and no candidate can fetch it. The link has ended."""
+        apply = self._store.apply
+        if apply is not None and apply.is_waiting:
+            raise RoleRefused(f"this node received through {apply.position}, and has not applied that")
+
     @property
     def _held_seconds(self) -> float:
         return self._held_until - self._clock.awake()
@@ -108,6 +115,7 @@ class Promises:
 
         # What was written or received before, and not synced yet, may have been acknowledged by others.
         await in_thread(store.wait_durable, store.appended_sequence, self._options.switchover_seconds)
+        self.check_applied()
         log.warning("failover.promised", epoch=message.epoch, to=message.node.hex(), at=str(store.position))
         return Promised(self._identity.node, message.epoch, store.durable_position)
 

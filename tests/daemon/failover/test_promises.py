@@ -170,3 +170,41 @@ async def test_who_does_not_follow_does_not_say_so(tmp_path: Path) -> None:
         await two.node.link.stop()
         with pytest.raises(RoleRefused, match="follows nobody"):
             promises.follows(Failsafe(me, store.database_id, 1, 1000))
+
+
+async def test_a_node_that_has_not_applied_what_it_received_promises_nothing(tmp_path: Path) -> None:
+    """It may have acknowledged that, and no candidate could fetch it: a failover waits for an operator."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        _, two, three = nodes.members
+        apply, feed, store = three.node.data.delay.apply, one.node.open_store.feed, one.node.store
+        assert apply is not None and feed is not None and store is not None
+        await apply.pause(None)
+        await two.node.link.stop()
+        store.put(b"k", b"v")
+        await until(lambda: store.durable_sequence == 1 and feed.waits.holders("durable", 1))
+        await nodes.end(one)
+        asked = await claim(nodes, two, 5)
+        with pytest.raises(RoleRefused, match="received through"):
+            await three.agent.promises.promise(asked)
+        await apply.resume()
+        await until(lambda: not apply.is_waiting)
+        assert (await three.agent.promises.promise(asked)).position.sequence == 1
+
+
+async def test_a_replica_that_is_paused_counts_no_more_where_others_are_enough(tmp_path: Path) -> None:
+    """A failover need not wait for it then; it counts again once it goes on."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        _, two, three = nodes.members
+        apply = three.node.data.delay.apply
+        assert apply is not None
+
+        def counts(*expected: Member) -> bool:
+            rule = one.cluster.rule
+            return rule is not None and rule.replicas == {member.id for member in expected}
+
+        await apply.pause(None)
+        await nodes.until(lambda: counts(two))
+        await apply.resume()
+        await nodes.until(lambda: counts(two, three))
