@@ -48,25 +48,35 @@ class FailsafeWatch:
         self._door = door
         self._address_of = address_of
         self._seen: frozenset[str] | None = None
-        self._attempted: frozenset[str] = frozenset()
+        self._attempted: dict[str, int] = {}
+        """Who may be in `failsafe` besides, and of which attempt the newest was that says so."""
+        self._attempts = 0
         self.missing: str | None = None
         """Why the members do not vouch for this node, when they were asked last."""
 
     @property
     def members(self) -> frozenset[str] | None:
         """Everybody who may be in `failsafe`. None: this node has not read it."""
-        return None if self._seen is None else self._seen | self._attempted
+        return None if self._seen is None else self._seen | self._attempted.keys()
 
     def seen(self, members: frozenset[str] | None) -> None:
         """What etcd says is in `failsafe`."""
         self._seen = members
-        self._attempted -= members or frozenset()
+        for member in members or ():
+            self._attempted.pop(member, None)
 
-    def attempted(self, members: frozenset[str]) -> None:
-        """These are about to be written. Whether that was done may be unknown for long: a request that was
-        given up may still arrive. So each is asked until it was seen."""
-        self._attempted |= members
+    def attempted(self, members: frozenset[str]) -> int:
+        """These are about to be written, by the attempt of that number. Whether that was done may be unknown
+        for long: a request that was given up may still arrive. So each is asked until it was seen."""
+        self._attempts += 1
+        self._attempted |= dict.fromkeys(members, self._attempts)
         self._seen = self._seen or frozenset()
+        return self._attempts
+
+    def removed(self, node: str, attempt: int) -> None:
+        """That attempt has removed it, and whatever was sent before can write it no more."""
+        if self._attempted.get(node) == attempt:
+            del self._attempted[node]
 
     async def run(self) -> None:
         """Never returns: asks once etcd has not prolonged the lease for longer than usual."""

@@ -177,11 +177,6 @@ class Leading:
         wanted = before | {self._me} | (self._connected(feed) & cluster.members.keys())
         if wanted == cluster.failsafe:
             return True
-        return await self._put_failsafe(keys, mine, before, wanted)
-
-    async def _put_failsafe(
-        self, keys: Keys, mine: Compare, before: frozenset[str], wanted: frozenset[str]
-    ) -> bool:
         self._failsafe.attempted(before | wanted)
         outcome = await self._etcd.txn([mine], [Put(keys.failsafe, failsafe_value(wanted))])
         if outcome.succeeded:
@@ -201,8 +196,20 @@ class Leading:
         if node not in before:
             raise RoleRefused(f"{node[:8]} is not a member")
 
+        # The leader's key is written again: a list that was given up, and may still arrive, has the node in it,
+        # and fails then.
+        attempt = self._failsafe.attempted(before)
+        again = Put(keys.leader, leader_value(leader), leader.lease)
+        outcome = await self._etcd.txn(
+            [HasRevision(keys.leader, leader.revision)],
+            [Put(keys.failsafe, failsafe_value(before - {node})), again],
+        )
+        if not outcome.succeeded:
+            raise RoleRefused("this node leads no more, or has just said so anew: nothing has changed")
+        self._failsafe.removed(node, attempt)
+        log.info("failover.members", members=sorted(before - {node}))
+
         # The rule follows by itself: who is not in failsafe counts no more, once enough others hold all.
-        await self._put_failsafe(keys, HasRevision(keys.leader, leader.revision), before, before - {node})
         feed.drop_slot(bytes.fromhex(node))
         feed.tell_nodes((bytes.fromhex(node),))
 

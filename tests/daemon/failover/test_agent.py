@@ -442,7 +442,10 @@ async def test_a_node_that_is_gone_counts_until_it_is_removed(tmp_path: Path) ->
         assert one.cluster.rule is not None and three.id in one.cluster.rule.replicas
         with pytest.raises(RoleRefused, match="does not begin the id of one member"):
             await orders.remove("abc")
+        behind = (await one.agent.fresh())[0]
         await orders.remove(three.id[:8])
+        with pytest.raises(RoleRefused, match="nothing has changed"):
+            await one.agent.leading.remove(three.id, behind, Keys(one.node.open_store.database_id or b""))
         await nodes.until(
             lambda: (
                 one.cluster.failsafe == frozenset({one.id, two.id})
@@ -450,6 +453,26 @@ async def test_a_node_that_is_gone_counts_until_it_is_removed(tmp_path: Path) ->
                 and one.cluster.rule.replicas == frozenset({two.id})
             )
         )
+
+
+async def test_a_leader_without_etcd_asks_no_node_that_was_removed(tmp_path: Path) -> None:
+    """It would stop otherwise: nobody answers there."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        three = nodes.members[2]
+        orders = one.node.served.failover
+        assert orders is not None
+        await nodes.end(three)
+        nodes.pass_time(TTL_SECONDS + 1)
+        await nodes.until(lambda: three.id not in one.cluster.members and one.leads)
+        await orders.remove(three.id)
+        await nodes.look()
+        for member in nodes.members:
+            member.etcd.is_cut = True
+        for _ in range(3):
+            nodes.pass_time(TTL_SECONDS - 2)
+            await one.agent.failsafe.ask()
+            assert one.leads
 
 
 async def test_a_promotion_says_who_leads(tmp_path: Path) -> None:
