@@ -355,6 +355,8 @@ class FailoverAgent:
             [
                 Put(keys.leader, leader_value(self._own_leader()), self._lease.id),
                 Put(keys.epoch, epoch_value(epoch)),
+                # Of a switchover that came to nothing: the next failover is not by its order.
+                Delete(keys.switchover),
             ],
         )
         if outcome.succeeded:

@@ -392,6 +392,15 @@ async def test_a_switchover_that_nobody_takes_is_rolled_back(tmp_path: Path) -> 
         await nodes.until(lambda: one.node.standing.current is Standing.PRIMARY, two, three)
         assert one.node.open_store.epoch == 1
 
+        # Its order is gone, too: it would make that node a primary although failover is paused.
+        orders = two.node.served.failover
+        assert orders is not None and await orders.pause(paused=True)
+        await nodes.end(one)
+        nodes.pass_time(TTL_SECONDS + 1)
+        for _ in range(3):
+            await nodes.look()
+        assert two.agent.decision.reason == "failover is paused" and leader_of(nodes) is None
+
 
 async def test_an_etcd_without_data_hears_of_the_primary_first(tmp_path: Path) -> None:
     """It lost who would have to promise. No replica claims the leadership meanwhile."""
