@@ -54,7 +54,7 @@ from replicad.net.doors import Door
 from replicad.replication.failover_options import FailoverOptions
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.failover.cluster import Cluster, Leader, Member, SwitchoverOrder
-from replicad.replication.policy.failover.election import why_not_eligible
+from replicad.replication.policy.failover.election import why_not_eligible, why_not_known
 from replicad.replication.policy.failover.turn import Me, NextTurn, Pace, Turn, decide
 from replicad.replication.wire.identify import Identity
 from replicad.server.interfaces import SentinelView
@@ -445,6 +445,8 @@ class FailoverAgent:
                 f"{cluster.leader.clients} leads: replicad switchover loses nothing; --force takes the "
                 "leadership from it"
             )
+        if (reason := why_not_known(self._me, cluster)) is not None and not force:
+            raise RoleRefused(f"{reason}: start the primary; --force takes the leadership without it")
         try:
             await self._lease.keep()
         except EtcdError as error:

@@ -308,6 +308,27 @@ async def test_without_a_rule_a_node_that_lacks_too_much_does_not_lead(tmp_path:
         assert leader_of(nodes) is two
 
 
+async def test_a_replica_claims_nothing_that_no_leader_has_told_etcd_of(tmp_path: Path) -> None:
+    """It has [failover] before its primary has; or etcd lost its data, and a leader acknowledges still."""
+    async with cluster(tmp_path) as nodes:
+        one, two, _ = nodes.members
+        nodes.pass_time(TTL_SECONDS + 1)
+        for _ in range(5):
+            await nodes.look(one)
+        assert two.agent.decision.reason == "no leader has counted it as a member yet"
+        with pytest.raises(RoleRefused, match="start the primary"):
+            await two.node.served.promote(force=False)
+        await nodes.settle()
+        nodes.keys.pairs.clear()
+        nodes.pass_time(1.0)
+        for _ in range(5):
+            await nodes.look(one)
+        assert two.agent.decision.reason == "no leader has counted it as a member yet"
+        assert one.leads
+        assert await nodes.settle() is one
+        assert one.node.open_store.epoch == 1
+
+
 # What an operator orders.
 
 

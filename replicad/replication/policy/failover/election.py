@@ -29,7 +29,7 @@ def why_not_eligible(member: Member, cluster: Cluster, lag_bytes_max: int) -> st
     has `candidate = false`, or no data                    no
     applies late, or is paused                             no
     is not in `failsafe`: a leader without etcd would      no
-    not ask it
+    not ask it; or no rule was ever stated
     waits for nobody's acknowledgement, and lacked more    no
     than `lag_bytes_max` when the leader said so last
     is not among the replicas that count, nor was the      no
@@ -42,14 +42,25 @@ def why_not_eligible(member: Member, cluster: Cluster, lag_bytes_max: int) -> st
         return "it has no data yet"
     if member.delayed:
         return "it applies late, or is paused"
-    if cluster.failsafe is not None and member.node not in cluster.failsafe:
-        return "no leader has counted it as a member yet"
     rule = cluster.rule
-    if rule is None or rule.count == 0:
+    if (reason := why_not_known(member.node, cluster)) is not None or rule is None:
+        return reason
+    if rule.count == 0:
         lag = lag_of(member, cluster)
         return None if lag <= lag_bytes_max else f"it lacks about {lag} bytes, more than lag_bytes_max"
     if member.node != rule.leader and member.node not in rule.replicas:
         return "no leader has waited for its acknowledgements yet"
+    return None
+
+
+def why_not_known(node: str, cluster: Cluster) -> str | None:
+    """Why a leader may go on, and acknowledge, while this node becomes one. Before a leader has written both
+    keys a primary may take writes that knows nothing of etcd; and an etcd that lost its data says nothing of
+    a leader that has the right to acknowledge."""
+    if cluster.failsafe is None or node not in cluster.failsafe:
+        return "no leader has counted it as a member yet"
+    if cluster.rule is None:
+        return "no leader has stated yet whom it waits for"
     return None
 
 
