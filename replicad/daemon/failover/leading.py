@@ -196,8 +196,8 @@ class Leading:
         if node not in before:
             raise RoleRefused(f"{node[:8]} is not a member")
 
-        # The leader's key is written again: a list that was given up, and may still arrive, has the node in it,
-        # and fails then.
+        # The leader's key is written again: a list that was given up, and may still arrive, has the node in
+        # it, and fails then.
         attempt = self._failsafe.attempted(before)
         again = Put(keys.leader, leader_value(leader), leader.lease)
         outcome = await self._etcd.txn(

@@ -111,8 +111,6 @@ def _claim(me: Me, cluster: Cluster, pace: Pace) -> NextTurn:
     """Whether a replica stands for election when nobody leads. The cases, in the order they are tried:
 
     failover is paused, but not for an order to switch over     WAIT
-    etcd knows of no epoch: nobody has led yet, or its data     WAIT
-    was lost, and with it who would have to promise
     this node is not eligible (`election`)                      WAIT
     it holds still                                              WAIT
     too few nodes are there that could promise                  WAIT
@@ -123,9 +121,6 @@ def _claim(me: Me, cluster: Cluster, pace: Pace) -> NextTurn:
     wanted = None if cluster.switchover is None else cluster.switchover.to
     if cluster.paused and wanted != me.node:
         return NextTurn(Turn.WAIT, "failover is paused")
-    if cluster.epoch_revision == 0:
-        # The primary states it as soon as it looks; it may be one that has no failover configured yet.
-        return NextTurn(Turn.WAIT, "etcd knows of no leader so far: the primary has to come first")
     mine = cluster.members.get(me.node)
     if mine is None:
         return NextTurn(Turn.WAIT, "it is not among the members yet")
