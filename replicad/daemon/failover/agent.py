@@ -320,7 +320,11 @@ class FailoverAgent:
             case Turn.GIVE_UP if leader is not None:
                 self.leadership.lost()
                 await self._candidacy.give_up(HasRevision(keys.leader, leader.revision), keys)
-            case _ if not self._is_busy:
+            case _ if self._is_busy:
+                # A candidate that fetches what it lacks may take longer than a lease.
+                if leader is not None and (leader.node, leader.lease) == (self._me, self._lease.id):
+                    self.leadership.kept(kept_at)
+            case _:
                 self.leadership.lost()
 
     def _as_it_is(self, lease: int) -> Me:

@@ -593,6 +593,29 @@ async def test_a_lease_that_may_have_ended_begins_no_epoch(tmp_path: Path) -> No
         assert two.node.open_store.epoch == 1
 
 
+async def test_a_candidate_may_take_longer_than_its_lease_lasts(tmp_path: Path) -> None:
+    """Log that it lacks is fetched while the lease goes on, and etcd names this node."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        two = nodes.members[1]
+        await nodes.end(one)
+        nodes.pass_time(TTL_SECONDS + 1)
+        await nodes.members[-1].look()
+        await two.agent._lease.keep()
+        gather = two.agent._candidacy._gather
+
+        async def takes_long(*arguments: object, **keywords: object) -> object:
+            promised = await gather(*arguments, **keywords)  # type: ignore[arg-type]
+            for _ in range(2 * TTL_SECONDS):
+                nodes.pass_time(1.0)
+                await nodes.look()
+            return promised
+
+        two.agent._candidacy._gather = takes_long  # type: ignore[method-assign, assignment]
+        assert await two.node.served.promote(force=False) == ""
+        assert two.node.open_store.epoch == 2
+
+
 async def test_a_rule_is_stated_once_replicas_hold_what_was_acknowledged_before(tmp_path: Path) -> None:
     """Until then etcd says the weaker one, and writes wait for the stronger."""
     async with cluster(tmp_path, synchronous="any 1") as nodes:
