@@ -46,7 +46,8 @@ class NodeLease:
             self._lease = kept
             return True
         log.warning("failover.lease_ended", ttl_seconds=self._ttl_seconds)
-        self._lease = None
+        # Until there is another one: what is put with this one is refused, and without one would stay for
+        # good.
         self._lease = await self._etcd.grant(self._ttl_seconds)
         return False
 

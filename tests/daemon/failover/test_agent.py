@@ -124,6 +124,27 @@ async def test_a_lease_that_has_ended_ends_the_leadership_at_once(
         assert one.agent.decision.turn is Turn.RECLAIM
 
 
+async def test_nothing_is_put_for_good_between_two_leases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim may be on its way while the lease has ended, and the next one is not there yet."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        ended = one.agent._lease.id
+        nodes.keys.revoke(ended)
+        nodes.pass_time(1.0)
+
+        async def fails(*arguments: object) -> None:
+            raise EtcdError("no answer")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(one.etcd, "grant", fails)
+            await one.look()
+        assert one.agent._lease.id == ended
+        await one.look()
+        assert one.agent._lease.id not in (0, ended)
+
+
 # Elections.
 
 
