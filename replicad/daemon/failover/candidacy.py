@@ -129,6 +129,7 @@ class Candidacy:
             if not force:
                 self._promises.check_held()
             await self._promises.record(leader.epoch, self._identity.node)
+            saved = await self._lock.run(self._end_link(force=force))
             promised = await self._gather(store, cluster, leader.epoch, force=force)
             await self._lock.run(self._begin(leader.epoch, promised, force=force))
         except (ReplicadError, OSError) as error:
@@ -142,7 +143,8 @@ class Candidacy:
         log.warning(
             "failover.leads_next", epoch=leader.epoch, seconds=round(self._clock.monotonic() - began, 3)
         )
-        return _what_is_lost(self._store.database, cluster)
+        lost = _what_is_lost(self._store.database, cluster)
+        return f"lost: {saved}" if saved and not lost else f"{lost}; {saved}" if saved else lost
 
     async def _claim(self, keys: Keys, cluster: Cluster, *, force: bool) -> Leader:
         # Above what this node has heard of, too: etcd may be another one than before.
@@ -180,9 +182,6 @@ class Candidacy:
         self, store: Database, cluster: Cluster, epoch: int, *, force: bool
     ) -> dict[str, HowFar]:
         """Who has promised the epoch, and how far each is. Raises RoleRefused if these are not enough."""
-        await self._lock.run(self._end_link())
-        if not force:
-            self._promises.check_applied()
         me = self._identity.node.hex()
         here = store.durable_position
         promised = {me: HowFar(here.epoch, here.sequence)}
@@ -221,9 +220,10 @@ class Candidacy:
         found = {node: self._address_of(node) for node in nodes - promised.keys()}
         return {node: address for node, address in found.items() if address is not None}
 
-    async def _end_link(self) -> str:
+    async def _end_link(self, *, force: bool) -> str:
+        """What is here is all that this node ever acknowledges. What of that is given up, in words."""
         await self._link.stop()
-        return ""
+        return await self._promotion.finish_waiting(force=force)
 
     async def _begin(self, epoch: int, promised: Mapping[str, HowFar], *, force: bool) -> str:
         nearest = furthest(self._identity.node.hex(), promised)

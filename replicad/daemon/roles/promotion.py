@@ -139,6 +139,20 @@ class Promotion:
             log.error("role.promoted_with_loss", lost=lost)
         return "" if lost is None else f"lost: {lost}"
 
+    async def finish_waiting(self, *, force: bool) -> str:
+        """Of a candidate whose link has ended: what it received is applied. What is given up, in words.
+        Raises RoleRefused."""
+        apply = self._store.apply
+        if apply is None:
+            raise RoleRefused("this node has no data of its own to serve")
+        await apply.settled()
+        pause = self._data.delay.pause
+        then, refusal = at_promotion(pause, force=force)
+        if refusal is not None:
+            raise RoleRefused(refusal)
+        saved = await self._finish_waiting(then, pause, force=force)
+        return "" if saved is None else f"what the pause held; saved in {saved.files[0].parent}"
+
     async def _finish_waiting(
         self, then: AtPromotion, pause: PausePoint | None, *, force: bool
     ) -> SavedLog | None:

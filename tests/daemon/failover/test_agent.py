@@ -539,6 +539,43 @@ async def test_a_promotion_says_who_leads(tmp_path: Path) -> None:
         await nodes.until(lambda: two.leads and one.node.link.is_linked)
 
 
+async def test_what_a_forced_promotion_gives_up_is_saved_and_said(tmp_path: Path) -> None:
+    """A paused replica holds what others may lack: without force it does not become the primary."""
+    async with cluster(tmp_path, "one", "two") as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        two = nodes.members[1]
+        apply, feed, store = two.node.data.delay.apply, one.node.open_store.feed, one.node.store
+        assert apply is not None and feed is not None and store is not None
+        await apply.pause(None)
+        store.put(b"k", b"v")
+        await until(lambda: store.durable_sequence == 1 and feed.waits.holders("durable", 1))
+        await nodes.end(one)
+        nodes.pass_time(TTL_SECONDS + 1)
+        with pytest.raises(RoleRefused, match="paused at sequence number 0"):
+            await two.node.served.promote(force=False)
+        said = await two.node.served.promote(force=True)
+        assert f"saved in {tmp_path / 'two' / 'discarded'}" in said
+
+
+async def test_a_promotion_applies_what_waits(tmp_path: Path) -> None:
+    """Of a replica that applies late: it has received it, and nobody else may have it."""
+    async with cluster(tmp_path, "one", "two") as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        two = nodes.members[1]
+        apply, feed, store = two.node.data.delay.apply, one.node.open_store.feed, one.node.store
+        assert apply is not None and feed is not None and store is not None
+        apply.reconfigure(delay_us=3600 * 1_000_000, bytes_max=apply.bytes_max)
+        store.put(b"k", b"v")
+        await until(lambda: store.durable_sequence == 1 and feed.waits.holders("durable", 1))
+        assert two.node.store is not None and two.node.store.get(b"k") is None
+        await nodes.end(one)
+        nodes.pass_time(TTL_SECONDS + 1)
+        assert await two.node.served.promote(force=False) == ""
+        assert two.node.store.get(b"k") == b"v"
+
+
 async def test_whom_a_node_follows_is_not_for_an_operator_to_say(tmp_path: Path) -> None:
     """The next look would undo it."""
     async with cluster(tmp_path, "one", "two") as nodes:
