@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
+
+from replicad.errors import ReplicadError
+from replicad.replication.policy.synchronous import Level, parse_rule
 
 if TYPE_CHECKING:
     from tests.sim.faults import Faults
@@ -215,6 +219,89 @@ async def etcd_and_primary(faults: Faults) -> None:
         _take_away(faults, machine, draw.uniform(0.2, 2.0) * ttl)
 
 
+async def rule_changes(faults: Faults) -> None:
+    """An operator has the leader wait for more replicas, for fewer and for others, while one of them lags."""
+    world, draw = faults.world, faults.draw
+    rules = (
+        "any 1",
+        "any 1",
+        "any 2",
+        "any 1 of (one, two)",
+        "any 1 of (two, three)",
+        "first 1 of (three, one)",
+    )
+    for _ in range(draw.randint(2, 8)):
+        machine = world.primary()
+        if machine is not None and machine.node is not None and not machine.is_paused:
+            rule = draw.choice(rules)
+            world.trace.note("world", "rule", machine=machine.name, rule=rule)
+            _ask_for(machine, rule)
+            behind = draw.choice([other for other in world.machines if other is not machine])
+            if draw.random() < 0.5:
+                faults.close(draw.uniform(0.2, 3.0), (machine.host, behind.host), (behind.host, machine.host))
+        await asyncio.sleep(draw.random() ** 2 * 2.0)
+    machine = world.primary()
+    if machine is not None and machine.is_running and draw.random() < 0.7:
+        _take_away(faults, machine, draw.uniform(1.0, 3.0) * world.scenario.failover.ttl_seconds)
+        await asyncio.sleep(draw.uniform(0.5, 2.0) * world.scenario.failover.ttl_seconds)
+    for machine in world.machines:
+        _ask_for(machine, world.scenario.link.synchronous)
+
+
+def _ask_for(machine: Machine, rule: str) -> None:
+    feed = None if machine.node is None else machine.node.open_store.feed
+    if feed is not None:
+        feed.waits.reconfigure(parse_rule(rule), Level.DURABLE, feed.waits.timeout_seconds)
+
+
+async def replica_paused(faults: Faults) -> None:
+    """A replica that counts stands still and acknowledges on; the primary may go meanwhile."""
+    world, draw = faults.world, faults.draw
+    primary = world.primary()
+    if primary is None or primary.is_paused:
+        return
+    machine = draw.choice([other for other in world.machines if other is not primary])
+    delay = None if machine.node is None else machine.node.data.delay
+    if delay is None or delay.apply is None or machine.process is None or machine.is_paused:
+        return
+    world.trace.note("world", "stands still", machine=machine.name)
+    machine.process.spawn(_ordered(delay.apply.pause(None)))
+    (other,) = (each for each in world.machines if each not in (machine, primary))
+    if draw.random() < 0.7:
+        await asyncio.sleep(draw.random())
+        faults.close(draw.uniform(1.0, 3.0), (primary.host, other.host), (other.host, primary.host))
+    await asyncio.sleep(draw.random())
+    if draw.random() < 0.7:
+        _take_away(faults, primary, draw.uniform(1.0, 3.0) * world.scenario.failover.ttl_seconds)
+    await asyncio.sleep(draw.uniform(0.0, 3.0) * world.scenario.failover.ttl_seconds)
+    for _ in range(POLLS_MAX):
+        apply = None if machine.node is None else machine.node.open_store.apply
+        if apply is not None and apply.rules.pause is None:
+            return
+        if apply is not None and machine.process is not None:
+            machine.process.spawn(_ordered(apply.resume()))
+        elif not machine.is_running:
+            machine.start()
+        machine.go_on()
+        await asyncio.sleep(0.1)
+
+
+async def _ordered(order: Awaitable[object]) -> None:
+    with contextlib.suppress(ReplicadError):
+        await order
+
+
+async def etcd_forgets(faults: Faults) -> None:
+    """etcd is another one, without data; maybe while the primary is away."""
+    world, draw = faults.world, faults.draw
+    machine = world.primary()
+    if machine is not None and machine.is_running and not machine.is_paused and draw.random() < 0.5:
+        _take_away(faults, machine, draw.uniform(0.5, 2.0) * world.scenario.failover.ttl_seconds)
+        await asyncio.sleep(draw.random() * world.scenario.failover.ttl_seconds)
+    world.etcd.keys.forget()
+    await asyncio.sleep(draw.random() * 2.0)
+
+
 def _take_away(faults: Faults, machine: Machine, seconds: float) -> None:
     """It is killed, stands still, or nobody, or not etcd, hears of it, for so long."""
     world, draw = faults.world, faults.draw
@@ -256,6 +343,9 @@ ELECTIONS: dict[str, Callable[[Faults], Awaitable[None]]] = {
     "one-after-the-other": one_after_the_other,
     "candidate-dies": candidate_dies,
     "etcd-and-primary": etcd_and_primary,
+    "rule-changes": rule_changes,
+    "replica-paused": replica_paused,
+    "etcd-forgets": etcd_forgets,
 }
 """Of a cluster whose leader etcd decides."""
 

@@ -87,6 +87,12 @@ class EtcdKeys:
         for lease in [id for id, lease in self._leases.items() if lease.ends_at <= self._now()]:
             self.revoke(lease)
 
+    def forget(self) -> None:
+        """All data is lost; no lease of before is there."""
+        self.pairs.clear()
+        self._leases.clear()
+        self._revision += 1
+
     def prolong_leases(self) -> None:
         """As a new leader of an etcd does: all last for their time again."""
         for lease in self._leases.values():
