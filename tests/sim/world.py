@@ -269,8 +269,12 @@ class World:
             await asyncio.sleep(0.1)
 
     def _help_out(self) -> None:
-        """A tail whose log is not here is not thrown away without a person."""
-        primary = self.primary()
+        """A tail whose log is not here is not thrown away without a person. A leader waits for that: while
+        nobody has its history it takes no writes."""
+        leading = [
+            m for m in self.machines if m.node and m.node.failover and m.node.failover.leadership.right.leads
+        ]
+        primary = self.primary() or (leading[0] if len(leading) == 1 else None)
         if primary is None:
             return
         for machine in self.machines:
