@@ -124,6 +124,9 @@ class FailoverAgent:
         self._now = asyncio.Event()
         self._looked = asyncio.Event()
         self._telling = Telling()
+        self._only_reads = False
+        """The last look failed, and it had something to say: an etcd without room takes nothing, and would be
+        read."""
         self._announcement = LeaderAnnouncement(options.service_name, publish)
         self._election: asyncio.Task[str] | None = None
         self._is_handing_over = False
@@ -258,24 +261,29 @@ class FailoverAgent:
         await self._take(decision, cluster, keys, kept_at)
 
     async def _tell_and_read(self, keys: Keys, lease: int) -> Cluster:
-        """Says how this node is, where that is news, and reads all; in one transaction."""
+        """Says how this node is, where that is news, and reads all; in one transaction. Where that failed the
+        next look only reads."""
         now, before, telling = self._clock.awake(), self.cluster, self._telling
         is_led = before is not None and before.leader is not None
         rule = None if before is None else before.rule
         operations: list[Operation] = []
 
         member, status = self._member(), None
-        tells = telling.is_member_due(member, lease, now, is_led=is_led)
+        only_reads, self._only_reads = self._only_reads, False
+        tells = not only_reads and telling.is_member_due(member, lease, now, is_led=is_led)
         if tells:
             operations.append(Put(keys.member(self._me), member_value(member), lease))
-        if self.leadership.right.leads and (status := self.leading.status()) is not None:
+        leads = self.leadership.right.leads and not only_reads
+        if leads and (status := self.leading.status()) is not None:
             decides = rule is None or rule.count == 0
             if telling.is_status_due(status, now, decides=decides):
                 operations.append(Put(keys.status, status_value(status)))
             else:
                 status = None
 
+        self._only_reads = bool(operations)
         outcome = await self.etcd.txn([], [*operations, Read(keys.prefix)])
+        self._only_reads = False
         if tells:
             telling.told_member(member, lease, now)
         if status is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,6 +90,36 @@ async def test_an_error_of_etcd_changes_nothing(tmp_path: Path) -> None:
             assert one.leads and one.agent.unreachable
             setattr(one.etcd, way, False)
             await nodes.look()
+
+
+async def test_a_leader_goes_on_while_etcd_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be written then; the lease is kept, and what etcd says of the leader can be read. No other
+    node is asked, so one may be gone."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        store = one.node.store
+        assert store is not None
+        await nodes.end(nodes.members[2])
+        txn = one.etcd.txn
+
+        async def full(compares: Any, then: Any, otherwise: Any = ()) -> TxnOutcome:
+            if any(isinstance(each, Put) for each in then):
+                raise EtcdError("database space exceeded")
+            return await txn(compares, then, otherwise)
+
+        monkeypatch.setattr(one.etcd, "txn", full)
+        reasons = set()
+        for number in range(4 * TTL_SECONDS):
+            store.put(b"k%d" % number, b"v")
+            await until(lambda: store.durable_sequence == store.appended_sequence)
+            nodes.pass_time(1.0)
+            await one.look()
+            reasons.add(one.agent.unreachable)
+            assert one.leads
+        assert reasons == {None, "database space exceeded"}
 
 
 async def test_a_leader_that_is_started_again_keeps_its_epoch(tmp_path: Path) -> None:
