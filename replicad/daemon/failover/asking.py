@@ -14,6 +14,10 @@ from replicad.replication.wire.messages import Message, Refuse
 
 log = get_logger("replicad.daemon")
 
+GRACE_SECONDS = 0.1
+"""For nodes that answer at once, when those that are needed have answered. What another one has more was
+never acknowledged, but if it is not fetched, that node has to discard it."""
+
 
 async def ask_each(
     where: Mapping[str, Address],
@@ -23,8 +27,8 @@ async def ask_each(
     door: Door,
     is_enough: Callable[[Mapping[str, Message | str]], bool] = lambda answers: False,
 ) -> dict[str, Message | str]:
-    """The answer of each node, by its id; a text is why there is none, or why it refuses. Does not wait for
-    more once `is_enough` says so of the answers that have come."""
+    """The answer of each node, by its id; a text is why there is none, or why it refuses. Once `is_enough`
+    says so of the answers that have come, the others have GRACE_SECONDS."""
 
     async def one(address: Address) -> Message | str:
         try:
@@ -36,10 +40,16 @@ async def ask_each(
     asked = {node: asyncio.ensure_future(one(where[node])) for node in sorted(where)}
     answers: dict[str, Message | str] = {}
     try:
-        while len(answers) < len(asked) and not is_enough(answers):
+        seconds_left: float | None = None
+        while len(answers) < len(asked):
+            if seconds_left is None and is_enough(answers):
+                seconds_left = GRACE_SECONDS
             waiting = [task for node, task in asked.items() if node not in answers]
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            first = asyncio.ALL_COMPLETED if seconds_left is not None else asyncio.FIRST_COMPLETED
+            await asyncio.wait(waiting, timeout=seconds_left, return_when=first)
             answers |= {node: task.result() for node, task in asked.items() if task.done()}
+            if seconds_left is not None:
+                break
         return answers
     finally:
         for task in asked.values():

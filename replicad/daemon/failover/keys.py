@@ -23,6 +23,7 @@ from replicad.replication.policy.failover.cluster import (
 
 ROOT = "/replicad/"
 _NODE = re.compile("[0-9a-f]{32}")
+_NUMBER_END = 1 << 62
 _Value = TypeVar("_Value")
 
 
@@ -52,7 +53,7 @@ class Keys:
             if pair.key == self.leader:
                 leader = _leader(pair)
             elif pair.key == self.epoch:
-                epoch, epoch_revision = _checked(pair, int), pair.revision
+                epoch, epoch_revision = _number(pair, _checked(pair, int)), pair.revision
             elif pair.key == self.rule:
                 rule, rule_revision = _rule(pair), pair.revision
             elif pair.key == self.failsafe:
@@ -156,22 +157,33 @@ def _checked(pair: Pair, kind: type[_Value]) -> _Value:
     return value
 
 
+def _number(pair: Pair, value: int) -> int:
+    """Of an epoch or a batch, as data and messages hold it."""
+    if not 0 <= value < _NUMBER_END:
+        raise _unreadable(pair)
+    return value
+
+
+def _nodes(pair: Pair, values: Iterable[object]) -> frozenset[str]:
+    return frozenset(_node(pair, value) for value in values)
+
+
+def _node(pair: Pair, value: object) -> str:
+    if not isinstance(value, str) or _NODE.fullmatch(value) is None:
+        raise _unreadable(pair)
+    return value
+
+
 def _unreadable(pair: Pair) -> EtcdError:
     key = pair.key.decode(errors="replace")
     return EtcdError(f"{key} holds what this release cannot read: {pair.value[:100]!r}")
-
-
-def _nodes(pair: Pair, found: list[Any]) -> frozenset[str]:
-    if not all(isinstance(node, str) and _NODE.fullmatch(node) for node in found):
-        raise _unreadable(pair)
-    return frozenset(found)
 
 
 def _leader(pair: Pair) -> Leader:
     fields = _Fields(pair)
     return Leader(
         fields.node("node"),
-        fields.of("epoch", int),
+        fields.number("epoch"),
         fields.of("replication", str),
         fields.of("clients", str),
         fields.of("begun", bool),
@@ -184,8 +196,8 @@ def _rule(pair: Pair) -> StatedRule:
     fields = _Fields(pair)
     return StatedRule(
         fields.node("leader"),
-        fields.of("epoch", int),
-        fields.of("count", int),
+        fields.number("epoch"),
+        fields.number("count"),
         _nodes(pair, fields.of("replicas", list)),
         fields.of("leader_has_all", bool),
         fields.of("text", str),
@@ -201,8 +213,8 @@ def _member(pair: Pair) -> Member:
         fields.of("replication", str),
         fields.of("clients", str),
         fields.of("standing", str),
-        fields.of("epoch", int) if has_data else None,
-        fields.of("sequence", int) if has_data else None,
+        fields.number("epoch") if has_data else None,
+        fields.number("sequence") if has_data else None,
         fields.of("candidate", bool),
         fields.of("priority", int),
         fields.of("delayed", bool),
@@ -212,9 +224,9 @@ def _member(pair: Pair) -> Member:
 def _status(pair: Pair) -> Status:
     fields = _Fields(pair)
     lags = fields.of("lag_bytes", dict)
-    if not all(isinstance(lag, int) for lag in lags.values()):
+    if not all(type(lag) is int for lag in lags.values()):
         raise _unreadable(pair)
-    return Status(fields.of("epoch", int), fields.of("sequence", int), lags)
+    return Status(fields.number("epoch"), fields.number("sequence"), lags)
 
 
 def _switchover(pair: Pair) -> SwitchoverOrder:
@@ -230,11 +242,10 @@ class _Fields:
         self._pair = pair
 
     def node(self, name: str) -> str:
-        """The id of a node, in hex."""
-        value = self.of(name, str)
-        if not _NODE.fullmatch(value):
-            raise _unreadable(self._pair)
-        return value
+        return _node(self._pair, self.of(name, str))
+
+    def number(self, name: str) -> int:
+        return _number(self._pair, self.of(name, int))
 
     def of(self, name: str, kind: type[_Value]) -> _Value:
         value = self.values.get(name)

@@ -25,7 +25,6 @@ from replicad.env import Clock
 from replicad.env.events import get_logger
 from replicad.errors import EtcdError, RoleRefused
 from replicad.etcd.calls import Etcd
-from replicad.replication.failover_options import TTL_SECONDS_MAX
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.epoch_proof import EPOCH_STEP_MAX
 from replicad.replication.policy.roles import Standing
@@ -65,6 +64,7 @@ class Promises:
         self._lock = lock
         self.is_claiming = False
         """This node stands for election itself."""
+        self._ttl_seconds = ttl_seconds
         self._held_until = clock.awake() + ttl_seconds
         self._held_for = "it was started"
         self._vouched_for: bytes | None = None
@@ -181,11 +181,13 @@ class Promises:
             raise RoleRefused("this node follows nobody at the moment")
         if message.node not in path:
             raise RoleRefused("this node follows another one")
-        if self._memory.promised_epoch > message.epoch:
-            raise RoleRefused(f"this node has promised epoch {self._memory.promised_epoch}")
+        if (newer := max(self._memory.promised_epoch, self._store.epoch)) > message.epoch:
+            raise RoleRefused(f"this node has promised, or reached, epoch {newer}")
+
+        # It would not hold still for longer after a restart, which forgets this.
         seconds = message.hold_ms / 1000
-        if seconds > TTL_SECONDS_MAX:
-            raise RoleRefused(f"no lease lasts for {seconds:.0f} s")
+        if seconds > self._ttl_seconds:
+            raise RoleRefused(f"ttl_seconds is {seconds:g} there, and {self._ttl_seconds:g} here")
         self._held_until = max(self._held_until, self._clock.awake() + seconds)
         self._held_for = f"it follows {message.node.hex()[:8]}, which etcd does not answer"
         self._vouched_for = message.node

@@ -645,9 +645,7 @@ async def test_a_candidate_that_holds_still_gives_its_claim_up(tmp_path: Path) -
         two = nodes.members[1]
         store = one.node.store
         assert store is not None
-        two.agent.promises.follows(
-            Failsafe(one.node.identity.node, store.database_id, 1, 2 * TTL_SECONDS * 1000)
-        )
+        two.agent.promises.follows(Failsafe(one.node.identity.node, store.database_id, 1, TTL_SECONDS * 1000))
         await nodes.end(one)
         nodes.pass_time(TTL_SECONDS + 1)
         await two.agent._lease.keep()

@@ -81,8 +81,11 @@ def test_what_cannot_be_read_is_unknown(pair: Pair) -> None:
         ]
         wrong += [json.dumps({**value, "replicas": ["zz"]}).encode()] if "replicas" in value else []
         wrong += [json.dumps({**value, "lag_bytes": {"a": "b"}}).encode()] if "lag_bytes" in value else []
+        numbers = [name for name in ("epoch", "sequence", "count") if name in value]
+        wrong += [json.dumps({**value, name: 1 << 70}).encode() for name in numbers]
+        wrong += [json.dumps({**value, name: -1}).encode() for name in numbers]
     else:
-        wrong += [b'["zz"]', b"[1]"]
+        wrong += [b'["zz"]', b"[1]", b"[{}]", str(1 << 70).encode(), b"-1"]
     for each in wrong:
         with pytest.raises(EtcdError, match=pair.key.decode()):
             KEYS.read([Pair(pair.key, each, 1)])

@@ -145,8 +145,11 @@ async def test_who_says_that_it_follows_holds_still(tmp_path: Path) -> None:
         assert "it holds still" in str(two.agent.promises.holds_still)
         nodes.pass_time(0.2)
         await two.agent.promises.promise(asked)
-        with pytest.raises(RoleRefused, match="no lease lasts"):
-            three.agent.promises.follows(Failsafe(one.node.identity.node, store.database_id, 1, 10_000_000))
+        longer = Failsafe(one.node.identity.node, store.database_id, 1, TTL_SECONDS * 1000 + 1)
+        with pytest.raises(RoleRefused, match=r"ttl_seconds is 5\.001 there, and 5 here"):
+            three.agent.promises.follows(longer)
+        with pytest.raises(RoleRefused, match="reached, epoch 1"):
+            three.agent.promises.follows(Failsafe(one.node.identity.node, store.database_id, 0, 1000))
 
 
 async def test_who_does_not_follow_does_not_say_so(tmp_path: Path) -> None:
@@ -165,7 +168,7 @@ async def test_who_does_not_follow_does_not_say_so(tmp_path: Path) -> None:
             promises.follows(Failsafe(me, store.database_id, 1, 1000))
         promises.is_claiming = False
         await promises.record(5, three.node.identity.node)
-        with pytest.raises(RoleRefused, match="has promised epoch 5"):
+        with pytest.raises(RoleRefused, match="has promised, or reached, epoch 5"):
             promises.follows(Failsafe(me, store.database_id, 1, 1000))
         await two.node.link.stop()
         with pytest.raises(RoleRefused, match="follows nobody"):
