@@ -389,10 +389,12 @@ class FailoverAgent:
 
     def _step_down(self, cluster: Cluster) -> None:
         leader = cluster.leader
-        epoch = max(cluster.epoch, self._memory.promised_epoch, 0 if leader is None else leader.epoch)
+        known = 0 if leader is None else leader.epoch
+        epoch = max(cluster.newest_epoch, self._memory.promised_epoch, known)
+        where = ("", "")
         # To one that has not begun it could only connect in vain.
-        begun = leader is not None and leader.begun
-        where = (leader.replication, leader.clients) if leader is not None and begun else ("", "")
+        if leader is not None and leader.begun and leader.node != self._me:
+            where = (leader.replication, leader.clients)
         self._fencing.fence(epoch, where)
 
     def _follow(self, leader: Leader) -> None:
@@ -430,6 +432,7 @@ class FailoverAgent:
             candidate=self.options.candidate,
             priority=self.options.priority,
             delayed=self._data.delay.no_takeover is not None,
+            promised=self._memory.promised_epoch,
         )
 
     def address_of(self, node: str) -> Address | None:

@@ -148,7 +148,7 @@ class Candidacy:
 
     async def _claim(self, keys: Keys, cluster: Cluster, *, force: bool) -> Leader:
         # Above what this node has heard of, too: etcd may be another one than before.
-        newest = max(cluster.epoch, self._store.epoch, self._memory.least_epoch - 1)
+        newest = max(cluster.newest_epoch, self._store.epoch, self._memory.least_epoch - 1)
         leader = Leader(
             self._identity.node.hex(),
             newest + 1,

@@ -128,6 +128,7 @@ def member_value(member: Member) -> bytes:
         candidate=member.candidate,
         priority=member.priority,
         delayed=member.delayed,
+        promised=member.promised,
     )
 
 
@@ -218,6 +219,7 @@ def _member(pair: Pair) -> Member:
         fields.of("candidate", bool),
         fields.of("priority", int),
         fields.of("delayed", bool),
+        fields.number("promised"),
     )
 
 

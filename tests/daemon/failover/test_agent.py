@@ -237,8 +237,8 @@ async def test_too_few_promises_make_nobody_a_primary(tmp_path: Path) -> None:
         _, two, three = nodes.members
         await nodes.end(one)
         await three.look()
-        await three.agent.promises.record(99, bytes(16))
         nodes.pass_time(TTL_SECONDS + 1)
+        three.agent.promises._held_until = nodes.clock.now + 1000.0
         await three.look()
         with pytest.raises(RoleRefused, match=r"1 of the 2 replicas that count promised, and 2 are needed"):
             await two.agent.promote(force=False)
@@ -347,7 +347,7 @@ async def test_without_a_rule_a_node_that_lacks_too_much_does_not_lead(tmp_path:
         assert one.node.store is not None
         one.node.store.put(b"k", b"v" * 1000)
         await until(lambda: one.node.store is not None and one.node.store.durable_sequence >= 1)
-        await nodes.look()
+        await one.look()  # the others would follow again
         await nodes.end(one)
         nodes.pass_time(TTL_SECONDS + 1)
         for _ in range(3):
@@ -789,3 +789,24 @@ async def test_a_statement_that_may_still_arrive_is_made_void(tmp_path: Path) ->
         assert now.rule is not None and now.rule.count == 1 and now.rule_revision > before
         assert not one.agent.leading._is_unsure
         await nodes.until(lambda: one.cluster.rule is not None and one.cluster.rule.count == 2)
+
+
+async def test_a_leader_moves_above_what_a_member_has_promised(tmp_path: Path) -> None:
+    """A candidate claimed an epoch, and then etcd lost its data: the member that promised it follows no
+    leader of a lower one."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        three = nodes.members[2]
+        await three.agent.promises.record(7, three.node.identity.node)
+        await three.node.link.stop()
+        nodes.keys.pairs.clear()
+
+        def newest_leader() -> Member | None:
+            nodes.pass_time(0.1)
+            found = leader_of(nodes)
+            return found if found is not None and found.node.open_store.epoch > 7 else None
+
+        await nodes.until(newest_leader)
+        leader = leader_of(nodes)
+        await nodes.until(lambda: all(m is leader or m.node.link.is_linked for m in nodes.members))

@@ -65,6 +65,8 @@ class Member:
     priority: int
     delayed: bool
     """It applies late, or stands still: it neither counts nor leads."""
+    promised: int = 0
+    """The epoch that it promised last: it follows no leader of a lower one."""
 
     @property
     def how_far(self) -> tuple[int, int]:
@@ -102,3 +104,8 @@ class Cluster:
     status: Status | None = None
     switchover: SwitchoverOrder | None = None
     paused: bool = False
+
+    @property
+    def newest_epoch(self) -> int:
+        """The greatest that was claimed. An etcd that lost its data knows it from what was promised only."""
+        return max([self.epoch, *(member.promised for member in self.members.values())])

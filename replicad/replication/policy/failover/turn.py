@@ -70,6 +70,8 @@ def decide(me: Me, cluster: Cluster, pace: Pace) -> NextTurn:
     a primary        another leads, in an epoch that is not higher     WAIT
     a primary        a higher epoch than its own was claimed, or       STEP_DOWN
                      promised by itself
+    a primary        a member promised a higher one: it would not      STEP_DOWN
+                     follow; once the rule and the members are stated
     a primary        it leads, with the lease that it has              LEAD
     a primary        it leads with another lease, or nobody does       RECLAIM
     a replica        another leads and has begun                       FOLLOW
@@ -90,6 +92,10 @@ def decide(me: Me, cluster: Cluster, pace: Pace) -> NextTurn:
             )
         if (newest := max(cluster.epoch, me.promised)) > me.epoch:
             return NextTurn(Turn.STEP_DOWN, f"epoch {newest} was claimed after {me.epoch}")
+        if _is_stated(me, cluster) and (newest := cluster.newest_epoch) > me.epoch:
+            return NextTurn(
+                Turn.STEP_DOWN, f"a member has promised epoch {newest}, and follows none below it"
+            )
         if me.is_busy:
             return NextTurn(Turn.WAIT, "it is about to lead, or hands over")
         if leader is None or leader.lease != me.lease:
@@ -105,6 +111,11 @@ def decide(me: Me, cluster: Cluster, pace: Pace) -> NextTurn:
     if not leader.begun:
         return NextTurn(Turn.WAIT, f"{leader.node[:8]} is about to begin epoch {leader.epoch}")
     return NextTurn(Turn.FOLLOW)
+
+
+def _is_stated(me: Me, cluster: Cluster) -> bool:
+    """Whether anybody could lead after this leader: an etcd that lost its data has to hear of it first."""
+    return cluster.rule is not None and cluster.rule.leader == me.node and cluster.failsafe is not None
 
 
 def _claim(me: Me, cluster: Cluster, pace: Pace) -> NextTurn:

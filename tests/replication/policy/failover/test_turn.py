@@ -40,6 +40,7 @@ CLUSTER = Cluster(
     failsafe=frozenset("pabc"),
 )
 ASYNC = replace(CLUSTER, rule=StatedRule("p", 4, 0, frozenset("ab"), True))
+STATED = replace(CLUSTER, leader=leader("p"))
 ORDERED = replace(CLUSTER, switchover=SwitchoverOrder("p", "b"))
 PRIMARY = Me("p", is_primary=True, epoch=4, promised=0, lease=LEASE)
 REPLICA = Me("a", is_primary=False, epoch=4, promised=0, lease=LEASE, absent_seconds=60.0)
@@ -56,7 +57,9 @@ REPLICA = Me("a", is_primary=False, epoch=4, promised=0, lease=LEASE, absent_sec
         (PRIMARY, replace(CLUSTER, leader=leader("a", 5, begun=False), epoch=5), Turn.STEP_DOWN),
         # Somebody claimed a later epoch, and is gone: it may have begun it.
         (PRIMARY, replace(CLUSTER, epoch=5), Turn.STEP_DOWN),
-        # Another etcd than before, and this node has promised another one a later epoch.
+        # Another etcd than before, which knows nothing of what a member has promised, or this node.
+        (PRIMARY, replace(STATED, members={"a": replace(member("a"), promised=5)}), Turn.STEP_DOWN),
+        (PRIMARY, replace(STATED, rule=None, members={"a": replace(member("a"), promised=5)}), Turn.LEAD),
         (replace(PRIMARY, promised=5), Cluster(), Turn.STEP_DOWN),
         # Two primaries, made without etcd.
         (PRIMARY, replace(CLUSTER, leader=leader("a", 3)), Turn.WAIT),
