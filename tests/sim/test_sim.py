@@ -16,6 +16,7 @@ pytestmark = pytest.mark.long
 
 SEEDS = 24
 TAILS = 6
+ELECTIONS = 20
 
 
 def simulate(*arguments: str) -> str:
@@ -34,6 +35,12 @@ def simulate(*arguments: str) -> str:
 def test_nothing_promised_is_broken() -> None:
     """Whatever befalls a cluster, histories agree, acknowledged writes stay, and all are equal in the end."""
     print(simulate("--runs", str(SEEDS), "--first", "1000"))
+
+
+def test_nothing_is_lost_where_etcd_decides_who_leads() -> None:
+    """Whatever befalls the nodes, etcd, and the way there: one leads at a time, and has all that was
+    acknowledged."""
+    print(simulate("--failover", "--runs", str(ELECTIONS), "--first", "1000"))
 
 
 @pytest.mark.parametrize("mishap", ["tail-given-back", "tail-lost"])
