@@ -174,7 +174,7 @@ class Gateway:
                     break
             except EtcdRefusal as error:
                 self._endpoints.answered(endpoint)
-                raise _RefusedError(endpoint, error, token) from None
+                raise _refused(endpoint, error, token) from None
             else:
                 self._endpoints.answered(endpoint)
                 return answer
@@ -261,12 +261,22 @@ class Gateway:
 class _RefusedError(EtcdError):
     """etcd answered that it will not."""
 
-    def __init__(self, endpoint: str, refusal: EtcdRefusal, token: str | None) -> None:
-        super().__init__(f"{endpoint}: {_said(refusal, token)}")
+    def __init__(self, text: str, *, endpoint: str, code: int, said: str, wants_login: bool) -> None:
+        super().__init__(text)
         self.endpoint = endpoint
-        self.code = refusal.code
-        self.said = refusal.message
-        self.wants_login = _wants_login(refusal)
+        self.code = code
+        self.said = said
+        self.wants_login = wants_login
+
+
+def _refused(endpoint: str, refusal: EtcdRefusal, token: str | None) -> _RefusedError:
+    return _RefusedError(
+        f"{endpoint}: {_said(refusal, token)}",
+        endpoint=endpoint,
+        code=refusal.code,
+        said=refusal.message,
+        wants_login=_wants_login(refusal),
+    )
 
 
 def _wants_login(refusal: EtcdRefusal) -> bool:
