@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import deque
 from collections.abc import Callable
@@ -10,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from replicad.daemon.config import PrimaryConfig, ReplicaConfig
-from replicad.errors import LogGoneError
+from replicad.errors import LogGoneError, RoleRefused
 from replicad.replication.policy.roles import Standing
 from replicad.store.database import Database
-from replicad.types import Position
+from replicad.types import ORIGIN, Position
 from tests.sim import loop as loop_module
 from tests.sim.applications import Applications
 from tests.sim.etcd import SimEtcd, SimEtcdClient
@@ -87,6 +88,7 @@ class World:
         self.etcd = SimEtcd(self.loop, self.network, self._stream("etcd"))
         self._database_id: bytes | None = None
         self._acknowledged_epoch = 0
+        self._promoted_at = float("-inf")
         self.applications = Applications(self, self._stream("applications"))
         self.faults = Faults(self, self._stream("faults"))
 
@@ -276,6 +278,7 @@ class World:
         ]
         primary = self.primary() or (leading[0] if len(leading) == 1 else None)
         if primary is None:
+            self._promote_where_etcd_forgot()
             return
         for machine in self.machines:
             follower = None if machine.node is None else machine.node.link.follower
@@ -283,6 +286,35 @@ class World:
                 self.trace.note("world", "gives up a tail", machine=machine.name)
                 machine.kill()
                 machine.replace_disk(replica_config(self.scenario, machine.name, primary.host))
+
+    def _promote_where_etcd_forgot(self) -> None:
+        """etcd lost its data while nobody led: nothing says any more whose promises are needed, so no node
+        claims. An operator promotes the one that has most."""
+        nodes = [machine.node for machine in self.machines if machine.node is not None]
+        agents = [node.failover for node in nodes if node.failover is not None and node.store is not None]
+        seen = [agent.cluster for agent in agents if agent.cluster is not None and agent.unreachable is None]
+        has_forgotten = [each.leader is None and (each.rule is None or not each.failsafe) for each in seen]
+        if (
+            len(seen) < len(self.machines)
+            or not all(has_forgotten)
+            or self.loop.now < self._promoted_at + 5.0
+        ):
+            return
+
+        def how_far(machine: Machine) -> tuple[int, int]:
+            position = machine.store.durable_position if machine.store is not None else ORIGIN
+            return position.epoch, position.sequence
+
+        best = max(self.machines, key=how_far)
+        self._promoted_at = self.loop.now
+        self.trace.note("world", "promotes the node that has most", machine=best.name)
+        assert best.process is not None
+        best.process.spawn(self._promote(best))
+
+    async def _promote(self, machine: Machine) -> None:
+        assert machine.node is not None and machine.node.failover is not None
+        with contextlib.suppress(RoleRefused):
+            await machine.node.failover.promote(force=True)
 
     def _end_delay(self, machine: Machine) -> None:
         """What waited through all faults is seen: its clock would let it wait on for minutes."""
