@@ -22,6 +22,12 @@ def has_colours(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def columns_of(names: Sequence[str], rows: Sequence[tuple[str, ...]]) -> tuple[list[str], list[int]]:
+    """The headings of a table, and how wide each column has to be."""
+    headings = [name.replace("_", " ") for name in names]
+    return headings, [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+
+
 def print_lines(lines: Sequence[Line]) -> None:
     if not has_colours(sys.stdout):
         for line in lines:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from replicad.cli.health.finding import Document, part
-from replicad.cli.terminal import Line
+from replicad.cli.terminal import Line, columns_of
 from replicad.units import show_size
 
 
@@ -37,10 +37,8 @@ def cluster_lines(failover: Document) -> list[Line]:
     rows = [_member(place, each) for place, each in enumerate(cluster.get("next") or (), 1)]
     rows += [MemberLine(node[:12], "-", "-", "-", "-", "no: it is absent") for node in cluster["absent"]]
     if rows:
-        headings = [name.replace("_", " ") for name in MemberLine._fields]
-        widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-        lines += [[]] if lines else []
-        lines.append([("  ".join(map(str.ljust, headings, widths)).rstrip(), "dim")])
+        headings, widths = columns_of(MemberLine._fields, rows)
+        lines += [[], [("  ".join(map(str.ljust, headings, widths)).rstrip(), "dim")]]
         lines += [[("  ".join(map(str.ljust, row, widths)).rstrip(), "")] for row in rows]
     return lines
 

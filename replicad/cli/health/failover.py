@@ -90,6 +90,7 @@ def _nobody_next(cluster: Document) -> str | None:
     if all(row.get("not_eligible") for row in rows):
         return "; ".join(f"{row['name'] or row['node_id'][:12]}: {row['not_eligible']}" for row in rows)
     # The leader itself promises nothing then, so `too_few`, which counts it, does not tell.
-    needed, replicas = part(cluster, "rule").get("promises_needed") or 0, part(cluster, "rule")
-    there = {row["node_id"] for row in rows} & set(replicas.get("replicas") or ())
+    rule = part(cluster, "rule")
+    needed = rule.get("promises_needed") or 0
+    there = {row["node_id"] for row in rows} & set(rule.get("replicas") or ())
     return None if len(there) >= needed else f"{needed} nodes have to promise, and {len(there)} could"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from replicad.cli.health.finding import Finding, Severity
 from replicad.cli.health.summary import NodeSummary
-from replicad.cli.terminal import Line
+from replicad.cli.terminal import Line, columns_of
 from replicad.units import show_count
 
 STYLES = {
@@ -43,10 +43,7 @@ def finding_lines(findings: Sequence[Finding], nodes: int) -> list[Line]:
 
 
 def row_lines(rows: Sequence[NodeSummary]) -> list[Line]:
-    headings = [name.replace("_", " ") for name in NodeSummary._fields]
-    widths = [
-        max(len(heading), *(len(row[column]) for row in rows)) for column, heading in enumerate(headings)
-    ]
+    headings, widths = columns_of(NodeSummary._fields, rows)
     lines: list[Line] = [[("  ".join(map(str.ljust, headings, widths)).rstrip(), "dim")]]
     for row in rows:
         *cells, health = map(str.ljust, row, widths)

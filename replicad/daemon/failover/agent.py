@@ -274,12 +274,12 @@ class FailoverAgent:
         if tells:
             operations.append(Put(keys.member(self._me), member_value(member), lease))
         leads = self.leadership.right.leads and not only_reads
-        if leads and (status := self.leading.status()) is not None:
-            decides = rule is None or rule.count == 0
-            if telling.is_status_due(status, now, decides=decides):
-                operations.append(Put(keys.status, status_value(status)))
-            else:
-                status = None
+        # How far the replicas are is looked up in the files of the log: only when it is to be told.
+        if leads and telling.is_status_due(now, decides=rule is None or rule.count == 0):
+            status = self.leading.status()
+            status = status if status is None or telling.is_news(status) else None
+        if status is not None:
+            operations.append(Put(keys.status, status_value(status)))
 
         self._only_reads = bool(operations)
         outcome = await self.etcd.txn([], [*operations, Read(keys.prefix)])
@@ -377,16 +377,6 @@ class FailoverAgent:
             self.leadership.took(kept_at)
         self.look_soon()
 
-    def sentinel(self) -> SentinelView:
-        """What clients are told that ask this node as a sentinel."""
-        options = self.options
-        cluster, last = self.cluster, self._last_leader
-        vouches_for = self.promises.vouches_for
-        if cluster is not None and cluster.leader is None and last is not None and vouches_for is not None:
-            # It goes on without etcd, as long as all members follow it.
-            cluster = replace(cluster, leader=last if last.node == vouches_for.hex() else None)
-        return sentinel_view(self._me, options.service_name, options.ttl_seconds, cluster)
-
     def _step_down(self, cluster: Cluster) -> None:
         leader = cluster.leader
         known = 0 if leader is None else leader.epoch
@@ -442,6 +432,18 @@ class FailoverAgent:
             return address
         peer = self._peers.get(bytes.fromhex(node))
         return None if peer is None else address_of(peer.replication)
+
+    # What clients ask.
+
+    def sentinel(self) -> SentinelView:
+        """What clients are told that ask this node as a sentinel."""
+        options = self.options
+        cluster, last = self.cluster, self._last_leader
+        vouches_for = self.promises.vouches_for
+        if cluster is not None and cluster.leader is None and last is not None and vouches_for is not None:
+            # It goes on without etcd, as long as all members follow it.
+            cluster = replace(cluster, leader=last if last.node == vouches_for.hex() else None)
+        return sentinel_view(self._me, options.service_name, options.ttl_seconds, cluster)
 
     # What an operator orders.
 

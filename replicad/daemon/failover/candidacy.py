@@ -11,8 +11,7 @@ acknowledged.
 
 A death at any point leaves a claim that ends with its lease, and an epoch number that nobody uses again. A
 node whose candidacy came to nothing, as one without room on its disk, rests: others have their turn before it
-claims again.
-Belongs to the event loop.
+claims again. Belongs to the event loop.
 """
 
 from __future__ import annotations
@@ -156,11 +155,9 @@ class Candidacy:
             self._addresses.clients,
             begun=False,
         )
-        nobody = IsAbsent(keys.leader)
+        free: Compare = IsAbsent(keys.leader)
         if cluster.leader is not None and force:
-            free: IsAbsent | HasRevision = HasRevision(keys.leader, cluster.leader.revision)
-        else:
-            free = nobody
+            free = HasRevision(keys.leader, cluster.leader.revision)
         try:
             outcome = await self._etcd.txn(
                 [free, epoch_is(cluster, keys)],
@@ -183,8 +180,7 @@ class Candidacy:
     ) -> dict[str, HowFar]:
         """Who has promised the epoch, and how far each is. Raises RoleRefused if these are not enough."""
         me = self._identity.node.hex()
-        here = store.durable_position
-        promised = {me: HowFar(here.epoch, here.sequence)}
+        promised = {me: HowFar.of(store.durable_position)}
         question = Promise(self._identity.node, store.database_id, epoch)
         deadline = self._clock.monotonic() + self._options.switchover_seconds
         refusals: dict[str, str] = {}
@@ -201,8 +197,7 @@ class Candidacy:
                 where, question, seconds=self._options.ask_seconds, door=self._door, is_enough=is_enough
             )
             promised |= _promised_in(answers, epoch)
-            for node in answers:
-                answer = answers[node]
+            for node, answer in answers.items():
                 refusals[node] = answer if isinstance(answer, str) else "it answers for another node"
             lacking = why_not_enough(cluster.rule, promised)
             if lacking is None or force:
@@ -273,8 +268,7 @@ class Candidacy:
             return False
         if store.failed is not None:
             raise RoleRefused("the store failed")
-        here = store.durable_position
-        return HowFar(here.epoch, here.sequence) >= wanted
+        return HowFar.of(store.durable_position) >= wanted
 
     async def give_up(self, claim: Compare, keys: Keys) -> None:
         """Frees the leadership, if it is still that claim that holds it; its lease would do so later."""
@@ -287,7 +281,7 @@ class Candidacy:
 def _promised_in(answers: Mapping[str, Message | str], epoch: int) -> dict[str, HowFar]:
     """Who has promised that epoch, each for itself, and how far it is."""
     return {
-        node: HowFar(answer.position.epoch, answer.position.sequence)
+        node: HowFar.of(answer.position)
         for node, answer in answers.items()
         if isinstance(answer, Promised) and (answer.node.hex(), answer.epoch) == (node, epoch)
     }

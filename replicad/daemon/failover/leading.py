@@ -12,6 +12,7 @@ member stays one, whatever becomes of its lease, until an operator removes it. B
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from replicad.daemon.failover.failsafe import FailsafeWatch
 from replicad.daemon.failover.keys import (
@@ -26,7 +27,7 @@ from replicad.env.events import get_logger
 from replicad.errors import RoleRefused
 from replicad.etcd.calls import Compare, Delete, Etcd, HasRevision, IsAbsent, Put
 from replicad.replication.policy.failover.cluster import Cluster, Leader, StatedRule, Status
-from replicad.replication.policy.failover.rules import Step, Wanted, covers, is_of, next_step
+from replicad.replication.policy.failover.rules import Step, covers, is_of, next_step
 from replicad.replication.policy.slot_states import log_bytes_after
 from replicad.replication.primary.node import PrimaryNode
 from replicad.replication.wire.identify import Identity
@@ -133,12 +134,12 @@ class Leading:
         is_held = are_there and feed.waits.held_by(step.count, step.replicas) >= self._mark
         return is_held and (not self._has_all or store.durable_sequence >= self._mark)
 
-    def _wanted(self, cluster: Cluster, store: Database, feed: PrimaryNode) -> Wanted:
+    def _wanted(self, cluster: Cluster, store: Database, feed: PrimaryNode) -> StatedRule:
         """What the configuration asks for, of the nodes that are there: who counted under this leader counts
         on."""
         rule, epoch = feed.waits.configured, int(store.durable_position.epoch)
         count, text = (0, "") if rule is None else (rule.count, str(rule))
-        wanted = Wanted(self._me, epoch, count, frozenset(), self._has_all, text)
+        wanted = StatedRule(self._me, epoch, count, frozenset(), self._has_all, text)
         known = {node for node in self._connected(feed) if self._may_count(node, cluster)}
         if is_of(cluster.rule, wanted) and cluster.rule is not None:
             known |= cluster.rule.replicas & (cluster.failsafe or frozenset())
@@ -147,7 +148,7 @@ class Leading:
         # What it receives and does not apply no candidate could fetch, so it would promise nothing.
         prompt = {node for node in known if not self._is_delayed(node, cluster)}
         known = prompt if len(prompt) >= count else known
-        return Wanted(self._me, epoch, count, frozenset(known), self._has_all, text)
+        return replace(wanted, replicas=frozenset(known))
 
     def _connected(self, feed: PrimaryNode) -> set[str]:
         return {id.hex() for id, session in feed.sessions.items() if session.sender is not None}

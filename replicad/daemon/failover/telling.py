@@ -40,9 +40,13 @@ class Telling:
         """It is in etcd."""
         self._member, self._lease, self._member_at = member, lease, now
 
-    def is_status_due(self, status: Status, now: float, *, decides: bool) -> bool:
-        """`decides`: whether a promotion goes by it, as where writes wait for no replica."""
-        return status != self._status and (decides or now - self._status_at >= TOLD_SECONDS)
+    def is_status_due(self, now: float, *, decides: bool) -> bool:
+        """Whether one that is news is to be told. `decides`: whether a promotion goes by it, as where writes
+        wait for no replica."""
+        return decides or now - self._status_at >= TOLD_SECONDS
+
+    def is_news(self, status: Status) -> bool:
+        return status != self._status
 
     def told_status(self, status: Status, now: float) -> None:
         self._status, self._status_at = status, now

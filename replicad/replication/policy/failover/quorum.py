@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from replicad.replication.policy.failover.cluster import StatedRule
+from replicad.types import Position
 
 
 class HowFar(NamedTuple):
@@ -22,6 +23,10 @@ class HowFar(NamedTuple):
 
     epoch: int
     sequence: int
+
+    @classmethod
+    def of(cls, position: Position) -> HowFar:
+        return cls(int(position.epoch), int(position.sequence))
 
 
 def promises_needed(rule: StatedRule) -> int:

@@ -13,21 +13,9 @@ acknowledged since. (A replica that holds a batch holds all before it.)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from replicad.replication.policy.failover.cluster import StatedRule
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the configuration asks for: that many of those. `leader`, `epoch`: this node's leadership."""
-
-    leader: str
-    epoch: int
-    count: int
-    replicas: frozenset[str]
-    leader_has_all: bool
-    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +29,21 @@ class Step:
     when_held: bool = False
 
 
-def is_of(stated: StatedRule | None, wanted: Wanted) -> bool:
+def is_of(stated: StatedRule | None, wanted: StatedRule) -> bool:
     """Whether the rule in etcd is of this leadership."""
     return stated is not None and (stated.leader, stated.epoch) == (wanted.leader, wanted.epoch)
 
 
-def covers(stated: StatedRule | None, wanted: Wanted) -> bool:
+def covers(stated: StatedRule | None, wanted: StatedRule) -> bool:
     """Whether what is acknowledged as `next_step` counts is as durable as etcd says."""
     if stated is None or not is_of(stated, wanted):
         return False
     return wanted.leader_has_all or not stated.leader_has_all
 
 
-def next_step(stated: StatedRule | None, wanted: Wanted) -> Step:
-    """The cases, in the order they are tried:
+def next_step(stated: StatedRule | None, wanted: StatedRule) -> Step:
+    """`wanted` is what this leader would state if nothing had been acknowledged yet. The cases, in the order
+    they are tried:
 
     stated                              counted                     to be stated
     ----------------------------------  --------------------------  ----------------------------------------
@@ -64,29 +53,21 @@ def next_step(stated: StatedRule | None, wanted: Wanted) -> Step:
     is weaker than what is wanted       what is wanted              that, once as many hold all
     is what is wanted                   that                        nothing
     """
-    goal = _stated(wanted, wanted.count, wanted.replicas)
     if stated is None or not is_of(stated, wanted):
-        return Step(wanted.count, wanted.replicas, goal, when_held=wanted.count > 0)
+        return Step(wanted.count, wanted.replicas, wanted, when_held=wanted.count > 0)
 
     # Fewer to wait for, or more to choose from, and no longer all at the leader: a candidate has to ask more.
-    weaker = _stated(
+    weaker = replace(
         wanted,
-        min(stated.count, wanted.count),
-        stated.replicas | wanted.replicas,
+        count=min(stated.count, wanted.count),
+        replicas=stated.replicas | wanted.replicas,
         leader_has_all=stated.leader_has_all and wanted.leader_has_all,
     )
     if _what_counts(weaker) != _what_counts(stated):
         return Step(max(stated.count, wanted.count), stated.replicas & wanted.replicas, weaker)
-    if _what_counts(goal) != _what_counts(stated):
-        return Step(wanted.count, wanted.replicas, goal, when_held=True)
-    return Step(wanted.count, wanted.replicas, goal if goal.text != stated.text else None)
-
-
-def _stated(
-    wanted: Wanted, count: int, replicas: frozenset[str], *, leader_has_all: bool | None = None
-) -> StatedRule:
-    has_all = wanted.leader_has_all if leader_has_all is None else leader_has_all
-    return StatedRule(wanted.leader, wanted.epoch, count, replicas, has_all, wanted.text)
+    if _what_counts(wanted) != _what_counts(stated):
+        return Step(wanted.count, wanted.replicas, wanted, when_held=True)
+    return Step(wanted.count, wanted.replicas, wanted if wanted.text != stated.text else None)
 
 
 def _what_counts(rule: StatedRule) -> tuple[int, frozenset[str], bool]:

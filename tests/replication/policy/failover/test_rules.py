@@ -8,11 +8,11 @@ import pytest
 
 from replicad.replication.policy.failover.cluster import StatedRule
 from replicad.replication.policy.failover.quorum import promises_needed
-from replicad.replication.policy.failover.rules import Step, Wanted, covers, next_step
+from replicad.replication.policy.failover.rules import Step, covers, next_step
 
 
-def wanted(count: int, *replicas: str, has_all: bool = True, epoch: int = 5) -> Wanted:
-    return Wanted("p", epoch, count, frozenset(replicas), has_all, f"any {count}")
+def wanted(count: int, *replicas: str, has_all: bool = True, epoch: int = 5) -> StatedRule:
+    return StatedRule("p", epoch, count, frozenset(replicas), has_all, f"any {count}")
 
 
 def stated(count: int, *replicas: str, has_all: bool = True, epoch: int = 5, leader: str = "p") -> StatedRule:
@@ -44,7 +44,7 @@ def stated(count: int, *replicas: str, has_all: bool = True, epoch: int = 5, lea
 )
 def test_the_next_step(
     before: StatedRule | None,
-    goal: Wanted,
+    goal: StatedRule,
     counted: tuple[int, str],
     to_state: StatedRule | None,
     *,
