@@ -280,7 +280,7 @@ class NodeParts:
             lock=self.lock,
             tasks=self.tasks,
             door=self.doors.replication,
-            free_leadership=None if self.failover is None else self.failover.hand_over,
+            free_leadership=None if self.failover is None else self.failover.handing_over.hand_over,
         )
         self.takeover = Takeover(
             config.roles,

@@ -20,6 +20,7 @@ from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.failover.candidacy import Candidacy
 from replicad.daemon.failover.clients import LeaderAnnouncement, sentinel_view
 from replicad.daemon.failover.failsafe import FailsafeWatch
+from replicad.daemon.failover.handing_over import HandingOver
 from replicad.daemon.failover.keys import (
     Keys,
     epoch_is,
@@ -27,7 +28,6 @@ from replicad.daemon.failover.keys import (
     leader_value,
     member_value,
     status_value,
-    switchover_value,
 )
 from replicad.daemon.failover.leading import Leading
 from replicad.daemon.failover.lease import NodeLease
@@ -53,8 +53,8 @@ from replicad.net.addresses import Address, address_of
 from replicad.net.doors import Door
 from replicad.replication.failover_options import FailoverOptions
 from replicad.replication.options import RoleOptions
-from replicad.replication.policy.failover.cluster import Cluster, Leader, Member, SwitchoverOrder
-from replicad.replication.policy.failover.election import why_not_eligible, why_not_known
+from replicad.replication.policy.failover.cluster import Cluster, Leader, Member
+from replicad.replication.policy.failover.election import why_not_known
 from replicad.replication.policy.failover.turn import Me, NextTurn, Pace, Turn, decide
 from replicad.replication.wire.identify import Identity
 from replicad.server.interfaces import SentinelView
@@ -129,9 +129,6 @@ class FailoverAgent:
         read."""
         self._announcement = LeaderAnnouncement(options.service_name, publish)
         self._election: asyncio.Task[str] | None = None
-        self._is_handing_over = False
-        self._is_unsure = False
-        """Whether this node freed the leadership is unknown."""
 
         self._lease = NodeLease(
             etcd, clock, ttl_seconds=options.ttl_seconds, keepalive_seconds=options.keepalive_seconds
@@ -189,6 +186,15 @@ class FailoverAgent:
             address_of=self.address_of,
             standing=lambda: standing.current,
         )
+        self.handing_over = HandingOver(
+            self._me,
+            etcd,
+            lag_bytes_max=options.lag_bytes_max,
+            leadership=leadership,
+            fresh=self.fresh,
+            next_look=self._next_look,
+            look_soon=self.look_soon,
+        )
         standing.subscribe(self.look_soon)
 
     # While the node runs.
@@ -209,6 +215,13 @@ class FailoverAgent:
         """A change of the leader is expected: looks often for a while."""
         self._hurries_until = self._clock.awake() + HURRY_SECONDS
         self.look_soon()
+
+    async def _next_look(self) -> Cluster | None:
+        """What the next look finds, which comes soon; None where etcd does not answer it."""
+        self.hurry()
+        self._looked.clear()
+        await self._looked.wait()
+        return self.cluster if self.unreachable is None else None
 
     async def close(self) -> None:
         """The node has stopped, and acknowledges nothing any more: the others need not wait for its lease."""
@@ -310,7 +323,7 @@ class FailoverAgent:
         self._is_settled = decision.turn is Turn.FOLLOW
         leader = cluster.leader
         match decision.turn:
-            case Turn.LEAD if self._is_unsure:
+            case Turn.LEAD if self.handing_over.is_unsure:
                 await self._reclaim(cluster, keys, kept_at)
             case Turn.LEAD:
                 self.leadership.took(kept_at)
@@ -354,7 +367,7 @@ class FailoverAgent:
 
     @property
     def _is_busy(self) -> bool:
-        return self._is_handing_over or (self._election is not None and not self._election.done())
+        return self.handing_over.is_under_way or (self._election is not None and not self._election.done())
 
     # The turns.
 
@@ -373,7 +386,7 @@ class FailoverAgent:
         )
         if outcome.succeeded:
             log.info("failover.reclaimed", epoch=epoch)
-            self._is_unsure = False
+            self.handing_over.is_unsure = False
             self.leadership.took(kept_at)
         self.look_soon()
 
@@ -481,47 +494,3 @@ class FailoverAgent:
             return keys.read(await self.etcd.range(keys.prefix)), keys
         except EtcdError as error:
             raise RoleRefused(f"etcd does not answer: {error}") from error
-
-    async def hand_over(self, target: str, seconds: float) -> Leader:
-        """Frees the leadership for that node, which is ready; this one takes and acknowledges nothing
-        meanwhile. Who leads then. Raises RoleRefused: then this node leads again, or knows of nobody who
-        does."""
-        # Before anything is waited for: from now on this node may promise an epoch.
-        self._is_handing_over = True
-        self.leadership.lost()
-        try:
-            cluster, keys = await self.fresh()
-            if cluster.leader is None or cluster.leader.node != self._me:
-                raise RoleRefused("this node does not lead")
-            heir = cluster.members.get(target)
-            if heir is None:
-                raise RoleRefused(f"{target[:8]} is not among the members")
-            if (reason := why_not_eligible(heir, cluster, self.options.lag_bytes_max)) is not None:
-                raise RoleRefused(f"{target[:8]} may not lead: {reason}")
-            order = Put(keys.switchover, switchover_value(SwitchoverOrder(self._me, target)))
-            mine = HasRevision(keys.leader, cluster.leader.revision)
-            try:
-                await self.etcd.txn([mine], [order, Delete(keys.leader)])
-            except EtcdError as error:
-                # It may be done, or still arrive. The looks that follow tell; written again, the leader's key
-                # has another revision, and what arrives then fails.
-                self._is_unsure = True
-                log.warning("failover.order_unknown", reason=str(error))
-            return await self._until_led(seconds)
-        finally:
-            self._is_handing_over = False
-            self.look_soon()
-
-    async def _until_led(self, seconds: float) -> Leader:
-        try:
-            async with asyncio.timeout(seconds):
-                while True:
-                    self.hurry()
-                    self._looked.clear()
-                    await self._looked.wait()
-                    leader = None if self.cluster is None else self.cluster.leader
-                    is_other = leader is not None and leader.begun and leader.node != self._me
-                    if leader is not None and is_other and self.unreachable is None:
-                        return leader
-        except TimeoutError:
-            raise RoleRefused("nobody took the leadership in time") from None
