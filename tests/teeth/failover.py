@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tests.teeth.mutation import Mutation
 
-AGENT = "tests/daemon/failover/test_agent.py::"
+ELECTIONS = "tests/daemon/failover/test_elections.py::"
+LEADING = "tests/daemon/failover/test_leading.py::"
+ORDERS = "tests/daemon/failover/test_orders.py::"
 PROMISES = "tests/daemon/failover/test_promises.py::"
 FAILSAFE = "tests/daemon/failover/test_failsafe.py::"
 POLICY = "tests/replication/policy/failover/"
@@ -18,7 +20,7 @@ FAILOVER = (
         file="replicad/daemon/roles/pause_detector.py",
         old="and not leadership.may_acknowledge():",
         new="and False:",
-        caught_by=(f"{AGENT}test_the_right_ends_before_the_lease_can",),
+        caught_by=(f"{LEADING}test_the_right_ends_before_the_lease_can",),
     ),
     Mutation(
         trap=32,
@@ -42,7 +44,7 @@ FAILOVER = (
         file="replicad/replication/policy/failover/right.py",
         old="self.leads and self.is_stated and now",
         new="self.leads and now",
-        caught_by=(f"{AGENT}test_nothing_is_acknowledged_before_the_rule_is_stated",),
+        caught_by=(f"{LEADING}test_nothing_is_acknowledged_before_the_rule_is_stated",),
     ),
     Mutation(
         trap=32,
@@ -50,7 +52,7 @@ FAILOVER = (
         file="replicad/daemon/failover/agent.py",
         old="        if not await self._lease.keep():\n            self.leadership.lost()\n",
         new="        await self._lease.keep()\n",
-        caught_by=(f"{AGENT}test_a_lease_that_has_ended_ends_the_leadership_at_once",),
+        caught_by=(f"{LEADING}test_a_lease_that_has_ended_ends_the_leadership_at_once",),
     ),
     Mutation(
         trap=32,
@@ -122,7 +124,7 @@ FAILOVER = (
         file="replicad/daemon/failover/candidacy.py",
         old="        if nearest != self._identity.node.hex():\n",
         new="        if False:\n",
-        caught_by=(f"{AGENT}test_a_candidate_fetches_what_another_has_more",),
+        caught_by=(f"{ELECTIONS}test_a_candidate_fetches_what_another_has_more",),
     ),
     Mutation(
         trap=32,
@@ -130,7 +132,7 @@ FAILOVER = (
         file="replicad/daemon/failover/candidacy.py",
         old="                [free, epoch_is(cluster, keys)],\n",
         new="                [free],\n",
-        caught_by=(f"{AGENT}test_a_claim_by_an_old_look_comes_to_nothing",),
+        caught_by=(f"{ELECTIONS}test_a_claim_by_an_old_look_comes_to_nothing",),
     ),
     Mutation(
         trap=32,
@@ -138,7 +140,7 @@ FAILOVER = (
         file="replicad/daemon/failover/candidacy.py",
         old="        except EtcdError as error:\n            # It may have claimed",
         new="        except EtcdError:\n            return leader\n            # It may have claimed",
-        caught_by=(f"{AGENT}test_a_claim_whose_outcome_is_unknown_is_not_taken_for_lost_nor_won",),
+        caught_by=(f"{ELECTIONS}test_a_claim_whose_outcome_is_unknown_is_not_taken_for_lost_nor_won",),
     ),
     Mutation(
         trap=32,
@@ -146,7 +148,7 @@ FAILOVER = (
         file="replicad/daemon/failover/agent.py",
         old="            self._reached(str(error))\n",
         new="            self._reached(str(error))\n            self.leadership.lost()\n",
-        caught_by=(f"{AGENT}test_an_error_of_etcd_changes_nothing",),
+        caught_by=(f"{LEADING}test_an_error_of_etcd_changes_nothing",),
     ),
     Mutation(
         trap=32,
@@ -154,7 +156,7 @@ FAILOVER = (
         file="replicad/daemon/failover/candidacy.py",
         old="        if self._leadership.right.until <= self._clock.awake():\n",
         new="        if False:\n",
-        caught_by=(f"{AGENT}test_a_lease_that_may_have_ended_begins_no_epoch",),
+        caught_by=(f"{ELECTIONS}test_a_lease_that_may_have_ended_begins_no_epoch",),
     ),
     Mutation(
         trap=32,
@@ -162,7 +164,7 @@ FAILOVER = (
         file="replicad/daemon/failover/candidacy.py",
         old="        if self._memory.promised_epoch != epoch or store.position.epoch >= epoch:\n",
         new="        if store.position.epoch >= epoch:\n",
-        caught_by=(f"{AGENT}test_a_higher_promise_ends_a_candidacy",),
+        caught_by=(f"{ELECTIONS}test_a_higher_promise_ends_a_candidacy",),
     ),
     Mutation(
         trap=32,
@@ -202,7 +204,7 @@ FAILOVER = (
         file="replicad/daemon/failover/promises.py",
         old="        if self._standing.current is Standing.HANDING_OVER:\n",
         new="        if False:\n",
-        caught_by=(f"{AGENT}test_a_switchover_needs_no_other_replica",),
+        caught_by=(f"{ORDERS}test_a_switchover_needs_no_other_replica",),
     ),
     Mutation(
         trap=32,
@@ -210,7 +212,7 @@ FAILOVER = (
         file="replicad/daemon/failover/candidacy.py",
         old="            if not force:\n                self._promises.check_held()\n",
         new="",
-        caught_by=(f"{AGENT}test_a_candidate_that_holds_still_gives_its_claim_up",),
+        caught_by=(f"{ELECTIONS}test_a_candidate_that_holds_still_gives_its_claim_up",),
     ),
     Mutation(
         trap=32,
@@ -218,7 +220,7 @@ FAILOVER = (
         file="replicad/daemon/failover/leading.py",
         old="        if not step.when_held:\n            return True\n",
         new="        if step.count:\n            return True\n",
-        caught_by=(f"{AGENT}test_a_rule_is_stated_once_replicas_hold_what_was_acknowledged_before",),
+        caught_by=(f"{LEADING}test_a_rule_is_stated_once_replicas_hold_what_was_acknowledged_before",),
     ),
     Mutation(
         trap=32,
@@ -242,7 +244,7 @@ FAILOVER = (
         file="replicad/daemon/failover/leading.py",
         old="        if self._is_unsure and stated is not None:\n",
         new="        if False and stated is not None:\n",
-        caught_by=(f"{AGENT}test_a_statement_that_may_still_arrive_is_made_void",),
+        caught_by=(f"{LEADING}test_a_statement_that_may_still_arrive_is_made_void",),
     ),
     Mutation(
         trap=32,

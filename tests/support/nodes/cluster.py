@@ -21,6 +21,7 @@ from replicad.daemon.failover.agent import FailoverAgent
 from replicad.daemon.parts import NodeParts
 from replicad.env import Env, SystemClock
 from replicad.replication.policy.failover.cluster import Cluster
+from replicad.replication.policy.roles import Standing
 from tests.support.etcd.keys import EtcdKeys
 from tests.support.etcd.memory import MemoryEtcd
 from tests.support.nodes.programs import PATIENT, started_program
@@ -155,3 +156,21 @@ async def _node(nodes: Nodes, data: Path, synchronous: str, flags: dict[str, Any
             yield
         finally:
             await nodes.stacks[member.id].aclose()
+
+
+async def serves(nodes: Nodes, member: Member) -> None:
+    await nodes.until(lambda: member.node.standing.current is Standing.PRIMARY)
+
+
+def leader_of(nodes: Nodes) -> Member | None:
+    found = [member for member in nodes.members if member.leads]
+    return found[0] if found else None
+
+
+async def elected(nodes: Nodes, *but: Member) -> Member:
+    """Who leads once the lease of the leader before has ended."""
+    nodes.pass_time(TTL_SECONDS + 1)
+    await nodes.until(lambda: leader_of(nodes), *but)
+    found = leader_of(nodes)
+    assert found is not None
+    return found

@@ -57,6 +57,7 @@ REPLICA = Me("a", is_primary=False, epoch=4, promised=0, lease=LEASE, absent_sec
         (PRIMARY, replace(CLUSTER, leader=leader("a", 5, begun=False), epoch=5), Turn.STEP_DOWN),
         # Somebody claimed a later epoch, and is gone: it may have begun it.
         (PRIMARY, replace(CLUSTER, epoch=5), Turn.STEP_DOWN),
+        (PRIMARY, Cluster(epoch=5, epoch_revision=3), Turn.STEP_DOWN),
         # Another etcd than before, which knows nothing of what a member has promised, or this node.
         (PRIMARY, replace(STATED, members={"a": replace(member("a"), promised=5)}), Turn.STEP_DOWN),
         (PRIMARY, replace(STATED, rule=None, members={"a": replace(member("a"), promised=5)}), Turn.LEAD),

@@ -1,0 +1,282 @@
+"""What a leader may do, look by look, and what etcd says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicad.daemon.failover.keys import Keys
+from replicad.errors import EtcdError
+from replicad.etcd.calls import Delete, Put, TxnOutcome
+from replicad.replication.policy.failover.turn import Turn
+from replicad.replication.policy.roles import Standing
+from replicad.replication.policy.synchronous import Level, parse_rule
+from tests.support.nodes.cluster import (
+    TTL_SECONDS,
+    Member,
+    cluster,
+    leader_of,
+    serves,
+)
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.timeout(60)
+
+
+async def test_the_primary_leads_and_the_others_count(tmp_path: Path) -> None:
+    """It takes no write before etcd says so; every replica becomes a member, and one that counts."""
+    async with cluster(tmp_path) as nodes:
+        one = nodes.members[0]
+        assert one.node.standing.current is Standing.DOUBTING
+        assert one.node.served.holds_writes() and one.node.served.holds_answers()
+        assert await nodes.settle() is one
+        await serves(nodes, one)
+        assert not one.node.served.holds_writes() and not one.node.served.holds_answers()
+
+
+async def test_nothing_is_acknowledged_before_the_rule_is_stated(tmp_path: Path) -> None:
+    """A leader without a replica that counts has nobody who could prove what it acknowledged."""
+    async with cluster(tmp_path, "one") as nodes:
+        (one,) = nodes.members
+        for _ in range(5):
+            await nodes.look()
+        assert one.agent.leadership.right.leads and not one.leads
+        assert one.cluster.rule is None
+
+
+async def test_the_right_ends_before_the_lease_can(tmp_path: Path) -> None:
+    """Without a look it lasts for the time of the lease, less the margin; then nothing is acknowledged until
+    etcd says again that this node leads."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        nodes.pass_time(3.9)
+        assert not one.node.served.holds_answers()
+        nodes.pass_time(0.2)
+        assert one.node.served.holds_answers()
+        assert one.node.standing.current is Standing.DOUBTING
+        await nodes.look()
+        await serves(nodes, one)
+        assert not one.node.served.holds_answers()
+
+
+async def test_an_error_of_etcd_changes_nothing(tmp_path: Path) -> None:
+    """Whether its answer is lost or it does not answer: the leader leads on while its right lasts."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        for way in ("is_cut", "loses_answers"):
+            setattr(one.etcd, way, True)
+            for _ in range(3):
+                await nodes.look()
+            assert one.leads and one.agent.unreachable
+            setattr(one.etcd, way, False)
+            await nodes.look()
+
+
+async def test_a_leader_goes_on_while_etcd_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be written then; the lease is kept, and what etcd says of the leader can be read. No other
+    node is asked, so one may be gone."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        store = one.node.store
+        assert store is not None
+        await nodes.end(nodes.members[2])
+        txn = one.etcd.txn
+
+        async def full(compares: Any, then: Any, otherwise: Any = ()) -> TxnOutcome:
+            if any(isinstance(each, Put) for each in then):
+                raise EtcdError("database space exceeded")
+            return await txn(compares, then, otherwise)
+
+        monkeypatch.setattr(one.etcd, "txn", full)
+        reasons = set()
+        for number in range(4 * TTL_SECONDS):
+            store.put(b"k%d" % number, b"v")
+            await until(lambda: store.durable_sequence == store.appended_sequence)
+            nodes.pass_time(1.0)
+            await one.look()
+            reasons.add(one.agent.unreachable)
+            assert one.leads
+        assert reasons == {None, "database space exceeded"}
+
+
+async def test_a_leader_that_is_started_again_keeps_its_epoch(tmp_path: Path) -> None:
+    """etcd still names it, with a lease that nobody keeps; or nobody leads, and nobody claimed an epoch."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        keys = Keys(one.node.open_store.database_id or b"")
+        for _ in range(2):
+            one.agent._lease._lease = None  # as a new process begins
+            one.agent.leadership.lost()
+            await nodes.until(lambda: one.leads)
+            assert one.node.open_store.epoch == 1 and one.cluster.epoch == 1
+            nodes.keys.txn([], [Delete(keys.leader)], [])
+
+
+async def test_a_lease_that_has_ended_ends_the_leadership_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if the right would last longer, and etcd says no more than that."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        nodes.keys.revoke(one.agent._lease.id)
+        nodes.pass_time(1.0)
+
+        async def fails(*arguments: object) -> TxnOutcome:
+            raise EtcdError("no answer")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(one.etcd, "txn", fails)
+            await one.look()
+        assert one.agent.unreachable and not one.leads
+        await one.look()
+        assert one.agent.decision.turn is Turn.RECLAIM
+
+
+async def test_nothing_is_put_for_good_between_two_leases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim may be on its way while the lease has ended, and the next one is not there yet."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        ended = one.agent._lease.id
+        nodes.keys.revoke(ended)
+        nodes.pass_time(1.0)
+
+        async def fails(*arguments: object) -> None:
+            raise EtcdError("no answer")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(one.etcd, "grant", fails)
+            await one.look()
+        assert one.agent._lease.id == ended
+        await one.look()
+        assert one.agent._lease.id not in (0, ended)
+
+
+async def test_an_etcd_without_data_hears_of_the_primary_first(tmp_path: Path) -> None:
+    """It lost who would have to promise. No replica claims the leadership meanwhile."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        nodes.keys.pairs.clear()
+        nodes.pass_time(TTL_SECONDS + 1)
+        for _ in range(5):
+            await nodes.look(one)
+            nodes.pass_time(TTL_SECONDS + 1)
+        assert {member.agent.decision.turn for member in nodes.members[1:]} == {Turn.WAIT}
+        await nodes.until(lambda: one.leads)
+        assert one.node.open_store.epoch == 1
+
+
+async def test_a_rule_is_stated_once_replicas_hold_what_was_acknowledged_before(tmp_path: Path) -> None:
+    """Until then etcd says the weaker one, and writes wait for the stronger."""
+    async with cluster(tmp_path, synchronous="any 1") as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        _, two, three = nodes.members
+        feed, store = one.node.open_store.feed, one.node.store
+        assert feed is not None and store is not None
+        await three.node.link.stop()
+        store.put(b"k", b"v")
+        await until(lambda: two.node.store is not None and two.node.store.get(b"k") == b"v")
+        three.node.link.start()
+        slow = feed.waits._replicas
+        feed.waits._replicas = lambda: [each for each in slow() if each[1] != three.id]
+        feed.waits.reconfigure(parse_rule("any 2"), Level.DURABLE, 10.0)
+        for _ in range(3):
+            await nodes.look()
+        assert one.cluster.rule is not None and one.cluster.rule.count == 1
+        assert feed.waits.rule is not None and feed.waits.rule.count == 2
+        feed.waits._replicas = slow
+        await nodes.until(lambda: one.cluster.rule is not None and one.cluster.rule.count == 2)
+
+
+async def test_a_weaker_rule_is_stated_before_it_is_counted(tmp_path: Path) -> None:
+    """What etcd says is asked of candidates: it must not be more than what writes wait for."""
+    async with cluster(tmp_path, synchronous="any 2") as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        feed = one.node.open_store.feed
+        assert feed is not None
+        feed.waits.reconfigure(parse_rule("any 1"), Level.DURABLE, 10.0)
+        assert feed.waits.rule is not None and feed.waits.rule.count == 2
+        one.etcd.is_cut = True
+        await nodes.look()
+        assert feed.waits.rule.count == 2
+        one.etcd.is_cut = False
+        await nodes.until(lambda: one.cluster.rule is not None and one.cluster.rule.count == 1)
+        await nodes.look()
+        assert feed.waits.rule is not None and feed.waits.rule.count == 1
+
+
+async def test_a_rule_asked_for_again_waits_anew(tmp_path: Path) -> None:
+    """An operator wants more, less, and more again: what one replica acknowledged between is not
+    on the other one yet."""
+    async with cluster(tmp_path, synchronous="any 1") as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        _, two, three = nodes.members
+        feed, store = one.node.open_store.feed, one.node.store
+        assert feed is not None and store is not None
+        waits = feed.waits
+
+        async def asks_for(count: int) -> None:
+            waits.reconfigure(parse_rule(f"any {count}"), Level.DURABLE, 10.0)
+            await nodes.until(lambda: one.cluster.rule is not None and one.cluster.rule.count == count)
+
+        await asks_for(2)
+        await asks_for(1)
+        replicas = waits._replicas
+        behind = [each for each in replicas() if each[1] == three.id]
+        waits._replicas = lambda: [each for each in replicas() if each[1] != three.id] + behind
+        store.put(b"k", b"v")
+        await until(lambda: two.node.store is not None and two.node.store.get(b"k") == b"v")
+        waits.reconfigure(parse_rule("any 2"), Level.DURABLE, 10.0)
+        for _ in range(3):
+            await nodes.look()
+        assert one.cluster.rule is not None and one.cluster.rule.count == 1
+        waits._replicas = replicas
+        await asks_for(2)
+
+
+async def test_a_statement_that_may_still_arrive_is_made_void(tmp_path: Path) -> None:
+    """Its answer was lost, or itself: the rule is written again first, so that the late one fails."""
+    async with cluster(tmp_path, synchronous="any 1") as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        feed = one.node.open_store.feed
+        assert feed is not None
+        before = one.cluster.rule_revision
+        feed.waits.reconfigure(parse_rule("any 2"), Level.DURABLE, 10.0)
+        one.agent.leading._is_unsure = True
+        await one.look()
+        now, _ = await one.agent.fresh()
+        assert now.rule is not None and now.rule.count == 1 and now.rule_revision > before
+        assert not one.agent.leading._is_unsure
+        await nodes.until(lambda: one.cluster.rule is not None and one.cluster.rule.count == 2)
+
+
+async def test_a_leader_moves_above_what_a_member_has_promised(tmp_path: Path) -> None:
+    """A candidate claimed an epoch, and then etcd lost its data: the member that promised it follows no
+    leader of a lower one."""
+    async with cluster(tmp_path) as nodes:
+        one = await nodes.settle()
+        await serves(nodes, one)
+        three = nodes.members[2]
+        await three.agent.promises.record(7, three.node.identity.node)
+        await three.node.link.stop()
+        nodes.keys.pairs.clear()
+
+        def newest_leader() -> Member | None:
+            nodes.pass_time(0.1)
+            found = leader_of(nodes)
+            return found if found is not None and found.node.open_store.epoch > 7 else None
+
+        await nodes.until(newest_leader)
+        leader = leader_of(nodes)
+        await nodes.until(lambda: all(m is leader or m.node.link.is_linked for m in nodes.members))
