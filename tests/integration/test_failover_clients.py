@@ -70,7 +70,10 @@ def test_redis_py_goes_on_writing_through_a_failover(cluster: Elected) -> None:
 @needs_ioredis
 @pytest.mark.parametrize("version", VERSIONS)
 def test_ioredis_follows_a_failover(cluster: Elected, version: str) -> None:
-    """In sentinel mode. No command of the application's fails: it waits for the new primary."""
+    """In sentinel mode. No command of the application's fails: it waits for the new primary.
+
+    A killed primary closes the connection by itself. ioredis's `failoverDetector` is for one that lives on
+    (`tests/server/test_sentinel.py`): a message that comes while it connects ends the client for good."""
     old = cluster.leader()
     assert old is not None
     client = Client(
@@ -78,6 +81,7 @@ def test_ioredis_follows_a_failover(cluster: Elected, version: str) -> None:
         sentinels=[cluster.address(node) for node in cluster.nodes],
         name=SERVICE,
         role="master",
+        failoverDetector=False,
         protocol=3 if version == "ioredis-6" else None,
     )
     try:

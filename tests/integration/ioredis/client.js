@@ -24,7 +24,7 @@ const asksSentinels = options.sentinels && {
   sentinels: options.sentinels.map(([host, port]) => ({ host, port })),
   name: options.name,
   role: options.role,
-  failoverDetector: true,
+  failoverDetector: options.failoverDetector ?? true,
 };
 const asksAddresses = addresses && {
   host: addresses[0][0],
