@@ -18,7 +18,8 @@ from pathlib import Path
 
 import redis
 
-from replicad.cli.demonstration.processes import HOST, Daemon, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
+from replicad.cli.demonstration.processes import Daemon
 from replicad.errors import ReplicadError
 
 CHANGES = 10

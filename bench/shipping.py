@@ -20,7 +20,8 @@ from bench.engines import Replicad, Rocksdict
 from bench.measure import ROUNDS, Disagreement, timed
 from bench.report import Result, heading, show
 from bench.sizes import Sizes
-from replicad.cli.demonstration.processes import HOST, Daemon, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
+from replicad.cli.demonstration.processes import Daemon
 
 BATCHES = (1, 100, 1000)
 SECONDS_MAX = 300.0

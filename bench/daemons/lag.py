@@ -15,7 +15,7 @@ from bench.daemons.load import ask
 from bench.daemons.nodes import Pair, redis_pair, replicad_pair
 from bench.daemons.row import Figure, Group, Limit, Measured, Row
 from bench.latency import percentile
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 
 WRITES = 1000
 PAUSE_SECONDS = 0.001

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.daemons.load import loaded, redis_benchmark
 from bench.daemons.nodes import Node, replicad_pair
 from bench.daemons.row import Group, Measured, Row
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 
 NEEDS = ("redis-benchmark", "redis-cli")
 RATES = {1: 60_000, 16: 200_000}

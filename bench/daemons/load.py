@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from bench.daemons.nodes import Node
 from bench.daemons.row import Figure, Measured
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 
 CLIENTS = 50
 KEYS = 1_000_000

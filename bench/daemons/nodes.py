@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from replicad.cli.demonstration.processes import HOST, PROGRAM, environment, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
+from replicad.cli.demonstration.processes import PROGRAM, environment
 
 START_SECONDS_MAX = 120.0
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from bench.daemons.row import Figure, Group, Limit, Measured, Row
 from bench.data import VALUE_BYTES, make_records
 from bench.shipping import catch_up, filled_primary
-from replicad.cli.demonstration.processes import Daemon, free_ports
+from replicad.cli.demonstration.ports import free_ports
+from replicad.cli.demonstration.processes import Daemon
 
 BATCHES = (1, 100, 1000)
 HEADER = Path("/usr/include/rocksdb/db.h")

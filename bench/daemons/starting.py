@@ -14,7 +14,8 @@ from bench.daemons.copies import fill
 from bench.daemons.load import redis_benchmark
 from bench.daemons.nodes import Node, replicad_primary
 from bench.daemons.row import Figure, Group, Limit, Measured, Row
-from replicad.cli.demonstration.processes import HOST, PROGRAM, environment
+from replicad.cli.demonstration.ports import HOST
+from replicad.cli.demonstration.processes import PROGRAM, environment
 
 PING = "kill -9 to PING"
 COMMANDS = ("replicad status", "replicad --help")

@@ -7,7 +7,7 @@ import sys
 import time
 
 from bench.daemons.load import encoded
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 
 TICK_SECONDS = 0.002
 

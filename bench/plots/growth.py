@@ -17,7 +17,7 @@ from typing import Any
 from bench.daemons.load import VALUE_BYTES, encoded, redis_benchmark
 from bench.daemons.nodes import Node, replicad_pair
 from bench.plots.extent import Extent
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 
 Point = dict[str, float]
 Curve = list[Point]

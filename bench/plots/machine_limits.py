@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.plots.extent import Extent
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 
 PIECE_BYTES = 1 << 20
 SYNCED_BYTES = 4096

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from replicad.cli.demonstration.processes import free_ports
+from replicad.cli.demonstration.ports import free_ports
 from tests.documents.blocks import REPOSITORY, Block, name_of
 from tests.documents.scenes import Scene
 
@@ -122,8 +122,6 @@ class Machine:
     def _port(self, name: str) -> str:
         if name not in self._ports:
             (number,) = free_ports(1)
-            while str(number) in self._ports.values():
-                (number,) = free_ports(1)
             self._ports[name] = str(number)
         return self._ports[name]
 

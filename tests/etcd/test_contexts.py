@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from replicad.cli.demonstration.processes import free_ports
+from replicad.cli.demonstration.ports import free_ports
 from replicad.errors import EtcdError
 from replicad.etcd.calls import IsAbsent, Put
 from replicad.etcd.contexts import EtcdContext

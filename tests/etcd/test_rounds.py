@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from replicad.cli.demonstration.processes import free_ports
+from replicad.cli.demonstration.ports import free_ports
 from replicad.errors import EtcdError
 from replicad.etcd.calls import Compare, Delete, Etcd, IsAbsent, Operation, Put, Read
 from tests.support.etcd.fake_gateway import (

@@ -14,7 +14,7 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import Literal
 
-from replicad.cli.demonstration.processes import HOST, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
 from tests.support.nodes.namespaces import ROUTES, begin_namespace, reason_of, shell
 
 Cable = Literal["clients", "etcd", "nodes"]

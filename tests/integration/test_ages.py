@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from replicad.cli.demonstration.processes import HOST, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
 from tests.support.nodes.daemons import Cluster, Daemon, follows
 from tests.support.nodes.proxy import Proxy
 from tests.support.waiting import eventually, stays

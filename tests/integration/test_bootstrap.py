@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from tests.support.nodes.daemons import Cluster, Daemon, follows
 from tests.support.nodes.interruptions import interrupt, load
 from tests.support.nodes.proxy import Proxy

@@ -20,7 +20,7 @@ import redis
 import uvloop
 
 import replicad
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from tests.soak.cluster import SoakCluster
 from tests.support.nodes.daemons import Cluster, Daemon, follows
 from tests.support.nodes.load import fill

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from tests.soak.cluster import SoakCluster, SoakNode
 
 

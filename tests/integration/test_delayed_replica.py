@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from replicad.cli.demonstration.processes import HOST, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
 from replicad.env import Env
 from replicad.store.database import open_database
 from replicad.units import show_time

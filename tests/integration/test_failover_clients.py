@@ -10,7 +10,7 @@ import pytest
 import redis
 from redis.sentinel import Sentinel
 
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from tests.integration.test_haproxy import Proxy, port_behind, role, roles_of_reads, writes
 from tests.support.etcd.servers import needs_etcd
 from tests.support.ioredis import VERSIONS, Client, needs_ioredis

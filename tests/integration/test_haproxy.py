@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from replicad.cli.demonstration.processes import HOST, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
 from replicad.cli.main import main
 from tests.support.nodes.daemons import Daemon
 from tests.support.waiting import eventually

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from tests.soak.cluster import SoakCluster
 from tests.support.ioredis import VERSIONS, Client, needs_ioredis
 from tests.support.waiting import eventually

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from tests.support.nodes.daemons import Cluster, Daemon, follows
 from tests.support.nodes.load import fill
 from tests.support.nodes.proxy import Proxy

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from replicad.cli.main import main
 from replicad.replication.wire.messages import Hello, PositionClaim, encode
 from tests.support.nodes.daemons import Cluster, Daemon, follows

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from tests.integration.test_roles import joins, pair
 from tests.support.nodes.daemons import Cluster, Daemon, follows
 from tests.support.nodes.load import fill

@@ -13,7 +13,7 @@ import pytest
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
-from replicad.cli.demonstration.processes import HOST, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
 from tests.integration.test_http import fetch
 from tests.support.nodes.daemons import Daemon
 from tests.support.waiting import eventually

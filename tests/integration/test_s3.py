@@ -16,7 +16,7 @@ import pytest
 import replicad
 from replicad import BackupEngine, BackupEngineOptions, BackupEngineReadOnly, NotFoundError
 from replicad.backup.archive.archiver import LogArchiver
-from replicad.cli.demonstration.processes import HOST, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
 from replicad.cli.main import main
 from replicad.store.database import open_database
 from tests.integration.test_backup import archived, command_line, content, write

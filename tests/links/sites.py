@@ -13,7 +13,7 @@ from pathlib import Path
 import redis
 
 import replicad
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from replicad.replication.links.annotation import MAGIC, decode_provenance
 from replicad.replication.links.batches import LinkReader, Logged, Write
 from replicad.replication.links.merge import UNSTAMPED

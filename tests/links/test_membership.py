@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from replicad.cli.demonstration.processes import HOST, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
 from tests.links.sites import Sites
 from tests.support.waiting import eventually
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import redis
 
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from tests.soak.cluster import SoakCluster, SoakNode
 from tests.soak.load import Writer
 from tests.support.command import run

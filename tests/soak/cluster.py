@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from replicad.cli.demonstration.processes import HOST, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
 from replicad.server.access.secrets import new_token, token_sha256
 from tests.support.certificates import Authority
 from tests.support.waiting import eventually

@@ -8,7 +8,7 @@ from collections import Counter
 
 import redis
 
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from tests.soak.cluster import SoakCluster
 
 CLIENT_SECONDS = 5.0

@@ -17,7 +17,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from replicad.cli.demonstration.processes import free_ports
+from replicad.cli.demonstration.ports import free_ports
 from tests.support.nodes.namespaces import ROUTES, begin_namespace, reason_of, shell
 
 DISK_BYTES = 64 << 20

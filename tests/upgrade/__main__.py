@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from tests.support.command import run
 from tests.support.waiting import eventually
 from tests.upgrade.builds import Build, build_of, this_build

@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-from replicad.cli.demonstration.processes import HOST, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
 from tests.support.waiting import eventually
 from tests.upgrade.builds import Build
 

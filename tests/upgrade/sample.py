@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from tests.support.waiting import eventually
 from tests.upgrade.builds import ROOT, build_of
 from tests.upgrade.nodes import Node

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import replicad
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from replicad.store.directory.options_file import RELEASE
 from tests.support.waiting import eventually
 from tests.upgrade.builds import this_build

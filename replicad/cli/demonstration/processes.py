@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from replicad.cli.demonstration.ports import HOST
 from replicad.cli.nodes.client import Client
 from replicad.cli.nodes.node import LiveNode
 from replicad.errors import DemoError, PeerTimeoutError, ReplyError, UnreachableError
 
-HOST = "127.0.0.1"
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 20.0
 POLL_SECONDS = 0.02
@@ -30,22 +28,6 @@ PROGRAM = (sys.executable, "-m", "replicad")
 def environment() -> dict[str, str]:
     """For PROGRAM: what this process finds its modules by, however it was installed."""
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-
-
-PORTS = range(12000, 30000)
-"""Below the ports that systems give to outgoing connections, one of which could take ours meanwhile."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nobody used a moment ago, all different."""
-    found: list[int] = []
-    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
-        if len(found) == count:
-            break
-        with socket.socket() as one, contextlib.suppress(OSError):
-            one.bind((HOST, port))
-            found.append(port)
-    return found
 
 
 class Daemon:

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from replicad.cli.demonstration.library import SourceFile
-from replicad.cli.demonstration.processes import HOST, PROGRAM, Daemon, environment
+from replicad.cli.demonstration.ports import HOST
+from replicad.cli.demonstration.processes import PROGRAM, Daemon, environment
 from replicad.cli.demonstration.reporter import Stage
 from replicad.cli.demonstration.transactions import COUNTER, annotation, transaction_key
 from replicad.cli.nodes.node import LiveNode

@@ -12,7 +12,8 @@ from rich import box
 from rich.table import Table
 
 from replicad.cli.demonstration.library import SourceFile
-from replicad.cli.demonstration.processes import HOST, POLL_SECONDS, Daemon, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
+from replicad.cli.demonstration.processes import POLL_SECONDS, Daemon
 from replicad.cli.demonstration.proof import check_annotations, check_files, check_transactions
 from replicad.cli.demonstration.reporter import Reporter
 from replicad.cli.demonstration.transactions import TransactionStream

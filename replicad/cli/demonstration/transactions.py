@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from replicad.cli.nodes.client import Client
 from replicad.errors import DemoError, ReplyError, UnreachableError
 

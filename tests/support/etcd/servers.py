@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from replicad.cli.demonstration.processes import HOST, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
 from tests.support.waiting import eventually
 
 PROGRAM = shutil.which("etcd")

@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 
-from replicad.cli.demonstration.processes import HOST, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
 from tests.support.waiting import eventually
 
 STOP_SECONDS = 20.0

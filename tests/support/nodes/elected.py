@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from replicad.cli.demonstration.processes import HOST, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
 from tests.support.etcd.servers import EtcdServer, one_server
 from tests.support.nodes.daemons import Daemon
 from tests.support.waiting import eventually

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import redis
 
-from replicad.cli.demonstration.processes import HOST
+from replicad.cli.demonstration.ports import HOST
 from tests.support.nodes.daemons import Cluster, Daemon, Tables, follows
 from tests.support.nodes.proxy import Proxy
 from tests.support.waiting import eventually

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-from replicad.cli.demonstration.processes import HOST, free_ports
+from replicad.cli.demonstration.ports import HOST, free_ports
 
 CHUNK_BYTES = 1 << 16
 
