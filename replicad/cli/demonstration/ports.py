@@ -13,7 +13,7 @@ PORTS = range(12000, 30000)
 """Below the ports that systems give to outgoing connections, one of which could take ours meanwhile."""
 
 BLOCK = 50
-"""So many ports are reserved together: a file that is open for each would be too many in a long test run."""
+"""How many ports are reserved together: a file that is open for each would be too many in a long test run."""
 
 
 class Ports:
