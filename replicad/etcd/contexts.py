@@ -9,8 +9,7 @@ from pathlib import Path
 from replicad.env.events import get_logger
 from replicad.errors import ConfigError
 from replicad.etcd.options import EtcdOptions
-from replicad.net.secrets import check_secret
-from replicad.net.tls_errors import explain
+from replicad.net.context_files import context_of
 
 log = get_logger("replicad.etcd")
 
@@ -56,27 +55,13 @@ def _stamp(file: Path | None) -> _Stamp:
 
 
 def _context(options: EtcdOptions) -> ssl.SSLContext:
-    """As `net/tls.py` makes them, but that the host's name counts: etcd's certificates are for hosts."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if options.cert_file is not None and options.key_file is not None:
-        check_secret(options.key_file)
-        files = f"{options.cert_file} and {options.key_file}"
-        try:
-            # An empty password: a key that has one would be asked for at the terminal.
-            context.load_cert_chain(options.cert_file, options.key_file, password=lambda: "")
-        except OSError as error:
-            raise ConfigError(f"{files}: {_words(error)}") from None
+    """The host's name counts, as the protocol has it: etcd's certificates are for hosts."""
+    context = context_of(
+        ssl.PROTOCOL_TLS_CLIENT,
+        cert_file=options.cert_file,
+        key_file=options.key_file,
+        ca_file=options.ca_file,
+    )
     if options.ca_file is None:
         context.load_default_certs()
-        return context
-    try:
-        context.load_verify_locations(options.ca_file)
-    except OSError as error:
-        raise ConfigError(f"{options.ca_file}: {_words(error)}") from None
     return context
-
-
-def _words(error: OSError) -> str:
-    return explain(error) if isinstance(error, ssl.SSLError) else str(error.strerror)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from replicad.errors import ConfigError
 from replicad.net.certificates import Certificate, read_certificate
+from replicad.net.context_files import context_of
 from replicad.net.options import Material
-from replicad.net.secrets import check_secret
 from replicad.net.tls_errors import explain
 
 HANDSHAKE_SECONDS = 5.0
@@ -32,7 +32,6 @@ class Contexts:
 
 def make_contexts(material: Material) -> Contexts:
     """Raises ConfigError when the files do not fit each other, or are not valid today."""
-    check_secret(material.key_file)
     server = _context(ssl.PROTOCOL_TLS_SERVER, material)
     server.verify_mode = _VERIFY[material.certificates]
     client = _context(ssl.PROTOCOL_TLS_CLIENT, material)
@@ -44,38 +43,13 @@ def make_contexts(material: Material) -> Contexts:
 
 
 def _context(protocol: int, material: Material) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    context.minimum_version = ssl.TLSVersion.TLSv1_3 if material.newest_only else ssl.TLSVersion.TLSv1_2
-    try:
-        # An empty password: a key that has one would be asked for at the terminal.
-        context.load_cert_chain(material.cert_file, material.key_file, password=lambda: "")
-    except ssl.SSLError as error:
-        files = f"{material.cert_file} and {material.key_file}"
-        raise ConfigError(f"{files}: {_cause(error)}") from None
-    except OSError as error:
-        raise ConfigError(f"{material.cert_file}, {material.key_file}: {error.strerror}") from None
-    if material.ca_file is not None:
-        try:
-            context.load_verify_locations(material.ca_file)
-        except ssl.SSLError as error:
-            raise ConfigError(f"{material.ca_file}: {_cause(error)}") from None
-        except OSError as error:
-            raise ConfigError(f"{material.ca_file}: {error.strerror}") from None
-    return context
-
-
-def _cause(error: ssl.SSLError) -> str:
-    match error.reason:
-        case "KEY_VALUES_MISMATCH":
-            return "the key is not the certificate's"
-        case "BAD_DECRYPT" | "BAD_PASSWORD_READ":
-            return "the key has a password: a daemon cannot ask for it"
-        case "NO_CERTIFICATE_OR_CRL_FOUND" | "NO_START_LINE":
-            return "there is no certificate in the form of PEM"
-    if "PEM lib" in str(error):
-        return "there is no certificate, or no key, in the form of PEM"
-    return (error.reason or str(error)).lower().replace("_", " ")
+    return context_of(
+        protocol,
+        cert_file=material.cert_file,
+        key_file=material.key_file,
+        ca_file=material.ca_file,
+        newest_only=material.newest_only,
+    )
 
 
 def _try_out(server: ssl.SSLContext, material: Material) -> Certificate:

@@ -48,8 +48,8 @@ SECURITY = (
     Mutation(
         trap=16,
         name="a key that others can read is used",
-        file="replicad/net/tls.py",
-        old="    check_secret(material.key_file)\n",
+        file="replicad/net/context_files.py",
+        old="        check_secret(key_file)\n",
         new="",
         caught_by=("tests/net/test_contexts.py::test_what_does_not_fit_is_named",),
     ),
