@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from replicad.env.events import get_logger
+from replicad.env.events import get_logger, unbound
 from replicad.errors import PoisonedError, ReplicadError, RoleRefused
 
 log = get_logger("replicad.daemon")
@@ -26,8 +26,8 @@ class NodeTasks:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def spawn(self, job: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Runs the job in a task of the node."""
-        task = asyncio.create_task(job)
+        """Runs the job in a task of the node. Its events have nothing of the session that begins it."""
+        task = asyncio.create_task(job, context=unbound())
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task

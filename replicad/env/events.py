@@ -10,7 +10,7 @@ loaded when the first event is given to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from types import MappingProxyType
 from typing import Any
 
@@ -33,6 +33,13 @@ def bind(**fields: Any) -> None:
     one away."""
     bound = {**_bound.get(), **fields}
     _bound.set({name: value for name, value in bound.items() if value is not None})
+
+
+def unbound() -> Context:
+    """This context without what `bind` gave it: for what outlives the task that begins it."""
+    context = copy_context()
+    context.run(_bound.set, MappingProxyType({}))
+    return context
 
 
 class Logger:

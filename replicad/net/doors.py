@@ -16,6 +16,7 @@ import ssl
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar, cast
 
+from replicad.env.events import unbound
 from replicad.env.reasons import reason_of
 from replicad.errors import ConfigError
 from replicad.net.addresses import Address
@@ -81,9 +82,11 @@ class Door:
         handshakes = self._handshakes if self.is_tls else None
         first = factory if handshakes is None else handshakes.before(factory)
         try:
-            server = await loop.create_server(
+            making = loop.create_server(
                 first, address.host, address.port, backlog=backlog, start_serving=accept
             )
+            # Connections have the context of this task: no events of the session that opens a port.
+            server = await asyncio.create_task(making, context=unbound())
         except OSError as error:
             where = f"{KEYS.get(self.name, self.name)} = {address}"
             if error.errno == errno.EADDRINUSE:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from replicad.env.events import unbound
+
 PATH_BYTES_MAX = 107
 """sun_path of unix(7), without its 0."""
 _CREDENTIALS = struct.Struct("3i")
@@ -51,9 +53,9 @@ async def listen_at(
         listening.bind(str(made))
         made.chmod(mode)
         made.rename(path)
-        server = await asyncio.get_running_loop().create_unix_server(
-            factory, sock=listening, start_serving=accept
-        )
+        making = asyncio.get_running_loop().create_unix_server(factory, sock=listening, start_serving=accept)
+        # As at the doors: connections have no context of a session that opens a port.
+        server = await asyncio.create_task(making, context=unbound())
     except BaseException:
         listening.close()
         raise

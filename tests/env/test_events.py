@@ -19,6 +19,19 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     yield found
 
 
+async def test_what_outlives_a_task_has_none_of_its_fields(written: list[dict[str, Any]]) -> None:
+    """The task that begins it keeps them."""
+    log = events.get_logger()
+
+    async def said() -> None:
+        log.info("x")
+
+    events.bind(session=1)
+    await asyncio.create_task(said(), context=events.unbound())
+    log.info("x")
+    assert written == [{}, {"session": 1}]
+
+
 async def test_what_is_bound_is_of_one_task_and_its_own(written: list[dict[str, Any]]) -> None:
     """Other tasks know nothing of it; None takes a field away; a field of the event itself counts more."""
     log = events.get_logger()

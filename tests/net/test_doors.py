@@ -16,12 +16,14 @@ import pytest
 import uvloop
 from structlog.testing import capture_logs
 
+from replicad.env import events
 from replicad.errors import ConfigError
 from replicad.net.addresses import Address
 from replicad.net.certificates import Certificate
 from replicad.net.doors import CLEAR, Door, Doors, open_stream, peer_certificate
 from replicad.net.handshakes import UNDER_WAY_MAX
 from replicad.net.options import PortTls
+from replicad.net.unix import listen_at
 from tests.support.certificates import Authority
 from tests.support.waiting import until
 
@@ -47,6 +49,14 @@ class Echo(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._transport.write(data)
+
+
+class Telling(asyncio.Protocol):
+    """Logs that somebody is connected."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        events.get_logger().info("connected")
+        transport.close()
 
 
 class BufferedEcho(asyncio.BufferedProtocol):
@@ -301,3 +311,25 @@ def test_a_listener_that_is_closed_keeps_nothing_of_its_server(run: Run, ours: A
         again.close()
 
     run(listen_again())
+
+
+def test_connections_have_no_fields_of_the_session_that_opened_the_port(run: Run, tmp_path: Path) -> None:
+    """A replica opens its ports anew when a copy is installed: in the middle of a session."""
+
+    async def main() -> None:
+        events.bind(session=7)
+        listener, address = await CLEAR.listen(Telling, LOOPBACK)
+        unix = await listen_at(tmp_path / "s", 0o600, Telling)
+        with capture_logs() as log:
+            for open_it in (
+                asyncio.open_connection(*address),
+                asyncio.open_unix_connection(str(tmp_path / "s")),
+            ):
+                reader, writer = await open_it
+                assert await reader.read() == b""
+                writer.close()
+        listener.close()
+        unix.close()
+        assert log == 2 * [{"event": "connected", "log_level": "info"}]
+
+    run(main())

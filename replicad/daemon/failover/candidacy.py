@@ -139,9 +139,7 @@ class Candidacy:
             self._leadership.lost()
             await self.give_up(HasValue(keys.leader, leader_value(leader)), keys)
             raise RoleRefused(f"epoch {leader.epoch} was given up: {reason_of(error)}") from error
-        log.warning(
-            "failover.leads_next", epoch=leader.epoch, seconds=round(self._clock.monotonic() - began, 3)
-        )
+        log.warning("failover.leads", epoch=leader.epoch, seconds=round(self._clock.monotonic() - began, 3))
         lost = _what_is_lost(self._store.database, cluster)
         return f"lost: {saved}" if saved and not lost else f"{lost}; {saved}" if saved else lost
 

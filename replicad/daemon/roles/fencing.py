@@ -63,7 +63,7 @@ class Fencing:
         # Clients are told at the move where the primary is, so its address comes first.
         memory = self._memory
         memory.primary, memory.primary_clients = address_of(where[0]), where[1]
-        log.error("role.fenced", by_epoch=epoch, primary=where[0] or None)
+        log.warning("role.fenced", by_epoch=epoch, primary=where[0] or None)
         self._standing.move(Standing.FENCED)
         self._tasks.spawn(self._lock.run_in_turn(self._step_down(epoch)))
 

@@ -43,7 +43,7 @@ class Leadership:
         """etcd names this node, with a lease that was prolonged by a request sent at that time."""
         before, self.right = self.right, replace(self.right, leads=True, kept_at=kept_at)
         if not before.leads:
-            log.info("failover.leads")
+            log.info("failover.leadership_taken")
         self._changed()
 
     def stated(self, is_stated: bool) -> None:
@@ -64,7 +64,7 @@ class Leadership:
 
     def lost(self) -> None:
         if self.right.leads:
-            log.warning("failover.leads_no_more")
+            log.warning("failover.leadership_lost")
         self.right = self.right.lost()
 
     def _changed(self) -> None:
