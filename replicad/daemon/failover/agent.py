@@ -302,7 +302,7 @@ class FailoverAgent:
         if status is not None:
             telling.told_status(status, now)
         cluster = keys.read(outcome.pairs)
-        telling.saw(cluster.members.get(self._me))
+        telling.saw(cluster.members.get(self._me), cluster.status)
         return cluster
 
     def _noticed(self, cluster: Cluster) -> None:

@@ -23,10 +23,12 @@ class Telling:
         self._member_at = self._status_at = float("-inf")
         self._status: Status | None = None
 
-    def saw(self, member: Member | None) -> None:
-        """What etcd says of this node: somebody may have removed it."""
+    def saw(self, member: Member | None, status: Status | None) -> None:
+        """What etcd holds: somebody may have removed this node, and an etcd that lost its data has neither."""
         if member is None:
             self._member = None
+        if status is None:
+            self._status, self._status_at = None, float("-inf")
 
     def is_member_due(self, member: Member, lease: int, now: float, *, is_led: bool) -> bool:
         told = self._member

@@ -26,9 +26,9 @@ def test_a_position_is_told_now_and_then_and_all_else_at_once() -> None:
         (replace(MEMBER, clients="b:2"), 7, 0.1, True, True),
     ):
         assert telling.is_member_due(member, lease, now, is_led=is_led) is due
-    telling.saw(MEMBER)
+    telling.saw(MEMBER, None)
     assert not telling.is_member_due(MEMBER, 7, 0.1, is_led=True)
-    telling.saw(None)  # somebody removed it
+    telling.saw(None, None)  # somebody removed it
     assert telling.is_member_due(MEMBER, 7, 0.1, is_led=True)
 
 
@@ -42,3 +42,8 @@ def test_how_far_replicas_are_is_told_at_every_look_where_a_promotion_goes_by_it
     assert telling.is_status_due(0.1, decides=True) and telling.is_news(after)
     assert not telling.is_status_due(0.1, decides=False)
     assert telling.is_status_due(TOLD_SECONDS, decides=False)
+    telling.told_status(after, TOLD_SECONDS)
+    telling.saw(MEMBER, after)
+    assert not telling.is_news(after)
+    telling.saw(MEMBER, None)  # etcd lost its data
+    assert telling.is_status_due(TOLD_SECONDS, decides=False) and telling.is_news(after)
