@@ -24,7 +24,7 @@ class Telling:
         self._status: Status | None = None
 
     def saw(self, member: Member | None, status: Status | None) -> None:
-        """What etcd holds: somebody may have removed this node, and an etcd that lost its data has neither."""
+        """What etcd holds: somebody may have removed this node; an etcd that lost its data has neither."""
         if member is None:
             self._member = None
         if status is None:
