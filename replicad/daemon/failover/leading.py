@@ -6,7 +6,8 @@
     status     how far each replica is
 
 Each change is one transaction that holds only while this node is still that leader. A node that was a
-member stays one, whatever becomes of its lease, until an operator removes it. Belongs to the event loop.
+member stays one, whatever becomes of its lease, until an operator removes it. So an etcd that lost its data
+is told again what it said of this leadership. Belongs to the event loop.
 """
 
 from __future__ import annotations
@@ -63,6 +64,9 @@ class Leading:
         """Whether the rule was written last is unknown."""
         self._mark = 0
         """What has to be held before `_goal` is stated: all that was written when it was set."""
+        self._said_rule: StatedRule | None = None
+        self._said_members: tuple[int, frozenset[str]] = 0, frozenset()
+        """What etcd said of a leadership, the members with their epoch: for an etcd that lost it."""
 
     async def see_to(self, cluster: Cluster, keys: Keys) -> bool:
         """Brings etcd one step further; whether all is as it should be. Raises EtcdError."""
@@ -94,6 +98,11 @@ class Leading:
             # and that statement fails. What is counted until then fits both.
             await self._state(stated, cluster, keys, mine)
             return False
+        if is_of(stated, wanted):
+            self._said_rule = stated
+        elif self._said_rule is not None and is_of(self._said_rule, wanted):
+            await self._state_again(self._said_rule, cluster, keys, mine)
+            return False
         step = next_step(stated, wanted)
         feed.waits.count_by(step.count, step.replicas)
         if not step.when_held:
@@ -109,7 +118,7 @@ class Leading:
                 replicas=sorted(step.state.replicas),
                 text=wanted.text,
             )
-            stated = step.state
+            stated = self._said_rule = step.state
             step = next_step(stated, wanted)
             feed.waits.count_by(step.count, step.replicas)
         self._leadership.stated(covers(stated, wanted))
@@ -122,6 +131,16 @@ class Leading:
         outcome = await self._etcd.txn([mine, as_read], [Put(keys.rule, rule_value(rule))])
         self._is_unsure = False
         return outcome.succeeded
+
+    async def _state_again(self, said: StatedRule, cluster: Cluster, keys: Keys, mine: Compare) -> None:
+        """To an etcd that lost its data. What this leadership has acknowledged is as durable as before.
+        Replicas that promised a later epoch do not follow: to wait until they hold all would have no end.
+        That epoch may have begun, so a candidate has to ask more than the leader of this one."""
+        self._leadership.stated(False)
+        if await self._state(replace(said, leader_has_all=False), cluster, keys, mine):
+            log.warning(
+                "failover.rule_again", count=said.count, replicas=sorted(said.replicas), text=said.text
+            )
 
     def _is_due(self, step: Step, store: Database, feed: PrimaryNode) -> bool:
         """Whether what was acknowledged before is as durable as what is to be stated says."""
@@ -174,13 +193,17 @@ class Leading:
     # The members.
 
     async def _state_members(self, cluster: Cluster, keys: Keys, mine: Compare, feed: PrimaryNode) -> bool:
-        before = cluster.failsafe or frozenset()
+        epoch, said = self._said_members
+        if epoch != self._store.epoch:
+            epoch, said = self._said_members = self._store.epoch, cluster.failsafe or frozenset()
+        before = said | (cluster.failsafe or frozenset())
         wanted = before | {self._me} | (self._connected(feed) & cluster.members.keys())
         if wanted == cluster.failsafe:
             return True
         self._failsafe.attempted(before | wanted)
         outcome = await self._etcd.txn([mine], [Put(keys.failsafe, failsafe_value(wanted))])
         if outcome.succeeded:
+            self._said_members = epoch, wanted
             log.info("failover.members", members=sorted(wanted))
         return False
 
@@ -196,6 +219,9 @@ class Leading:
         before = cluster.failsafe or frozenset()
         if node not in before:
             raise RoleRefused(f"{node[:8]} is not a member")
+
+        epoch, said = self._said_members
+        self._said_members = epoch, said - {node}
 
         # The leader's key is written again: a list that was given up, and may still arrive, has the node in
         # it, and fails then.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -261,15 +262,17 @@ async def test_a_statement_that_may_still_arrive_is_made_void(tmp_path: Path) ->
         await nodes.until(lambda: one.cluster.rule is not None and one.cluster.rule.count == 2)
 
 
-async def test_a_leader_moves_above_what_a_member_has_promised(tmp_path: Path) -> None:
-    """A candidate claimed an epoch, and then etcd lost its data: the member that promised it follows no
-    leader of a lower one."""
-    async with cluster(tmp_path) as nodes:
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_leader_moves_above_what_members_have_promised(tmp_path: Path, count: int) -> None:
+    """A candidate claimed an epoch, and then etcd lost its data: the members that promised it follow no
+    leader of a lower one. If all of them did, nobody holds anything for it any more."""
+    async with cluster(tmp_path, synchronous="any 1") as nodes:
         one = await nodes.settle()
         await serves(nodes, one)
         three = nodes.members[2]
-        await three.agent.promises.record(7, three.node.identity.node)
-        await three.node.link.stop()
+        for member in nodes.members[-count:]:
+            await member.agent.promises.record(7, three.node.identity.node)
+            await member.node.link.stop()
         nodes.keys.pairs.clear()
 
         def newest_leader() -> Member | None:
@@ -280,3 +283,37 @@ async def test_a_leader_moves_above_what_a_member_has_promised(tmp_path: Path) -
         await nodes.until(newest_leader)
         leader = leader_of(nodes)
         await nodes.until(lambda: all(m is leader or m.node.link.is_linked for m in nodes.members))
+
+
+async def test_an_etcd_that_lost_its_data_is_told_again_what_it_said(tmp_path: Path) -> None:
+    """Also of a member that is gone; but not of one that was removed. The leader alone is no proof any more:
+    an epoch that etcd forgot may have begun."""
+    async with cluster(tmp_path, synchronous="any 1") as nodes:
+        one, _, three = nodes.members
+        await nodes.settle()
+        await serves(nodes, one)
+        rule, members = one.cluster.rule, one.cluster.failsafe
+        assert rule is not None and rule.leader_has_all and members is not None and len(members) == 3
+        feed, store = one.node.open_store.feed, one.node.store
+        assert feed is not None and store is not None
+        store.put(b"k", b"v")
+        replicas, feed.waits._replicas = feed.waits._replicas, lambda: []
+        await nodes.end(three)
+        nodes.keys.pairs.clear()
+        for _ in range(3):
+            await nodes.look(three)
+        assert one.cluster.failsafe == members
+        assert one.cluster.rule == replace(rule, leader_has_all=False)
+        assert one.leads
+        feed.waits._replicas = replicas
+        await nodes.until(lambda: one.cluster.rule == rule)
+
+        nodes.pass_time(TTL_SECONDS + 1)
+        await nodes.until(lambda: three.id not in one.cluster.members and one.leads)
+        orders = one.node.served.failover
+        assert orders is not None
+        await orders.remove(three.id)
+        nodes.keys.pairs.clear()
+        await nodes.look(three)
+        await nodes.until(lambda: one.cluster.failsafe is not None and one.leads)
+        assert one.cluster.failsafe == members - {three.id}
