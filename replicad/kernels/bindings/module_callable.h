@@ -24,4 +24,11 @@ class Callable {
   std::shared_ptr<Kept> function_;
 };
 
+// A clock of Python's: seconds as a float.
+struct PyClock {
+  Callable function;
+
+  double operator()() const { return nanobind::cast<double>(function.Call()); }
+};
+
 }  // namespace replicad

@@ -44,10 +44,69 @@ class PyReadSource : public ReadSource {
     return view.is_none() ? nullptr : nb::cast<std::shared_ptr<ReadView>>(view);
   }
 
+  int Traverse(visitproc visit, void* arg) const {
+    Py_VISIT(core_.ptr());
+    Py_VISIT(progress_.ptr());
+    Py_VISIT(family_view_.ptr());
+    return 0;
+  }
+
  private:
   nb::object core_, progress_, family_view_;
   const Name version_{"version"}, view_{"view"}, visible_{"visible"}, appended_{"appended"}, closed_{"closed"};
 };
+
+// A server is in cycles with what is of it here, and in module_replies.cc. Without these the collector would not see
+// that they are cycles, and each server that was closed would stay, with its database.
+
+int TraverseSource(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  return nb::inst_ready(self) ? nb::inst_ptr<PyReadSource>(self)->Traverse(visit, arg) : 0;
+}
+
+int TraverseEngine(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (!nb::inst_ready(self)) return 0;
+  const Engine& engine = *nb::inst_ptr<Engine>(self);
+  Py_VISIT(nb::find(static_cast<PyReadSource*>(&engine.executor.source())).ptr());
+  Py_VISIT(nb::find(&engine.executor.group()).ptr());
+  Py_VISIT(nb::find(&engine.executor.counts()).ptr());
+  Py_VISIT(engine.now.target<PyClock>()->function.ptr());
+  return 0;
+}
+
+int TraverseSockets(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (!nb::inst_ready(self)) return 0;
+  const ClientSockets& sockets = *nb::inst_ptr<ClientSockets>(self);
+  Py_VISIT(nb::find(&sockets.engine()).ptr());
+  Py_VISIT(nb::find(&sockets.counts()).ptr());
+  return 0;
+}
+
+int TraversePort(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (!nb::inst_ready(self)) return 0;
+  ClientPort& port = *nb::inst_ptr<ClientPort>(self);
+  Py_VISIT(nb::find(&port.engine()).ptr());
+  Py_VISIT(nb::find(&port.view().replies).ptr());
+  return 0;
+}
+
+int TraverseSocket(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (!nb::inst_ready(self)) return 0;
+  const ClientSocket& socket = *nb::inst_ptr<ClientSocket>(self);
+  Py_VISIT(nb::find(&socket.sockets()).ptr());
+  Py_VISIT(nb::find(&socket.port()).ptr());
+  return 0;
+}
+
+PyType_Slot source_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(TraverseSource)}, {0, nullptr}};
+PyType_Slot engine_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(TraverseEngine)}, {0, nullptr}};
+PyType_Slot port_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(TraversePort)}, {0, nullptr}};
+PyType_Slot socket_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(TraverseSocket)}, {0, nullptr}};
+PyType_Slot sockets_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(TraverseSockets)}, {0, nullptr}};
 
 // Requests go to Python as lists of bytes, inline lines as bytes.
 struct Handed {
@@ -101,7 +160,8 @@ nb::list Receive(ClientSockets& sockets, int taken, double seconds, uint64_t inp
 }
 
 void BindSockets(nb::module_& m) {
-  nb::class_<ClientSockets>(m, "ClientSockets", "Reads, executes and answers for all clear-text clients of a server.")
+  nb::class_<ClientSockets>(m, "ClientSockets", nb::type_slots(sockets_slots),
+                            "Reads, executes and answers for all clear-text clients of a server.")
       .def(nb::init<Engine&, CommandCounts&, size_t>(), "engine"_a, "counts"_a, "unsent_bytes_max"_a,
            nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>())
       .def("fileno", &ClientSockets::fd, "Readable while `receive` has something to do.")
@@ -116,7 +176,8 @@ void BindSockets(nb::module_& m) {
       .def("send", &ClientSockets::Send, nb::rv_policy::reference, nb::sig("def send(self) -> list[ClientSocket]"),
            "Sends what became ready since the last call; the sockets of which much had to stay, or does no more, or "
            "that somebody waits for until all is sent.");
-  nb::class_<ClientSocket>(m, "ClientSocket", "One client's socket, which does not block; closed at its end.")
+  nb::class_<ClientSocket>(m, "ClientSocket", nb::type_slots(socket_slots),
+                           "One client's socket, which does not block; closed at its end.")
       .def(nb::init<ClientSockets&, int, ClientPort&>(), "sockets"_a, "fd"_a, "port"_a, nb::keep_alive<1, 2>(),
            nb::keep_alive<1, 4>(), "Takes over the descriptor, and reads nothing until it is told to.")
       .def("read", &ClientSocket::Read, "wanted"_a)
@@ -175,19 +236,21 @@ void bind_engine(nb::module_& m) {
       .def_ro("writes", &CommandCounts::writes, "Commands of the kernel that write.")
       .def_rw("input_bytes", &CommandCounts::input_bytes)
       .def_rw("output_bytes", &CommandCounts::output_bytes);
-  nb::class_<PyReadSource>(m, "ReadSource", "Where a store stands: what readers see at any moment.")
+  nb::class_<PyReadSource>(m, "ReadSource", nb::type_slots(source_slots),
+                           "Where a store stands: what readers see at any moment.")
       .def(nb::init<nb::object, nb::object, nb::object>(), "core"_a, "progress"_a, "family_view"_a,
            nb::sig("def __init__(self, core: object, progress: object, "
                    "family_view: collections.abc.Callable[[int, int], ReadView | None]) -> None"),
            "Reads `core.version.view` and, after it, `visible`, `appended` and `closed` of the progress. "
            "`family_view` gives the view of another family than the default one, as of a sequence number.");
-  nb::class_<Engine>(m, "Engine", "Executes the simple commands of all clients of a server.")
+  nb::class_<Engine>(m, "Engine", nb::type_slots(engine_slots),
+                     "Executes the simple commands of all clients of a server.")
       .def(
           "__init__",
           [](Engine* self, PyReadSource& source, WriteGroup& group, CommandCounts& counts, nb::object now,
              uint64_t reply_bytes_max, uint64_t string_bytes_max, uint64_t keys_max) {
             new (self) Engine(source, group, counts, {reply_bytes_max, string_bytes_max, keys_max},
-                              [now = Callable(std::move(now))] { return nb::cast<double>(now.Call()); });
+                              PyClock{Callable(std::move(now))});
           },
           "source"_a, "group"_a, "counts"_a, "now"_a, nb::kw_only(), "reply_bytes_max"_a, "string_bytes_max"_a,
           "keys_max"_a, nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>(), nb::keep_alive<1, 4>(),
@@ -198,7 +261,8 @@ void bind_engine(nb::module_& m) {
            "Has a command executed here when its request has that many arguments, its name counted.")
       .def("calls", &Calls, nb::sig("def calls(self) -> dict[str, int]"),
            "How often each command was executed here, by its name.");
-  nb::class_<ClientPort>(m, "ClientPort", "The requests of one client; the simple ones are executed here.")
+  nb::class_<ClientPort>(m, "ClientPort", nb::type_slots(port_slots),
+                         "The requests of one client; the simple ones are executed here.")
       .def(nb::init<Engine&, ReplyQueue&, const RequestLimits&>(), "engine"_a, "replies"_a, "limits"_a,
            nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>())
       .def("feed", &Feed, "data"_a, "taken"_a,

@@ -22,6 +22,20 @@ int TraverseGroup(PyObject* self, visitproc visit, void* arg) {
   return 0;
 }
 
+int TraverseHeld(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (nb::inst_ready(self)) Py_VISIT(nb::inst_ptr<HeldQueues>(self)->now().target<PyClock>()->function.ptr());
+  return 0;
+}
+
+int TraverseQueue(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (nb::inst_ready(self)) Py_VISIT(nb::find(&nb::inst_ptr<ReplyQueue>(self)->holding()).ptr());
+  return 0;
+}
+
+PyType_Slot held_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(TraverseHeld)}, {0, nullptr}};
+PyType_Slot queue_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(TraverseQueue)}, {0, nullptr}};
 PyType_Slot group_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(TraverseGroup)}, {0, nullptr}};
 
 nb::bytes Take(ReplyQueue& queue) {
@@ -55,13 +69,12 @@ nb::dict Changes(WriteGroup& group) {
 }
 
 void BindQueues(nb::module_& m) {
-  nb::class_<HeldQueues>(m, "HeldQueues", "All queues of a server that hold replies back, in order.")
+  nb::class_<HeldQueues>(m, "HeldQueues", nb::type_slots(held_slots),
+                         "All queues of a server that hold replies back, in order.")
       .def(
           "__init__",
-          [](HeldQueues* self, nb::object now) {
-            new (self) HeldQueues([now = Callable(std::move(now))] { return nb::cast<double>(now.Call()); });
-          },
-          "now"_a, nb::sig("def __init__(self, now: collections.abc.Callable[[], float]) -> None"))
+          [](HeldQueues* self, nb::object now) { new (self) HeldQueues(PyClock{Callable(std::move(now))}); }, "now"_a,
+          nb::sig("def __init__(self, now: collections.abc.Callable[[], float]) -> None"))
       .def("__len__", &HeldQueues::size)
       .def(
           "release", &HeldQueues::Release, "visible"_a, "released"_a, nb::rv_policy::reference,
@@ -81,7 +94,7 @@ void BindQueues(nb::module_& m) {
           },
           "sequence"_a, "before"_a, "reply"_a, "Answers what `late` found at this number; the next release sends it.");
 
-  nb::class_<ReplyQueue>(m, "ReplyQueue",
+  nb::class_<ReplyQueue>(m, "ReplyQueue", nb::type_slots(queue_slots),
                          "One client's replies in order: those that are ready, and behind them those that wait.")
       .def(nb::init<HeldQueues&>(), "holding"_a, nb::keep_alive<1, 2>(),
            nb::sig("def __init__(self, holding: HeldQueues) -> None"))

@@ -89,6 +89,7 @@ class ClientPort {
   bool one_by_one() const { return input_.one_by_one; }
   void set_one_by_one(bool one_by_one) { input_.one_by_one = one_by_one; }
   void set_limits(const RequestLimits& limits) { input_.set_limits(limits); }
+  Engine& engine() const { return engine_; }
   ClientView& view() { return view_; }
   const RequestInput& input() const { return input_; }
   const std::optional<std::string>& error() const { return error_; }

@@ -47,7 +47,8 @@ class ClientSocket : public Outlet {
   bool drains = false;
   bool is_drained() { return drains && replies().ready().empty(); }
 
-  ClientPort& port() { return port_; }
+  ClientSockets& sockets() const { return sockets_; }
+  ClientPort& port() const { return port_; }
   ReplyQueue& replies() { return port_.view().replies; }
 
  private:
@@ -74,6 +75,8 @@ class ClientSockets {
   ~ClientSockets();
 
   int fd() const { return epoll_; }
+  Engine& engine() const { return engine_; }
+  CommandCounts& counts() const { return counts_; }
 
   // Receives once from each socket that is ready, and executes what came, for about `seconds`, and until more than
   // `input_bytes_max` were counted of all input: sockets that are left have their turn at the next call. Each that has

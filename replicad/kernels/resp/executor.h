@@ -112,6 +112,10 @@ class Executor {
            std::function<double()> now)
       : source_(source), group_(group), counts_(counts), limits_(limits), now_(std::move(now)) {}
 
+  ReadSource& source() const { return source_; }
+  WriteGroup& group() const { return group_; }
+  CommandCounts& counts() const { return counts_; }
+
   // Begins a run of commands, all of which came before this: what they read is not older than this moment.
   void Begin(Taken taken) {
     taken_ = taken;

@@ -45,6 +45,7 @@ class HeldQueues {
   void FailLate(uint64_t sequence, double before, std::string_view reply);
 
   size_t size() const { return queues_.size(); }
+  const std::function<double()>& now() const { return now_; }
 
  private:
   friend class ReplyQueue;
@@ -75,6 +76,7 @@ class ReplyQueue {
     next_depends_ = false;
   }
 
+  HeldQueues& holding() const { return holding_; }
   bool holds() const { return !segments_.empty(); }
   size_t held_bytes() const { return bytes_.size() - ReadyEnd(); }
   std::string_view ready() const { return std::string_view(bytes_).substr(sent_, ReadyEnd() - sent_); }
