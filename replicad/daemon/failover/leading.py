@@ -28,7 +28,7 @@ from replicad.env.events import get_logger
 from replicad.errors import RoleRefused
 from replicad.etcd.calls import Compare, Delete, Etcd, HasRevision, IsAbsent, Put
 from replicad.replication.policy.failover.cluster import Cluster, Leader, StatedRule, Status
-from replicad.replication.policy.failover.rules import Step, covers, is_of, next_step
+from replicad.replication.policy.failover.rules import Step, covers, is_newest, is_of, next_step
 from replicad.replication.policy.slot_states import log_bytes_after
 from replicad.replication.primary.node import PrimaryNode
 from replicad.replication.wire.identify import Identity
@@ -100,8 +100,13 @@ class Leading:
             return False
         if is_of(stated, wanted):
             self._said_rule = stated
-        elif self._said_rule is not None and is_of(self._said_rule, wanted):
-            await self._state_again(self._said_rule, cluster, keys, mine)
+        elif (
+            (said := self._said_rule) is not None
+            and is_of(said, wanted)
+            # A leader that was replaced, and does not know it, would state a rule of former times.
+            and is_newest(said, cluster.members)
+        ):
+            await self._state_again(said, cluster, keys, mine)
             return False
         step = next_step(stated, wanted)
         feed.waits.count_by(step.count, step.replicas)

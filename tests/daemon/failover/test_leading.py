@@ -300,7 +300,7 @@ async def test_an_etcd_that_lost_its_data_is_told_again_what_it_said(tmp_path: P
         replicas, feed.waits._replicas = feed.waits._replicas, lambda: []
         await nodes.end(three)
         nodes.keys.pairs.clear()
-        for _ in range(3):
+        for _ in range(4):
             await nodes.look(three)
         assert one.cluster.failsafe == members
         assert one.cluster.rule == replace(rule, leader_has_all=False)
@@ -317,3 +317,18 @@ async def test_an_etcd_that_lost_its_data_is_told_again_what_it_said(tmp_path: P
         await nodes.look(three)
         await nodes.until(lambda: one.cluster.failsafe is not None and one.leads)
         assert one.cluster.failsafe == members - {three.id}
+
+
+async def test_a_leader_that_may_have_been_replaced_states_no_rule_of_former_times(tmp_path: Path) -> None:
+    """Of two replicas that both had to hold a write, one promise was enough. The one that is gone may have
+    led since, and waited for nodes that etcd forgot as well."""
+    async with cluster(tmp_path, synchronous="any 2") as nodes:
+        one, two, three = nodes.members
+        await nodes.settle()
+        await serves(nodes, one)
+        await nodes.end(two)
+        nodes.keys.pairs.clear()
+        for _ in range(6):
+            await nodes.look()
+        assert one.cluster.failsafe is not None and three.id in one.cluster.members
+        assert one.cluster.rule is None and not one.leads

@@ -13,9 +13,10 @@ acknowledged since. (A replica that holds a batch holds all before it.)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from replicad.replication.policy.failover.cluster import StatedRule
+from replicad.replication.policy.failover.cluster import Member, StatedRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,24 @@ def covers(stated: StatedRule | None, wanted: StatedRule) -> bool:
     if stated is None or not is_of(stated, wanted):
         return False
     return wanted.leader_has_all or not stated.leader_has_all
+
+
+def is_newest(said: StatedRule, members: Mapping[str, Member]) -> bool:
+    """Whether no later leader can have stated a rule that etcd lost. A successor is one of the replicas that
+    count, and had the promises of n - k + 1 of them. What `members` say was written after the loss. The
+    cases, in the order they are tried:
+
+    the n replicas of the rule                              the newest
+    ------------------------------------------------------  ----------
+    k of them have promised nothing later                   yes
+    all are there, and none is in a later epoch             yes
+    anything else                                           unknown: no
+    """
+    there = [members[node] for node in said.replicas if node in members]
+    if sum(member.promised <= said.epoch for member in there) >= said.count:
+        return True
+    are_before = all(member.epoch is not None and member.epoch <= said.epoch for member in there)
+    return are_before and len(there) == len(said.replicas)
 
 
 def next_step(stated: StatedRule | None, wanted: StatedRule) -> Step:

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from replicad.replication.policy.failover.cluster import StatedRule
+from replicad.replication.policy.failover.cluster import Member, StatedRule
 from replicad.replication.policy.failover.quorum import promises_needed
-from replicad.replication.policy.failover.rules import Step, covers, next_step
+from replicad.replication.policy.failover.rules import Step, covers, is_newest, next_step
 
 
 def wanted(count: int, *replicas: str, has_all: bool = True, epoch: int = 5) -> StatedRule:
@@ -97,6 +97,34 @@ def test_a_candidate_finds_every_write_however_the_rule_changes(seed: int) -> No
                 _check_found(now, held, seed)
             else:
                 held = []  # Where writes wait for nobody, a failover may lose some, and says so.
+
+
+def member(name: str, *, promised: int = 0, epoch: int | None = 5) -> Member:
+    return Member(name, name, "", "", "following", epoch, 1, True, 100, False, promised)
+
+
+@pytest.mark.parametrize(
+    ("said", "there", "expected"),
+    [
+        (stated(0), [], True),
+        (stated(1, "a", "b"), [member("a")], True),
+        (stated(1, "a", "b"), [member("a", promised=5)], True),
+        # A successor had two promises of three: two that did not give one are proof, one is not.
+        (stated(2, "a", "b", "c"), [member("a"), member("b")], True),
+        (stated(2, "a", "b", "c"), [member("a"), member("d")], False),
+        (stated(2, "a", "b", "c"), [member("a"), member("b", promised=6)], False),
+        # All promised, and nobody began.
+        (stated(1, "a", "b"), [member("a", promised=6), member("b", promised=6)], True),
+        (stated(1, "a", "b"), [member("a", promised=6), member("b", promised=6, epoch=6)], False),
+        (stated(1, "a", "b"), [member("a", promised=6), member("b", promised=6, epoch=None)], False),
+        (stated(1, "a", "b"), [member("a", promised=6)], False),
+    ],
+)
+def test_a_rule_that_etcd_lost_is_the_newest(
+    said: StatedRule, there: list[Member], *, expected: bool
+) -> None:
+    """Only where no successor of that leader can have stated another one."""
+    assert is_newest(said, {each.node: each for each in there}) is expected
 
 
 def _check_found(now: StatedRule | None, held: list[frozenset[str]], seed: int) -> None:
