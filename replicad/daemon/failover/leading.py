@@ -67,6 +67,8 @@ class Leading:
         self._said_rule: StatedRule | None = None
         self._said_members: tuple[int, frozenset[str]] = 0, frozenset()
         """What etcd said of a leadership, the members with their epoch: for an etcd that lost it."""
+        self._removed: set[str] = set()
+        """By an operator, and not back since."""
 
     async def see_to(self, cluster: Cluster, keys: Keys) -> bool:
         """Brings etcd one step further; whether all is as it should be. Raises EtcdError."""
@@ -201,8 +203,10 @@ class Leading:
         epoch, said = self._said_members
         if epoch != self._store.epoch:
             epoch, said = self._said_members = self._store.epoch, cluster.failsafe or frozenset()
-        before = said | (cluster.failsafe or frozenset())
-        wanted = before | {self._me} | (self._connected(feed) & cluster.members.keys())
+        joined = self._connected(feed) & cluster.members.keys()
+        self._removed -= joined
+        before = said - self._removed | (cluster.failsafe or frozenset())
+        wanted = before | {self._me} | joined
         if wanted == cluster.failsafe:
             return True
         self._failsafe.attempted(before | wanted)
@@ -225,8 +229,8 @@ class Leading:
         if node not in before:
             raise RoleRefused(f"{node[:8]} is not a member")
 
-        epoch, said = self._said_members
-        self._said_members = epoch, said - {node}
+        # Now: the answer to a list with the node in it may be on its way.
+        self._removed.add(node)
 
         # The leader's key is written again: a list that was given up, and may still arrive, has the node in
         # it, and fails then.

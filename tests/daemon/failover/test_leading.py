@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from replicad.daemon.failover.keys import Keys
+from replicad.daemon.failover.keys import Keys, failsafe_value
 from replicad.errors import EtcdError
 from replicad.etcd.calls import Delete, Put, TxnOutcome
 from replicad.replication.policy.failover.turn import Turn
@@ -332,3 +333,38 @@ async def test_a_leader_that_may_have_been_replaced_states_no_rule_of_former_tim
             await nodes.look()
         assert one.cluster.failsafe is not None and three.id in one.cluster.members
         assert one.cluster.rule is None and not one.leads
+
+
+async def test_a_removed_member_stays_removed_while_another_joins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to the list with both comes after the removal."""
+    async with cluster(tmp_path) as nodes:
+        one, two, three = nodes.members
+        await nodes.settle()
+        await nodes.end(three)
+        nodes.pass_time(TTL_SECONDS + 1)
+        await nodes.until(lambda: three.id not in one.cluster.members and one.leads)
+        txn, keys = one.etcd.txn, Keys(one.node.open_store.database_id or b"")
+        nodes.keys.txn([], [Put(keys.failsafe, failsafe_value([one.id, three.id]))], [])
+        is_done, may_answer = asyncio.Event(), asyncio.Event()
+
+        async def slow(compares: Any, then: Any, otherwise: Any = ()) -> TxnOutcome:
+            outcome = await txn(compares, then, otherwise)
+            if any(isinstance(each, Put) and each.key == keys.failsafe for each in then):
+                is_done.set()
+                await may_answer.wait()
+            return outcome
+
+        with monkeypatch.context() as patched:
+            patched.setattr(one.etcd, "txn", slow)
+            look = asyncio.create_task(one.look())
+            await is_done.wait()
+        orders = one.node.served.failover
+        assert orders is not None
+        await orders.remove(three.id)
+        may_answer.set()
+        await look
+        for _ in range(4):
+            await nodes.look()
+        assert one.cluster.failsafe == frozenset({one.id, two.id})
