@@ -208,6 +208,7 @@ class Leading:
         before = said - self._removed | (cluster.failsafe or frozenset())
         wanted = before | {self._me} | joined
         if wanted == cluster.failsafe:
+            self._said_members = epoch, wanted
             return True
         self._failsafe.attempted(before | wanted)
         outcome = await self._etcd.txn([mine], [Put(keys.failsafe, failsafe_value(wanted))])

@@ -335,6 +335,31 @@ async def test_a_leader_that_may_have_been_replaced_states_no_rule_of_former_tim
         assert one.cluster.rule is None and not one.leads
 
 
+async def test_a_member_whose_statement_was_not_answered_is_stated_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next look found it in etcd."""
+    async with cluster(tmp_path) as nodes:
+        one, _, three = nodes.members
+        txn, keys = one.etcd.txn, Keys(one.node.open_store.database_id or b"")
+
+        async def loses(compares: Any, then: Any, otherwise: Any = ()) -> TxnOutcome:
+            outcome = await txn(compares, then, otherwise)
+            if any(isinstance(each, Put) and each.key == keys.failsafe for each in then):
+                raise EtcdError("the answer is lost")
+            return outcome
+
+        with monkeypatch.context() as patched:
+            patched.setattr(one.etcd, "txn", loses)
+            await nodes.settle()
+        members = one.cluster.failsafe
+        await nodes.end(three)
+        nodes.keys.pairs.clear()
+        for _ in range(4):
+            await nodes.look()
+        assert one.cluster.failsafe == members
+
+
 async def test_a_removed_member_stays_removed_while_another_joins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
