@@ -47,6 +47,7 @@ _WHAT_TO_DO = {
     "user name is empty": "it wants a login: set user and password_file",
     "requested lease not found": "the lease has ended",
     "database space exceeded": "see `etcdctl alarm list`",
+    "connection closed": "where it asks for certificates, its own is for both sides (serverAuth, clientAuth)",
 }
 """By what etcd says."""
 

@@ -149,6 +149,9 @@ def _words_of_status(status: int, data: bytes) -> str:
         return f"it redirects (HTTP {status}), which is not followed: name the endpoint behind it"
     if b"HTTP request to an HTTPS server" in data:
         return "it speaks TLS: begin the endpoints with https:"
+    if b"CommonName" in data:
+        # Where it has users and asks for certificates: it would take the name for a user.
+        return "it takes no certificate with a common name: give cert_file one without"
     if status == 404:
         return "it has no such path (HTTP 404): is this etcd, 3.4 or later?"
     if status != 200:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from replicad.etcd.options import EtcdOptions
 from tests.support.certificates import Authority
 from tests.support.etcd.gateways import MakeGateway
 from tests.support.etcd.servers import EtcdServer, needs_etcd, one_server
+from tests.support.etcd.users import USER, add_users, enable_logins
 
 
 @pytest.fixture
@@ -67,6 +70,27 @@ async def test_certificates_of_both_sides_are_checked(
         await gateway_to(server.endpoint, ca_file=ours.ca, cert_file=cert, key_file=key).range(b"")
     with pytest.raises(EtcdError, match="closed the connection"):
         await gateway_to(server.endpoint.replace("https:", "http:")).range(b"")
+
+
+@needs_etcd
+async def test_an_etcd_with_users_takes_the_certificate_of_a_node(
+    server: EtcdServer, ours: Authority, gateway_to: MakeGateway, tmp_path: Path
+) -> None:
+    """Both have to be right. It has no common name: etcd would take that for a user, and refuses it."""
+    cert, key = ours.node("n1")
+    server.context = ssl.create_default_context(cafile=ours.ca)
+    server.context.load_cert_chain(cert, key)
+    await asyncio.to_thread(add_users, server, "secret", b"k")
+    await asyncio.to_thread(enable_logins, server)
+    password_file = tmp_path / "password"
+    password_file.touch(0o600)
+    password_file.write_text("secret")
+    more = {"ca_file": ours.ca, "cert_file": cert, "key_file": key}
+    etcd = gateway_to(server.endpoint, user=USER, password_file=password_file, **more)
+    lease = await etcd.grant(60)
+    assert (await etcd.txn([IsAbsent(b"k")], [Put(b"k", b"v", lease.id)])).succeeded
+    with pytest.raises(EtcdError, match="it wants a login"):
+        await gateway_to(server.endpoint, **more).range(b"k")
 
 
 @needs_etcd

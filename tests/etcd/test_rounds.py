@@ -145,6 +145,10 @@ NOT_ANSWERS: dict[str, tuple[Behaviour, str]] = {
     "an error of a proxy": (saying("no backend", 503), "HTTP 503"),
     "another program": (saying("404 page not found", 404), "HTTP 404"),
     "a port with TLS": (saying("Client sent an HTTP request to an HTTPS server.", 400), "https:"),
+    "an etcd that wants no common name": (
+        saying("CommonName of client sending a request against gateway will be ignored", 400),
+        "no certificate with a common name",
+    ),
     "an error without a code": (answering({"error": "x", "message": "x"}, 500), "HTTP 500"),
     "a body without end": (without_end, "longer than 1048576 bytes"),
     "half a body": (closing_midway, "broke off"),

@@ -1,7 +1,8 @@
 """Makes certificates as RFC 5280 wants them, so that a strict check (VERIFY_X509_STRICT) takes them.
 
 Keys are of the curve P-256: every TLS library has it. A node's certificate is for both sides of a connection,
-for a node is a server to some and a client to others.
+for a node is a server to some and a client to others. It has no common name: an etcd with users takes no such
+certificate at its gateway.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def make_node(directory: Path, name: str, hosts: Iterable[str], days: float) -> 
         x509.UniformResourceIdentifier(NODE_SCHEME + name),
         *(_alternative(host) for host in hosts if host != name),
     ]
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
     certificate = (
         _builder(subject, ca.subject, key.public_key(), days)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

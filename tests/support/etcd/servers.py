@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,8 @@ class EtcdServer:
         self.port = port
         self.endpoint = f"{'https' if tls else 'http'}://{host}:{self.port}"
         self.log = directory / f"{name}.log"
+        self.context: ssl.SSLContext | None = None
+        """With which tests ask it, where it has TLS."""
         self.process: subprocess.Popen[bytes] | None = None
         self._log_begins = 0
         peer = f"http://{HOST}:{members[name]}"

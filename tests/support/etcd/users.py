@@ -20,7 +20,8 @@ def ask(server: EtcdServer, path: str, body: dict[str, Any], token: str = "") ->
         {"Content-Type": "application/json", **({"Authorization": token} if token else {})},
     )
     # The environment's proxies are for other hosts.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=server.context))
+    opener = urllib.request.build_opener(*handlers)
     with opener.open(request, timeout=20) as answer:
         found: dict[str, Any] = json.load(answer)
         return found
