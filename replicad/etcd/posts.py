@@ -81,7 +81,10 @@ class Posts:
             ):
                 data = await _body_of(response.content, first_only)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise NoAnswer(_words(error, seconds), never_sent=not progress.has_connection) from None
+            reason = _words(error, seconds)
+            if self._context is not None and self._context.refused is not None:
+                reason += f" (files before these were used: {self._context.refused})"
+            raise NoAnswer(reason, never_sent=not progress.has_connection) from None
         return _answer(response.status, data)
 
     async def close(self) -> None:
@@ -169,6 +172,9 @@ def _words(error: Exception, seconds: float) -> str:
             return explain(inner) if isinstance(inner, ssl.SSLError) else reason_of(inner)
         case TimeoutError():
             return f"no answer within {seconds:.3g} s"
+        case aiohttp.ClientConnectionResetError():
+            # Over TLS 1.3 a certificate is refused after the client's side of the handshake has ended.
+            return "it closed the connection before it was asked: if it wants a certificate, see its log"
         case aiohttp.ServerDisconnectedError():
             return "it closed the connection before it answered"
         case aiohttp.ClientPayloadError():

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from replicad.cli.demonstration.ports import free_ports
@@ -105,6 +106,31 @@ async def test_a_certificate_for_another_host_is_refused(
         await gateway_to(wrong, **more).range(b"")
     etcd = gateway_to(wrong, server.endpoint, **more)
     assert (await etcd.txn([IsAbsent(b"k")], [Put(b"k", b"v")])).succeeded
+
+
+async def test_a_refused_certificate_is_told_in_words(
+    ours: Authority, other: Authority, gateway_to: MakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the connection has ended before the refusal was read; and which files are not used."""
+
+    def post(*arguments: object, **more: object) -> None:
+        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr(aiohttp.ClientSession, "post", post)
+    cert, key = ours.node("n1")
+    endpoint = "https://127.0.0.1:1"
+    etcd = gateway_to(endpoint, ca_file=ours.ca, cert_file=cert, key_file=key)
+    closed = (
+        f"{endpoint}: it closed the connection before it was asked: if it wants a certificate, see its log"
+    )
+    with pytest.raises(EtcdError) as error:
+        await etcd.range(b"")
+    assert str(error.value) == closed
+    other.node("n1")[1].replace(key)
+    with pytest.raises(EtcdError) as error:
+        await etcd.range(b"")
+    why = f"{cert} and {key}: the key is not the certificate's"
+    assert str(error.value) == f"{closed} (files before these were used: {why})"
 
 
 async def test_files_that_do_not_fit_are_an_error(
