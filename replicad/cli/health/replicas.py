@@ -22,9 +22,11 @@ def replicas_findings(
     """`asked` has the ids of the nodes that speak for themselves: their age is not reported twice."""
     if "replicas" in document and document.get("role") == "primary":
         yield from _count_findings(document, thresholds)
+    elsewhere = _elsewhere(document)
     for row in document.get("replicas") or ():
-        yield from _slot_findings(node, row)
-        yield from _lag_findings(node, row, thresholds, speaks=row.get("node_id") in asked)
+        if row.get("state") != "away" or row.get("node_id") not in elsewhere:
+            yield from _slot_findings(node, row)
+            yield from _lag_findings(node, row, thresholds, speaks=row.get("node_id") in asked)
         if differences := row.get("verified_differences"):
             yield Finding(
                 Severity.CRITICAL,
@@ -34,6 +36,13 @@ def replicas_findings(
             )
     for row in document.get("feeds") or ():
         yield from _feed_findings(node, row)
+
+
+def _elsewhere(document: Document) -> set[str | None]:
+    """Nodes that a replica knows to run: those that it fed as the primary follow another one now."""
+    if document.get("role") == "primary":
+        return set()
+    return {peer.get("node_id") for peer in document.get("peers") or () if peer.get("away_seconds") == 0}
 
 
 def _feed_findings(node: str, row: Document) -> Iterator[Finding]:
