@@ -78,7 +78,9 @@ class Gateway:
         self._posts = Posts(options)
         self._token: str | None = None
         self._readable = b"\0"
-        """A key that may be read, for that was allowed before; at first one that nobody has."""
+        """A key that may be read, for that was allowed before; until then the one that was asked for last,
+        and at first one that nobody has."""
+        self._has_read = False
 
     async def authenticate(self) -> None:
         if self._options.user:
@@ -118,8 +120,9 @@ class Gateway:
         def read(answer: Json, _: float) -> tuple[Pair, ...]:
             return messages.pairs_of(answer)
 
+        self._asks_for(prefix)
         pairs = await self._ask(_Call("/v3/kv/range", messages.range_request(prefix), read))
-        self._readable = prefix or self._readable
+        self._was_read(prefix)
         return pairs
 
     async def txn(
@@ -128,17 +131,27 @@ class Gateway:
         def read(answer: Json, _: float) -> TxnOutcome:
             return messages.outcome_of(answer, then, otherwise)
 
+        readable = [each.key for each in compares]
+        readable += [each.prefix for each in (*then, *otherwise) if isinstance(each, Read) and each.prefix]
+        self._asks_for(*readable)
         body = messages.txn_request(compares, then, otherwise)
         outcome = await self._ask(
             _Call("/v3/kv/txn", body, read, may_repeat=_may_repeat(compares, then, otherwise))
         )
-        readable = [each.key for each in compares]
-        readable += [each.prefix for each in (*then, *otherwise) if isinstance(each, Read) and each.prefix]
-        self._readable = readable[0] if readable else self._readable
+        self._was_read(*readable)
         return outcome
 
     async def close(self) -> None:
         await self._posts.close()
+
+    def _asks_for(self, *keys: bytes) -> None:
+        """So a node that was refused at first, and may read by now, keeps its lease alive."""
+        if keys and keys[0] and not self._has_read:
+            self._readable = keys[0]
+
+    def _was_read(self, *keys: bytes) -> None:
+        if keys and keys[0]:
+            self._readable, self._has_read = keys[0], True
 
     # Rounds.
 

@@ -77,6 +77,24 @@ async def test_a_role_for_the_keys_is_enough_for_a_node_that_only_looks(
 
 
 @needs_etcd
+async def test_a_node_that_was_refused_at_first_keeps_its_lease_once_it_may(
+    server: EtcdServer, gateway_to: MakeGateway, password_file: Path
+) -> None:
+    """etcd grants a lease to anybody, and refuses the rest: the node has never read a key then."""
+    await asyncio.to_thread(add_users, server, PASSWORD, PREFIX)
+    await asyncio.to_thread(enable_logins, server)
+    write(password_file, "guess")
+    etcd = gateway_to(server.endpoint, user=USER, password_file=password_file)
+    lease = await etcd.grant(60)
+    with pytest.raises(EtcdError, match="is wrong"):
+        await etcd.txn([], [Put(KEY, b"me", lease.id), Read(PREFIX)])
+    with pytest.raises(EtcdError, match="is wrong"):
+        await etcd.keep_alive(lease.id)
+    write(password_file, PASSWORD)
+    assert (await etcd.keep_alive(lease.id)).ttl_seconds == lease.ttl_seconds
+
+
+@needs_etcd
 async def test_logins_may_be_enabled_and_passwords_changed_while_a_node_runs(
     server: EtcdServer, gateway_to: MakeGateway, password_file: Path
 ) -> None:
