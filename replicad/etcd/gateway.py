@@ -192,6 +192,11 @@ class Gateway:
             else:
                 self._endpoints.answered(endpoint)
                 return answer
+        else:
+            # An etcd that began anew without its data answers no request with a token of before: it waits for
+            # the index that the token names. Asked without one it says that it wants a login.
+            if self._token == token:
+                self._token = None
         raise EtcdError("; ".join(reasons))
 
     async def _attempt(self, endpoint: str, call: _Call[T], token: str | None, ends_at: float) -> T:

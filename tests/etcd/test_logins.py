@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,27 @@ async def test_a_node_that_was_refused_at_first_keeps_its_lease_once_it_may(
         await etcd.keep_alive(lease.id)
     write(password_file, PASSWORD)
     assert (await etcd.keep_alive(lease.id)).ttl_seconds == lease.ttl_seconds
+
+
+@needs_etcd
+async def test_a_node_logs_in_anew_at_an_etcd_that_lost_its_data(
+    server: EtcdServer, gateway_to: MakeGateway, password_file: Path
+) -> None:
+    """It has the same users again, and waits for the index of the former one that the token names."""
+    await asyncio.to_thread(add_users, server, PASSWORD, PREFIX)
+    for _ in range(30):
+        await gateway_to(server.endpoint).grant(60)
+    await asyncio.to_thread(enable_logins, server)
+    etcd = gateway_to(server.endpoint, user=USER, password_file=password_file)
+    assert await etcd.range(PREFIX) == ()
+    server.kill()
+    shutil.rmtree(server.data)
+    await asyncio.to_thread(server.start)
+    await asyncio.to_thread(add_users, server, PASSWORD, PREFIX)
+    await asyncio.to_thread(enable_logins, server)
+    with pytest.raises(EtcdError, match="no answer within"):
+        await etcd.range(PREFIX)
+    assert await etcd.range(PREFIX) == ()
 
 
 @needs_etcd

@@ -40,6 +40,7 @@ class EtcdServer:
         which has TLS then. `host` is where clients find it."""
         self.port = port
         self.endpoint = f"{'https' if tls else 'http'}://{host}:{self.port}"
+        self.data = directory / name
         self.log = directory / f"{name}.log"
         self.context: ssl.SSLContext | None = None
         """With which tests ask it, where it has TLS."""
@@ -49,7 +50,7 @@ class EtcdServer:
         # A heartbeat so short lets leases last for a second, which is the least that etcd grants.
         beat, election = ("100", "1000") if len(members) > 1 else ("20", "200")
         self._arguments = [
-            *("--name", name, "--data-dir", str(directory / name)),
+            *("--name", name, "--data-dir", str(self.data)),
             *("--listen-client-urls", self.endpoint, "--advertise-client-urls", self.endpoint),
             *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
             *(
