@@ -99,4 +99,4 @@ class FeedFactory:
             return 0.0 if written else age.seconds()
         if follower is None:
             return None
-        return follower.staleness_seconds if written else follower.durable_age_seconds
+        return follower.ages.staleness_seconds if written else follower.ages.durable_age_seconds

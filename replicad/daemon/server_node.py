@@ -174,7 +174,11 @@ class ServedNode:
         follower = self._link.follower
         if self.role == "primary":
             return None
-        return why_stale(LinkState.DOWN, None, self._options) if follower is None else follower.stale_because
+        return (
+            why_stale(LinkState.DOWN, None, self._options)
+            if follower is None
+            else follower.ages.stale_because
+        )
 
     @property
     def reads_refused(self) -> str | None:
@@ -182,13 +186,15 @@ class ServedNode:
         if doubted is not None or self.role == "primary":
             return doubted
         return (
-            why_refused(LinkState.DOWN, None, self._options) if follower is None else follower.reads_refused
+            why_refused(LinkState.DOWN, None, self._options)
+            if follower is None
+            else follower.ages.reads_refused
         )
 
     @property
     def primary_heard_seconds(self) -> float | None:
         follower = self._link.follower
-        return None if self.role == "primary" or follower is None else follower.newest_age_seconds
+        return None if self.role == "primary" or follower is None else follower.ages.newest_age_seconds
 
     # The nodes that follow it.
 

@@ -97,7 +97,7 @@ class StatePublisher:
         feed, follower = self._store.feed, self._link.follower
         return status_line(
             shown,
-            None if follower is None else follower.lag_seconds,
+            None if follower is None else follower.ages.lag_seconds,
             [] if feed is None else [replica.lag_seconds for replica in replica_views(feed)],
         )
 

@@ -161,7 +161,7 @@ class NodeStatus:
             "last_restore": self._link.last_restore,
         }
         if self._store.database is not None and self._link.follower is not None:
-            document["lag_sequences"] = self._link.follower.lag_sequences
+            document["lag_sequences"] = self._link.follower.ages.lag_sequences
         if self._store.apply is not None:
             document["apply"] = self._store.apply.document()
         return document
@@ -357,7 +357,7 @@ def link_document(env: Env, follower: Follower) -> Document:
         "attempts": link.attempts,
         "last_error": link.last_error,
         "primary_sequence": link.primary_sequence,
-        "primary_sequence_age_seconds": _rounded(follower.newest_age_seconds),
+        "primary_sequence_age_seconds": _rounded(follower.ages.newest_age_seconds),
         "primary_clock_ahead_seconds": link.primary_clock_ahead_seconds,
         "primary_node_id": None if link.primary_node is None else link.primary_node.hex(),
     }
@@ -367,11 +367,11 @@ def link_document(env: Env, follower: Follower) -> Document:
         document["stopped_code"] = link.stopped_code
 
     # Lag is what this node has still to apply; staleness is how old a read may be.
-    document["lag_seconds"] = _rounded(follower.lag_seconds)
-    document["received_lag_seconds"] = _rounded(follower.received_lag_seconds)
-    document["staleness_seconds"] = _rounded(follower.staleness_seconds)
-    document["stale_because"] = follower.stale_because
-    document["reads_refused"] = follower.reads_refused
+    document["lag_seconds"] = _rounded(follower.ages.lag_seconds)
+    document["received_lag_seconds"] = _rounded(follower.ages.received_lag_seconds)
+    document["staleness_seconds"] = _rounded(follower.ages.staleness_seconds)
+    document["stale_because"] = follower.ages.stale_because
+    document["reads_refused"] = follower.ages.reads_refused
     if follower.receiver is not None:
         document["received_bytes"] = follower.receiver.received_bytes
     return document

@@ -6,16 +6,20 @@ and `durable_position` what may be acknowledged as durable; `applied_sequence` i
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
 from replicad.options import KIB
-from replicad.replication.tasks import in_thread
+from replicad.replication.tasks import Wakeup, in_thread
 from replicad.store.database import Database
 from replicad.types import EpochRecord, Position
 
 INLINE_BYTES_MAX = 256 * KIB
 """One or two milliseconds of small frames: a thread would cost more than they do."""
+ROOM_SECONDS = 1.0
+"""How often a replica whose received log is full looks whether there is room, at least."""
 
 
 class LogIntake(Protocol):
@@ -111,3 +115,20 @@ class DirectIntake:
         if len(frames) <= INLINE_BYTES_MAX and not self._store.stalled:
             return self._store.apply_frames(frames)
         return await in_thread(self._store.apply_frames, frames)
+
+
+async def until_room(intake: LogIntake) -> None:
+    """Returns when it takes log again, or never will."""
+    moved = Wakeup()
+    unsubscribe = intake.subscribe(moved.notify)
+    try:
+        while True:
+            moved.clear()
+            if intake.refusal is None or intake.failed is not None:
+                return
+            # Nobody tells that the disk has room again, or that the limit was raised.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ROOM_SECONDS):
+                    await moved.wait()
+    finally:
+        unsubscribe()

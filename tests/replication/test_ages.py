@@ -22,7 +22,7 @@ def written(count: int) -> FakeStore:
 
 def age(replica: Replica) -> float:
     """Of what is visible; very old when that is not known."""
-    seconds = replica.follower.staleness_seconds
+    seconds = replica.follower.ages.staleness_seconds
     return 1e9 if seconds is None else seconds
 
 
@@ -120,5 +120,5 @@ async def test_a_primary_that_went_back_is_believed_anew(tmp_path: Path) -> None
         primary.store.cut_back(start)
         store.stalled = None
         primary.up = True
-        await until(lambda: age(replica) < 0.5 and replica.follower.lag_seconds == 0.0)
+        await until(lambda: age(replica) < 0.5 and replica.follower.ages.lag_seconds == 0.0)
         assert store.position == start

@@ -65,9 +65,9 @@ NODES = (
     Mutation(
         trap=8,
         name="the wall clock says how old a replica's data is",
-        file="replicad/replication/replica/follower.py",
-        old="staleness_seconds(store.latest_sequence, self._env.clock.awake())",
-        new="staleness_seconds(store.latest_sequence, self._env.clock.wall_us() / 1e6)",
+        file="replicad/replication/replica/ages.py",
+        old="staleness_seconds(store.latest_sequence, self._clock.awake())",
+        new="staleness_seconds(store.latest_sequence, self._clock.wall_us() / 1e6)",
         caught_by=("tests/replication/replica/test_freshness.py::test_no_wall_clock_says_how_old_data_is",),
     ),
     # 9: acknowledged and shipped is only what is durable
@@ -209,8 +209,8 @@ NODES = (
         trap=10,
         name="a replica installs whatever its primary proposes",
         file="replicad/replication/replica/follower.py",
-        old="            if refusal is not None:\n",
-        new="            if False:\n",
+        old="        if refusal is not None:\n",
+        new="        if False:\n",
         caught_by=(
             "tests/replication/test_proposals.py::test_a_copy_that_must_not_replace_its_data_is_refused",
         ),

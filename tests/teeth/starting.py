@@ -31,8 +31,8 @@ STARTING = (
         trap=11,
         name="a gap between the archive and the primary's log is passed over in silence",
         file="replicad/replication/replica/follower.py",
-        old="                self._restore_first.proposed_copy(decided.code, decided.reason)\n",
-        new="                pass\n",
+        old="            self._restore_first.proposed_copy(decided.code, decided.reason)\n",
+        new="            pass\n",
         caught_by=(f"{_RESTORING}::test_a_gap_after_the_archive_is_said_and_a_copy_follows",),
     ),
     # 14: restoring never deletes first

@@ -126,7 +126,7 @@ class PeerSurvey:
 
     def _heard_ms(self) -> int | None:
         follower = self._link.follower
-        age = None if follower is None or not self._link.is_linked else follower.newest_age_seconds
+        age = None if follower is None or not self._link.is_linked else follower.ages.newest_age_seconds
         return None if age is None else min(round(max(0.0, age) * 1000), U32_MAX)
 
     def may_be_behind(self) -> bool:

@@ -11,7 +11,6 @@ session begins with the store open if there is data. A failed store is not an er
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,31 +18,29 @@ from replicad.env import Env
 from replicad.env.events import bind, get_logger
 from replicad.env.reasons import reason_of
 from replicad.errors import (
-    DivergedError,
-    FencedError,
     LinkStoppedError,
     PeerTimeoutError,
     PoisonedError,
     ProtocolError,
     ReplicadError,
-    ReplicationError,
     SessionRefusedError,
     WaitingLogFullError,
-    WrongDatabaseError,
 )
 from replicad.replication.copy.fetch import Fetcher
-from replicad.replication.intake import LogIntake
+from replicad.replication.intake import LogIntake, until_room
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.agree import Code, History, Outcome, may_bootstrap, may_start_over
 from replicad.replication.policy.repair import may_repair
 from replicad.replication.policy.roles import HighWatermark, closes_loop
 from replicad.replication.ports import Dial, LogArchive, ReplicaData
+from replicad.replication.replica.ages import Ages
 from replicad.replication.replica.catch_up import CATCH_UPS_MAX, catch_up
-from replicad.replication.replica.freshness import Freshness, fresh_at, lag_sequences, why_refused, why_stale
+from replicad.replication.replica.endings import backoff_seconds, code_of, needs_a_person, stopping_error
+from replicad.replication.replica.freshness import fresh_at
 from replicad.replication.replica.link_state import Link, LinkState, is_progress
 from replicad.replication.replica.receiver import NO_DELAYS, Receiver
 from replicad.replication.replica.restoring import RestoreFirst
-from replicad.replication.tasks import Wakeup, beside, to_its_end
+from replicad.replication.tasks import beside, to_its_end
 from replicad.replication.traffic import Traffic
 from replicad.replication.verify.upstream import Upstream
 from replicad.replication.wire.connection import Connection
@@ -75,8 +72,6 @@ log = get_logger("replicad.replication")
 
 NOWHERE = Position(Epoch(0), Sequence(0), HistoryHash(0))
 """What a replica without data says in its heartbeats."""
-ROOM_SECONDS = 1.0
-"""How often a replica whose received log is full looks whether there is room, at least."""
 
 
 class Follower:
@@ -126,9 +121,8 @@ class Follower:
         self._on_change = on_change
         self._features = tuple(each for each in FEATURES if each != WRITTEN or options.ship == "written")
 
-        self.link = Link(since=env.clock.monotonic())
-        self.freshness = Freshness()
-        self._heartbeat_seconds = options.heartbeat_seconds
+        self.link = Link(options.heartbeat_seconds, since=env.clock.monotonic())
+        self.ages = Ages(env.clock, data, self.link, options)
         self._asked_at = 0.0
         """When the session's HELLO went out; the clocks of freshness go on while the machine sleeps."""
 
@@ -168,78 +162,9 @@ class Follower:
             return self._activity.waits_for
         return self.link.waits_for
 
-    @property
-    def staleness_seconds(self) -> float | None:
-        """How long ago what readers see here surely was all that there was; None when that is not known."""
-        store = self._data.store
-        if store is None:
-            return None
-        return self.freshness.staleness_seconds(store.latest_sequence, self._env.clock.awake())
-
-    @property
-    def durable_age_seconds(self) -> float | None:
-        """The same of what is durable here."""
-        store = self._data.store
-        if store is None:
-            return None
-        return self.freshness.staleness_seconds(store.durable_sequence, self._env.clock.awake())
-
-    @property
-    def newest_age_seconds(self) -> float | None:
-        """How old what is known of the primary's newest is."""
-        return self.freshness.newest_age_seconds(self._env.clock.awake())
-
-    @property
-    def lag_sequences(self) -> int | None:
-        """How far it is behind the primary of all; None when that is not known."""
-        store = self._data.store
-        if store is None:
-            return None
-        return lag_sequences(
-            store.latest_sequence,
-            self.link.primary_sequence,
-            self.newest_age_seconds,
-            self._heartbeat_seconds,
-        )
-
-    @property
-    def lag_seconds(self) -> float | None:
-        """How long it has been missing something that it knows of; how old its data may be when it does not
-        know how far it is behind."""
-        store = self._data.store
-        if store is None:
-            return None
-        lag = self.freshness.lag_seconds(store.latest_sequence, self._env.clock.awake())
-        if self.lag_sequences is not None or lag is None or self.staleness_seconds is None:
-            return lag
-        return max(lag, self.staleness_seconds)
-
-    @property
-    def received_lag_seconds(self) -> float | None:
-        """How long it has been without something that it knows of, applied or not."""
-        intake = self._data.intake
-        if intake is None:
-            return None
-        return self.freshness.lag_seconds(intake.position.sequence, self._env.clock.awake())
-
-    @property
-    def reads_refused(self) -> str | None:
-        """The error that reads get, by configuration, while the data is old."""
-        options = self._options
-        if options.stale_reads == "serve" and not options.max_staleness_seconds:
-            return None
-        return why_refused(self.link.state, self.staleness_seconds, options)
-
-    @property
-    def stale_because(self) -> str | None:
-        """Why what is here is older than it should be, as far as is known; None also without data."""
-        if self._data.store is None:
-            return None
-        return why_stale(self.link.state, self.staleness_seconds, self._options)
-
     def reconfigure(self, options: ReplicationOptions) -> None:
         """Takes over when reads are refused."""
-        self._options = options
+        self._options = self.ages.options = options
 
     async def run(self) -> None:
         """Runs until it is cancelled or the store failed."""
@@ -257,8 +182,8 @@ class Follower:
                 is_full = isinstance(error, WaitingLogFullError)
             finally:
                 self._activity = None
-            if is_full:
-                await self._until_room()
+            if is_full and self._data.intake is not None:
+                await until_room(self._data.intake)
             await asyncio.sleep(delay)
 
     def fetch_again(self, reason: str) -> bool:
@@ -291,25 +216,20 @@ class Follower:
     def _session_ended(self, error: ReplicadError | OSError) -> float:
         """Takes note of why a session ended; how long to wait before the next."""
         text = reason_of(error)
-        options = self._options
         self.link.last_error = text
         # The same reason again and again would hide what happened before it; the status goes on showing it.
         is_new, self._down_because = text != self._down_because, text
 
         # Time does not mend these: the reason stays shown, and the primary is asked again rarely.
-        if _needs_a_person(error):
-            delay = options.stopped_retry_seconds
-            self.link.stopped_code = _code_of(error)
+        if needs_a_person(error):
+            delay = self._options.stopped_retry_seconds
+            self.link.stopped_code = code_of(error)
             if is_new:
                 log.error("replication.stopped", code=self.link.stopped_code, reason=text)
             self._set(LinkState.STOPPED, f"the operator: {text}")
         else:
-            # Jitter over the upper half: replicas that lost the same primary do not all come back at once.
-            # The exponent is bounded because after a thousand attempts the product would not fit a float.
             self.link.attempts += 1
-            ceiling = options.backoff_seconds_min * 2 ** min(self.link.attempts - 1, 20)
-            ceiling = min(ceiling, options.backoff_seconds_max)
-            delay = self._env.random.uniform(ceiling / 2, ceiling)
+            delay = backoff_seconds(self.link.attempts, self._options, self._env.random)
             if is_new:
                 log.warning("replication.link_down", reason=text, retry_seconds=round(delay, 3))
             waits_for = f"the next attempt, {delay:.1f} s after: {text}"
@@ -317,25 +237,6 @@ class Follower:
                 waits_for = f"room for more log: {text}"
             self._set(LinkState.WAITING, waits_for)
         return delay
-
-    async def _until_room(self) -> None:
-        """Returns when the intake takes log again."""
-        intake = self._data.intake
-        if intake is None:
-            return
-        moved = Wakeup()
-        unsubscribe = intake.subscribe(moved.notify)
-        try:
-            while True:
-                moved.clear()
-                if intake.refusal is None or intake.failed is not None:
-                    return
-                # Nobody tells that the disk has room again, or that the limit was raised.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(ROOM_SECONDS):
-                        await moved.wait()
-        finally:
-            unsubscribe()
 
     async def _session(self) -> None:
         self._sessions += 1
@@ -369,7 +270,7 @@ class Follower:
                 keep_alive(
                     connection,
                     self._beat,
-                    heartbeat_seconds=self._heartbeat_seconds,
+                    heartbeat_seconds=self.link.heartbeat_seconds,
                     idle_seconds=self._options.idle_seconds,
                     send_seconds=self._options.send_seconds,
                 ),
@@ -404,7 +305,7 @@ class Follower:
             raise SessionRefusedError("loop", f"following this node would close a loop: {loop}", False)
 
         # Both sides send at the primary's interval. Zero would make `keep_alive` send without a pause.
-        self._heartbeat_seconds = welcome.heartbeat_ms / 1000 or self._options.heartbeat_seconds
+        self.link.heartbeat_seconds = welcome.heartbeat_ms / 1000 or self._options.heartbeat_seconds
         self.link.primary_sequence = welcome.position.sequence
         self.link.primary_node = welcome.node
 
@@ -447,47 +348,13 @@ class Follower:
             # A promotion refuses to lose what is below this mark, so it counts only once the histories agree.
             # The same is true of the heartbeat that came before the decision.
             self.link.high_watermark = HighWatermark(welcome.position.epoch, welcome.position.sequence)
-            self.freshness.follow(decided.position.epoch)
+            self.ages.freshness.follow(decided.position.epoch)
             if heartbeat is not None:
                 self._heard_of_primary(heartbeat.position.sequence, heartbeat)
 
             await self._stream(connection, intake, welcome)
         elif decided.outcome == Outcome.BOOTSTRAP.value:
-            # The primary only proposes. Each reason to claim nothing has its own rule for what the copy may
-            # replace.
-            primary = History(welcome.database, decided.position, welcome.epochs)
-            if mine is None or claimed is not None:
-                refusal = may_bootstrap(mine, primary, _code(decided.code))
-            elif self._discard:
-                same = mine.database_id == primary.database_id
-                refusal = None if same else "the copy is of another database"
-            elif self._start_over:
-                refusal = may_start_over(mine, primary)
-            else:
-                refusal = may_repair(mine, primary)
-
-            # A copy is newer than what a pause, or what waits, keeps from readers.
-            if refusal is None and mine is not None:
-                refusal = self._data.held_because
-
-            # A repair that was refused is given up: the next session claims what is here and follows with it.
-            if refusal is not None:
-                self._give_repair_up()
-                raise LinkStoppedError(f"the primary proposed to replace this replica's data: {refusal}")
-
-            if self._restore_first is not None:
-                self._restore_first.proposed_copy(decided.code, decided.reason)
-
-            # The archive may hold the log that the primary no longer has. Applying it costs less than a whole
-            # copy.
-            if decided.code == Code.LOG_GONE.value and await self._caught_up(primary):
-                return
-
-            if not self._start_over:
-                self.link.high_watermark = HighWatermark(welcome.position.epoch, welcome.position.sequence)
-
-            log.info("bootstrap.begins", code=decided.code, reason=decided.reason)
-            await self._bootstrap(connection)
+            await self._copy_proposed(connection, decided, welcome, mine=mine, claimed=claimed)
         elif decided.outcome == Outcome.REWIND.value and decided.fork is not None and claimed is not None:
             # Both sides close after `rewind`. The next session agrees from the fork on, or claims to have no
             # data when the tables reach beyond it.
@@ -496,7 +363,56 @@ class Follower:
             log.warning("replication.rewinding", fork=str(decided.fork), reason=decided.reason)
             await to_its_end(self._rewind(decided.fork))
         else:
-            raise _stop(decided)
+            raise stopping_error(decided)
+
+    async def _copy_proposed(
+        self,
+        connection: Connection,
+        decided: Decided,
+        welcome: Welcome,
+        *,
+        mine: History | None,
+        claimed: History | None,
+    ) -> None:
+        primary = History(welcome.database, decided.position, welcome.epochs)
+        refusal = self._why_kept(mine, claimed, primary, decided)
+
+        # A repair that was refused is given up: the next session claims what is here and follows with it.
+        if refusal is not None:
+            self._give_repair_up()
+            raise LinkStoppedError(f"the primary proposed to replace this replica's data: {refusal}")
+
+        if self._restore_first is not None:
+            self._restore_first.proposed_copy(decided.code, decided.reason)
+
+        # The archive may hold the log that the primary no longer has. Applying it costs less than a whole
+        # copy.
+        if decided.code == Code.LOG_GONE.value and await self._caught_up(primary):
+            return
+
+        if not self._start_over:
+            self.link.high_watermark = HighWatermark(welcome.position.epoch, welcome.position.sequence)
+
+        log.info("bootstrap.begins", code=decided.code, reason=decided.reason)
+        await self._bootstrap(connection)
+
+    def _why_kept(
+        self, mine: History | None, claimed: History | None, primary: History, decided: Decided
+    ) -> str | None:
+        """Why the data that is here stays although the primary proposes a copy, or None. The primary only
+        proposes: each reason to claim nothing has its own rule for what the copy may replace."""
+        if mine is None or claimed is not None:
+            refusal = may_bootstrap(mine, primary, _code(decided.code))
+        elif self._discard:
+            same = mine.database_id == primary.database_id
+            refusal = None if same else "the copy is of another database"
+        elif self._start_over:
+            refusal = may_start_over(mine, primary)
+        else:
+            refusal = may_repair(mine, primary)
+
+        # A copy is newer than what a pause, or what waits, keeps from readers.
+        return self._data.held_because if refusal is None and mine is not None else refusal
 
     async def _caught_up(self, primary: History) -> bool:
         """Whether the log archive brought this replica further, so that the primary is to be asked again."""
@@ -643,9 +559,9 @@ class Follower:
 
         now = clock.awake()
         if heartbeat is None:
-            self.freshness.heard(sequence, now)
+            self.ages.freshness.heard(sequence, now)
         else:
-            self.freshness.heard(sequence, now, fresh_at(heartbeat, self._asked_at, now))
+            self.ages.freshness.heard(sequence, now, fresh_at(heartbeat, self._asked_at, now))
             self.link.primary_clock_ahead_seconds = (heartbeat.clock_us - clock.wall_us()) / 1e6
 
     def _beat(self) -> Heartbeat:
@@ -669,34 +585,8 @@ class Follower:
         self._on_change()
 
 
-def _needs_a_person(error: Exception) -> bool:
-    if isinstance(error, SessionRefusedError):
-        return not error.retry
-    if isinstance(error, WaitingLogFullError):
-        return False
-    return isinstance(error, LinkStoppedError | WrongDatabaseError | DivergedError)
-
-
-def _code_of(error: Exception) -> str:
-    default = Code.DIVERGED.value if isinstance(error, DivergedError) else type(error).__name__
-    return getattr(error, "code", None) or default
-
-
 def _code(value: str) -> Code:
     try:
         return Code(value)
     except ValueError:
         raise ProtocolError(f"{value!r} is not a reason that this version knows") from None
-
-
-def _stop(decided: Decided) -> ReplicationError:
-    if decided.code == Code.WRONG_DATABASE.value:
-        error: ReplicationError = WrongDatabaseError(decided.reason)
-    elif decided.code in (Code.DIVERGED.value, Code.OTHER_EPOCH_ID.value):
-        error = DivergedError(decided.reason)
-    elif decided.outcome == Outcome.FENCED.value:
-        error = FencedError(decided.reason)
-    else:
-        error = LinkStoppedError(decided.reason)
-    error.code = decided.code  # type: ignore[attr-defined]
-    return error

@@ -86,6 +86,8 @@ MOVES: dict[LinkState, frozenset[LinkState]] = {
 class Link:
     """What the status shows of the link; times are of the monotonic clock."""
 
+    heartbeat_seconds: float
+    """At which both sides send: the primary's interval, once that is known."""
     state: LinkState = LinkState.WAITING
     waits_for: str = "the start"
     since: float = 0.0

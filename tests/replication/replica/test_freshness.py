@@ -195,10 +195,10 @@ async def test_no_wall_clock_says_how_old_data_is(tmp_path: Path) -> None:
     )
     task = asyncio.create_task(follower.run())
     async with running(primary):
-        await until(lambda: follower.staleness_seconds == 0.0)
+        await until(lambda: follower.ages.staleness_seconds == 0.0)
         clock.wall *= 2
         clock.now += 3.0
-        await until(lambda: follower.staleness_seconds == 0.0)
+        await until(lambda: follower.ages.staleness_seconds == 0.0)
         assert follower.link.state == "streaming"
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

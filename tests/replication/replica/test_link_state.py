@@ -34,7 +34,7 @@ def test_the_drawing_has_every_state() -> None:
 
 def test_a_move_keeps_the_time_of_its_state() -> None:
     """What a state waits for may change without entering it again."""
-    link = Link(since=1.0)
+    link = Link(heartbeat_seconds=1.0, since=1.0)
     link.move(LinkState.CONNECTING, "the primary", 2.0)
     link.move(LinkState.CONNECTING, "another address", 3.0)
     assert (link.since, link.waits_for) == (2.0, "another address")
@@ -43,7 +43,7 @@ def test_a_move_keeps_the_time_of_its_state() -> None:
 def test_a_move_that_cannot_be_is_a_bug() -> None:
     """Data is never exchanged without an agreement."""
     with pytest.raises(AssertionError, match="waiting cannot become installing"):
-        Link().move(LinkState.INSTALLING, "", 1.0)
+        Link(heartbeat_seconds=1.0).move(LinkState.INSTALLING, "", 1.0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,58 @@
+"""What the end of a session means for the next one: whether a person is needed first, and how long to wait
+if not.
+"""
+
+from __future__ import annotations
+
+from replicad.env.random import Random
+from replicad.errors import (
+    DivergedError,
+    FencedError,
+    LinkStoppedError,
+    ReplicadError,
+    ReplicationError,
+    SessionRefusedError,
+    WaitingLogFullError,
+    WrongDatabaseError,
+)
+from replicad.replication.options import ReplicationOptions
+from replicad.replication.policy.agree import Code, Outcome
+from replicad.replication.wire.messages import Decided
+
+
+def stopping_error(decided: Decided) -> ReplicationError:
+    """For a decision by which this replica cannot follow."""
+    if decided.code == Code.WRONG_DATABASE.value:
+        error: ReplicationError = WrongDatabaseError(decided.reason)
+    elif decided.code in (Code.DIVERGED.value, Code.OTHER_EPOCH_ID.value):
+        error = DivergedError(decided.reason)
+    elif decided.outcome == Outcome.FENCED.value:
+        error = FencedError(decided.reason)
+    else:
+        error = LinkStoppedError(decided.reason)
+    error.code = decided.code  # type: ignore[attr-defined]
+    return error
+
+
+def needs_a_person(error: ReplicadError | OSError) -> bool:
+    """Time does not mend it."""
+    if isinstance(error, SessionRefusedError):
+        return not error.retry
+    if isinstance(error, WaitingLogFullError):
+        return False
+    return isinstance(error, LinkStoppedError | WrongDatabaseError | DivergedError)
+
+
+def code_of(error: ReplicadError | OSError) -> str:
+    """For programs that watch the status."""
+    default = Code.DIVERGED.value if isinstance(error, DivergedError) else type(error).__name__
+    return getattr(error, "code", None) or default
+
+
+def backoff_seconds(attempts: int, options: ReplicationOptions, random: Random) -> float:
+    """Before the next session, after attempts that brought nothing. Jitter over the upper half: replicas that
+    lost the same primary do not all come back at once."""
+    # The exponent is bounded because after a thousand attempts the product would not fit a float.
+    ceiling = options.backoff_seconds_min * 2 ** min(attempts - 1, 20)
+    ceiling = min(ceiling, options.backoff_seconds_max)
+    return random.uniform(ceiling / 2, ceiling)
