@@ -25,8 +25,9 @@ from replicad.daemon.slot_status import feeds_document, slot_document
 from replicad.env import Env
 from replicad.replication.copy.transfer import Transfer
 from replicad.replication.policy.slot_states import log_bytes_after
-from replicad.replication.primary.node import PrimaryNode, ReplicaSession
+from replicad.replication.primary.node import PrimaryNode
 from replicad.replication.primary.sender import Sender
+from replicad.replication.primary.session import ReplicaSession
 from replicad.replication.primary.slot_upkeep import SlotView
 from replicad.replication.replica.follower import Follower
 from replicad.replication.traffic import Traffic

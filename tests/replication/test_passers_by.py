@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import replicad.replication.copy.copies
+import replicad.replication.primary.copying
 import replicad.replication.primary.node
 from replicad.replication.copy.copies import SourceCopy
 from replicad.replication.wire.messages import Copy, Decided, Hello, Message, PositionClaim, Refuse
@@ -69,7 +70,7 @@ async def test_a_replica_that_was_cut_off_keeps_its_slot(tmp_path: Path) -> None
 async def test_slots_and_copies_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more takes the place of the one worth least; while all are in use it is told to come again."""
     monkeypatch.setattr(replicad.replication.primary.node, "SLOTS_MAX", 2)
-    monkeypatch.setattr(replicad.replication.primary.node, "COPIES_MAX", 2)
+    monkeypatch.setattr(replicad.replication.primary.copying, "COPIES_MAX", 2)
     primary = Primary(written(10), tmp_path / "p")
     held = []
     async with running(primary):

@@ -138,8 +138,9 @@ FAILOVER = (
         trap=32,
         name="a claim whose answer is lost is taken for won",
         file="replicad/daemon/failover/candidacy.py",
-        old="        except EtcdError as error:\n            # It may have claimed",
-        new="        except EtcdError:\n            return leader\n            # It may have claimed",
+        old='            raise RoleRefused(f"whether epoch {leader.epoch} was claimed is unknown: '
+        '{error}") from error\n',
+        new="            return leader\n",
         caught_by=(f"{ELECTIONS}test_a_claim_whose_outcome_is_unknown_is_not_taken_for_lost_nor_won",),
     ),
     Mutation(

@@ -85,10 +85,9 @@ HELD = (
     Mutation(
         trap=15,
         name="a bootstrap's slot is not saved",
-        file="replicad/replication/primary/node.py",
-        old="        self.slots.begin_reading(node_id)\n"
-        "        await self._records.put_slot(slot)\n\n        session.server",
-        new="        self.slots.begin_reading(node_id)\n\n        session.server",
+        file="replicad/replication/primary/copying.py",
+        old="        await self._records.put_slot(slot)\n\n        session.server",
+        new="\n        session.server",
         caught_by=("tests/replication/test_held_log.py::test_log_is_held_from_before_a_copy_is_cut",),
     ),
     Mutation(
@@ -103,8 +102,8 @@ HELD = (
     Mutation(
         trap=15,
         name="the slot of a copy that expired holds on",
-        file="replicad/replication/primary/node.py",
-        old='            self.slots.invalidate(copy.node_id, "its bootstrap was given up: nobody '
+        file="replicad/replication/primary/copying.py",
+        old='            self._slots.invalidate(copy.node_id, "its bootstrap was given up: nobody '
         'read from the copy")\n',
         new="",
         caught_by=("tests/replication/test_held_log.py::test_the_slot_of_a_copy_that_expired_holds_nothing",),

@@ -47,16 +47,10 @@ READING = (
     Mutation(
         trap=11,
         name="no log is held while a copy is fetched",
-        file="replicad/replication/primary/node.py",
-        old="        slot = self.slots.hold(\n"
-        "            node_id,\n"
-        "            copy.position.sequence,\n"
-        "            self._env.clock.wall_us(),\n"
-        "            name=session.hello.name,\n"
-        "            owner=session.owner,\n"
-        "        )\n",
-        new="        self.slots.drop(node_id)\n        slot = Slot(node_id=node_id, sequence=0, seen_us=0)\n",
-        caught_by=(f"{SESSIONS}test_an_empty_replica_bootstraps_and_streams",),
+        file="replicad/replication/primary/copying.py",
+        old="            copy.position.sequence,\n            self._env",
+        new="            1 << 60,\n            self._env",
+        caught_by=("tests/replication/test_held_log.py::test_log_is_held_from_before_a_copy_is_cut",),
     ),
     Mutation(
         trap=11,
@@ -85,17 +79,17 @@ READING = (
     Mutation(
         trap=11,
         name="no log is held before a copy is cut",
-        file="replicad/replication/primary/node.py",
-        old="            slot = self.slots.hold(node_id, self._source.durable_sequence, "
+        file="replicad/replication/primary/copying.py",
+        old="            slot = self._slots.hold(node_id, self._source.durable_sequence, "
         "self._env.clock.wall_us())\n            await self._records.put_slot(slot)\n"
-        "            copy = await in_thread(self.copies.make, node_id)\n",
-        new="            copy = await in_thread(self.copies.make, node_id)\n",
+        "            copy = await in_thread(self._copies.make, node_id)\n",
+        new="            copy = await in_thread(self._copies.make, node_id)\n",
         caught_by=("tests/replication/test_held_log.py::test_log_is_held_from_before_a_copy_is_cut",),
     ),
     Mutation(
         trap=11,
         name="a bootstrap's slot begins after what its tables hold",
-        file="replicad/replication/primary/node.py",
+        file="replicad/replication/primary/copying.py",
         old="            copy.position.sequence,\n",
         new="            self._source.durable_sequence,\n",
         caught_by=("tests/replication/test_held_log.py::test_log_is_held_from_before_a_copy_is_cut",),

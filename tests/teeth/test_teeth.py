@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,20 @@ def test_every_mutation_fits_the_code() -> None:
             assert f"def {function.split('[')[0]}" in (REPOSITORY / path).read_text(), test
     assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS)
     assert {mutation.trap for mutation in MUTATIONS} == set(TRAPS)
+
+
+def test_no_mutation_uses_a_name_that_its_file_does_not_have(tmp_path: Path) -> None:
+    """It would be caught for that name, whatever the tests look at."""
+    for number, mutation in enumerate(MUTATIONS):
+        if not mutation.is_compiled:
+            mutated = mutation.applied((REPOSITORY / mutation.file).read_text())
+            (tmp_path / f"{number}_{Path(mutation.file).name}").write_text(mutated)
+    checked = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "F821", tmp_path],
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout
 
 
 def test_the_table_is_the_list() -> None:

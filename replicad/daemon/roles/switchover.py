@@ -49,7 +49,7 @@ from replicad.net.doors import Door
 from replicad.replication.options import RoleOptions
 from replicad.replication.policy.failover.cluster import Leader
 from replicad.replication.policy.roles import Standing
-from replicad.replication.primary.node import ReplicaSession
+from replicad.replication.primary.session import ReplicaSession
 from replicad.replication.tasks import in_thread
 from replicad.replication.wire.identify import Identity
 from replicad.replication.wire.introduction import exchange, view_of

@@ -13,13 +13,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from replicad.env import Env
 from replicad.env.events import bind, get_logger
 from replicad.env.reasons import reason_of
-from replicad.env.task_rate_limit import TaskRateLimiter
 from replicad.errors import (
     DivergedError,
     LogGoneError,
@@ -29,15 +27,16 @@ from replicad.errors import (
     TooManySessionsError,
 )
 from replicad.replication.copy.copies import Copies
-from replicad.replication.copy.serve_copy import CopyServer
 from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.agree import Code, Decision, History, Outcome, agree
 from replicad.replication.policy.epoch_proof import why_unproven
 from replicad.replication.policy.slot_states import SLOTS_MAX, to_forget, to_replace
 from replicad.replication.policy.synchronous import Level, parse_rule
 from replicad.replication.ports import DurableOnly, ListFiles, Records, SentAhead
+from replicad.replication.primary.copying import Copying
 from replicad.replication.primary.feed_slots import FeedSlots
 from replicad.replication.primary.sender import Sender
+from replicad.replication.primary.session import ReplicaSession
 from replicad.replication.primary.slot_upkeep import SlotUpkeep
 from replicad.replication.primary.slots import Slots
 from replicad.replication.primary.waits import Acknowledged, Waits
@@ -76,36 +75,6 @@ from replicad.store.database import Database
 from replicad.types import Position
 
 log = get_logger("replicad.replication")
-
-COPIES_MAX = 64
-"""Copies that a node offers at a time. One more takes the place of the one that was not read for longest."""
-
-
-@dataclass(slots=True, eq=False)
-class ReplicaSession:
-    """A replica that is connected: what the status shows of it."""
-
-    connection: Connection
-    hello: Hello
-    connected_at: float
-    echo: Echo
-    state: str = "agreeing"
-    sender: Sender | None = None
-    server: CopyServer | None = None
-    made_copy: bool = False
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def owner(self) -> str:
-        """Its name, where a certificate vouches for it. Who only wants a copy need not have one."""
-        certificate = self.connection.certificate
-        known = certificate is not None and self.hello.name in certificate.names
-        return self.hello.name if known else ""
-
-    @property
-    def takes_written(self) -> bool:
-        """Whether it wants log that is not durable yet."""
-        return WRITTEN in self.hello.features
 
 
 class PrimaryNode:
@@ -154,7 +123,7 @@ class PrimaryNode:
         self.upkeep = SlotUpkeep(env, source, slots, records)
         self.feed_slots = FeedSlots(env, source, slots, records)
         self.copies = Copies(env, source, data_dir, list_files)
-        self._copy_rate = TaskRateLimiter(env.clock, options.copy_bytes_per_second or None)
+        self._copying = Copying(env, source, slots, records, self.copies, options, self.traffic)
 
         self.sessions: dict[bytes, ReplicaSession] = {}
         self.answering: Answering | None = None
@@ -272,14 +241,6 @@ class PrimaryNode:
         log.warning("slot.replaced", node=least.node_id.hex(), name=least.name, by=node_id.hex())
         self.slots.drop(least.node_id)
 
-    async def _make_room_for_copy(self) -> None:
-        """Raises TooManySessionsError when all copies are being read."""
-        while len(self.copies) >= COPIES_MAX:
-            least = self.copies.least_used()
-            if least is None:
-                raise TooManySessionsError(f"this node offers {len(self.copies)} copies, the most at a time")
-            await in_thread(self.copies.remove, least)
-
     async def _join(self, connection: Connection, join: Join) -> None:
         """One connection more for the files of a copy that a session offers."""
         session = self.sessions.get(join.node)
@@ -378,10 +339,13 @@ class PrimaryNode:
         if decision.outcome is Outcome.STREAM:
             assert decision.start is not None
             await self._stream(session, decision.start - 1, claim)
-        elif decision.outcome is Outcome.BOOTSTRAP and COPY_ONLY in session.hello.features:
-            await self._copy_out(session)
         elif decision.outcome is Outcome.BOOTSTRAP:
-            await self._bootstrap(session, decision.code)
+            session.state = "copying"
+            if COPY_ONLY in session.hello.features:
+                await self._copying.serve_stranger(session)
+            else:
+                await self._make_room(session.hello.node)
+                await self._copying.serve_replica(session, decision.code)
         else:
             self._stopped(session, decision, replica)
 
@@ -470,72 +434,6 @@ class PrimaryNode:
             session.connection.send(Refuse(Code.DIVERGED.value, str(error), False))
             raise
 
-    async def _bootstrap(self, session: ReplicaSession, why: Code) -> None:
-        session.state = "copying"
-        node_id = session.hello.node
-        await self._make_room(node_id)
-
-        copy = await in_thread(self.copies.find, node_id)
-        if copy is None:
-            await self._make_room_for_copy()
-            session.made_copy = True
-            # From before the cut on, so that nothing after its position can go meanwhile.
-            slot = self.slots.hold(node_id, self._source.durable_sequence, self._env.clock.wall_us())
-            await self._records.put_slot(slot)
-            copy = await in_thread(self.copies.make, node_id)
-            self.traffic.full_copies[why.value] += 1
-        copy.in_use = True  # from here on nobody else's takes its place
-        bind(copy=copy.copy_id.hex())
-
-        # The slot moves to the copy's own position: the replica streams from there once it has the copy.
-        slot = self.slots.hold(
-            node_id,
-            copy.position.sequence,
-            self._env.clock.wall_us(),
-            name=session.hello.name,
-            owner=session.owner,
-        )
-        self.slots.begin_reading(node_id)
-        await self._records.put_slot(slot)
-
-        session.server = CopyServer(
-            copy, self._env.fs, self._env.clock, self._copy_rate, self._options, self.traffic
-        )
-        session.state = "bootstrapping"
-        log.info(
-            "bootstrap.serving",
-            node=node_id.hex(),
-            position=str(copy.position),
-            files=len(copy.entries),
-            size_bytes=copy.size_bytes,
-        )
-
-        await session.server.serve(session.connection)
-        log.info("bootstrap.installed", node=node_id.hex(), position=str(copy.position))
-
-        session.server.close()
-        session.server = None
-        await in_thread(self.copies.remove, copy)
-
-    async def _copy_out(self, session: ReplicaSession) -> None:
-        """A copy for a peer that is not a replica: it goes with the session, and no log is kept for it."""
-        session.state = "copying"
-        await self._make_room_for_copy()
-        copy = await in_thread(self.copies.make, session.hello.node)
-        self.traffic.full_copies["copy-only"] += 1
-        copy.in_use = True
-        bind(copy=copy.copy_id.hex())
-        server = session.server = CopyServer(
-            copy, self._env.fs, self._env.clock, self._copy_rate, self._options, self.traffic
-        )
-        log.info("copy.serving", peer=session.connection.peer, position=str(copy.position))
-        try:
-            await server.serve(session.connection)
-            log.info("copy.served", peer=session.connection.peer, position=str(copy.position))
-        finally:
-            server.close()
-            await in_thread(self.copies.remove, copy)
-
     def _stopped(self, session: ReplicaSession, decision: Decision, replica: History | None) -> None:
         if decision.outcome is Outcome.FENCED and replica is not None:
             self._on_higher_epoch(replica.position.epoch)
@@ -577,11 +475,9 @@ class PrimaryNode:
     # What the daemon calls.
 
     def reconfigure(self, options: ReplicationOptions) -> None:
-        """Takes over what changes at run time. A limit of copies that `REPLICAD.THROTTLE` set stays unless
-        the configured one is another one now."""
-        before, self._options = self._options, options
-        if options.copy_bytes_per_second != before.copy_bytes_per_second:
-            self.copy_bytes_per_second = options.copy_bytes_per_second
+        """Takes over what changes at run time."""
+        self._options = options
+        self._copying.reconfigure(options)
         self.slots.limits = options.slot_limits
         self.waits.reconfigure(
             parse_rule(options.synchronous),
@@ -618,22 +514,16 @@ class PrimaryNode:
         for node_id, reason in await self.upkeep.tick():
             self._end_session(node_id, reason)
 
-        for copy in self.copies.unused(self._options.copy_keep_seconds):
-            log.info("bootstrap.copy_expired", node=copy.node_id.hex(), position=str(copy.position))
-            self.slots.invalidate(copy.node_id, "its bootstrap was given up: nobody read from the copy")
-            try:
-                await in_thread(self.copies.remove, copy)
-            except OSError as error:
-                log.warning("bootstrap.copy_not_removed", path=str(copy.path), reason=str(error))
+        await self._copying.tick()
 
     @property
     def copy_bytes_per_second(self) -> int:
         """What all copies together may take; 0 means no limit."""
-        return int(self._copy_rate.bytes_per_second or 0)
+        return self._copying.bytes_per_second
 
     @copy_bytes_per_second.setter
     def copy_bytes_per_second(self, bytes_per_second: int) -> None:
-        self._copy_rate.set_rate(bytes_per_second or None)
+        self._copying.bytes_per_second = bytes_per_second
 
     def drop_slot(self, node_id: bytes) -> bool:
         """Lets go of a replica's or a feed's log for good, and ends its session; whether there was a slot."""
