@@ -252,6 +252,7 @@ class NodeParts:
                 config.roles,
                 make_etcd(options.etcd_options(), env.clock),
                 durability=config.store.durability,
+                records=records,
                 leadership=leadership,
                 standing=self.standing,
                 store=self.open_store,

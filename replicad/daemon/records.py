@@ -18,6 +18,7 @@ from replicad.state import (
     NodeState,
     PauseRecord,
     RoleRecord,
+    RuleRecord,
     Shown,
     Slot,
     VerificationRecord,
@@ -72,6 +73,9 @@ class NodeRecords:
 
     async def put_role(self, role: RoleRecord) -> None:
         await self._run(self.state.put_role, role)
+
+    async def put_rule(self, rule: RuleRecord | None) -> None:
+        await self._run(self.state.put_rule, rule)
 
     async def put_peer(self, peer: KnownPeer) -> None:
         await self._run(self.state.put_peer, peer)

@@ -7,6 +7,7 @@
     slot/<node id>    Slot               on a primary, one for each replica it keeps log for
     pause             PauseRecord        where a replica is to stand still; while it is paused
     role              RoleRecord         what the node was told to be
+    rule              RuleRecord         whom it waited for when it led last, with failover
     peer/<node id>    KnownPeer               other nodes of this database, and where they were met
 
 The store is the authority for what is applied; nothing here is ever needed to recover data. One process
@@ -43,6 +44,7 @@ from replicad.state.records import (
     PauseRecord,
     Record,
     RoleRecord,
+    RuleRecord,
     Shown,
     Slot,
     VerificationRecord,
@@ -59,7 +61,7 @@ _NODE, _SHOWN, _BOOTSTRAP, _SLOT = b"node", b"shown", b"bootstrap", b"slot/"
 _ROLE, _PEER = b"role", b"peer/"
 
 
-_VERIFICATION, _PAUSE = b"verification", b"pause"
+_VERIFICATION, _PAUSE, _RULE = b"verification", b"pause", b"rule"
 
 
 def check_name(data_dir: Path) -> None:
@@ -138,6 +140,10 @@ class NodeState:
 
     def put_role(self, role: RoleRecord) -> None:
         self._put(_ROLE, encode(role))
+
+    def put_rule(self, rule: RuleRecord | None) -> None:
+        """Replaces or removes it."""
+        self._put(_RULE, None if rule is None else encode(rule))
 
     def put_peer(self, peer: KnownPeer) -> None:
         self._put(_PEER + peer.node_id, encode(peer))
@@ -234,8 +240,8 @@ def _identity(data: bytes | None, path: Path) -> NodeRecord | None:
 def _view(environment: Any, path: Path) -> NodeView:
     # One transaction: all records of the view are of one moment.
     with _located(path), environment.begin() as transaction:
-        identity, shown, bootstrap, role, verification, pause = (
-            transaction.get(key) for key in (_NODE, _SHOWN, _BOOTSTRAP, _ROLE, _VERIFICATION, _PAUSE)
+        identity, shown, bootstrap, role, verification, pause, rule = (
+            transaction.get(key) for key in (_NODE, _SHOWN, _BOOTSTRAP, _ROLE, _VERIFICATION, _PAUSE, _RULE)
         )
 
         node = _identity(identity, path)
@@ -251,6 +257,7 @@ def _view(environment: Any, path: Path) -> NodeView:
             peers=tuple(_records(transaction, _PEER, KnownPeer)),
             verification=None if verification is None else decode(VerificationRecord, verification),
             pause=None if pause is None else decode(PauseRecord, pause),
+            rule=None if rule is None else decode(RuleRecord, rule),
         )
 
 

@@ -165,6 +165,17 @@ class PauseRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleRecord:
+    """Of a leader with failover: `count` of `replicas` hold all that it acknowledged in `epoch`."""
+
+    database_id: bytes
+    epoch: int
+    count: int
+    replicas: bytes
+    """Their ids, one after the other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
     """Everything in a node's state, as another process reads it."""
 
@@ -176,6 +187,7 @@ class NodeView:
     peers: tuple[KnownPeer, ...] = ()
     verification: VerificationRecord | None = None
     pause: PauseRecord | None = None
+    rule: RuleRecord | None = None
 
 
 def encode(record: Any) -> bytes:

@@ -266,9 +266,9 @@ FAILOVER = (
     Mutation(
         trap=32,
         name="the leader alone is proof although etcd may have forgotten a later epoch",
-        file="replicad/daemon/failover/leading.py",
-        old="replace(said, leader_has_all=False)",
-        new="said",
+        file="replicad/daemon/failover/said_rule.py",
+        old="replicas, leader_has_all=False)",
+        new="replicas, leader_has_all=True)",
         caught_by=(f"{LEADING}test_an_etcd_that_lost_its_data_is_told_again_what_it_said",),
     ),
     Mutation(
@@ -278,6 +278,15 @@ FAILOVER = (
         old="        before = said - self._removed | (",
         new="        before = said | (",
         caught_by=(f"{LEADING}test_a_removed_member_stays_removed_while_another_joins",),
+    ),
+    Mutation(
+        trap=32,
+        name="a rule counts before it is written down",
+        file="replicad/daemon/failover/leading.py",
+        old="            if not await self._said_rule.keep(stated, store.database_id):\n"
+        "                return False\n",
+        new="            await self._said_rule.keep(stated, store.database_id)\n",
+        caught_by=(f"{LEADING}test_a_rule_counts_once_it_is_written_down",),
     ),
     Mutation(
         trap=32,

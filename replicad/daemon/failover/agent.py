@@ -36,6 +36,7 @@ from replicad.daemon.failover.telling import Telling
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_addresses import OwnAddresses
 from replicad.daemon.own_standing import OwnStanding
+from replicad.daemon.records import NodeRecords
 from replicad.daemon.roles.change_lock import ChangeLock
 from replicad.daemon.roles.fencing import Fencing
 from replicad.daemon.roles.following import Following
@@ -77,6 +78,7 @@ class FailoverAgent:
         etcd: Etcd,
         *,
         durability: str,
+        records: NodeRecords,
         leadership: Leadership,
         standing: OwnStanding,
         store: OpenStore,
@@ -161,6 +163,7 @@ class FailoverAgent:
             identity,
             etcd,
             durability=durability,
+            records=records,
             leadership=leadership,
             failsafe=self.failsafe,
             store=store,

@@ -7,7 +7,7 @@
 
 Each change is one transaction that holds only while this node is still that leader. A node that was a
 member stays one, whatever becomes of its lease, until an operator removes it. So an etcd that lost its data
-is told again what it said of this leadership. Belongs to the event loop.
+is told again what it said of this leadership, the rule also after a restart. Belongs to the event loop.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from replicad.daemon.failover.keys import (
     leader_value,
     rule_value,
 )
+from replicad.daemon.failover.said_rule import SaidRule
 from replicad.daemon.open_store import OpenStore
+from replicad.daemon.records import NodeRecords
 from replicad.daemon.roles.leadership import Leadership
 from replicad.env.events import get_logger
 from replicad.errors import RoleRefused
@@ -44,6 +46,7 @@ class Leading:
         etcd: Etcd,
         *,
         durability: str,
+        records: NodeRecords,
         leadership: Leadership,
         failsafe: FailsafeWatch,
         store: OpenStore,
@@ -64,9 +67,9 @@ class Leading:
         """Whether the rule was written last is unknown."""
         self._mark = 0
         """What has to be held before `_goal` is stated: all that was written when it was set."""
-        self._said_rule: StatedRule | None = None
+        self._said_rule = SaidRule(self._me, records)
         self._said_members: tuple[int, frozenset[str]] = 0, frozenset()
-        """What etcd said of a leadership, the members with their epoch: for an etcd that lost it."""
+        """Whom etcd had as members, and in which epoch of this leader: for an etcd that lost them."""
         self._removed: set[str] = set()
         """By an operator, and not back since."""
 
@@ -100,15 +103,16 @@ class Leading:
             # and that statement fails. What is counted until then fits both.
             await self._state(stated, cluster, keys, mine)
             return False
-        if is_of(stated, wanted):
-            self._said_rule = stated
+        if stated is not None and is_of(stated, wanted):
+            if not await self._said_rule.keep(stated, store.database_id):
+                return False
         elif (
-            (said := self._said_rule) is not None
+            (said := self._said_rule.of(store.database_id)) is not None
             and is_of(said, wanted)
             # A leader that was replaced, and does not know it, would state a rule of former times.
             and is_newest(said, cluster.members)
         ):
-            await self._state_again(said, cluster, keys, mine)
+            await self._state_again(replace(said, text=wanted.text), cluster, keys, mine)
             return False
         step = next_step(stated, wanted)
         feed.waits.count_by(step.count, step.replicas)
@@ -118,6 +122,8 @@ class Leading:
         if step.state is not None and self._is_due(step, store, feed):
             if not await self._state(step.state, cluster, keys, mine):
                 return False
+            if not await self._said_rule.keep(step.state, store.database_id):
+                return False
             self._goal = None
             log.info(
                 "failover.rule",
@@ -125,7 +131,7 @@ class Leading:
                 replicas=sorted(step.state.replicas),
                 text=wanted.text,
             )
-            stated = self._said_rule = step.state
+            stated = step.state
             step = next_step(stated, wanted)
             feed.waits.count_by(step.count, step.replicas)
         self._leadership.stated(covers(stated, wanted))
@@ -141,10 +147,9 @@ class Leading:
 
     async def _state_again(self, said: StatedRule, cluster: Cluster, keys: Keys, mine: Compare) -> None:
         """To an etcd that lost its data. What this leadership has acknowledged is as durable as before.
-        Replicas that promised a later epoch do not follow: to wait until they hold all would have no end.
-        That epoch may have begun, so a candidate has to ask more than the leader of this one."""
+        Replicas that promised a later epoch do not follow: to wait until they hold all would have no end."""
         self._leadership.stated(False)
-        if await self._state(replace(said, leader_has_all=False), cluster, keys, mine):
+        if await self._state(said, cluster, keys, mine):
             log.warning(
                 "failover.rule_again", count=said.count, replicas=sorted(said.replicas), text=said.text
             )

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from replicad.daemon.failover.keys import Keys, failsafe_value
-from replicad.errors import EtcdError
+from replicad.daemon.failover.said_rule import REPLICAS_MAX, SaidRule
+from replicad.errors import DiskFullError, EtcdError
 from replicad.etcd.calls import Delete, Put, TxnOutcome
 from replicad.replication.policy.failover.turn import Turn
 from replicad.replication.policy.roles import Standing
 from replicad.replication.policy.synchronous import Level, parse_rule
+from replicad.state import RuleRecord
 from tests.support.nodes.cluster import (
     TTL_SECONDS,
     Member,
@@ -263,10 +265,13 @@ async def test_a_statement_that_may_still_arrive_is_made_void(tmp_path: Path) ->
         await nodes.until(lambda: one.cluster.rule is not None and one.cluster.rule.count == 2)
 
 
-@pytest.mark.parametrize("count", [1, 2])
-async def test_a_leader_moves_above_what_members_have_promised(tmp_path: Path, count: int) -> None:
+@pytest.mark.parametrize(("count", "is_restarted"), [(1, False), (2, False), (2, True)])
+async def test_a_leader_moves_above_what_members_have_promised(
+    tmp_path: Path, count: int, *, is_restarted: bool
+) -> None:
     """A candidate claimed an epoch, and then etcd lost its data: the members that promised it follow no
-    leader of a lower one. If all of them did, nobody holds anything for it any more."""
+    leader of a lower one. If all of them did, nobody holds anything for it any more; and a leader that was
+    started meanwhile has only what it had written down."""
     async with cluster(tmp_path, synchronous="any 1") as nodes:
         one = await nodes.settle()
         await serves(nodes, one)
@@ -275,6 +280,10 @@ async def test_a_leader_moves_above_what_members_have_promised(tmp_path: Path, c
             await member.agent.promises.record(7, three.node.identity.node)
             await member.node.link.stop()
         nodes.keys.pairs.clear()
+        if is_restarted:
+            leading = one.agent.leading
+            leading._said_rule = SaidRule(one.id, one.node.records)
+            leading._said_members = 0, frozenset()
 
         def newest_leader() -> Member | None:
             nodes.pass_time(0.1)
@@ -318,6 +327,36 @@ async def test_an_etcd_that_lost_its_data_is_told_again_what_it_said(tmp_path: P
         await nodes.look(three)
         await nodes.until(lambda: one.cluster.failsafe is not None and one.leads)
         assert one.cluster.failsafe == members - {three.id}
+
+
+async def test_a_rule_counts_once_it_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a leader that is started again could state an older one to an etcd that lost its data."""
+    async with cluster(tmp_path, synchronous="any 1") as nodes:
+        one, records = nodes.members[0], nodes.members[0].node.records
+        database = one.node.open_store.database_id or b""
+
+        async def fails(rule: RuleRecord | None) -> None:
+            raise DiskFullError("no room")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(records, "put_rule", fails)
+            nodes.pass_time(TTL_SECONDS + 1)
+            await nodes.until(lambda: one.agent.cluster is not None and one.cluster.rule is not None)
+            for _ in range(4):
+                await nodes.look()
+            assert one.agent.leadership.right.leads and not one.leads
+        await nodes.until(lambda: one.leads)
+        rule, written = one.cluster.rule, SaidRule(one.id, records).of(database)
+        assert rule is not None and written == replace(rule, leader_has_all=False, text="")
+
+        # Of more nodes than a record can have, none is kept.
+        many = frozenset(f"{number:032x}" for number in range(REPLICAS_MAX + 1))
+        assert await one.agent.leading._said_rule.keep(replace(rule, replicas=many), database)
+        assert SaidRule(one.id, records).of(database) is None
+        await one.agent.leading._said_rule.keep(replace(rule, replicas=frozenset(sorted(many)[1:])), database)
+        written = SaidRule(one.id, records).of(database)
+        assert written is not None and len(written.replicas) == REPLICAS_MAX
+        assert SaidRule(one.id, records).of(b"D" * 16) is None
 
 
 async def test_a_leader_that_may_have_been_replaced_states_no_rule_of_former_times(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from replicad.state import (
     NodeView,
     PauseRecord,
     RoleRecord,
+    RuleRecord,
     Shown,
     Slot,
     VerificationRecord,
@@ -58,6 +59,9 @@ class MemoryNodeState:
     def put_role(self, role: RoleRecord) -> None:
         self._put(b"role", role)
 
+    def put_rule(self, rule: RuleRecord | None) -> None:
+        self._put(b"rule", rule)
+
     def put_peer(self, peer: KnownPeer) -> None:
         self._put(b"peer/" + peer.node_id, peer)
 
@@ -74,6 +78,7 @@ class MemoryNodeState:
             peers=tuple(self._all(KnownPeer, b"peer/")),
             verification=self._get(VerificationRecord, b"verification"),
             pause=self._get(PauseRecord, b"pause"),
+            rule=self._get(RuleRecord, b"rule"),
         )
 
     def close(self) -> None:
