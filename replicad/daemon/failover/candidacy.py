@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from replicad.daemon.failover.asking import ask_each
 from replicad.daemon.failover.keys import Keys, epoch_is, epoch_value, leader_value
@@ -128,9 +129,9 @@ class Candidacy:
             if not force:
                 self._promises.check_held()
             await self._promises.record(leader.epoch, self._identity.node)
-            saved = await self._lock.run(self._end_link(force=force))
+            saved = await self._lock.run(partial(self._end_link, force=force))
             promised = await self._gather(store, cluster, leader.epoch, force=force)
-            await self._lock.run(self._begin(leader.epoch, promised, force=force))
+            await self._lock.run(partial(self._begin, leader.epoch, promised, force=force))
         except (ReplicadError, OSError) as error:
             log.warning("failover.given_up", epoch=leader.epoch, reason=reason_of(error))
             self._given_up += 1

@@ -14,6 +14,8 @@ the event loop.
 
 from __future__ import annotations
 
+from functools import partial
+
 from replicad.daemon.failover.keys import Keys
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
@@ -110,7 +112,7 @@ class Promises:
             # down.
             await self._promise_beside(message)
         else:
-            await self._lock.run(self._promise(message))
+            await self._lock.run(partial(self._promise, message))
         store = self._check(message.database)
 
         # What was written or received before, and not synced yet, may have been acknowledged by others.

@@ -8,11 +8,15 @@ for its turn. Belongs to the event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, TypeVar
 
 from replicad.daemon.tasks import NodeTasks
 from replicad.errors import RoleRefused
+
+_Result = TypeVar("_Result")
+Change: TypeAlias = Callable[[], Awaitable[_Result]]
+"""A function, not a coroutine: nothing is left over of a change that never began."""
 
 
 class ChangeLock:
@@ -33,33 +37,26 @@ class ChangeLock:
         change that began after that would work on a closed store."""
         self._stopping = True
 
-    async def run(self, job: Coroutine[Any, Any, str]) -> str:
+    async def run(self, change: Change[str]) -> str:
         """Runs a change to its end, also when the caller is cancelled. Raises RoleRefused if another one is
         under way."""
-        try:
-            await self.started.wait()
-            if self._stopping:
-                raise RoleRefused("this node is stopping")
-            if self._lock.locked():
-                raise RoleRefused("another change of role is under way")
-        except BaseException:
-            job.close()
-            raise
+        await self.started.wait()
+        if self._stopping:
+            raise RoleRefused("this node is stopping")
+        if self._lock.locked():
+            raise RoleRefused("another change of role is under way")
 
         async def alone() -> str:
             async with self._lock:
-                return await job
+                return await change()
 
         # The caller may be a client that goes away. A change that ended in the middle would leave the node
         # between two standings.
         result: str = await asyncio.shield(self._tasks.spawn(alone()))
         return result
 
-    async def run_in_turn(self, job: Coroutine[Any, Any, None]) -> None:
+    async def run_in_turn(self, change: Change[None]) -> None:
         """Runs a change when those under way have ended."""
-        try:
-            await self.started.wait()
-            async with self._lock:
-                await job
-        finally:
-            job.close()
+        await self.started.wait()
+        async with self._lock:
+            await change()

@@ -65,7 +65,7 @@ class Fencing:
         memory.primary, memory.primary_clients = address_of(where[0]), where[1]
         log.warning("role.fenced", by_epoch=epoch, primary=where[0] or None)
         self._standing.move(Standing.FENCED)
-        self._tasks.spawn(self._lock.run_in_turn(self._step_down(epoch)))
+        self._tasks.spawn(self._lock.run_in_turn(partial(self._step_down, epoch)))
 
     async def _step_down(self, epoch: int) -> None:
         memory, store = self._memory, self._store

@@ -11,6 +11,8 @@ to the event loop.
 
 from __future__ import annotations
 
+from functools import partial
+
 from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
@@ -79,7 +81,7 @@ class Following:
 
     async def follow(self, host: str, port: int) -> None:
         """Follows the node at that replication or client address; raises RoleRefused."""
-        await self._lock.run(self._follow(address_from(host, port)))
+        await self._lock.run(partial(self._follow, address_from(host, port)))
 
     async def _follow(self, address: Address) -> str:
         found, answer = await self._ask(address)
@@ -112,7 +114,7 @@ class Following:
 
     async def rejoin(self, host: str | None, port: int) -> str:
         """See the server's `Node.rejoin`."""
-        return await self._lock.run(self._rejoin(None if host is None else address_from(host, port)))
+        return await self._lock.run(partial(self._rejoin, None if host is None else address_from(host, port)))
 
     async def _rejoin(self, address: Address | None) -> str:
         if self._standing.role == "primary":
@@ -215,7 +217,7 @@ class Following:
         # A change under way decides itself whom this node follows. If that is another node, the next survey
         # finds this primary again.
         if not self._lock.is_taken:
-            self._tasks.spawn(self._lock.run(turn()))
+            self._tasks.spawn(self._lock.run(turn))
 
     async def point_link_at(self, address: Address, clients: str, *, discard: bool = False) -> None:
         """Follows that node instead of any other. The store is a replica's. `discard`: a copy from there

@@ -79,7 +79,7 @@ class LostTail:
         if not self.is_sought:
             self._standing.move(Standing.PRIMARY)
             return
-        await self._lock.run_in_turn(self._seek())
+        await self._lock.run_in_turn(self._seek)
 
     def _role_changed(self) -> None:
         if self._standing.current is not Standing.DOUBTING:

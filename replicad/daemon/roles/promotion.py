@@ -17,6 +17,7 @@ primary, although the record still says replica: the store is of a later epoch t
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from replicad.daemon.data.node_data import NodeData
 from replicad.daemon.open_store import OpenStore
@@ -78,7 +79,7 @@ class Promotion:
 
     async def promote(self, *, force: bool) -> str:
         """See the server's `Node.promote`."""
-        return await self._lock.run(self._promote(force))
+        return await self._lock.run(partial(self._promote, force))
 
     async def _promote(self, force: bool) -> str:
         memory, link = self._memory, self._link

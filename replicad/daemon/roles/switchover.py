@@ -137,7 +137,7 @@ class Switchover:
     async def switch_over(self, target: str | None, *, timeout_seconds: float | None) -> str:
         """See the server's `Node.switch_over`."""
         seconds = timeout_seconds or self._options.switchover_seconds
-        return await self._lock.run(self._attempt(target, seconds))
+        return await self._lock.run(partial(self._attempt, target, seconds))
 
     def cancel(self) -> bool:
         """Gives up the attempt that is under way; False if there is none, or if the role was given away."""
@@ -301,12 +301,14 @@ class Switchover:
             # one any more: it would be fenced, and its writes discarded.
             other = await self._survey.primary_since(epoch, but=address)
             if other is not None and (instead := address_of(other.replication)) is not None:
-                await self._lock.run_in_turn(self.given_away(epoch, address, instead, other.clients))
+                await self._lock.run_in_turn(partial(self.given_away, epoch, address, instead, other.clients))
                 return
 
             answer = await self._grant(address, epoch)
             if not isinstance(answer, str):
-                await self._lock.run_in_turn(self.given_away(epoch, address, address, answer.clients))
+                await self._lock.run_in_turn(
+                    partial(self.given_away, epoch, address, address, answer.clients)
+                )
                 return
             await asyncio.sleep(self._repeat_seconds)
 

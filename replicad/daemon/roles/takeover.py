@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from replicad.daemon.open_store import OpenStore
 from replicad.daemon.own_standing import OwnStanding
@@ -102,7 +103,7 @@ class Takeover:
         if not await _until_at(store, message.position, self._options.switchover_seconds):
             raise RoleRefused(f"this node is at {store.durable_position}, not at {message.position}")
         reached("granted")
-        await self._lock.run(self._take_over(message))
+        await self._lock.run(partial(self._take_over, message))
 
     async def _take_over(self, message: Grant) -> str:
         # Another change may have had its turn first: one that made it the primary has begun an epoch.

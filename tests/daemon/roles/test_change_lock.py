@@ -24,7 +24,7 @@ async def test_a_change_of_role_outlives_whoever_asked_for_it(tmp_path: Path) ->
             steps.append("done")
             return ""
 
-        asker = asyncio.ensure_future(node.lock.run(change()))
+        asker = asyncio.ensure_future(node.lock.run(change))
         await begun.wait()
         asker.cancel()
         await asyncio.gather(asker, return_exceptions=True)
