@@ -1,4 +1,8 @@
-"""The error replies that clients know by heart: codes and texts are Redis's where Redis has one."""
+"""The error replies that clients know by heart: codes and texts are Redis's where Redis has one.
+
+A write that may be in the log is answered with UNCERTAIN, which Redis has not. To client libraries READONLY,
+NOREPLICAS, TRYAGAIN and others mean that nothing was written, and some send such a write once more.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +76,7 @@ def read_only(primary: tuple[str, int] | None) -> bytes:
 def outcome_unknown(primary: tuple[str, int] | None) -> bytes:
     """The answer to a write that was not acknowledged before another node became primary."""
     where = "" if primary is None else f" The primary is {primary[0]}:{primary[1]}"
-    return error(f"READONLY Another node became primary; the outcome of this write is unknown.{where}")
+    return error(f"UNCERTAIN another node became primary; the outcome of this write is unknown.{where}")
 
 
 def write_refused(cause: BaseException) -> bytes:
@@ -80,16 +84,16 @@ def write_refused(cause: BaseException) -> bytes:
     if isinstance(cause, DiskFullError):
         return error(f"ERR no room on disk, nothing was written: {cause}")
     if isinstance(cause, PoisonedError):
-        return error(f"ERR storage failed, the outcome of this write is unknown: {cause}")
+        return error(f"UNCERTAIN storage failed, the outcome of this write is unknown: {cause}")
     if not isinstance(cause, ReplicadError):  # No memory or no thread: perhaps after it was in the log.
-        return error(f"ERR the outcome of this write is unknown: {cause!r}")
+        return error(f"UNCERTAIN the outcome of this write is unknown: {cause!r}")
     return error(f"ERR the write was refused: {cause}")
 
 
 def replicas_missing(lacking: str, sequence: int, is_durable_here: bool) -> bytes:
     """The reply to a write that is in the log, and not on the replicas that it had to wait for."""
     here = "durable" if is_durable_here else "written and not durable yet"
-    return error(f"NOREPLICAS {lacking}; all up to sequence {sequence} is {here} here and stays")
+    return error(f"UNCERTAIN {lacking}; all up to sequence {sequence} is {here} here and stays")
 
 
 def wrong_arity(name: str) -> bytes:

@@ -21,6 +21,10 @@ commands begin with `REPLICAD.`. `[x]` may be left out, `<a | b>` is one of the 
 `SELECT n` chooses column family n. Values are strings; a command that would set an expiry is refused with an
 error. A command that takes long does not hold up other clients.
 
+A write that was made and may stay is answered with `UNCERTAIN` when that cannot be promised: another node
+became the primary, the storage failed, or too few replicas had it in time. The text says what is known. Look
+at the data before you send it again. `READONLY` and `TRYAGAIN` mean that nothing was written.
+
 <!-- Below: made by `python -m tests.deploy.commands_page`. -->
 """
 

@@ -188,7 +188,7 @@ def test_a_message_waits_behind_held_replies(start: StartServer) -> None:
         publish(server, b"a", b"second")
         assert raw.has_nothing_to_read()
         server.store.fail(PoisonedError("fdatasync: EIO"))
-        assert raw.read_line().startswith(b"-ERR storage failed")
+        assert raw.read_line().startswith(b"-UNCERTAIN storage failed")
         raw.read(in_words("message", "a", "second", kind=">"))
 
 

@@ -94,7 +94,7 @@ def test_a_new_family_waits_for_replicas_as_writes_do(start: StartServer, tmp_pa
     server = start(open_database(tmp_path / "data", Options()), node=FakeNode(rule="any 1"))
     with server.connect() as raw:
         raw.send(b"REPLICAD.FAMILY CREATE f\r\n")
-        assert raw.read_line().startswith(b"-NOREPLICAS ")
+        assert raw.read_line().startswith(b"-UNCERTAIN ")
         raw.send(b"REPLICAD.POSITION\r\n")
         raw.read_line()
         assert raw.read_line().startswith(b"1:1:")
@@ -111,7 +111,7 @@ def test_nothing_is_said_to_stay_while_the_role_is_in_doubt(start: StartServer) 
         assert raw.has_nothing_to_read(3 * node.waits.timeout_seconds)
         node.doubting = False
         server.call(server.server.role_changed)
-        assert raw.read_line().startswith(b"-NOREPLICAS ")
+        assert raw.read_line().startswith(b"-UNCERTAIN ")
 
 
 def test_a_lost_write_is_not_waited_for(start: StartServer) -> None:

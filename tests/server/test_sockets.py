@@ -48,7 +48,7 @@ def test_what_is_disowned_is_told_at_once(start: StartServer) -> None:
             server.server.role_changed()
 
         server.call(change)
-        assert client.read_line().startswith(b"-READONLY ")
+        assert client.read_line().startswith(b"-UNCERTAIN ")
         server.store.release_sync()
 
 

@@ -130,7 +130,7 @@ def test_a_failed_store_acknowledges_nothing(start: StartServer) -> None:
         client.command("SET", "k", "v")
         eventually(lambda: server.store.appended_sequence == 1)
         server.store.fail(PoisonedError("fdatasync: EIO"))
-        assert client.read_line().startswith(b"-ERR storage failed, the outcome of this write is unknown")
+        assert client.read_line().startswith(b"-UNCERTAIN storage failed, the outcome of this write")
 
 
 def test_writes_that_waited_when_the_store_failed_are_refused(start: StartServer) -> None:
@@ -142,11 +142,11 @@ def test_writes_that_waited_when_the_store_failed_are_refused(start: StartServer
         assert client.has_nothing_to_read()
         server.store.refuse_with = PoisonedError("fdatasync: EIO")
         server.store.fail(server.store.refuse_with)
-        assert client.read_line().startswith(b"-ERR storage failed")
+        assert client.read_line().startswith(b"-UNCERTAIN storage failed")
         for _ in range(2):
             client.send(b"SET k 2\r\nGET k\r\n")
-            assert client.read_line().startswith(b"-ERR storage failed")
-            assert client.read_line().startswith(b"-ERR storage failed")
+            assert client.read_line().startswith(b"-UNCERTAIN storage failed")
+            assert client.read_line().startswith(b"-UNCERTAIN storage failed")
     assert server.store.appended_sequence == 0
     assert not server.server.state.group.batches
 
@@ -209,7 +209,7 @@ def test_a_fenced_primary_acknowledges_nothing_that_waits(start: StartServer) ->
             server.store.release_sync()
 
         server.call(change)
-        assert client.read_line().startswith(b"-READONLY Another node became primary; the outcome of this")
+        assert client.read_line().startswith(b"-UNCERTAIN another node became primary; the outcome of this")
 
 
 def test_a_primary_that_doubts_answers_no_write(start: StartServer) -> None:

@@ -88,11 +88,9 @@ def test_a_write_whose_replicas_do_not_come_is_no_success(start: StartServer) ->
     with server.connect() as raw:
         raw.send(b"SET k v\r\nGET k\r\nMULTI\r\nSET k w\r\nEXEC\r\n")
         line = raw.read_line()
-        assert line.startswith(
-            b"-NOREPLICAS 'any 2 durable' was asked for, durable on a; all up to sequence "
-        )
+        assert line.startswith(b"-UNCERTAIN 'any 2 durable' was asked for, durable on a; all up to sequence ")
         rest = raw.read_line()
-        assert rest.startswith((b"$1", b"-NOREPLICAS"))
+        assert rest.startswith((b"$1", b"-UNCERTAIN"))
 
 
 def test_a_refused_write_stays_refused_while_others_wait_for_replicas(start: StartServer) -> None:
@@ -107,7 +105,7 @@ def test_a_refused_write_stays_refused_while_others_wait_for_replicas(start: Sta
         raw.send(b"SET b 2\r\n")
         eventually(lambda: server.server.state.group.refusals == 1)
         server.store.release_sync()
-        assert raw.read_line().startswith(b"-NOREPLICAS ")
+        assert raw.read_line().startswith(b"-UNCERTAIN ")
         assert raw.read_line().startswith(b"-ERR no room on disk, nothing was written")
 
 
@@ -129,12 +127,12 @@ def test_a_choice_counts_for_the_writes_after_it(start: StartServer, again: byte
     server = start(node=node)
     with server.connect() as raw:
         raw.send(b"SET a 1\r\nREPLICAD.SYNCHRONOUS OFF\r\nSET b 2\r\n")
-        assert raw.read_line().startswith(b"-NOREPLICAS ")
+        assert raw.read_line().startswith(b"-UNCERTAIN ")
         raw.read(b"+OK\r\n+OK\r\n")
         raw.send(b"SET c 3\r\n" + again + b"\r\nSET d 4\r\n")
         raw.read(b"+OK\r\n")
         assert raw.read_line() in (b"+OK\r\n", b"+RESET\r\n")
-        assert raw.read_line().startswith(b"-NOREPLICAS ")
+        assert raw.read_line().startswith(b"-UNCERTAIN ")
 
 
 def test_waitpos_makes_the_next_read_see_a_write(start: StartServer) -> None:

@@ -306,6 +306,14 @@ FAILOVER = (
     ),
     Mutation(
         trap=32,
+        name="clients are told that a write was not made which the next leader has",
+        file="replicad/server/refusals.py",
+        old="UNCERTAIN another node",
+        new="READONLY another node",
+        caught_by=("tests/server/test_visibility.py::test_a_fenced_primary_acknowledges_nothing_that_waits",),
+    ),
+    Mutation(
+        trap=32,
         name="two nodes that are promoted by hand begin one epoch",
         file="replicad/replication/policy/epoch_numbers.py",
         old="    return at_least + (seat - at_least) % SEATS\n",

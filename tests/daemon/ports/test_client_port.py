@@ -41,7 +41,7 @@ async def test_a_node_that_is_fenced_while_it_drains_acknowledges_nothing(in_the
         port.role_changed()
         store.release_sync()
         answer = await reader.readline()
-        assert answer.startswith(b"-READONLY " if in_the_log else b"-ERR the server is shutting down")
+        assert answer.startswith(b"-UNCERTAIN " if in_the_log else b"-ERR the server is shutting down")
         await closing
     finally:
         writer.close()

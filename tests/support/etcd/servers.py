@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import ssl
 import subprocess
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -102,6 +104,13 @@ class EtcdServer:
         """Killed, and started again with the same data."""
         self.kill()
         self.start()
+
+    def leads(self) -> bool:
+        """Whether it leads the others at the moment."""
+        asked = urllib.request.Request(f"{self.endpoint}/v3/maintenance/status", b"{}", method="POST")
+        with urllib.request.urlopen(asked, timeout=10, context=self.context) as answer:
+            status = json.load(answer)
+        return bool(status["leader"] == status["header"]["member_id"])
 
     def stop(self) -> None:
         """SIGSTOP: it stands still."""
