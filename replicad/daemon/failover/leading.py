@@ -106,14 +106,17 @@ class Leading:
         if stated is not None and is_of(stated, wanted):
             if not await self._said_rule.keep(stated, store.database_id):
                 return False
-        elif (
-            (said := self._said_rule.of(store.database_id)) is not None
-            and is_of(said, wanted)
+        elif (said := self._said_rule.of(store.database_id)) is not None and is_of(said, wanted):
             # A leader that was replaced, and does not know it, would state a rule of former times.
-            and is_newest(said, cluster.members)
-        ):
-            await self._state_again(replace(said, text=wanted.text), cluster, keys, mine)
-            return False
+            if is_newest(said, cluster.members):
+                await self._state_again(replace(said, text=wanted.text), cluster, keys, mine)
+                return False
+            # Nor may it wait for others instead: what its successor acknowledged would be given up. Of nodes
+            # that are gone for good an operator says so.
+            left = replace(said, replicas=said.replicas & (cluster.failsafe or frozenset()))
+            if cluster.failsafe is None or not is_newest(left, cluster.members):
+                self._leadership.stated(False)
+                return False
         step = next_step(stated, wanted)
         feed.waits.count_by(step.count, step.replicas)
         if not step.when_held:
@@ -207,7 +210,7 @@ class Leading:
     async def _state_members(self, cluster: Cluster, keys: Keys, mine: Compare, feed: PrimaryNode) -> bool:
         epoch, said = self._said_members
         if epoch != self._store.epoch:
-            epoch, said = self._said_members = self._store.epoch, cluster.failsafe or frozenset()
+            epoch, said = self._said_members = self._store.epoch, self._former_members(cluster)
         joined = self._connected(feed) & cluster.members.keys()
         self._removed -= joined
         before = said - self._removed | (cluster.failsafe or frozenset())
@@ -221,6 +224,14 @@ class Leading:
             self._said_members = epoch, wanted
             log.info("failover.members", members=sorted(wanted))
         return False
+
+    def _former_members(self, cluster: Cluster) -> frozenset[str]:
+        """Those of etcd. To one that lost them a leader that was started again tells whom it waited for."""
+        store = self._store.database
+        if cluster.failsafe is not None or store is None:
+            return cluster.failsafe or frozenset()
+        said = self._said_rule.of(store.database_id)
+        return frozenset() if said is None or said.epoch != self._store.epoch else said.replicas
 
     async def remove(self, node: str, cluster: Cluster, keys: Keys) -> None:
         """Counts and asks a node no more. Raises RoleRefused, EtcdError."""

@@ -374,6 +374,37 @@ async def test_a_leader_that_may_have_been_replaced_states_no_rule_of_former_tim
         assert one.cluster.rule is None and not one.leads
 
 
+async def test_a_leader_that_may_have_been_replaced_waits_for_no_strangers(tmp_path: Path) -> None:
+    """What a successor acknowledged would be given up for what a new replica holds. That those who know of
+    it are gone for good is an operator's to say."""
+    async with cluster(tmp_path, "one", "two", "three", "four") as nodes:
+        one, *known, four = nodes.members
+        everybody = frozenset(member.id for member in nodes.members)
+        await nodes.settle()
+        leading, rule = one.agent.leading, one.cluster.rule
+        assert rule is not None
+        former = replace(rule, replicas=rule.replicas - {four.id})
+        assert await leading._said_rule.keep(former, one.node.open_store.database_id or b"")
+        for member in known:
+            await nodes.end(member)
+        nodes.keys.pairs.clear()
+        leading._said_rule = SaidRule(one.id, one.node.records)
+        leading._said_members = 0, frozenset()
+        for _ in range(6):
+            await nodes.look(*known)
+        assert four.id in one.cluster.members and one.cluster.rule is None and not one.leads
+        assert one.cluster.failsafe == everybody
+
+        orders = one.node.served.failover
+        assert orders is not None
+        for member in known:
+            assert not one.leads
+            await orders.remove(member.id)
+            await nodes.look(*known)
+        await nodes.until(lambda: one.leads and one.cluster.rule is not None, *known)
+        assert one.cluster.rule is not None and one.cluster.rule.replicas == {four.id}
+
+
 async def test_a_member_whose_statement_was_not_answered_is_stated_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
