@@ -70,6 +70,8 @@ class Leading:
         self._said_rule = SaidRule(self._me, records)
         self._said_members: tuple[int, frozenset[str]] = 0, frozenset()
         """Whom etcd had as members, and in which epoch of this leader: for an etcd that lost them."""
+        self._missing: frozenset[str] = frozenset()
+        """As the log says already."""
         self._removed: set[str] = set()
         """By an operator, and not back since."""
 
@@ -116,6 +118,7 @@ class Leading:
             left = replace(said, replicas=said.replicas & (cluster.failsafe or frozenset()))
             if cluster.failsafe is None or not is_newest(left, cluster.members):
                 self._leadership.stated(False)
+                self._misses(left.replicas - cluster.members.keys())
                 return False
         step = next_step(stated, wanted)
         feed.waits.count_by(step.count, step.replicas)
@@ -139,6 +142,12 @@ class Leading:
             feed.waits.count_by(step.count, step.replicas)
         self._leadership.stated(covers(stated, wanted))
         return step.state is None
+
+    def _misses(self, nodes: frozenset[str]) -> None:
+        """These would have to say that nobody else has led since."""
+        if nodes != self._missing:
+            self._missing = nodes
+            log.warning("failover.rule_unknown", missing=sorted(nodes))
 
     async def _state(self, rule: StatedRule, cluster: Cluster, keys: Keys, mine: Compare) -> bool:
         """Whether it was written; raises EtcdError where that is unknown."""
