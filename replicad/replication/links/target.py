@@ -28,6 +28,7 @@ from replicad.errors import (
 )
 from replicad.net.addresses import Address
 from replicad.options import BATCH_BYTES_MAX, KIB
+from replicad.replication.backoff import backoff_seconds
 from replicad.replication.links.codec import decode_batches, decode_origins, decode_seed
 from replicad.replication.links.losers import Keep
 from replicad.replication.links.merge import ClockAhead, LinkBatch, LinkBroken, LinkOperation
@@ -226,10 +227,7 @@ class LinkTarget:
         if has_more:
             return options.backoff_seconds_min
         self._attempts += 1
-        ceiling = min(
-            options.backoff_seconds_max, options.backoff_seconds_min * 2 ** min(self._attempts - 1, 20)
-        )
-        return self._env.random.uniform(ceiling / 2, ceiling)
+        return backoff_seconds(self._attempts, options, self._env.random)
 
     def _try_next_address(self) -> bool:
         """Whether there is one that was not tried in this round."""

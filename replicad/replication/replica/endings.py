@@ -1,10 +1,7 @@
-"""What the end of a session means for the next one: whether a person is needed first, and how long to wait
-if not.
-"""
+"""What the end of a session means for the next one: whether a person is needed first, and why."""
 
 from __future__ import annotations
 
-from replicad.env.random import Random
 from replicad.errors import (
     DivergedError,
     FencedError,
@@ -15,7 +12,6 @@ from replicad.errors import (
     WaitingLogFullError,
     WrongDatabaseError,
 )
-from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.agree import Code, Outcome
 from replicad.replication.wire.messages import Decided
 
@@ -47,12 +43,3 @@ def code_of(error: ReplicadError | OSError) -> str:
     """For programs that watch the status."""
     default = Code.DIVERGED.value if isinstance(error, DivergedError) else type(error).__name__
     return getattr(error, "code", None) or default
-
-
-def backoff_seconds(attempts: int, options: ReplicationOptions, random: Random) -> float:
-    """Before the next session, after attempts that brought nothing. Jitter over the upper half: replicas that
-    lost the same primary do not all come back at once."""
-    # The exponent is bounded because after a thousand attempts the product would not fit a float.
-    ceiling = options.backoff_seconds_min * 2 ** min(attempts - 1, 20)
-    ceiling = min(ceiling, options.backoff_seconds_max)
-    return random.uniform(ceiling / 2, ceiling)

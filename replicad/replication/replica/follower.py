@@ -26,6 +26,7 @@ from replicad.errors import (
     SessionRefusedError,
     WaitingLogFullError,
 )
+from replicad.replication.backoff import backoff_seconds
 from replicad.replication.copy.fetch import Fetcher
 from replicad.replication.intake import LogIntake, until_room
 from replicad.replication.options import ReplicationOptions
@@ -35,7 +36,7 @@ from replicad.replication.policy.roles import HighWatermark, closes_loop
 from replicad.replication.ports import Dial, LogArchive, ReplicaData
 from replicad.replication.replica.ages import Ages
 from replicad.replication.replica.catch_up import CATCH_UPS_MAX, catch_up
-from replicad.replication.replica.endings import backoff_seconds, code_of, needs_a_person, stopping_error
+from replicad.replication.replica.endings import code_of, needs_a_person, stopping_error
 from replicad.replication.replica.freshness import fresh_at
 from replicad.replication.replica.link_state import Link, LinkState, is_progress
 from replicad.replication.replica.receiver import NO_DELAYS, Receiver

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from replicad.errors import (
@@ -18,12 +16,10 @@ from replicad.errors import (
     WaitingLogFullError,
     WrongDatabaseError,
 )
-from replicad.replication.options import ReplicationOptions
 from replicad.replication.policy.agree import Code, Outcome
-from replicad.replication.replica.endings import backoff_seconds, code_of, needs_a_person, stopping_error
+from replicad.replication.replica.endings import code_of, needs_a_person, stopping_error
 from replicad.replication.wire.messages import Decided
 from replicad.types import Epoch, HistoryHash, Position, Sequence
-from tests.support.inline_runner import SeededRandom
 
 THERE = Position(Epoch(1), Sequence(1), HistoryHash(1))
 
@@ -61,13 +57,3 @@ def test_a_decision_not_to_follow(
 )
 def test_what_time_does_not_mend(error: ReplicadError | OSError, code: str, *, stays: bool) -> None:
     assert (code_of(error), needs_a_person(error)) == (code, stays)
-
-
-def test_each_wait_is_longer_until_the_longest() -> None:
-    options = ReplicationOptions(backoff_seconds_min=1.0, backoff_seconds_max=60.0)
-    seed = random.SystemRandom().randrange(1 << 32)
-    chance = SeededRandom(seed)
-    for attempts, longest in ((1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (100_000, 60)):
-        waits = [backoff_seconds(attempts, options, chance) for _ in range(20)]
-        assert all(longest / 2 <= each <= longest for each in waits), f"seed {seed}: {waits}"
-        assert len(set(waits)) > 1, f"seed {seed}"
